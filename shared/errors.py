@@ -1,0 +1,207 @@
+"""The one error tree. Each class is an HTTP status, a code for programs and a default message for people.
+
+    Problem                     500 internal
+    ├── BadRequest              400 bad_request        malformed JSON, wrong types outside of config, unknown fields
+    ├── Unauthenticated         401 unauthenticated
+    ├── Forbidden               403 forbidden          row-level security refused
+    ├── NotFound                404 not_found          absent, or not yours
+    ├── MethodNotAllowed        405 method_not_allowed
+    ├── Conflict                409 conflict           duplicate name
+    ├── TooLarge                413 too_large
+    ├── UnsupportedMediaType    415 unsupported_media_type
+    ├── InvalidConfig           422 invalid_config     names each field
+    ├── RateLimited             429 rate_limited
+    ├── NotSupported            501 not_supported      the provider has no such capability
+    ├── Unavailable             503 unavailable        the database is away
+    └── OutsideError            502 outside_error      something outside of us refused or failed
+        ├── AddressBlocked          address_blocked
+        ├── NameNotResolved         dns_error
+        ├── ConnectionRefused       connection_refused
+        ├── TlsFailed               tls_error
+        ├── TimedOut                timeout
+        ├── ProtocolFailed          protocol_error
+        └── CredentialsRefused      credentials_refused
+    VaultError                  500 vault_error        a sealed value that does not open
+    LeaseLost                   409 lease_lost         another worker has taken over
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong field: `field` is its dotted path, `message` says what was expected, never the value."""
+
+    field: str
+    message: str
+
+
+class Problem(Exception):  # noqa: N818 - the RFC 9457 word; subclasses read as sentences without an Error suffix
+    """Something went wrong on our side; the request id finds it in the log."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    code: ClassVar[str] = "internal"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: list[FieldError] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip()
+        self.errors = errors or []
+        self.headers = headers or {}
+        super().__init__(self.detail)
+
+
+class BadRequest(Problem):
+    """The request could not be understood."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "bad_request"
+
+
+class Unauthenticated(Problem):
+    """Sign in and send the session's access token as `Authorization: Bearer <token>`."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "unauthenticated"
+
+
+class Forbidden(Problem):
+    """Your role in this organization does not allow this; ask an admin or owner."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
+
+
+class NotFound(Problem):
+    """There is no such thing here, or it is not visible to you."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "not_found"
+
+
+class MethodNotAllowed(Problem):
+    """This path does not answer that method; the Allow header lists those it does."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    code = "method_not_allowed"
+
+
+class Conflict(Problem):
+    """Something with that name already exists; choose another."""
+
+    status = HTTPStatus.CONFLICT
+    code = "conflict"
+
+
+class LeaseLost(Conflict):
+    """Another worker has taken over; this late result was refused and nothing was written."""
+
+    code = "lease_lost"
+
+
+class TooLarge(Problem):
+    """The body is larger than this call accepts."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "too_large"
+
+
+class UnsupportedMediaType(Problem):
+    """Send the body as `Content-Type: application/json`."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_media_type"
+
+
+class InvalidConfig(Problem):
+    """The configuration is not valid; `errors` names each field."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "invalid_config"
+
+
+class RateLimited(Problem):
+    """Too many requests; wait for the time in the Retry-After header."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "rate_limited"
+
+
+class NotSupported(Problem):
+    """This integration type has no such capability."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+    code = "not_supported"
+
+
+class Unavailable(Problem):
+    """The database can't be reached just now; nothing was changed. Try again after the Retry-After time."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "unavailable"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 5) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
+class VaultError(Problem):
+    """The stored credentials could not be opened; enter them again."""
+
+    code = "vault_error"
+
+
+class OutsideError(Problem):
+    """The other side refused or failed."""
+
+    status = HTTPStatus.BAD_GATEWAY
+    code = "outside_error"
+
+
+class AddressBlocked(OutsideError):
+    """The address is not one that integrations may reach."""
+
+    code = "address_blocked"
+
+
+class NameNotResolved(OutsideError):
+    """The host name could not be resolved."""
+
+    code = "dns_error"
+
+
+class ConnectionRefused(OutsideError):
+    """The other side refused the connection."""
+
+    code = "connection_refused"
+
+
+class TlsFailed(OutsideError):
+    """The TLS handshake failed."""
+
+    code = "tls_error"
+
+
+class TimedOut(OutsideError):
+    """The other side did not finish within the deadline."""
+
+    code = "timeout"
+
+
+class ProtocolFailed(OutsideError):
+    """The other side broke the protocol."""
+
+    code = "protocol_error"
+
+
+class CredentialsRefused(OutsideError):
+    """The other side refused the credentials."""
+
+    code = "credentials_refused"

@@ -1,0 +1,58 @@
+"""The environment, read once: every variable the functions know, with its default.
+
+Errors: RuntimeError names the variable that is missing or malformed and what it should hold.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator sets. Names are the environment's, in lower case."""
+
+    supabase_url: str
+    supabase_anon_key: str
+    supabase_service_role_key: str
+    supabase_jwt_secret: str
+    integration_keys: str
+    scheduler_secret: str
+    scheduler_seconds: float
+    outbound_allow: str
+    allowed_origins: str
+
+
+@cache
+def load_settings() -> Settings:
+    """The settings of this process; cached, so a change needs a new process (tests call `cache_clear`)."""
+    read = os.environ.get
+    return Settings(
+        supabase_url=read("SUPABASE_URL", "").rstrip("/"),
+        supabase_anon_key=read("SUPABASE_ANON_KEY", ""),
+        supabase_service_role_key=read("SUPABASE_SERVICE_ROLE_KEY", ""),
+        supabase_jwt_secret=read("SUPABASE_JWT_SECRET", ""),
+        integration_keys=read("INTEGRATION_KEYS", ""),
+        scheduler_secret=read("SCHEDULER_SECRET", ""),
+        scheduler_seconds=_read_seconds("SCHEDULER_SECONDS", 50.0),
+        outbound_allow=read("OUTBOUND_ALLOW", ""),
+        allowed_origins=read("ALLOWED_ORIGINS", "*"),
+    )
+
+
+def require_setting(name: str) -> str:
+    """The value of one setting that can't be empty here; RuntimeError names the variable otherwise."""
+    value = getattr(load_settings(), name)
+    if not value:
+        raise RuntimeError(f"{name.upper()} is not set; see docs/deploy.md for what it holds.")
+    return str(value)
+
+
+def _read_seconds(name: str, default: float) -> float:
+    text = os.environ.get(name, "")
+    try:
+        return float(text) if text else default
+    except ValueError:
+        raise RuntimeError(f"{name} must be a number of seconds.") from None

@@ -1,0 +1,1 @@
+"""Tests on real Postgres, real sockets and a real broker."""
