@@ -1,0 +1,98 @@
+"""The words that travel: messages in, events and commands out. Plain data, no behaviour but its own shape."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+Kind = Literal["telemetry", "state", "event", "log"]
+
+MESSAGE_LIMIT = 1_048_576
+"""Bytes of one message's body that are kept; a larger one is refused alone, with its beginning."""
+
+REFUSED_EXCERPT = 1_024
+"""Bytes kept of a message that is over `MESSAGE_LIMIT`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One normalised thing a device said, in the shape `ingest_messages` takes.
+
+    `event_id` names it within its integration: the same id is stored once. `device` is the id the outside
+    uses (`devices.external_id`), None when unknown. `payload` is JSON (readings or body). `raw` is what came,
+    as text, or base64 where `raw_encoding` says so; it is kept where it differs from `payload`.
+    `observed_at` is ISO 8601 with an offset, None for the time of arrival. `error` says why it could not be
+    decoded. `device_status` is `online` or `offline` where the message says so.
+    """
+
+    event_id: str
+    device: str | None = None
+    kind: Kind = "telemetry"
+    topic: str | None = None
+    payload: Any = None
+    raw: str | None = None
+    raw_encoding: Literal["base64"] | None = None
+    observed_at: str | None = None
+    error: str | None = None
+    device_status: Literal["online", "offline"] | None = None
+
+
+def encode_raw(body: bytes) -> tuple[str, Literal["base64"] | None]:
+    """`body` as text Postgres can hold: itself where it is UTF-8 without NUL, else base64, and which it is."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode(), "base64"
+    return (base64.b64encode(body).decode(), "base64") if "\x00" in text else (text, None)
+
+
+def decode_raw(raw: str, raw_encoding: str | None) -> bytes:
+    """The bytes that `encode_raw` was given."""
+    return base64.b64decode(raw) if raw_encoding == "base64" else raw.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which integration of which organization a provider works for. Ids are UUIDs as text."""
+
+    organization_id: str
+    integration_id: str
+    integration_type: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventDevice:
+    """The device an event is about."""
+
+    id: str
+    external_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One message or event on its way out. `id` stays the same over all attempts of a delivery."""
+
+    id: str
+    type: str
+    kind: str
+    at: str
+    organization_id: str
+    integration: Identity
+    device: EventDevice | None = None
+    topic: str | None = None
+    payload: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One thing to tell a device. `device` is its external id; after `expires_at` it is not sent any more."""
+
+    id: str
+    device: str
+    name: str
+    payload: Any
+    expires_at: datetime

@@ -1,0 +1,244 @@
+"""What every provider is: a frozen pydantic model of one integration's config, and what it can do.
+
+A provider is one class in one file, `shared/providers/<integration_type>.py`. Its fields are the config
+(secrets are `SecretStr`), its methods are its capabilities. It overrides what applies; what it does not write
+refuses with `NotSupported`. See docs/add-a-provider.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+
+from shared.deadline import Deadline
+from shared.errors import FieldError, InvalidConfig, NotSupported, Problem
+from shared.messages import Command, Event, Identity, Message
+from shared.outbound import OutboundRequest
+
+CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One step of a connection test: its name, whether it passed, what was seen, and how long it took."""
+
+    name: str
+    ok: bool
+    detail: str
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something an admin should read in the activity log; `level` is `info`, `warning` or `error`."""
+
+    level: str
+    message: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """Messages that are committed together.
+
+    The session yields it, whoever drives the session stores it and sets `committed`, and only then does the
+    session acknowledge it to the other side. An empty batch is a sign of life. `state`, where given, is saved
+    in the same transaction and handed to the next session. `received_bytes` counts bodies as they came.
+    """
+
+    messages: list[Message] = field(default_factory=list)
+    state: dict[str, Any] | None = None
+    notes: list[Note] = field(default_factory=list)
+    received_bytes: int = 0
+    committed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PushedRequest:
+    """What a receiver was sent: header names in lower case, the body as it came."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the provider said of a command: its own reference, and whether the device has confirmed it."""
+
+    reference: str
+    confirmed: bool = False
+
+
+class Provider(BaseModel):
+    """Base of all providers. Frozen; unknown fields are refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    label: ClassVar[str]
+    """The name people know it by."""
+
+    docs: ClassVar[str]
+    """One sentence for the catalogue: what it connects to."""
+
+    _identity: Identity = PrivateAttr(default=Identity("", "", ""))
+
+    @property
+    def identity(self) -> Identity:
+        """The integration this config belongs to; empty ids while the config is not saved yet."""
+        return self._identity
+
+    @classmethod
+    def capabilities(cls) -> list[str]:
+        """The capabilities this provider has, by the methods it overrides."""
+        return [name for name in CAPABILITIES if getattr(cls, name) is not getattr(Provider, name)]
+
+    def check(self) -> Iterator[Check]:
+        """Test the connection step by step, within ten seconds; a failed step ends it."""
+        raise self._refuse("connection test")
+
+    def session(self, state: dict[str, Any], deadline: Deadline) -> Iterator[Batch]:
+        """Poll: yield batches until idle work is done or `deadline` has expired; acknowledge only committed ones.
+
+        `state` is what the last committed batch carried. Raises OutsideError subclasses.
+        """
+        raise self._refuse("polling session")
+
+    def verify(self, request: PushedRequest) -> None:
+        """Raise Unauthenticated unless `request` proves that it comes from the other side."""
+        raise self._refuse("receiver")
+
+    def parse(self, request: PushedRequest) -> list[Message]:
+        """The messages in a verified request; what can't be decoded is a message with `raw` and `error`."""
+        raise self._refuse("receiver")
+
+    def receive(self, request: PushedRequest) -> list[Message]:
+        """Verify, then parse. Not for overriding: nothing is parsed that was not verified."""
+        self.verify(request)
+        return self.parse(request)
+
+    def deliver(self, event: Event) -> OutboundRequest:
+        """Describe the outgoing request for `event`; the dispatcher sends it and judges the reply."""
+        raise self._refuse("delivery")
+
+    def send(self, command: Command) -> Outcome:
+        """Send a command to a device; raises OutsideError subclasses."""
+        raise self._refuse("command")
+
+    def devices(self) -> Iterator[Mapping[str, Any]]:
+        """The devices the other side knows, page by page."""
+        raise self._refuse("device list")
+
+    def _refuse(self, what: str) -> NotSupported:
+        return NotSupported(f"{type(self).label} integrations have no {what}.")
+
+
+class Subscriber(Provider):
+    """A provider that events go out to: it says which ones it wants."""
+
+    events: tuple[str, ...] = ("*",)
+    """Kinds (`telemetry`), types (`device.telemetry`), type prefixes (`device.*`) or `*`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _state_events(cls, data: Any) -> Any:
+        # The database finds subscribers by settings->'events', so the default has to be stored.
+        return {"events": ["*"], **data} if isinstance(data, dict) else data
+
+    @field_validator("events")
+    @classmethod
+    def _check_events(cls, events: tuple[str, ...]) -> tuple[str, ...]:
+        if not events or len(events) > 50 or any(not _is_event_pattern(event) for event in events):
+            raise ValueError("list 1 to 50 kinds (telemetry), types (device.telemetry), prefixes (device.*) or *")
+        return events
+
+
+def _is_event_pattern(event: str) -> bool:
+    stem = event.removesuffix(".*") if event != "*" else "all"
+    return 0 < len(stem) <= 100 and stem.replace(".", "_").replace("_", "a").isalnum() and stem.isascii()
+
+
+def make_provider(cls: type[Provider], config: Mapping[str, Any], identity: Identity) -> Provider:
+    """Validate `config` as `cls`. InvalidConfig lists every wrong field by its path, without its value."""
+    try:
+        provider = cls.model_validate(dict(config))
+    except ValidationError as error:
+        raise InvalidConfig(errors=[_describe_error(item) for item in error.errors(include_url=False)]) from None
+    provider._identity = identity  # noqa: SLF001 - set once, here, for the class this module defines
+    return provider
+
+
+def _describe_error(item: Any) -> FieldError:
+    field_name = ".".join(str(part) for part in item["loc"]) or "config"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = "Unknown field; see GET /integrations/types for the fields of this type."
+    return FieldError(field_name, message)
+
+
+def split_config(provider: Provider) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was set, as (settings, secrets): two JSON objects that `merge_config` joins again.
+
+    A secret inside an object (a header, say) goes to `secrets` under the same path; its siblings stay.
+    """
+    plain = provider.model_dump(mode="python", exclude_unset=True, exclude_none=True)
+    settings, secrets = _split_object(plain)
+    jsonable = type(provider).__pydantic_serializer__.to_python(provider, mode="json", exclude_unset=True)
+    return _pick_paths(jsonable, settings), secrets
+
+
+def _split_object(plain: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    settings: dict[str, Any] = {}
+    secrets: dict[str, Any] = {}
+    for name, value in plain.items():
+        if isinstance(value, SecretStr):
+            secrets[name] = value.get_secret_value()
+        elif isinstance(value, Mapping):
+            settings[name], inner = _split_object(value)
+            secrets.update({name: inner} if inner else {})
+        else:
+            settings[name] = value
+    return settings, secrets
+
+
+def _pick_paths(jsonable: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _pick_paths(jsonable[name], inner) if isinstance(inner, Mapping) else jsonable[name]
+        for name, inner in wanted.items()
+    }
+
+
+def merge_config(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """RFC 7396 merge patch: an absent field stays, `null` removes, objects merge."""
+    merged = dict(base)
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, Mapping):
+            known = merged.get(name)
+            merged[name] = merge_config(known if isinstance(known, Mapping) else {}, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def name_secrets(secrets: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The dotted names of the secrets that are set, sorted; never their values."""
+    names: list[str] = []
+    for name, value in secrets.items():
+        path = f"{prefix}{name}"
+        names += name_secrets(value, f"{path}.") if isinstance(value, Mapping) else [path]
+    return sorted(names)
+
+
+def run_check(name: str, step: Callable[[], str]) -> Check:
+    """Run one step of a connection test; `step` returns what it saw, or raises a Problem that says what failed."""
+    begun = time.perf_counter()
+    try:
+        ok, detail = True, step()
+    except Problem as problem:
+        ok, detail = False, problem.detail
+    return Check(name, ok, detail, round((time.perf_counter() - begun) * 1000, 1))
