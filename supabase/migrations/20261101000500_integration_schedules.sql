@@ -1,0 +1,148 @@
+-- When each integration is due. One due_at is schedule, lease and backoff; the token fences late workers.
+
+create table public.integration_schedules (
+  integration_id uuid primary key references public.device_integrations (id) on delete cascade,
+  due_at timestamptz not null default now(),
+  lease_token uuid,
+  attempts integer not null default 0,
+  state jsonb not null default '{}'
+) with (fillfactor = 60);
+comment on table public.integration_schedules is 'Service only. due_at in the future with a token is a lease, without one a plan or a backoff; infinity is parked.';
+comment on column public.integration_schedules.attempts is 'Failed sessions in a row.';
+comment on column public.integration_schedules.state is 'What the provider keeps between sessions; saved with each batch, in its transaction.';
+create index integration_schedules_due on public.integration_schedules (due_at);
+
+alter table public.integration_schedules enable row level security;
+revoke all on public.integration_schedules from anon, authenticated;
+grant select, insert, update, delete on public.integration_schedules to service_role;
+
+create function private.schedule_integration() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  insert into public.integration_schedules as s (integration_id, due_at)
+  values (new.id, case when new.status = 'inactive' then 'infinity' else now() end)
+  on conflict (integration_id) do update
+    set due_at = excluded.due_at, lease_token = null, attempts = 0;
+  return null;
+end
+$$;
+comment on function private.schedule_integration is
+  'A new or changed integration is due at once and an inactive one never; whoever held its lease has lost it.';
+create trigger schedule_new_integration after insert on public.device_integrations
+  for each row execute function private.schedule_integration();
+create trigger reschedule_changed_integration after update of settings, api_key_encrypted, status on public.device_integrations
+  for each row
+  when (
+    old.settings is distinct from new.settings
+    or old.api_key_encrypted is distinct from new.api_key_encrypted
+    or (old.status = 'inactive') <> (new.status = 'inactive')
+  )
+  execute function private.schedule_integration();
+
+create function private.refuse_late_worker() returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  raise exception 'Another worker has taken over; this late result was refused.' using errcode = 'PT409', hint = 'lease_lost';
+end
+$$;
+
+create function public.lease_sessions(p_limit integer, p_lease_seconds integer)
+returns table (
+  integration_id uuid, organization_id uuid, integration_type text, name text, settings jsonb, api_key_encrypted text,
+  state jsonb, lease_token uuid
+)
+language sql volatile set search_path = ''
+as $$
+  update public.integration_schedules s
+     set lease_token = gen_random_uuid(),
+         due_at = now() + make_interval(secs => p_lease_seconds)
+    from public.device_integrations i
+   where s.integration_id = any (array(
+           select d.integration_id from public.integration_schedules d
+            where d.due_at <= now()
+            order by d.due_at
+            limit p_limit
+            for update skip locked))
+     and i.id = s.integration_id
+  returning i.id, i.organization_id, i.integration_type, i.name, i.settings, i.api_key_encrypted, s.state, s.lease_token
+$$;
+comment on function public.lease_sessions is 'Takes up to p_limit due integrations for p_lease_seconds, with their sealed config and kept state.';
+
+create function public.renew_session(p_integration_id uuid, p_lease_token uuid, p_lease_seconds integer) returns void
+language plpgsql volatile set search_path = ''
+as $$
+begin
+  update public.integration_schedules
+     set due_at = now() + make_interval(secs => p_lease_seconds)
+   where integration_id = p_integration_id and lease_token = p_lease_token;
+  if not found then
+    perform private.refuse_late_worker();
+  end if;
+end
+$$;
+comment on function public.renew_session is 'Extends a lease that is still held; PT409 when it was lost.';
+
+create function public.park_session(p_integration_id uuid, p_lease_token uuid) returns void
+language plpgsql volatile set search_path = ''
+as $$
+begin
+  update public.integration_schedules
+     set lease_token = null, attempts = 0, due_at = 'infinity'
+   where integration_id = p_integration_id and lease_token = p_lease_token;
+  if not found then
+    perform private.refuse_late_worker();
+  end if;
+end
+$$;
+comment on function public.park_session is 'Ends the lease of an integration that has nothing to poll; a change of its config makes it due again.';
+
+create function public.finish_session(
+  p_integration_id uuid, p_lease_token uuid, p_error text default null, p_due_seconds double precision default 0
+) returns void
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_attempts integer;
+  v_before public.device_integrations;
+begin
+  update public.integration_schedules
+     set lease_token = null,
+         attempts = case when p_error is null then 0 else attempts + 1 end,
+         due_at = case
+           when p_error is null then now() + p_due_seconds * interval '1 second'
+           else now() + least(15 * 2 ^ least(attempts, 6), 300) * (0.8 + 0.4 * random()) * interval '1 second'
+         end
+   where integration_id = p_integration_id and lease_token = p_lease_token
+  returning attempts into v_attempts;
+  if not found then
+    perform private.refuse_late_worker();
+  end if;
+  select * into v_before from public.device_integrations where id = p_integration_id for update;
+  update public.device_integrations
+     set status = case when p_error is null then 'active' else 'error' end,
+         error_message = left(p_error, 2000),
+         sync_status = case when p_error is null then 'ok' else 'failed' end,
+         last_sync_at = case when p_error is null then now() else last_sync_at end
+   where id = p_integration_id;
+  if p_error is distinct from v_before.error_message then
+    insert into public.integration_activity (organization_id, integration_id, kind, level, message, details)
+    values (
+      v_before.organization_id, p_integration_id,
+      case when p_error is null then 'session.recovered' else 'session.failed' end,
+      case when p_error is null then 'info' else 'error' end,
+      coalesce(left(p_error, 2000), 'The connection works again.'),
+      jsonb_build_object('attempts', v_attempts)
+    );
+  end if;
+end
+$$;
+comment on function public.finish_session is
+  'Ends a lease. Success: due again in p_due_seconds. Failure: status error with the reason, tried again in 15 s doubling to 5 min, jittered.';
+
+revoke execute on function private.refuse_late_worker from public;
+revoke execute on function public.lease_sessions, public.renew_session, public.park_session, public.finish_session
+  from public, anon, authenticated;
+grant execute on function private.refuse_late_worker to service_role;
+grant execute on function public.lease_sessions, public.renew_session, public.park_session, public.finish_session to service_role;

@@ -1,0 +1,118 @@
+-- The one way in: a batch of normalised messages, in one transaction with its devices, deliveries, counts and state.
+
+create function private.wants_event(events jsonb, kind text) returns boolean
+language sql immutable parallel safe set search_path = ''
+as $$
+  select events ?| array['*', kind, 'device.' || kind, 'device.*']
+$$;
+comment on function private.wants_event is 'Whether a subscriber''s settings.events asks for messages of this kind, whose type is device.<kind>.';
+
+create function public.ingest_messages(
+  p_integration_id uuid, p_messages jsonb, p_lease_token uuid default null, p_lease_seconds integer default null,
+  p_state jsonb default null
+) returns jsonb
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_integration public.device_integrations;
+  v_provision boolean;
+  v_received_at timestamptz := now();
+  v_count record;
+begin
+  if p_lease_token is not null then
+    update public.integration_schedules
+       set state = coalesce(p_state, state),
+           due_at = coalesce(v_received_at + make_interval(secs => p_lease_seconds), due_at)
+     where integration_id = p_integration_id and lease_token = p_lease_token;
+    if not found then
+      perform private.refuse_late_worker();
+    end if;
+  end if;
+
+  select * into v_integration from public.device_integrations where id = p_integration_id;
+  if not found then
+    raise exception 'There is no integration %.', p_integration_id using errcode = 'PT404';
+  end if;
+  v_provision := coalesce(v_integration.settings ->> 'auto_provision_devices', 'true') <> 'false';
+  perform private.make_message_partition((v_received_at at time zone 'UTC')::date);
+
+  with incoming as materialized (
+    select gen_random_uuid() as id, m.*
+      from jsonb_to_recordset(p_messages) as m(
+        event_id text, device text, kind text, topic text, payload jsonb, raw text, raw_encoding text,
+        observed_at timestamptz, error text, device_status text)
+  ),
+  remembered as (
+    insert into private.message_ledger (integration_id, event_id)
+    select distinct p_integration_id, i.event_id from incoming i order by 2
+    on conflict do nothing
+    returning event_id
+  ),
+  fresh as materialized (
+    select distinct on (i.event_id) i.* from incoming i join remembered r on r.event_id = i.event_id order by i.event_id, i.id
+  ),
+  seen as (
+    select f.device as external_id,
+           least(max(coalesce(f.observed_at, v_received_at)), v_received_at) as last_seen_at,
+           (array_agg(f.device_status order by f.observed_at desc nulls last) filter (where f.device_status is not null))[1] as status
+      from fresh f
+     where f.device is not null
+     group by f.device
+  ),
+  known as (
+    insert into public.devices as d (organization_id, integration_id, external_id, name, status, last_seen_at)
+    select v_integration.organization_id, p_integration_id, s.external_id, s.external_id, coalesce(s.status, 'online'), s.last_seen_at
+      from seen s
+     where v_provision
+        or exists (select from public.devices e where e.integration_id = p_integration_id and e.external_id = s.external_id)
+     order by s.external_id
+    on conflict (integration_id, external_id) do update
+      set last_seen_at = greatest(d.last_seen_at, excluded.last_seen_at), status = excluded.status
+    returning d.id, d.external_id, (xmax = 0) as created
+  ),
+  stored as (
+    insert into public.device_messages (
+      id, organization_id, integration_id, device_id, event_id, kind, topic, payload, raw, raw_encoding,
+      observed_at, received_at, error)
+    select f.id, v_integration.organization_id, p_integration_id, k.id, f.event_id, coalesce(f.kind, 'event'), f.topic, f.payload,
+           f.raw, f.raw_encoding, coalesce(f.observed_at, v_received_at), v_received_at, f.error
+      from fresh f left join known k on k.external_id = f.device
+    returning id, kind, error
+  ),
+  enqueued as (
+    insert into public.webhook_deliveries (organization_id, integration_id, event_type, message_id, message_received_at)
+    select v_integration.organization_id, w.id, 'device.' || s.kind, s.id, v_received_at
+      from public.device_integrations w
+      join stored s on s.error is null and private.wants_event(w.settings -> 'events', s.kind)
+     where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events'
+    returning 1
+  )
+  select (select count(*) from incoming) as received,
+         (select count(*) from stored) as kept,
+         (select count(*) from stored where error is not null) as failed,
+         (select count(*) from known where created) as devices,
+         (select count(*) from enqueued) as deliveries
+    into v_count;
+
+  if v_count.received > 0 then
+    insert into public.integration_metrics as t (integration_id, minute, organization_id, received, stored, duplicates, failed)
+    values (
+      p_integration_id, date_trunc('minute', v_received_at), v_integration.organization_id, v_count.received,
+      v_count.kept - v_count.failed, v_count.received - v_count.kept, v_count.failed)
+    on conflict (integration_id, minute) do update
+      set received = t.received + excluded.received, stored = t.stored + excluded.stored,
+          duplicates = t.duplicates + excluded.duplicates, failed = t.failed + excluded.failed;
+  end if;
+
+  return jsonb_build_object(
+    'received', v_count.received, 'stored', v_count.kept - v_count.failed, 'duplicates', v_count.received - v_count.kept,
+    'failed', v_count.failed, 'devices', v_count.devices, 'deliveries', v_count.deliveries);
+end
+$$;
+comment on function public.ingest_messages is
+  'Stores a batch once: ids already in the ledger count as duplicates. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch.';
+revoke execute on function private.wants_event from public;
+revoke execute on function public.ingest_messages from public, anon, authenticated;
+grant execute on function private.wants_event, private.make_message_partition(date) to service_role;
+grant select, insert, delete on private.message_ledger to service_role;
+grant execute on function public.ingest_messages to service_role;
