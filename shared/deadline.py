@@ -6,19 +6,21 @@ import time
 
 
 class Deadline:
-    """Counts down on the monotonic clock. `shorten` may be called from another thread."""
+    """Counts down on the monotonic clock, never past its `parent`. `shorten` may be called from another thread."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, parent: Deadline | None = None) -> None:
         self._ends = time.monotonic() + seconds
+        self._parent = parent
 
     def remaining(self) -> float:
         """Seconds left, never negative."""
-        return max(0.0, self._ends - time.monotonic())
+        own = max(0.0, self._ends - time.monotonic())
+        return min(own, self._parent.remaining()) if self._parent else own
 
     @property
     def expired(self) -> bool:
         """Whether the moment has come."""
-        return time.monotonic() >= self._ends
+        return self.remaining() == 0.0
 
     def shorten(self, seconds: float = 0.0) -> None:
         """End in `seconds` from now at the latest."""

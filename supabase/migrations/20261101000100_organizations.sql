@@ -40,6 +40,23 @@ comment on function private.org_ids is
 revoke execute on function private.org_ids, private.role_rank from public;
 grant execute on function private.org_ids, private.role_rank to authenticated, service_role;
 
+create function public.require_role(p_organization_id uuid, p_role text) returns void
+language plpgsql stable set search_path = ''
+as $$
+begin
+  if not exists (select from private.org_ids('viewer') o where o = p_organization_id) then
+    raise exception 'There is no such organization here, or it is not visible to you.' using errcode = 'PT404';
+  end if;
+  if not exists (select from private.org_ids(p_role) o where o = p_organization_id) then
+    raise exception 'This needs the role % or above.', p_role using errcode = '42501';
+  end if;
+end
+$$;
+comment on function public.require_role is
+  'For calls that reach outside without writing: PT404 unless the caller belongs to the organization, 42501 below the role.';
+revoke execute on function public.require_role from public, anon;
+grant execute on function public.require_role to authenticated;
+
 alter table public.organizations enable row level security;
 revoke all on public.organizations from anon, authenticated;
 grant select on public.organizations to authenticated;

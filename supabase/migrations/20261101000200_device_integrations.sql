@@ -76,7 +76,8 @@ create policy "Admins delete integrations" on public.device_integrations
 
 create function public.sealed_config(p_integration_id uuid)
 returns table (
-  organization_id uuid, integration_type text, name text, status text, settings jsonb, api_key_encrypted text, updated_at timestamptz
+  id uuid, organization_id uuid, integration_type text, name text, settings jsonb, secret_names text[], api_key_encrypted text,
+  updated_at timestamptz
 )
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -93,7 +94,7 @@ begin
     raise exception 'Only admins and owners may use the credentials of an integration.' using errcode = '42501';
   end if;
   return query
-    select i.organization_id, i.integration_type, i.name, i.status, i.settings, i.api_key_encrypted, i.updated_at
+    select i.id, i.organization_id, i.integration_type, i.name, i.settings, i.secret_names, i.api_key_encrypted, i.updated_at
       from public.device_integrations i
      where i.id = p_integration_id;
 end

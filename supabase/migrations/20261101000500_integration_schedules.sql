@@ -48,9 +48,19 @@ begin
 end
 $$;
 
+create function public.record_activity(p_integration_id uuid, p_kind text, p_notes jsonb) returns void
+language sql volatile set search_path = ''
+as $$
+  insert into public.integration_activity (organization_id, integration_id, kind, level, message)
+  select i.organization_id, i.id, p_kind, n.level, left(n.message, 2000)
+    from public.device_integrations i, jsonb_to_recordset(p_notes) as n(level text, message text)
+   where i.id = p_integration_id
+$$;
+comment on function public.record_activity is 'Adds notes [{level, message}] to the activity log.';
+
 create function public.lease_sessions(p_limit integer, p_lease_seconds integer)
 returns table (
-  integration_id uuid, organization_id uuid, integration_type text, name text, settings jsonb, api_key_encrypted text,
+  id uuid, organization_id uuid, integration_type text, name text, settings jsonb, api_key_encrypted text,
   state jsonb, lease_token uuid
 )
 language sql volatile set search_path = ''
@@ -142,7 +152,8 @@ comment on function public.finish_session is
   'Ends a lease. Success: due again in p_due_seconds. Failure: status error with the reason, tried again in 15 s doubling to 5 min, jittered.';
 
 revoke execute on function private.refuse_late_worker from public;
-revoke execute on function public.lease_sessions, public.renew_session, public.park_session, public.finish_session
+revoke execute on function public.record_activity, public.lease_sessions, public.renew_session, public.park_session, public.finish_session
   from public, anon, authenticated;
 grant execute on function private.refuse_late_worker to service_role;
-grant execute on function public.lease_sessions, public.renew_session, public.park_session, public.finish_session to service_role;
+grant execute on function public.record_activity, public.lease_sessions, public.renew_session, public.park_session,
+  public.finish_session to service_role;

@@ -1,0 +1,129 @@
+"""Who is calling: session tokens verified here, with the project's keys; never trusted unverified.
+
+ES256 and RS256 against the project's JWKS, HS256 only against the legacy secret. Checked: signature, exp, nbf, aud,
+iss, role, with 10 s of leeway. Source: Supabase "JWT signing keys" guide.
+"""
+
+from __future__ import annotations
+
+import hmac
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import httpx
+import jwt
+
+from shared.errors import Unauthenticated, Unavailable
+from shared.settings import load_settings, require_setting
+
+AUDIENCE = "authenticated"
+LEEWAY_SECONDS = 10
+JWKS_SECONDS = 600
+REFETCH_COOLDOWN_SECONDS = 30
+_ALGORITHM_OF_KEY = {"EC": "ES256", "RSA": "RS256"}
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A signed-in user: the id the policies see as auth.uid(), and the token that proves it."""
+
+    id: str
+    token: str = field(repr=False)
+
+
+class KeySet:
+    """The project's public keys: cached, refetched for an unknown kid with a cooldown, served stale when away."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched = self._tried = float("-inf")
+        self._lock = threading.Lock()
+
+    def find(self, kid: str) -> jwt.PyJWK:
+        """The key named `kid`. Unauthenticated when the project has none, Unavailable when no keys could be had."""
+        with self._lock:
+            age, since_try = time.monotonic() - self._fetched, time.monotonic() - self._tried
+            if age > JWKS_SECONDS or (kid not in self._keys and since_try > REFETCH_COOLDOWN_SECONDS):
+                self._refetch()
+            if not self._keys:
+                raise Unavailable("The project's signing keys can't be fetched just now.")
+            if kid not in self._keys:
+                raise Unauthenticated("The token is signed with a key this project does not have.")
+            return self._keys[kid]
+
+    def _refetch(self) -> None:
+        if time.monotonic() - self._tried < REFETCH_COOLDOWN_SECONDS and self._keys:
+            return
+        self._tried = time.monotonic()
+        try:
+            reply = httpx.get(self._url, timeout=5.0, trust_env=False).raise_for_status()
+            self._keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(reply.json()).keys if key.key_id}
+        except (httpx.HTTPError, ValueError, jwt.PyJWKSetError):
+            return
+        self._fetched = self._tried
+
+
+@cache
+def load_keys() -> KeySet:
+    """The key set of SUPABASE_URL, one per process."""
+    return KeySet(f"{require_setting('supabase_url')}/auth/v1/.well-known/jwks.json")
+
+
+def authenticate_user(headers: Mapping[str, str]) -> User:
+    """The user whose session token the `Authorization` header carries; Unauthenticated says what is wrong with it."""
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated
+    claims = verify_token(token.strip())
+    if claims.get("role") != "authenticated" or not claims.get("sub"):
+        raise Unauthenticated("This call needs the session token of a signed-in user, not an API key.")
+    return User(str(claims["sub"]), token.strip())
+
+
+def verify_token(token: str) -> dict[str, Any]:
+    """The claims of `token`, verified; Unauthenticated otherwise."""
+    try:
+        header = jwt.get_unverified_header(token)
+        key, algorithm = _choose_key(header)
+        return jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=AUDIENCE,
+            issuer=f"{require_setting('supabase_url')}/auth/v1",
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["exp", "aud", "iss", "sub"]},
+        )
+    except jwt.ExpiredSignatureError:
+        raise Unauthenticated("The session has expired; sign in again.") from None
+    except jwt.PyJWTError:
+        raise Unauthenticated("The token is not a valid session of this project.") from None
+
+
+def _choose_key(header: Mapping[str, Any]) -> tuple[Any, str]:
+    # The key decides the algorithm, never the token: a public key must not serve as an HMAC secret.
+    secret = load_settings().supabase_jwt_secret
+    if header.get("alg") == "HS256" and secret:
+        return secret, "HS256"
+    key = load_keys().find(str(header.get("kid", "")))
+    algorithm = _ALGORITHM_OF_KEY.get(key.key_type or "")
+    if algorithm is None:
+        raise Unauthenticated("The token is signed with a kind of key that is not accepted.")
+    return key.key, algorithm
+
+
+def authenticate_scheduler(headers: Mapping[str, str]) -> None:
+    """Let only the scheduler in: the service key as bearer token, or `X-Scheduler-Secret`; Unauthenticated otherwise."""
+    settings = load_settings()
+    bearer = headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    proofs = (
+        (bearer, settings.supabase_service_role_key),
+        (headers.get("X-Scheduler-Secret", ""), settings.scheduler_secret),
+    )
+    if not any(wanted and hmac.compare_digest(given.encode(), wanted.encode()) for given, wanted in proofs):
+        raise Unauthenticated("Send the service key as bearer token, or the scheduler's secret in X-Scheduler-Secret.")

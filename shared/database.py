@@ -1,0 +1,123 @@
+"""The one way to the database: PostgREST, as the caller (row-level security decides) or as the service.
+
+Every call is one HTTP request and one transaction. Errors: Forbidden for 42501, Conflict for 23505, NotFound,
+Unauthenticated, BadRequest for what the database calls malformed, LeaseLost for a fenced result, Unavailable when
+the database is away; anything else is a Problem that names the SQLSTATE.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+import orjson
+
+from shared.errors import BadRequest, Conflict, Forbidden, LeaseLost, NotFound, Problem, Unauthenticated, Unavailable
+from shared.settings import require_setting
+
+if TYPE_CHECKING:
+    from postgrest import SyncRequestBuilder
+
+POOL = httpx.Limits(max_connections=100, max_keepalive_connections=40, keepalive_expiry=30.0)
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+
+_AWAY = re.compile(r"^(PGRST00[0-3]|08\w{3}|53\w{3}|57P0\d|5\d\d)$")
+_MALFORMED = re.compile(r"^(22\w{3}|23502|23503|23514|P0001|PGRST1\d\d)$")
+
+
+class Database:
+    """Database access with one token. Make one per request: a shared client re-tokened would leak callers."""
+
+    def __init__(self, token: str, apikey: str) -> None:
+        self._headers = {"apikey": apikey, "Authorization": f"Bearer {token}"}
+        self._url = f"{require_setting('supabase_url')}/rest/v1"
+
+    def table(self, name: str) -> SyncRequestBuilder:
+        """A postgrest-py builder for `name`; hand the finished query to `run`."""
+        from postgrest import SyncPostgrestClient
+
+        client = SyncPostgrestClient(
+            self._url, headers=self._headers, http_client=open_pool(), retry_enabled=False
+        )
+        return client.from_(name)
+
+    def run(self, query: Any) -> list[dict[str, Any]]:
+        """Execute a builder's query; the rows it answers with."""
+        from postgrest import APIError
+
+        try:
+            rows = query.execute().data
+        except httpx.HTTPError as error:
+            raise _away(error) from None
+        except APIError as error:
+            raise make_problem(error.json()) from None
+        return cast("list[dict[str, Any]]", rows)
+
+    def call(self, function: str, **arguments: Any) -> Any:
+        """Call a SQL function with named arguments (anything orjson writes); its JSON result, None for void."""
+        try:
+            reply = open_pool().post(
+                f"{self._url}/rpc/{function}",
+                content=orjson.dumps(arguments),
+                headers={**self._headers, "Content-Type": "application/json"},
+            )
+        except httpx.HTTPError as error:
+            raise _away(error) from None
+        if reply.is_error:
+            raise make_problem(_read_error(reply))
+        return orjson.loads(reply.content) if reply.content else None
+
+
+def as_user(token: str) -> Database:
+    """The database as the caller: their token, their rights."""
+    return Database(token, require_setting("supabase_anon_key"))
+
+
+def as_service() -> Database:
+    """The database as service_role: for the scheduler and the receivers, never to answer a user."""
+    key = require_setting("supabase_service_role_key")
+    return Database(key, key)
+
+
+@cache
+def open_pool() -> httpx.Client:
+    """The process's connections to PostgREST, opened at first use so that a forked worker has its own."""
+    return httpx.Client(limits=POOL, timeout=TIMEOUT, trust_env=False)
+
+
+def make_problem(error: dict[str, Any]) -> Problem:
+    """The Problem for a PostgREST error body `{code, message, details, hint}`."""
+    code, message = str(error.get("code") or ""), str(error.get("message") or "")
+    if _AWAY.match(code):
+        return Unavailable()
+    if _MALFORMED.match(code):
+        return BadRequest(message)
+    make = _PROBLEMS.get(code)
+    return make(message) if make else Problem(f"The database refused the call (SQLSTATE {code or 'unknown'}).")
+
+
+_PROBLEMS: dict[str, Callable[[str], Problem]] = {
+    "42501": lambda _: Forbidden(),
+    "23505": lambda message: Conflict(None if "name_taken" in message else message),
+    "PT404": NotFound,
+    "PT409": lambda _: LeaseLost(),
+    "PGRST116": lambda _: NotFound(),
+    "PGRST301": lambda _: Unauthenticated(),
+    "PGRST302": lambda _: Unauthenticated(),
+    "PGRST303": lambda _: Unauthenticated(),
+}
+
+
+def _read_error(reply: httpx.Response) -> dict[str, Any]:
+    try:
+        body = orjson.loads(reply.content)
+    except orjson.JSONDecodeError:
+        body = None
+    return body if isinstance(body, dict) else {"code": str(reply.status_code), "message": reply.reason_phrase}
+
+
+def _away(error: httpx.HTTPError) -> Unavailable:
+    return Unavailable(f"The database can't be reached just now ({type(error).__name__}); try again in a few seconds.")
