@@ -93,6 +93,7 @@ class _Committer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._commits: list[Future[None]] = []
         self._renewed = time.monotonic()
+        self._failed = False
 
     def take(self, batch: Batch) -> None:
         """Commit `batch` soon; raises what an earlier commit raised."""
@@ -117,30 +118,37 @@ class _Committer:
             self._commits.pop(0).result()
 
     def _commit(self, batch: Batch) -> None:
-        self._stop_after_failure()
-        if batch.messages or batch.state is not None:
-            grace = Deadline(self.deadline.remaining() + COMMIT_GRACE_SECONDS)
-            counts = self._store.store_batch(batch.messages, batch.state, grace)
-            self._counts.update(counts)
-            self._renewed = time.monotonic()
-        batch.committed = True
+        if self._failed:
+            return
+        try:
+            if batch.messages or batch.state is not None:
+                self._store_batch(batch)
+            batch.committed = True
+            self._record_notes(batch)
+        except Exception:
+            self._failed = True
+            raise
+
+    def _store_batch(self, batch: Batch) -> None:
+        grace = Deadline(self.deadline.remaining() + COMMIT_GRACE_SECONDS)
+        self._counts.update(self._store.store_batch(batch.messages, batch.state, grace))
+        self._renewed = time.monotonic()
+
+    def _record_notes(self, batch: Batch) -> None:
         if batch.notes:
             notes = [{"level": note.level, "message": note.message} for note in batch.notes]
             self._database.call("record_activity", p_integration_id=self._row["id"], p_kind="session", p_notes=notes)
 
     def _renew(self) -> None:
-        self._stop_after_failure()
-        self._database.call(
-            "renew_session",
-            p_integration_id=self._row["id"],
-            p_lease_token=self._row["lease_token"],
-            p_lease_seconds=LEASE_SECONDS,
-        )
-
-    def _stop_after_failure(self) -> None:
-        failed = next((c for c in self._commits if c.done() and not c.cancelled() and c.exception()), None)
-        if failed:
-            raise failed.exception() or Problem()
+        try:
+            self._database.call(
+                "renew_session",
+                p_integration_id=self._row["id"],
+                p_lease_token=self._row["lease_token"],
+                p_lease_seconds=LEASE_SECONDS,
+            )
+        except Unavailable:
+            get_log().warning("the lease could not be renewed; the next batch or renewal will tell whether it still holds")
 
 
 def _finish(database: Database, row: Mapping[str, Any], error: str | None, due_seconds: float) -> None:

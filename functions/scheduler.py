@@ -1,0 +1,38 @@
+"""`/scheduler`: one tick, answered when it ends. For pg_cron or any scheduler that can POST; contract: docs/api.md."""
+
+from __future__ import annotations
+
+import flask
+import functions_framework
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.auth import authenticate_scheduler
+from shared.database import as_service
+from shared.http import Call, Reply, Router
+from shared.settings import load_settings
+from shared.tick import run_tick
+
+router = Router("scheduler")
+
+
+class Tick(BaseModel):
+    """The body of POST: how long at most, and how long without anything happening."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float | None = Field(default=None, gt=0, le=3300)
+    idle_seconds: float | None = Field(default=None, gt=0, le=3300)
+
+
+@functions_framework.http
+def scheduler(request: flask.Request) -> flask.Response:
+    """Entry point."""
+    return router.answer(request)
+
+
+@router.route("POST", "/")
+def run_scheduler(call: Call) -> Reply:
+    """Run one tick and say what it did."""
+    authenticate_scheduler(call.request.headers)
+    tick = call.json(Tick) if call.body else Tick()
+    return Reply(run_tick(as_service(), tick.seconds or load_settings().scheduler_seconds, tick.idle_seconds))
