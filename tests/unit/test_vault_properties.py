@@ -1,0 +1,84 @@
+"""Properties of the vault that hold for every input hypothesis finds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from shared.errors import VaultError
+from shared.vault import SealContext, Vault
+from tests.unit.test_vault import make_key, make_vault
+
+VAULT = make_vault("new", "old")
+TEXT = st.text(st.characters(codec=None))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+SECRETS = st.dictionaries(TEXT, JSON, max_size=5)
+IDS = st.uuids().map(str)
+ANY_CONTEXT = st.builds(SealContext, st.text(), st.text(), st.text())
+CONTEXTS = st.builds(SealContext, IDS, IDS, st.sampled_from(["mqtt", "webhook", "golioth"]))
+
+
+def lower_ids(context: SealContext) -> tuple[str, str, str]:
+    return context.organization_id.lower(), context.integration_id.lower(), context.integration_type
+
+
+@given(SECRETS, CONTEXTS)
+def test_any_json_object_opens_to_itself(secrets: dict[str, object], context: SealContext) -> None:
+    assert VAULT.open(VAULT.seal(secrets, context), context) == secrets
+
+
+@given(SECRETS, CONTEXTS, st.data())
+def test_any_single_bit_flipped_is_refused(
+    secrets: dict[str, object], context: SealContext, data: st.DataObject
+) -> None:
+    sealed = VAULT.seal(secrets, context).encode()
+    bit = data.draw(st.integers(0, len(sealed) * 8 - 1))
+    flipped = bytearray(sealed)
+    flipped[bit // 8] ^= 1 << bit % 8
+
+    with pytest.raises(VaultError):
+        VAULT.open(flipped.decode("latin-1"), context)
+
+
+@given(SECRETS, CONTEXTS, st.sampled_from(["organization_id", "integration_id", "integration_type"]), IDS)
+def test_any_field_of_the_context_swapped_is_refused(
+    secrets: dict[str, object], context: SealContext, field: str, other: str
+) -> None:
+    sealed = VAULT.seal(secrets, context)
+
+    with pytest.raises(VaultError):
+        VAULT.open(sealed, replace(context, **{field: other}))
+
+
+@given(ANY_CONTEXT, ANY_CONTEXT)
+def test_no_two_contexts_are_bound_alike(one: SealContext, other: SealContext) -> None:
+    assume(lower_ids(one) != lower_ids(other))
+
+    with pytest.raises(VaultError):
+        VAULT.open(VAULT.seal({}, one), other)
+
+
+@given(SECRETS, CONTEXTS)
+def test_a_rotation_keeps_every_secret(secrets: dict[str, object], context: SealContext) -> None:
+    old, new = f"old:{make_key()}", f"new:{make_key()}"
+    sealed = Vault.from_text(old).seal(secrets, context)
+    rotated = Vault.from_text(f"{new},{old}")
+
+    resealed = rotated.reseal(sealed, context)
+
+    assert rotated.needs_resealing(sealed)
+    assert not rotated.needs_resealing(resealed)
+    assert Vault.from_text(new).open(resealed, context) == secrets
+
+
+@given(st.text())
+def test_any_text_is_opened_or_refused_but_never_crashes(sealed: str) -> None:
+    with pytest.raises(VaultError):
+        VAULT.open(sealed, SealContext("o", "i", "t"))
