@@ -1,1 +1,1 @@
-"""The embedded local stack: a Supabase-compatible Postgres, REST, auth and functions gateway. Never deployed."""
+"""The local stack: a Supabase-compatible Postgres, REST, auth and functions gateway. Never deployed."""

