@@ -257,7 +257,9 @@ def _change(call: Call, integration_id: str, body: ChangedIntegration) -> Reply:
             sealed = _read_sealed(database, integration_id)
             changed = values | _patch_config(sealed, body.config)
             seen = sealed["updated_at"]
-            rows = database.run(query.update(changed).eq("id", integration_id).eq("updated_at", seen).select(COLUMNS))
+            rows = database.run(
+                query.update(changed).eq("id", integration_id).eq("updated_at", seen).select(COLUMNS)
+            )
         if rows:
             return Reply({"integration": show_integration(rows[0])})
         if body.config is None:
@@ -309,7 +311,8 @@ def _run_checks(provider: Provider) -> Reply:
         {
             "ok": all(check.ok for check in checks),
             "checks": [
-                {"name": check.name, "ok": check.ok, "detail": check.detail, "ms": check.ms} for check in checks
+                {"name": check.name, "ok": check.ok, "detail": check.detail, "ms": check.ms}
+                for check in checks
             ],
         }
     )
@@ -339,7 +342,9 @@ def _read_cursor(cursor: str) -> tuple[str, str]:
         created_at, last_id = text.split(" ")
         return _check_timestamp(created_at), str(uuid.UUID(last_id))
     except (ValueError, binascii.Error):
-        raise BadRequest(errors=[FieldError("cursor", "Send next_cursor of the page before, unchanged.")]) from None
+        raise BadRequest(
+            errors=[FieldError("cursor", "Send next_cursor of the page before, unchanged.")]
+        ) from None
 
 
 def _check_timestamp(text: str) -> str:

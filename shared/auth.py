@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import jwt
+from werkzeug.datastructures import Headers
 
 from shared.errors import Unauthenticated, Unavailable
 from shared.settings import load_settings, require_setting
@@ -74,7 +75,7 @@ def load_keys() -> KeySet:
     return KeySet(f"{require_setting('supabase_url')}/auth/v1/.well-known/jwks.json")
 
 
-def authenticate_user(headers: Mapping[str, str]) -> User:
+def authenticate_user(headers: Headers) -> User:
     """The user whose session token the `Authorization` header carries; Unauthenticated says what is wrong with it."""
     scheme, _, token = headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
@@ -117,8 +118,8 @@ def _choose_key(header: Mapping[str, Any]) -> tuple[Any, str]:
     return key.key, algorithm
 
 
-def authenticate_scheduler(headers: Mapping[str, str]) -> None:
-    """Let only the scheduler in: the service key as bearer token, or `X-Scheduler-Secret`; Unauthenticated otherwise."""
+def authenticate_scheduler(headers: Headers) -> None:
+    """Let only the scheduler in: the service key as bearer token, or `X-Scheduler-Secret`; else Unauthenticated."""
     settings = load_settings()
     bearer = headers.get("Authorization", "").removeprefix("Bearer ").strip()
     proofs = (
@@ -126,4 +127,6 @@ def authenticate_scheduler(headers: Mapping[str, str]) -> None:
         (headers.get("X-Scheduler-Secret", ""), settings.scheduler_secret),
     )
     if not any(wanted and hmac.compare_digest(given.encode(), wanted.encode()) for given, wanted in proofs):
-        raise Unauthenticated("Send the service key as bearer token, or the scheduler's secret in X-Scheduler-Secret.")
+        raise Unauthenticated(
+            "Send the service key as bearer token, or the scheduler's secret in X-Scheduler-Secret."
+        )

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 import orjson
 
-from shared.errors import BadRequest, Conflict, Forbidden, LeaseLost, NotFound, Problem, Unauthenticated, Unavailable
+from shared.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    LeaseLost,
+    NotFound,
+    Problem,
+    Unauthenticated,
+    Unavailable,
+)
 from shared.settings import require_setting
 
 if TYPE_CHECKING:
@@ -96,7 +105,9 @@ def make_problem(error: dict[str, Any]) -> Problem:
     if _MALFORMED.match(code):
         return BadRequest(message)
     make = _PROBLEMS.get(code)
-    return make(message) if make else Problem(f"The database refused the call (SQLSTATE {code or 'unknown'}).")
+    return (
+        make(message) if make else Problem(f"The database refused the call (SQLSTATE {code or 'unknown'}).")
+    )
 
 
 _PROBLEMS: dict[str, Callable[[str], Problem]] = {
@@ -116,8 +127,12 @@ def _read_error(reply: httpx.Response) -> dict[str, Any]:
         body = orjson.loads(reply.content)
     except orjson.JSONDecodeError:
         body = None
-    return body if isinstance(body, dict) else {"code": str(reply.status_code), "message": reply.reason_phrase}
+    return (
+        body if isinstance(body, dict) else {"code": str(reply.status_code), "message": reply.reason_phrase}
+    )
 
 
 def _away(error: httpx.HTTPError) -> Unavailable:
-    return Unavailable(f"The database can't be reached just now ({type(error).__name__}); try again in a few seconds.")
+    return Unavailable(
+        f"The database can't be reached just now ({type(error).__name__}); try again in a few seconds."
+    )

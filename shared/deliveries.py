@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
 from shared.database import Database
@@ -31,7 +32,7 @@ LEASE_SECONDS = 60
 POLL_SECONDS = 0.25
 FLUSH_SECONDS = 0.05
 LAST_START_SECONDS = 2.0
-"""Nothing new is begun so near the deadline: the attempt would be cut off."""
+"""Nothing new is begun so near the deadline (or in the last quarter of a short run): it would be cut off."""
 
 DEFAULT_SCHEDULE = (5.0, 30.0, 180.0)
 OVERLOAD_SECONDS = 60.0
@@ -63,12 +64,12 @@ def judge_attempt(attempt: Attempt, number: int, schedule: tuple[float, ...]) ->
     exhausted schedule end it. `number` counts attempts from 1.
     """
     status = attempt.reply.status if attempt.reply else None
-    if status is not None and 200 <= status < 300:
+    if status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Verdict("delivered")
-    if status == 410 or number > len(schedule):
+    if status == HTTPStatus.GONE or number > len(schedule):
         return Verdict("dead")
     delay = schedule[number - 1]
-    if status == 429 or isinstance(attempt.problem, TimedOut):
+    if status == HTTPStatus.TOO_MANY_REQUESTS or isinstance(attempt.problem, TimedOut):
         delay = max(delay, OVERLOAD_SECONDS)
     asked = parse_retry_after(attempt.reply.headers, attempt.started_at) if attempt.reply else None
     if asked is not None:
@@ -80,7 +81,11 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float | None
     """Seconds asked for by `Retry-After` (seconds or an HTTP date); None when absent or unreadable."""
     text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
     try:
-        return max(0.0, float(text)) if text[:1].isdigit() else (parsedate_to_datetime(text) - now).total_seconds()
+        return (
+            max(0.0, float(text))
+            if text[:1].isdigit()
+            else (parsedate_to_datetime(text) - now).total_seconds()
+        )
     except (ValueError, TypeError):
         return None
 
@@ -102,6 +107,7 @@ class _Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._results: list[dict[str, Any]] = []
         self._counts: Counter[str] = Counter()
+        self._last_start = min(LAST_START_SECONDS, deadline.remaining() / 4)
 
     async def run(self) -> Counter[str]:
         while not self._deadline.expired:
@@ -118,7 +124,7 @@ class _Dispatcher:
 
     async def _lease(self) -> int:
         room = IN_FLIGHT - len(self._tasks)
-        if room <= 0 or self._deadline.remaining() < LAST_START_SECONDS:
+        if room <= 0 or self._deadline.remaining() < self._last_start:
             return 0
         try:
             leased = await asyncio.to_thread(
@@ -138,7 +144,9 @@ class _Dispatcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, delivery: dict[str, Any], row: dict[str, Any], provider: Provider | Problem) -> None:
+    async def _deliver(
+        self, delivery: dict[str, Any], row: dict[str, Any], provider: Provider | Problem
+    ) -> None:
         with self._pulse.busy():
             attempt = await self._attempt(delivery, row, provider)
             schedule = tuple(getattr(provider, "retry_schedule", DEFAULT_SCHEDULE))
@@ -151,12 +159,11 @@ class _Dispatcher:
         started_at, begun = datetime.now(UTC), asyncio.get_running_loop().time()
         reply, problem = None, None
         try:
-            if isinstance(provider, Problem):
-                raise provider
-            reply = await self._client.send(self._fit(provider.deliver(make_event(delivery, row))))
+            request = self._fit(_require(provider).deliver(make_event(delivery, row)))
+            reply = await self._client.send(request)
         except Problem as error:
             problem = error
-        except Exception:
+        except Exception:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
             get_log().exception("a delivery could not be sent", delivery=delivery["id"])
             problem = Problem("The request could not be built; the log has the details.")
         milliseconds = (asyncio.get_running_loop().time() - begun) * 1000
@@ -188,6 +195,12 @@ def _try_open(row: Mapping[str, Any]) -> Provider | Problem:
         return problem
 
 
+def _require(provider: Provider | Problem) -> Provider:
+    if isinstance(provider, Problem):
+        raise provider
+    return provider
+
+
 def make_event(delivery: Mapping[str, Any], row: Mapping[str, Any]) -> Event:
     """The event of a delivery of `lease_deliveries`, for the webhook in `row`."""
     source, device = delivery["source"], delivery["device"]
@@ -198,7 +211,10 @@ def make_event(delivery: Mapping[str, Any], row: Mapping[str, Any]) -> Event:
         at=delivery["observed_at"] or datetime.now(UTC).isoformat(),
         organization_id=row["organization_id"],
         integration=Identity(
-            row["organization_id"], source["integration_id"] or "", source["integration_type"] or "", source["name"] or ""
+            row["organization_id"],
+            source["integration_id"] or "",
+            source["integration_type"] or "",
+            source["name"] or "",
         ),
         device=EventDevice(**device) if device else None,
         topic=delivery["topic"],

@@ -1,28 +1,28 @@
 """The one error tree. Each class is an HTTP status, a code for programs and a default message for people.
 
-    Problem                     500 internal
-    ├── BadRequest              400 bad_request        malformed JSON, wrong types outside of config, unknown fields
-    ├── Unauthenticated         401 unauthenticated
-    ├── Forbidden               403 forbidden          row-level security refused
-    ├── NotFound                404 not_found          absent, or not yours
-    ├── MethodNotAllowed        405 method_not_allowed
-    ├── Conflict                409 conflict           duplicate name
-    ├── TooLarge                413 too_large
-    ├── UnsupportedMediaType    415 unsupported_media_type
-    ├── InvalidConfig           422 invalid_config     names each field
-    ├── RateLimited             429 rate_limited
-    ├── NotSupported            501 not_supported      the provider has no such capability
-    ├── Unavailable             503 unavailable        the database is away
-    └── OutsideError            502 outside_error      something outside of us refused or failed
-        ├── AddressBlocked          address_blocked
-        ├── NameNotResolved         dns_error
-        ├── ConnectionRefused       connection_refused
-        ├── TlsFailed               tls_error
-        ├── TimedOut                timeout
-        ├── ProtocolFailed          protocol_error
-        └── CredentialsRefused      credentials_refused
-    VaultError                  500 vault_error        a sealed value that does not open
-    LeaseLost                   409 lease_lost         another worker has taken over
+Problem                     500 internal
+├── BadRequest              400 bad_request        malformed JSON, wrong types outside of config, unknown fields
+├── Unauthenticated         401 unauthenticated
+├── Forbidden               403 forbidden          row-level security refused
+├── NotFound                404 not_found          absent, or not yours
+├── MethodNotAllowed        405 method_not_allowed
+├── Conflict                409 conflict           duplicate name
+├── TooLarge                413 too_large
+├── UnsupportedMediaType    415 unsupported_media_type
+├── InvalidConfig           422 invalid_config     names each field
+├── RateLimited             429 rate_limited
+├── NotSupported            501 not_supported      the provider has no such capability
+├── Unavailable             503 unavailable        the database is away
+└── OutsideError            502 outside_error      something outside of us refused or failed
+    ├── AddressBlocked          address_blocked
+    ├── NameNotResolved         dns_error
+    ├── ConnectionRefused       connection_refused
+    ├── TlsFailed               tls_error
+    ├── TimedOut                timeout
+    ├── ProtocolFailed          protocol_error
+    └── CredentialsRefused      credentials_refused
+VaultError                  500 vault_error        a sealed value that does not open
+LeaseLost                   409 lease_lost         another worker has taken over
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class FieldError:
     message: str
 
 
-class Problem(Exception):  # noqa: N818 - the RFC 9457 word; subclasses read as sentences without an Error suffix
+class Problem(Exception):
     """Something went wrong on our side; the request id finds it in the log."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR

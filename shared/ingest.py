@@ -66,7 +66,11 @@ class Store:
     def _call(self, messages: Sequence[Message], state: dict[str, Any] | None) -> dict[str, int]:
         arguments: dict[str, Any] = {"p_integration_id": self.integration_id, "p_messages": messages}
         if self.lease:
-            arguments |= {"p_lease_token": self.lease.token, "p_lease_seconds": self.lease.seconds, "p_state": state}
+            arguments |= {
+                "p_lease_token": self.lease.token,
+                "p_lease_seconds": self.lease.seconds,
+                "p_state": state,
+            }
         counts: dict[str, int] = self.database.call("ingest_messages", **arguments)
         return counts
 

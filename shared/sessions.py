@@ -45,7 +45,7 @@ def run_session(row: Mapping[str, Any], database: Database, deadline: Deadline, 
     except Problem as problem:
         counts["failed_sessions"] += 1
         _explain_failure(database, row, problem)
-    except Exception:
+    except Exception:  # noqa: BLE001 - one integration's defect must not end the others' tick
         get_log().exception("session failed")
         counts["failed_sessions"] += 1
         _explain_failure(database, row, Problem("The session failed on our side; the log has the details."))
@@ -137,7 +137,9 @@ class _Committer:
     def _record_notes(self, batch: Batch) -> None:
         if batch.notes:
             notes = [{"level": note.level, "message": note.message} for note in batch.notes]
-            self._database.call("record_activity", p_integration_id=self._row["id"], p_kind="session", p_notes=notes)
+            self._database.call(
+                "record_activity", p_integration_id=self._row["id"], p_kind="session", p_notes=notes
+            )
 
     def _renew(self) -> None:
         try:
@@ -148,7 +150,9 @@ class _Committer:
                 p_lease_seconds=LEASE_SECONDS,
             )
         except Unavailable:
-            get_log().warning("the lease could not be renewed; the next batch or renewal will tell whether it still holds")
+            get_log().warning(
+                "the lease could not be renewed; the next batch or renewal will tell whether it still holds"
+            )
 
 
 def _finish(database: Database, row: Mapping[str, Any], error: str | None, due_seconds: float) -> None:

@@ -40,7 +40,9 @@ def run_tick(database: Database, seconds: float, idle_seconds: float | None) -> 
         }
 
 
-def _watch(deadline: Deadline, pulse: Pulse, idle_seconds: float | None, sessions: Future[Counter[str]]) -> None:
+def _watch(
+    deadline: Deadline, pulse: Pulse, idle_seconds: float | None, sessions: Future[Counter[str]]
+) -> None:
     stopped = threading.Event()
     sessions.add_done_callback(lambda _: stopped.set())
     while not deadline.expired and not stopped.is_set():
@@ -69,7 +71,9 @@ def _run_sessions(database: Database, deadline: Deadline, pulse: Pulse) -> Count
 
 def _lease(database: Database, room: int) -> list[dict[str, Any]]:
     try:
-        rows: list[dict[str, Any]] = database.call("lease_sessions", p_limit=room, p_lease_seconds=LEASE_SECONDS)
+        rows: list[dict[str, Any]] = database.call(
+            "lease_sessions", p_limit=room, p_lease_seconds=LEASE_SECONDS
+        )
     except Unavailable:
         get_log().warning("sessions could not be leased: the database is away")
         return []

@@ -104,9 +104,13 @@ begin
   if not found then
     perform private.refuse_late_worker();
   end if;
+  update public.device_integrations
+     set status = 'active', error_message = null
+   where id = p_integration_id and status = 'error';
 end
 $$;
-comment on function public.park_session is 'Ends the lease of an integration that has nothing to poll; a change of its config makes it due again.';
+comment on function public.park_session is
+  'Ends the lease of an integration whose config is right but has nothing to poll; a change of it makes it due again.';
 
 create function public.finish_session(
   p_integration_id uuid, p_lease_token uuid, p_error text default null, p_due_seconds double precision default 0

@@ -1,0 +1,1 @@
+"""The main job, end to end: a fleet publishes, the scheduler ticks, Postgres holds it, a webhook hears of it."""

@@ -1,0 +1,143 @@
+"""The one place that says who may do what: every table, every operation, every exposed function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ROLES = ("viewer", "member", "admin", "owner")
+PERSONAS = ("anon", "outsider", "other_owner", *ROLES)
+"""Nobody signed in, a user in no organization, the owner of another organization, and the four roles."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Who may do what on one table: the least role for each operation, None for nobody.
+
+    `make` inserts one row of organization Alpha as the service and returns it; `insert`, `update` and `delete` are
+    what a user tries, on `%(organization)s`, `%(row)s` and the other names `make_world` gives.
+    """
+
+    make: str
+    key: str
+    select: str | None
+    may_insert: str | None
+    may_update: str | None
+    may_delete: str | None
+    insert: str
+    update: str
+
+
+def _read_only(table: str, columns: str, values: str, key: str = "id") -> Table:
+    insert = f"insert into {table} ({columns}) values ({values})"
+    first = columns.split(",", maxsplit=1)[0].strip()
+    return Table(
+        make=f"{insert} returning {key}",
+        key=key,
+        select="viewer",
+        may_insert=None,
+        may_update=None,
+        may_delete=None,
+        insert=insert,
+        update=f"update {table} set {first} = {first}",
+    )
+
+
+MATRIX: dict[str, Table] = {
+    "organizations": Table(
+        make="select %(organization)s::uuid",
+        key="id",
+        select="viewer",
+        may_insert=None,
+        may_update="owner",
+        may_delete=None,
+        insert="insert into organizations (name) values ('Mine now')",
+        update="update organizations set name = 'Renamed'",
+    ),
+    "organization_members": Table(
+        make="insert into organization_members (organization_id, user_id, role)"
+        " values (%(organization)s, %(guest)s, 'viewer') returning user_id",
+        key="user_id",
+        select="viewer",
+        may_insert="admin",
+        may_update="admin",
+        may_delete="admin",
+        insert="insert into organization_members (organization_id, user_id, role)"
+        " values (%(organization)s, %(newcomer)s, 'viewer')",
+        update="update organization_members set role = 'member'",
+    ),
+    "device_integrations": Table(
+        make="insert into device_integrations (organization_id, integration_type, name)"
+        " values (%(organization)s, 'mqtt', 'Matrix') returning id",
+        key="id",
+        select="viewer",
+        may_insert="admin",
+        may_update="admin",
+        may_delete="admin",
+        insert="insert into device_integrations (organization_id, integration_type, name)"
+        " values (%(organization)s, 'mqtt', 'Another')",
+        update="update device_integrations set name = 'Changed'",
+    ),
+    "devices": Table(
+        make="insert into devices (organization_id, integration_id, external_id, name)"
+        " values (%(organization)s, %(integration)s, 'matrix', 'Matrix') returning id",
+        key="id",
+        select="viewer",
+        may_insert="admin",
+        may_update="member",
+        may_delete="admin",
+        insert="insert into devices (organization_id, external_id, name) values (%(organization)s, 'new', 'New')",
+        update="update devices set name = 'Changed'",
+    ),
+    "device_messages": _read_only(
+        "device_messages",
+        "organization_id, integration_id, event_id, kind, observed_at, received_at",
+        "%(organization)s, %(integration)s, 'matrix', 'event', now(), now()",
+    ),
+    "integration_activity": _read_only(
+        "integration_activity",
+        "organization_id, integration_id, kind, message",
+        "%(organization)s, %(integration)s, 'session', 'matrix'",
+    ),
+    "integration_metrics": _read_only(
+        "integration_metrics",
+        "organization_id, integration_id, minute",
+        "%(organization)s, %(integration)s, '2001-01-01'",
+        key="minute",
+    ),
+    "integration_schedules": Table(
+        make="select %(integration)s::uuid",
+        key="integration_id",
+        select=None,
+        may_insert=None,
+        may_update=None,
+        may_delete=None,
+        insert="insert into integration_schedules (integration_id) values (%(integration)s)",
+        update="update integration_schedules set due_at = now()",
+    ),
+    "webhook_deliveries": _read_only(
+        "webhook_deliveries",
+        "organization_id, integration_id, event_type, message_id, message_received_at",
+        "%(organization)s, %(integration)s, 'device.event', gen_random_uuid(), now()",
+    ),
+    "webhook_attempts": _read_only(
+        "webhook_attempts",
+        "organization_id, delivery_id, attempt, started_at, milliseconds",
+        "%(organization)s, %(delivery)s, 1, now(), 1",
+    ),
+}
+
+FUNCTIONS: dict[str, frozenset[str]] = {
+    "device_count": frozenset({"authenticated", "service_role"}),
+    "finish_deliveries": frozenset({"service_role"}),
+    "finish_session": frozenset({"service_role"}),
+    "ingest_messages": frozenset({"service_role"}),
+    "lease_deliveries": frozenset({"service_role"}),
+    "lease_sessions": frozenset({"service_role"}),
+    "park_session": frozenset({"service_role"}),
+    "prune_messages": frozenset({"service_role"}),
+    "record_activity": frozenset({"service_role"}),
+    "renew_session": frozenset({"service_role"}),
+    "require_role": frozenset({"authenticated"}),
+    "sealed_config": frozenset({"authenticated"}),
+}
+"""Every function the API exposes, and who may execute it."""
