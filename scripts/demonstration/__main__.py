@@ -29,6 +29,7 @@ READINGS = 8
 TICK_SECONDS = 40.0
 IDLE_SECONDS = 2.0
 START_SECONDS = 90.0
+JSON_HEADER = "-H 'Content-Type: application/json'"
 TICK_BODY = '{"seconds": 10, "idle_seconds": 1}'
 console = Console()
 
@@ -154,6 +155,7 @@ def _count_seen(other: Session) -> int:
 def _invite(stack: dict[str, Any]) -> None:
     admin = next(user for user in stack["users"] if user["role"] == "admin")
     url, key = stack["url"], stack["anon_key"]
+    secret = f"-H 'X-Scheduler-Secret: {stack['scheduler_secret']}'"
     lines = (
         f"\nThe stack stays up at {url} until Ctrl-C.",
         f"anon key:         {key}",
@@ -163,7 +165,7 @@ def _invite(stack: dict[str, Any]) -> None:
         "\nTry, in another terminal:",
         _sign_in_command(url, key, admin),
         f"  curl -s '{url}/functions/v1/integrations' -H \"Authorization: Bearer $TOKEN\"",
-        f"  curl -s -X POST '{url}/functions/v1/scheduler' -H 'X-Scheduler-Secret: {stack['scheduler_secret']}' -H 'Content-Type: application/json' -d '{TICK_BODY}'",
+        f"  curl -s -X POST '{url}/functions/v1/scheduler' {secret} {JSON_HEADER} -d '{TICK_BODY}'",
     )
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -175,7 +177,7 @@ def _sign_in_command(url: str, key: str, user: dict[str, Any]) -> str:
     body = orjson.dumps({"email": user["email"], "password": user["password"]}).decode()
     return (
         f"  TOKEN=$(curl -s '{url}/auth/v1/token?grant_type=password' -H 'apikey: {key}'"
-        f" -H 'Content-Type: application/json' -d '{body}'"
+        f" {JSON_HEADER} -d '{body}'"
         """ | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')"""
     )
 

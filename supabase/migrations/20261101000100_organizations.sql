@@ -54,7 +54,7 @@ end
 $$;
 comment on function public.require_role is
   'For calls that reach outside without writing: PT404 unless the caller belongs to the organization, 42501 below the role.';
-revoke execute on function public.require_role from public, anon;
+revoke execute on function public.require_role from public, anon, service_role;
 grant execute on function public.require_role to authenticated;
 
 alter table public.organizations enable row level security;

@@ -101,5 +101,5 @@ end
 $$;
 comment on function public.sealed_config is
   'For the integrations function, on behalf of an admin: the config with its secrets still sealed. Nothing for strangers, 42501 below admin.';
-revoke execute on function public.sealed_config from public, anon;
+revoke execute on function public.sealed_config from public, anon, service_role;
 grant execute on function public.sealed_config to authenticated;

@@ -60,6 +60,8 @@ end
 $$;
 comment on function private.make_message_partition is 'Makes the partition for one UTC day, if it is not there yet.';
 
+select private.make_message_partition((now() at time zone 'UTC')::date + day) from generate_series(0, 3) as day;
+
 create table private.message_ledger (
   integration_id uuid not null,
   event_id text not null,
