@@ -1,0 +1,47 @@
+"""What goes out and what comes back. Neither shows headers, path, query or body when it is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+REPLY_LIMIT = 16_384
+"""Bytes of a reply that are read unless the request says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class OutboundRequest:
+    """One HTTP request. `timeout_seconds` is for all of it, from the name look-up to the reply's last byte."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    timeout_seconds: float = 30.0
+    reply_limit: int = REPLY_LIMIT
+
+    def __repr__(self) -> str:
+        return f"OutboundRequest({self.method} {_show_host(self.url)})"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundReply:
+    """What came back. `body` is raw (never decompressed), at most the request's `reply_limit` bytes.
+
+    `truncated` says there was more. `headers` find their names in any letter case. `milliseconds` is the whole
+    exchange.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    truncated: bool
+    milliseconds: float
+
+
+def _show_host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "no host"
+    except ValueError:
+        return "no host"

@@ -1,0 +1,207 @@
+"""aiohttp, held to our rules: checked addresses, verified TLS, no redirects, proxies, cookies or retries.
+
+Only this module and failures.py import aiohttp; client.py imports them when the first request is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import aiohttp
+import certifi
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from shared.errors import AddressBlocked, BadRequest
+from shared.outbound.exchange import OutboundRequest
+from shared.outbound.failures import AddressRefusedError, describe_failure
+from shared.outbound.names import LookUp, Objection, check_answers, describe_name_error, start_look_up
+
+KEEPALIVE_SECONDS = 4.0
+"""Idle connections go before the other side closes them (Node after 5 s): a POST into a closing one is lost."""
+
+HEADER_LINES = 128
+HEADER_BYTES = 8190
+STREAMED_BYTES = 1_048_576
+"""Bodies over this are streamed: aiohttp warns that one write of them would hold up the loop."""
+
+_CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
+
+
+class RawReply(NamedTuple):
+    """A reply without its time."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    truncated: bool
+
+
+class Door:
+    """The connections of one scheme on one event loop, all under the same address rule."""
+
+    def __init__(self, objection: Objection, look_up: LookUp, trust: ssl.SSLContext) -> None:
+        connector = aiohttp.TCPConnector(
+            resolver=_CheckedResolver(objection, look_up),
+            socket_factory=_make_socket_factory(objection),
+            ssl=trust,
+            # Callers lease what they send; a limit here would let a slow host hold up the others.
+            limit=0,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "device-integrations"},
+            skip_auto_headers=("Content-Type",),
+            timeout=aiohttp.ClientTimeout(total=None),
+            trust_env=False,
+            auto_decompress=False,
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
+            max_headers=HEADER_LINES,
+            middlewares=(_send_once_only,),
+        )
+
+    async def exchange(self, url: URL, request: OutboundRequest) -> RawReply:
+        """Send `request`, read its reply to the limit. Raises OutsideError subclasses."""
+        headers = {
+            name: value for name, value in request.headers.items() if name.lower() != "accept-encoding"
+        }
+        headers["Accept-Encoding"] = "identity"
+        try:
+            response = await self._session.request(
+                request.method, url, headers=headers, data=_wrap_body(request.body), allow_redirects=False
+            )
+            body, truncated = await _read_body(response, request.reply_limit)
+        except (aiohttp.ClientError, OSError) as error:
+            raise describe_failure(error, url.raw_host or "", url.port or 0) from None
+        return RawReply(response.status, response.headers, body, truncated)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+
+def parse_url(text: str) -> URL:
+    """`text` as a URL with a host, http or https, without credentials; BadRequest otherwise."""
+    try:
+        url = URL(text)
+        host = url.raw_host
+    except ValueError:
+        host = None
+    if not host or url.scheme not in {"http", "https"} or _CONTROL_OR_SPACE.search(text):
+        raise BadRequest("The url is not valid; write it as https://host/path.")
+    if "@" in url.raw_authority:
+        raise BadRequest("The url carries a user name or password; give them as authentication instead.")
+    if _is_disguised_address(host):
+        raise AddressBlocked(f"{host} is an address in disguise; write it as four decimal numbers.")
+    return url
+
+
+@lru_cache(maxsize=8)
+def make_trust(extra_trust: str | None) -> ssl.SSLContext:
+    """The system's trusted authorities, or certifi's where it has none, and `extra_trust` (PEM) beside them."""
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:
+        context.load_verify_locations(certifi.where())
+    if extra_trust:
+        context.load_verify_locations(cadata=extra_trust)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class _CheckedResolver(AbstractResolver):
+    """Looks a name up once and hands aiohttp only answers that were all checked."""
+
+    def __init__(self, objection: Objection, look_up: LookUp) -> None:
+        self._objection = objection
+        self._look_up = look_up
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp's signature; all families count
+    ) -> list[ResolveResult]:
+        try:
+            answers = await asyncio.wrap_future(start_look_up(host, port, self._look_up))
+        except (OSError, ValueError) as error:
+            raise describe_name_error(host, error) from None
+        return [
+            ResolveResult(
+                hostname=host,
+                host=answer.address,
+                port=port,
+                family=answer.family,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for answer in check_answers(host, answers, self._objection)
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+def _make_socket_factory(objection: Objection) -> aiohttp.SocketFactoryType:
+    # The last line: every concrete address passes here, those of the resolver and those written in the URL.
+    def make_socket(info: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, end = info
+        if words := objection(str(end[0])):
+            raise AddressRefusedError(words)
+        return socket.socket(family, kind, protocol)
+
+    return make_socket
+
+
+async def _send_once_only(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    # aiohttp repeats PUT and GET by itself on a lost connection; an attempt here is one request, so that it can
+    # be counted and recorded. An error it does not know is not repeated.
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise describe_failure(error, request.url.raw_host or "", request.url.port or 0) from None
+
+
+async def _read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
+    body = bytearray()
+    try:
+        while len(body) <= limit and (chunk := await response.content.read(limit + 1 - len(body))):
+            body += chunk
+    except BaseException:
+        _drop_connection(response)
+        raise
+    if len(body) > limit:
+        _drop_connection(response)
+    else:
+        response.release()
+    return bytes(body[:limit]), len(body) > limit
+
+
+def _drop_connection(response: aiohttp.ClientResponse) -> None:
+    # Closing a TLS connection politely would go on reading what an endless reply still sends.
+    if response.connection and response.connection.transport:
+        response.connection.transport.abort()
+    response.close()
+
+
+def _wrap_body(body: bytes | None) -> bytes | io.BytesIO | None:
+    return io.BytesIO(body) if body and len(body) > STREAMED_BYTES else body
+
+
+def _is_disguised_address(host: str) -> bool:
+    # inet_aton reads 2130706433, 0x7f.1, 0177.0.0.1 and 127.1 as 127.0.0.1, and so does the system's resolver.
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host)) != host
+    except OSError:
+        return False
