@@ -64,7 +64,7 @@ select private.make_message_partition((now() at time zone 'UTC')::date + day) fr
 
 create table private.message_ledger (
   integration_id uuid not null,
-  event_id text not null,
+  event_id text not null collate "C",
   seen_at timestamptz not null default now(),
   primary key (integration_id, event_id)
 );

@@ -17,8 +17,15 @@ declare
   v_integration public.device_integrations;
   v_provision boolean;
   v_received_at timestamptz := now();
+  -- UUID version 7 (RFC 9562), as Postgres 15 has none: ids that rise with time keep the index's pages together.
+  v_id_start text := lpad(to_hex((extract(epoch from v_received_at) * 1000)::bigint), 12, '0') || '7';
+  v_id_end text := '8' || right(replace(gen_random_uuid()::text, '-', ''), 15);
   v_count record;
 begin
+  if jsonb_array_length(p_messages) > 4000 then
+    raise exception 'A batch holds at most 4000 messages; send it in parts.' using errcode = '22023';
+  end if;
+
   if p_lease_token is not null then
     update public.integration_schedules
        set state = coalesce(p_state, state),
@@ -37,19 +44,23 @@ begin
   perform private.make_message_partition((v_received_at at time zone 'UTC')::date);
 
   with incoming as materialized (
-    select gen_random_uuid() as id, m.*
-      from jsonb_to_recordset(p_messages) as m(
-        event_id text, device text, kind text, topic text, payload jsonb, raw text, raw_encoding text,
-        observed_at timestamptz, error text, device_status text)
+    select (v_id_start || lpad(to_hex(m.n), 3, '0') || v_id_end)::uuid as id, m.*
+      from rows from (
+             jsonb_to_recordset(p_messages) as (
+               event_id text, device text, kind text, topic text, payload jsonb, raw text, raw_encoding text,
+               observed_at timestamptz, error text, device_status text)
+           ) with ordinality as m(
+             event_id, device, kind, topic, payload, raw, raw_encoding, observed_at, error, device_status, n)
   ),
   remembered as (
     insert into private.message_ledger (integration_id, event_id)
-    select distinct p_integration_id, i.event_id from incoming i order by 2
+    select distinct p_integration_id, i.event_id collate "C" from incoming i order by 2
     on conflict do nothing
     returning event_id
   ),
   fresh as materialized (
-    select distinct on (i.event_id) i.* from incoming i join remembered r on r.event_id = i.event_id order by i.event_id, i.id
+    select distinct on (i.event_id) i.* from incoming i join remembered r on r.event_id = i.event_id
+     order by i.event_id, i.id
   ),
   seen as (
     select f.device as external_id,
