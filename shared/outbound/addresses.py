@@ -118,7 +118,7 @@ def _is_part(entry: Network, network: Network) -> bool:
 
 
 def _describe_openable(kind: str, network: Network) -> str:
-    return f"is at a {kind} address; the operator can let integrations reach it with OUTBOUND_ALLOW={network}"
+    return f"is at a {kind} address, in {network}; the operator can list its network in OUTBOUND_ALLOW"
 
 
 def _parse_network(entry: str, position: int) -> Network:

@@ -67,6 +67,7 @@ class Door:
             max_line_size=HEADER_BYTES,
             max_field_size=HEADER_BYTES,
             max_headers=HEADER_LINES,
+            request_class=_TracedRequest,
             middlewares=(_send_once_only,),
         )
 
@@ -93,11 +94,12 @@ class Door:
 def parse_url(text: str) -> URL:
     """`text` as a URL with a host, http or https, without credentials; BadRequest otherwise."""
     try:
-        url = URL(text)
+        # As it is written: some receivers sign or compare the URL, and yarl would turn %2F into a slash.
+        url = URL(text, encoded=text.isascii())
         host = url.raw_host
     except ValueError:
         host = None
-    if not host or url.scheme not in {"http", "https"} or _CONTROL_OR_SPACE.search(text):
+    if not host or _CONTROL_OR_SPACE.search(text) or url.scheme not in {"http", "https"}:
         raise BadRequest("The url is not valid; write it as https://host/path.")
     if "@" in url.raw_authority:
         raise BadRequest("The url carries a user name or password; give them as authentication instead.")
@@ -162,15 +164,32 @@ def _make_socket_factory(objection: Objection) -> aiohttp.SocketFactoryType:
     return make_socket
 
 
+class _TracedRequest(aiohttp.ClientRequest):
+    """Remembers its transport, so that a failed exchange can be dropped at once.
+
+    aiohttp closes politely: a TLS peer that has stopped reading would keep the socket for another 30 s.
+    """
+
+    transport: asyncio.Transport | None = None
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        self.transport = conn.transport
+        return await super().send(conn)
+
+
 async def _send_once_only(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
     # aiohttp repeats PUT and GET by itself on a lost connection; an attempt here is one request, so that it can
-    # be counted and recorded. An error it does not know is not repeated.
+    # be counted and recorded. It does not repeat after an error it does not know.
     try:
         return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise describe_failure(error, request.url.raw_host or "", request.url.port or 0) from None
+    except BaseException as error:
+        if isinstance(request, _TracedRequest) and request.transport:
+            request.transport.abort()
+        if isinstance(error, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError):
+            raise describe_failure(error, request.url.raw_host or "", request.url.port or 0) from None
+        raise
 
 
 async def _read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
