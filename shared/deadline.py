@@ -25,3 +25,20 @@ class Deadline:
     def shorten(self, seconds: float = 0.0) -> None:
         """End in `seconds` from now at the latest."""
         self._ends = min(self._ends, time.monotonic() + seconds)
+
+    def within(self, seconds: float) -> Deadline:
+        """A deadline that also ends in `seconds`, and still follows this one when it is shortened."""
+        return _Within(self, seconds)
+
+
+class _Within(Deadline):
+    def __init__(self, outer: Deadline, seconds: float) -> None:
+        super().__init__(seconds)
+        self._outer = outer
+
+    def remaining(self) -> float:
+        return min(super().remaining(), self._outer.remaining())
+
+    @property
+    def expired(self) -> bool:
+        return super().expired or self._outer.expired

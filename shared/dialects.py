@@ -23,7 +23,19 @@ TimestampFormat = Literal["iso8601", "unix", "vmark", "custom"]
 Status = Literal["online", "offline"]
 
 KNOWN_READINGS = frozenset(
-    "temperature humidity pressure battery voltage current power rssi snr battery_level signal_strength".split()
+    [
+        "temperature",
+        "humidity",
+        "pressure",
+        "battery",
+        "voltage",
+        "current",
+        "power",
+        "rssi",
+        "snr",
+        "battery_level",
+        "signal_strength",
+    ]
 )
 TIME_FIELDS = frozenset(("timestamp", "ts", "time"))
 DEVICE_FIELDS = ("device", "deviceId", "device_id", "id")
@@ -103,9 +115,13 @@ def parse_time(value: Any, timestamp_format: str = "auto", pattern: str = "") ->
         moment = _read_moment(value, timestamp_format, pattern)
         seconds = moment.timestamp()
     except (ValueError, TypeError, OverflowError, OSError):
-        raise ValueError(f"The timestamp is not {_TIME_WORDS[timestamp_format]}; the time of arrival is used.") from None
+        raise ValueError(
+            f"The timestamp is not {_TIME_WORDS[timestamp_format]}; the time of arrival is used."
+        ) from None
     if not _EARLIEST <= seconds <= time.time() + _AHEAD:
-        raise ValueError("The timestamp is before 2000 or more than a day ahead; the time of arrival is used.")
+        raise ValueError(
+            "The timestamp is before 2000 or more than a day ahead; the time of arrival is used."
+        )
     return moment.isoformat()
 
 
@@ -129,7 +145,9 @@ def _read_moment(value: Any, timestamp_format: str, pattern: str) -> datetime:
         return _read_unix(float(value))
     if timestamp_format == "custom":
         return _as_utc(datetime.strptime(value, pattern))  # noqa: DTZ007 - _as_utc gives it its zone
-    return _as_utc(datetime.fromisoformat(value.replace("_", "T", 1) if timestamp_format == "vmark" else value))
+    return _as_utc(
+        datetime.fromisoformat(value.replace("_", "T", 1) if timestamp_format == "vmark" else value)
+    )
 
 
 def _read_unix(number: float) -> datetime:
@@ -188,13 +206,27 @@ def _read_standard(document: dict[str, Any]) -> Reading:
 def _read_vmark(document: dict[str, Any]) -> Reading:
     payload = document.get("paras", document.get("data"))
     if isinstance(payload, dict) and payload:
-        kind: Kind = "telemetry" if document.get("handle", "properties_report") == "properties_report" else "event"
+        kind: Kind = (
+            "telemetry" if document.get("handle", "properties_report") == "properties_report" else "event"
+        )
         return Reading(document.get("device"), kind, payload, document.get("time"))
     return Reading(document.get("device"), "event", document, document.get("time"))
 
 
 def _is_vmark_reply(document: Any) -> bool:
     return isinstance(document, dict) and len(document) == 1 and "result" in document
+
+
+def find_vmark_reply(topic: str, body: bytes) -> tuple[str, bytes] | None:
+    """What to publish once a vmark message is stored, as (topic, body): a hub without its answer stops sending."""
+    if b"properties_report" not in body:
+        return None
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    is_report = isinstance(document, dict) and document.get("handle") == "properties_report"
+    return (f"{topic}_reply", b'{"result":0}') if is_report else None
 
 
 class Decoder:
@@ -205,7 +237,10 @@ class Decoder:
         self._time_format: str = {"standard": "auto", "vmark": "vmark"}.get(
             dialect.payload_format, dialect.timestamp_format
         )
-        readers: dict[str, Callable[[dict[str, Any]], Reading]] = {"standard": _read_standard, "vmark": _read_vmark}
+        readers: dict[str, Callable[[dict[str, Any]], Reading]] = {
+            "standard": _read_standard,
+            "vmark": _read_vmark,
+        }
         self._read = readers.get(dialect.payload_format, self._read_custom)
         self._find_facts = lru_cache(TOPICS_REMEMBERED)(self._read_topic)
         self._statuses: dict[str, Status] = {
@@ -252,7 +287,9 @@ class Decoder:
         told, self._told = self._told, []
         return told
 
-    def _build_message(self, facts: TopicFacts, document: dict[str, Any], body: bytes, event_id: str) -> Message:
+    def _build_message(
+        self, facts: TopicFacts, document: dict[str, Any], body: bytes, event_id: str
+    ) -> Message:
         device, kind, payload, when, error = self._read(document)
         device = _as_device(device)
         if device is None:
@@ -274,7 +311,7 @@ class Decoder:
             "state" if status and kind == "event" else kind,
             facts.topic,
             payload,
-            None if payload is document or len(payload) == len(document) else body.decode(),
+            None if payload is document or payload == document else body.decode(),
             None,
             observed_at,
             error,
@@ -291,15 +328,21 @@ class Decoder:
 
     def _find_event_id(self, document: dict[str, Any], device: str | None, event_id: str) -> str:
         own = find_path(document, self._dialect.event_id_path)
-        usable = isinstance(own, str | int) and not isinstance(own, bool) and 0 < len(str(own)) <= DEVICE_LIMIT
+        usable = (
+            isinstance(own, str | int) and not isinstance(own, bool) and 0 < len(str(own)) <= DEVICE_LIMIT
+        )
         return f"{device or ''}:{own}" if usable else event_id
 
-    def _keep_value(self, facts: TopicFacts, document: Any, body: bytes, event_id: str) -> Message:
+    def _keep_value(self, facts: TopicFacts, document: Any, body: bytes, event_id: str) -> Message | None:
         if _is_number(document) and not facts.is_status:
-            return Message(event_id, facts.device, "telemetry", facts.topic, {"value": document}, body.decode())
+            return Message(
+                event_id, facts.device, "telemetry", facts.topic, {"value": document}, body.decode()
+            )
         if isinstance(document, str):
-            return self._keep_text(facts, document.encode(), event_id, "") if facts.is_status else _keep_json(
-                facts, document, event_id
+            return (
+                self._keep_text(facts, document.encode(), event_id, "")
+                if facts.is_status
+                else _keep_json(facts, document, event_id)
             )
         return _keep_json(facts, document, event_id)
 
@@ -311,29 +354,44 @@ class Decoder:
         status = self._statuses.get(word.lower()) if facts.is_status else None
         if status:
             return Message(
-                event_id, facts.device, "state", facts.topic, {"status": word}, body.decode(), device_status=status
+                event_id,
+                facts.device,
+                "state",
+                facts.topic,
+                {"status": word},
+                body.decode(),
+                device_status=status,
             )
         return _keep_raw(facts, body, event_id, f"Not JSON: {reason}." if body else "The body is empty.")
 
     def _read_custom(self, document: dict[str, Any]) -> Reading:
         dialect = self._dialect
-        device, when = find_path(document, dialect.device_id_path), find_path(document, dialect.timestamp_path)
+        device, when = (
+            find_path(document, dialect.device_id_path),
+            find_path(document, dialect.timestamp_path),
+        )
         payload = find_path(document, dialect.telemetry_path) if dialect.telemetry_path else document
         if isinstance(payload, dict) and payload:
             return Reading(device, "telemetry", payload, when)
         if payload is not None and not isinstance(payload, dict):
             return Reading(device, "telemetry", {"value": payload}, when)
-        return Reading(device, "event", document, when, f"Nothing is at telemetry_path {dialect.telemetry_path!r}.")
+        return Reading(
+            device, "event", document, when, f"Nothing is at telemetry_path {dialect.telemetry_path!r}."
+        )
 
     def _read_topic(self, topic: str) -> TopicFacts:
         dialect = self._dialect
         own_echo = bool(dialect.own_filter) and match_topic(dialect.own_filter, topic)
         levels = topic.split("/")
         is_status = (
-            match_topic(dialect.status_topic, topic) if dialect.status_topic else levels[-1].lower() in STATUS_LEVELS
+            match_topic(dialect.status_topic, topic)
+            if dialect.status_topic
+            else levels[-1].lower() in STATUS_LEVELS
         )
         ignored = own_echo or (dialect.payload_format == "vmark" and topic.endswith("_reply"))
-        return TopicFacts(topic.replace("\x00", "\ufffd"), self._find_device(topic, levels), is_status, ignored)
+        return TopicFacts(
+            topic.replace("\x00", "\ufffd"), self._find_device(topic, levels), is_status, ignored
+        )
 
     def _find_device(self, topic: str, levels: list[str]) -> str | None:
         if "devices" in levels[:-1]:
@@ -366,7 +424,9 @@ def _measure_depth(document: Any) -> int:
     while level and depth <= DEPTH_LIMIT:
         containers = [item for item in level if isinstance(item, dict | list)]
         depth += bool(containers)
-        level = [child for item in containers for child in (item.values() if isinstance(item, dict) else item)]
+        level = [
+            child for item in containers for child in (item.values() if isinstance(item, dict) else item)
+        ]
     return depth
 
 
