@@ -6,7 +6,6 @@ Run by scripts/serve as a child of its own, with the listening socket already bo
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +20,7 @@ from scripts.local.auth import Auth
 from scripts.local.data_folder import DataFolder, database_url
 from scripts.local.edge import front_service
 from scripts.local.functions import load_functions
+from scripts.local.rest import build_rest
 from scripts.local.tokens import Tokens
 
 WORKERS = 2
@@ -95,19 +95,10 @@ def main() -> None:
 def _build_gateway(options: argparse.Namespace, functions: Mapping[str, WSGIApplication]) -> Gateway:
     folder = DataFolder(options.data)
     credentials, port = folder.load_credentials(), folder.load_ports().postgres
-    build_rest = _find_rest()
     tokens = Tokens(credentials)
     auth = Auth(database_url(credentials, port, "supabase_auth_admin"), tokens, f"{options.url}/auth/v1")
     rest = build_rest(database_url(credentials, port, "authenticator"), tokens.verify_token)
     return Gateway({"/auth/v1": front_service(auth), "/rest/v1": front_service(rest)}, functions)
-
-
-def _find_rest() -> Any:
-    try:
-        return importlib.import_module("scripts.local.rest").build_rest
-    except (ImportError, AttributeError):
-        refusal = _refuse(501, "NOT_IMPLEMENTED", "/rest/v1 is not written yet")
-        return lambda *_arguments: refusal
 
 
 def _pass_on(
