@@ -17,6 +17,7 @@ import hmac
 import re
 import secrets as randomness
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from shared.errors import Unauthenticated
@@ -147,6 +148,8 @@ def _check_halves(text: str) -> None:
         raise ValueError("the two halves of this whsk_ key do not belong together; copy it again, whole")
 
 
+# Deriving the public half takes as long as signing does.
+@lru_cache(maxsize=128)
 def _load_private(text: str) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

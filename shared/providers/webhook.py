@@ -50,9 +50,11 @@ def _trim_number(number: float) -> float:
 
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing)]
 RetrySeconds = Annotated[
-    float, Field(ge=0, le=RETRY_LIMIT, allow_inf_nan=False), PlainSerializer(_trim_number)
+    float, Field(ge=0, le=RETRY_LIMIT, allow_inf_nan=False), PlainSerializer(_trim_number, return_type=Any)
 ]
-TimeoutSeconds = Annotated[float, Field(gt=0, le=30, allow_inf_nan=False), PlainSerializer(_trim_number)]
+TimeoutSeconds = Annotated[
+    float, Field(gt=0, le=30, allow_inf_nan=False), PlainSerializer(_trim_number, return_type=Any)
+]
 
 
 class Webhook(Subscriber):
