@@ -1,0 +1,74 @@
+"""Wraps rows into the one Row a statement returns, and the Row into an HTTP response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+from psycopg.sql import SQL, Composable
+from werkzeug.datastructures import Headers
+from werkzeug.wrappers import Response
+
+from scripts.local.rest.call import Media
+from scripts.local.rest.errors import RestError
+from scripts.local.rest.transaction import Row
+
+# Functions may set the response's headers and status, as PostgREST's documentation describes.
+REPLY_SETTINGS = ", ".join(
+    f"nullif(current_setting('response.{name}', true), '')" for name in ("headers", "status")
+)
+
+
+def wrap_rows(rows: Composable, media: Media, total: Composable | None, *, with_body: bool) -> Composable:
+    """The statement that returns the rows as one JSON text with their number and the total."""
+    counted = SQL("({})").format(total) if total is not None else SQL("null::bigint")
+    return SQL("select {}, count(*), {}, {} from ({}) as pgrst_row").format(
+        SQL(_body_of(media)) if with_body else SQL("null::text"), counted, SQL(REPLY_SETTINGS), rows
+    )
+
+
+def require_single(media: Media) -> Callable[[Row], None] | None:
+    """The check that a client asking for one object gets exactly one; None where any number will do."""
+    return _check_single if media.single else None
+
+
+def make_response(row: Row, status: int, media: Media, headers: dict[str, str]) -> Response:
+    """The response; without a body it has no content type either."""
+    reply = Headers(headers)
+    for name, value in _read_headers(row.headers):
+        reply[name] = value
+    if row.status is not None:
+        status = _read_status(row.status)
+    response = Response(row.body or b"", status, reply)
+    if row.body is None:
+        response.headers.remove("Content-Type")
+    else:
+        response.headers["Content-Type"] = media.content_type
+    return response
+
+
+def _body_of(media: Media) -> str:
+    rows = "json_agg(pgrst_row)->0" if media.single else "coalesce(json_agg(pgrst_row), '[]')"
+    return f"json_strip_nulls({rows})::text" if media.strip_nulls else f"({rows})::text"
+
+
+def _check_single(row: Row) -> None:
+    if row.rows != 1:
+        details = f"The result contains {row.rows} rows"
+        raise RestError(406, "PGRST116", "Cannot coerce the result to a single JSON object", details=details)
+
+
+def _read_headers(setting: bytes | None) -> list[tuple[str, str]]:
+    if setting is None:
+        return []
+    try:
+        return [(name, str(value)) for pair in orjson.loads(setting) for name, value in pair.items()]
+    except (ValueError, AttributeError, TypeError):
+        message = "response.headers guc must be a JSON array composed of objects with a single key and a string value"
+        raise RestError(500, "PGRST111", message) from None
+
+
+def _read_status(setting: bytes) -> int:
+    if not setting.isdigit() or not 100 <= int(setting) <= 599:  # noqa: PLR2004 - what HTTP has
+        raise RestError(500, "PGRST112", "response.status guc must be a valid status code")
+    return int(setting)

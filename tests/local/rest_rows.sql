@@ -1,0 +1,14 @@
+-- The rows every test of /rest/v1 starts with.
+truncate public.orgs, public.parents, public.children, public.details, public."odd ""name%s" restart identity;
+insert into public.orgs values (1, 'one'), (2, 'two');
+insert into public.parents (id, org_id, name, age, data, tags) overriding system value values
+  (1, 1, 'Ada', 36, '{"blood": "A", "phones": [{"n": "1"}, {"n": "2"}], "size": 3}', '{a,b}'),
+  (2, 1, 'Bob', null, '{"blood": "B"}', '{b}'),
+  (3, 1, 'Cyd, "the" (x)', 20, '{}', '{}'),
+  (4, 2, 'Dee', 50, '{}', '{c}');
+insert into public.children (id, parent_id, sponsor_id, backup_id, title) overriding system value values
+  (1, 1, 1, 2, 'first'), (2, 1, 2, null, 'second'), (3, 2, null, null, 'third');
+insert into public.details values (1, 'a note');
+insert into public."odd ""name%s" values (1, 'kept');
+alter table public.parents alter column id restart with 101;
+alter table public.children alter column id restart with 101;
