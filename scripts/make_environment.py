@@ -1,4 +1,4 @@
-"""Makes `.venv` from the pinned requirements; run by environment.sh with any Python 3.11+, before anything is installed.
+"""Makes `.venv` from the pinned requirements; run by environment.sh with any Python 3.11+ and nothing installed.
 
 The lock is the operating system's, so that two scripts started at once build it once and a killed one leaves none.
 """

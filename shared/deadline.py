@@ -28,17 +28,4 @@ class Deadline:
 
     def within(self, seconds: float) -> Deadline:
         """A deadline that also ends in `seconds`, and still follows this one when it is shortened."""
-        return _Within(self, seconds)
-
-
-class _Within(Deadline):
-    def __init__(self, outer: Deadline, seconds: float) -> None:
-        super().__init__(seconds)
-        self._outer = outer
-
-    def remaining(self) -> float:
-        return min(super().remaining(), self._outer.remaining())
-
-    @property
-    def expired(self) -> bool:
-        return super().expired or self._outer.expired
+        return Deadline(seconds, self)

@@ -26,7 +26,7 @@ ENDING_SECONDS = 1.0
 def run_tick(database: Database, seconds: float, idle_seconds: float | None) -> dict[str, dict[str, Any]]:
     """Run one tick of at most `seconds`, less when nothing happened for `idle_seconds`; what it did, by part."""
     deadline, pulse = Deadline(seconds), Pulse()
-    work = Deadline(max(seconds - ENDING_SECONDS, seconds / 2), deadline)
+    work = deadline.within(max(seconds - ENDING_SECONDS, seconds / 2))
     with ThreadPoolExecutor(3, thread_name_prefix="tick") as threads:
         sessions = threads.submit(_run_sessions, database, work, pulse)
         deliveries = threads.submit(asyncio.run, dispatch_deliveries(database, deadline, pulse))
