@@ -15,6 +15,7 @@ create table public.device_integrations (
   last_sync_at timestamptz,
   sync_status text,
   error_message text,
+  device_count integer not null default 0,
   unique (organization_id, id),
   constraint device_integrations_name_taken unique (organization_id, name)
 );
@@ -22,6 +23,7 @@ comment on table public.device_integrations is 'One connection to the outside: a
 comment on column public.device_integrations.settings is 'The config without its secrets. Settings that hold "events" make the row a subscriber.';
 comment on column public.device_integrations.api_key_encrypted is 'The secrets, sealed: <key id>.<base64url(nonce and ciphertext)>. Readable by service_role only.';
 comment on column public.device_integrations.secret_names is 'Which secrets are set, by name.';
+comment on column public.device_integrations.device_count is 'How many devices hang on it; kept by triggers on devices.';
 comment on column public.device_integrations.error_message is 'Why status is error, in words for an admin.';
 
 create index idx_device_integrations_org on public.device_integrations (organization_id, created_at desc, id desc);
@@ -51,7 +53,7 @@ alter table public.device_integrations enable row level security;
 revoke all on public.device_integrations from anon, authenticated;
 grant select (
   id, organization_id, integration_type, name, status, settings, secret_names, created_at, updated_at, created_by,
-  last_sync_at, sync_status, error_message
+  last_sync_at, sync_status, error_message, device_count
 ) on public.device_integrations to authenticated;
 grant insert (id, organization_id, integration_type, name, status, settings, api_key_encrypted, secret_names)
   on public.device_integrations to authenticated;

@@ -127,7 +127,6 @@ MATRIX: dict[str, Table] = {
 }
 
 FUNCTIONS: dict[str, frozenset[str]] = {
-    "device_count": frozenset({"authenticated", "service_role"}),
     "finish_deliveries": frozenset({"service_role"}),
     "finish_session": frozenset({"service_role"}),
     "ingest_messages": frozenset({"service_role"}),
