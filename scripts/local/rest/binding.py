@@ -10,6 +10,8 @@ from psycopg.pq import Format
 from psycopg.sql import SQL, Composable, Identifier
 
 JSON_OID = 114
+JSONB_OID = 3802
+JSONB_VERSION = b"\x01"
 
 
 class RawJson:
@@ -30,6 +32,23 @@ class RawJsonDumper(Dumper):
     def dump(self, obj: RawJson) -> Buffer | None:
         """The bytes themselves."""
         return obj.content
+
+
+class RawJsonb(RawJson):
+    """A JSON text that Postgres is to parse into jsonb at once."""
+
+    __slots__ = ()
+
+
+class RawJsonbDumper(Dumper):
+    """Sends the text as jsonb's binary format has it: after a version byte."""
+
+    format = Format.BINARY
+    oid = JSONB_OID
+
+    def dump(self, obj: RawJsonb) -> Buffer | None:
+        """The version and the bytes."""
+        return JSONB_VERSION + obj.content
 
 
 class BytesLoader(Loader):

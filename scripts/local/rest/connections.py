@@ -18,7 +18,7 @@ from psycopg import RawCursor
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
-from scripts.local.rest.binding import BytesLoader, RawJson, RawJsonDumper
+from scripts.local.rest.binding import BytesLoader, RawJson, RawJsonb, RawJsonbDumper, RawJsonDumper
 from scripts.local.rest.errors import RestError
 
 Connection = psycopg.Connection[TupleRow]
@@ -83,6 +83,7 @@ class ConnectionPool:
                 details=str(error).strip(),
             ).with_headers({"Retry-After": "1"}) from error
         connection.adapters.register_dumper(RawJson, RawJsonDumper)
+        connection.adapters.register_dumper(RawJsonb, RawJsonbDumper)
         connection.adapters.register_loader("text", BytesLoader)
         return connection
 

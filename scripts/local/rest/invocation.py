@@ -8,12 +8,28 @@ from functools import lru_cache
 from psycopg.sql import SQL, Composable
 
 from scripts.local.rest.answer import REPLY_SETTINGS
-from scripts.local.rest.binding import Binder, RawJson, join, quote
+from scripts.local.rest.binding import Binder, RawJson, RawJsonb, join, quote
 from scripts.local.rest.call import Media
 from scripts.local.rest.filters import make_array
 from scripts.local.rest.schema import Argument, Function
 
 NOTHING = SQL("")
+# For these it makes no difference whether their value comes out of json or jsonb. A text would: `1e5` stays as it was
+# written in the one and becomes 100000 in the other.
+SAME_FROM_JSONB = {
+    "jsonb",
+    "uuid",
+    "boolean",
+    "smallint",
+    "integer",
+    "bigint",
+    "numeric",
+    "real",
+    "double precision",
+    "date",
+    "timestamp with time zone",
+    "timestamp without time zone",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,12 @@ def render_plain(function: Function, keys: tuple[str, ...], media: Media) -> byt
     return invoke_with_body(function, keys, b"", Binder()).render_single(media).as_bytes(None)
 
 
+def make_body(function: Function, keys: tuple[str, ...], content: bytes) -> RawJson:
+    """The body for binding: as jsonb, which is parsed once only, where that makes no other difference."""
+    types = {argument.type for argument in function.arguments if argument.name in keys}
+    return RawJsonb(content) if "jsonb" in types and types <= SAME_FROM_JSONB else RawJson(content)
+
+
 def invoke_with_body(function: Function, keys: tuple[str, ...], content: bytes, binder: Binder) -> Invocation:
     """The call with the arguments that the body names; Postgres takes the body apart."""
     given = [argument for argument in function.arguments if argument.name in keys]
@@ -63,8 +85,9 @@ def invoke_with_body(function: Function, keys: tuple[str, ...], content: bytes, 
         return Invocation(function, NOTHING)
     arguments = [_pass(argument, quote("pgrst_arguments", argument.name)) for argument in given]
     definition = join([SQL("{} {}").format(quote(argument.name), SQL(argument.type)) for argument in given])
-    body = binder.bind(RawJson(content))
-    source = SQL("json_to_record({}) as pgrst_arguments({})").format(body, definition)
+    body = make_body(function, keys, content)
+    to_record = "jsonb_to_record" if isinstance(body, RawJsonb) else "json_to_record"
+    source = SQL(f"{to_record}({{}}) as pgrst_arguments({{}})").format(binder.bind(body), definition)
     return Invocation(function, join(arguments), source)
 
 

@@ -1,7 +1,7 @@
 """What GET and POST do on a function.
 
 A POST's body is bound once, as it came, and Postgres takes it apart: `json_to_record($1) as (name type, …)`. Only its
-keys are looked at here, because they choose among functions of one name and leave out defaults.
+keys are looked at here, because they choose among functions of one name and leave defaults to those not given.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from scripts.local.rest.invocation import (
     invoke_with_body,
     invoke_with_text,
     invoke_with_whole,
+    make_body,
     render_plain,
 )
 from scripts.local.rest.nodes import Star
@@ -79,7 +80,7 @@ class Rpc:
         if function is None:
             return self._plan_whole(content, JSON, keys)
         if not self.call.pairs and _returns_one_value(function):
-            values: list[object] = [RawJson(content)] if keys else []
+            values: list[object] = [make_body(function, keys, content)] if keys else []
             return self._plan_value(function, render_plain(function, keys, self.call.media), values)
         return self._plan(invoke_with_body(function, keys, content, self.binder), self.call.pairs)
 
