@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ TAIL_LENGTH = 4
 
 
 def mask_secrets(text: str, secrets: Iterable[str], *, cut: bool = False) -> str:
-    """`text` with `***` for each of `secrets`, as it is and as JSON, URLs and base64 write it.
+    """`text` with `***` for each of `secrets`, as it is and as JSON, HTML, URLs and base64 write it.
 
     `cut` says that `text` goes on elsewhere, so its end may be the beginning of a secret.
     """
@@ -31,7 +32,12 @@ def mask_secrets(text: str, secrets: Iterable[str], *, cut: bool = False) -> str
 def _list_forms(secret: str) -> Iterator[str]:
     for word in {secret, *(word for word in secret.split() if len(word) >= WORD_LENGTH)}:
         if word:
-            yield from (word, json.dumps(word)[1:-1], json.dumps(word, ensure_ascii=False)[1:-1])
+            yield from (
+                word,
+                html.escape(word),
+                json.dumps(word)[1:-1],
+                json.dumps(word, ensure_ascii=False)[1:-1],
+            )
             yield from (
                 quote(word),
                 quote(word, safe=""),

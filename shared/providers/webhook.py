@@ -45,7 +45,7 @@ def _check_username(name: str) -> str:
 
 
 def _trim_number(number: float) -> float:
-    return int(number) if number.is_integer() else number
+    return int(number) if number == int(number) else number
 
 
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing)]
