@@ -11,10 +11,12 @@ from contextlib import closing, contextmanager
 
 from shared.deadline import Deadline
 from shared.errors import CredentialsRefused
-from shared.mqtt.client import Connection, Login
+from shared.mqtt.client import Connection
+from shared.mqtt.opening import open_connection
+from shared.mqtt.plan import Plan
 from shared.mqtt.reasons import REFUSED_FROM, explain_filter, explain_publish
-from shared.mqtt.session import Plan, open_connection
 from shared.mqtt.tls import explain_failure, make_context
+from shared.mqtt.wire import Login
 from shared.outbound import connect_checked, resolve_checked
 from shared.provider import Check, run_check
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.client import WebsocketConnectionError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -25,13 +22,13 @@ from shared.mqtt.reasons import (
     explain_refusal,
 )
 from shared.mqtt.stream import Publish, Stream
-from shared.mqtt.tls import Tls, explain_failure, make_context
-from shared.outbound import connect_checked
+from shared.mqtt.tls import explain_failure
+from shared.mqtt.wire import MQTT_5, Broker, Login, WireClient
 
-MQTT_5 = 5
-MQTT_3 = 4
 LINGER_SECONDS = 1.0
 RETAIN_IF_NEW = 1
+
+_PUBACK = struct.Struct("!BBH").pack
 
 
 class ProtocolUnsupported(ProtocolFailed):
@@ -46,29 +43,6 @@ class TakenOver(ProtocolFailed):
     """Another client connected with the same client id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where a broker is and how to reach it; `websocket_path` None means plain MQTT."""
-
-    host: str
-    port: int
-    websocket_path: str | None = None
-    tls: Tls | None = None
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    keepalive: int = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Who connects: `clean` begins without a session, else the broker keeps it for `expiry_seconds`."""
-
-    client_id: str
-    clean: bool = False
-    expiry_seconds: int = 86_400
-    receive_maximum: int = 1_000
-
-
 class Connection:
     """A connection that is driven by calling it. Any call may raise ConnectionLost."""
 
@@ -78,7 +52,7 @@ class Connection:
         self.expiry_seconds = login.expiry_seconds
         self._broker = broker
         self._login = login
-        self._client = _Client(broker, login, protocol)
+        self._client = WireClient(broker, login, protocol)
         self._received: list[Publish] = []
         self._connack: tuple[int, str] | None = None
         self._granted: dict[int, list[int]] = {}
@@ -102,7 +76,7 @@ class Connection:
             raise explain_failure(error, self._broker.host) from None
         except TimeoutError:
             raise TimedOut("The broker did not finish the handshake in time.") from None
-        except paho.WebsocketConnectionError:
+        except WebsocketConnectionError:
             raise ProtocolFailed(
                 f"The broker did not accept a WebSocket at {self._broker.websocket_path}; check the path of broker_url."
             ) from None
@@ -288,56 +262,6 @@ class Connection:
 
     def _on_publish(self, _client: Any, _data: Any, packet_id: int, reason: Any, _properties: Any) -> None:
         self._published[packet_id] = reason.value
-
-
-_PUBACK = struct.Struct("!BBH").pack
-
-
-class _Client(paho.Client):
-    """paho's client on a socket to a checked address, with our stream on top."""
-
-    def __init__(self, broker: Broker, login: Login, protocol: int) -> None:
-        super().__init__(
-            CallbackAPIVersion.VERSION2,
-            login.client_id,
-            clean_session=None if protocol == MQTT_5 else login.clean,
-            protocol=MQTTProtocolVersion(protocol),
-            transport="tcp" if broker.websocket_path is None else "websockets",
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
-        self.stream: Stream | None = None
-        self._server_name = broker.host
-        if broker.username is not None:
-            self.username_pw_set(broker.username, broker.password)
-        if broker.websocket_path is not None:
-            self.ws_set_options(broker.websocket_path)
-        if broker.tls:
-            self._server_name = broker.tls.server_name or broker.host
-            self.tls_set_context(make_context(broker.tls))
-
-    def _create_socket(self) -> Any:
-        self._bare: socket.socket | None = None
-        try:
-            inner = super()._create_socket()
-        except BaseException:
-            if self._bare is not None:
-                self._bare.close()
-            raise
-        self.stream = Stream(inner, has_properties=self.protocol == MQTTProtocolVersion.MQTTv5)
-        return self.stream
-
-    def _create_socket_connection(self) -> socket.socket:
-        self._bare = connect_checked(self.host, self.port, self.connect_timeout)
-        return self._bare
-
-    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
-        if self._ssl_context is None:
-            raise AssertionError("paho wraps only when it was given a context")
-        tcp_sock.settimeout(self.connect_timeout)
-        wrapped = self._ssl_context.wrap_socket(tcp_sock, server_hostname=self._server_name)
-        self._bare = wrapped
-        return wrapped
 
 
 def _describe_loss(stream: Stream) -> str:

@@ -17,9 +17,9 @@ from shared.mqtt.topics import check_filter, check_template, fill_template, wide
 from shared.provider import Batch, Check, Outcome, Provider
 
 if TYPE_CHECKING:
-    from shared.mqtt.client import Broker
-    from shared.mqtt.session import Plan
+    from shared.mqtt.plan import Plan
     from shared.mqtt.tls import Tls
+    from shared.mqtt.wire import Broker
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 TOPICS_LIMIT = 100
@@ -227,7 +227,7 @@ class Mqtt(Provider):
         return Outcome(topic)
 
     def _make_plan(self) -> Plan:
-        from shared.mqtt.session import Plan
+        from shared.mqtt.plan import Plan
 
         return Plan(
             broker=self._make_broker(),
@@ -241,7 +241,7 @@ class Mqtt(Provider):
         )
 
     def _make_broker(self) -> Broker:
-        from shared.mqtt.client import Broker
+        from shared.mqtt.wire import Broker
 
         url = _split_url(self.broker_url)
         scheme = _SECURED[url.scheme] if self.use_tls else url.scheme

@@ -1,0 +1,67 @@
+"""The times devices send, as ISO 8601 in UTC."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+TimestampFormat = Literal["iso8601", "unix", "vmark", "custom"]
+
+EARLIEST = 946_684_800.0
+"""2000-01-01: a device that says earlier has not set its clock."""
+
+AHEAD_SECONDS = 86_400.0
+
+_MILLISECONDS_FROM = 100_000_000_000.0  # as seconds this is the year 5138, as milliseconds 1973
+_WORDS = {
+    "auto": "ISO 8601 or unix time",
+    "iso8601": "ISO 8601",
+    "unix": "unix time",
+    "vmark": "of the form YYYY-MM-DD_HH:MM:SS.mmm",
+    "custom": "of the form that timestamp_pattern gives",
+}
+
+
+def parse_time(value: Any, timestamp_format: str = "auto", pattern: str = "") -> str:
+    """`value` as ISO 8601 in UTC with offset. ValueError, in words, where it is no time or an absurd one.
+
+    `auto` takes ISO 8601 and unix time; unix time may be in seconds or milliseconds, as number or text.
+    Without an offset UTC is meant. `pattern` is strptime's, for the format `custom`.
+    """
+    try:
+        moment = _read_moment(value, timestamp_format, pattern)
+        seconds = moment.timestamp()
+    except (ValueError, TypeError, OverflowError, OSError):
+        raise ValueError(
+            f"The timestamp is not {_WORDS[timestamp_format]}; the time of arrival is used."
+        ) from None
+    if not EARLIEST <= seconds <= time.time() + AHEAD_SECONDS:
+        raise ValueError(
+            "The timestamp is before 2000 or more than a day ahead; the time of arrival is used."
+        )
+    return moment.isoformat()
+
+
+def _read_moment(value: Any, timestamp_format: str, pattern: str) -> datetime:
+    if type(value) in {int, float}:
+        if timestamp_format not in {"auto", "unix"}:
+            raise TypeError
+        return _read_unix(value)
+    if not isinstance(value, str):
+        raise TypeError
+    if timestamp_format == "unix" or (timestamp_format == "auto" and value.replace(".", "", 1).isdecimal()):
+        return _read_unix(float(value))
+    if timestamp_format == "custom":
+        return _as_utc(datetime.strptime(value, pattern))  # noqa: DTZ007 - _as_utc gives it its zone
+    return _as_utc(
+        datetime.fromisoformat(value.replace("_", "T", 1) if timestamp_format == "vmark" else value)
+    )
+
+
+def _read_unix(number: float) -> datetime:
+    return datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS_FROM else number, UTC)
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
