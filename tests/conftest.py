@@ -1,14 +1,18 @@
-"""What all tests share: one running stack."""
+"""What all tests share: one running stack, ways to start others, and Node packages."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.stack import Serve, Stack, find_free_port
+
+NODE_PACKAGES = ("@supabase/supabase-js@2.109.0", "supabase@3.1.0")
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +25,33 @@ def stack() -> Iterator[Stack]:
             yield serve.start()
         finally:
             serve.stop()
+
+
+@pytest.fixture
+def new_serve() -> Iterator[Callable[..., Serve]]:
+    """Makes runs of scripts/serve on folders of their own; what still runs after the test is stopped."""
+    with tempfile.TemporaryDirectory(prefix="serve-") as folder:
+        made: list[Serve] = []
+
+        def make(*arguments: str, **environment: str) -> Serve:
+            place = Path(folder) / str(len(made))
+            place.mkdir()
+            made.append(Serve(place, find_free_port(), list(arguments), environment))
+            return made[-1]
+
+        yield make
+        for serve in made:
+            if serve.running:
+                serve.stop()
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Iterator[Path]:
+    """A folder with supabase-js and the Supabase CLI as they are published."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("Node and npm are not installed")
+    with tempfile.TemporaryDirectory(prefix="node-") as folder:
+        install = [npm, "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", folder]
+        subprocess.run([*install, *NODE_PACKAGES], check=True, timeout=300)
+        yield Path(folder) / "node_modules"
