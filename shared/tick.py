@@ -22,6 +22,9 @@ LEASE_POLL_SECONDS = 0.25
 ENDING_SECONDS = 1.0
 """Kept of the tick for sessions to commit, acknowledge and disconnect."""
 
+LAST_LOOK_SECONDS = 0.3
+"""For the deliveries, once the sessions of an idle tick have ended."""
+
 
 def run_tick(database: Database, seconds: float, idle_seconds: float | None) -> dict[str, dict[str, Any]]:
     """Run one tick of at most `seconds`, less when nothing happened for `idle_seconds`; what it did, by part."""
@@ -32,9 +35,11 @@ def run_tick(database: Database, seconds: float, idle_seconds: float | None) -> 
         deliveries = threads.submit(asyncio.run, dispatch_deliveries(database, deadline, pulse))
         maintenance = threads.submit(_run_maintenance, database)
         _watch(work, pulse, idle_seconds, sessions)
-        deadline.shorten(ENDING_SECONDS if idle_seconds is not None else deadline.remaining())
+        session_counts = sessions.result()
+        if idle_seconds is not None:
+            deadline.shorten(LAST_LOOK_SECONDS)
         return {
-            "sessions": dict(sessions.result()),
+            "sessions": dict(session_counts),
             "deliveries": dict(deliveries.result()),
             "maintenance": maintenance.result(),
         }
