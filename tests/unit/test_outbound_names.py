@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -49,6 +51,24 @@ def test_a_look_up_that_hangs_ends_at_the_deadline() -> None:
         resolve_checked("a.test", 8883, 0.1, policy=LOOPBACK, look_up=hang_names)
 
     assert time.monotonic() - started < 2
+
+
+def test_a_look_up_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
+    code = """
+import time
+from shared.errors import TimedOut
+from shared.outbound import resolve_checked
+try:
+    resolve_checked("a.test", 1, 0.1, look_up=lambda host, port: time.sleep(60))
+except TimedOut:
+    print("timed out")
+"""
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+
+    assert ended.stdout == "timed out\n"
 
 
 def test_a_name_without_addresses_is_not_resolved() -> None:
