@@ -22,7 +22,7 @@ from shared.database import Database, as_user
 from shared.errors import BadRequest, Conflict, FieldError, Forbidden, InvalidConfig, NotFound, VaultError
 from shared.http import Call, Reply, Router, parse_uuid
 from shared.messages import Identity
-from shared.provider import Provider, merge_config
+from shared.provider import Provider, merge_config, patch_config
 from shared.providers import find_provider, list_types, load_provider
 from shared.sealing import identify_row, open_provider, open_secrets, seal_provider
 
@@ -268,7 +268,7 @@ def _change(call: Call, integration_id: str, body: ChangedIntegration) -> Reply:
 
 
 def _patch_config(sealed: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    config = merge_config(_open_config(sealed, patch), patch)
+    config = patch_config(find_provider(sealed["integration_type"]), _open_config(sealed, patch), patch)
     return seal_provider(load_provider(config, identify_row(sealed)))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from shared.database import Database
 from shared.deadline import Deadline
-from shared.errors import Problem, TimedOut, Unavailable
+from shared.errors import Problem, TimedOut, TooLarge, Unavailable
 from shared.log import get_log
 from shared.messages import Event, EventDevice, Identity
 from shared.outbound import OutboundClient, OutboundReply, OutboundRequest
@@ -61,12 +61,12 @@ def judge_attempt(attempt: Attempt, number: int, schedule: tuple[float, ...]) ->
     """Standard Webhooks 1.0.0: 2xx is success, all else is tried again after `schedule[number - 1]` seconds.
 
     A timeout or 429 waits at least 60 s, `Retry-After` up to twice the schedule's delay; ±20 % jitter. 410 and an
-    exhausted schedule end it. `number` counts attempts from 1.
+    exhausted schedule end it, and so does a body that rendered too large. `number` counts attempts from 1.
     """
     status = attempt.reply.status if attempt.reply else None
     if status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Verdict("delivered")
-    if status == HTTPStatus.GONE or number > len(schedule):
+    if status == HTTPStatus.GONE or isinstance(attempt.problem, TooLarge) or number > len(schedule):
         return Verdict("dead")
     delay = schedule[number - 1]
     if status == HTTPStatus.TOO_MANY_REQUESTS or isinstance(attempt.problem, TimedOut):
@@ -151,7 +151,9 @@ class _Dispatcher:
             attempt = await self._attempt(delivery, row, provider)
             schedule = tuple(getattr(provider, "retry_schedule", DEFAULT_SCHEDULE))
             verdict = judge_attempt(attempt, delivery["attempts"], schedule)
-            self._results.append(_describe_result(delivery, attempt, verdict))
+            self._results.append(
+                _describe_result(delivery, attempt, verdict) | _show_reply(attempt, provider)
+            )
 
     async def _attempt(
         self, delivery: dict[str, Any], row: dict[str, Any], provider: Provider | Problem
@@ -233,5 +235,12 @@ def _describe_result(delivery: Mapping[str, Any], attempt: Attempt, verdict: Ver
         "milliseconds": round(attempt.milliseconds),
         "status_code": reply.status if reply else None,
         "error": f"{problem.code}: {problem.detail}"[:2000] if problem else None,
-        "reply": reply.body.decode(errors="replace").replace("\x00", "\ufffd") if reply else None,
     }
+
+
+def _show_reply(attempt: Attempt, provider: Provider | Problem) -> dict[str, str | None]:
+    """The beginning of the answer, without the secrets that the endpoint may have echoed."""
+    if attempt.reply is None or isinstance(provider, Problem):
+        return {"reply": None}
+    text = attempt.reply.body.decode(errors="replace").replace("\x00", "\ufffd")
+    return {"reply": provider.mask_text(text, cut=attempt.reply.truncated)}

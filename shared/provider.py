@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 from pydantic import (
@@ -25,6 +26,7 @@ from pydantic import (
 
 from shared.deadline import Deadline
 from shared.errors import FieldError, InvalidConfig, NotSupported, Problem
+from shared.masking import mask_secrets
 from shared.messages import Command, Event, Identity, Message
 from shared.outbound import OutboundRequest
 
@@ -96,12 +98,24 @@ class Provider(BaseModel):
     docs: ClassVar[str]
     """One sentence for the catalogue: what it connects to."""
 
+    replaced_whole: ClassVar[frozenset[str]] = frozenset()
+    """Fields that a patch replaces as one value: their inside is the admin's own document."""
+
     _identity: Identity = PrivateAttr(default=Identity("", "", ""))
 
     @property
     def identity(self) -> Identity:
         """The integration this config belongs to; empty ids while the config is not saved yet."""
         return self._identity
+
+    @cached_property
+    def secret_values(self) -> tuple[str, ...]:
+        """Every secret in this config, for hiding them in what others will read."""
+        return tuple(_list_values(split_config(self)[1]))
+
+    def mask_text(self, text: str, *, cut: bool = False) -> str:
+        """`text` with `***` for each secret of this config; `cut` says that it was cut off at its end."""
+        return mask_secrets(text, self.secret_values, cut=cut)
 
     @classmethod
     def capabilities(cls) -> list[str]:
@@ -216,6 +230,11 @@ def _split_object(plain: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
     return settings, secrets
 
 
+def _list_values(secrets: Mapping[str, Any]) -> Iterator[str]:
+    for value in secrets.values():
+        yield from _list_values(value) if isinstance(value, Mapping) else (str(value),)
+
+
 def _pick_paths(jsonable: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: _pick_paths(jsonable[name], inner) if isinstance(inner, Mapping) else jsonable[name]
@@ -235,6 +254,14 @@ def merge_config(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str,
         else:
             merged[name] = value
     return merged
+
+
+def patch_config(cls: type[Provider], base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` merged with `patch`, but for the fields that `cls` replaces whole."""
+    whole = {name: patch[name] for name in patch if name in cls.replaced_whole}
+    merged = merge_config(base, {name: value for name, value in patch.items() if name not in whole})
+    kept = {name: value for name, value in merged.items() if name not in whole}
+    return kept | {name: value for name, value in whole.items() if value is not None}
 
 
 def name_secrets(secrets: Mapping[str, Any], prefix: str = "") -> list[str]:

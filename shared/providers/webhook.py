@@ -18,7 +18,6 @@ from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, Validati
 from shared import __version__
 from shared.endpoint import Credential, EndpointUrl, HeaderName, Headers, reveal_headers
 from shared.errors import OutsideError
-from shared.masking import mask_secrets
 from shared.messages import Event, EventDevice, Identity
 from shared.outbound import OutboundReply, OutboundRequest, send_once
 from shared.provider import Check, Subscriber, run_check
@@ -64,6 +63,8 @@ class Webhook(Subscriber):
     docs: ClassVar[str] = (
         "Sends your devices' events to any HTTPS endpoint, signed, with your headers and JSON template."
     )
+
+    replaced_whole: ClassVar[frozenset[str]] = frozenset({"payload_template"})
 
     url: EndpointUrl
     method: Literal["POST", "PUT", "PATCH"] = "POST"
@@ -133,10 +134,6 @@ class Webhook(Subscriber):
         yield run_check("request", lambda: self._show_request(request))
         yield run_check("answer", lambda: self._show_reply(send_once(request)))
 
-    def mask_text(self, text: str, *, cut: bool = False) -> str:
-        """`text` without this webhook's secrets; `cut` says that it was cut off at its end."""
-        return mask_secrets(text, self._secret_values, cut=cut)
-
     @cached_property
     def _template(self) -> Template:
         return compile_template(self.payload_template) if self.payload_template is not None else ()
@@ -167,10 +164,9 @@ class Webhook(Subscriber):
         )
 
     @cached_property
-    def _secret_values(self) -> list[str]:
-        secrets = [self.bearer_token, self.api_key, self.basic_password, *self.headers.values()]
-        hidden = [secret.get_secret_value() for secret in secrets if isinstance(secret, SecretStr)]
-        return hidden + self._signing_secrets + ([self._basic_pair] if self.basic_username else [])
+    def secret_values(self) -> tuple[str, ...]:
+        """Every secret in this config, and the pair that basic authentication makes of one."""
+        return (*super().secret_values, *((self._basic_pair,) if self.basic_username else ()))
 
     def _show_request(self, request: OutboundRequest) -> str:
         url, query, _ = request.url.partition("?")

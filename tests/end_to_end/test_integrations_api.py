@@ -263,7 +263,7 @@ def test_without_a_session_nothing_is_answered(stack: Stack, admin: Platform, ki
         "missing": "",
         "garbage": "Bearer a.b.c",
         "forged": f"Bearer {jwt.encode({'sub': 'x', 'role': 'authenticated'}, 'w' * 40, algorithm='HS256')}",
-        "none": f"Bearer {jwt.encode({'sub': 'x', 'role': 'authenticated'}, None, algorithm='none')}",
+        "none": f"Bearer {jwt.encode({'sub': 'x', 'role': 'authenticated'}, '', algorithm='none')}",
         "anon": f"Bearer {stack.anon_key}",
         "service": f"Bearer {stack.service_role_key}",
     }[kind]
