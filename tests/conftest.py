@@ -12,7 +12,8 @@ import pytest
 
 from tests.stack import Serve, Stack, find_free_port
 
-NODE_PACKAGES = ("@supabase/supabase-js@2.109.0", "supabase@3.1.0")
+# ws: supabase-js asks for it where Node is older than 22 and has no WebSocket of its own.
+NODE_PACKAGES = ("@supabase/supabase-js@2.109.0", "ws@8.23.0", "supabase@3.1.0")
 
 
 @pytest.fixture(scope="session")

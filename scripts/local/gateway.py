@@ -6,9 +6,10 @@ Run by scripts/serve as a child of its own, with the listening socket already bo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -24,10 +25,12 @@ from scripts.local.rest import build_rest
 from scripts.local.tokens import Tokens
 
 WORKERS = 2
-# A function calls /rest/v1 on this same port, so functions may hold only a part of the threads: were they to
-# hold all, each would wait for an answer nobody is left to give.
-THREADS = 96
-FUNCTION_THREADS = 64
+# A function calls /rest/v1 on this same port, so functions may hold only a part of the threads, running or waiting:
+# were they to hold all, each would wait for an answer nobody is left to give.
+THREADS = 224
+FUNCTIONS_RUNNING = 32
+FUNCTIONS_ADMITTED = 160
+FUNCTION_WAIT_SECONDS = 30.0
 
 
 class Gateway:
@@ -38,7 +41,8 @@ class Gateway:
     ) -> None:
         self._services = services
         self._functions = functions
-        self._free_threads = threading.BoundedSemaphore(FUNCTION_THREADS)
+        self._admitted = threading.BoundedSemaphore(FUNCTIONS_ADMITTED)
+        self._running = threading.BoundedSemaphore(FUNCTIONS_RUNNING)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request."""
@@ -57,14 +61,15 @@ class Gateway:
         function = self._functions.get(name)
         if function is None:
             return _refuse(404, "NOT_FOUND", "Requested function was not found")(environ, start_response)
-        if not self._free_threads.acquire(blocking=False):
-            refusal = _refuse(503, "WORKER_LIMIT", "Too many functions run at once; try again")
-            refusal.headers["Retry-After"] = "1"
-            return refusal(environ, start_response)
-        try:
-            return _pass_on(function, f"/functions/v1/{name}", environ, start_response)
-        finally:
-            self._free_threads.release()
+        with (
+            _hold(self._admitted, 0) as admitted,
+            _hold(self._running, FUNCTION_WAIT_SECONDS * admitted) as running,
+        ):
+            if running:
+                return _pass_on(function, f"/functions/v1/{name}", environ, start_response)
+        refusal = _refuse(503, "WORKER_LIMIT", "Too many functions run at once; try again")
+        refusal.headers["Retry-After"] = "1"
+        return refusal(environ, start_response)
 
 
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn publishes no types
@@ -101,6 +106,17 @@ def _build_gateway(options: argparse.Namespace, functions: Mapping[str, WSGIAppl
     return Gateway({"/auth/v1": front_service(auth), "/rest/v1": front_service(rest)}, functions)
 
 
+@contextlib.contextmanager
+def _hold(places: threading.Semaphore, seconds: float) -> Iterator[bool]:
+    """One of the places, waited for; says whether it was had in time."""
+    held = places.acquire(timeout=seconds) if seconds else places.acquire(blocking=False)
+    try:
+        yield held
+    finally:
+        if held:
+            places.release()
+
+
 def _pass_on(
     application: WSGIApplication, prefix: str, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
@@ -120,7 +136,7 @@ def _gunicorn_settings(listen_fd: int) -> dict[str, Any]:
         "worker_class": "gthread",
         "threads": THREADS,
         "timeout": 120,  # a scheduler tick lasts 50 seconds and more
-        "graceful_timeout": 10,
+        "graceful_timeout": 5,
         "keepalive": 75,
         "loglevel": "warning",
         "proc_name": "local-stack-gateway",
