@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING, Self
 
-from shared.errors import BadRequest, TimedOut
+from shared.errors import BadRequest
 from shared.outbound.addresses import AddressPolicy, load_policy
 from shared.outbound.exchange import OutboundReply, OutboundRequest
 from shared.outbound.headers import check_headers
 from shared.outbound.names import LookUp, look_up_addresses
 
 if TYPE_CHECKING:
-    from shared.outbound.transport import Door
+    from shared.outbound.transport import Transport
 
 _METHOD = re.compile(r"[A-Z]{1,20}\Z")
 
@@ -35,7 +34,7 @@ class OutboundClient:
         self._policy = policy or load_policy()
         self._look_up = look_up
         self._extra_trust = extra_trust
-        self._doors: dict[str, Door] = {}
+        self._transport: Transport | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -45,8 +44,8 @@ class OutboundClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        while self._doors:
-            await self._doors.popitem()[1].close()
+        if self._transport:
+            await self._transport.close()
 
     async def send(self, request: OutboundRequest) -> OutboundReply:
         """Send `request` once and read its reply; a redirect is a reply like any other.
@@ -54,31 +53,16 @@ class OutboundClient:
         Raises BadRequest where the request can't be sent as it is, AddressBlocked, NameNotResolved,
         ConnectionRefused, TlsFailed, TimedOut, ProtocolFailed.
         """
-        import asyncio
-
-        from shared.outbound.transport import parse_url
-
-        _check_method(request.method)
+        if not _METHOD.match(request.method):
+            raise BadRequest("The method is not one of HTTP's, such as POST, in capital letters.")
         check_headers(request.headers)
-        url = parse_url(request.url)
-        door = self._doors.get(url.scheme) or self._open_door(url.scheme)
-        started = time.perf_counter()
-        try:
-            async with asyncio.timeout(request.timeout_seconds):
-                reply = await door.exchange(url, request)
-        except TimeoutError:
-            raise TimedOut(
-                f"{url.raw_host} did not answer in full within {request.timeout_seconds:g} seconds."
-            ) from None
-        return OutboundReply(*reply, milliseconds=(time.perf_counter() - started) * 1000)
+        return await (self._transport or self._open_transport()).send(request)
 
-    def _open_door(self, scheme: str) -> Door:
-        from shared.outbound.transport import Door, make_trust
+    def _open_transport(self) -> Transport:
+        from shared.outbound.transport import Transport
 
-        # Two doors, so that an address that only https may reach can't be reached through the other's cache.
-        rule = self._policy.find_objection if scheme == "https" else self._policy.find_plain_objection
-        door = self._doors[scheme] = Door(rule, self._look_up, make_trust(self._extra_trust))
-        return door
+        self._transport = Transport(self._policy, self._look_up, self._extra_trust)
+        return self._transport
 
 
 def send_once(request: OutboundRequest) -> OutboundReply:
@@ -90,8 +74,3 @@ def send_once(request: OutboundRequest) -> OutboundReply:
             return await client.send(request)
 
     return asyncio.run(run())
-
-
-def _check_method(method: str) -> None:
-    if not _METHOD.match(method):
-        raise BadRequest("The method is not one of HTTP's, such as POST, in capital letters.")

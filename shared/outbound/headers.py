@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 
 from shared.errors import BadRequest
 
@@ -47,17 +48,32 @@ def find_forbidden_headers(headers: Mapping[str, str]) -> list[str]:
 def check_headers(headers: Mapping[str, str]) -> None:
     """Raise BadRequest, naming the header, for one that would break out of its line or change the framing."""
     for name, value in headers.items():
-        problem = _find_problem(name, value)
-        lowered = name.lower()
-        if not problem and (lowered in FRAMING_HEADERS or lowered.startswith("proxy-")):
-            problem = "is written by the client itself; leave it out"
-        if problem:
+        if problem := _find_problem(name, value) or _find_framing_problem(name):
             raise BadRequest(f"The header {name!r} {problem}.")
 
 
 def _find_problem(name: str, value: str) -> str | None:
-    if not _NAME.match(name):
-        return "is not a header name: letters, digits and ! # $ % & ' * + - . ^ _ ` | ~ only"
+    return _find_name_problem(name) or _find_value_problem(value)
+
+
+@lru_cache(maxsize=1024)
+def _find_name_problem(name: str) -> str | None:
+    if _NAME.match(name):
+        return None
+    return "is not a header name: letters, digits and ! # $ % & ' * + - . ^ _ ` | ~ only"
+
+
+@lru_cache(maxsize=1024)
+def _find_framing_problem(name: str) -> str | None:
+    lowered = name.lower()
+    if lowered in FRAMING_HEADERS or lowered.startswith("proxy-"):
+        return "is written by the client itself; leave it out"
+    return None
+
+
+def _find_value_problem(value: str) -> str | None:
+    if value.isascii() and value.isprintable():
+        return None
     if _CONTROL.search(value):
         return "has a line break or another control character in its value"
     try:

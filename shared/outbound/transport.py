@@ -10,17 +10,17 @@ import io
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+import time
 from functools import lru_cache
-from typing import NamedTuple
 
 import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from shared.errors import AddressBlocked, BadRequest
-from shared.outbound.exchange import OutboundRequest
+from shared.errors import AddressBlocked, BadRequest, TimedOut
+from shared.outbound.addresses import AddressPolicy
+from shared.outbound.exchange import OutboundReply, OutboundRequest
 from shared.outbound.failures import AddressRefusedError, describe_failure
 from shared.outbound.names import LookUp, Objection, check_answers, describe_name_error, start_look_up
 
@@ -35,29 +35,48 @@ STREAMED_BYTES = 1_048_576
 _CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
 
 
-class RawReply(NamedTuple):
-    """A reply without its time."""
+class Transport:
+    """The connections of one client, on one event loop."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    truncated: bool
+    def __init__(self, policy: AddressPolicy, look_up: LookUp, extra_trust: str | None) -> None:
+        self._policy = policy
+        self._look_up = look_up
+        self._extra_trust = extra_trust
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
 
+    async def send(self, request: OutboundRequest) -> OutboundReply:
+        """Send `request`, read its reply to the limit, all within its deadline. Raises OutsideError subclasses."""
+        url = parse_url(request.url)
+        session = self._sessions.get(url.scheme) or self._open_session(url.scheme)
+        headers = {
+            name: value for name, value in request.headers.items() if name.lower() != "accept-encoding"
+        }
+        headers["Accept-Encoding"] = "identity"
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(request.timeout_seconds):
+                response = await session.request(
+                    request.method, url, headers=headers, data=_wrap_body(request.body), allow_redirects=False
+                )
+                body, truncated = await _read_body(response, request.reply_limit)
+        except TimeoutError:
+            seconds = f"{request.timeout_seconds:g} seconds"
+            raise TimedOut(f"{url.raw_host} did not answer in full within {seconds}.") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise describe_failure(error, url.raw_host or "", url.port or 0) from None
+        milliseconds = (time.perf_counter() - started) * 1000
+        return OutboundReply(response.status, response.headers, body, truncated, milliseconds)
 
-class Door:
-    """The connections of one scheme on one event loop, all under the same address rule."""
+    async def close(self) -> None:
+        """Close all connections."""
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
 
-    def __init__(self, objection: Objection, look_up: LookUp, trust: ssl.SSLContext) -> None:
-        connector = aiohttp.TCPConnector(
-            resolver=_CheckedResolver(objection, look_up),
-            socket_factory=_make_socket_factory(objection),
-            ssl=trust,
-            # Callers lease what they send; a limit here would let a slow host hold up the others.
-            limit=0,
-            keepalive_timeout=KEEPALIVE_SECONDS,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
+    def _open_session(self, scheme: str) -> aiohttp.ClientSession:
+        # One for each scheme: what was resolved for https, or is connected, may not be used for plain http.
+        objection = self._policy.find_objection if scheme == "https" else self._policy.find_plain_objection
+        session = self._sessions[scheme] = aiohttp.ClientSession(
+            connector=self._make_connector(objection),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "device-integrations"},
             skip_auto_headers=("Content-Type",),
@@ -70,27 +89,20 @@ class Door:
             request_class=_TracedRequest,
             middlewares=(_send_once_only,),
         )
+        return session
 
-    async def exchange(self, url: URL, request: OutboundRequest) -> RawReply:
-        """Send `request`, read its reply to the limit. Raises OutsideError subclasses."""
-        headers = {
-            name: value for name, value in request.headers.items() if name.lower() != "accept-encoding"
-        }
-        headers["Accept-Encoding"] = "identity"
-        try:
-            response = await self._session.request(
-                request.method, url, headers=headers, data=_wrap_body(request.body), allow_redirects=False
-            )
-            body, truncated = await _read_body(response, request.reply_limit)
-        except (aiohttp.ClientError, OSError) as error:
-            raise describe_failure(error, url.raw_host or "", url.port or 0) from None
-        return RawReply(response.status, response.headers, body, truncated)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._session.close()
+    def _make_connector(self, objection: Objection) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(
+            resolver=_CheckedResolver(objection, self._look_up),
+            socket_factory=_make_socket_factory(objection),
+            ssl=make_trust(self._extra_trust),
+            # Callers lease what they send; a limit here would let a slow host hold up the others.
+            limit=0,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+        )
 
 
+@lru_cache(maxsize=1024)
 def parse_url(text: str) -> URL:
     """`text` as a URL with a host, http or https, without credentials; BadRequest otherwise."""
     try:
@@ -195,8 +207,8 @@ async def _send_once_only(
 async def _read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
     body = bytearray()
     try:
-        while len(body) <= limit and (chunk := await response.content.read(limit + 1 - len(body))):
-            body += chunk
+        while len(body) <= limit and not response.content.at_eof():
+            body += await response.content.read(limit + 1 - len(body))
     except BaseException:
         _drop_connection(response)
         raise
