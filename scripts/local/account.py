@@ -31,6 +31,15 @@ def open_way_to(folder: Path) -> None:
             parent.chmod(mode | stat.S_IXOTH)
 
 
+def open_programs(binaries: Path) -> None:
+    """Lets other users run programs that were installed for root alone (under a umask of 077)."""
+    if (binaries / "postgres").stat().st_mode & stat.S_IXOTH:
+        return
+    for file in [binaries.parent, *binaries.parent.rglob("*")]:
+        mode = file.stat().st_mode
+        file.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+
+
 def give_folder(folder: Path, account: Account | None) -> None:
     """Makes a folder that only the account (or we ourselves) can enter."""
     folder.mkdir(parents=True, exist_ok=True)

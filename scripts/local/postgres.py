@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.local.account import find_account, give_folder, open_way_to
+from scripts.local.account import find_account, give_folder, open_programs, open_way_to
 from scripts.local.binaries import read_version
 from scripts.local.data_folder import Credentials, DataFolder, database_url
 from scripts.local.processes import Account, Children, Program, StackError, run_program
@@ -59,6 +59,7 @@ class Postgres:
         if account:
             open_way_to(self.folder.postgres)
             open_way_to(self.binaries / "postgres")
+            open_programs(self.binaries)
         give_folder(self.folder.socket_folder, account)
         self.folder.socket_folder.chmod(0o755)
         self._prepare_cluster(account)
@@ -103,7 +104,7 @@ class Postgres:
         settings = {
             **SETTINGS,
             "port": str(self.port),
-            "unix_socket_directories": str(self.folder.socket_folder),
+            "unix_socket_directories": f'"{self.folder.socket_folder}"',  # quoted: it is a list, split at commas
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Program(
