@@ -1,5 +1,10 @@
 -- The rows every test of /rest/v1 starts with.
-truncate public.orgs, public.parents, public.children, public.details, public."odd ""name%s" restart identity;
+set local synchronous_commit = off;
+delete from public.children;
+delete from public.details;
+delete from public.parents;
+delete from public.orgs;
+delete from public."odd ""name%s";
 insert into public.orgs values (1, 'one'), (2, 'two');
 insert into public.parents (id, org_id, name, age, data, tags) overriding system value values
   (1, 1, 'Ada', 36, '{"blood": "A", "phones": [{"n": "1"}, {"n": "2"}], "size": 3}', '{a,b}'),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 CATALOG_SQL = (Path(__file__).parent / "catalog.sql").read_text(encoding="utf-8")
-RELOAD_SECONDS = 1.0
+RELOAD_SECONDS = 0.05
 LONGEST_TIMEOUT = "30s"
 
 
@@ -88,18 +88,24 @@ class SchemaCache:
         self._read = read
         self._lock = threading.Lock()
         self._schema: Schema | None = None
-        self._read_at = 0.0
+        self._read_at = -RELOAD_SECONDS
 
     def current(self) -> Schema:
         """The cached schema; reads it at the first call."""
         return self._schema or self.reload()
 
     def reload(self) -> Schema:
-        """Reads again, at most once a second: a client asking for what is not there must not cost a reading each."""
+        """A reading begun after this call, shared by all who wait for it.
+
+        Readings are spaced: clients asking for what is not there must not cost the database a reading each.
+        """
+        asked = time.monotonic()
         with self._lock:
-            if self._schema is None or time.monotonic() - self._read_at >= RELOAD_SECONDS:
+            if self._schema is None or self._read_at < asked:
+                time.sleep(max(0.0, self._read_at + RELOAD_SECONDS - time.monotonic()))
+                started = time.monotonic()
                 self._schema = parse_schema(self._read())
-                self._read_at = time.monotonic()
+                self._read_at = started
             return self._schema
 
 

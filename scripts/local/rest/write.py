@@ -63,19 +63,24 @@ class Writer:
 
     def render_update(self, payload: Payload, returned: Composable) -> Composable:
         """`update … set … where … returning …`; of a body of several rows the first counts."""
-        where = self._render_filters("UPDATE")
+        self._require_filters("UPDATE")
         columns = self._columns_of(payload)
         if not columns:
             return self._render_nothing(returned)
         assignments = [SQL("{} = {}").format(quote(c.name), quote("pgrst_body", c.name)) for c in columns]
         return SQL("update {} set {} from (select * from {} limit 1) as {}{} returning {}").format(
-            self.target, join(assignments), self._render_source(payload, columns), BODY, where, returned
+            self.target,
+            join(assignments),
+            self._render_source(payload, columns),
+            BODY,
+            self._render_filters(),
+            returned,
         )
 
     def render_delete(self, returned: Composable) -> Composable:
         """`delete from … where … returning …`."""
-        where = self._render_filters("DELETE")
-        return SQL("delete from {}{} returning {}").format(self.target, where, returned)
+        self._require_filters("DELETE")
+        return SQL("delete from {}{} returning {}").format(self.target, self._render_filters(), returned)
 
     def render_returned(self) -> Composable:
         """The columns that the answer will need, and no others: a caller may not be allowed to read them all."""
@@ -144,10 +149,12 @@ class Writer:
         sets = [SQL("{} = excluded.{}").format(quote(c.name), quote(c.name)) for c in columns]
         return SQL(" on conflict ({}) do update set {}").format(target, join(sets))
 
-    def _render_filters(self, verb: str) -> Composable:
+    def _require_filters(self, verb: str) -> None:
         if not self.query.node.where:
             # Supabase loads the safeupdate extension for its API; this is that extension's answer.
             raise RestError(400, "21000", f"{verb} requires a WHERE clause")
+
+    def _render_filters(self) -> Composable:
         scope = self.reader.scope(self.table.name, self.table)
         return scope.render_where([scope.render_term(term) for term in self.query.node.where])
 
