@@ -1,0 +1,147 @@
+"""What holds for every provider there is; a new file in shared/providers is covered by being there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from shared.errors import InvalidConfig, NotSupported
+from shared.messages import Identity
+from shared.provider import Provider, name_secrets, split_config
+from shared.providers import find_provider, list_types, load_provider
+from tests.contract.configs import read_config
+
+IDENTITY = Identity(
+    "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002", "", "Contract"
+)
+TYPES = list_types()
+
+
+def identify(integration_type: str) -> Identity:
+    return Identity(IDENTITY.organization_id, IDENTITY.integration_id, integration_type, IDENTITY.name)
+
+
+def load(integration_type: str) -> Provider:
+    return load_provider(read_config(integration_type), identify(integration_type))
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_it_is_one_class_that_tells_what_it_is(name: str) -> None:
+    provider = find_provider(name)
+
+    assert provider.label
+    assert provider.docs.endswith(".")
+    assert provider.__doc__
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_its_sample_config_is_valid_and_survives_being_stored(name: str) -> None:
+    provider = load(name)
+
+    settings, secrets = split_config(provider)
+    stored = json.loads(json.dumps(settings))
+
+    assert split_config(load_provider(stored | secrets | _join(stored, secrets), identify(name))) == (
+        settings,
+        secrets,
+    )
+
+
+def _join(settings: dict[str, Any], secrets: dict[str, Any]) -> dict[str, Any]:
+    both = settings.keys() & secrets.keys()
+    return {key: settings[key] | secrets[key] for key in both}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_its_schema_marks_every_secret_write_only(name: str) -> None:
+    provider = find_provider(name)
+    secret_fields = [
+        key for key, field in provider.model_fields.items() if "SecretStr" in str(field.annotation)
+    ]
+
+    schema = json.dumps(provider.model_json_schema())
+
+    assert schema.count('"writeOnly": true') >= len(secret_fields)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_an_unknown_field_is_refused_by_name(name: str) -> None:
+    with pytest.raises(InvalidConfig) as refusal:
+        load_provider(read_config(name) | {"surprise": "canary-value"}, identify(name))
+
+    assert [error.field for error in refusal.value.errors] == ["surprise"]
+    assert "canary" not in repr(refusal.value.errors)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_an_empty_config_is_refused_and_not_a_crash(name: str) -> None:
+    with pytest.raises(InvalidConfig):
+        load_provider({}, identify(name))
+
+
+def wrong_values() -> Iterator[Any]:
+    yield from (7, -1, True, [], {}, "", " ", "\x00", "x" * 100_000, ["a", {}], {"a": {"b": None}}, 1e308)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_no_value_of_any_field_crashes_validation_or_is_echoed(name: str) -> None:
+    refusals = [
+        find_refusal(name, {field: value})
+        for field in find_provider(name).model_fields
+        for value in (*wrong_values(), {"canary-value": "canary-value"}, ["canary-value"])
+    ]
+
+    messages = [error.message for refusal in refusals if refusal for error in refusal.errors]
+    assert messages
+    assert not [message for message in messages if "canary-value" in message]
+
+
+def find_refusal(name: str, wrong: dict[str, Any]) -> InvalidConfig | None:
+    try:
+        load_provider(read_config(name) | wrong, identify(name))
+    except InvalidConfig as refusal:
+        return refusal
+    return None
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_no_secret_shows_in_what_a_provider_prints(name: str) -> None:
+    provider = load(name)
+
+    shown = f"{provider!r} {provider} {provider.model_dump_json()} {provider.identity!r}"
+
+    assert provider.secret_values
+    assert not [value for value in provider.secret_values if value in shown]
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_every_secret_has_a_name_that_can_be_shown(name: str) -> None:
+    provider = load(name)
+
+    names = name_secrets(split_config(provider)[1])
+
+    assert names == sorted(set(names))
+    set_secrets = [
+        key for key in type(provider).model_fields if isinstance(getattr(provider, key), SecretStr)
+    ]
+    assert set(set_secrets) <= set(names)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_what_it_can_not_do_refuses_clearly(name: str) -> None:
+    provider = load(name)
+    missing = {"check", "session", "parse", "deliver", "send", "devices"} - set(provider.capabilities())
+    arguments: dict[str, tuple[Any, ...]] = {
+        "session": ({}, None),
+        "parse": (None,),
+        "deliver": (None,),
+        "send": (None,),
+    }
+
+    for capability in missing:
+        with pytest.raises(NotSupported):
+            getattr(provider, capability)(*arguments.get(capability, ()))

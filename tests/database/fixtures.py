@@ -1,0 +1,86 @@
+"""What the tests of the SQL functions start from: a transaction as service_role, rolled back at the end."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from tests.stack import Stack
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Service:
+    """The functions the scheduler calls, on one organization."""
+
+    connection: psycopg.Connection[Row]
+    organization_id: str
+
+    def run(self, statement: str, *values: Any) -> list[Row]:
+        """The rows of any statement."""
+        return self.connection.execute(statement, values).fetchall()
+
+    def one(self, statement: str, *values: Any) -> Any:
+        """The only value of the only row."""
+        (row,) = self.run(statement, *values)
+        (value,) = row.values()
+        return value
+
+    def make_integration(self, integration_type: str = "mqtt", **settings: Any) -> str:
+        """A new integration; its id."""
+        return str(
+            self.one(
+                "insert into device_integrations (organization_id, integration_type, name, settings)"
+                " values (%s, %s, %s, %s) returning id",
+                self.organization_id,
+                integration_type,
+                str(uuid.uuid4()),
+                Jsonb(settings),
+            )
+        )
+
+    def ingest(self, integration_id: str, messages: list[Row], **lease: Any) -> Row:
+        """`ingest_messages`; its counts."""
+        counts: Row = self.one(
+            "select ingest_messages(%s, %s, %s, %s, %s)",
+            integration_id,
+            Jsonb(messages),
+            lease.get("token"),
+            lease.get("seconds"),
+            Jsonb(lease["state"]) if "state" in lease else None,
+        )
+        return counts
+
+    def lease(self, integration_id: str) -> Row:
+        """`lease_sessions`; the row of this integration, which has to be due."""
+        rows = self.run("select * from lease_sessions(100, 30)")
+        return next(row for row in rows if str(row["id"]) == integration_id)
+
+
+def open_service(stack: Stack) -> Service:
+    """A connection as service_role; roll it back and close it after use."""
+    connection = psycopg.connect(stack.db_url, row_factory=dict_row)
+    # Tests of other modules leave integrations behind, which would be leased too.
+    connection.execute("delete from device_integrations")
+    connection.execute("set local role service_role")
+    return Service(connection, str(stack.user("owner", 0).organization_id))
+
+
+def make_messages(count: int, device: str = "a", **fields: Any) -> list[Row]:
+    """Messages with ids of their own."""
+    return [
+        {
+            "event_id": str(uuid.uuid4()),
+            "device": device,
+            "kind": "telemetry",
+            "payload": {"temperature": number},
+        }
+        | fields
+        for number in range(count)
+    ]

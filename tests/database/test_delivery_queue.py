@@ -1,0 +1,126 @@
+"""The outgoing queue: fair, bounded per webhook, fenced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from tests.database.fixtures import Service, make_messages
+
+
+def enqueue(service: Service, count: int) -> None:
+    service.ingest(service.make_integration(), make_messages(count))
+
+
+def lease(service: Service, limit: int = 100) -> dict[str, Any]:
+    leased: dict[str, Any] = service.one("select lease_deliveries(%s, 60)", limit)
+    return leased
+
+
+def finish(service: Service, deliveries: list[dict[str, Any]], outcome: str, **fields: Any) -> dict[str, int]:
+    results = [
+        {"id": row["id"], "lease_token": row["lease_token"], "outcome": outcome, "milliseconds": 5}
+        | {"started_at": "2026-01-01T00:00:00Z"}
+        | fields
+        for row in deliveries
+    ]
+    counts: dict[str, int] = service.one("select finish_deliveries(%s)", Jsonb(results))
+    return counts
+
+
+def test_a_leased_delivery_brings_its_message_its_device_and_its_webhook(service: Service) -> None:
+    webhook = service.make_integration("webhook", events=["*"])
+    enqueue(service, 1)
+
+    leased = lease(service)
+
+    (delivery,) = leased["deliveries"]
+    assert set(leased["integrations"]) == {webhook}
+    assert (delivery["payload"], delivery["event_type"]) == ({"temperature": 0}, "device.telemetry")
+    assert delivery["device"]["external_id"] == "a"
+    assert delivery["source"]["integration_type"] == "mqtt"
+
+
+def test_one_webhook_gets_no_more_than_it_may_have_in_flight(service: Service) -> None:
+    service.make_integration("webhook", events=["*"], max_concurrent=3)
+    enqueue(service, 10)
+
+    sizes = [len(lease(service)["deliveries"]) for _ in range(2)]
+
+    assert sizes == [3, 0]
+
+
+def test_a_flood_on_one_webhook_leaves_room_for_the_others(service: Service) -> None:
+    flooded = service.make_integration("webhook", events=["*"])
+    enqueue(service, 500)
+    quiet = service.make_integration("webhook", events=["*"])
+    enqueue(service, 1)
+
+    leased = lease(service, 20)["deliveries"]
+
+    assert {row["integration_id"] for row in leased} == {flooded, quiet}
+
+
+def test_a_delivery_whose_lease_ran_out_is_leased_again_and_its_late_result_refused(service: Service) -> None:
+    service.make_integration("webhook", events=["*"])
+    enqueue(service, 1)
+    late = lease(service)["deliveries"]
+    service.connection.execute("update webhook_deliveries set due_at = now() - interval '1 s'")
+    again = lease(service)["deliveries"]
+
+    counts = [finish(service, rows, "delivered") for rows in (late, again)]
+
+    assert [count["late"] for count in counts] == [1, 0]
+    assert [(row["id"], row["attempts"]) for row in again] == [(late[0]["id"], 2)]
+
+
+def test_a_retry_is_pending_until_it_is_due(service: Service) -> None:
+    service.make_integration("webhook", events=["*"])
+    enqueue(service, 1)
+
+    counts = finish(service, lease(service)["deliveries"], "retry", retry_seconds=60, status_code=503)
+
+    assert counts["retried"] == 1
+    assert lease(service)["deliveries"] == []
+    (row,) = service.run(
+        "select status, attempts, due_at > now() + interval '50 s' as later from webhook_deliveries"
+    )
+    assert row == {"status": "pending", "attempts": 1, "later": True}
+
+
+def test_every_attempt_is_recorded(service: Service) -> None:
+    service.make_integration("webhook", events=["*"])
+    enqueue(service, 1)
+    finish(service, lease(service)["deliveries"], "retry", retry_seconds=0, error="timeout: no answer")
+
+    finish(service, lease(service)["deliveries"], "delivered", status_code=200, reply="ok")
+
+    rows = service.run("select attempt, status_code, error, reply from webhook_attempts order by attempt")
+    assert [tuple(row.values()) for row in rows] == [
+        (1, None, "timeout: no answer", None),
+        (2, 200, None, "ok"),
+    ]
+
+
+def test_an_inactive_webhook_keeps_its_queue_and_sends_nothing(service: Service) -> None:
+    webhook = service.make_integration("webhook", events=["*"])
+    enqueue(service, 2)
+    service.connection.execute("update device_integrations set status = 'inactive' where id = %s", (webhook,))
+    while_inactive = lease(service)["deliveries"]
+
+    service.connection.execute("update device_integrations set status = 'active' where id = %s", (webhook,))
+
+    assert while_inactive == []
+    assert len(lease(service)["deliveries"]) == 2
+
+
+def test_deleting_a_webhook_cancels_its_queue_and_keeps_the_record(service: Service) -> None:
+    webhook = service.make_integration("webhook", events=["*"])
+    enqueue(service, 2)
+    finish(service, lease(service, 1)["deliveries"], "delivered")
+
+    service.connection.execute("delete from device_integrations where id = %s", (webhook,))
+
+    rows = service.run("select status, integration_id from webhook_deliveries order by status")
+    assert [tuple(row.values()) for row in rows] == [("cancelled", None), ("delivered", None)]

@@ -1,0 +1,186 @@
+"""`ingest_messages`: everything once, in one transaction, counted."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.database.fixtures import Service, make_messages
+from tests.stack import Stack
+
+
+def test_the_same_batch_twice_is_stored_once(service: Service) -> None:
+    integration, batch = service.make_integration(), make_messages(10)
+
+    first, second = service.ingest(integration, batch), service.ingest(integration, batch)
+
+    assert (first["stored"], first["duplicates"]) == (10, 0)
+    assert (second["stored"], second["duplicates"]) == (0, 10)
+    assert service.one("select count(*) from device_messages where integration_id = %s", integration) == 10
+
+
+def test_an_id_twice_in_one_batch_is_stored_once(service: Service) -> None:
+    integration, batch = service.make_integration(), make_messages(2)
+
+    counts = service.ingest(integration, [*batch, batch[0]])
+
+    assert (counts["received"], counts["stored"], counts["duplicates"]) == (3, 2, 1)
+
+
+def test_the_same_id_on_two_integrations_is_two_messages(service: Service) -> None:
+    batch = make_messages(1)
+
+    counts = [service.ingest(service.make_integration(), batch) for _ in range(2)]
+
+    assert [count["stored"] for count in counts] == [1, 1]
+
+
+def test_a_device_is_made_once_and_remembers_when_it_was_seen_last(service: Service) -> None:
+    integration = service.make_integration()
+
+    service.ingest(integration, make_messages(1, observed_at="2026-01-02T03:04:05+00:00"))
+    service.ingest(integration, make_messages(1, observed_at="2026-01-01T00:00:00+00:00"))
+    (device,) = service.run("select * from devices where integration_id = %s", integration)
+
+    assert (device["external_id"], device["status"]) == ("a", "online")
+    assert device["last_seen_at"].isoformat() == "2026-01-02T03:04:05+00:00"
+
+
+def test_a_clock_that_runs_ahead_does_not_make_a_device_seen_in_the_future(service: Service) -> None:
+    integration = service.make_integration()
+
+    service.ingest(integration, make_messages(1, observed_at="2099-01-01T00:00:00+00:00"))
+
+    ahead = service.one("select last_seen_at > now() from devices where integration_id = %s", integration)
+    assert ahead is False
+
+
+def test_the_device_count_of_the_integration_follows(service: Service) -> None:
+    integration = service.make_integration()
+    for device in "abc":
+        service.ingest(integration, make_messages(1, device=device))
+
+    service.run(
+        "delete from devices where integration_id = %s and external_id = 'b' returning id", integration
+    )
+
+    assert service.one("select device_count from device_integrations where id = %s", integration) == 2
+
+
+def test_devices_are_not_made_where_that_is_switched_off(service: Service) -> None:
+    integration = service.make_integration(auto_provision_devices=False)
+
+    counts = service.ingest(integration, make_messages(1))
+
+    assert (counts["stored"], counts["devices"]) == (1, 0)
+    assert service.one("select device_id from device_messages where integration_id = %s", integration) is None
+
+
+def test_a_message_that_could_not_be_decoded_is_kept_and_counted_as_failed(service: Service) -> None:
+    integration = service.make_integration()
+
+    counts = service.ingest(integration, make_messages(1, payload=None, raw="not json", error="Not JSON"))
+
+    assert (counts["received"], counts["stored"], counts["failed"]) == (1, 0, 1)
+    (row,) = service.run("select raw, error from device_messages where integration_id = %s", integration)
+    assert row == {"raw": "not json", "error": "Not JSON"}
+
+
+def test_only_decoded_messages_go_to_the_subscribers_of_the_same_organization(
+    service: Service, stack: Stack
+) -> None:
+    webhook = service.make_integration("webhook", events=["telemetry"])
+    service.make_integration("webhook", events=["device.log"])
+    service.connection.execute(
+        "insert into device_integrations (organization_id, integration_type, name, settings)"
+        """ values (%s, 'webhook', 'Other', '{"events": ["*"]}')""",
+        (stack.user("owner", 1).organization_id,),
+    )
+
+    counts = service.ingest(
+        service.make_integration(), [*make_messages(2), *make_messages(1, error="broken")]
+    )
+
+    assert counts["deliveries"] == 2
+    rows = service.run("select distinct integration_id, event_type, status from webhook_deliveries")
+    assert [(str(row["integration_id"]), row["event_type"], row["status"]) for row in rows] == [
+        (webhook, "device.telemetry", "pending")
+    ]
+
+
+def test_a_batch_with_a_lost_lease_is_refused_whole(service: Service) -> None:
+    integration = service.make_integration()
+
+    with pytest.raises(psycopg.Error) as refusal:
+        service.ingest(integration, make_messages(1), token=uuid.uuid4(), seconds=30)
+
+    assert refusal.value.sqlstate == "PT409"
+
+
+def test_a_batch_under_a_lease_saves_its_state_and_renews_it(service: Service) -> None:
+    integration = service.make_integration()
+    lease = service.lease(integration)
+
+    service.ingest(integration, make_messages(1), token=lease["lease_token"], seconds=600, state={"seen": 1})
+
+    (row,) = service.run(
+        "select state, due_at > now() + interval '500 s' as renewed from integration_schedules"
+        " where integration_id = %s",
+        integration,
+    )
+    assert row == {"state": {"seen": 1}, "renewed": True}
+
+
+@pytest.mark.parametrize(
+    "poison", [{"observed_at": "yesterday-ish"}, {"kind": "gossip"}, {"device": "x" * 600}]
+)
+def test_what_the_database_can_not_hold_is_refused_as_bad_data(
+    service: Service, poison: dict[str, str]
+) -> None:
+    with pytest.raises(psycopg.Error) as refusal:
+        service.ingest(service.make_integration(), make_messages(1, **poison))
+
+    assert (refusal.value.sqlstate or "")[:2] in {"22", "23"}
+
+
+def test_a_batch_has_a_bound(service: Service) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        service.ingest(service.make_integration(), make_messages(4001))
+
+
+def test_batches_of_one_integration_at_once_make_each_device_once_and_block_nobody(stack: Stack) -> None:
+    with stack.connect() as connection:
+        row = connection.execute(
+            "insert into device_integrations (organization_id, integration_type, name)"
+            " values (%s, 'mqtt', %s) returning id",
+            (stack.user("owner", 0).organization_id, str(uuid.uuid4())),
+        ).fetchone()
+    assert row is not None
+    shared = [make_messages(1, device=f"d{number}")[0] for number in range(50)]
+
+    def ingest(batch: list[dict[str, object]]) -> None:
+        with stack.connect() as connection:
+            connection.execute("set role service_role")
+            connection.execute("select ingest_messages(%s, %s)", (row[0], Jsonb(batch)))
+
+    threads = [
+        threading.Thread(target=ingest, args=(list(reversed(shared)) if odd % 2 else shared,))
+        for odd in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with stack.connect() as connection:
+        counts = connection.execute(
+            "select (select count(*) from devices where integration_id = %(id)s),"
+            " (select count(*) from device_messages where integration_id = %(id)s),"
+            " (select sum(received) from integration_metrics where integration_id = %(id)s)",
+            {"id": row[0]},
+        ).fetchone()
+    assert counts == (50, 50, 400)

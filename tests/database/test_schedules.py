@@ -1,0 +1,141 @@
+"""Leases of sessions: one holder at a time, late ones refused, failures told and backed off."""
+
+from __future__ import annotations
+
+import uuid
+
+import psycopg
+import pytest
+
+from tests.database.fixtures import Service
+
+
+def finish(service: Service, lease: dict[str, object], error: str | None = None, due: float = 0) -> None:
+    service.run("select finish_session(%s, %s, %s, %s)", lease["id"], lease["lease_token"], error, due)
+
+
+def test_a_new_integration_is_due_at_once_and_leased_to_one_only(service: Service) -> None:
+    integration = service.make_integration()
+
+    lease = service.lease(integration)
+
+    assert lease["state"] == {}
+    assert service.run("select * from lease_sessions(100, 30)") == []
+
+
+def test_a_lease_that_ran_out_goes_to_the_next_and_the_late_holder_is_refused(service: Service) -> None:
+    integration = service.make_integration()
+    late = service.lease(integration)
+    service.connection.execute("update integration_schedules set due_at = now() - interval '1 s'")
+    service.lease(integration)
+
+    with pytest.raises(psycopg.Error) as refusal:
+        finish(service, late)
+
+    assert refusal.value.sqlstate == "PT409"
+
+
+def test_a_finished_session_is_due_again_at_once_or_after_its_interval(service: Service) -> None:
+    integration = service.make_integration()
+    finish(service, service.lease(integration))
+
+    finish(service, service.lease(integration), due=600)
+
+    assert service.run("select * from lease_sessions(100, 30)") == []
+    (row,) = service.run(
+        "select status, sync_status, last_sync_at from device_integrations where id = %s", integration
+    )
+    assert (row["status"], row["sync_status"]) == ("active", "ok")
+    assert row["last_sync_at"] is not None
+
+
+def test_failures_back_off_further_each_time_and_a_success_starts_over(service: Service) -> None:
+    integration = service.make_integration()
+    waits = []
+    for _ in range(4):
+        service.connection.execute("update integration_schedules set due_at = now()")
+        finish(service, service.lease(integration), "The broker is away.")
+        waits.append(
+            service.one("select extract(epoch from due_at - now())::float from integration_schedules")
+        )
+    service.connection.execute("update integration_schedules set due_at = now()")
+    finish(service, service.lease(integration))
+
+    assert all(0.8 * 15 * 2**n <= wait <= 1.2 * 15 * 2**n for n, wait in enumerate(waits))
+    assert service.one("select attempts from integration_schedules") == 0
+
+
+def test_a_failure_is_told_once_and_so_is_the_recovery(service: Service) -> None:
+    integration = service.make_integration()
+    for error in ("Away.", "Away.", None, None):
+        service.connection.execute("update integration_schedules set due_at = now()")
+        finish(service, service.lease(integration), error)
+
+    rows = service.run("select kind, level, message from integration_activity order by id")
+
+    assert [tuple(row.values()) for row in rows] == [
+        ("session.failed", "error", "Away."),
+        ("session.recovered", "info", "The connection works again."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change", ["settings = '{\"a\": 1}'", "api_key_encrypted = 'k.x'", "status = 'inactive'"]
+)
+def test_a_changed_integration_takes_the_lease_from_whoever_works_by_the_old_config(
+    service: Service, change: str
+) -> None:
+    integration = service.make_integration()
+    lease = service.lease(integration)
+
+    service.connection.execute(f"update device_integrations set {change}")
+
+    with pytest.raises(psycopg.Error) as refusal:
+        finish(service, lease)
+    assert refusal.value.sqlstate == "PT409"
+
+
+def test_a_renamed_integration_keeps_its_lease(service: Service) -> None:
+    integration = service.make_integration()
+    lease = service.lease(integration)
+
+    service.connection.execute("update device_integrations set name = 'Renamed'")
+    finish(service, lease)
+
+    assert service.one("select lease_token from integration_schedules") is None
+
+
+def test_an_inactive_integration_is_never_due_until_it_is_active_again(service: Service) -> None:
+    integration = service.make_integration()
+    service.connection.execute("update device_integrations set status = 'inactive'")
+    while_inactive = service.run("select * from lease_sessions(100, 30)")
+
+    service.connection.execute("update device_integrations set status = 'active'")
+
+    assert while_inactive == []
+    assert service.lease(integration)
+
+
+def test_a_parked_integration_is_due_again_when_it_is_changed(service: Service) -> None:
+    integration = service.make_integration("webhook")
+    lease = service.lease(integration)
+    service.run("select park_session(%s, %s)", lease["id"], lease["lease_token"])
+    parked = service.run("select * from lease_sessions(100, 30)")
+
+    service.connection.execute("update device_integrations set settings = '{\"a\": 1}'")
+
+    assert parked == []
+    assert service.lease(integration)
+
+
+@pytest.mark.parametrize(
+    "call", ["renew_session(%s, %s, 30)", "park_session(%s, %s)", "finish_session(%s, %s)"]
+)
+def test_nobody_without_the_token_moves_a_schedule(service: Service, call: str) -> None:
+    integration = service.make_integration()
+    service.lease(integration)
+
+    with pytest.raises(psycopg.Error) as refusal:
+        service.run(f"select {call}", integration, uuid.uuid4())
+
+    assert refusal.value.sqlstate == "PT409"

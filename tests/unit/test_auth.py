@@ -1,0 +1,171 @@
+"""Session tokens: which keys and claims are believed."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from werkzeug.datastructures import Headers
+
+from shared.auth import REFETCH_COOLDOWN_SECONDS, KeySet, authenticate_user, load_keys, verify_token
+from shared.errors import Unauthenticated, Unavailable
+from shared.settings import load_settings
+
+SECRET = "a-legacy-secret-of-at-least-32-bytes"
+
+
+class Project:
+    """A project's JWKS endpoint on a real socket, with keys that can be rotated."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Any] = {"ec-1": ec.generate_private_key(ec.SECP256R1())}
+        self.fetches = 0
+        self.broken = False
+        project = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                project.fetches += 1
+                body = b"" if project.broken else json.dumps({"keys": project.public_keys()}).encode()
+                self.send_response(500 if project.broken else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the base class's name
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def public_keys(self) -> list[dict[str, Any]]:
+        return [self.describe(kid, key) for kid, key in self.keys.items()]
+
+    @staticmethod
+    def describe(kid: str, key: Any) -> dict[str, Any]:
+        algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
+        made: Any = jwt.get_algorithm_by_name(algorithm)
+        return json.loads(made.to_jwk(key.public_key())) | {"kid": kid, "alg": algorithm}
+
+    def sign(self, kid: str = "ec-1", **claims: Any) -> str:
+        valid = {"sub": "u", "role": "authenticated", "aud": "authenticated", "iss": f"{self.url}/auth/v1"}
+        key = self.keys[kid]
+        algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
+        return jwt.encode(
+            valid | {"exp": time.time() + 60} | claims, key, algorithm=algorithm, headers={"kid": kid}
+        )
+
+
+@pytest.fixture
+def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    started = Project()
+    thread = threading.Thread(target=started.server.serve_forever, args=(0.01,))
+    thread.start()
+    monkeypatch.setenv("SUPABASE_URL", started.url)
+    monkeypatch.setenv("SUPABASE_JWT_SECRET", SECRET)
+    load_settings.cache_clear()
+    load_keys.cache_clear()
+    yield started
+    started.server.shutdown()
+    thread.join()
+    started.server.server_close()
+    load_settings.cache_clear()
+    load_keys.cache_clear()
+
+
+def test_es256_and_rs256_tokens_of_the_project_are_believed(project: Project) -> None:
+    project.keys["rsa-1"] = rsa.generate_private_key(65537, 2048)
+
+    users = [
+        authenticate_user(Headers({"Authorization": f"Bearer {project.sign(kid)}"})) for kid in project.keys
+    ]
+
+    assert [user.id for user in users] == ["u", "u"]
+
+
+def test_a_users_token_does_not_show_in_its_repr(project: Project) -> None:
+    token = project.sign()
+
+    assert token not in repr(authenticate_user(Headers({"Authorization": f"Bearer {token}"})))
+
+
+def test_a_public_key_does_not_serve_as_an_hmac_secret(project: Project) -> None:
+    claims = {"sub": "u", "role": "authenticated", "aud": "authenticated", "iss": f"{project.url}/auth/v1"}
+    public = json.dumps(project.public_keys()[0])
+    forged = jwt.encode(
+        claims | {"exp": time.time() + 60}, public, algorithm="HS256", headers={"kid": "ec-1"}
+    )
+
+    with pytest.raises(Unauthenticated):
+        verify_token(forged)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"exp": 1},
+        {"nbf": 4_000_000_000},
+        {"aud": "other"},
+        {"iss": "https://other.example/auth/v1"},
+        {"exp": None},
+        {"sub": None},
+    ],
+)
+def test_a_wrong_or_missing_claim_is_refused(project: Project, claims: dict[str, Any]) -> None:
+    with pytest.raises(Unauthenticated):
+        verify_token(project.sign(**claims))
+
+
+def test_expiry_has_the_stated_leeway(project: Project) -> None:
+    assert verify_token(project.sign(exp=time.time() - 5))["sub"] == "u"
+
+
+def test_the_keys_are_fetched_once_for_many_tokens(project: Project) -> None:
+    for _ in range(5):
+        verify_token(project.sign())
+
+    assert project.fetches == 1
+
+
+def test_an_unknown_key_id_refetches_but_not_more_often_than_the_cooldown(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify_token(project.sign())
+    project.keys["ec-2"] = ec.generate_private_key(ec.SECP256R1())
+    with pytest.raises(Unauthenticated):
+        verify_token(project.sign("ec-2"))
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + REFETCH_COOLDOWN_SECONDS + 1)
+
+    claims = verify_token(project.sign("ec-2"))
+
+    assert claims["sub"] == "u"
+    assert project.fetches == 2
+
+
+def test_known_keys_still_serve_while_the_endpoint_is_broken(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify_token(project.sign())
+    project.broken = True
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 3600)
+
+    assert verify_token(project.sign())["sub"] == "u"
+
+
+def test_without_any_keys_the_answer_is_unavailable_not_a_verdict(project: Project) -> None:
+    project.broken = True
+
+    with pytest.raises(Unavailable):
+        KeySet(f"{project.url}/jwks").find("ec-1")

@@ -1,0 +1,79 @@
+"""What becomes of a delivery after an attempt."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.deliveries import Attempt, judge_attempt, parse_retry_after
+from shared.errors import ConnectionRefused, Problem, TimedOut, TooLarge
+from shared.outbound import OutboundReply
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SCHEDULE = (10.0, 100.0)
+
+
+def answered(status: int, **headers: str) -> Attempt:
+    return Attempt(NOW, 5, reply=OutboundReply(status, headers, b"", truncated=False, milliseconds=5.0))
+
+
+def failed(problem: Problem) -> Attempt:
+    return Attempt(NOW, 5, problem=problem)
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_only_2xx_is_success(status: int) -> None:
+    assert judge_attempt(answered(status), 1, SCHEDULE).outcome == "delivered"
+
+
+@pytest.mark.parametrize("status", [301, 302, 400, 401, 404, 500, 502, 503])
+def test_every_other_answer_is_tried_again_within_jitter_of_the_schedule(status: int) -> None:
+    verdict = judge_attempt(answered(status), 2, SCHEDULE)
+
+    assert verdict.outcome == "retry"
+    assert 80 <= (verdict.retry_seconds or 0) <= 120
+
+
+def test_after_the_last_retry_it_is_dead() -> None:
+    assert judge_attempt(answered(500), 3, SCHEDULE).outcome == "dead"
+
+
+def test_gone_is_not_tried_again() -> None:
+    assert judge_attempt(answered(410), 1, SCHEDULE).outcome == "dead"
+
+
+def test_a_body_that_renders_too_large_is_not_tried_again() -> None:
+    assert judge_attempt(failed(TooLarge()), 1, SCHEDULE).outcome == "dead"
+
+
+@pytest.mark.parametrize("attempt", [answered(429), failed(TimedOut())])
+def test_overload_waits_at_least_a_minute(attempt: Attempt) -> None:
+    verdict = judge_attempt(attempt, 1, SCHEDULE)
+
+    assert 48 <= (verdict.retry_seconds or 0) <= 72
+
+
+def test_a_refused_connection_follows_the_schedule() -> None:
+    verdict = judge_attempt(failed(ConnectionRefused()), 1, SCHEDULE)
+
+    assert 8 <= (verdict.retry_seconds or 0) <= 12
+
+
+@pytest.mark.parametrize(
+    ("asked", "low", "high"), [("15", 12, 18), ("1", 8, 12), ("9999", 16, 24), ("soon", 8, 12)]
+)
+def test_retry_after_is_honoured_between_once_and_twice_the_schedule(
+    asked: str, low: float, high: float
+) -> None:
+    verdict = judge_attempt(answered(503, **{"Retry-After": asked}), 1, SCHEDULE)
+
+    assert low <= (verdict.retry_seconds or 0) <= high
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("120", 120), ("120.5", 120.5), ("Thu, 01 Jan 2026 00:01:00 GMT", 60), ("invalid", None), ("", None)],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(text: str, seconds: float | None) -> None:
+    assert parse_retry_after({"retry-after": text}, NOW) == seconds

@@ -1,0 +1,85 @@
+"""Storing batches when the database balks: one bad message never fails its batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.database import Database
+from shared.deadline import Deadline
+from shared.errors import BadRequest, LeaseLost, Unavailable
+from shared.ingest import COUNTS, LeaseHold, Store
+from shared.messages import Message
+
+
+class Balking(Database):
+    """Stands at the border to PostgREST: refuses messages named poison, is away a number of times."""
+
+    def __init__(self, away: int = 0, *, lost: bool = False) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.away = away
+        self.lost = lost
+
+    def call(self, function: str, **arguments: Any) -> Any:
+        assert function == "ingest_messages"
+        if self.lost:
+            raise LeaseLost
+        if self.away:
+            self.away -= 1
+            raise Unavailable
+        messages = arguments["p_messages"]
+        if any(message.event_id.startswith("poison") and message.error is None for message in messages):
+            raise BadRequest("invalid input syntax")
+        self.calls.append(arguments)
+        return dict.fromkeys(COUNTS, 0) | {
+            "received": len(messages),
+            "stored": sum(message.error is None for message in messages),
+            "failed": sum(message.error is not None for message in messages),
+        }
+
+
+def make_messages(*names: str) -> list[Message]:
+    return [Message(name, "device", payload={"a": 1}, raw="raw") for name in names]
+
+
+def store(database: Database) -> Store:
+    return Store(database, "integration", LeaseHold("token", 30))
+
+
+def test_poison_is_kept_alone_with_the_reason_and_the_rest_is_stored() -> None:
+    database = Balking()
+    names = [f"m{number}" for number in range(7)]
+
+    counts = store(database).store_batch(
+        make_messages(*names[:3], "poison", *names[3:]), {"s": 1}, Deadline(5)
+    )
+
+    assert (counts["received"], counts["stored"], counts["failed"]) == (8, 7, 1)
+    kept = [message for call in database.calls for message in call["p_messages"] if message.error]
+    assert [(message.raw, message.payload) for message in kept] == [("raw", None)]
+
+
+def test_a_split_batch_brings_its_state_with_its_last_part_only() -> None:
+    database = Balking()
+
+    store(database).store_batch(make_messages("poison", "a", "b", "c"), {"s": 1}, Deadline(5))
+
+    states = [call["p_state"] for call in database.calls]
+    assert states == [None] * (len(states) - 1) + [{"s": 1}]
+
+
+def test_a_batch_is_tried_again_while_the_database_is_away() -> None:
+    counts = store(Balking(away=2)).store_batch(make_messages("a"), None, Deadline(5))
+
+    assert counts["stored"] == 1
+
+
+def test_after_the_deadline_the_database_being_away_is_an_error() -> None:
+    with pytest.raises(Unavailable):
+        store(Balking(away=1000)).store_batch(make_messages("a"), None, Deadline(0.2))
+
+
+def test_a_lost_lease_is_not_tried_again() -> None:
+    with pytest.raises(LeaseLost):
+        store(Balking(lost=True)).store_batch(make_messages("a"), None, Deadline(5))
