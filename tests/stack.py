@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import httpx
 import psycopg
 from pydantic import PrivateAttr
 
+from scripts.local.processes import die_with_parent
 from scripts.local.seed import User
 from scripts.local.stack import ROOT, Report
 
@@ -99,6 +101,8 @@ class Serve:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # A test run that is killed takes its stacks along.
+                preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - it makes one system call
             )
 
     def stop(self) -> int:

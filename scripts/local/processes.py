@@ -89,7 +89,7 @@ class Children:
                 pass_fds=program.pass_fds,
                 # Its own session: Ctrl-C at the terminal reaches us alone, and we stop the parts in order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent(program.stop_signal),  # noqa: PLW1509 - we are single-threaded
+                preexec_fn=die_with_parent(program.stop_signal),  # noqa: PLW1509 - we are single-threaded
                 **_account_options(program.account),
             )
         child = Child(program, process)
@@ -137,7 +137,7 @@ def _account_options(account: Account | None) -> dict[str, Any]:
     return {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
 
 
-def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
+def die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
     """Asks the kernel to signal the child when we die. Elsewhere than on Linux the next start cleans up."""
     if sys.platform != "linux":
         return None
