@@ -265,5 +265,9 @@ class Connection:
 
 
 def _describe_loss(stream: Stream) -> str:
-    because = f": {stream.failure.strerror or stream.failure}" if stream.failure else ""
-    return f"The connection to the broker was lost{because}."
+    if stream.failure:
+        return f"The connection to the broker was lost: {stream.failure.strerror or stream.failure}."
+    return (
+        "The broker closed the connection without a reason. If this goes on, look whether another client uses the "
+        "same client id."
+    )

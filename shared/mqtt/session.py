@@ -134,11 +134,11 @@ class _Session:
         return 0.0 if self._outbox.has_open else min(SIGN_OF_LIFE_SECONDS, self._deadline.remaining())
 
     def _watch_queue(self, received: int) -> None:
-        """Count what the broker had stored, until it runs dry for the first time."""
+        """Count what the broker had stored, until nothing comes though nothing is unacknowledged."""
         if self._stored is None:
             return
         self._stored += received
-        if received or self._outbox.has_outstanding:
+        if received or self._outbox.has_open or self._outbox.has_outstanding:
             return
         if self._stored in QUEUE_LIMITS:
             self._memory.note(
@@ -147,7 +147,6 @@ class _Session:
                 "more often, lengthen session_seconds, use the worker, or raise the broker's queue limit.",
             )
         self._stored = None
-        self._memory.forget_told("behind")
 
     def _give_batches(self) -> Iterator[Batch]:
         self._outbox.close_news()
@@ -159,12 +158,7 @@ class _Session:
 
     def _finish(self) -> Iterator[Batch]:
         """Take nothing new, wait a bounded time for the commits, acknowledge them and say goodbye."""
-        if self._stored:
-            self._memory.tell_once(
-                "behind",
-                "The broker still had stored messages when the session ended; the next session goes on with them. "
-                "If this stays so, lengthen session_seconds or use the worker.",
-            )
+        self._note_backlog()
         self._outbox.close_batch()
         yield from self._give_batches()
         patience = Deadline(FINISH_SECONDS)
@@ -177,6 +171,16 @@ class _Session:
         except ConnectionLost:
             # What is committed is safe, and comes again under its old id.
             return
+
+    def _note_backlog(self) -> None:
+        if not self._received and not self._outbox.is_full:
+            self._memory.forget_told("backlog")
+            return
+        self._memory.tell_once(
+            "backlog",
+            "More messages were waiting at the broker when the session ended; the next session goes on with them. "
+            "If this stays so, lengthen session_seconds or use the worker.",
+        )
 
     def _settle(self, timeout: float) -> None:
         if self._connection is None:

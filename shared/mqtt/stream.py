@@ -104,14 +104,14 @@ class Stream:
     def flush(self) -> None:
         """Send what the network takes now."""
         try:
-            while self._outgoing:
+            while self._outgoing and not self.ended:
                 # Bytes, as paho's WebSocket masks what it is given in place.
                 sent = self._inner.send(bytes(self._outgoing))
                 del self._outgoing[:sent]
         except _WOULD_BLOCK:
             return
         except OSError as error:
-            self.ended, self.failure = True, error
+            self.ended, self.failure = True, self.failure or error
 
     def recv(self, size: int) -> bytes:
         """paho's side: bytes of the packets that are its own."""
@@ -163,7 +163,7 @@ class Stream:
         except _WOULD_BLOCK:
             return None
         except OSError as error:
-            self.failure = error
+            self.failure = self.failure or error
             return b""
 
     def _sort_packets(self, data: bytes) -> bytes:

@@ -53,25 +53,25 @@ def _refuse_password() -> str:
 
 def explain_failure(error: OSError, host: str) -> TlsFailed:
     """What went wrong in a handshake or on a connection, and what to do."""
-    if not isinstance(error, ssl.SSLError):
-        return TlsFailed(
-            "The broker ended the TLS handshake; check the port, use_tls and the client certificate."
-        )
     if isinstance(error, ssl.SSLCertVerificationError):
         return TlsFailed(
             f"The broker's certificate was refused: {error.verify_message.rstrip('.')}. Check that it is current, "
             f"made for {host}, and signed by a public authority or by the given CA certificate."
         )
+    return TlsFailed(_explain_reason(error))
+
+
+def _explain_reason(error: OSError) -> str:
     reason = _find_words(error)
+    if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "The broker ended the TLS connection without a word; it may want a client certificate."
     if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
-        return TlsFailed("The broker wants a client certificate: set client_certificate and client_key.")
+        return "The broker wants a client certificate: set client_certificate and client_key."
     if "ALERT" in reason:
-        return TlsFailed(
-            f"The broker refused the TLS handshake ({reason}); check the client certificate and its CA."
-        )
+        return f"The broker refused the TLS handshake ({reason}); check the client certificate and its CA."
     if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason:
-        return TlsFailed("The broker does not speak TLS on this port; check the port and use_tls.")
-    return TlsFailed(f"The TLS handshake failed ({reason}).")
+        return "The broker does not speak TLS on this port; check the port and use_tls."
+    return f"The TLS handshake failed ({reason})."
 
 
 def _find_words(error: Exception) -> str:

@@ -1,0 +1,343 @@
+"""A polling session against real brokers: nothing lost, nothing stored twice, gaps told."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from shared.deadline import Deadline
+from shared.errors import ConnectionRefused
+from shared.messages import MESSAGE_LIMIT
+from shared.settings import load_settings
+from tests.fakes.brokers import Broker, make_amqtt, make_mosquitto, publish_all
+from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
+
+TOPIC = "devices/d1/telemetry"
+
+
+@pytest.fixture(autouse=True)
+def _allow_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    with make_mosquitto(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def ledger(broker: Broker) -> Ledger:
+    """A ledger whose integration has subscribed already, so that the broker keeps messages for it."""
+    subscribed = Ledger()
+    subscribed.run(make_provider(broker.port))
+    return subscribed
+
+
+def make_readings(count: int, first: int = 0) -> list[tuple[str, str]]:
+    return [
+        (f"devices/d{n % 5}/telemetry", json.dumps({"temperature": n})) for n in range(first, first + count)
+    ]
+
+
+def test_what_is_published_between_sessions_is_stored_in_the_next_once(
+    broker: Broker, ledger: Ledger
+) -> None:
+    publish_all(broker.port, make_readings(300))
+
+    ledger.run(make_provider(broker.port), count=300)
+    ledger.run(make_provider(broker.port))
+
+    assert sorted(message.payload["temperature"] for message in ledger.stored.values()) == list(range(300))
+    assert ledger.duplicates == 0
+    assert ledger.notes == []
+
+
+def test_nothing_is_acknowledged_before_its_commit(broker: Broker, ledger: Ledger) -> None:
+    publish_all(broker.port, make_readings(60))
+    with ledger.open_session(make_provider(broker.port)) as session:
+        uncommitted = take_batches(session, lambda batches: count_messages(batches) >= 20)
+
+    ledger.run(make_provider(broker.port), count=60)
+
+    assert count_messages(uncommitted) >= 20
+    assert (len(ledger.stored), ledger.duplicates) == (60, 0)
+
+
+def test_a_session_killed_between_commit_and_acknowledgement_stores_nothing_twice(
+    broker: Broker, ledger: Ledger
+) -> None:
+    publish_all(broker.port, make_readings(40))
+    with ledger.open_session(make_provider(broker.port)) as session:
+        for batch in take_batches(session, lambda batches: count_messages(batches) >= 20):
+            ledger.commit(batch)
+    committed = len(ledger.stored)
+
+    ledger.run(make_provider(broker.port), count=40)
+
+    assert (len(ledger.stored), ledger.duplicates) == (40, committed)
+
+
+def test_two_equal_readings_sent_on_purpose_are_both_kept(broker: Broker, ledger: Ledger) -> None:
+    publish_all(broker.port, [(TOPIC, '{"temperature": 21}')] * 2)
+
+    ledger.run(make_provider(broker.port), count=2)
+
+    assert (len(ledger.stored), ledger.duplicates) == (2, 0)
+
+
+def test_equal_readings_are_kept_and_their_redelivery_is_not(broker: Broker, ledger: Ledger) -> None:
+    publish_all(broker.port, [(TOPIC, '{"temperature": 21}')] * 5)
+    with ledger.open_session(make_provider(broker.port)) as session:
+        for batch in take_batches(session, lambda batches: count_messages(batches) >= 5):
+            ledger.commit(batch)
+    publish_all(broker.port, [(TOPIC, '{"temperature": 21}')] * 3)
+
+    ledger.run(make_provider(broker.port), count=8)
+
+    assert (len(ledger.stored), ledger.duplicates) == (8, 5)
+
+
+def test_a_retained_message_is_stored_once_however_often_it_is_subscribed_to(broker: Broker) -> None:
+    publish_all(broker.port, [(TOPIC, '{"temperature": 1}')], retain=True)
+    ledger = Ledger()
+
+    ledger.run(make_provider(broker.port), count=1)
+    ledger.watch(make_provider(broker.port, topics="devices/#"), seconds=0.5)
+    ledger.watch(make_provider(broker.port, topics="devices/d1/+"), seconds=0.5)
+
+    assert (len(ledger.stored), ledger.received) == (1, 3)
+
+
+def test_a_retained_message_that_came_live_is_not_stored_again_as_a_copy(
+    broker: Broker, ledger: Ledger
+) -> None:
+    publish_all(broker.port, [(TOPIC, '{"temperature": 1}')], retain=True)
+
+    ledger.run(make_provider(broker.port), count=1)
+    ledger.watch(make_provider(broker.port, topics="devices/#"), seconds=0.5)
+
+    assert (len(ledger.stored), ledger.duplicates) == (1, 1)
+
+
+def test_a_removed_topic_is_unsubscribed_and_an_added_one_subscribed(broker: Broker, ledger: Ledger) -> None:
+    changed = make_provider(broker.port, topics=["devices/+/status"])
+
+    ledger.run(changed)
+    publish_all(broker.port, [(TOPIC, '{"temperature": 1}'), ("devices/d1/status", '{"status": "online"}')])
+    ledger.run(changed, count=1)
+
+    assert [message.topic for message in ledger.stored.values()] == ["devices/d1/status"]
+    assert ledger.state["subscribed"] == {"devices/+/status": 1}
+
+
+def test_a_broker_restarted_in_mid_session_loses_nothing(broker: Broker, ledger: Ledger) -> None:
+    def disturb() -> None:
+        publish_all(broker.port, make_readings(50))
+        broker.stop()
+        broker.start()
+        publish_all(broker.port, make_readings(50, first=50))
+
+    disturber = threading.Thread(target=disturb)
+    disturber.start()
+
+    ledger.run(make_provider(broker.port), count=100)
+    disturber.join()
+
+    assert {message.payload["temperature"] for message in ledger.stored.values()} == set(range(100))
+    assert len(ledger.stored) == 100
+
+
+def test_a_session_the_broker_has_forgotten_is_told_as_a_gap(tmp_path: Path) -> None:
+    with make_mosquitto(tmp_path, ["autosave_interval 0"]) as broker:
+        ledger = Ledger()
+        ledger.run(make_provider(broker.port))
+        broker.stop()
+        (tmp_path / "mosquitto.db").unlink(missing_ok=True)
+        broker.start()
+
+        ledger.run(make_provider(broker.port))
+
+    assert [note.level for note in ledger.notes] == ["warning"]
+    assert "may be lost" in ledger.notes[0].message
+
+
+def test_an_exactly_full_queue_is_told(tmp_path: Path) -> None:
+    with make_mosquitto(tmp_path, ["max_queued_messages 100"]) as broker:
+        ledger = Ledger()
+        ledger.run(make_provider(broker.port))
+        publish_all(broker.port, make_readings(150))
+
+        ledger.watch(make_provider(broker.port), seconds=1.5)
+
+    assert len(ledger.stored) == 100
+    assert "queue may have overflowed" in " ".join(note.message for note in ledger.notes)
+
+
+def test_bad_bodies_are_kept_with_their_reason_and_harm_no_other(broker: Broker, ledger: Ledger) -> None:
+    bodies: list[bytes] = [
+        b'{"temperature": 1}',
+        b"\xff\xfe",
+        b'{"temperature":',
+        b"",
+        b'{"a": "\\u0000"}',
+        b"[" * 5_000 + b"]" * 5_000,
+        b'{"text": "' + b"x" * (MESSAGE_LIMIT - 12) + b'"}',
+        b"y" * (MESSAGE_LIMIT + 1),
+        b"z" * (3 * MESSAGE_LIMIT),
+        b'{"temperature": 2}',
+    ]
+    publish_all(broker.port, [(TOPIC, body) for body in bodies])
+
+    ledger.run(make_provider(broker.port), count=len(bodies))
+
+    messages = list(ledger.stored.values())
+    assert [bool(message.error) for message in messages] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert all(len(message.raw or "") <= MESSAGE_LIMIT for message in messages)
+    assert ledger.duplicates == 0
+
+
+def test_amqtt_speaks_mqtt_3_1_1_only_and_is_remembered_for_it() -> None:
+    with make_amqtt() as broker:
+        ledger = Ledger()
+        ledger.run(make_provider(broker.port))
+        publisher = threading.Timer(0.5, publish_all, (broker.port, make_readings(20)))
+        publisher.start()
+
+        begun = time.monotonic()
+        ledger.run(make_provider(broker.port), count=20)
+        took = time.monotonic() - begun
+        publisher.join()
+
+    assert ledger.state["protocol"] == 4
+    assert took < 4
+    assert len(ledger.stored) == 20
+
+
+def test_commits_on_another_thread_overlap_with_receiving_and_all_are_acknowledged(
+    broker: Broker, ledger: Ledger
+) -> None:
+    publisher = threading.Thread(target=publish_all, args=(broker.port, make_readings(3_000)))
+    publisher.start()
+
+    ledger.run_slowly(make_provider(broker.port), 3_000, seconds_per_batch=0.02)
+    publisher.join()
+    ledger.run(make_provider(broker.port))
+
+    assert (len(ledger.stored), ledger.duplicates) == (3_000, 0)
+
+
+def test_reading_stops_while_too_much_is_uncommitted(tmp_path: Path) -> None:
+    limits = ["max_inflight_messages 0", "max_queued_messages 0"]
+    with make_mosquitto(tmp_path, limits) as broker:
+        ledger = Ledger()
+        ledger.run(make_provider(broker.port, protocol_version="3.1.1"))
+        publish_all(broker.port, make_readings(4_000))
+
+        with ledger.open_session(make_provider(broker.port), Deadline(10)) as session:
+            batches = take_batches(session, lambda taken: count_messages(taken) >= 1_500)
+            rest = [next(session), next(session)]
+        ledger.run(make_provider(broker.port), count=4_000)
+
+    assert (count_messages(batches), count_messages(rest)) == (1_500, 0)
+    assert (len(ledger.stored), ledger.duplicates) == (4_000, 0)
+
+
+def test_the_end_waits_for_commits_under_way(broker: Broker, ledger: Ledger) -> None:
+    publish_all(broker.port, make_readings(10))
+    deadline = Deadline(15)
+
+    with ledger.open_session(make_provider(broker.port), deadline) as session:
+        batches = take_batches(session, lambda taken: count_messages(taken) >= 10)
+        deadline.shorten(0)
+        committer = threading.Timer(0.3, ledger.commit_all, (batches,))
+        committer.start()
+        rest = list(session)
+        committer.join()
+    ledger.run(make_provider(broker.port))
+
+    assert count_messages(rest) == 0
+    assert (len(ledger.stored), ledger.duplicates) == (10, 0)
+
+
+def test_an_idle_session_gives_a_sign_of_life_twice_a_second(broker: Broker, ledger: Ledger) -> None:
+    with ledger.open_session(make_provider(broker.port), Deadline(2)) as session:
+        batches = list(session)
+
+    assert 4 <= len(batches) <= 8
+    assert all(not batch.messages and batch.state is None for batch in batches)
+
+
+def test_a_live_message_is_given_at_once(broker: Broker, ledger: Ledger) -> None:
+    publisher = threading.Timer(0.3, publish_all, (broker.port, make_readings(1)))
+    publisher.start()
+
+    begun = time.monotonic()
+    ledger.run(make_provider(broker.port), count=1)
+    publisher.join()
+
+    assert time.monotonic() - begun < 1.3
+
+
+def test_a_broker_that_is_down_is_told_after_several_tries(broker: Broker) -> None:
+    broker.stop()
+
+    with (
+        pytest.raises(ConnectionRefused),
+        Ledger().open_session(make_provider(broker.port), Deadline(2)) as session,
+    ):
+        list(session)
+
+
+def test_a_vmark_hub_gets_its_answer_after_the_commit_and_the_answer_is_not_stored(broker: Broker) -> None:
+    ledger = Ledger()
+    provider = make_provider(broker.port, topics="$hub/#", payload_format="vmark")
+    ledger.run(provider)
+    answers: list[bytes] = []
+    hub = paho.Client(CallbackAPIVersion.VERSION2, "hub")
+    hub.on_message = lambda _client, _data, message: answers.append(bytes(message.payload))
+    hub.connect("127.0.0.1", broker.port)
+    hub.loop_start()
+    hub.subscribe("$hub/up_reply", 1)
+    report = {
+        "device": "h1",
+        "handle": "properties_report",
+        "paras": {"temperature": 3},
+        "time": "2025-01-02_03:04:05.678",
+    }
+    hub.publish("$hub/up", json.dumps(report), 1).wait_for_publish(5)
+
+    with ledger.open_session(provider) as session:
+        batches = take_batches(session, lambda taken: count_messages(taken) >= 1)
+        answered_early = list(answers)
+        ledger.commit(batches[-1])
+        take_batches(session, lambda taken: len(taken) >= 2)
+    hub.disconnect()
+    hub.loop_stop()
+    ledger.run(provider)
+
+    assert (answered_early, answers) == ([], [b'{"result":0}'])
+    (message,) = ledger.stored.values()
+    assert (message.device, message.payload) == ("h1", {"temperature": 3})
+    assert message.observed_at == "2025-01-02T03:04:05.678000+00:00"

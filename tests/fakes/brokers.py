@@ -1,0 +1,131 @@
+"""Real MQTT brokers for tests, each a process of its own on a free port: mosquitto, and amqtt (MQTT 3.1.1 only)."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+START_SECONDS = 15.0
+PUBLISH_SECONDS = 20.0
+
+
+class Broker:
+    """A broker process that can be stopped, killed and started again on its port and folder."""
+
+    def __init__(self, command: list[str], port: int) -> None:
+        self.port = port
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until the port answers."""
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=Path.cwd()
+        )
+        ends = time.monotonic() + START_SECONDS
+        while not _is_open(self.port):
+            if time.monotonic() > ends or self._process.poll() is not None:
+                raise RuntimeError(f"the broker did not start: {' '.join(self._command)}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """SIGTERM, as an administrator restarts a broker."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def make_mosquitto(folder: Path, settings: Iterable[str] = (), listener: Iterable[str] = ()) -> Broker:
+    """A mosquitto that keeps its data in `folder`. `listener` replaces that everybody may log in."""
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    if program is None:
+        raise RuntimeError(
+            "The mosquitto broker is missing; run the tests with scripts/test, which installs it."
+        )
+    port = find_port()
+    lines = [f"user {getpass.getuser()}", "persistence true", f"persistence_location {folder}/", *settings]
+    lines += [f"listener {port} 127.0.0.1", *(tuple(listener) or ("allow_anonymous true",))]
+    path = folder / "mosquitto.conf"
+    path.write_text("\n".join(lines) + "\n")
+    return Broker([program, "-c", str(path)], port)
+
+
+def make_amqtt() -> Broker:
+    """amqtt as it comes. What anonymous clients miss while away, it does not keep."""
+    port = find_port()
+    return Broker([sys.executable, "-m", "tests.fakes.brokers", str(port)], port)
+
+
+def write_passwords(folder: Path, users: dict[str, str]) -> Path:
+    """A mosquitto password file."""
+    path = folder / "passwords"
+    path.touch(mode=0o600)
+    for user, password in users.items():
+        subprocess.run(["mosquitto_passwd", "-b", str(path), user, password], check=True, capture_output=True)
+    return path
+
+
+def publish_all(port: int, messages: Iterable[tuple[str, bytes | str]], *, retain: bool = False) -> int:
+    """Publish with QoS 1 and wait until the broker has taken everything; how many that were."""
+    client = paho.Client(CallbackAPIVersion.VERSION2, f"publisher-{os.urandom(4).hex()}")
+    client.max_inflight_messages_set(1_000)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    sent = [client.publish(topic, body, 1, retain) for topic, body in messages]
+    for info in sent:
+        info.wait_for_publish(PUBLISH_SECONDS)
+    client.disconnect()
+    client.loop_stop()
+    return len(sent)
+
+
+def find_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def _serve_amqtt(port: int) -> None:
+    from amqtt.broker import Broker as Amqtt
+
+    plugin = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+    await Amqtt(
+        {"listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}}, "plugins": plugin}
+    ).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    asyncio.run(_serve_amqtt(int(sys.argv[1])))

@@ -1,0 +1,66 @@
+"""Certificates as PEM files and texts, for a broker and its clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, as PEM texts."""
+
+    certificate: str
+    key: str
+
+
+class PemAuthority:
+    """A certificate authority that hands out PEM."""
+
+    def __init__(self, name: str = "Broker Authority") -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _make_name(name)
+        draft = _begin(self._name, self._name, self._key.public_key(), days=1)
+        draft = draft.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        self.pem = draft.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+    def issue(self, common_name: str, *, days: int = 1) -> Pair:
+        """A certificate for 127.0.0.1 under `common_name`, valid for `days`; negative: expired."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        draft = _begin(_make_name(common_name), self._name, key.public_key(), days=days)
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        certificate = draft.add_extension(names, critical=False).sign(self._key, hashes.SHA256())
+        secret = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return Pair(certificate.public_bytes(serialization.Encoding.PEM).decode(), secret.decode())
+
+    def write_listener(self, folder: Path, pair: Pair, *extra: str) -> list[str]:
+        """The lines that make a mosquitto listener speak TLS with `pair`; its files go to `folder`."""
+        for name, text in (("ca", self.pem), ("server", pair.certificate), ("key", pair.key)):
+            (folder / f"{name}.pem").write_text(text)
+        files = [f"cafile {folder}/ca.pem", f"certfile {folder}/server.pem", f"keyfile {folder}/key.pem"]
+        return ["allow_anonymous true", *files, *extra]
+
+
+def _make_name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _begin(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, days: int
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=30))
+        .not_valid_after(now + timedelta(days=days))
+    )

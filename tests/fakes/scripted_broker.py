@@ -1,0 +1,66 @@
+"""A broker that answers by a script: what real ones do rarely, or on other people's machines only."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+CONNECT, SUBSCRIBE, UNSUBSCRIBE = 0x10, 0x80, 0xA0
+CONNACK = b"\x20\x03\x00\x00\x00"
+SUBACK_QOS_1 = b"\x90\x04\x00\x01\x00\x01"
+
+
+@dataclass
+class ScriptedBroker:
+    """Where it listens, and the first byte of each packet it was sent."""
+
+    port: int
+    packets: list[int] = field(default_factory=list)
+
+
+@contextmanager
+def run_script(answers: Mapping[int, bytes]) -> Iterator[ScriptedBroker]:
+    """A broker that answers each packet of a type (its first byte's upper half) with bytes, on every connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        broker = ScriptedBroker(server.getsockname()[1])
+        thread = threading.Thread(target=_accept_all, args=(server, answers, broker.packets))
+        thread.start()
+        try:
+            yield broker
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+
+
+def _accept_all(server: socket.socket, answers: Mapping[int, bytes], packets: list[int]) -> None:
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection:
+            _answer_all(connection, answers, packets)
+
+
+def _answer_all(connection: socket.socket, answers: Mapping[int, bytes], packets: list[int]) -> None:
+    connection.settimeout(10)
+    while data := _receive(connection):
+        # Each packet of these tests comes in one piece; paho sends them one by one.
+        kind = data[0] & 0xF0
+        packets.append(kind)
+        answer = answers.get(kind)
+        if answer is None:
+            continue
+        if not answer:
+            return
+        connection.sendall(answer)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(65_536)
+    except OSError:
+        return b""
