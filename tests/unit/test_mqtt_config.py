@@ -1,0 +1,157 @@
+"""An MQTT integration's config: what is accepted, and which field each refusal names with which remedy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from shared.errors import InvalidConfig
+from shared.messages import Identity
+from shared.mqtt.topics import fill_template, widen_template
+from shared.provider import split_config
+from shared.providers import load_provider
+from shared.providers.mqtt import Mqtt
+
+PEM = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----"
+KEY = "-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----"
+CANARY = "canary-secret"
+SECURE = {"broker_url": "mqtts://h"}
+
+
+def load(**config: Any) -> Mqtt:
+    settings = {"broker_url": "mqtt://broker.example.com", "topics": "devices/+/telemetry"} | config
+    provider = load_provider(settings, Identity("o", "i-1", "mqtt"))
+    assert isinstance(provider, Mqtt)
+    return provider
+
+
+@pytest.mark.parametrize(
+    ("config", "port", "secured", "path"),
+    [
+        ({}, 1883, False, None),
+        ({"use_tls": True}, 8883, True, None),
+        ({"use_tls": True, "port": 1883}, 1883, True, None),
+        ({"broker_url": "mqtts://h"}, 8883, True, None),
+        ({"broker_url": "mqtt://h:1999"}, 1999, False, None),
+        ({"broker_url": "ws://h"}, 80, False, "/mqtt"),
+        ({"broker_url": "wss://h/path"}, 443, True, "/path"),
+        ({"broker_url": "ws://h/path", "use_tls": True}, 443, True, "/path"),
+    ],
+)
+def test_scheme_port_and_tls_together_say_where_the_broker_is(
+    config: dict[str, Any], port: int, *, secured: bool, path: str | None
+) -> None:
+    broker = load(**config)._make_plan().broker
+
+    assert (broker.port, broker.tls is not None, broker.websocket_path) == (port, secured, path)
+
+
+def test_topics_are_a_list_or_separated_by_commas() -> None:
+    assert load(topics="a/+ , b/#,").topics == load(topics=["a/+", "b/#"]).topics == ("a/+", "b/#")
+
+
+def test_the_client_id_is_made_of_the_integration_unless_given() -> None:
+    assert load()._make_plan().client_id == "di-i-1"
+    assert load(client_id="mine")._make_plan().client_id == "mine"
+
+
+def test_password_and_key_are_secrets_and_shown_nowhere() -> None:
+    provider = load(**SECURE, username="u", password=CANARY, client_certificate=PEM, client_key=KEY + CANARY)
+
+    settings, secrets = split_config(provider)
+
+    assert set(secrets) == {"password", "client_key"}
+    assert CANARY not in repr(settings) + repr(provider) + repr(provider._make_plan())
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "words"),
+    [
+        ({"broker_url": "broker.example.com"}, "broker_url", "mqtt://host"),
+        ({"broker_url": "broker.example.com:1883"}, "broker_url", "mqtt://host"),
+        ({"broker_url": "http://h"}, "broker_url", "mqtt://host"),
+        ({"broker_url": "mqtt://"}, "broker_url", "mqtt://host"),
+        ({"broker_url": "mqtt://h:99999"}, "broker_url", "1 to 65535"),
+        ({"broker_url": "mqtt://h:x"}, "broker_url", "1 to 65535"),
+        ({"broker_url": "mqtt://[::1"}, "broker_url", "not valid"),
+        ({"broker_url": f"mqtt://u:{CANARY}@h"}, "broker_url", "username and password"),
+        ({"broker_url": "mqtt://h/topic"}, "broker_url", "topics"),
+        ({"broker_url": "mqtt://h:1884", "port": 1885}, "port", "another port"),
+        ({"port": 0}, "port", "greater than or equal to 1"),
+        ({"port": 65536}, "port", "less than or equal to 65535"),
+        ({"password": CANARY}, "password", "set username"),
+        ({"topics": ""}, "topics", "1 to 100"),
+        ({"topics": ["a"] * 101}, "topics", "1 to 100"),
+        ({"topics": "a/b+"}, "topics", "whole levels"),
+        ({"topics": "a/#/b"}, "topics", "last level"),
+        ({"topics": "$share/g/a"}, "topics", "without \\$share"),
+        ({"topics": ["a\x00"]}, "topics", "NUL"),
+        ({**SECURE, "use_tls": False}, "use_tls", "is TLS"),
+        ({"ca_certificate": PEM}, "ca_certificate", "for TLS only"),
+        ({"alpn": "mqtt"}, "alpn", "for TLS only"),
+        ({**SECURE, "ca_certificate": "x"}, "ca_certificate", "PEM"),
+        ({**SECURE, "client_key": KEY}, "client_key", "belong together"),
+        ({**SECURE, "client_certificate": PEM}, "client_key", "belong together"),
+        (
+            {**SECURE, "client_certificate": PEM, "client_key": KEY.replace("PRIVATE", "ENCRYPTED PRIVATE")},
+            "client_key",
+            "without a passphrase",
+        ),
+        ({"qos": 2}, "qos", "0 or 1"),
+        ({"protocol_version": "3"}, "protocol_version", "'auto', '5' or '3.1.1'"),
+        ({"keepalive": 0}, "keepalive", "greater than or equal to 5"),
+        ({"session_expiry_seconds": 60}, "session_expiry_seconds", "86400"),
+        ({"poll_interval_seconds": -1}, "poll_interval_seconds", "0"),
+        ({"telemetry_path": "a"}, "telemetry_path", "payload_format custom"),
+        ({"payload_format": "xml"}, "payload_format", "'standard', 'vmark' or 'custom'"),
+        ({"payload_format": "custom", "timestamp_format": "custom"}, "timestamp_pattern", "belong together"),
+        ({"timestamp_pattern": "%d"}, "timestamp_pattern", "belong together"),
+        ({"command_topic": "devices/+/c"}, "command_topic", "no \\+ and no #"),
+        ({"command_topic": "devices/{dev}/c"}, "command_topic", "{device}, {name}"),
+        ({"command_topic": "{device}/{name}"}, "command_topic", "fixed text"),
+        ({"command_topic": "devices/{device}/telemetry"}, "command_topic", "our own commands"),
+        ({"status_topic": "a/b+"}, "status_topic", "whole levels"),
+        ({"brokerurl": "x"}, "brokerurl", "Unknown field"),
+    ],
+)
+def test_a_refusal_names_the_field_and_the_remedy(config: dict[str, Any], field: str, words: str) -> None:
+    with pytest.raises(InvalidConfig) as refusal:
+        load(**config)
+
+    (error,) = refusal.value.errors
+    assert error.field == field
+    assert words.replace("\\", "") in error.message
+    assert CANARY not in error.message
+
+
+def test_several_wrong_fields_are_all_named() -> None:
+    with pytest.raises(InvalidConfig) as refusal:
+        load(port=0, qos=7, topics="a/b#")
+
+    assert {error.field for error in refusal.value.errors} == {"port", "qos", "topics"}
+
+
+def test_a_command_topic_is_filled_by_device_and_name() -> None:
+    template = "devices/{device}/c/{name}-v1"
+
+    assert fill_template(template, {"device": "d1", "name": "reboot"}) == "devices/d1/c/reboot-v1"
+    assert widen_template(template) == "devices/+/c/+"
+
+
+@pytest.mark.parametrize("device", ["", "a/b", "+", "#", "a\x00"])
+def test_a_device_id_cannot_lead_a_command_to_other_topics(device: str) -> None:
+    with pytest.raises(ValueError, match="device"):
+        fill_template("devices/{device}/c", {"device": device, "name": "n"})
+
+
+def test_loading_the_provider_does_not_import_paho() -> None:
+    probe = "import sys, shared.providers.mqtt; sys.exit('paho' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0
+
+
+def test_it_can_be_tested_polled_and_commanded() -> None:
+    assert Mqtt.capabilities() == ["check", "session", "send"]

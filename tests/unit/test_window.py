@@ -1,0 +1,114 @@
+"""The redelivery window: a message that comes again keeps its event id, an equal new one gets its own."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.mqtt.window import WINDOW_MESSAGES, WINDOW_RUNS, Window
+
+TOPIC, BODY = "devices/d1/telemetry", b'{"temperature":21}'
+
+
+def reopen(window: Window) -> Window:
+    return Window(json.loads(json.dumps(window.save())))
+
+
+def test_two_equal_messages_have_two_ids() -> None:
+    window = Window()
+
+    assert window.name_new(1, TOPIC, BODY) != window.name_new(2, TOPIC, BODY)
+
+
+def test_a_message_that_comes_again_keeps_its_id_in_the_next_session_too() -> None:
+    window = Window()
+    first = window.name_new(7, TOPIC, BODY)
+
+    assert window.name_again(7, TOPIC, BODY) == first
+    assert reopen(reopen(window)).name_again(7, TOPIC, BODY) == first
+
+
+def test_a_packet_id_used_again_for_another_message_is_a_new_message() -> None:
+    window = Window()
+    first = window.name_new(7, TOPIC, BODY)
+
+    assert window.name_again(7, TOPIC, b"other") != first
+    assert window.name_again(7, "devices/d2/telemetry", BODY) != first
+    assert window.name_again(8, TOPIC, BODY) != first
+
+
+def test_of_two_messages_with_one_packet_id_the_last_counts() -> None:
+    window = Window()
+    window.name_new(7, TOPIC, BODY)
+    last = window.name_new(7, TOPIC, BODY)
+
+    assert reopen(window).name_again(7, TOPIC, BODY) == last
+
+
+def test_a_broker_that_began_anew_means_other_messages() -> None:
+    window = Window()
+    first = window.name_new(7, TOPIC, BODY)
+
+    window.forget()
+
+    assert window.name_again(7, TOPIC, BODY) != first
+
+
+def test_a_retained_copy_has_the_id_of_the_live_message_or_one_of_its_content() -> None:
+    window = Window()
+    live = window.name_new(7, TOPIC, BODY)
+
+    assert window.find_copy(TOPIC, BODY) == live
+    assert window.find_copy(TOPIC, b"other") == Window().find_copy(TOPIC, b"other")
+    assert window.find_copy(TOPIC, b"other") != window.find_copy(TOPIC, b"another")
+
+
+def test_the_saved_window_stays_small_after_many_messages_and_after_many_sessions() -> None:
+    busy = Window()
+    for number in range(20_000):
+        busy.name_new(number % 65_535 + 1, TOPIC, BODY)
+    quiet = Window()
+    for number in range(500):
+        quiet = reopen(quiet)
+        quiet.name_new(number + 1, TOPIC, BODY)
+
+    assert len(json.dumps(busy.save())) < 20_000
+    assert len(json.dumps(quiet.save())) < 10_000
+    assert len(quiet.save()) == WINDOW_RUNS
+
+
+def test_the_last_messages_are_the_ones_that_are_remembered() -> None:
+    window = Window()
+    ids = {number: window.name_new(number, TOPIC, BODY) for number in range(1, WINDOW_MESSAGES + 101)}
+    again = reopen(window)
+
+    assert again.name_again(WINDOW_MESSAGES + 100, TOPIC, BODY) == ids[WINDOW_MESSAGES + 100]
+    assert again.name_again(101, TOPIC, BODY) == ids[101]
+    assert again.name_again(100, TOPIC, BODY) != ids[100]
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=4)))
+def test_a_damaged_window_is_left_out_and_never_raises(saved: object) -> None:
+    assert Window(saved).name_again(1, TOPIC, BODY)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 20), st.sampled_from((b"a", b"b")), st.booleans())))
+def test_no_two_different_messages_ever_share_an_id(steps: list[tuple[bool, int, bytes, bool]]) -> None:
+    window = Window()
+    carried: dict[int, tuple[str, bytes]] = {}
+    bodies: dict[str, bytes] = {}
+
+    for again, packet_id, body, restart in steps:
+        if restart:
+            window = reopen(window)
+        name = window.name_again if again else window.name_new
+        event_id = name(packet_id, TOPIC, body)
+        known = carried.get(packet_id)
+
+        assert bodies.setdefault(event_id, body) == body
+        assert (known is not None and known == (event_id, body)) == (
+            again and known is not None and known[1] == body
+        )
+        carried[packet_id] = (event_id, body)
