@@ -16,7 +16,7 @@ from scripts.local.rest.plan import Plan
 from scripts.local.rest.rpc import plan_call
 from scripts.local.rest.schema import Schema, SchemaCache
 from scripts.local.rest.tables import plan_table
-from scripts.local.rest.transaction import read_catalog, run_statement
+from scripts.local.rest.transaction import Row, read_catalog, run_statement
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -61,13 +61,29 @@ class RestApp:
     def _serve(self, call: Call) -> Response:
         if call.method == "OPTIONS":
             return Response(status=200, headers={"Allow": METHODS})
-        identity = call.identity
+        _ = call.identity  # a bad token is refused before anything is read
         call.check_profile()
         content = b"" if call.method in READING else call.body()
         plan = self._plan(call, content)
-        timeout = self._cache.current().timeout_of(identity.role)
-        row = run_statement(self._pool, identity, plan.statement, timeout)
-        return plan.answer(row)
+        row = self._run(call, plan)
+        if row is None:
+            call.may_guess = False
+            plan = self._plan(call, content)
+            row = self._run(call, plan)
+        return plan.answer(row or Row(None, 0))
+
+    def _run(self, call: Call, plan: Plan) -> Row | None:
+        """Runs the plan; None where it was a guess and a wrong one, which then has changed nothing."""
+        timeout = self._cache.current().timeout_of(call.identity.role)
+        try:
+            row = run_statement(self._pool, call.identity, plan.statement, timeout)
+        except psycopg.Error:
+            if plan.guess is None or not plan.guess.was_wrong():
+                raise
+        else:
+            if plan.guess is None or row.rows:
+                return row
+        return None
 
     def _plan(self, call: Call, content: bytes) -> Plan:
         """Plans by the cached schema, and once more by a new reading when something is missing from it."""

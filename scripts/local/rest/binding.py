@@ -3,71 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
 from psycopg.sql import SQL, Composable, Identifier
 
-JSON_OID = 114
-JSONB_OID = 3802
+from scripts.local.rest.errors import RestError
+
+UNKNOWN, BYTEA, JSON, JSONB = 0, 17, 114, 3802
 JSONB_VERSION = b"\x01"
 
 
-class RawJson:
-    """A JSON text on its way to Postgres as it came."""
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value as libpq takes it. A NUL in a binary one is refused by Postgres; in a text it would be the end."""
 
-    __slots__ = ("content",)
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-
-class RawJsonDumper(Dumper):
-    """Sends the bytes in the binary format, in which a stray NUL is refused rather than ending the text early."""
-
-    format = Format.BINARY
-    oid = JSON_OID
-
-    def dump(self, obj: RawJson) -> Buffer | None:
-        """The bytes themselves."""
-        return obj.content
+    content: bytes
+    oid: int = UNKNOWN
+    format: Format = Format.TEXT
 
 
-class RawJsonb(RawJson):
-    """A JSON text that Postgres is to parse into jsonb at once."""
-
-    __slots__ = ()
-
-
-class RawJsonbDumper(Dumper):
-    """Sends the text as jsonb's binary format has it: after a version byte."""
-
-    format = Format.BINARY
-    oid = JSONB_OID
-
-    def dump(self, obj: RawJsonb) -> Buffer | None:
-        """The version and the bytes."""
-        return JSONB_VERSION + obj.content
+def bind_text(text: str) -> Value:
+    """A text of which Postgres finds out the type."""
+    content = text.encode()
+    if b"\0" in content:
+        raise RestError(400, "22021", "A text can not contain the NUL character (0x00)")
+    return Value(content)
 
 
-class BytesLoader(Loader):
-    """Hands text on as bytes: results are JSON made by Postgres and go out as they are."""
+def bind_bytes(content: bytes) -> Value:
+    """A bytea."""
+    return Value(content, BYTEA, Format.BINARY)
 
-    def load(self, data: Buffer) -> bytes:
-        """The bytes themselves."""
-        return bytes(data)
+
+def bind_json(content: bytes) -> Value:
+    """A JSON text, as it came."""
+    return Value(content, JSON, Format.BINARY)
+
+
+def bind_jsonb(content: bytes) -> Value:
+    """A JSON text that Postgres is to parse into jsonb at once: its binary format is a version and the text."""
+    return Value(JSONB_VERSION + content, JSONB, Format.BINARY)
 
 
 class Binder:
     """Numbers the values of a statement: `$1`, `$2`, …, in whatever order its parts are put together."""
 
     def __init__(self) -> None:
-        self.values: list[object] = []
+        self.values: list[Value] = []
 
-    def bind(self, value: object) -> Composable:
+    def bind(self, value: Value | str) -> Composable:
         """The placeholder that stands for the value."""
-        self.values.append(value)
+        self.values.append(bind_text(value) if isinstance(value, str) else value)
         return SQL(f"${len(self.values)}")
 
 

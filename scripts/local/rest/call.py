@@ -62,6 +62,8 @@ class Call:
         self.request = request
         self.method = request.method
         self._verify_token = verify_token
+        # Whether the plan may take something for granted that the database then checks.
+        self.may_guess = True
 
     @cached_property
     def identity(self) -> Identity:

@@ -14,14 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from psycopg import RawCursor
 from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow
 
-from scripts.local.rest.binding import BytesLoader, RawJson, RawJsonb, RawJsonbDumper, RawJsonDumper
 from scripts.local.rest.errors import RestError
+from scripts.local.rest.pipeline import Connection, Pipeline
 
-Connection = psycopg.Connection[TupleRow]
 SIZE = 16
 WAIT_SECONDS = 10.0
 CONNECT_SECONDS = 5
@@ -32,47 +29,48 @@ class ConnectionPool:
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
-        self._idle: list[Connection] = []
+        self._idle: list[Pipeline] = []
         self._places = threading.BoundedSemaphore(SIZE)
         self._process = os.getpid()
 
     @contextmanager
-    def borrow(self) -> Iterator[Connection]:
+    def borrow(self) -> Iterator[Pipeline]:
         """A connection outside of any transaction; one that is left broken or inside of one is not kept."""
         if not self._places.acquire(timeout=WAIT_SECONDS):
             raise RestError(504, "PGRST003", "Timed out acquiring connection from connection pool.")
         try:
-            connection = self._take()
+            pipeline = self._take()
             try:
-                yield connection
+                yield pipeline
             finally:
-                self._give_back(connection)
+                self._give_back(pipeline)
         finally:
             self._places.release()
 
     def close(self) -> None:
         """Closes the idle connections; the next borrower opens new ones."""
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop().connection.close()
 
-    def _take(self) -> Connection:
+    def _take(self) -> Pipeline:
         if self._process != os.getpid():
             self._idle, self._process = [], os.getpid()
         while True:
             try:
-                connection = self._idle.pop()
+                pipeline = self._idle.pop()
             except IndexError:
                 return self._open()
-            if _is_alive(connection):
-                return connection
-            connection.close()
+            if _is_alive(pipeline.connection):
+                return pipeline
+            pipeline.connection.close()
 
-    def _open(self) -> Connection:
+    def _open(self) -> Pipeline:
         try:
             connection = psycopg.connect(
                 self._database_url,
                 autocommit=True,
-                cursor_factory=RawCursor,
+                # Pipeline prepares for itself, and deallocates all at once.
+                prepare_threshold=None,
                 connect_timeout=CONNECT_SECONDS,
             )
         except psycopg.OperationalError as error:
@@ -82,14 +80,12 @@ class ConnectionPool:
                 "Database connection error. Retrying the connection.",
                 details=str(error).strip(),
             ).with_headers({"Retry-After": "1"}) from error
-        connection.adapters.register_dumper(RawJson, RawJsonDumper)
-        connection.adapters.register_dumper(RawJsonb, RawJsonbDumper)
-        connection.adapters.register_loader("text", BytesLoader)
-        return connection
+        return Pipeline(connection)
 
-    def _give_back(self, connection: Connection) -> None:
+    def _give_back(self, pipeline: Pipeline) -> None:
+        connection = pipeline.connection
         if not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE:
-            self._idle.append(connection)
+            self._idle.append(pipeline)
         else:
             connection.close()
 

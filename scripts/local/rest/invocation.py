@@ -8,7 +8,7 @@ from functools import lru_cache
 from psycopg.sql import SQL, Composable
 
 from scripts.local.rest.answer import REPLY_SETTINGS
-from scripts.local.rest.binding import Binder, RawJson, RawJsonb, join, quote
+from scripts.local.rest.binding import JSONB, Binder, Value, bind_json, bind_jsonb, join, quote
 from scripts.local.rest.call import Media
 from scripts.local.rest.filters import make_array
 from scripts.local.rest.schema import Argument, Function
@@ -72,10 +72,20 @@ def render_plain(function: Function, keys: tuple[str, ...], media: Media) -> byt
     return invoke_with_body(function, keys, b"", Binder()).render_single(media).as_bytes(None)
 
 
-def make_body(function: Function, keys: tuple[str, ...], content: bytes) -> RawJson:
+@lru_cache(maxsize=256)
+def render_guarded(function: Function, keys: tuple[str, ...], media: Media) -> bytes:
+    """The same for a jsonb body ($1) whose keys were not looked at: it calls nothing unless they are those in $2."""
+    guard = (
+        ' where (select array_agg(pgrst_key order by pgrst_key collate "C")'
+        " from jsonb_object_keys($1) as pgrst_key) = $2::text[]"
+    )
+    return render_plain(function, keys, media) + guard.encode()
+
+
+def make_body(function: Function, keys: tuple[str, ...], content: bytes) -> Value:
     """The body for binding: as jsonb, which is parsed once only, where that makes no other difference."""
     types = {argument.type for argument in function.arguments if argument.name in keys}
-    return RawJsonb(content) if "jsonb" in types and types <= SAME_FROM_JSONB else RawJson(content)
+    return bind_jsonb(content) if "jsonb" in types and types <= SAME_FROM_JSONB else bind_json(content)
 
 
 def invoke_with_body(function: Function, keys: tuple[str, ...], content: bytes, binder: Binder) -> Invocation:
@@ -86,7 +96,7 @@ def invoke_with_body(function: Function, keys: tuple[str, ...], content: bytes, 
     arguments = [_pass(argument, quote("pgrst_arguments", argument.name)) for argument in given]
     definition = join([SQL("{} {}").format(quote(argument.name), SQL(argument.type)) for argument in given])
     body = make_body(function, keys, content)
-    to_record = "jsonb_to_record" if isinstance(body, RawJsonb) else "json_to_record"
+    to_record = "jsonb_to_record" if body.oid == JSONB else "json_to_record"
     source = SQL(f"{to_record}({{}}) as pgrst_arguments({{}})").format(binder.bind(body), definition)
     return Invocation(function, join(arguments), source)
 
@@ -102,7 +112,7 @@ def invoke_with_text(function: Function, given: dict[str, list[str]], binder: Bi
     return Invocation(function, join(arguments))
 
 
-def invoke_with_whole(function: Function, value: object, binder: Binder) -> Invocation:
+def invoke_with_whole(function: Function, value: Value, binder: Binder) -> Invocation:
     """The call with the whole body as the one unnamed argument."""
     return Invocation(function, SQL("{}::{}").format(binder.bind(value), SQL(function.arguments[0].type)))
 

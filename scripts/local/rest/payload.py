@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from scripts.local.rest.binding import RawJson
+from scripts.local.rest.binding import Value, bind_json
 from scripts.local.rest.errors import RestError
 
 
@@ -19,9 +19,9 @@ class Payload:
     many: bool
     rows: int
 
-    def as_json(self) -> RawJson:
+    def as_json(self) -> Value:
         """The body for binding, always as an array of rows."""
-        return RawJson(self.content if self.many else b"[" + self.content + b"]")
+        return bind_json(self.content if self.many else b"[" + self.content + b"]")
 
 
 def parse_rows(content: bytes, *, same_keys: bool) -> Payload:

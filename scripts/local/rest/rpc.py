@@ -1,18 +1,22 @@
 """What GET and POST do on a function.
 
-A POST's body is bound once, as it came, and Postgres takes it apart: `json_to_record($1) as (name type, …)`. Only its
-keys are looked at here, because they choose among functions of one name and leave defaults to those not given.
+A POST's body is bound once, as it came, and Postgres takes it apart: `json_to_record($1) as (name type, …)`. Its keys
+choose among functions of one name and leave defaults to those not given; so the first call of a function looks at them
+here, and the calls after it take them to be the same, which Postgres checks (see Guess).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from psycopg.sql import SQL, Composable
 from werkzeug.wrappers import Response
 
 from scripts.local.rest.answer import REPLY_SETTINGS, make_response, require_single, wrap_rows
-from scripts.local.rest.binding import Binder, RawJson, quote
+from scripts.local.rest.binding import JSONB, Binder, Value, bind_bytes, bind_json, bind_text, quote
 from scripts.local.rest.call import READING, Call, Media
 from scripts.local.rest.errors import RestError, refuse_feature
+from scripts.local.rest.filters import make_array
 from scripts.local.rest.functions import find_function, find_unnamed, list_argument_names, refuse_unknown
 from scripts.local.rest.invocation import (
     Invocation,
@@ -20,14 +24,15 @@ from scripts.local.rest.invocation import (
     invoke_with_text,
     invoke_with_whole,
     make_body,
+    render_guarded,
     render_plain,
 )
 from scripts.local.rest.nodes import Star
 from scripts.local.rest.payload import parse_json, refuse_body
-from scripts.local.rest.plan import Plan
+from scripts.local.rest.plan import Guess, Plan
 from scripts.local.rest.query import Query
 from scripts.local.rest.read import Reader
-from scripts.local.rest.schema import Function, Schema
+from scripts.local.rest.schema import Function, Schema, UsualCall
 from scripts.local.rest.transaction import Row, Statement
 from scripts.local.rest.window import choose_status, describe_range
 
@@ -72,6 +77,28 @@ class Rpc:
         content_type = self.call.request.mimetype or JSON
         if content_type != JSON:
             return self._plan_whole(content, content_type)
+        usual = self._guess_call(content) if self.call.may_guess and not self.call.pairs else None
+        return self._plan_usual(content, *usual) if usual else self._plan_named(content)
+
+    def _guess_call(self, content: bytes) -> UsualCall | None:
+        """The last call of this function of which the body seems to have all keys."""
+        for function, keys in self.schema.usual_calls.get(self.name, ()):
+            if all(b'"%s"' % key.encode() in content for key in keys):
+                return function, keys
+        return None
+
+    def _plan_usual(self, content: bytes, function: Function, keys: tuple[str, ...]) -> Plan:
+        """The call as it was made last time; Postgres checks the keys while it has the body parsed anyway."""
+        values = [make_body(function, keys, content), bind_text(make_array(sorted(keys)))]
+        plan = self._plan_value(function, render_guarded(function, keys, self.call.media), values)
+
+        def was_wrong() -> bool:
+            document = parse_json(content)
+            return not isinstance(document, dict) or set(document) != set(keys)
+
+        return replace(plan, guess=Guess(was_wrong))
+
+    def _plan_named(self, content: bytes) -> Plan:
         document = parse_json(content) if content else {}
         if not isinstance(document, dict):
             return self._plan_whole(content, JSON)
@@ -80,7 +107,9 @@ class Rpc:
         if function is None:
             return self._plan_whole(content, JSON, keys)
         if not self.call.pairs and _returns_one_value(function):
-            values: list[object] = [make_body(function, keys, content)] if keys else []
+            values = [make_body(function, keys, content)] if keys else []
+            if values and values[0].oid == JSONB:
+                self.schema.remember_call(self.name, function, keys)
             return self._plan_value(function, render_plain(function, keys, self.call.media), values)
         return self._plan(invoke_with_body(function, keys, content, self.binder), self.call.pairs)
 
@@ -91,10 +120,8 @@ class Rpc:
             raise refuse_body("The body of an rpc must be a JSON object of named arguments")
         if function is None:
             raise refuse_unknown(self.name, keys or (), with_body=True)
-        value: object = RawJson(content) if content_type == JSON else content
-        if content_type == "text/plain":
-            value = content.decode("utf-8", "replace")
-        return self._plan(invoke_with_whole(function, value, self.binder), self.call.pairs)
+        bind = {JSON: bind_json, "text/plain": _bind_plain}.get(content_type, bind_bytes)
+        return self._plan(invoke_with_whole(function, bind(content), self.binder), self.call.pairs)
 
     def _plan(self, invocation: Invocation, pairs: Pairs) -> Plan:
         function = invocation.function
@@ -112,7 +139,7 @@ class Rpc:
         )
         return Plan(statement, lambda row: self._answer_rows(query, row))
 
-    def _plan_value(self, function: Function, text: bytes, values: list[object]) -> Plan:
+    def _plan_value(self, function: Function, text: bytes, values: list[Value]) -> Plan:
         statement = Statement(text, values, read_only=self._is_read_only(function))
         return Plan(statement, lambda row: self._answer_value(function, row))
 
@@ -178,6 +205,10 @@ class Rpc:
         status = choose_status(query.node.offset, row.rows, row.total)
         headers = {"Content-Range": describe_range(query.node.offset, row.rows, row.total)}
         return make_response(row, status, self.call.media, headers)
+
+
+def _bind_plain(content: bytes) -> Value:
+    return bind_text(content.decode("utf-8", "replace"))
 
 
 def _returns_one_value(function: Function) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 CATALOG_SQL = (Path(__file__).parent / "catalog.sql").read_text(encoding="utf-8")
 RELOAD_SECONDS = 0.05
 LONGEST_TIMEOUT = "30s"
+USUAL_CALLS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,9 @@ class Function:
     volatile: bool
 
 
+UsualCall = tuple[Function, tuple[str, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """One reading of the catalog."""
@@ -75,6 +79,14 @@ class Schema:
     functions: dict[str, tuple[Function, ...]]
     timeout: str
     timeouts: dict[str, str]
+    # By the name of an rpc: the functions and keys it was called with lately, those with the most keys first.
+    usual_calls: dict[str, tuple[UsualCall, ...]] = field(default_factory=dict)
+
+    def remember_call(self, name: str, function: Function, keys: tuple[str, ...]) -> None:
+        """Lets later calls guess that they are made like this one."""
+        known = (call for call in self.usual_calls.get(name, ()) if set(call[1]) != set(keys))
+        latest = [(function, keys), *known][:USUAL_CALLS]
+        self.usual_calls[name] = tuple(sorted(latest, key=lambda call: -len(call[1])))
 
     def timeout_of(self, role: str) -> str:
         """How long a statement may take: the role's own setting, else that of the login, else a bound of ours."""

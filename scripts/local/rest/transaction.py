@@ -8,10 +8,14 @@ from typing import Any
 
 import orjson
 import psycopg
+from psycopg.pq.abc import PGresult
 
-from scripts.local.rest.connections import Connection, ConnectionPool
+from scripts.local.rest.binding import Value, bind_text
+from scripts.local.rest.connections import ConnectionPool
+from scripts.local.rest.pipeline import Command, Pipeline
 from scripts.local.rest.schema import CATALOG_SQL
 
+BEGIN, BEGIN_READ_ONLY, COMMIT = Command(b"begin"), Command(b"begin read only"), Command(b"commit")
 SETTINGS = b"""select
   set_config('search_path', '"public", "extensions"', true),
   set_config('statement_timeout', $1, true),
@@ -34,9 +38,10 @@ class Identity:
     headers: str
     cookies: str
 
-    def settings(self, timeout: str) -> list[str]:
-        """The values of SETTINGS, in their order."""
-        return [timeout, self.claims, self.method, self.path, self.headers, self.cookies, self.role]
+    def settings(self, timeout: str) -> Command:
+        """SETTINGS with its values, in their order."""
+        texts = (timeout, self.claims, self.method, self.path, self.headers, self.cookies, self.role)
+        return Command(SETTINGS, [bind_text(text) for text in texts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,48 +60,55 @@ class Statement:
     """A statement returning one Row; `check` may refuse the result, and then nothing of it stays."""
 
     text: bytes
-    values: list[object]
+    values: list[Value]
     read_only: bool = False
     check: Callable[[Row], None] | None = field(default=None)
 
 
 def run_statement(pool: ConnectionPool, identity: Identity, statement: Statement, timeout: str) -> Row:
     """Runs the statement as the identity and commits; rolls back on any error."""
-    with pool.borrow() as connection:
+    settings = identity.settings(timeout)
+    with pool.borrow() as pipeline:
         try:
-            return _run(connection, identity.settings(timeout), statement)
+            return _run(pipeline, settings, statement)
         except BaseException:
-            _roll_back(connection)
+            _roll_back(pipeline)
             raise
 
 
 def read_catalog(pool: ConnectionPool) -> dict[str, Any]:
     """The document of CATALOG_SQL."""
-    with pool.borrow() as connection, connection.transaction():
+    with pool.borrow() as pipeline, pipeline.connection.transaction():
+        connection = pipeline.connection
         connection.execute("set local search_path = ''")
         row = connection.execute(CATALOG_SQL.encode()).fetchone()
     document: dict[str, Any] = orjson.loads(row[0] if row else b"{}")
     return document
 
 
-def _run(connection: Connection, settings: list[str], statement: Statement) -> Row:
-    cursor = connection.cursor()
-    with connection.pipeline():
-        connection.execute(b"begin read only" if statement.read_only else b"begin")
-        connection.execute(SETTINGS, settings)
-        cursor.execute(statement.text, statement.values)
-        if statement.check is None:
-            connection.execute(b"commit")
-        found = cursor.fetchone()
-    row = Row(*found) if found else Row(None, 0)
-    if statement.check is not None:
-        statement.check(row)
-        connection.execute(b"commit")
+def _run(pipeline: Pipeline, settings: Command, statement: Statement) -> Row:
+    commands = [
+        BEGIN_READ_ONLY if statement.read_only else BEGIN,
+        settings,
+        Command(statement.text, statement.values),
+    ]
+    if statement.check is None:
+        return _read_row(pipeline.run([*commands, COMMIT])[2])
+    row = _read_row(pipeline.run(commands)[2])
+    statement.check(row)
+    pipeline.run([COMMIT])
     return row
 
 
-def _roll_back(connection: Connection) -> None:
+def _read_row(result: PGresult) -> Row:
+    if result.ntuples == 0:
+        return Row(None, 0)
+    body, rows, total, headers, status = (result.get_value(0, column) for column in range(5))
+    return Row(body, int(rows or 0), None if total is None else int(total), headers, status)
+
+
+def _roll_back(pipeline: Pipeline) -> None:
     try:
-        connection.rollback()
+        pipeline.connection.rollback()
     except psycopg.Error:
-        connection.close()
+        pipeline.connection.close()
