@@ -17,7 +17,7 @@ from typing import Any
 
 from shared.database import Database
 from shared.deadline import Deadline
-from shared.errors import Problem, TimedOut, TooLarge, Unavailable
+from shared.errors import BadRequest, Problem, TimedOut, TooLarge
 from shared.log import get_log
 from shared.messages import Event, EventDevice, Identity
 from shared.outbound import OutboundClient, OutboundReply, OutboundRequest
@@ -123,15 +123,16 @@ class _Dispatcher:
         return self._counts
 
     async def _lease(self) -> int:
-        room = IN_FLIGHT - len(self._tasks)
+        room = IN_FLIGHT - len(self._tasks) - len(self._results)
         if room <= 0 or self._deadline.remaining() < self._last_start:
             return 0
         try:
             leased = await asyncio.to_thread(
                 self._database.call, "lease_deliveries", p_limit=room, p_lease_seconds=LEASE_SECONDS
             )
-        except Unavailable:
-            get_log().warning("deliveries could not be leased: the database is away")
+        except Problem as problem:
+            get_log().warning("deliveries could not be leased", code=problem.code, detail=problem.detail)
+            self._counts["failed_leases"] += 1
             return 0
         providers = {key: _try_open(row) for key, row in leased["integrations"].items()}
         for delivery in leased["deliveries"]:
@@ -180,11 +181,22 @@ class _Dispatcher:
         if not results:
             return
         try:
-            counts = await asyncio.to_thread(self._database.call, "finish_deliveries", p_results=results)
-        except Unavailable:
+            await self._record(results)
+        except Problem as problem:
             # Kept for the next flush; should this process end first, the leases run out and they are sent again.
+            get_log().warning("attempts could not be recorded yet", code=problem.code, detail=problem.detail)
             self._results = results + self._results
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _record(self, results: list[dict[str, Any]]) -> None:
+        """Record attempts; one that the database can't hold is recorded alone, without its answer."""
+        try:
+            counts = await asyncio.to_thread(self._database.call, "finish_deliveries", p_results=results)
+        except BadRequest:
+            if len(results) == 1 and results[0]["reply"] is None:
+                raise
+            for result in results:
+                await self._record([result | {"reply": None}])
             return
         self._counts.update(counts)
         self._pulse.beat()

@@ -1,0 +1,138 @@
+"""The way in: routing, limits, problem documents; and what a function says while the database is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import flask
+import jwt
+import pytest
+from flask.testing import FlaskClient
+from functions_framework import create_app
+from pydantic import BaseModel, ConfigDict
+
+from shared.errors import RateLimited
+from shared.http import BODY_LIMIT, Call, Reply, Router
+from shared.settings import load_settings
+from tests.stack import ROOT, find_free_port
+
+SECRET = "a-legacy-secret-of-at-least-32-bytes"
+router = Router("sample")
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    count: int
+
+
+@router.route("POST", "/things/{id}")
+def change_thing(call: Call) -> Reply:
+    return Reply({"id": call.parameters["id"], "count": call.json(Body).count})
+
+
+@router.route("GET", "/busy")
+def refuse(_: Call) -> Reply:
+    raise RateLimited(headers={"Retry-After": "7"})
+
+
+@router.route("GET", "/broken")
+def break_down(_: Call) -> Reply:
+    raise RuntimeError("canary-in-an-exception")
+
+
+@pytest.fixture
+def client() -> FlaskClient:
+    app = flask.Flask(__name__)
+
+    @app.route("/", defaults={"path": ""}, methods=["GET", "POST", "PUT", "OPTIONS", "HEAD"])
+    @app.route("/<path:path>", methods=["GET", "POST", "PUT", "OPTIONS", "HEAD"])
+    def run(path: str) -> flask.Response:
+        assert path is not None
+        return router.answer(flask.request)
+
+    return app.test_client()
+
+
+@pytest.mark.parametrize("prefix", ["", "/sample", "/functions/v1/sample"])
+def test_a_function_answers_with_and_without_its_public_prefix(client: FlaskClient, prefix: str) -> None:
+    reply = client.post(f"{prefix}/things/7", json={"count": 1})
+
+    assert reply.json == {"id": "7", "count": 1}
+
+
+def test_the_body_may_be_as_large_as_the_limit_and_no_larger(client: FlaskClient) -> None:
+    fits = b'{"count": 1}'.ljust(BODY_LIMIT)
+
+    statuses = [
+        client.post("/things/7", data=body, content_type="application/json").status_code
+        for body in (fits, fits + b" ")
+    ]
+
+    assert statuses == [HTTPStatus.OK, HTTPStatus.REQUEST_ENTITY_TOO_LARGE]
+
+
+def test_a_problem_carries_its_headers_and_the_request_id(client: FlaskClient) -> None:
+    reply = client.get("/busy", headers={"X-Request-Id": "mine"})
+
+    assert (reply.status_code, reply.headers["Retry-After"]) == (HTTPStatus.TOO_MANY_REQUESTS, "7")
+    assert reply.get_json(force=True)["request_id"] == "mine"
+
+
+def test_our_own_defect_is_a_500_that_tells_nothing(client: FlaskClient) -> None:
+    reply = client.get("/broken")
+
+    assert reply.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
+    assert b"canary" not in reply.data
+
+
+@pytest.mark.parametrize("given", ["a b", "x" * 200, "<script>", "é"])
+def test_a_request_id_that_is_not_plain_is_replaced(client: FlaskClient, given: str) -> None:
+    reply = client.get("/busy", headers={"X-Request-Id": given})
+
+    assert reply.headers["X-Request-Id"] != given
+
+
+def test_a_wrong_field_is_named_without_its_value(client: FlaskClient) -> None:
+    reply = client.post("/things/7", json={"count": "canary", "more": 1})
+
+    problem = reply.get_json(force=True)
+    assert [error["field"] for error in problem["errors"]] == ["count", "more"]
+    assert b"canary" not in reply.data
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A project whose database does not answer; the session token of one of its users."""
+    url = f"http://127.0.0.1:{find_free_port()}"
+    monkeypatch.setenv("SUPABASE_URL", url)
+    monkeypatch.setenv("SUPABASE_ANON_KEY", "anon")
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "service")
+    monkeypatch.setenv("SUPABASE_JWT_SECRET", SECRET)
+    load_settings.cache_clear()
+    claims = {"sub": "u", "role": "authenticated", "aud": "authenticated", "iss": f"{url}/auth/v1"}
+    yield jwt.encode(claims | {"exp": time.time() + 60}, SECRET, algorithm="HS256")
+    load_settings.cache_clear()
+
+
+def test_while_the_database_is_away_users_are_asked_to_try_again(away: str) -> None:
+    app = create_app("integrations", str(ROOT / "functions" / "integrations.py"))
+
+    reply = app.test_client().get("/", headers={"Authorization": f"Bearer {away}"})
+
+    assert reply.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert int(reply.headers["Retry-After"]) > 0
+    assert reply.get_json(force=True)["code"] == "unavailable"
+
+
+def test_while_the_database_is_away_a_tick_ends_and_says_so(away: str) -> None:
+    app = create_app("scheduler", str(ROOT / "functions" / "scheduler.py"))
+
+    reply = app.test_client().post("/", json={"seconds": 2}, headers={"Authorization": "Bearer service"})
+
+    done = reply.get_json()
+    assert away
+    assert done["maintenance"] == {"put_off": "unavailable"}
+    assert set(done["sessions"]) == set(done["deliveries"]) == {"failed_leases"}
