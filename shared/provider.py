@@ -90,7 +90,9 @@ class Outcome:
 class Provider(BaseModel):
     """Base of all providers. Frozen; unknown fields are refused by name."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     label: ClassVar[str]
     """The name people know it by."""
