@@ -28,6 +28,7 @@ from shared.mqtt.wire import MQTT_5, Broker, Login, WireClient
 LINGER_SECONDS = 1.0
 RETAIN_IF_NEW = 1
 
+_PINGREQ = b"\xc0\x00"
 _PUBACK = struct.Struct("!BBH").pack
 
 
@@ -59,6 +60,7 @@ class Connection:
         self._published: dict[int, int] = {}
         self._lost_because: OutsideError | None = None
         self._next_upkeep = 0.0
+        self._asked = 0
         self._listen()
 
     @property
@@ -136,6 +138,21 @@ class Connection:
         # can't land inside one of paho's.
         self._stream.send(b"".join([_PUBACK(0x40, 2, packet_id) for packet_id in packet_ids]))
         self._stream.flush()
+
+    def ask_settled(self) -> int:
+        """Ask the broker whether it has heard everything up to now; `settled` reaches the number when it has.
+
+        It answers packets in order, so the answer to a ping says that the acknowledgements before it are known.
+        """
+        self._asked = max(self._asked, self._stream.pongs) + 1
+        self._stream.send(_PINGREQ)
+        self._stream.flush()
+        return self._asked
+
+    @property
+    def settled(self) -> int:
+        """How far the broker has answered; see `ask_settled`."""
+        return self._client.stream.pongs if self._client.stream else 0
 
     def close(self) -> None:
         """Send what is to be sent, say goodbye, keep the session, and close once the broker has heard it."""

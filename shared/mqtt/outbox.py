@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.messages import Message
 from shared.mqtt.client import Connection
@@ -33,8 +33,21 @@ class _Part:
     size: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Settling:
+    """Messages whose acknowledgements are sent; the broker has heard them once `connection.settled` is `answer`."""
+
+    connection: Connection
+    count: int
+    answer: int | None = None
+
+
 class Outbox:
-    """Collects messages to batches. What is named and not yet acknowledged always fits the redelivery window."""
+    """Collects messages to batches.
+
+    What is named and what the broker may send again never exceeds the redelivery window, whatever the broker's own
+    limits: before that nothing is taken until commits are done and the broker has confirmed the acknowledgements.
+    """
 
     def __init__(self, plan: Plan, memory: Memory) -> None:
         self.ready: deque[Batch] = deque()
@@ -42,6 +55,7 @@ class Outbox:
         self._memory = memory
         self._open: _Part | None = None
         self._outstanding: deque[_Part] = deque()
+        self._settling: deque[_Settling] = deque()
         self._count = 0
         self._size = 0
 
@@ -59,6 +73,11 @@ class Outbox:
     def has_outstanding(self) -> bool:
         """Whether batches wait to be committed."""
         return bool(self._outstanding)
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether the broker was asked about acknowledgements and has not answered yet."""
+        return bool(self._settling) and self._settling[0].answer is not None
 
     def collect(self, connection: Connection, publish: Publish) -> None:
         """Put what was published into the open batch; a full one is closed."""
@@ -114,12 +133,34 @@ class Outbox:
         """Acknowledge, in order, what is committed. What came on a connection that is gone, the broker sends again."""
         while self._outstanding and self._outstanding[0].batch.committed:
             part = self._outstanding.popleft()
-            self._count -= part.count
             self._size -= part.size
+            self._settling.append(_Settling(part.connection, part.count))
             if part.connection is live:
                 live.acknowledge(part.packet_ids)
                 for topic, body in part.replies:
                     live.publish(topic, body)
+        self._settle(live)
+
+    def release(self) -> None:
+        """Count everything acknowledged as heard by the broker."""
+        self._count -= sum(settling.count for settling in self._settling)
+        self._settling.clear()
+
+    def _settle(self, live: Connection) -> None:
+        """Ask, once the window is half full, whether the broker has heard the acknowledgements."""
+        while self._settling and self._is_settled(self._settling[0], live):
+            self._count -= self._settling.popleft().count
+        if self._settling and self._settling[-1].answer is None and self._count >= WINDOW_MESSAGES // 2:
+            answer = live.ask_settled()
+            self._settling = deque(
+                replace(settling, answer=settling.answer or answer) for settling in self._settling
+            )
+
+    @staticmethod
+    def _is_settled(settling: _Settling, live: Connection) -> bool:
+        if settling.connection is not live:
+            return True
+        return settling.answer is not None and live.settled >= settling.answer
 
     def take_notes(self) -> list[Note]:
         """The session's notes and the decoder's."""

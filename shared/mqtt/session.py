@@ -18,7 +18,7 @@ from shared.errors import AddressBlocked, CredentialsRefused, NameNotResolved, O
 from shared.mqtt.client import Connection, ConnectionLost, TakenOver
 from shared.mqtt.memory import Memory
 from shared.mqtt.opening import open_connection, settle_session
-from shared.mqtt.outbox import Outbox
+from shared.mqtt.outbox import BATCH_SECONDS, Outbox
 from shared.mqtt.plan import Plan
 from shared.mqtt.stream import Publish
 from shared.mqtt.wire import Login
@@ -30,6 +30,8 @@ SIGN_OF_LIFE_SECONDS = 0.4
 COMMIT_POLL_SECONDS = 0.002
 CONNECT_SECONDS = 10.0
 STEADY_SECONDS = 10.0
+BACKLOG_MESSAGES = 20_000
+DRY_SECONDS = 0.25
 FINISH_SECONDS = 10.0
 TRIES = 5
 
@@ -115,30 +117,39 @@ class _Session:
     def _receive(self, connection: Connection) -> None:
         outbox = self._outbox
         outbox.acknowledge(connection)
-        if outbox.is_full:
+        if outbox.is_full and not outbox.is_settling:
             connection.attend(COMMIT_POLL_SECONDS)
             return
-        if not self._received:
-            received = connection.receive(self._find_timeout())
-            self._received.extend((connection, publish) for publish in received)
-            self._watch_queue(len(received))
+        if outbox.is_full or not self._received:
+            self._read(connection)
         is_dry = not self._received
         while self._received and not outbox.is_full:
             outbox.collect(*self._received.popleft())
         outbox.acknowledge(connection)
         outbox.close_stale(is_dry=is_dry)
 
+    def _read(self, connection: Connection) -> None:
+        """Read what has come; the broker's answer that makes room may stand behind more messages."""
+        begun = time.monotonic()
+        received = connection.receive(self._find_timeout())
+        self._received.extend((connection, publish) for publish in received)
+        self._watch_queue(len(received), time.monotonic() - begun)
+        if len(self._received) > BACKLOG_MESSAGES:
+            self._outbox.release()
+
     def _find_timeout(self) -> float:
         if self._outbox.has_outstanding:
             return COMMIT_POLL_SECONDS
+        if self._outbox.is_full:
+            return BATCH_SECONDS
         return 0.0 if self._outbox.has_open else min(SIGN_OF_LIFE_SECONDS, self._deadline.remaining())
 
-    def _watch_queue(self, received: int) -> None:
-        """Count what the broker had stored, until nothing comes though nothing is unacknowledged."""
+    def _watch_queue(self, received: int, waited: float) -> None:
+        """Count what the broker had stored, until nothing has come for a while though nothing is unacknowledged."""
         if self._stored is None:
             return
         self._stored += received
-        if received or self._outbox.has_open or self._outbox.has_outstanding:
+        if received or waited < DRY_SECONDS or self._outbox.has_open or self._outbox.has_outstanding:
             return
         if self._stored in QUEUE_LIMITS:
             self._memory.note(

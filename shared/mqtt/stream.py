@@ -22,6 +22,7 @@ SMALLEST_PACKET = 2
 LARGEST_HELD = MESSAGE_LIMIT + READ_AT_ONCE
 
 _PUBLISH = 0x30
+_PINGRESP = 0xD0
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -67,6 +68,7 @@ class Stream:
         self._control = bytearray()
         self._outgoing = bytearray()
         self.publishes: list[Publish] = []
+        self.pongs = 0
         self.has_more = False
         self.lingering = 0.0
         self.ended = False
@@ -179,6 +181,7 @@ class Stream:
                 self.publishes.append(self._read_publish(data, position, head, stop))
             else:
                 self._control += data[position:stop]
+                self.pongs += data[position] == _PINGRESP
             self._skip = max(0, stop - len(data))
             position = stop - self._skip
         return data[position:]

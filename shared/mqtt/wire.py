@@ -70,6 +70,8 @@ class WireClient(paho.Client):
 
     def _create_socket(self) -> Any:
         self._bare = connect_checked(self.host, self.port, self.connect_timeout)
+        # Acknowledgements are small and the broker waits for them; what is sent is gathered by the stream already.
+        self._bare.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             with _bound_time(self._bare, self.connect_timeout):
                 inner = super()._create_socket()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from shared.deadline import Deadline
 from shared.errors import ConnectionRefused
 from shared.messages import MESSAGE_LIMIT
+from shared.provider import Batch, Provider
 from shared.settings import load_settings
 from tests.fakes.brokers import Broker, make_amqtt, make_mosquitto, publish_all
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
@@ -86,6 +88,40 @@ def test_a_session_killed_between_commit_and_acknowledgement_stores_nothing_twic
     ledger.run(make_provider(broker.port), count=40)
 
     assert (len(ledger.stored), ledger.duplicates) == (40, committed)
+
+
+@pytest.mark.parametrize("protocol_version", ["5", "3.1.1"])
+def test_sessions_killed_at_random_moments_store_each_message_once(
+    tmp_path: Path, protocol_version: str
+) -> None:
+    chance = random.Random(protocol_version)  # noqa: S311 - a seed makes a failure repeatable
+    readings = [(TOPIC, json.dumps({"temperature": chance.randint(1, 5)})) for _ in range(3_000)]
+    with make_mosquitto(tmp_path, ["max_inflight_messages 300", "max_queued_messages 0"]) as broker:
+        provider = make_provider(broker.port, protocol_version=protocol_version)
+        ledger = Ledger()
+        ledger.run(provider)
+        publish_all(broker.port, readings)
+
+        kills = 0
+        while len(ledger.stored) < len(readings) and kills < 500:
+            kill_session(ledger, provider, chance)
+            kills += 1
+        ledger.watch(provider, seconds=1)
+
+    stored = sorted(message.payload["temperature"] for message in ledger.stored.values())
+    assert stored == sorted(json.loads(body)["temperature"] for _, body in readings)
+    assert kills > 1
+    assert ledger.duplicates > 0
+
+
+def kill_session(ledger: Ledger, provider: Provider, chance: random.Random) -> None:
+    """A session whose commits lag behind at random, ended with no goodbye after a random number of batches."""
+    waiting: list[Batch] = []
+    with ledger.open_session(provider) as session:
+        for _ in range(chance.randint(1, 4)):
+            waiting.append(next(session))
+            ledger.commit_all(waiting[: chance.randint(0, len(waiting))])
+            waiting = [batch for batch in waiting if not batch.committed]
 
 
 def test_two_equal_readings_sent_on_purpose_are_both_kept(broker: Broker, ledger: Ledger) -> None:

@@ -79,6 +79,17 @@ def test_the_saved_window_stays_small_after_many_messages_and_after_many_session
     assert len(quiet.save()) == WINDOW_RUNS
 
 
+def test_messages_that_come_again_and_again_push_no_other_out() -> None:
+    window = Window()
+    first = window.name_new(1, TOPIC, BODY)
+    window.name_new(2, TOPIC, BODY)
+
+    for _ in range(WINDOW_MESSAGES * 2):
+        window.name_again(2, TOPIC, BODY)
+
+    assert reopen(window).name_again(1, TOPIC, BODY) == first
+
+
 def test_the_last_messages_are_the_ones_that_are_remembered() -> None:
     window = Window()
     ids = {number: window.name_new(number, TOPIC, BODY) for number in range(1, WINDOW_MESSAGES + 101)}
