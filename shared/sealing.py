@@ -29,6 +29,11 @@ def open_secrets(row: Mapping[str, Any]) -> dict[str, Any]:
     return load_vault().open(sealed, _bind_context(identify_row(row))) if sealed else {}
 
 
+def reseal_secrets(row: Mapping[str, Any]) -> str:
+    """The sealed secrets of a row, sealed anew with the primary key; VaultError where they don't open."""
+    return load_vault().reseal(row["api_key_encrypted"], _bind_context(identify_row(row)))
+
+
 def open_provider(row: Mapping[str, Any]) -> Provider:
     """The provider of a row, validated again: it may have been written past the API.
 

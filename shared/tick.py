@@ -12,9 +12,10 @@ from typing import Any
 from shared.database import Database
 from shared.deadline import Deadline
 from shared.deliveries import dispatch_deliveries
-from shared.errors import Unavailable
+from shared.errors import Problem
 from shared.log import get_log
 from shared.pulse import Pulse
+from shared.resealing import reseal_some
 from shared.sessions import LEASE_SECONDS, run_session
 
 SESSIONS_AT_ONCE = 64
@@ -33,7 +34,7 @@ def run_tick(database: Database, seconds: float, idle_seconds: float | None) -> 
     with ThreadPoolExecutor(3, thread_name_prefix="tick") as threads:
         sessions = threads.submit(_run_sessions, database, work, pulse)
         deliveries = threads.submit(asyncio.run, dispatch_deliveries(database, deadline, pulse))
-        maintenance = threads.submit(_run_maintenance, database)
+        maintenance = threads.submit(_run_maintenance, database, work)
         _watch(work, pulse, idle_seconds, sessions)
         session_counts = sessions.result()
         if idle_seconds is not None:
@@ -62,7 +63,7 @@ def _run_sessions(database: Database, deadline: Deadline, pulse: Pulse) -> Count
     with ThreadPoolExecutor(SESSIONS_AT_ONCE, thread_name_prefix="session") as threads:
         while not deadline.expired:
             room = SESSIONS_AT_ONCE - len(running)
-            for row in _lease(database, room) if room else ():
+            for row in _lease(database, room, counts) if room else ():
                 running.add(threads.submit(run_session, row, database, deadline, pulse))
             time.sleep(min(LEASE_POLL_SECONDS, deadline.remaining()))
             ended = {session for session in running if session.done()}
@@ -74,21 +75,21 @@ def _run_sessions(database: Database, deadline: Deadline, pulse: Pulse) -> Count
     return counts
 
 
-def _lease(database: Database, room: int) -> list[dict[str, Any]]:
+def _lease(database: Database, room: int, counts: Counter[str]) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = database.call(
             "lease_sessions", p_limit=room, p_lease_seconds=LEASE_SECONDS
         )
-    except Unavailable:
-        get_log().warning("sessions could not be leased: the database is away")
+    except Problem as problem:
+        get_log().warning("sessions could not be leased", code=problem.code, detail=problem.detail)
+        counts["failed_leases"] += 1
         return []
     return rows
 
 
-def _run_maintenance(database: Database) -> dict[str, Any]:
+def _run_maintenance(database: Database, deadline: Deadline) -> dict[str, Any]:
     try:
-        result: dict[str, Any] = database.call("prune_messages")
-    except Unavailable:
-        get_log().warning("maintenance was put off: the database is away")
-        return {}
-    return result
+        return {**database.call("prune_messages"), **reseal_some(database, deadline)}
+    except Problem as problem:
+        get_log().warning("maintenance was put off", code=problem.code, detail=problem.detail)
+        return {"put_off": problem.code}

@@ -16,19 +16,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import VaultError
-from shared.settings import load_settings
+from shared.keyring import KEY_BYTES, NEW_KEY_COMMAND, read_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-KEY_BYTES = 32
 NONCE_BYTES = 12
 TAG_BYTES = 16
-NEW_KEY_COMMAND = (
-    'python -c "import secrets,base64;'
-    "print('k1:' + base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip('='))\""
-)
-"""Prints one entry for INTEGRATION_KEYS."""
 
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 
@@ -70,6 +64,11 @@ class Vault:
                 )
             keys[key_id] = AESGCM(key)
         return cls(keys)
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the keys, the one that seals first."""
+        return tuple(self._keys)
 
     def seal(self, secrets: Mapping[str, Any], context: SealContext) -> str:
         """`secrets`, any JSON object, as sealed text. TypeError or ValueError where it is not JSON.
@@ -116,8 +115,11 @@ class Vault:
 
 @cache
 def load_vault() -> Vault:
-    """The vault of this process, from INTEGRATION_KEYS; RuntimeError where that is empty or malformed."""
-    return Vault.from_text(load_settings().integration_keys)
+    """The vault of this process; a changed ring needs a new process.
+
+    RuntimeError where there is no ring or it is malformed; Unavailable while the database that holds it is away.
+    """
+    return Vault.from_text(read_keys())
 
 
 def _bind_context(key_id: str, context: SealContext) -> bytes:

@@ -156,7 +156,7 @@ def _functions_environment(report: Report, credentials: Credentials) -> dict[str
         "SUPABASE_ANON_KEY": report.anon_key,
         "SUPABASE_SERVICE_ROLE_KEY": report.service_role_key,
         "SUPABASE_JWT_SECRET": report.jwt_secret,
-        "INTEGRATION_KEYS": credentials.integration_keys,
+        "INTEGRATION_KEYS": os.environ.get("INTEGRATION_KEYS", credentials.integration_keys),
         "SCHEDULER_SECRET": report.scheduler_secret,
         "OUTBOUND_ALLOW": os.environ.get("OUTBOUND_ALLOW", LOOPBACK),
     }

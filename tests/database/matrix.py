@@ -127,6 +127,8 @@ MATRIX: dict[str, Table] = {
 }
 
 FUNCTIONS: dict[str, frozenset[str]] = {
+    "count_sealed": frozenset({"service_role"}),
+    "explain_unopened": frozenset({"service_role"}),
     "finish_deliveries": frozenset({"service_role"}),
     "finish_session": frozenset({"service_role"}),
     "ingest_messages": frozenset({"service_role"}),
@@ -134,8 +136,11 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "lease_sessions": frozenset({"service_role"}),
     "park_session": frozenset({"service_role"}),
     "prune_messages": frozenset({"service_role"}),
+    "read_integration_keys": frozenset({"service_role"}),
+    "read_stale_seals": frozenset({"service_role"}),
     "record_activity": frozenset({"service_role"}),
     "renew_session": frozenset({"service_role"}),
+    "replace_seals": frozenset({"service_role"}),
     "require_role": frozenset({"authenticated"}),
     "sealed_config": frozenset({"authenticated"}),
 }

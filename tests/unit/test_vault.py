@@ -11,8 +11,9 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import VaultError
+from shared.keyring import NEW_KEY_COMMAND
 from shared.settings import load_settings
-from shared.vault import NEW_KEY_COMMAND, SealContext, Vault, load_vault
+from shared.vault import SealContext, Vault, load_vault
 
 CONTEXT = SealContext(
     organization_id="7d1a4b3e-0f0e-4c55-9f5a-3f0f8a4ad001",
@@ -177,8 +178,18 @@ def test_the_vault_is_loaded_once_from_the_environment(monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("_fresh_settings")
-def test_without_keys_the_error_names_the_variable_and_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("keys", [None, "", "  "])
+def test_without_keys_the_error_names_both_places_and_the_command(
+    monkeypatch: pytest.MonkeyPatch, keys: str | None
+) -> None:
     monkeypatch.delenv("INTEGRATION_KEYS", raising=False)
+    monkeypatch.delenv("SUPABASE_SERVICE_ROLE_KEY", raising=False)
+    if keys is not None:
+        monkeypatch.setenv("INTEGRATION_KEYS", keys)
 
-    with pytest.raises(RuntimeError, match=r"INTEGRATION_KEYS is empty; make a key with: python -c"):
+    with pytest.raises(RuntimeError) as missing:
         load_vault()
+
+    assert "INTEGRATION_KEYS" in str(missing.value)
+    assert "Supabase Vault as the secret integration_keys" in str(missing.value)
+    assert NEW_KEY_COMMAND in str(missing.value)
