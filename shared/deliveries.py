@@ -24,6 +24,7 @@ from shared.outbound import OutboundClient, OutboundReply, OutboundRequest
 from shared.provider import Provider
 from shared.pulse import Pulse
 from shared.sealing import open_provider
+from shared.subscriber import Subscriber
 
 IN_FLIGHT = 200
 LEASE_SECONDS = 60
@@ -150,7 +151,7 @@ class _Dispatcher:
     ) -> None:
         with self._pulse.busy():
             attempt = await self._attempt(delivery, row, provider)
-            schedule = tuple(getattr(provider, "retry_schedule", DEFAULT_SCHEDULE))
+            schedule = provider.retry_schedule if isinstance(provider, Subscriber) else DEFAULT_SCHEDULE
             verdict = judge_attempt(attempt, delivery["attempts"], schedule)
             self._results.append(
                 _describe_result(delivery, attempt, verdict) | _show_reply(attempt, provider)

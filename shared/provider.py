@@ -7,7 +7,6 @@ refuses with `NotSupported`. See docs/add-a-provider.md.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +19,6 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
-    field_validator,
-    model_validator,
 )
 
 from shared.deadline import Deadline
@@ -29,9 +26,6 @@ from shared.errors import FieldError, InvalidConfig, NotSupported, Problem
 from shared.masking import mask_secrets
 from shared.messages import Command, Event, Identity, Message
 from shared.outbound import OutboundRequest
-
-MOST_EVENTS = 50
-_EVENT_PATTERN = re.compile(r"\*|[A-Za-z0-9_]{1,50}(\.[A-Za-z0-9_]{1,50}){0,4}(\.\*)?")
 
 CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices")
 
@@ -162,29 +156,6 @@ class Provider(BaseModel):
 
     def _refuse(self, what: str) -> NotSupported:
         return NotSupported(f"{type(self).label} integrations have no {what}.")
-
-
-class Subscriber(Provider):
-    """A provider that events go out to: it says which ones it wants."""
-
-    events: tuple[str, ...] = ("*",)
-    """Kinds (`telemetry`), types (`device.telemetry`), type prefixes (`device.*`) or `*`."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _state_events(cls, data: Any) -> Any:
-        # The database finds subscribers by settings->'events', so the default has to be stored.
-        return {"events": ["*"], **data} if isinstance(data, dict) else data
-
-    @field_validator("events")
-    @classmethod
-    def _check_events(cls, events: tuple[str, ...]) -> tuple[str, ...]:
-        known = all(_EVENT_PATTERN.fullmatch(event) for event in events)
-        if not known or not 0 < len(events) <= MOST_EVENTS:
-            raise ValueError(
-                f"list 1 to {MOST_EVENTS} of: telemetry, state, event, log, device.telemetry …, or *"
-            )
-        return events
 
 
 def make_provider(cls: type[Provider], config: Mapping[str, Any], identity: Identity) -> Provider:

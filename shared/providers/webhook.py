@@ -13,19 +13,17 @@ from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
-from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from shared import __version__
 from shared.endpoint import Credential, EndpointUrl, HeaderName, Headers, reveal_headers
 from shared.errors import OutsideError
 from shared.messages import Event, EventDevice, Identity
 from shared.outbound import OutboundReply, OutboundRequest, send_once
-from shared.provider import Check, Subscriber, run_check
+from shared.provider import Check, run_check
 from shared.signing import check_secret, sign_webhook
+from shared.subscriber import Seconds, Subscriber
 from shared.templates import Template, compile_template, dump_json, render_template
-
-RETRY_LIMIT = 172_800
-"""Seconds: two days."""
 
 CHECK_SECONDS = 9.0
 EXCERPT = 2_000
@@ -43,17 +41,7 @@ def _check_username(name: str) -> str:
     return name
 
 
-def _trim_number(number: float) -> float:
-    return int(number) if number == int(number) else number
-
-
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing)]
-RetrySeconds = Annotated[
-    float, Field(ge=0, le=RETRY_LIMIT, allow_inf_nan=False), PlainSerializer(_trim_number, return_type=Any)
-]
-TimeoutSeconds = Annotated[
-    float, Field(gt=0, le=30, allow_inf_nan=False), PlainSerializer(_trim_number, return_type=Any)
-]
 
 
 class Webhook(Subscriber):
@@ -75,9 +63,7 @@ class Webhook(Subscriber):
     basic_password: Annotated[SecretStr, Field(max_length=1024)] | None = None
     headers: Headers = Field(default_factory=dict)
     payload_template: Any = None
-    retry_schedule: tuple[RetrySeconds, ...] = Field((5, 30, 180), max_length=20)
-    timeout_seconds: TimeoutSeconds = 30
-    max_concurrent: int = Field(10, ge=1, le=100)
+    timeout_seconds: Annotated[Seconds, Field(gt=0, le=30)] = 30
     signing_secret: SigningSecret | None = None
     previous_signing_secret: SigningSecret | None = None
 
