@@ -67,7 +67,9 @@ def publish(stack: Stack, messages: list[tuple[str, bytes]]) -> None:
 def end_api_connections(stack: Stack) -> None:
     """End every database connection of /rest/v1, as a restart of Postgres does."""
     with stack.connect() as connection:
-        backends = connection.execute("select pid from pg_stat_activity where usename = 'authenticator'").fetchall()
+        backends = connection.execute(
+            "select pid from pg_stat_activity where usename = 'authenticator'"
+        ).fetchall()
     for (pid,) in backends:
         os.kill(pid, signal.SIGTERM)
 
