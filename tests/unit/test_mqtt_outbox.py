@@ -1,0 +1,101 @@
+"""The outbox: what a batch says belongs to it, and acknowledgements follow commits in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from shared.dialects import Decoder, Dialect
+from shared.mqtt.client import Connection
+from shared.mqtt.memory import Memory
+from shared.mqtt.outbox import BATCH_MESSAGES, Outbox
+from shared.mqtt.plan import Plan
+from shared.mqtt.stream import Publish
+from shared.mqtt.window import WINDOW_MESSAGES, Window
+from shared.mqtt.wire import Broker
+
+PLAN = Plan(Broker("h", 1883), "me", ("devices/+/telemetry",), Decoder(Dialect()))
+
+
+class Wire:
+    """Stands for a connection: keeps what is acknowledged, and answers when told."""
+
+    def __init__(self) -> None:
+        self.acknowledged: list[int] = []
+        self.asked = 0
+        self.settled = 0
+
+    def acknowledge(self, packet_ids: Iterable[int]) -> None:
+        self.acknowledged += packet_ids
+
+    def ask_settled(self) -> int:
+        self.asked += 1
+        return self.asked
+
+
+def make_publish(packet_id: int) -> Publish:
+    body = b'{"temperature":1}'
+    return Publish("devices/d1/telemetry", body, packet_id, 1, retain=False, duplicate=False, size=len(body))
+
+
+def make_outbox() -> tuple[Outbox, Memory, Wire, Any]:
+    memory, wire = Memory(PLAN.key, {}), Wire()
+    return Outbox(PLAN, memory), memory, wire, cast("Connection", wire)
+
+
+def test_news_never_go_ahead_of_the_messages_their_state_speaks_of() -> None:
+    outbox, memory, _, connection = make_outbox()
+    outbox.collect(connection, make_publish(1))
+    memory.note("info", "something")
+
+    outbox.close_news()
+
+    (batch,) = outbox.ready
+    assert ([note.message for note in batch.notes], len(batch.messages)) == (["something"], 1)
+    again = Window((batch.state or {})["window"]).name_again(1, "devices/d1/telemetry", b'{"temperature":1}')
+    assert again == batch.messages[0].event_id
+
+
+def test_a_later_batch_waits_for_the_one_before_it() -> None:
+    outbox, _, wire, connection = make_outbox()
+    for packet_id in (1, 2):
+        outbox.collect(connection, make_publish(packet_id))
+        outbox.close_batch()
+    first, second = outbox.ready
+
+    second.committed = True
+    outbox.acknowledge(connection)
+    early = list(wire.acknowledged)
+    first.committed = True
+    outbox.acknowledge(connection)
+
+    assert (early, wire.acknowledged) == ([], [1, 2])
+
+
+def test_what_came_on_a_lost_connection_is_not_acknowledged_on_the_next() -> None:
+    outbox, _, wire, connection = make_outbox()
+    outbox.collect(connection, make_publish(1))
+    outbox.close_batch()
+    outbox.ready[0].committed = True
+    next_wire = Wire()
+
+    outbox.acknowledge(cast("Connection", next_wire))
+
+    assert (wire.acknowledged, next_wire.acknowledged, outbox.has_outstanding) == ([], [], False)
+
+
+def test_a_full_window_waits_for_the_broker_to_confirm_the_acknowledgements() -> None:
+    outbox, _, wire, connection = make_outbox()
+    for packet_id in range(1, WINDOW_MESSAGES + 1):
+        outbox.collect(connection, make_publish(packet_id))
+    for batch in outbox.ready:
+        batch.committed = True
+
+    outbox.acknowledge(connection)
+    unconfirmed = outbox.is_full
+    wire.settled = wire.asked
+    outbox.acknowledge(connection)
+
+    assert len(outbox.ready) == WINDOW_MESSAGES // BATCH_MESSAGES
+    assert (len(wire.acknowledged), wire.asked) == (WINDOW_MESSAGES, 1)
+    assert (unconfirmed, outbox.is_full) == (True, False)
