@@ -6,14 +6,17 @@ import base64
 import secrets
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 
+import orjson
 import pytest
 
-from shared.errors import VaultError
+from shared.errors import Unavailable, VaultError
 from shared.keyring import NEW_KEY_COMMAND
 from shared.settings import load_settings
 from shared.vault import SealContext, Vault, load_vault
+from tests.fakes.http_receiver import Answer, HttpReceiver
 
 CONTEXT = SealContext(
     organization_id="7d1a4b3e-0f0e-4c55-9f5a-3f0f8a4ad001",
@@ -193,3 +196,37 @@ def test_without_keys_the_error_names_both_places_and_the_command(
     assert "INTEGRATION_KEYS" in str(missing.value)
     assert "Supabase Vault as the secret integration_keys" in str(missing.value)
     assert NEW_KEY_COMMAND in str(missing.value)
+
+
+@pytest.fixture
+def stored_keys(monkeypatch: pytest.MonkeyPatch, _fresh_settings: object) -> Iterator[HttpReceiver]:
+    """A database that has the keys, and no INTEGRATION_KEYS."""
+    with HttpReceiver() as database:
+        monkeypatch.setenv("INTEGRATION_KEYS", "")
+        monkeypatch.setenv("SUPABASE_URL", database.url)
+        monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "service")
+        yield database
+
+
+def test_without_the_variable_the_keys_are_read_once_from_the_database(stored_keys: HttpReceiver) -> None:
+    stored_keys.answer = lambda _: Answer(200, orjson.dumps(f"k8:{make_key()}"))
+
+    vaults = [load_vault() for _ in range(3)]
+
+    assert vaults[0].key_ids == ("k8",)
+    assert vaults[0] is vaults[2]
+    (request,) = stored_keys.requests
+    assert request.path.endswith("/rest/v1/rpc/read_integration_keys")
+    assert request.headers["authorization"] == "Bearer service"
+
+
+def test_a_database_that_is_away_or_has_no_keys_yet_is_asked_again(stored_keys: HttpReceiver) -> None:
+    answers = [Answer(503, b"away"), Answer(200, b"null"), Answer(200, orjson.dumps(f"k8:{make_key()}"))]
+    stored_keys.answer = lambda _: answers[len(stored_keys.requests) - 1]
+
+    with pytest.raises(Unavailable):
+        load_vault()
+    with pytest.raises(RuntimeError, match="There is no key"):
+        load_vault()
+
+    assert load_vault().key_ids == ("k8",)
