@@ -21,10 +21,12 @@ from shared.errors import (
     Forbidden,
     LeaseLost,
     NotFound,
+    PreconditionFailed,
     Problem,
     Unauthenticated,
     Unavailable,
 )
+from shared.log import read_request_id
 from shared.settings import require_setting
 
 if TYPE_CHECKING:
@@ -38,10 +40,16 @@ _MALFORMED = re.compile(r"^(22\w{3}|23502|23503|23514|P0001|PGRST1\d\d)$")
 
 
 class Database:
-    """Database access with one token. Make one per request: a shared client re-tokened would leak callers."""
+    """Database access with one token. Make one per request: a shared client re-tokened would leak callers.
+
+    The id of that request goes along, for the audit log.
+    """
 
     def __init__(self, token: str, apikey: str) -> None:
         self._headers = {"apikey": apikey, "Authorization": f"Bearer {token}"}
+        request_id = read_request_id()
+        if request_id:
+            self._headers["X-Request-Id"] = request_id
         self._url = f"{require_setting('supabase_url')}/rest/v1"
 
     def table(self, name: str) -> SyncRequestBuilder:
@@ -115,6 +123,7 @@ _PROBLEMS: dict[str, Callable[[str], Problem]] = {
     "23505": lambda message: Conflict(None if "name_taken" in message else message),
     "PT404": NotFound,
     "PT409": lambda _: LeaseLost(),
+    "PT412": lambda _: PreconditionFailed(),
     "PGRST116": lambda _: NotFound(),
     "PGRST301": lambda _: Unauthenticated(),
     "PGRST302": lambda _: Unauthenticated(),

@@ -7,9 +7,11 @@ Problem                     500 internal
 ├── NotFound                404 not_found          absent, or not yours
 ├── MethodNotAllowed        405 method_not_allowed
 ├── Conflict                409 conflict           duplicate name
+├── PreconditionFailed      412 precondition_failed  somebody else was faster
 ├── TooLarge                413 too_large
 ├── UnsupportedMediaType    415 unsupported_media_type
 ├── InvalidConfig           422 invalid_config     names each field
+├── IdempotencyMismatch     422 idempotency_mismatch
 ├── RateLimited             429 rate_limited
 ├── NotSupported            501 not_supported      the provider has no such capability
 ├── Unavailable             503 unavailable        the database is away
@@ -107,6 +109,13 @@ class LeaseLost(Conflict):
     code = "lease_lost"
 
 
+class PreconditionFailed(Problem):
+    """Somebody else has changed this since you read it; read it again and repeat your change on what is there now."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+    code = "precondition_failed"
+
+
 class TooLarge(Problem):
     """The body is larger than this call accepts."""
 
@@ -126,6 +135,13 @@ class InvalidConfig(Problem):
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "invalid_config"
+
+
+class IdempotencyMismatch(Problem):
+    """This Idempotency-Key was used for another request in the last 24 hours; every new request needs a new key."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "idempotency_mismatch"
 
 
 class RateLimited(Problem):

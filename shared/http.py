@@ -6,7 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -36,8 +36,11 @@ DRAIN_LIMIT = 8 * BODY_LIMIT
 
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 ALLOWED_HEADERS = (
-    "authorization, apikey, x-client-info, content-type, x-request-id, idempotency-key, if-match, x-region, "
-    "x-supabase-api-version"
+    "authorization, apikey, x-client-info, content-type, x-request-id, idempotency-key, if-match, "
+    "if-none-match, x-region, x-supabase-api-version"
+)
+EXPOSED_HEADERS = (
+    "X-Request-Id, Location, ETag, Idempotent-Replayed, Retry-After, RateLimit, RateLimit-Policy"
 )
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 Model = TypeVar("Model", bound=BaseModel)
@@ -58,6 +61,8 @@ class Call:
 
     request: flask.Request
     parameters: Mapping[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent with the answer, whatever it will be: a reply or a problem."""
 
     @cached_property
     def user(self) -> User:
@@ -175,7 +180,7 @@ class Router:
             return Reply(status=HTTPStatus.NO_CONTENT, headers={"Allow": methods})
         for match, method, handler in allowed:
             if method == request.method or (method == "GET" and request.method == "HEAD"):
-                return handler(Call(request, match.groupdict()))
+                return _run_handler(handler, Call(request, match.groupdict()))
         raise MethodNotAllowed(headers={"Allow": methods})
 
     def _trim_path(self, path: str) -> str:
@@ -185,6 +190,15 @@ class Router:
                 path = path[len(prefix) :]
                 break
         return path or "/"
+
+
+def _run_handler(handler: Handler, call: Call) -> Reply:
+    try:
+        reply = handler(call)
+    except Problem as problem:
+        problem.headers = call.headers | problem.headers
+        raise
+    return replace(reply, headers=call.headers | dict(reply.headers))
 
 
 def _choose_request_id(request: flask.Request) -> str:
@@ -234,7 +248,7 @@ def _cors_headers(request: flask.Request) -> dict[str, str]:
         "Access-Control-Allow-Origin": "*" if "*" in allowed else origin,
         "Access-Control-Allow-Headers": ALLOWED_HEADERS,
         "Access-Control-Allow-Methods": ", ".join((*METHODS, "OPTIONS")),
-        "Access-Control-Expose-Headers": "X-Request-Id, Location, Retry-After",
+        "Access-Control-Expose-Headers": EXPOSED_HEADERS,
         "Access-Control-Max-Age": "86400",
         "Vary": "Origin",
     }

@@ -37,6 +37,12 @@ def bind_log(**values: Any) -> None:
     structlog.contextvars.bind_contextvars(**values)
 
 
+def read_request_id() -> str | None:
+    """The id of the request being answered, where there is one."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    return request_id if isinstance(request_id, str) else None
+
+
 def clear_log() -> None:
     """Forget what was bound: a new request begins."""
     structlog.contextvars.clear_contextvars()

@@ -23,6 +23,11 @@ class Settings:
     scheduler_seconds: float
     outbound_allow: str
     allowed_origins: str
+    rate_limit_writes_user: int
+    rate_limit_writes_organization: int
+    rate_limit_tests_user: int
+    rate_limit_tests_organization: int
+    """Calls a minute through the API, 0 for no limit: creating, changing and deleting; and connection tests."""
 
 
 @cache
@@ -39,6 +44,10 @@ def load_settings() -> Settings:
         scheduler_seconds=_read_seconds("SCHEDULER_SECONDS", 50.0),
         outbound_allow=read("OUTBOUND_ALLOW", ""),
         allowed_origins=read("ALLOWED_ORIGINS", "*"),
+        rate_limit_writes_user=_read_count("RATE_LIMIT_WRITES_USER", 600),
+        rate_limit_writes_organization=_read_count("RATE_LIMIT_WRITES_ORGANIZATION", 1200),
+        rate_limit_tests_user=_read_count("RATE_LIMIT_TESTS_USER", 60),
+        rate_limit_tests_organization=_read_count("RATE_LIMIT_TESTS_ORGANIZATION", 120),
     )
 
 
@@ -56,3 +65,10 @@ def _read_seconds(name: str, default: float) -> float:
         return float(text) if text else default
     except ValueError:
         raise RuntimeError(f"{name} must be a number of seconds.") from None
+
+
+def _read_count(name: str, default: int) -> int:
+    text = os.environ.get(name, "") or str(default)
+    if not (text.isascii() and text.isdigit()):
+        raise RuntimeError(f"{name} must be a whole number, 0 for no limit.")
+    return int(text)

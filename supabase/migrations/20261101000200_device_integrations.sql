@@ -16,6 +16,7 @@ create table public.device_integrations (
   sync_status text,
   error_message text,
   device_count integer not null default 0,
+  version integer not null default 1,
   unique (organization_id, id),
   constraint device_integrations_name_taken unique (organization_id, name)
 );
@@ -24,6 +25,8 @@ comment on column public.device_integrations.settings is 'The config without its
 comment on column public.device_integrations.api_key_encrypted is 'The secrets, sealed: <key id>.<base64url(nonce and ciphertext)>. Readable by service_role only.';
 comment on column public.device_integrations.secret_names is 'Which secrets are set, by name.';
 comment on column public.device_integrations.device_count is 'How many devices hang on it; kept by triggers on devices.';
+comment on column public.device_integrations.version is
+  'Rises with every change somebody made, not with what the scheduler reports: what If-Match is compared with.';
 comment on column public.device_integrations.error_message is 'Why status is error, in words for an admin.';
 
 create index idx_device_integrations_org on public.device_integrations (organization_id, created_at desc, id desc);
@@ -49,11 +52,32 @@ create trigger touch_updated_at before update of name, status, settings, api_key
   )
   execute function private.touch_updated_at();
 
+create function private.bump_version() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  new.version := old.version + 1;
+  return new;
+end
+$$;
+comment on function private.bump_version is 'Counts the changes people made. active and error are the scheduler''s to swap, inactive is somebody''s decision.';
+create trigger bump_version before update of name, status, settings, api_key_encrypted, secret_names
+  on public.device_integrations for each row
+  when (
+    current_setting('app.resealing', true) is distinct from 'on'
+    and (
+      (old.name, old.settings, old.api_key_encrypted, old.secret_names, old.status = 'inactive')
+      is distinct from (new.name, new.settings, new.api_key_encrypted, new.secret_names, new.status = 'inactive')
+      or (old.status is distinct from new.status and auth.uid() is not null)
+    )
+  )
+  execute function private.bump_version();
+
 alter table public.device_integrations enable row level security;
 revoke all on public.device_integrations from anon, authenticated;
 grant select (
   id, organization_id, integration_type, name, status, settings, secret_names, created_at, updated_at, created_by,
-  last_sync_at, sync_status, error_message, device_count
+  last_sync_at, sync_status, error_message, device_count, version
 ) on public.device_integrations to authenticated;
 grant insert (id, organization_id, integration_type, name, status, settings, api_key_encrypted, secret_names)
   on public.device_integrations to authenticated;
@@ -79,7 +103,7 @@ create policy "Admins delete integrations" on public.device_integrations
 create function public.sealed_config(p_integration_id uuid)
 returns table (
   id uuid, organization_id uuid, integration_type text, name text, settings jsonb, secret_names text[], api_key_encrypted text,
-  updated_at timestamptz
+  version integer
 )
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -96,7 +120,7 @@ begin
     raise exception 'Only admins and owners may use the credentials of an integration.' using errcode = '42501';
   end if;
   return query
-    select i.id, i.organization_id, i.integration_type, i.name, i.settings, i.secret_names, i.api_key_encrypted, i.updated_at
+    select i.id, i.organization_id, i.integration_type, i.name, i.settings, i.secret_names, i.api_key_encrypted, i.version
       from public.device_integrations i
      where i.id = p_integration_id;
 end

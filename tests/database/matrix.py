@@ -114,6 +114,18 @@ MATRIX: dict[str, Table] = {
         insert="insert into integration_schedules (integration_id) values (%(integration)s)",
         update="update integration_schedules set due_at = now()",
     ),
+    "audit_log": Table(
+        make="insert into audit_log (organization_id, table_name, row_id, action, database_role, changed)"
+        " values (%(organization)s, 'matrix', %(integration)s, 'insert', 'matrix', '{}') returning id",
+        key="id",
+        select="admin",
+        may_insert=None,
+        may_update=None,
+        may_delete=None,
+        insert="insert into audit_log (organization_id, table_name, row_id, action, database_role, changed)"
+        " values (%(organization)s, 'matrix', %(integration)s, 'insert', 'matrix', '{}')",
+        update="update audit_log set action = 'update'",
+    ),
     "webhook_deliveries": _read_only(
         "webhook_deliveries",
         "organization_id, integration_id, event_type, message_id, message_received_at",
@@ -135,7 +147,10 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "lease_deliveries": frozenset({"service_role"}),
     "lease_sessions": frozenset({"service_role"}),
     "park_session": frozenset({"service_role"}),
+    "prune_audit_log": frozenset({"service_role"}),
+    "prune_idempotency_keys": frozenset({"service_role"}),
     "prune_messages": frozenset({"service_role"}),
+    "prune_rate_limits": frozenset({"service_role"}),
     "read_integration_keys": frozenset({"service_role"}),
     "read_stale_seals": frozenset({"service_role"}),
     "record_activity": frozenset({"service_role"}),
@@ -143,5 +158,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "replace_seals": frozenset({"service_role"}),
     "require_role": frozenset({"authenticated"}),
     "sealed_config": frozenset({"authenticated"}),
+    "take_tokens": frozenset({"authenticated"}),
+    "write_integration": frozenset({"authenticated"}),
 }
 """Every function the API exposes, and who may execute it."""

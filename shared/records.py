@@ -1,0 +1,97 @@
+"""Integrations in the database, as the caller: reading them, and the one call that writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from shared.conditions import make_tag, names_tag
+from shared.database import as_user, make_problem
+from shared.errors import NotFound
+from shared.http import Call, Reply, parse_uuid
+from shared.limits import WRITES, report_limits
+from shared.log import bind_log
+from shared.paging import read_page
+
+# In the order the API shows them; settings and secret_names under the names callers know.
+_SHOWN = {
+    "id": "id",
+    "organization_id": "organization_id",
+    "integration_type": "integration_type",
+    "name": "name",
+    "status": "status",
+    "config": "settings",
+    "secrets": "secret_names",
+    "device_count": "device_count",
+    "last_sync_at": "last_sync_at",
+    "sync_status": "sync_status",
+    "error_message": "error_message",
+    "created_at": "created_at",
+    "created_by": "created_by",
+    "updated_at": "updated_at",
+}
+_COLUMNS = ",".join((*_SHOWN.values(), "version"))
+
+
+def list_rows(call: Call) -> Reply:
+    """One page of the caller's integrations, newest first, with the filters of the query."""
+    page = read_page(call.query("limit"), call.query("cursor"))
+    database = as_user(call.user.token)
+    query = database.table("device_integrations").select(_COLUMNS)
+    organization_id = call.query("organization_id")
+    if organization_id:
+        bind_log(organization=parse_uuid(organization_id, "organization_id"))
+        query = query.eq("organization_id", parse_uuid(organization_id, "organization_id"))
+    for name in ("integration_type", "status"):
+        value = call.query(name)
+        query = query.eq(name, value) if value else query
+    rows, next_cursor = page.cut(database.run(page.narrow(query)))
+    return Reply({"integrations": [show_integration(row) for row in rows], "next_cursor": next_cursor})
+
+
+def read_row(call: Call, integration_id: str) -> Reply:
+    """One integration; 304 where the caller has it as it is. NotFound otherwise."""
+    database = as_user(call.user.token)
+    rows = database.run(database.table("device_integrations").select(_COLUMNS).eq("id", integration_id))
+    if not rows:
+        raise NotFound
+    reply = show_one(rows[0])
+    if names_tag(call.request.headers.get("If-None-Match"), reply.headers["ETag"]):
+        return Reply(status=HTTPStatus.NOT_MODIFIED, headers=reply.headers)
+    return reply
+
+
+def read_sealed(call: Call, integration_id: str) -> dict[str, Any]:
+    """The row with its sealed secrets, for admins: Forbidden below, NotFound for strangers."""
+    rows = as_user(call.user.token).call("sealed_config", p_integration_id=integration_id)
+    if not rows:
+        raise NotFound
+    bind_log(organization=rows[0]["organization_id"])
+    return dict(rows[0])
+
+
+def write_row(call: Call, action: str, write: Mapping[str, Any]) -> dict[str, Any]:
+    """`write_integration` in supabase/migrations: limits, idempotency key and the change in one transaction.
+
+    Errors: RateLimited, Forbidden, NotFound, Conflict, PreconditionFailed, BadRequest.
+    """
+    result: dict[str, Any] = as_user(call.user.token).call(
+        "write_integration", p_action=action, p_write=write, p_limits=WRITES.limits()
+    )
+    report_limits(call, WRITES, result["limits"])
+    if "problem" in result:
+        raise make_problem(result["problem"])
+    return result
+
+
+def show_one(row: Mapping[str, Any]) -> Reply:
+    """The reply that shows one row, with the ETag of what it shows."""
+    bind_log(organization=row["organization_id"], integration=row["id"])
+    body = {"integration": show_integration(row)}
+    return Reply(body, headers={"ETag": make_tag(row["version"], body)})
+
+
+def show_integration(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A database row as the API shows it: config without secrets, and the names of those that are set."""
+    return {name: row[column] for name, column in _SHOWN.items()}
