@@ -21,7 +21,7 @@ comment on table public.device_messages is
 comment on column public.device_messages.payload is 'The normalised readings or body; null where it could not be decoded.';
 comment on column public.device_messages.raw is 'What came, where it differs from payload or could not be decoded; base64 where raw_encoding says so.';
 comment on column public.device_messages.observed_at is 'When it happened, by the device''s clock where it sends one, else received_at.';
-create index device_messages_organization on public.device_messages (organization_id, received_at desc);
+create index device_messages_organization on public.device_messages (organization_id, received_at);
 create index device_messages_device on public.device_messages (device_id, received_at desc);
 create index device_messages_failed on public.device_messages (integration_id, received_at) where error is not null;
 

@@ -50,6 +50,24 @@ def test_a_device_is_made_once_and_remembers_when_it_was_seen_last(service: Serv
     assert device["last_seen_at"].isoformat() == "2026-01-02T03:04:05+00:00"
 
 
+def test_a_device_is_written_once_a_second_however_often_it_speaks(service: Service) -> None:
+    integration = service.make_integration()
+
+    for second in ("05.0", "05.9", "06.0"):
+        service.ingest(integration, make_messages(1, observed_at=f"2026-01-02T03:04:{second}+00:00"))
+        seen = service.one("select last_seen_at from devices where integration_id = %s", integration)
+        assert seen.isoformat() == f"2026-01-02T03:04:{second[:2]}+00:00"
+
+
+def test_a_status_is_written_at_once(service: Service) -> None:
+    integration, now = service.make_integration(), "2026-01-02T03:04:05+00:00"
+
+    service.ingest(integration, make_messages(1, observed_at=now))
+    service.ingest(integration, make_messages(1, observed_at=now, device_status="offline"))
+
+    assert service.one("select status from devices where integration_id = %s", integration) == "offline"
+
+
 def test_a_clock_that_runs_ahead_does_not_make_a_device_seen_in_the_future(service: Service) -> None:
     integration = service.make_integration()
 

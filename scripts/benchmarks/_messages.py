@@ -1,0 +1,37 @@
+"""Batches of messages as an MQTT session hands them to `ingest_messages`."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from datetime import UTC, datetime
+
+import orjson
+
+from shared.messages import Message
+
+BATCH = 500
+_run, _numbers = secrets.token_hex(6), itertools.count()
+
+
+def make_batch(devices: int) -> bytes:
+    """500 messages as JSON, none seen before, from that many devices in turns; each has a body of about 90 bytes."""
+    return orjson.dumps([_make_message(number, devices) for number in itertools.islice(_numbers, BATCH)])
+
+
+def _make_message(number: int, devices: int) -> Message:
+    device = f"device-{number % devices}"
+    return Message(
+        f"{_run}-{number:08x}",
+        device,
+        topic=f"fleet/{device}/telemetry",
+        payload={
+            "temperature": 20 + number % 500 / 100,
+            "humidity": 48.2,
+            "battery": 3.61,
+            "status": "ok",
+            "uptime": 86_400,
+            "sequence": number % 10_000,
+        },
+        observed_at=datetime.now(UTC).isoformat(),
+    )
