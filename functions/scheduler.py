@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.auth import authenticate_scheduler
 from shared.database import as_service
+from shared.deadline import Deadline
 from shared.http import Call, Reply, Router
 from shared.settings import load_settings
 from shared.tick import run_tick
@@ -35,4 +36,5 @@ def run_scheduler(call: Call) -> Reply:
     """Run one tick and say what it did."""
     authenticate_scheduler(call.request.headers)
     tick = call.json(Tick) if call.body else Tick()
-    return Reply(run_tick(as_service(), tick.seconds or load_settings().scheduler_seconds, tick.idle_seconds))
+    seconds = tick.seconds or load_settings().scheduler_seconds
+    return Reply(run_tick(as_service(), Deadline(seconds), tick.idle_seconds))

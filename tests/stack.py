@@ -27,6 +27,12 @@ class Stack(Report):
     """The ready file's fields, and what tests do with them all the time."""
 
     _tokens: dict[str, str] = PrivateAttr(default_factory=dict)
+    _data: Path = PrivateAttr(default=Path())
+
+    @property
+    def functions_env(self) -> Path:
+        """The file with the environment in which a function or worker of this stack runs by hand."""
+        return self._data / "functions.env"
 
     def user(self, role: str, organization: int = 0) -> User:
         """The seeded user of a role (`stranger` too), in the first organization or the second."""
@@ -74,7 +80,9 @@ class Serve:
             assert self.running, f"scripts/serve ended:\n{self.output}"
             assert time.monotonic() < deadline, f"scripts/serve is not ready:\n{self.output}"
             time.sleep(0.02)
-        return Stack.model_validate_json(self.ready_file.read_bytes())
+        stack = Stack.model_validate_json(self.ready_file.read_bytes())
+        stack._data = self.folder / "data"
+        return stack
 
     def launch(self) -> None:
         """Starts it without waiting."""

@@ -93,6 +93,16 @@ MATRIX: dict[str, Table] = {
         "organization_id, integration_id, event_id, kind, observed_at, received_at",
         "%(organization)s, %(integration)s, 'matrix', 'event', now(), now()",
     ),
+    "device_commands": Table(
+        make="insert into device_commands (device_id, name) values (%(device)s, 'matrix') returning id",
+        key="id",
+        select="viewer",
+        may_insert="member",
+        may_update=None,
+        may_delete=None,
+        insert="insert into device_commands (device_id, name) values (%(device)s, 'stop')",
+        update="update device_commands set status = 'failed'",
+    ),
     "integration_activity": _read_only(
         "integration_activity",
         "organization_id, integration_id, kind, message",
@@ -141,9 +151,11 @@ MATRIX: dict[str, Table] = {
 FUNCTIONS: dict[str, frozenset[str]] = {
     "count_sealed": frozenset({"service_role"}),
     "explain_unopened": frozenset({"service_role"}),
+    "finish_commands": frozenset({"service_role"}),
     "finish_deliveries": frozenset({"service_role"}),
     "finish_session": frozenset({"service_role"}),
     "ingest_messages": frozenset({"service_role"}),
+    "lease_commands": frozenset({"service_role"}),
     "lease_deliveries": frozenset({"service_role"}),
     "lease_sessions": frozenset({"service_role"}),
     "park_session": frozenset({"service_role"}),

@@ -33,6 +33,12 @@ def world(stack: Stack) -> Iterator[tuple[psycopg.Connection, Row]]:
             " values (%(organization)s, 'webhook', 'World') returning id",
             names,
         )
+        names["device"] = _fetch(
+            connection,
+            "insert into devices (organization_id, integration_id, external_id, name)"
+            " values (%(organization)s, %(integration)s, 'world', 'World') returning id",
+            names,
+        )
         names["delivery"] = _fetch(
             connection,
             f"{MATRIX['webhook_deliveries'].insert} returning id",

@@ -1,0 +1,76 @@
+"""`/commands`: members tell devices what to do. The scheduler sends; contract: docs/api.md."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+import flask
+import functions_framework
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.database import Database, as_user
+from shared.errors import Forbidden, NotFound
+from shared.http import Call, Reply, Router, parse_uuid
+
+COLUMNS = (
+    "id,organization_id,device_id,integration_id,name,payload,status,attempts,expires_at,reference,error,"
+    "created_by,created_at,finished_at"
+)
+router = Router("commands")
+
+
+class NewCommand(BaseModel):
+    """The body of POST."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    device_id: uuid.UUID
+    name: str = Field(min_length=1, max_length=200, pattern=r"\S")
+    payload: Any = Field(default_factory=dict)
+    expires_in_seconds: int = Field(default=3600, ge=1, le=600_000)
+    """After this it is not sent any more."""
+
+
+@functions_framework.http
+def commands(request: flask.Request) -> flask.Response:
+    """Entry point."""
+    return router.answer(request)
+
+
+@router.route("POST", "/")
+def send_command(call: Call) -> Reply:
+    """Take a command for a device; it is sent with the next tick and tried again until it expires."""
+    user, body = call.user, call.json(NewCommand)
+    database = as_user(user.token)
+    expires_at = datetime.now(UTC) + timedelta(seconds=body.expires_in_seconds)
+    values = {
+        "device_id": str(body.device_id),
+        "name": body.name,
+        "payload": body.payload,
+        "expires_at": expires_at.isoformat(),
+    }
+    try:
+        (row,) = database.run(database.table("device_commands").insert(values).select(COLUMNS))
+    except Forbidden:
+        raise _refuse(database, str(body.device_id)) from None
+    location = f"/functions/v1/commands/{row['id']}"
+    return Reply({"command": row}, HTTPStatus.ACCEPTED, {"Location": location})
+
+
+@router.route("GET", "/{id}")
+def get_command(call: Call) -> Reply:
+    """What became of it."""
+    database = as_user(call.user.token)
+    command_id = parse_uuid(call.parameters["id"], "id")
+    rows = database.run(database.table("device_commands").select(COLUMNS).eq("id", command_id))
+    if not rows:
+        raise NotFound
+    return Reply({"command": rows[0]})
+
+
+def _refuse(database: Database, device_id: str) -> Forbidden | NotFound:
+    visible = database.run(database.table("devices").select("id").eq("id", device_id))
+    return Forbidden() if visible else NotFound()

@@ -1,0 +1,96 @@
+"""Sending commands to devices: leased, sent side by side, tried again until they expire, recorded."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from shared.database import Database
+from shared.deadline import Deadline
+from shared.errors import NotSupported, Problem
+from shared.log import get_log
+from shared.messages import Command
+from shared.provider import Provider
+from shared.pulse import Pulse
+from shared.sealing import open_provider
+
+AT_ONCE = 16
+LEASE_SECONDS = 60
+POLL_SECONDS = 0.25
+FIRST_RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 300.0
+
+
+def run_commands(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
+    """Send what is due until `deadline`; the counts of `finish_commands`."""
+    counts: Counter[str] = Counter()
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="command") as threads:
+        while not deadline.expired:
+            leased = _lease(database, counts)
+            if not leased["commands"]:
+                time.sleep(min(POLL_SECONDS, deadline.remaining()))
+                continue
+            with pulse.busy():
+                results = list(threads.map(partial(_send, leased["integrations"]), leased["commands"]))
+                _finish(database, results, counts)
+    return counts
+
+
+def _lease(database: Database, counts: Counter[str]) -> dict[str, Any]:
+    try:
+        leased: dict[str, Any] = database.call(
+            "lease_commands", p_limit=AT_ONCE, p_lease_seconds=LEASE_SECONDS
+        )
+    except Problem as problem:
+        get_log().warning("commands could not be leased", code=problem.code, detail=problem.detail)
+        counts["failed_leases"] += 1
+        return {"commands": []}
+    return leased
+
+
+def _send(integrations: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    result = {"id": row["id"], "lease_token": row["lease_token"]}
+    try:
+        outcome = _open(integrations.get(row["integration_id"])).send(_make_command(row))
+    except NotSupported as refusal:
+        return result | {"outcome": "failed", "error": refusal.detail}
+    except Problem as problem:
+        return result | {
+            "outcome": "retry",
+            "retry_seconds": _back_off(row["attempts"]),
+            "error": problem.detail,
+        }
+    except Exception:  # noqa: BLE001 - one command's defect must not end the others' tick
+        get_log().exception("a command could not be sent", command=row["id"])
+        return result | {"outcome": "failed", "error": "It could not be sent; the log has the details."}
+    return result | {"outcome": "confirmed" if outcome.confirmed else "sent", "reference": outcome.reference}
+
+
+def _open(integration: Mapping[str, Any] | None) -> Provider:
+    if integration is None:
+        raise NotSupported("The integration of this device was deleted, so there is no way to reach it.")
+    return open_provider(integration)
+
+
+def _make_command(row: Mapping[str, Any]) -> Command:
+    expires_at = datetime.fromisoformat(row["expires_at"])
+    return Command(row["id"], row["device"], row["name"], row["payload"], expires_at)
+
+
+def _back_off(attempts: int) -> float:
+    delay: float = min(FIRST_RETRY_SECONDS * 2 ** (attempts - 1), LONGEST_RETRY_SECONDS)
+    return delay * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
+
+
+def _finish(database: Database, results: list[dict[str, Any]], counts: Counter[str]) -> None:
+    try:
+        counts.update(database.call("finish_commands", p_results=results))
+    except Problem as problem:
+        # Their leases run out, and they are sent again: at least once, like everything that goes out.
+        get_log().warning("commands could not be recorded", code=problem.code, detail=problem.detail)

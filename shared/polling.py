@@ -1,0 +1,51 @@
+"""Running due sessions side by side until the deadline."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from shared.database import Database
+from shared.deadline import Deadline
+from shared.errors import Problem
+from shared.log import get_log
+from shared.pulse import Pulse
+from shared.sessions import LEASE_SECONDS, run_session
+
+SESSIONS_AT_ONCE = 200
+"""Each has a thread, which sleeps while its broker is silent."""
+
+LEASE_POLL_SECONDS = 0.25
+
+
+def run_sessions(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
+    """Lease and run what is due, at most `SESSIONS_AT_ONCE` at a time; the sum of what `run_session` counts."""
+    counts: Counter[str] = Counter()
+    running: set[Future[Counter[str]]] = set()
+    with ThreadPoolExecutor(SESSIONS_AT_ONCE, thread_name_prefix="session") as threads:
+        while not deadline.expired:
+            room = SESSIONS_AT_ONCE - len(running)
+            for row in _lease(database, room, counts) if room else ():
+                running.add(threads.submit(run_session, row, database, deadline, pulse))
+            time.sleep(min(LEASE_POLL_SECONDS, deadline.remaining()))
+            ended = {session for session in running if session.done()}
+            running -= ended
+            for session in ended:
+                counts.update(session.result())
+    for session in running:
+        counts.update(session.result())
+    return counts
+
+
+def _lease(database: Database, room: int, counts: Counter[str]) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = database.call(
+            "lease_sessions", p_limit=room, p_lease_seconds=LEASE_SECONDS
+        )
+    except Problem as problem:
+        get_log().warning("sessions could not be leased", code=problem.code, detail=problem.detail)
+        counts["failed_leases"] += 1
+        return []
+    return rows

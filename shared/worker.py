@@ -1,0 +1,52 @@
+"""A long-running process for fleets that outgrow ticks: one tick after another, until SIGTERM hands over.
+
+`python -m shared.worker`, in the environment of the scheduler function. Any number may run, beside ticks too: leases
+in Postgres share the work.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+from shared.database import as_service
+from shared.deadline import Deadline
+from shared.log import get_log
+from shared.tick import run_tick
+
+TICK_SECONDS = 600.0
+"""How often maintenance runs, and how long a session lasts at most."""
+
+
+class Worker:
+    """Ticks until it is told to stop; then sessions commit, acknowledge, and leave their brokers cleanly."""
+
+    def __init__(self) -> None:
+        self._deadline = Deadline(TICK_SECONDS)
+        self._stopping = False
+
+    def run(self) -> None:
+        """Returns once it was told to stop and everything under way has ended."""
+        database = as_service()
+        while not self._stopping:
+            self._deadline = Deadline(TICK_SECONDS)
+            get_log().info("tick", **run_tick(database, self._deadline, None))
+
+    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """Begin no more and end what is under way; callable as a signal handler."""
+        self._stopping = True
+        self._deadline.shorten()
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT."""
+    worker = Worker()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, worker.stop)
+    worker.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

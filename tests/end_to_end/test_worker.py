@@ -1,0 +1,126 @@
+"""The worker: the scheduler's work as a process of its own, killed and stopped at will."""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from scripts.local.stack import ROOT
+from tests.end_to_end.test_scheduler import connect_broker, messages_of, publish, readings
+from tests.fakes.http_receiver import HttpReceiver
+from tests.platform import Platform
+from tests.stack import Stack
+
+
+@pytest.fixture
+def admin(stack: Stack) -> Platform:
+    with stack.connect() as connection:
+        connection.execute("delete from device_integrations")
+    return Platform(stack, stack.user("admin", 0))
+
+
+@pytest.fixture
+def start_worker(stack: Stack) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Starts workers on the stack; those still running at the end are killed."""
+    environment = dict(line.split("=", 1) for line in shlex.split(stack.functions_env.read_text()))
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-m", "shared.worker"]
+        process = subprocess.Popen(
+            argv, cwd=ROOT, env={**os.environ, **environment}, stderr=subprocess.DEVNULL
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def wait_for_messages(
+    admin: Platform, integration: dict[str, object], count: int, seconds: float = 60
+) -> None:
+    ends = time.monotonic() + seconds
+    while len(messages_of(admin, integration)) < count and time.monotonic() < ends:
+        time.sleep(0.3)
+
+
+def expire_leases(stack: Stack) -> None:
+    """What time does by itself half a minute after a worker was killed."""
+    with stack.connect() as connection:
+        connection.execute("update integration_schedules set due_at = now() where lease_token is not null")
+        connection.execute("update webhook_deliveries set due_at = now() where status = 'delivering'")
+
+
+def test_a_live_message_arrives_while_the_worker_runs_and_sigterm_ends_it_cleanly(
+    admin: Platform, stack: Stack, start_worker: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    prefix = uuid.uuid4().hex
+    broker = connect_broker(admin, prefix)
+    worker = start_worker()
+
+    publish(stack, readings(prefix, 5))
+    wait_for_messages(admin, broker, 5)
+    worker.terminate()
+
+    assert worker.wait(20) == 0
+    assert len(messages_of(admin, broker)) == 5
+    with stack.connect() as connection:
+        leased = connection.execute(
+            "select count(*) from integration_schedules where lease_token is not null"
+        ).fetchone()
+    assert leased == (0,)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_workers_killed_at_random_moments_lose_and_double_nothing(
+    admin: Platform, stack: Stack, start_worker: Callable[[], subprocess.Popen[bytes]], seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a reproducible order of events
+    prefix = uuid.uuid4().hex
+    broker = connect_broker(admin, prefix)
+    with HttpReceiver() as receiver:
+        webhook = admin.create("webhook", {"url": receiver.url, "max_concurrent": 50})
+        for part in range(4):
+            worker = start_worker()
+            publish(stack, readings(prefix, 400, device=f"d{part}"))
+            time.sleep(chance.uniform(0.3, 1.2))
+            worker.send_signal(signal.SIGKILL)
+            worker.wait()
+            expire_leases(stack)
+        last = start_worker()
+        wait_for_messages(admin, broker, 1600)
+        wait_for_deliveries(stack, webhook["id"], 1600)
+        last.terminate()
+        last.wait(20)
+        heard = [request.headers["webhook-id"] for request in receiver.requests]
+
+    stored = [(row["topic"], row["payload"]["temperature"]) for row in messages_of(admin, broker)]
+    assert len(stored) == len(set(stored)) == 1600
+    assert len(set(heard)) == 1600
+    assert len(heard) - 1600 <= 4 * 50
+
+
+def wait_for_deliveries(stack: Stack, webhook_id: str, count: int, seconds: float = 60) -> None:
+    ends = time.monotonic() + seconds
+    done = (0,)
+    while done != (count,) and time.monotonic() < ends:
+        time.sleep(0.2)
+        with stack.connect() as connection:
+            row = connection.execute(
+                "select count(*) from webhook_deliveries where status = 'delivered' and integration_id = %s",
+                (webhook_id,),
+            ).fetchone()
+        assert row is not None
+        done = (row[0],)
