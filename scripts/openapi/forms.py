@@ -1,0 +1,119 @@
+"""What callers send, from the request models: once for each provider, and once with the config as a string."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from functions.scheduler import Tick
+from scripts.openapi import replies
+from shared.forms import ChangedIntegration, NewIntegration, Target, UnsavedIntegration
+from shared.providers import find_provider, list_types
+
+Schema = dict[str, Any]
+
+CONFIG_STRING = (
+    "The config as a JSON string, in plain; it is sealed before it is stored. Instead of `config`."
+)
+_REPLIES = (
+    replies.OneIntegration,
+    replies.IntegrationPage,
+    replies.Catalogue,
+    replies.Verdict,
+    replies.TickReport,
+    replies.ProblemDocument,
+)
+# What a validator of the models checks beyond types: something to be seen, and no NUL.
+_VISIBLE = r"^[^\x00]*[^\s\x00][^\x00]*$"
+
+
+def refer(name: str) -> Schema:
+    """A reference to one of `describe_schemas`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def describe_schemas() -> dict[str, Schema]:
+    """`components.schemas`: configs, request bodies, replies."""
+    models: list[type[BaseModel]] = [*map(find_provider, list_types()), Tick, Target, *_REPLIES]
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
+    )
+    return {
+        **schemas["$defs"],
+        "NewIntegration": _describe_forms(NewIntegration),
+        "UnsavedIntegration": _describe_forms(UnsavedIntegration),
+        "ChangedIntegration": _describe_change(by_id=False),
+        "ChangedIntegrationById": _describe_change(by_id=True),
+    }
+
+
+def _describe_forms(model: type[BaseModel]) -> Schema:
+    """The body as one schema for each type, and one for all with the config as a string."""
+    return {
+        "description": (model.__doc__ or "").strip(),
+        "oneOf": [*(_describe_form(model, each) for each in list_types()), _describe_string_form(model)],
+    }
+
+
+def _describe_form(model: type[BaseModel], integration_type: str) -> Schema:
+    provider = find_provider(integration_type)
+    own = {"integration_type": {"const": integration_type}, "config": refer(provider.__name__)}
+    return _describe_body(model, provider.label, own, "config")
+
+
+def _describe_string_form(model: type[BaseModel]) -> Schema:
+    config = {"oneOf": [refer(find_provider(each).__name__) for each in list_types()]}
+    own = {
+        "integration_type": {"enum": list(list_types())},
+        "api_key_encrypted": _describe_string(config),
+    }
+    return _describe_body(model, "The config as a string", own, "api_key_encrypted")
+
+
+def _describe_string(content: Schema) -> Schema:
+    return {
+        "type": "string",
+        "description": CONFIG_STRING,
+        "contentMediaType": "application/json",
+        "contentSchema": content,
+    }
+
+
+def _describe_body(model: type[BaseModel], title: str, own: Schema, config: str) -> Schema:
+    schema = model.model_json_schema()
+    properties = {name: value for name, value in schema["properties"].items() if name != "config"} | own
+    return schema | {
+        "title": title,
+        "properties": _tighten_name(properties),
+        "required": [*schema["required"], config],
+    }
+
+
+def _describe_change(*, by_id: bool) -> Schema:
+    schema = ChangedIntegration.model_json_schema()
+    patch = {
+        "type": "object",
+        "description": "A merge patch (RFC 7396) of the config: an absent field stays, `null` removes. "
+        "The fields are those of the integration's type.",
+    }
+    own = {"config": patch, "api_key_encrypted": _describe_string(patch)}
+    properties = {name: value for name, value in schema["properties"].items() if name != "id"} | own
+    if by_id:
+        properties["id"] = {
+            "type": "string",
+            "format": "uuid",
+            "description": "Instead of `id` in the query.",
+        }
+    for value in properties.values():
+        value.pop("default", None)
+    return schema | {
+        "properties": _tighten_name(properties),
+        "anyOf": [{"required": [name]} for name in ("name", "status", "config", "api_key_encrypted")],
+        "not": {"required": ["config", "api_key_encrypted"]},
+    }
+
+
+def _tighten_name(properties: Schema) -> Schema:
+    return properties | ({"name": properties["name"] | {"pattern": _VISIBLE}} if "name" in properties else {})

@@ -1,0 +1,65 @@
+"""docs/openapi.json says what the functions do: schemathesis tries it against a running stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from scripts.local.stack import ROOT
+from tests.stack import Serve, Stack
+
+UNLIMITED = {
+    f"RATE_LIMIT_{budget}_{whose}": "0"
+    for budget in ("WRITES", "TESTS")
+    for whose in ("USER", "ORGANIZATION")
+}
+
+
+def describe_environment(stack: Stack) -> dict[str, str]:
+    """What schemathesis.toml and openapi_hooks.py read."""
+    owner = stack.user("owner")
+    return {
+        "PYTHONPATH": str(ROOT),
+        "OPENAPI_SESSION": stack.token(owner),
+        "OPENAPI_SERVICE_KEY": stack.service_role_key,
+        "OPENAPI_SCHEDULER_SECRET": stack.scheduler_secret,
+        "OPENAPI_ORGANIZATION_ID": str(owner.organization_id),
+    }
+
+
+def count_operations() -> int:
+    paths = json.loads((ROOT / "docs" / "openapi.json").read_bytes())["paths"]
+    return sum("operationId" in call for path in paths.values() for call in path.values())
+
+
+def test_schemathesis_finds_nothing_the_document_does_not_say(
+    new_serve: Callable[..., Serve], tmp_path: Path
+) -> None:
+    # A stack of its own, without limits: thousands of calls, and ticks over whatever they made.
+    stack = new_serve(SCHEDULER_SECONDS="0.2", **UNLIMITED).start()
+    config = Path(__file__).with_name("schemathesis.toml")
+    program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", "--no-color"]
+    arguments = [str(ROOT / "docs" / "openapi.json"), "--url", f"{stack.url}/functions/v1", "--checks", "all"]
+
+    done = subprocess.run(
+        [*program, *arguments],
+        cwd=tmp_path,
+        env=os.environ | describe_environment(stack),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Tested: {count_operations()}" in done.stdout
+
+
+def test_the_document_is_what_the_code_makes_of_itself() -> None:
+    done = subprocess.run([sys.executable, "-m", "scripts.openapi", "--check"], cwd=ROOT, check=False)
+
+    assert done.returncode == 0
