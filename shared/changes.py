@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.errors import FieldError, InvalidConfig, VaultError
-from shared.provider import merge_config, patch_config, split_config
+from shared.provider import merge_config, name_secrets, patch_config, split_config
 from shared.providers import find_provider, load_provider
 from shared.sealing import identify_row, open_secrets, seal_provider
 
@@ -24,7 +24,7 @@ def plan_config(sealed: Mapping[str, Any], patch: Mapping[str, Any]) -> tuple[Va
     config = patch_config(find_provider(sealed["integration_type"]), saved, patch)
     provider = load_provider(config, identify_row(sealed))
     settings, wanted = split_config(provider)
-    if wanted == secrets and sealed["secret_names"] == sorted(_list_secrets(secrets)):
+    if wanted == secrets and sealed["secret_names"] == name_secrets(secrets):
         return {"settings": settings}, []
     return seal_provider(provider), _list_changed(secrets, wanted)
 

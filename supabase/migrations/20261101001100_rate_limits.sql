@@ -59,8 +59,8 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   -- A million a minute is no limit, and keeps the step above a microsecond.
-  v_user_limit integer := least((p_limits ->> 'user')::integer, 1000000);
-  v_organization_limit integer := least((p_limits ->> 'organization')::integer, 1000000);
+  v_user_limit integer := least(coalesce((p_limits ->> 'user')::integer, 0), 1000000);
+  v_organization_limit integer := least(coalesce((p_limits ->> 'organization')::integer, 0), 1000000);
   v_organization_id uuid;
   v_policies jsonb := '{}';
 begin

@@ -65,7 +65,8 @@ language plpgsql immutable set search_path = ''
 as $$
 begin
   if jsonb_typeof(p_value) in ('string', 'object', 'array')
-     and p_name ~* '(passw|passphrase|secret|token|credential|private_key|api_?key|authorization)' then
+     and (p_name ~* '(passw|passphrase|pwd|secret|token|key|credential|signature|cookie|bearer|jwt|authorization)'
+          or p_value #>> '{}' ~* '^(bearer|basic|digest|token)\s') then
     return '"***"';
   end if;
   return case jsonb_typeof(p_value)
