@@ -12,6 +12,17 @@ import pytest
 
 from tests.stack import Serve, Stack, find_free_port
 
+UNLIMITED = dict.fromkeys(
+    (
+        "RATE_LIMIT_WRITES_USER",
+        "RATE_LIMIT_WRITES_ORGANIZATION",
+        "RATE_LIMIT_TESTS_USER",
+        "RATE_LIMIT_TESTS_ORGANIZATION",
+    ),
+    "1000000",
+)
+"""One admin makes all the calls of all tests; what limits do is tested on a stack of its own."""
+
 # ws: supabase-js asks for it where Node is older than 22 and has no WebSocket of its own.
 NODE_PACKAGES = ("@supabase/supabase-js@2.109.0", "ws@8.23.0", "supabase@3.1.0")
 
@@ -21,7 +32,7 @@ def stack() -> Iterator[Stack]:
     """A local stack for the whole run, on the Postgres TEST_POSTGRES names; empty but for seeded users."""
     # Not pytest's tmp_path: its names are too long for a unix socket.
     with tempfile.TemporaryDirectory(prefix="stack-") as folder:
-        serve = Serve(Path(folder), find_free_port())
+        serve = Serve(Path(folder), find_free_port(), environment=dict(UNLIMITED))
         try:
             yield serve.start()
         finally:

@@ -1,0 +1,130 @@
+"""What counts as a change somebody made, for the version and for the audit log; and who reaches what lies beneath."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.database.fixtures import Service
+from tests.database.test_row_level_security import act_as
+from tests.stack import Stack
+
+
+@pytest.fixture
+def sealed(service: Service) -> str:
+    """An integration with sealed secrets."""
+    integration_id = service.make_integration(port=1883)
+    service.connection.execute(
+        "update device_integrations set api_key_encrypted = 'old.abc', secret_names = '{password}' where id = %s",
+        (integration_id,),
+    )
+    return integration_id
+
+
+def state_of(service: Service, integration_id: str) -> tuple[Any, ...]:
+    """Version, updated_at, and how many audit rows there are."""
+    (row,) = service.run(
+        "select version, updated_at, (select count(*) from audit_log where row_id = i.id) as changes"
+        " from device_integrations i where id = %s",
+        integration_id,
+    )
+    return tuple(row.values())
+
+
+def test_sealing_the_same_secrets_anew_is_no_change(service: Service, sealed: str) -> None:
+    before = state_of(service, sealed)
+
+    seals = [{"id": sealed, "was": "old.abc", "sealed": "new.def"}]
+    replaced = service.one("select replace_seals(%s)", Jsonb(seals))
+
+    assert replaced == 1
+    assert state_of(service, sealed) == before
+
+
+def test_other_credentials_written_by_the_service_are_a_change(service: Service, sealed: str) -> None:
+    version, _, changes = state_of(service, sealed)
+
+    service.connection.execute(
+        "update device_integrations set api_key_encrypted = 'new.def' where id = %s", (sealed,)
+    )
+
+    assert (state_of(service, sealed)[0], state_of(service, sealed)[2]) == (version + 1, changes + 1)
+
+
+@pytest.mark.parametrize(("status", "counted"), [("error", 0), ("inactive", 1)])
+def test_of_what_the_service_sets_as_status_only_inactive_is_a_decision(
+    service: Service, sealed: str, status: str, counted: int
+) -> None:
+    version, _, changes = state_of(service, sealed)
+
+    service.connection.execute("update device_integrations set status = %s where id = %s", (status, sealed))
+
+    assert (state_of(service, sealed)[0], state_of(service, sealed)[2]) == (
+        version + counted,
+        changes + counted,
+    )
+
+
+def test_a_status_that_an_admin_sets_is_a_change(service: Service, stack: Stack, sealed: str) -> None:
+    version, _, changes = state_of(service, sealed)
+    service.connection.execute("update device_integrations set status = 'error' where id = %s", (sealed,))
+
+    act_as(service.connection, stack, "admin")  # type: ignore[arg-type] # only the shape of its rows differs
+    service.connection.execute("update device_integrations set status = 'active' where id = %s", (sealed,))
+
+    assert (state_of(service, sealed)[0], state_of(service, sealed)[2]) == (version + 1, changes + 1)
+
+
+def test_a_plain_insert_past_the_api_goes_on_working_and_is_audited(stack: Stack) -> None:
+    with stack.connect() as connection:
+        organization_id = stack.user("admin", 0).organization_id
+        act_as(connection, stack, "admin")
+
+        made = connection.execute(
+            "insert into device_integrations (organization_id, integration_type, name) values (%s, 'mqtt', 'Plain')"
+            " returning id",
+            (organization_id,),
+        ).fetchone()
+
+        assert made is not None
+        logged = connection.execute("select action from audit_log where row_id = %s", made).fetchall()
+        connection.rollback()
+    assert logged == [("insert",)]
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
+def test_nobody_reaches_the_buckets_but_through_their_function(stack: Stack, role: str) -> None:
+    with stack.connect() as connection:
+        connection.execute(f"set local role {role}")
+
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("delete from private.rate_limits")
+
+
+@pytest.mark.parametrize("persona", ["owner", "viewer", "other_owner"])
+def test_nobody_sees_an_idempotency_key_of_another_user(stack: Stack, persona: str) -> None:
+    with stack.connect() as connection:
+        connection.execute(
+            "insert into private.idempotency_keys (user_id, key, organization_id, fingerprint)"
+            " values (%s, 'k', %s, 'f')",
+            (stack.user("admin", 0).id, stack.user("admin", 0).organization_id),
+        )
+
+        act_as(connection, stack, persona)
+        seen = connection.execute("select key from private.idempotency_keys where key = 'k'").fetchall()
+        connection.rollback()
+
+    assert seen == []
+
+
+def test_an_unknown_action_is_refused_in_words(stack: Stack) -> None:
+    with stack.connect() as connection:
+        act_as(connection, stack, "admin")
+
+        (result,) = connection.execute("select write_integration('upsert', '{}')").fetchone() or (None,)
+        connection.rollback()
+
+    assert result["problem"]["code"] == "22023"
