@@ -19,6 +19,7 @@ from shared.conditions import list_versions
 from shared.database import as_user
 from shared.errors import BadRequest, Conflict, PreconditionFailed
 from shared.forms import ChangedIntegration, NewIntegration, Target, UnsavedIntegration
+from shared.history import add_history_routes
 from shared.http import Call, Reply, Router, parse_uuid
 from shared.idempotency import bind_fingerprint, check_fingerprint, read_key, seal_fingerprint
 from shared.limits import TESTS, take_tokens
@@ -32,6 +33,7 @@ from shared.sealing import open_provider, seal_provider
 PATCH_TRIES = 5
 
 router = Router("integrations")
+add_history_routes(router)
 
 
 @functions_framework.http

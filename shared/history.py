@@ -1,0 +1,92 @@
+"""What happened to an integration, for every member: its deliveries with their attempts, and its activity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.database import Database, as_user
+from shared.errors import BadRequest, FieldError, NotFound
+from shared.http import Call, Reply, Router, parse_uuid
+from shared.log import bind_log
+from shared.paging import read_page
+
+STATUSES = ("pending", "delivering", "delivered", "dead", "cancelled")
+LEVELS = ("info", "warning", "error")
+MOST_ATTEMPTS = 1000
+"""Attempts shown of one delivery: a schedule has at most 20, each replay adds one."""
+
+DELIVERY_COLUMNS = (
+    "id,organization_id,integration_id,event_type,message_id,message_received_at,status,attempts,due_at,"
+    "created_at"
+)
+ATTEMPT_COLUMNS = "attempt,started_at,milliseconds,status_code,error,reply"
+ACTIVITY_COLUMNS = "id,organization_id,integration_id,kind,level,message,details,created_at"
+
+
+def add_history_routes(router: Router) -> None:
+    """The calls that read, below an integration's path."""
+    router.route("GET", "/{id}/deliveries")(list_deliveries)
+    router.route("GET", "/{id}/deliveries/{delivery_id}")(get_delivery)
+    router.route("GET", "/{id}/activity")(list_activity)
+
+
+def list_deliveries(call: Call) -> Reply:
+    """One page of its deliveries, newest first; `status` and `event_type` narrow it."""
+    filters = {"status": _choose(call, "status", STATUSES), "event_type": call.query("event_type")}
+    return _list_page(call, "webhook_deliveries", DELIVERY_COLUMNS, filters, "deliveries")
+
+
+def list_activity(call: Call) -> Reply:
+    """One page of its activity, newest first; `level` narrows it."""
+    filters = {"level": _choose(call, "level", LEVELS)}
+    return _list_page(call, "integration_activity", ACTIVITY_COLUMNS, filters, "activity")
+
+
+def get_delivery(call: Call) -> Reply:
+    """One delivery with every attempt, in their order."""
+    database = as_user(call.user.token)
+    integration_id, delivery_id = read_ids(call)
+    query = database.table("webhook_deliveries").select(DELIVERY_COLUMNS)
+    rows = database.run(query.eq("id", delivery_id).eq("integration_id", integration_id))
+    if not rows:
+        raise NotFound
+    attempts = database.table("webhook_attempts").select(ATTEMPT_COLUMNS).eq("delivery_id", delivery_id)
+    log = database.run(attempts.order("attempt").order("id").limit(MOST_ATTEMPTS))
+    return Reply({"delivery": rows[0] | {"attempts_log": log}})
+
+
+def read_ids(call: Call) -> tuple[str, str]:
+    """The ids of the integration and the delivery that the path names."""
+    return read_id(call), parse_uuid(call.parameters["delivery_id"], "delivery_id")
+
+
+def read_id(call: Call) -> str:
+    """The id of the integration that the path names."""
+    integration_id = parse_uuid(call.parameters["id"], "id")
+    bind_log(integration=integration_id)
+    return integration_id
+
+
+def _list_page(call: Call, table: str, columns: str, filters: dict[str, str | None], name: str) -> Reply:
+    page = read_page(call.query("limit"), call.query("cursor"))
+    database, integration_id = as_user(call.user.token), read_id(call)
+    query: Any = database.table(table).select(columns).eq("integration_id", integration_id)
+    for column, value in filters.items():
+        query = query.eq(column, value) if value else query
+    rows, next_cursor = page.cut(database.run(page.narrow(query)))
+    if not rows:
+        _require_visible(database, integration_id)
+    return Reply({name: rows, "next_cursor": next_cursor})
+
+
+def _require_visible(database: Database, integration_id: str) -> None:
+    # Asked only where there is nothing to show: a row that shows proves it as well.
+    if not database.run(database.table("device_integrations").select("id").eq("id", integration_id)):
+        raise NotFound
+
+
+def _choose(call: Call, name: str, known: tuple[str, ...]) -> str | None:
+    value = call.query(name)
+    if value is not None and value not in known:
+        raise BadRequest(errors=[FieldError(name, f"Expected one of: {', '.join(known)}.")])
+    return value

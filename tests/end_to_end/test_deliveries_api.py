@@ -1,0 +1,199 @@
+"""The deliveries and the activity of an integration, over HTTP and as every persona."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.fakes.http_receiver import Answer, HttpReceiver
+from tests.platform import Platform, run_tick
+from tests.stack import Stack
+
+MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": "#"}
+
+
+@pytest.fixture
+def admin(stack: Stack) -> Platform:
+    """An admin on a stack without integrations: a tick serves all there are."""
+    with stack.connect() as connection:
+        connection.execute("delete from device_integrations")
+    return Platform(stack, stack.user("admin", 0))
+
+
+@pytest.fixture
+def receiver() -> Iterator[HttpReceiver]:
+    with HttpReceiver() as started:
+        yield started
+
+
+def make_webhook(admin: Platform, receiver: HttpReceiver, **config: Any) -> dict[str, Any]:
+    """A webhook that gives up at the first failure."""
+    return admin.create("webhook", {"url": receiver.url, "retry_schedule": []} | config)
+
+
+def enqueue(admin: Platform, count: int, kind: str = "telemetry", device: str = "a") -> None:
+    """Have a device say something that all webhooks want; each call is a batch and a moment of its own."""
+    source = admin.create("mqtt", MQTT, status="inactive")
+    messages = [
+        {"event_id": str(uuid.uuid4()), "device": device, "kind": kind, "payload": {"n": number}}
+        for number in range(count)
+    ]
+    with admin.stack.connect() as connection:
+        connection.execute("select ingest_messages(%s, %s)", (source["id"], Jsonb(messages)))
+
+
+def deliveries_of(platform: Platform, webhook: dict[str, Any], **query: str) -> list[dict[str, Any]]:
+    reply = platform.call("GET", f"/integrations/{webhook['id']}/deliveries", params=query)
+    assert reply.status_code == 200, reply.text
+    return list(reply.json()["deliveries"])
+
+
+def fail(_: object) -> Answer:
+    return Answer(500, b"no")
+
+
+def test_the_list_filters_by_status_and_event_type(admin: Platform, receiver: HttpReceiver) -> None:
+    webhook = make_webhook(admin, receiver)
+    enqueue(admin, 2)
+    run_tick(admin.stack, idle_seconds=0.3)
+    enqueue(admin, 1, kind="state")
+
+    shown = {
+        name: len(deliveries_of(admin, webhook, **query))
+        for name, query in {
+            "all": {},
+            "delivered": {"status": "delivered"},
+            "pending": {"status": "pending"},
+            "dead": {"status": "dead"},
+            "states": {"event_type": "device.state"},
+            "delivered states": {"event_type": "device.state", "status": "delivered"},
+        }.items()
+    }
+
+    assert shown == {"all": 3, "delivered": 2, "pending": 1, "dead": 0, "states": 1, "delivered states": 0}
+
+
+def test_paging_shows_each_delivery_once_while_new_ones_come_in(
+    admin: Platform, receiver: HttpReceiver
+) -> None:
+    webhook = make_webhook(admin, receiver)
+    enqueue(admin, 4)
+    enqueue(admin, 3)
+    before = [row["id"] for row in deliveries_of(admin, webhook)]
+    path, cursor, seen = f"/integrations/{webhook['id']}/deliveries", "", []
+
+    while cursor is not None:
+        page = admin.call("GET", path, params={"limit": "3", "cursor": cursor}).json()
+        seen += [row["id"] for row in page["deliveries"]]
+        cursor = page["next_cursor"]
+        enqueue(admin, 1)
+
+    assert seen == before
+    assert len(set(seen)) == 7
+
+
+def test_one_delivery_shows_every_attempt_with_what_was_answered(
+    admin: Platform, receiver: HttpReceiver
+) -> None:
+    webhook = make_webhook(admin, receiver, retry_schedule=[0.1])
+    receiver.answer = fail
+    enqueue(admin, 1)
+    run_tick(admin.stack, idle_seconds=1)
+    (listed,) = deliveries_of(admin, webhook)
+
+    shown = admin.call("GET", f"/integrations/{webhook['id']}/deliveries/{listed['id']}").json()["delivery"]
+
+    log = shown.pop("attempts_log")
+    assert shown == listed
+    assert shown["status"] == "dead"
+    assert [(entry["attempt"], entry["status_code"], entry["reply"]) for entry in log] == [
+        (1, 500, "no"),
+        (2, 500, "no"),
+    ]
+    assert all(entry["started_at"] and entry["milliseconds"] >= 0 for entry in log)
+
+
+def test_the_activity_pages_and_filters_by_level(admin: Platform) -> None:
+    created = admin.create("mqtt", MQTT, status="inactive")
+    levels = ["info", "error", "info", "warning", "error"]
+    notes = [{"level": level, "message": f"note {n}"} for n, level in enumerate(levels)]
+    with admin.stack.connect() as connection:
+        connection.execute("select record_activity(%s, 'session', %s)", (created["id"], Jsonb(notes)))
+    path = f"/integrations/{created['id']}/activity"
+
+    first = admin.call("GET", path, params={"limit": "3"}).json()
+    second = admin.call("GET", path, params={"limit": "3", "cursor": first["next_cursor"]}).json()
+    errors = admin.call("GET", path, params={"level": "error"}).json()["activity"]
+
+    assert [row["message"] for row in first["activity"] + second["activity"]] == [
+        f"note {n}" for n in (4, 3, 2, 1, 0)
+    ]
+    assert second["next_cursor"] is None
+    assert [row["message"] for row in errors] == ["note 4", "note 1"]
+
+
+@pytest.mark.parametrize("role", ["viewer", "member", "admin", "owner"])
+def test_every_member_reads_deliveries_and_activity(
+    admin: Platform, receiver: HttpReceiver, role: str
+) -> None:
+    webhook = make_webhook(admin, receiver)
+    enqueue(admin, 1)
+    reader = Platform(admin.stack, admin.stack.user(role, 0))
+
+    (listed,) = deliveries_of(reader, webhook)
+    one = reader.call("GET", f"/integrations/{webhook['id']}/deliveries/{listed['id']}")
+    activity = reader.call("GET", f"/integrations/{webhook['id']}/activity")
+
+    assert (one.status_code, activity.status_code) == (200, 200)
+    assert activity.json()["next_cursor"] is None
+    (past_the_api,) = reader.rows(
+        "webhook_deliveries", integration_id=f"eq.{webhook['id']}", select="id,status"
+    )
+    assert past_the_api == {"id": listed["id"], "status": listed["status"]}
+
+
+@pytest.mark.parametrize("outsider", [("owner", 1), ("stranger", 0)])
+def test_for_strangers_neither_deliveries_nor_activity_exist(
+    admin: Platform, receiver: HttpReceiver, outsider: tuple[str, int]
+) -> None:
+    webhook = make_webhook(admin, receiver)
+    enqueue(admin, 1)
+    (delivery,) = deliveries_of(admin, webhook)
+    stranger = Platform(admin.stack, admin.stack.user(*outsider))
+    paths = ["deliveries", f"deliveries/{delivery['id']}", "activity"]
+
+    replies = [stranger.call("GET", f"/integrations/{webhook['id']}/{path}") for path in paths]
+
+    assert [(reply.status_code, reply.json()["code"]) for reply in replies] == [(404, "not_found")] * 3
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("deliveries?status=lost", "status"),
+        ("deliveries?limit=0", "limit"),
+        ("deliveries?cursor=!", "cursor"),
+        ("deliveries/1", "delivery_id"),
+        ("activity?level=loud", "level"),
+    ],
+)
+def test_a_malformed_question_is_named(admin: Platform, path: str, field: str) -> None:
+    created = admin.create("mqtt", MQTT, status="inactive")
+
+    reply = admin.call("GET", f"/integrations/{created['id']}/{path}")
+
+    assert (reply.status_code, reply.json()["errors"][0]["field"]) == (400, field)
+
+
+def test_a_delivery_is_found_under_its_own_integration_only(admin: Platform, receiver: HttpReceiver) -> None:
+    webhook, other = make_webhook(admin, receiver), make_webhook(admin, receiver, events=["log"])
+    enqueue(admin, 1)
+    (delivery,) = deliveries_of(admin, webhook)
+
+    reply = admin.call("GET", f"/integrations/{other['id']}/deliveries/{delivery['id']}")
+
+    assert reply.status_code == 404
