@@ -19,8 +19,8 @@ comment on table public.webhook_deliveries is 'One message or event on its way t
 comment on column public.webhook_deliveries.due_at is 'pending: when to try; delivering: when the lease ends and another may try.';
 create index webhook_deliveries_due on public.webhook_deliveries (integration_id, due_at)
   where status in ('pending', 'delivering');
-create index webhook_deliveries_organization on public.webhook_deliveries (organization_id, created_at desc, id desc);
-create index webhook_deliveries_integration on public.webhook_deliveries (integration_id, created_at desc, id desc);
+create index webhook_deliveries_organization on public.webhook_deliveries (organization_id, created_at, id);
+create index webhook_deliveries_integration on public.webhook_deliveries (integration_id, created_at, id);
 
 alter table public.webhook_deliveries enable row level security;
 revoke all on public.webhook_deliveries from anon, authenticated;
@@ -71,12 +71,16 @@ revoke execute on function private.cancel_deliveries from public;
 create trigger cancel_deliveries before delete on public.device_integrations
   for each row execute function private.cancel_deliveries();
 
-create function public.lease_deliveries(p_limit integer, p_lease_seconds integer) returns jsonb
-language sql volatile set search_path = ''
+create function public.lease_deliveries(p_limit integer, p_lease_seconds integer) returns json
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+declare
+  v_token uuid := gen_random_uuid();
+  v_leased json;
+begin
   with leased as (
     update public.webhook_deliveries d
-       set status = 'delivering', attempts = d.attempts + 1, lease_token = gen_random_uuid(),
+       set status = 'delivering', attempts = d.attempts + 1, lease_token = v_token,
            due_at = now() + make_interval(secs => p_lease_seconds)
      where d.id = any (array(
              select due.id
@@ -99,28 +103,34 @@ as $$
       from public.device_integrations i
      where i.id in (select l.integration_id from leased l)
   )
-  select jsonb_build_object(
-    'integrations', coalesce((select jsonb_object_agg(s.id, to_jsonb(s)) from subscribers s), '{}'),
+  select json_build_object(
+    'integrations', coalesce((select json_object_agg(s.id, to_json(s)) from subscribers s), '{}'),
     'deliveries', coalesce((
-      select jsonb_agg(jsonb_build_object(
+      select json_agg(json_build_object(
                'id', l.id, 'lease_token', l.lease_token, 'integration_id', l.integration_id, 'attempts', l.attempts,
                'event_type', l.event_type, 'kind', m.kind, 'topic', m.topic, 'payload', m.payload,
-               'observed_at', m.observed_at, 'source', jsonb_build_object(
+               'observed_at', m.observed_at, 'source', json_build_object(
                  'integration_id', m.integration_id, 'integration_type', o.integration_type, 'name', o.name),
                'device', case when v.id is not null then
-                 jsonb_build_object('id', v.id, 'external_id', v.external_id, 'name', v.name) end)
+                 json_build_object('id', v.id, 'external_id', v.external_id, 'name', v.name) end)
              order by l.created_at, l.id)
         from leased l
         left join public.device_messages m on m.id = l.message_id and m.received_at = l.message_received_at
-        left join public.device_integrations o on o.id = m.integration_id
-        left join public.devices v on v.id = m.device_id), '[]'))
+        left join public.device_integrations o on o.organization_id = m.organization_id and o.id = m.integration_id
+        left join public.devices v on v.organization_id = m.organization_id and v.id = m.device_id), '[]'))
+    into v_leased;
+  return v_leased;
+end
 $$;
 comment on function public.lease_deliveries is
   'Takes due deliveries, within each integration''s max_concurrent, with their messages and the sealed config of their webhooks.';
 
 create function public.finish_deliveries(p_results jsonb) returns jsonb
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+declare
+  v_counts jsonb;
+begin
   with results as (
     select r.* from jsonb_to_recordset(p_results) as r(
       id uuid, lease_token uuid, outcome text, retry_seconds double precision, started_at timestamptz,
@@ -147,7 +157,10 @@ as $$
     'retried', count(*) filter (where f.outcome = 'retry'),
     'dead', count(*) filter (where f.outcome = 'dead'),
     'late', (select count(*) from results) - count(*))
-    from finished f
+    into v_counts
+    from finished f;
+  return v_counts;
+end
 $$;
 comment on function public.finish_deliveries is
   'Records a batch of attempts and moves their deliveries on; a result whose lease was lost is counted as late and changes nothing.';

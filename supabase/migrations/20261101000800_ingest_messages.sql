@@ -104,12 +104,16 @@ begin
       from fresh f left join known k on k.external_id = f.device
     returning id, kind, error
   ),
-  enqueued as (
-    insert into public.webhook_deliveries (organization_id, integration_id, event_type, message_id, message_received_at)
-    select v_integration.organization_id, w.id, 'device.' || s.kind, s.id, v_received_at
+  subscribers as (
+    select w.id, w.settings -> 'events' as events, '8' || right(replace(gen_random_uuid()::text, '-', ''), 15) as id_end
       from public.device_integrations w
-      join stored s on s.error is null and private.wants_event(w.settings -> 'events', s.kind)
      where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events'
+  ),
+  enqueued as (
+    insert into public.webhook_deliveries (id, organization_id, integration_id, event_type, message_id, message_received_at)
+    -- Time and number as in the message's id, the rest by chance: these ids rise with time too.
+    select (left(s.id::text, 18) || w.id_end)::uuid, v_integration.organization_id, w.id, 'device.' || s.kind, s.id, v_received_at
+      from subscribers w join stored s on s.error is null and private.wants_event(w.events, s.kind)
     returning 1
   )
   select (select count(*) from incoming) as received,
