@@ -1,0 +1,161 @@
+"""Every example in docs/api.md works, and answers as the document says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from scripts.local.seed import User
+from tests.end_to_end.examples import Example, find_differences, read_examples
+from tests.platform import Platform
+from tests.stack import Serve, Stack, find_free_port
+
+SHELL = read_examples("sh")
+JAVASCRIPT = read_examples("js")
+DOCUMENTED_BROKER = "mqtts://broker.example.com"
+# Keeps the status of each reply, and the head and body of the last.
+PRELUDE = """set -eu
+curl() { command curl -sS --max-time 60 -D "$HEAD" -o "$BODY" -w '%{http_code}\\n' "$@" >> "$STATUSES"; }
+API="$SUPABASE_URL/functions/v1"
+"""
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A stack of its own: the examples run the scheduler, over a webhook that answers nobody."""
+    with tempfile.TemporaryDirectory(prefix="docs-") as folder:
+        serve = Serve(Path(folder), find_free_port())
+        try:
+            yield serve.start()
+        finally:
+            serve.stop()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the examples' variables stand for."""
+
+    platform: Platform
+    device_id: str
+    command_id: str
+
+    @property
+    def broker(self) -> str:
+        """Where the examples' broker really is."""
+        return self.platform.stack.mqtt_url
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config of the examples."""
+        broker = {"broker_url": self.broker, "username": "platform", "password": "canary"}
+        return broker | {"topics": "devices/+/telemetry"}
+
+    def create(self) -> httpx.Response:
+        """An integration like that of the examples, as reading it answers."""
+        created = self.platform.create("mqtt", self.config)
+        return self.platform.call("GET", f"/integrations/{created['id']}")
+
+
+def set_scene(stack: Stack, admin: User) -> Scene:
+    """Two integrations, a device that has said something, and a command to it."""
+    platform = Platform(stack, admin)
+    platform.create("webhook", {"url": "http://127.0.0.1:9/hook"})
+    broker = platform.create("mqtt", {"broker_url": stack.mqtt_url, "topics": "a"})
+    message = {"event_id": "1", "device": "sensor-1", "kind": "telemetry", "payload": {"temperature": 21.5}}
+    service = {"apikey": stack.service_role_key, "Authorization": f"Bearer {stack.service_role_key}"}
+    arguments = {"p_integration_id": broker["id"], "p_messages": [message]}
+    httpx.post(f"{stack.url}/rest/v1/rpc/ingest_messages", json=arguments, headers=service).raise_for_status()
+    (device,) = platform.rows("devices", select="id", integration_id=f"eq.{broker['id']}")
+    command = platform.call("POST", "/commands", json={"device_id": device["id"], "name": "reboot"}).json()[
+        "command"
+    ]
+    return Scene(platform, device["id"], command["id"])
+
+
+@pytest.fixture(scope="module")
+def scene(stack: Stack) -> Scene:
+    return set_scene(stack, stack.user("admin", 0))
+
+
+@pytest.mark.parametrize("example", SHELL, ids=lambda example: example.heading)
+def test_the_curl_example_answers_as_documented(scene: Scene, tmp_path: Path, example: Example) -> None:
+    files = {name: tmp_path / name for name in ("HEAD", "BODY", "STATUSES")}
+    environment = describe_variables(scene) | {name: str(file) for name, file in files.items()}
+    code = PRELUDE + example.code.replace(DOCUMENTED_BROKER, scene.broker)
+
+    subprocess.run(["bash", "-c", code], env=os.environ | environment, check=True, timeout=60)
+
+    body = files["BODY"].read_bytes() if files["BODY"].exists() else b""
+    statuses = {int(status) for status in files["STATUSES"].read_text().split()}
+    if example.reply is None:
+        assert all(200 <= status < 300 for status in statuses), body
+        return
+    names = {line.partition(":")[0].lower() for line in files["HEAD"].read_text().splitlines()[1:]}
+    assert statuses == {example.reply.status}, body
+    assert {name.lower() for name in example.reply.headers} <= names
+    assert list(find_differences(example.reply.body, json.loads(body or b"null"))) == []
+
+
+def describe_variables(scene: Scene) -> dict[str, str]:
+    """The environment of one curl example, with an integration of its own."""
+    stack, admin = scene.platform.stack, scene.platform.user
+    integration = scene.create()
+    return {
+        "SUPABASE_URL": stack.url,
+        "ANON_KEY": stack.anon_key,
+        "EMAIL": admin.email,
+        "PASSWORD": admin.password,
+        "TOKEN": stack.token(admin),
+        "SCHEDULER_SECRET": stack.scheduler_secret,
+        "ORGANIZATION_ID": str(admin.organization_id),
+        "INTEGRATION_ID": integration.json()["integration"]["id"],
+        "ETAG": integration.headers["ETag"],
+        "DEVICE_ID": scene.device_id,
+        "COMMAND_ID": scene.command_id,
+    }
+
+
+@pytest.fixture(scope="module")
+def answers(stack: Stack, node_modules: Path) -> list[dict[str, Any]]:
+    """What each supabase-js example got, in the other organization, where the names are still free."""
+    scene = set_scene(stack, stack.user("admin", 1))
+    admin = scene.platform.user
+    script = shutil.copy(Path(__file__).with_name("examples.mjs"), node_modules.parent)
+    told = {
+        "url": stack.url,
+        "anonKey": stack.anon_key,
+        "config": scene.config,
+        "variables": {
+            "email": admin.email,
+            "password": admin.password,
+            "organizationId": admin.organization_id,
+            "deviceId": scene.device_id,
+            "commandId": scene.command_id,
+        },
+        "examples": [example.code.replace(DOCUMENTED_BROKER, scene.broker) for example in JAVASCRIPT],
+    }
+    done = subprocess.run(
+        ["node", script], input=json.dumps(told), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("number", range(len(JAVASCRIPT)), ids=lambda number: JAVASCRIPT[number].heading)
+def test_the_supabase_js_example_answers_as_documented(answers: list[dict[str, Any]], number: int) -> None:
+    reply, answer = JAVASCRIPT[number].reply, answers[number]
+
+    assert answer["refused"] or answer["error"] is None, JAVASCRIPT[number].code
+    if reply is not None:
+        assert answer["refused"] == (reply.status >= 400)
+        assert list(find_differences(reply.body, answer["body"])) == []
