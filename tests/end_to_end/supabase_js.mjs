@@ -32,7 +32,17 @@ seen.listed = (await supabase.functions.invoke(`integrations?organization_id=${o
 seen.selected = await supabase.from("device_integrations").select("id,name,status").eq("id", id).single();
 seen.sealed = (await supabase.from("device_integrations").select("api_key_encrypted")).error?.code;
 
-await supabase.functions.invoke(`integrations/${id}`, { method: "DELETE" });
+const read = await supabase.functions.invoke(`integrations/${id}`, { method: "GET" });
+seen.tag = read.response.headers.get("ETag");
+const change = { method: "PATCH", headers: { "If-Match": seen.tag }, body: { name: "Changed by supabase-js" } };
+seen.changed = (await supabase.functions.invoke(`integrations/${id}`, change)).data?.integration;
+const late = await supabase.functions.invoke(`integrations/${id}`, change);
+seen.late = await late.error?.context?.json();
+seen.tested = (await supabase.functions.invoke(`integrations/${id}/test`, { method: "POST" })).data;
+const unsaved = { organization_id: organizationId, integration_type: "webhook", config: { url: "http://127.0.0.1:9/hook" } };
+seen.testedUnsaved = (await supabase.functions.invoke("integrations/test", { body: unsaved })).data;
+
+seen.removed = (await supabase.functions.invoke(`integrations/${id}`, { method: "DELETE" })).error;
 seen.deleted = (await supabase.from("device_integrations").select("id").eq("id", id)).data;
 
 seen.refreshed = (await supabase.auth.refreshSession()).error;

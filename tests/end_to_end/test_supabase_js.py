@@ -42,7 +42,22 @@ def test_it_creates_lists_selects_and_deletes_an_integration(seen: dict[str, Any
     assert created["name"] == "Made by supabase-js"
     assert created["id"] in [integration["id"] for integration in seen["listed"]["integrations"]]
     assert seen["selected"]["data"] == {name: created[name] for name in ("id", "name", "status")}
+    assert seen["removed"] is None
     assert seen["deleted"] == []
+
+
+def test_it_changes_the_version_it_has_read_and_no_other(seen: dict[str, Any]) -> None:
+    assert seen["tag"]
+    assert seen["changed"]["name"] == "Changed by supabase-js"
+    assert (seen["late"]["status"], seen["late"]["code"]) == (412, "precondition_failed")
+
+
+@pytest.mark.parametrize("form", ["tested", "testedUnsaved"])
+def test_it_tests_a_connection_and_learns_which_step_failed(seen: dict[str, Any], form: str) -> None:
+    verdict = seen[form]
+
+    assert verdict["ok"] is False
+    assert [check["ok"] for check in verdict["checks"]] == [True, False]
 
 
 def test_it_finds_the_problem_document_of_a_refused_call(seen: dict[str, Any]) -> None:
