@@ -14,9 +14,7 @@ from supabase import Client, FunctionsHttpError, create_client
 from tests.stack import Stack
 
 # supabase-py sets these of its own clients, whatever the caller does.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The '(timeout|verify|proxy)' parameter:DeprecationWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:The '(timeout|verify|proxy)' parameter:DeprecationWarning")
 
 
 @pytest.fixture
