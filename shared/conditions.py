@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
+_VERSION = re.compile(r"([0-9]{1,9})\.")
 
 
 def make_tag(version: int, body: Any) -> str:
@@ -28,8 +29,8 @@ def list_versions(if_match: str | None) -> list[int] | None:
     """
     if if_match is None or if_match.strip() == "*":
         return None
-    versions = (tag.partition(".")[0] for tag in _TAG.findall(if_match))
-    return [int(version) for version in versions if version.isascii() and version.isdigit()]
+    versions = (_VERSION.match(tag) for tag in _TAG.findall(if_match))
+    return [int(version[1]) for version in versions if version]
 
 
 def names_tag(if_none_match: str | None, tag: str) -> bool:

@@ -134,9 +134,12 @@ def test_a_delete_of_an_older_version_is_refused_and_of_the_current_one_done(
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-@pytest.mark.parametrize(("tag", "status"), [('"1.0"', 412), ("nonsense", 412), ("*", 200)])
+@pytest.mark.parametrize(
+    ("tag", "status"),
+    [('"1.0"', 412), ("nonsense", 412), (b'"\xb2."', 412), (f'"{"9" * 5000}.0"', 412), ("*", 200)],
+)
 def test_a_tag_that_is_not_of_the_current_version_never_matches_and_a_star_always_does(
-    admin: Platform, path: str, method: str, tag: str, status: int
+    admin: Platform, path: str, method: str, tag: str | bytes, status: int
 ) -> None:
     admin.call("PATCH", path, json={"name": f"Version 2 {uuid.uuid4()}"})
 
