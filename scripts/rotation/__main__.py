@@ -59,7 +59,7 @@ def show_status(_: argparse.Namespace) -> int:
     table = Table(
         "key", "use", "integrations", title=f"Keys in {place}, the first seals", title_justify="left"
     )
-    for key_id in (*key_ids, *(set(counts) - set(key_ids))):
+    for key_id in (*key_ids, *sorted(set(counts) - set(key_ids))):
         table.add_row(key_id, describe_use(key_id, key_ids), str(counts[key_id]))
     console.print(table)
     stale = counts.total() - counts[key_ids[0]]
@@ -98,6 +98,8 @@ def count_sealed() -> Counter[str]:
 
 def describe_use(key_id: str, key_ids: tuple[str, ...]) -> str:
     """What a key is for."""
+    if not key_id:
+        return "not sealed: can't be opened"
     if key_id not in key_ids:
         return "missing: can't be opened"
     return "seals and opens" if key_id == key_ids[0] else "opens"
@@ -105,7 +107,7 @@ def describe_use(key_id: str, key_ids: tuple[str, ...]) -> str:
 
 def list_doubts(counts: Counter[str], key_ids: tuple[str, ...]) -> list[str]:
     """Why a person should think again before everything is sealed with the primary key of this ring."""
-    primary, missing = key_ids[0], sorted(set(counts) - set(key_ids))
+    primary, missing = key_ids[0], sorted(set(counts) - {"", *key_ids})
     doubts = []
     if counts and not counts[primary]:
         doubts.append(

@@ -13,7 +13,7 @@ from shared.deadline import Deadline
 from shared.dialects import Decoder, Dialect, PayloadFormat, TimestampFormat, find_vmark_reply
 from shared.errors import ProtocolFailed
 from shared.messages import Command
-from shared.mqtt.topics import check_filter, check_template, fill_template, widen_template
+from shared.mqtt.topics import check_filter, check_filters, check_template, fill_template, widen_template
 from shared.provider import Batch, Check, Outcome, Provider
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Mqtt(Provider):
     def _check_topics(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
         if not 0 < len(topics) <= TOPICS_LIMIT:
             raise ValueError(f"list 1 to {TOPICS_LIMIT} topics, for example devices/+/telemetry")
-        return tuple(dict.fromkeys(check_filter(topic) for topic in topics))
+        return check_filters(topics)
 
     @field_validator("status_topic")
     @classmethod

@@ -20,13 +20,15 @@ create index device_integrations_key on public.device_integrations (left(split_p
 create function public.count_sealed() returns table (key_id text, integrations bigint)
 language sql stable set search_path = ''
 as $$
-  select left(split_part(i.api_key_encrypted, '.', 1), 33) as key_id, count(*)
+  -- What has no key id was never sealed: not a character of it is shown.
+  select case when i.api_key_encrypted ~ '^[A-Za-z0-9_-]{1,32}[.]' then split_part(i.api_key_encrypted, '.', 1) else '' end,
+         count(*)
     from public.device_integrations i
    where i.api_key_encrypted is not null
    group by 1
    order by 1
 $$;
-comment on function public.count_sealed is 'How many integrations are sealed with each key.';
+comment on function public.count_sealed is 'How many integrations are sealed with each key; an empty key_id for what is not in the form of sealed text.';
 
 create function public.read_stale_seals(p_key_id text, p_after uuid, p_limit integer)
 returns table (id uuid, organization_id uuid, integration_type text, name text, api_key_encrypted text)

@@ -66,12 +66,12 @@ def test_stale_rows_come_in_pages_by_id(service: Service) -> None:
 
 
 def test_the_integrations_of_each_key_are_counted(service: Service) -> None:
-    for sealed in ("k1.a", "k1.b", "k2.a", None):
+    for sealed in ("k1.a", "k1.b", "k2.a", None, "never sealed", '{"password": "a.b"}'):
         make_sealed(service, sealed)
 
     rows = service.run("select * from count_sealed()")
 
-    assert [(row["key_id"], row["integrations"]) for row in rows] == [("k1", 2), ("k2", 1)]
+    assert [(row["key_id"], row["integrations"]) for row in rows] == [("", 2), ("k1", 2), ("k2", 1)]
 
 
 def test_sealing_anew_is_no_change_to_anyone(service: Service) -> None:

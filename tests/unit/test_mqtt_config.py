@@ -87,6 +87,7 @@ def test_password_and_key_are_secrets_and_shown_nowhere() -> None:
         ({"topics": ["a"] * 101}, "topics", "1 to 100"),
         ({"topics": "a/b+"}, "topics", "whole levels"),
         ({"topics": "a/#/b"}, "topics", "last level"),
+        ({"topics": ["a", "a", "b", "c/#/d"]}, "topics", "number 4: # may only be"),
         ({"topics": "$share/g/a"}, "topics", "without \\$share"),
         ({"topics": ["a\x00"]}, "topics", "NUL"),
         ({**SECURE, "use_tls": False}, "use_tls", "is TLS"),

@@ -1,0 +1,1 @@
+"""Secrets that sing: planted in every config, looked for in everything that comes out."""

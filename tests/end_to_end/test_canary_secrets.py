@@ -1,0 +1,205 @@
+"""No secret comes out: canaries in every secret of every provider, every call driven, everything searched.
+
+A new provider is covered by its sample in tests/contract/samples.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from shared.deadline import Deadline
+from shared.messages import Command, Event, EventDevice, Identity
+from shared.provider import Provider, PushedRequest
+from shared.providers import list_types, load_provider
+from shared.settings import load_settings
+from shared.vault import SealContext, Vault
+from tests.canaries.cage import Cage
+from tests.canaries.configs import Planted, aim_at, find_secrets, list_invalid, plant_all
+from tests.canaries.drive import Driver
+from tests.stack import Serve, Stack, find_free_port
+
+UNLIMITED = {
+    f"RATE_LIMIT_{calls}_{whose}": "0" for calls in ("WRITES", "TESTS") for whose in ("USER", "ORGANIZATION")
+}
+Text = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """What is left when everything was driven."""
+
+    driver: Driver
+    logs: list[Text]
+    rows: list[Text]
+    opened: list[str]
+
+    def list_leaks(self, texts: list[Text]) -> list[str]:
+        """Where a canary can be heard, with the beginning of the text."""
+        return [f"{place}: {text[:2000]}" for place, text in texts if self.driver.cage.hears(text)]
+
+
+@pytest.fixture(scope="module")
+def aftermath() -> Iterator[Aftermath]:
+    with tempfile.TemporaryDirectory(prefix="canary-") as folder:
+        serve = Serve(Path(folder), find_free_port(), environment=UNLIMITED)
+        stack = serve.start()
+        try:
+            driver = Driver(stack, Cage())
+            driver.drive()
+            rows, opened = read_rows(stack), open_all(stack, serve)
+        finally:
+            serve.stop()
+        files = [*(serve.folder / "data" / "logs").glob("*.log"), serve.folder / "serve.log"]
+        yield Aftermath(
+            driver, [(file.name, file.read_text(errors="replace")) for file in files], rows, opened
+        )
+
+
+def read_rows(stack: Stack) -> list[Text]:
+    """Every row of every table that is not Postgres' own, as text."""
+    with stack.connect() as connection:
+        tables = connection.execute(
+            "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+            " where c.relkind in ('r', 'm') and n.nspname !~ '^(pg_|information_schema)'"
+            " and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')"
+        ).fetchall()
+        assert {schema for schema, _ in tables} >= {"public", "private"}
+        return [
+            (f"{schema}.{table}", row[0])
+            for schema, table in tables
+            for row in connection.execute(SQL("select t::text from {} t").format(Identifier(schema, table)))
+        ]
+
+
+def open_all(stack: Stack, serve: Serve) -> list[str]:
+    """What is sealed, opened."""
+    keys = json.loads((serve.folder / "data" / "credentials.json").read_text())["integration_keys"]
+    vault = Vault.from_text(keys)
+    with stack.connect() as connection:
+        rows = connection.execute(
+            "select organization_id::text, id::text, integration_type, api_key_encrypted from device_integrations"
+            " where api_key_encrypted is not null"
+        ).fetchall()
+    return [json.dumps(vault.open(sealed, SealContext(*context))) for *context, sealed in rows]
+
+
+def test_no_answer_to_any_call_holds_a_secret(aftermath: Aftermath) -> None:
+    assert aftermath.list_leaks(aftermath.driver.heard) == []
+
+
+def test_no_log_holds_a_secret(aftermath: Aftermath) -> None:
+    assert "api.log" in [name for name, _ in aftermath.logs]
+    lines = [(name, line) for name, log in aftermath.logs for line in log.splitlines()]
+
+    assert aftermath.list_leaks(lines) == []
+
+
+def test_no_row_of_any_table_holds_a_secret_in_clear(aftermath: Aftermath) -> None:
+    assert aftermath.list_leaks(aftermath.rows) == []
+
+
+def test_the_canaries_were_there_and_went_out_so_there_was_something_to_hear(aftermath: Aftermath) -> None:
+    driver = aftermath.driver
+
+    assert len(aftermath.opened) > len(list_types())
+    assert all(driver.cage.hears(secrets) for secrets in aftermath.opened)
+    assert driver.sent_out > 100
+    assert driver.statuses >= {200, 201, 204, 400, 401, 403, 404, 405, 409, 413, 415, 422}
+    tables = [place for place, _ in aftermath.rows]
+    assert tables.count("public.webhook_attempts") > 50
+    assert tables.count("public.integration_activity") > 5
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        json.dumps,
+        lambda secret: json.dumps(json.dumps(secret)),
+        lambda secret: quote(secret, safe=""),
+        lambda secret: base64.b64encode(secret.encode()).decode(),
+        lambda secret: base64.urlsafe_b64encode(f"Authorization: Bearer {secret}".encode()).decode(),
+        lambda secret: base64.b64encode(f"..{secret}".encode()).decode(),
+        lambda secret: secret.encode().hex(),
+        lambda secret: secret[:18],
+    ],
+)
+def test_a_canary_is_heard_however_it_is_written(write: Any) -> None:
+    cage = Cage()
+    canary = cage.make(spicy=True)
+
+    heard = [
+        cage.hears(f"before {text} after")
+        for text in (write(canary), write("another-secret-of-the-same-kind"))
+    ]
+
+    assert heard == [True, False]
+
+
+@pytest.fixture
+def _loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+@pytest.mark.usefixtures("_loopback")
+def test_no_exception_holds_a_secret() -> None:
+    cage, port = Cage(), find_free_port()
+    planted = list(plant_all(cage))
+    aimed = [
+        aim_at(each, http_port=port, other_port=port, plain=plain)
+        for each in planted
+        for plain in (True, False)
+    ]
+
+    raised = [text for each in aimed for text in list_exceptions(cage, each)]
+
+    assert len(raised) > 100
+    assert [text for text in raised if cage.hears(text)] == []
+
+
+def list_exceptions(cage: Cage, planted: Planted) -> Iterator[str]:
+    """What a provider raises, with all that led to it: for wrong configs, and doing anything with nobody there."""
+    identity = Identity("organization", "integration", planted.integration_type)
+    for config in list_invalid(cage, planted):
+        yield from _catch(lambda config=config: load_provider(config, identity))
+    provider = load_provider(planted.config, identity)
+    for action in _list_actions(
+        provider, next(iter(find_secrets(planted.integration_type, planted.config).values()))
+    ):
+        yield from _catch(action)
+    yield f"{provider!r} {provider}"
+
+
+def _list_actions(provider: Provider, secret: str) -> Iterator[Any]:
+    request = PushedRequest({"authorization": f"Bearer {secret}"}, secret.encode())
+    event = Event(
+        "id", "device.event", "event", "now", "o", provider.identity, EventDevice("d", "d", "d"), "t", {}
+    )
+    yield lambda: list(provider.check())
+    yield lambda: list(provider.session({}, Deadline(2)))
+    yield lambda: provider.receive(request)
+    yield lambda: provider.parse(request)
+    yield lambda: provider.deliver(event) and None
+    yield lambda: provider.send(Command("c", "d", "n", {}, None))  # type: ignore[arg-type] # whatever it makes of it
+    yield lambda: list(provider.devices())
+
+
+def _catch(action: Any) -> Iterator[str]:
+    try:
+        yield str(action())
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        yield "".join(traceback.format_exception(error)) + repr(error)
