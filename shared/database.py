@@ -1,6 +1,6 @@
 """The one way to the database: PostgREST, as the caller (row-level security decides) or as the service.
 
-Every call is one HTTP request and one transaction. Errors: Forbidden for 42501, Conflict for 23505, NotFound,
+Every call is one HTTP request and one transaction. Errors: Forbidden for 42501, Conflict for 23505, NotFound, Gone,
 Unauthenticated, BadRequest for what the database calls malformed, LeaseLost for a fenced result, Unavailable when
 the database is away; anything else is a Problem that names the SQLSTATE.
 """
@@ -19,6 +19,7 @@ from shared.errors import (
     BadRequest,
     Conflict,
     Forbidden,
+    Gone,
     LeaseLost,
     NotFound,
     PreconditionFailed,
@@ -112,6 +113,8 @@ def make_problem(error: dict[str, Any]) -> Problem:
         return Unavailable()
     if _MALFORMED.match(code):
         return BadRequest(message)
+    if code == "PT409" and error.get("hint") == "wrong_status":
+        return Conflict(message)
     make = _PROBLEMS.get(code)
     return (
         make(message) if make else Problem(f"The database refused the call (SQLSTATE {code or 'unknown'}).")
@@ -123,6 +126,7 @@ _PROBLEMS: dict[str, Callable[[str], Problem]] = {
     "23505": lambda message: Conflict(None if "name_taken" in message else message),
     "PT404": NotFound,
     "PT409": lambda _: LeaseLost(),
+    "PT410": Gone,
     "PT412": lambda _: PreconditionFailed(),
     "PGRST116": lambda _: NotFound(),
     "PGRST301": lambda _: Unauthenticated(),

@@ -7,6 +7,7 @@ Problem                     500 internal
 ├── NotFound                404 not_found          absent, or not yours
 ├── MethodNotAllowed        405 method_not_allowed
 ├── Conflict                409 conflict           duplicate name
+├── Gone                    410 gone               past its retention
 ├── PreconditionFailed      412 precondition_failed  somebody else was faster
 ├── TooLarge                413 too_large
 ├── UnsupportedMediaType    415 unsupported_media_type
@@ -107,6 +108,13 @@ class LeaseLost(Conflict):
     """Another worker has taken over; this late result was refused and nothing was written."""
 
     code = "lease_lost"
+
+
+class Gone(Problem):
+    """What this needs is past its retention and was deleted."""
+
+    status = HTTPStatus.GONE
+    code = "gone"
 
 
 class PreconditionFailed(Problem):

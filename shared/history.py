@@ -17,7 +17,7 @@ MOST_ATTEMPTS = 1000
 
 DELIVERY_COLUMNS = (
     "id,organization_id,integration_id,event_type,message_id,message_received_at,status,attempts,due_at,"
-    "created_at"
+    "created_at,replayed_at"
 )
 ATTEMPT_COLUMNS = "attempt,started_at,milliseconds,status_code,error,reply"
 ACTIVITY_COLUMNS = "id,organization_id,integration_id,kind,level,message,details,created_at"

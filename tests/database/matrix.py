@@ -149,6 +149,8 @@ MATRIX: dict[str, Table] = {
 }
 
 FUNCTIONS: dict[str, frozenset[str]] = {
+    "cancel_deliveries": frozenset({"authenticated"}),
+    "cancel_delivery": frozenset({"authenticated"}),
     "count_sealed": frozenset({"service_role"}),
     "explain_unopened": frozenset({"service_role"}),
     "finish_commands": frozenset({"service_role"}),
@@ -168,6 +170,8 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "record_activity": frozenset({"service_role"}),
     "renew_session": frozenset({"service_role"}),
     "replace_seals": frozenset({"service_role"}),
+    "replay_deliveries": frozenset({"authenticated"}),
+    "replay_delivery": frozenset({"authenticated"}),
     "require_role": frozenset({"authenticated"}),
     "sealed_config": frozenset({"authenticated"}),
     "take_tokens": frozenset({"authenticated"}),

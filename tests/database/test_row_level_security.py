@@ -54,7 +54,7 @@ def _fetch(connection: psycopg.Connection, statement: str, values: Any) -> Any:
     return row[0]
 
 
-def act_as(connection: psycopg.Connection, stack: Stack, persona: str) -> None:
+def act_as(connection: psycopg.Connection[Any], stack: Stack, persona: str) -> None:
     """Become `persona` for the rest of the transaction, as the API does."""
     users = {role: stack.user(role, 0).id for role in ROLES}
     users |= {"outsider": stack.user("stranger").id, "other_owner": stack.user("owner", 1).id}

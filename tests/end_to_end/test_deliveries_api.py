@@ -6,9 +6,13 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from psycopg.types.json import Jsonb
+from standardwebhooks import Webhook as Oracle
+from standardwebhooks import WebhookVerificationError
 
+from shared.signing import make_secret
 from tests.fakes.http_receiver import Answer, HttpReceiver
 from tests.platform import Platform, run_tick
 from tests.stack import Stack
@@ -197,3 +201,149 @@ def test_a_delivery_is_found_under_its_own_integration_only(admin: Platform, rec
     reply = admin.call("GET", f"/integrations/{other['id']}/deliveries/{delivery['id']}")
 
     assert reply.status_code == 404
+
+
+def post(platform: Platform, webhook: dict[str, Any], path: str, **request: Any) -> httpx.Response:
+    return platform.call("POST", f"/integrations/{webhook['id']}/deliveries/{path}", **request)
+
+
+def make_dead(admin: Platform, receiver: HttpReceiver, count: int = 1, **config: Any) -> dict[str, Any]:
+    """A webhook whose deliveries are all dead, at an endpoint that works again."""
+    webhook = make_webhook(admin, receiver, **config)
+    receiver.answer = fail
+    enqueue(admin, count)
+    run_tick(admin.stack, idle_seconds=0.3)
+    receiver.answer = lambda _: Answer()
+    return webhook
+
+
+def test_a_replayed_dead_letter_arrives_with_its_old_id_and_todays_secret(
+    admin: Platform, receiver: HttpReceiver
+) -> None:
+    old, new = make_secret(), make_secret()
+    webhook = make_dead(admin, receiver, signing_secret=old)
+    (dead,) = deliveries_of(admin, webhook, status="dead")
+    admin.call("PATCH", f"/integrations/{webhook['id']}", json={"config": {"signing_secret": new}})
+
+    reply = post(admin, webhook, f"{dead['id']}/replay")
+    run_tick(admin.stack, idle_seconds=0.3)
+
+    first, second = receiver.requests
+    assert (reply.status_code, reply.json()["delivery"]["status"]) == (202, "pending")
+    assert first.headers["webhook-id"] == second.headers["webhook-id"] == dead["id"]
+    assert Oracle(new).verify(second.body, second.headers)["type"] == "device.telemetry"
+    with pytest.raises(WebhookVerificationError):
+        Oracle(old).verify(second.body, second.headers)
+    (delivered,) = deliveries_of(admin, webhook)
+    assert (delivered["status"], delivered["attempts"]) == ("delivered", 2)
+
+
+def test_all_dead_letters_are_replayed_at_once_and_nothing_else(
+    admin: Platform, receiver: HttpReceiver
+) -> None:
+    webhook = make_dead(admin, receiver, 3)
+    enqueue(admin, 1)
+    run_tick(admin.stack, idle_seconds=0.3)
+    receiver.requests.clear()
+
+    reply = post(admin, webhook, "replay")
+    run_tick(admin.stack, idle_seconds=0.3)
+
+    assert (reply.status_code, reply.json()) == (202, {"replayed": 3, "left": 0})
+    assert len(receiver.requests) == 3
+    assert {row["status"] for row in deliveries_of(admin, webhook)} == {"delivered"}
+
+
+def test_a_range_is_replayed_by_its_status_time_and_type(admin: Platform, receiver: HttpReceiver) -> None:
+    webhook = make_webhook(admin, receiver)
+    enqueue(admin, 2)
+    run_tick(admin.stack, idle_seconds=0.3)
+    at = deliveries_of(admin, webhook)[0]["created_at"]
+
+    before = post(admin, webhook, "replay", json={"status": "delivered", "to": at}).json()
+    other = post(admin, webhook, "replay", json={"status": "delivered", "event_type": "device.log"}).json()
+    since = post(admin, webhook, "replay", json={"status": "delivered", "from": at}).json()
+
+    assert [counts["replayed"] for counts in (before, other, since)] == [0, 0, 2]
+
+
+def test_what_is_still_to_come_can_be_cancelled(admin: Platform, receiver: HttpReceiver) -> None:
+    webhook = make_webhook(admin, receiver)
+    enqueue(admin, 3)
+    first = deliveries_of(admin, webhook)[0]
+
+    one = post(admin, webhook, f"{first['id']}/cancel")
+    rest = post(admin, webhook, "cancel")
+    run_tick(admin.stack, idle_seconds=0.3)
+
+    assert (one.status_code, one.json()["delivery"]["status"]) == (200, "cancelled")
+    assert (rest.status_code, rest.json()) == (200, {"cancelled": 2, "more": False})
+    assert receiver.requests == []
+
+
+def test_what_cannot_be_replayed_says_why(admin: Platform, receiver: HttpReceiver) -> None:
+    webhook = make_dead(admin, receiver)
+    (dead,) = deliveries_of(admin, webhook)
+    with admin.stack.connect() as connection:
+        connection.execute("delete from device_messages where id = %s", (dead["message_id"],))
+    enqueue(admin, 1)
+    (pending,) = deliveries_of(admin, webhook, status="pending")
+
+    gone = post(admin, webhook, f"{dead['id']}/replay")
+    early = post(admin, webhook, f"{pending['id']}/replay")
+    late = post(admin, webhook, f"{dead['id']}/cancel")
+
+    assert (gone.status_code, gone.json()["code"]) == (410, "gone")
+    assert "retention" in gone.json()["detail"]
+    assert (early.status_code, early.json()["code"]) == (409, "conflict")
+    assert (late.status_code, late.json()["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize(
+    ("persona", "status"),
+    [(("viewer", 0), 403), (("member", 0), 403), (("owner", 1), 404), (("stranger", 0), 404)],
+)
+def test_only_admins_change_the_queue(
+    admin: Platform, receiver: HttpReceiver, persona: tuple[str, int], status: int
+) -> None:
+    webhook = make_dead(admin, receiver)
+    (dead,) = deliveries_of(admin, webhook)
+    caller = Platform(admin.stack, admin.stack.user(*persona))
+    paths = ["replay", "cancel", f"{dead['id']}/replay", f"{dead['id']}/cancel"]
+
+    refused = [post(caller, webhook, path).status_code for path in paths]
+
+    assert refused == [status] * 4
+    assert deliveries_of(admin, webhook) == [dead]
+
+
+def test_changing_the_queue_is_limited_and_logged_like_other_writes(
+    admin: Platform, receiver: HttpReceiver
+) -> None:
+    webhook = make_dead(admin, receiver)
+
+    reply = post(admin, webhook, "replay", json={})
+
+    activity = admin.call("GET", f"/integrations/{webhook['id']}/activity").json()["activity"]
+    (entry,) = (row for row in activity if row["kind"] == "deliveries.replayed")
+    assert (entry["details"]["user_id"], entry["details"]["count"]) == (str(admin.user.id), 1)
+    assert "RateLimit" in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"status": "pending"}, "status"),
+        ({"from": "yesterday"}, "from"),
+        ({"to": "2026-01-01T00:00:00"}, "to"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_a_malformed_range_is_named(
+    admin: Platform, receiver: HttpReceiver, body: dict[str, Any], field: str
+) -> None:
+    webhook = make_webhook(admin, receiver)
+
+    reply = post(admin, webhook, "replay", json=body)
+
+    assert (reply.status_code, reply.json()["errors"][0]["field"]) == (400, field)
