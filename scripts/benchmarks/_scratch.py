@@ -36,7 +36,7 @@ def start_stack() -> Iterator[Report]:
 
 def _launch(folder: Path, ready: Path, output: int) -> subprocess.Popen[bytes]:
     postgres = os.environ.get("TEST_POSTGRES", "embedded")
-    options = {"--port": str(_find_free_port()), "--data": str(folder / "data"), "--postgres": postgres}
+    options = {"--port": str(find_free_port()), "--data": str(folder / "data"), "--postgres": postgres}
     argv = [sys.executable, "-m", "scripts.local", "--ready-file", str(ready)]
     argv += [part for option in options.items() for part in option]
     return subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
@@ -50,7 +50,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) 
         time.sleep(0.05)
 
 
-def _find_free_port() -> int:
+def find_free_port() -> int:
+    """A port nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
