@@ -14,7 +14,7 @@ comment on function public.read_integration_keys is
   'The key ring, where it is kept in Supabase Vault as the secret integration_keys; null where it is not.';
 
 -- Which key a row is sealed with is the text before the dot. Ids have at most 32 characters; junk may have any number.
-create index device_integrations_key on public.device_integrations (left(split_part(api_key_encrypted, '.', 1), 33))
+create index device_integrations_key on public.device_integrations (left(split_part(api_key_encrypted, '.', 1), 33), id)
   where api_key_encrypted is not null;
 
 create function public.count_sealed() returns table (key_id text, integrations bigint)
@@ -34,14 +34,32 @@ create function public.read_stale_seals(p_key_id text, p_after uuid, p_limit int
 returns table (id uuid, organization_id uuid, integration_type text, name text, api_key_encrypted text)
 language sql stable set search_path = ''
 as $$
-  select i.id, i.organization_id, i.integration_type, i.name, i.api_key_encrypted
-    from public.device_integrations i
-   where i.api_key_encrypted is not null
-     -- Two ranges, because no index finds what differs.
-     and (left(split_part(i.api_key_encrypted, '.', 1), 33) < p_key_id
-          or left(split_part(i.api_key_encrypted, '.', 1), 33) > p_key_id)
-     and i.id > p_after
-   order by i.id
+  -- From each key in use to the next, by the index: what differs from one value can't be looked up, and mostly nothing does.
+  with recursive keys as (
+    select (
+      select left(split_part(i.api_key_encrypted, '.', 1), 33) from public.device_integrations i
+       where i.api_key_encrypted is not null
+       order by 1 limit 1) as key_id
+    union all
+    select (
+      select left(split_part(i.api_key_encrypted, '.', 1), 33) from public.device_integrations i
+       where i.api_key_encrypted is not null and left(split_part(i.api_key_encrypted, '.', 1), 33) > k.key_id
+       order by 1 limit 1)
+      from keys k
+     where k.key_id is not null
+  )
+  select s.id, s.organization_id, s.integration_type, s.name, s.api_key_encrypted
+    from keys k
+    cross join lateral (
+      select i.* from public.device_integrations i
+       where i.api_key_encrypted is not null
+         and left(split_part(i.api_key_encrypted, '.', 1), 33) = k.key_id
+         and i.id > p_after
+       order by i.id
+       limit p_limit
+    ) s
+   where k.key_id <> p_key_id
+   order by s.id
    limit p_limit
 $$;
 comment on function public.read_stale_seals is 'The next integrations after p_after that are sealed with another key than p_key_id, by id.';
