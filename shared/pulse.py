@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -15,6 +15,7 @@ class Pulse:
         self._last = time.monotonic()
         self._busy = 0
         self._lock = threading.Lock()
+        self._queued: Callable[[], None] | None = None
 
     def beat(self) -> None:
         """Something happened just now."""
@@ -29,6 +30,21 @@ class Pulse:
         finally:
             self.beat()
             self._count(-1)
+
+    @contextmanager
+    def on_queued(self, wake: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, `wake` is called (from any thread) when something was queued."""
+        self._queued = wake
+        try:
+            yield
+        finally:
+            self._queued = None
+
+    def tell_queued(self) -> None:
+        """Something was queued and committed; who waits for it need not wait until its next look."""
+        wake = self._queued
+        if wake:
+            wake()
 
     def idle_seconds(self) -> float:
         """Seconds since the last beat; 0 while busy."""

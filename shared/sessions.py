@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -62,6 +62,7 @@ def _open_or_explain(row: Mapping[str, Any]) -> Provider:
 
 def _drive(provider: Provider, row: Mapping[str, Any], committer: _Committer, pulse: Pulse) -> None:
     session = provider.session(row["state"], committer.deadline)
+    committer.tell_queued = pulse.tell_queued
     try:
         with pulse.busy():
             batch = next(session, None)
@@ -86,6 +87,7 @@ class _Committer:
         self, database: Database, row: Mapping[str, Any], counts: Counter[str], deadline: Deadline
     ) -> None:
         self.deadline = deadline
+        self.tell_queued: Callable[[], None] = lambda: None
         self._database = database
         self._row = row
         self._counts = counts
@@ -131,7 +133,10 @@ class _Committer:
 
     def _store_batch(self, batch: Batch) -> None:
         grace = Deadline(self.deadline.remaining() + COMMIT_GRACE_SECONDS)
-        self._counts.update(self._store.store_batch(batch.messages, batch.state, grace))
+        counts = self._store.store_batch(batch.messages, batch.state, grace)
+        self._counts.update(counts)
+        if counts["deliveries"]:
+            self.tell_queued()
         self._renewed = time.monotonic()
 
     def _record_notes(self, batch: Batch) -> None:

@@ -24,7 +24,13 @@ ENDING_SECONDS = 1.0
 LAST_LOOK_SECONDS = 0.3
 """For the deliveries, once the sessions of an idle tick have ended."""
 
-PRUNES = ("prune_messages", "prune_idempotency_keys", "prune_rate_limits", "prune_audit_log")
+PRUNES = (
+    "prune_messages",
+    "prune_deliveries",
+    "prune_idempotency_keys",
+    "prune_rate_limits",
+    "prune_audit_log",
+)
 """The SQL functions that forget what is past its time."""
 
 

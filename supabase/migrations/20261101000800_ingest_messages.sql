@@ -102,17 +102,20 @@ begin
     select f.id, v_integration.organization_id, p_integration_id, k.id, f.event_id, coalesce(f.kind, 'event'), f.topic, f.payload,
            f.raw, f.raw_encoding, coalesce(f.observed_at, v_received_at), v_received_at, f.error
       from fresh f left join known k on k.external_id = f.device
-    returning id, kind, error
+    returning id, kind, error, device_id
   ),
   subscribers as (
-    select w.id, w.settings -> 'events' as events, '8' || right(replace(gen_random_uuid()::text, '-', ''), 15) as id_end
+    select w.id, w.settings -> 'events' as events, w.settings ->> 'ordered' as ordered,
+           '8' || right(replace(gen_random_uuid()::text, '-', ''), 15) as id_end
       from public.device_integrations w
      where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events'
   ),
   enqueued as (
-    insert into public.webhook_deliveries (id, organization_id, integration_id, event_type, message_id, message_received_at)
+    insert into public.webhook_deliveries (
+      id, organization_id, integration_id, event_type, message_id, message_received_at, ordering_key)
     -- Time and number as in the message's id, the rest by chance: these ids rise with time too.
-    select (left(s.id::text, 18) || w.id_end)::uuid, v_integration.organization_id, w.id, 'device.' || s.kind, s.id, v_received_at
+    select (left(s.id::text, 18) || w.id_end)::uuid, v_integration.organization_id, w.id, 'device.' || s.kind, s.id, v_received_at,
+           case w.ordered when 'device' then coalesce(s.device_id, w.id) when 'integration' then w.id end
       from subscribers w join stored s on s.error is null and private.wants_event(w.events, s.kind)
     returning 1
   )

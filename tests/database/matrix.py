@@ -108,6 +108,11 @@ MATRIX: dict[str, Table] = {
         "organization_id, integration_id, kind, message",
         "%(organization)s, %(integration)s, 'session', 'matrix'",
     ),
+    "alerts": _read_only(
+        "alerts",
+        "organization_id, integration_id, kind, message",
+        "%(organization)s, %(integration)s, 'matrix', 'matrix'",
+    ),
     "integration_metrics": _read_only(
         "integration_metrics",
         "organization_id, integration_id, minute",
@@ -141,6 +146,12 @@ MATRIX: dict[str, Table] = {
         "organization_id, integration_id, event_type, message_id, message_received_at",
         "%(organization)s, %(integration)s, 'device.event', gen_random_uuid(), now()",
     ),
+    "webhook_endpoints": _read_only(
+        "webhook_endpoints",
+        "organization_id, integration_id",
+        "%(organization)s, %(integration)s",
+        key="integration_id",
+    ),
     "webhook_attempts": _read_only(
         "webhook_attempts",
         "organization_id, delivery_id, attempt, started_at, milliseconds",
@@ -162,6 +173,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "lease_sessions": frozenset({"service_role"}),
     "park_session": frozenset({"service_role"}),
     "prune_audit_log": frozenset({"service_role"}),
+    "prune_deliveries": frozenset({"service_role"}),
     "prune_idempotency_keys": frozenset({"service_role"}),
     "prune_messages": frozenset({"service_role"}),
     "prune_rate_limits": frozenset({"service_role"}),

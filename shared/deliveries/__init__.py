@@ -1,0 +1,16 @@
+"""The webhook dispatcher, the one async island: leases due deliveries, sends them side by side, records the answers."""
+
+from __future__ import annotations
+
+from shared.deliveries.dispatcher import dispatch_deliveries
+from shared.deliveries.events import make_event
+from shared.deliveries.verdicts import Attempt, Verdict, judge_attempt, parse_retry_after
+
+__all__ = [
+    "Attempt",
+    "Verdict",
+    "dispatch_deliveries",
+    "judge_attempt",
+    "make_event",
+    "parse_retry_after",
+]

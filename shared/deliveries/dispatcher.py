@@ -1,0 +1,117 @@
+"""One run of the dispatcher: leasing, sending and recording go on side by side until the deadline.
+
+A slow endpoint keeps only its own slots, so the others go on. Answers are recorded in batches while the next ones
+are awaited, and the next deliveries are leased before the last are through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+from shared.database import Database
+from shared.deadline import Deadline
+from shared.deliveries.events import make_event
+from shared.deliveries.recorder import Recorder
+from shared.deliveries.results import describe_attempt, describe_unsent
+from shared.deliveries.sending import Providers, make_attempt
+from shared.deliveries.verdicts import judge_attempt
+from shared.errors import Problem
+from shared.log import get_log
+from shared.outbound import OutboundClient
+from shared.pulse import Pulse
+from shared.subscriber import Subscriber
+
+IN_FLIGHT = 500
+LEASE_AT_ONCE = 250
+LEASE_SECONDS = 60
+"""Longer than the longest request (30 s), so that nobody else sends what is still being sent."""
+
+POLL_SECONDS = 0.25
+LAST_START_SECONDS = 2.0
+"""Nothing new is begun so near the deadline (or in the last quarter of a short run): it would be cut off."""
+
+
+async def dispatch_deliveries(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
+    """Send what is due until `deadline`, retries that fall due meanwhile too; the counts of `finish_deliveries`."""
+    async with OutboundClient() as client:
+        return await _Dispatcher(database, client, deadline, pulse).run()
+
+
+class _Dispatcher:
+    def __init__(self, database: Database, client: OutboundClient, deadline: Deadline, pulse: Pulse) -> None:
+        self._database = database
+        self._client = client
+        self._deadline = deadline
+        self._pulse = pulse
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._providers = Providers()
+        self._wake = asyncio.Event()
+        self._recorder = Recorder(database, pulse, self._wake.set)
+        self._last_start = min(LAST_START_SECONDS, deadline.remaining() / 4)
+
+    async def run(self) -> Counter[str]:
+        self._loop = asyncio.get_running_loop()
+        recording = asyncio.create_task(self._recorder.run())
+        with self._pulse.on_queued(self._wake_up):
+            while not self._deadline.expired:
+                self._wake.clear()
+                if not await self._lease_all():
+                    await self._wait_awake(min(POLL_SECONDS, self._deadline.remaining()))
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._recorder.end()
+        await recording
+        return self._recorder.counts
+
+    def _wake_up(self) -> None:
+        # Called from the sessions' threads, perhaps just when this loop has ended.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _wait_awake(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _lease_all(self) -> bool:
+        """Lease what there is room for; whether there may be more at once."""
+        room = min(LEASE_AT_ONCE, IN_FLIGHT - len(self._tasks) - self._recorder.waiting)
+        if room <= 0 or self._deadline.remaining() < self._last_start:
+            return False
+        try:
+            leased = await asyncio.to_thread(
+                self._database.call, "lease_deliveries", p_limit=room, p_lease_seconds=LEASE_SECONDS
+            )
+        except Problem as problem:
+            get_log().warning("deliveries could not be leased", code=problem.code, detail=problem.detail)
+            self._recorder.counts["failed_leases"] += 1
+            return False
+        self._start_all(leased["integrations"], leased["deliveries"])
+        return len(leased["deliveries"]) == room
+
+    def _start_all(self, rows: dict[str, Any], deliveries: list[dict[str, Any]]) -> None:
+        providers = {key: self._providers.open(row) for key, row in rows.items()}
+        for delivery in deliveries:
+            key = delivery["integration_id"]
+            provider = providers[key]
+            if isinstance(provider, Problem):
+                self._recorder.add(describe_unsent(delivery, provider))
+            else:
+                task = asyncio.create_task(self._deliver(delivery, rows[key], provider))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, delivery: dict[str, Any], row: dict[str, Any], provider: Subscriber) -> None:
+        with self._pulse.busy():
+            attempt = await make_attempt(
+                self._client,
+                lambda: provider.deliver(make_event(delivery, row)),
+                self._deadline.remaining(),
+            )
+            verdict = judge_attempt(attempt, delivery["attempts"], provider.retry_schedule)
+            self._recorder.add(describe_attempt(delivery, attempt, verdict, provider))

@@ -1,0 +1,90 @@
+"""Writes down what attempts came to, in batches, while others are under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from shared.database import Database
+from shared.deliveries.results import Result
+from shared.errors import BadRequest, Problem
+from shared.log import get_log
+from shared.pulse import Pulse
+
+GATHER_SECONDS = 0.01
+"""How long a first result waits for others to go with it."""
+
+RETRY_SECONDS = 0.25
+MOST_AT_ONCE = 500
+
+
+class Recorder:
+    """Results are added as they come; `counts` adds up what `finish_deliveries` says of them.
+
+    `recorded` is called after each batch: endpoints have room again. What the database does not take is kept and
+    tried again; should this process end first, the leases run out and the deliveries are sent again.
+    """
+
+    def __init__(self, database: Database, pulse: Pulse, recorded: Callable[[], None]) -> None:
+        self.counts: Counter[str] = Counter()
+        self._database = database
+        self._pulse = pulse
+        self._recorded = recorded
+        self._results: list[Result] = []
+        self._added = asyncio.Event()
+        self._ending = False
+
+    @property
+    def waiting(self) -> int:
+        """Results that are not written down yet."""
+        return len(self._results)
+
+    def add(self, result: Result) -> None:
+        """Take one more result."""
+        self._results.append(result)
+        self._added.set()
+
+    def end(self) -> None:
+        """Let `run` return once everything was tried."""
+        self._ending = True
+        self._added.set()
+
+    async def run(self) -> None:
+        """Record until `end`."""
+        while not self._ending or self._results:
+            await self._added.wait()
+            self._added.clear()
+            if not self._ending:
+                await asyncio.sleep(GATHER_SECONDS)
+            if not await self._flush() and self._ending:
+                return
+
+    async def _flush(self) -> bool:
+        results, self._results = self._results[:MOST_AT_ONCE], self._results[MOST_AT_ONCE:]
+        try:
+            if results:
+                await self._record(results)
+        except Problem as problem:
+            get_log().warning("attempts could not be recorded yet", code=problem.code, detail=problem.detail)
+            self._results = results + self._results
+            await asyncio.sleep(RETRY_SECONDS)
+            self._added.set()
+            return False
+        if self._results:
+            self._added.set()
+        self._recorded()
+        return True
+
+    async def _record(self, results: list[Result]) -> None:
+        """Record attempts; one that the database can't hold is recorded alone, without its answer."""
+        try:
+            counts = await asyncio.to_thread(self._database.call, "finish_deliveries", p_results=results)
+        except BadRequest:
+            if len(results) == 1 and results[0]["reply"] is None:
+                raise
+            for result in results:
+                await self._record([result | {"reply": None}])
+            return
+        self.counts.update(counts)
+        self._pulse.beat()
