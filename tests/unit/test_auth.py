@@ -17,7 +17,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from werkzeug.datastructures import Headers
 
-from shared.auth import REFETCH_COOLDOWN_SECONDS, KeySet, authenticate_user, load_keys, verify_token
+from shared.auth import (
+    LEEWAY_SECONDS,
+    REFETCH_COOLDOWN_SECONDS,
+    TRUST_SECONDS,
+    TRUSTED_TOKENS,
+    KeySet,
+    TrustedTokens,
+    authenticate_user,
+    load_keys,
+    verify_token,
+)
 from shared.errors import Unauthenticated, Unavailable
 from shared.settings import load_settings
 
@@ -97,6 +107,39 @@ def test_a_users_token_does_not_show_in_its_repr(project: Project) -> None:
     token = project.sign()
 
     assert token not in repr(authenticate_user(Headers({"Authorization": f"Bearer {token}"})))
+
+
+def test_a_verified_token_is_believed_for_a_minute_and_never_past_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trusted, begun = TrustedTokens(), int(time.time())
+    trusted.keep("long", "u", begun + 3600)
+    trusted.keep("short", "u", begun + 5)
+
+    def list_believed(seconds: int) -> list[str]:
+        monkeypatch.setattr(time, "time", lambda: begun + seconds)
+        return [token for token in ("long", "short", "other") if trusted.find(token)]
+
+    assert list_believed(0) == ["long", "short"]
+    assert list_believed(5 + LEEWAY_SECONDS) == ["long"]
+    assert list_believed(TRUST_SECONDS + 1) == []
+
+
+def test_tokens_that_are_believed_do_not_pile_up() -> None:
+    trusted = TrustedTokens()
+
+    for number in range(TRUSTED_TOKENS + 1):
+        trusted.keep(str(number), "u", 4_000_000_000)
+
+    assert [trusted.find(str(number)) for number in (0, TRUSTED_TOKENS)] == [None, "u"]
+
+
+def test_only_the_very_token_that_was_verified_is_believed(project: Project) -> None:
+    token = project.sign()
+    authenticate_user(Headers({"Authorization": f"Bearer {token}"}))
+
+    with pytest.raises(Unauthenticated):
+        authenticate_user(Headers({"Authorization": f"Bearer {token[:-4]}AAAA"}))
 
 
 def test_a_public_key_does_not_serve_as_an_hmac_secret(project: Project) -> None:
