@@ -7,6 +7,7 @@ written and never read back to anyone.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -18,7 +19,8 @@ from shared.changes import plan_config
 from shared.conditions import list_versions
 from shared.database import as_user
 from shared.errors import BadRequest, Conflict, PreconditionFailed
-from shared.forms import ChangedIntegration, NewIntegration, Target, UnsavedIntegration
+from shared.forms import ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
+from shared.generated import make_secrets, plan_rotation
 from shared.history import add_history_routes
 from shared.http import Call, Reply, Router, parse_uuid
 from shared.idempotency import bind_fingerprint, check_fingerprint, read_key, seal_fingerprint
@@ -59,9 +61,13 @@ def list_integrations(call: Call) -> Reply:
 
 @router.route("POST", "/")
 def create_integration(call: Call) -> Reply:
-    """Validate, seal, write as the caller; 201 with what the database holds now."""
+    """Validate, seal, write as the caller; 201 with what the database holds now.
+
+    Secrets that were made for it are in this reply and in no other, not even in that to the same Idempotency-Key.
+    """
     user, body, key = call.user, call.json(NewIntegration), read_key(call.request.headers)
-    write: dict[str, Any] = {"values": _fill_columns(body)}
+    made = make_secrets(find_provider(body.integration_type), body.config or {})
+    write: dict[str, Any] = {"values": _fill_columns(body, made)}
     context = bind_fingerprint(user.id, key or "")
     if key:
         write |= {"key": key, "fingerprint": seal_fingerprint(body, context)}
@@ -69,8 +75,9 @@ def create_integration(call: Call) -> Reply:
     if "fingerprint" in result:
         check_fingerprint(result["fingerprint"], body, context)
         call.headers["Idempotent-Replayed"] = "true"
+        made = {}
     call.headers["Location"] = f"/functions/v1/integrations/{result['integration']['id']}"
-    return replace(show_one(result["integration"]), status=HTTPStatus.CREATED)
+    return replace(_show_made(result["integration"], made), status=HTTPStatus.CREATED)
 
 
 @router.route("PATCH", "/")
@@ -116,6 +123,22 @@ def delete_integration(call: Call) -> Reply:
     return _delete(call, _name_integration(call.parameters["id"]))
 
 
+@router.route("POST", "/{id}/rotate-secret")
+def rotate_secret(call: Call) -> Reply:
+    """Make a secret anew and show it once; the old one stays in use for the grace period."""
+    _ = call.user
+    integration_id = _name_integration(call.parameters["id"])
+    rotation = call.json(Rotation) if call.body.strip() else Rotation()
+    made: dict[str, str] = {}
+
+    def plan_patch(sealed: Mapping[str, Any]) -> dict[str, Any]:
+        made_now, patch = plan_rotation(sealed, rotation)
+        made.update(made_now)
+        return patch
+
+    return _show_made(_change_config(call, integration_id, {}, plan_patch), made)
+
+
 @router.route("POST", "/{id}/test")
 def test_saved(call: Call) -> Reply:
     """Test the connection as it is saved; for admins."""
@@ -130,7 +153,7 @@ def _name_integration(text: str | None) -> str:
     return integration_id
 
 
-def _fill_columns(body: NewIntegration) -> dict[str, Any]:
+def _fill_columns(body: NewIntegration, made: Mapping[str, str]) -> dict[str, Any]:
     organization_id, integration_id = str(body.organization_id), str(uuid.uuid4())
     bind_log(organization=organization_id)
     identity = Identity(organization_id, integration_id, body.integration_type, body.name)
@@ -140,7 +163,7 @@ def _fill_columns(body: NewIntegration) -> dict[str, Any]:
         "integration_type": body.integration_type,
         "name": body.name,
         "status": body.status,
-        **seal_provider(load_provider(body.config or {}, identity)),
+        **seal_provider(load_provider({**(body.config or {}), **made}, identity)),
     }
 
 
@@ -149,21 +172,27 @@ def _change(call: Call, integration_id: str, body: ChangedIntegration) -> Reply:
     values = body.model_dump(include={"name", "status"}, exclude_unset=True)
     versions = list_versions(call.request.headers.get("If-Match"))
     if body.config is not None:
-        return _change_config(call, integration_id, values, body.config)
+        patch = body.config
+        return show_one(_change_config(call, integration_id, values, lambda _: patch))
     if not values:
         raise BadRequest("Nothing to change: send name, status or config.")
     write = {"id": integration_id, "values": values, "versions": versions}
     return show_one(write_row(call, "update", write)["integration"])
 
 
-def _change_config(call: Call, integration_id: str, values: dict[str, Any], patch: dict[str, Any]) -> Reply:
+def _change_config(
+    call: Call,
+    integration_id: str,
+    values: dict[str, Any],
+    plan_patch: Callable[[Mapping[str, Any]], dict[str, Any]],
+) -> dict[str, Any]:
     """Read, merge, and write only where nobody has written since; read again where somebody has."""
     wanted = list_versions(call.request.headers.get("If-Match"))
     for _ in range(PATCH_TRIES):
         sealed = read_sealed(call, integration_id)
         if wanted is not None and sealed["version"] not in wanted:
             raise PreconditionFailed
-        columns, changed = plan_config(sealed, patch)
+        columns, changed = plan_config(sealed, plan_patch(sealed))
         write = {
             "id": integration_id,
             "values": values | columns,
@@ -171,10 +200,15 @@ def _change_config(call: Call, integration_id: str, values: dict[str, Any], patc
             "changed_secrets": changed,
         }
         try:
-            return show_one(write_row(call, "update", write)["integration"])
+            return dict(write_row(call, "update", write)["integration"])
         except PreconditionFailed:
             continue
     raise Conflict("Somebody else keeps changing this integration; read it again and retry.")
+
+
+def _show_made(row: Mapping[str, Any], made: Mapping[str, str]) -> Reply:
+    reply = show_one(row)
+    return replace(reply, body=reply.body | {"generated": dict(made)}) if made else reply
 
 
 def _delete(call: Call, integration_id: str) -> Reply:

@@ -62,6 +62,17 @@ class UnsavedIntegration(ConfigForms):
     integration_type: str = Field(max_length=40)
 
 
+class Rotation(BaseModel):
+    """The body of POST /integrations/{id}/rotate-secret."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    name: str | None = None
+    """Which secret; may be left out where there is only one."""
+    grace_seconds: int = Field(86_400, ge=0, le=604_800)
+    """How long the old one stays in use beside the new one: a day unless told, a week at most."""
+
+
 class Target(BaseModel):
     """The body of DELETE in the form that names the id there."""
 

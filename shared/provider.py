@@ -81,6 +81,19 @@ class Outcome:
     confirmed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class GeneratedSecret:
+    """A secret that we make where none is given, and what a rotation does with the one before it.
+
+    `previous` is the field that keeps it for as long as the other side may know no other, `previous_until` the field
+    that says how long that is.
+    """
+
+    make: Callable[[], str]
+    previous: str | None = None
+    previous_until: str | None = None
+
+
 class Provider(BaseModel):
     """Base of all providers. Frozen; unknown fields are refused by name."""
 
@@ -96,6 +109,9 @@ class Provider(BaseModel):
 
     replaced_whole: ClassVar[frozenset[str]] = frozenset()
     """Fields that a patch replaces as one value: their inside is the admin's own document."""
+
+    generated: ClassVar[Mapping[str, GeneratedSecret]] = {}
+    """The secrets, by field, that are made when a new config does not mention them, and shown once."""
 
     _identity: Identity = PrivateAttr(default=Identity("", "", ""))
 

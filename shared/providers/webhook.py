@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,15 +13,15 @@ from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
 
 from shared import __version__
 from shared.endpoint import Credential, EndpointUrl, HeaderName, Headers, reveal_headers
 from shared.errors import OutsideError
 from shared.messages import Event, EventDevice, Identity
 from shared.outbound import OutboundReply, OutboundRequest, send_once
-from shared.provider import Check, run_check
-from shared.signing import check_secret, sign_webhook
+from shared.provider import Check, GeneratedSecret, run_check
+from shared.signing import check_secret, make_secret, sign_webhook
 from shared.subscriber import Seconds, Subscriber
 from shared.templates import Template, compile_template, dump_json, render_template
 
@@ -41,10 +41,6 @@ def _check_username(name: str) -> str:
     return name
 
 
-def _name_order(ordered: Any) -> Any:
-    return {True: "device", False: "off"}[ordered] if isinstance(ordered, bool) else ordered
-
-
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing)]
 
 
@@ -57,6 +53,11 @@ class Webhook(Subscriber):
     )
 
     replaced_whole: ClassVar[frozenset[str]] = frozenset({"payload_template"})
+    generated: ClassVar[Mapping[str, GeneratedSecret]] = {
+        "signing_secret": GeneratedSecret(
+            make_secret, "previous_signing_secret", "previous_signing_secret_until"
+        )
+    }
 
     url: EndpointUrl
     method: Literal["POST", "PUT", "PATCH"] = "POST"
@@ -68,12 +69,12 @@ class Webhook(Subscriber):
     headers: Headers = Field(default_factory=dict)
     payload_template: Any = None
     timeout_seconds: Annotated[Seconds, Field(gt=0, le=30)] = 30
-    rate_limit_per_minute: int = Field(100, ge=1, le=1_000_000)
-    """How many requests may arrive within any minute."""
-    ordered: Annotated[Literal["off", "device", "integration"], BeforeValidator(_name_order)] = "off"
-    """Whether events wait for the end of the one before, of the same device or of all; true means device."""
     signing_secret: SigningSecret | None = None
+    """What each request is signed with. Left out, one is made and shown once; null sends unsigned."""
     previous_signing_secret: SigningSecret | None = None
+    """Signed with too while receivers change over to signing_secret."""
+    previous_signing_secret_until: AwareDatetime | None = None
+    """From then on the previous secret is not used any more."""
 
     @field_validator("api_key", "basic_username")
     @classmethod
@@ -132,10 +133,11 @@ class Webhook(Subscriber):
     def _template(self) -> Template:
         return compile_template(self.payload_template) if self.payload_template is not None else ()
 
-    @cached_property
+    @property
     def _signing_secrets(self) -> list[str]:
-        both = (self.signing_secret, self.previous_signing_secret)
-        return [secret.get_secret_value() for secret in both if secret]
+        until = self.previous_signing_secret_until
+        previous = None if until and until <= datetime.now(UTC) else self.previous_signing_secret
+        return [secret.get_secret_value() for secret in (self.signing_secret, previous) if secret]
 
     @cached_property
     def _fixed_headers(self) -> dict[str, str]:
