@@ -13,7 +13,15 @@ from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from shared import __version__
 from shared.endpoint import Credential, EndpointUrl, HeaderName, Headers, reveal_headers
@@ -39,6 +47,10 @@ def _check_username(name: str) -> str:
     if not name or ":" in name or not name.isprintable():
         raise ValueError("a user name has at least one character, no colon and no control characters")
     return name
+
+
+def _name_order(ordered: Any) -> Any:
+    return {True: "device", False: "off"}[ordered] if isinstance(ordered, bool) else ordered
 
 
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing)]
@@ -69,6 +81,10 @@ class Webhook(Subscriber):
     headers: Headers = Field(default_factory=dict)
     payload_template: Any = None
     timeout_seconds: Annotated[Seconds, Field(gt=0, le=30)] = 30
+    rate_limit_per_minute: int = Field(100, ge=1, le=1_000_000)
+    """How many requests may arrive within any minute."""
+    ordered: Annotated[Literal["off", "device", "integration"], BeforeValidator(_name_order)] = "off"
+    """Whether events wait for the end of the one before, of the same device or of all; true means device."""
     signing_secret: SigningSecret | None = None
     """What each request is signed with. Left out, one is made and shown once; null sends unsigned."""
     previous_signing_secret: SigningSecret | None = None
