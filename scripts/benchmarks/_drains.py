@@ -1,0 +1,120 @@
+"""Queues that mosquitto has stored, drained by workers into the committed rows of a running stack."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from scripts.benchmarks._mosquitto import fill_queue, subscribe_session, wait_until
+from scripts.benchmarks._service import make_integration
+from scripts.local.stack import Report
+
+DRAIN_SECONDS = 300.0
+
+COUNT = """
+select coalesce(sum(received), 0)::bigint
+  from public.integration_metrics where integration_id = any(%s::uuid[])
+"""
+RATE = """
+select (count(*) - count(*) filter (where received_at = first)) / extract(epoch from max(received_at) - first)
+  from (select received_at, min(received_at) over () as first
+          from public.device_messages where integration_id = any(%s::uuid[])) m
+ group by first
+"""
+KEPT = """
+select count(*), count(distinct payload ->> 'pressure') from public.device_messages where integration_id = %s
+"""
+FIRST = """
+select extract(epoch from min(m.received_at) - i.created_at)
+  from public.device_integrations i join public.device_messages m on m.integration_id = i.id
+ where i.id = any(%s::uuid[]) group by i.id order by 1 desc
+"""
+SUBSCRIBED = (
+    "select count(*) from public.integration_schedules where lease_token is not null and state <> '{}'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """What it was like: rows a second, and seconds from the new integration to its first row."""
+
+    rate: float
+    first_row_s: float
+
+
+@dataclass(slots=True)
+class Site:
+    """The running stack, and what the benchmarks do with it."""
+
+    report: Report
+    connection: psycopg.Connection
+    published: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    names: itertools.count[int] = field(default_factory=itertools.count)
+
+    def fill(self, port: int, name: str, count: int, devices: int) -> None:
+        """Have the broker store messages for the session `name`."""
+        subscribe_session(port, name, f"{name}/+/telemetry")
+        fill_queue(port, name, range(count), devices)
+
+    def drain(
+        self, ports: list[int], count: int, devices: int, watch: Callable[[int], None] = lambda _: None
+    ) -> Drain:
+        """Have each broker store messages, and the workers that run drain them; then the integrations are removed.
+
+        `watch` is called with the number of rows all the while.
+        """
+        name = f"drain-{next(self.names)}"
+        for port in ports:
+            self.fill(port, name, count, devices)
+        ids = [self.watch_broker(port, name) for port in ports]
+        self._wait_for(ids, count * len(ports), watch)
+        self._count_rows(ids, count)
+        drain = Drain(float(self._read(RATE, ids)[0]), float(self._read(FIRST, ids)[0]))
+        self._remove(ids)
+        return drain
+
+    def sum_up(self) -> dict[str, float]:
+        """What was lost or stored twice, of everything that was drained."""
+        return {"published": self.published, "lost": self.lost, "duplicated": self.duplicated}
+
+    def watch_broker(self, port: int, client_id: str) -> str:
+        """A new integration, which workers find by themselves; its id."""
+        return make_integration(
+            self.connection,
+            "mqtt",
+            broker_url="mqtt://127.0.0.1",
+            port=port,
+            client_id=client_id,
+            topics=f"{client_id}/+/telemetry",
+        )
+
+    def wait_until_subscribed(self, count: int) -> None:
+        """Until sessions of that many integrations have subscribed."""
+        wait_until(lambda: self._read(SUBSCRIBED)[0] >= count, DRAIN_SECONDS, "Connecting")
+
+    def _wait_for(self, ids: list[str], count: int, watch: Callable[[int], None]) -> None:
+        def is_done() -> bool:
+            rows = int(self._read(COUNT, ids)[0])
+            watch(rows)
+            return rows >= count
+
+        wait_until(is_done, DRAIN_SECONDS, "Draining")
+
+    def _count_rows(self, ids: list[str], count: int) -> None:
+        for integration_id in ids:
+            rows, distinct = self._read(KEPT, integration_id)
+            self.published += count
+            self.lost += count - distinct
+            self.duplicated += rows - distinct
+
+    def _remove(self, ids: list[str]) -> None:
+        self.connection.execute("delete from public.device_integrations where id = any(%s::uuid[])", [ids])
+
+    def _read(self, statement: str, *values: object) -> tuple[Any, ...]:
+        return self.connection.execute(statement.encode(), list(values)).fetchone() or (0,)

@@ -1,0 +1,59 @@
+"""Workers as processes of their own, with what they cost; read from /proc, so on Linux only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.local.stack import ROOT, Report
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A running worker."""
+
+    process: subprocess.Popen[bytes]
+
+    @property
+    def memory_mb(self) -> float:
+        """Its resident memory now."""
+        pages = int(self._read("statm").split()[1])
+        return pages * PAGE_BYTES / 1_048_576
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What it has used so far."""
+        # The name, which may hold spaces, ends with the last bracket; user and system time are fields 14 and 15.
+        fields = self._read("stat").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+
+    def _read(self, name: str) -> str:
+        return Path(f"/proc/{self.process.pid}/{name}").read_text(encoding="utf-8")
+
+
+@contextmanager
+def start_worker(report: Report) -> Iterator[Worker]:
+    """scripts/worker on that stack, ended by SIGTERM."""
+    environment = {
+        **os.environ,
+        "SUPABASE_URL": report.url,
+        "SUPABASE_ANON_KEY": report.anon_key,
+        "SUPABASE_SERVICE_ROLE_KEY": report.service_role_key,
+        "SUPABASE_JWT_SECRET": report.jwt_secret,
+        "OUTBOUND_ALLOW": "127.0.0.0/8",
+    }
+    argv = [sys.executable, "-m", "shared.worker"]
+    process = subprocess.Popen(argv, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        yield Worker(process)
+    finally:
+        process.terminate()
+        process.wait(60)
