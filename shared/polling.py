@@ -18,18 +18,25 @@ SESSIONS_AT_ONCE = 200
 """Each has a thread, which sleeps while its broker is silent."""
 
 LEASE_POLL_SECONDS = 0.25
+MORE_POLL_SECONDS = 0.05
+"""How long to wait where there may be more: time for another worker to take its share."""
 
 
 def run_sessions(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
     """Lease and run what is due, at most `SESSIONS_AT_ONCE` at a time; the sum of what `run_session` counts."""
     counts: Counter[str] = Counter()
     running: set[Future[Counter[str]]] = set()
+    share = 1
     with ThreadPoolExecutor(SESSIONS_AT_ONCE, thread_name_prefix="session") as threads:
         while not deadline.expired:
-            room = SESSIONS_AT_ONCE - len(running)
-            for row in _lease(database, room, counts) if room else ():
+            room = min(share, SESSIONS_AT_ONCE - len(running))
+            rows = _lease(database, room, counts) if room else []
+            for row in rows:
                 running.add(threads.submit(run_session, row, database, deadline, pulse))
-            time.sleep(min(LEASE_POLL_SECONDS, deadline.remaining()))
+            # One first, then two, four …: so that workers side by side share what is due at the same moment.
+            share = share * 2 if len(rows) == share else 1
+            pause = MORE_POLL_SECONDS if share > 1 else LEASE_POLL_SECONDS
+            time.sleep(min(pause, deadline.remaining()))
             ended = {session for session in running if session.done()}
             running -= ended
             for session in ended:

@@ -82,7 +82,7 @@ class Memory:
         return notes
 
     def save(self) -> dict[str, Any]:
-        """The state as JSON, at most about 20 kB. It speaks of every message named so far, so those go with it."""
+        """The state as JSON, at most about 25 kB. It speaks of every message named so far, so those go with it."""
         self.changed = False
         return {
             "key": self._key,

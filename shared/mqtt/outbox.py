@@ -14,7 +14,7 @@ from shared.mqtt.stream import Publish
 from shared.mqtt.window import WINDOW_MESSAGES
 from shared.provider import Batch, Note
 
-BATCH_MESSAGES = 500
+BATCH_MESSAGES = 1_000
 BATCH_BYTES = 2_000_000
 BATCH_SECONDS = 0.2
 UNCOMMITTED_BYTES = 16_000_000

@@ -24,7 +24,7 @@ from shared.mqtt.stream import Publish
 from shared.mqtt.wire import Login
 from shared.provider import Batch
 
-RECEIVE_MAXIMUM = 1_000
+RECEIVE_MAXIMUM = 2_000
 QUEUE_LIMITS = frozenset((100, 1_000, 10_000))
 SIGN_OF_LIFE_SECONDS = 0.4
 COMMIT_POLL_SECONDS = 0.002

@@ -18,7 +18,7 @@ from binascii import Error as BinasciiError
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-WINDOW_MESSAGES = 1_500
+WINDOW_MESSAGES = 2_000
 """Packet ids that are remembered, and so the most that may be unsettled."""
 
 WINDOW_RUNS = 150

@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from shared.deadline import Deadline
 from shared.errors import ConnectionRefused
 from shared.messages import MESSAGE_LIMIT
+from shared.mqtt.window import WINDOW_MESSAGES
 from shared.provider import Batch, Provider
 from shared.settings import load_settings
 from tests.fakes.brokers import Broker, make_amqtt, make_mosquitto, publish_all
@@ -294,11 +295,11 @@ def test_reading_stops_while_too_much_is_uncommitted(tmp_path: Path) -> None:
         publish_all(broker.port, make_readings(4_000))
 
         with ledger.open_session(make_provider(broker.port), Deadline(10)) as session:
-            batches = take_batches(session, lambda taken: count_messages(taken) >= 1_500)
+            batches = take_batches(session, lambda taken: count_messages(taken) >= WINDOW_MESSAGES)
             rest = [next(session), next(session)]
         ledger.run(make_provider(broker.port), count=4_000)
 
-    assert (count_messages(batches), count_messages(rest)) == (1_500, 0)
+    assert (count_messages(batches), count_messages(rest)) == (WINDOW_MESSAGES, 0)
     assert (len(ledger.stored), ledger.duplicates) == (4_000, 0)
 
 
