@@ -10,10 +10,12 @@ as $$
 $$;
 comment on function private.find_queue is 'The next webhook by id that has something open.';
 
-create function private.list_queues(p_most integer) returns setof uuid
-language sql volatile set search_path = ''
+create function private.list_queues(p_most integer) returns uuid[]
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
   -- From anywhere on and round: however many wait, one call looks at so many, and all get their turn.
+  return array(
   with recursive start as (select gen_random_uuid() as id),
   above as (
     select private.find_queue(s.id) as id, 1 as n from start s
@@ -27,7 +29,8 @@ as $$
   )
   select a.id from above a where a.id is not null
   union
-  select b.id from below b where b.id is not null
+  select b.id from below b where b.id is not null);
+end
 $$;
 comment on function private.list_queues is 'Webhooks that have something open, found by the index alone: one step each, whatever the length of their queues.';
 
@@ -56,8 +59,15 @@ $$;
 comment on function private.lock_endpoints is 'Those of the webhooks that no other dispatcher is leasing for just now, locked.';
 
 create function private.return_expired(p_integration_ids uuid[]) returns void
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  if not exists (
+    select from public.webhook_deliveries d
+     where d.integration_id = any (p_integration_ids) and d.stage = 2 and d.due_at <= now()
+  ) then
+    return;
+  end if;
   with expired as (
     update public.webhook_deliveries d
        set status = case when d.attempts < private.count_tries(i.settings) then 'pending' else 'dead' end, lease_token = null
@@ -72,8 +82,9 @@ as $$
       from expired e
   )
   insert into private.webhook_sends as s (integration_id, second, sent)
-  select e.integration_id, date_trunc('second', e.due_at), count(*) from expired e group by 1, 2
-  on conflict (integration_id, second) do update set sent = s.sent + excluded.sent
+  select e.integration_id, date_trunc('second', e.due_at), count(*) from expired e group by 1, 2 order by 1, 2
+  on conflict (integration_id, second) do update set sent = s.sent + excluded.sent;
+end
 $$;
 comment on function private.return_expired is
   'Deliveries whose lease ran out are due again, or dead after the last try; for the rate they count as sent until the lease ended.';
@@ -98,8 +109,12 @@ $$;
 comment on function private.find_heads is 'The oldest open delivery of each ordering key, where it is due and not under way.';
 
 create function private.pick_deliveries(p_integration_ids uuid[], p_limit integer) returns uuid[]
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+declare
+  v_picked uuid[];
+begin
+  -- One statement sees one moment: what has just ended is either under way or sent, never neither.
   with rooms as materialized (
     select e.integration_id, e.leased_at, i.status <> 'inactive' as active,
            greatest(0, least(
@@ -146,7 +161,9 @@ as $$
      order by f.n, r.leased_at
      limit p_limit
   )
-  select array(select s.id from shares s)
+  select array(select s.id from shares s) into v_picked;
+  return v_picked;
+end
 $$;
 comment on function private.pick_deliveries is
   'What may go out now: one for each webhook, then the second of each, and so on, those first that waited longest.';
@@ -160,7 +177,7 @@ declare
   v_picked uuid[];
   v_leased json;
 begin
-  v_locked := private.lock_endpoints(array(select private.list_queues(500)));
+  v_locked := private.lock_endpoints(private.list_queues(500));
   if v_locked is null then
     return '{"integrations": {}, "deliveries": []}';
   end if;
@@ -205,27 +222,18 @@ $$;
 comment on function public.lease_deliveries is
   'Takes due deliveries, fairly over webhooks and within each one''s rate, concurrency and circuit, with their messages and the sealed config of their webhooks.';
 
-create function private.lock_results(p_results jsonb) returns void
-language sql volatile set search_path = ''
-as $$
-  -- Always by id, so that two that finish at once never wait for each other in a circle.
-  select from public.webhook_endpoints e
-   where e.integration_id = any (array(
-     select distinct d.integration_id
-       from jsonb_to_recordset(p_results) as r(id uuid)
-       join public.webhook_deliveries d on d.id = r.id))
-   order by e.integration_id
-   for update
-$$;
-
 create function private.judge_endpoints(p_tally jsonb) returns void
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
-  select private.judge_endpoint(t.integration_id, t.delivered, t.failed, t.gone, t.unusable, t.last)
+begin
+  -- Always by id, so that two that finish at once never wait for each other in a circle.
+  perform private.judge_endpoint(t.integration_id, t.delivered, t.failed, t.gone, t.unusable, t.last)
     from jsonb_to_recordset(p_tally) as t(
       integration_id uuid, delivered bigint, failed bigint, gone boolean, unusable text, last text)
     join public.webhook_endpoints e on e.integration_id = t.integration_id
    where t.failed > 0 or t.unusable is not null or e.failures > 0 or e.circuit <> 'closed'
+   order by t.integration_id;
+end
 $$;
 comment on function private.judge_endpoints is 'Judges each endpoint of a batch; most have nothing but successes, before and now, and cost nothing.';
 
@@ -236,7 +244,6 @@ declare
   v_counts jsonb;
   v_tally jsonb;
 begin
-  perform private.lock_results(p_results);
   with results as (
     select r.* from jsonb_to_recordset(p_results) as r(
       id uuid, lease_token uuid, outcome text, retry_seconds double precision, started_at timestamptz,
@@ -277,6 +284,7 @@ begin
     select t.integration_id, date_trunc('second', now()), t.heard
       from tally t join public.webhook_endpoints e on e.integration_id = t.integration_id
      where t.heard > 0
+     order by t.integration_id
     on conflict (integration_id, second) do update set sent = s.sent + excluded.sent
   )
   select jsonb_build_object(
@@ -296,8 +304,8 @@ comment on function public.finish_deliveries is
   'Records a batch of attempts, moves their deliveries on and judges their endpoints. Outcomes: delivered, retry, dead, and unsent where the webhook itself can''t be used (no attempt is counted). A result whose lease was lost is counted as late and changes nothing.';
 
 revoke execute on function private.find_queue, private.list_queues, private.lock_endpoints, private.return_expired,
-  private.find_heads, private.pick_deliveries, private.lock_results, private.judge_endpoints from public;
+  private.find_heads, private.pick_deliveries, private.judge_endpoints from public;
 grant execute on function private.find_queue, private.list_queues, private.lock_endpoints, private.return_expired,
-  private.find_heads, private.pick_deliveries, private.lock_results, private.judge_endpoints to service_role;
+  private.find_heads, private.pick_deliveries, private.judge_endpoints to service_role;
 revoke execute on function public.lease_deliveries, public.finish_deliveries from public, anon, authenticated;
 grant execute on function public.lease_deliveries, public.finish_deliveries to service_role;

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
 from shared.deliveries import Attempt, judge_attempt, parse_retry_after
-from shared.errors import ConnectionRefused, Problem, TimedOut, TooLarge
-from shared.outbound import OutboundReply
+from shared.deliveries.sending import make_attempt
+from shared.errors import ConnectionRefused, Problem, ProtocolFailed, TimedOut, TooLarge
+from shared.outbound import OutboundClient, OutboundReply, OutboundRequest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SCHEDULE = (10.0, 100.0)
@@ -77,3 +79,32 @@ def test_retry_after_is_honoured_between_once_and_twice_the_schedule(
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(text: str, seconds: float | None) -> None:
     assert parse_retry_after({"retry-after": text}, NOW) == seconds
+
+
+class FlakyClient(OutboundClient):
+    """Raises what it was given, one after the other, then answers."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__()
+        self.problems = list(problems)
+
+    async def send(self, request: OutboundRequest) -> OutboundReply:
+        if self.problems:
+            raise self.problems.pop(0)
+        return OutboundReply(200, {}, b"", truncated=False, milliseconds=1.0)
+
+
+def attempt_with(*problems: Problem) -> Attempt:
+    request = OutboundRequest("POST", "https://a.test/")
+    return asyncio.run(make_attempt(FlakyClient(*problems), lambda: request, 30))
+
+
+def test_what_failed_before_anything_was_sent_is_tried_again_at_once_and_only_once() -> None:
+    once, twice = attempt_with(ConnectionRefused()), attempt_with(ConnectionRefused(), ConnectionRefused())
+
+    assert once.reply is not None
+    assert isinstance(twice.problem, ConnectionRefused)
+
+
+def test_what_may_have_been_heard_is_not_repeated_at_once() -> None:
+    assert isinstance(attempt_with(ProtocolFailed()).problem, ProtocolFailed)
