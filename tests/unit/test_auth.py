@@ -65,7 +65,8 @@ class Project:
     def describe(kid: str, key: Any) -> dict[str, Any]:
         algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
         made: Any = jwt.get_algorithm_by_name(algorithm)
-        return json.loads(made.to_jwk(key.public_key())) | {"kid": kid, "alg": algorithm}
+        described: dict[str, Any] = json.loads(made.to_jwk(key.public_key()))
+        return described | {"kid": kid, "alg": algorithm}
 
     def sign(self, kid: str = "ec-1", **claims: Any) -> str:
         valid = {"sub": "u", "role": "authenticated", "aud": "authenticated", "iss": f"{self.url}/auth/v1"}
