@@ -7,6 +7,20 @@ as $$
 $$;
 comment on function private.wants_event is 'Whether a subscriber''s settings.events asks for messages of this kind, whose type is device.<kind>.';
 
+create function private.wants_device(device_filter jsonb, id uuid, external_id text, device_type text) returns boolean
+language sql immutable parallel safe set search_path = ''
+as $$
+  select jsonb_typeof(device_filter) = 'object'
+     and (not device_filter ? 'ids' or (device_filter -> 'ids') ? id::text)
+     and (not device_filter ? 'device_types' or coalesce((device_filter -> 'device_types') ? device_type, false))
+     and (not device_filter ? 'external_ids' or exists (
+           select from jsonb_array_elements_text(
+                    case when jsonb_typeof(device_filter -> 'external_ids') = 'array' then device_filter -> 'external_ids' end) p
+            where external_id like replace(regexp_replace(p, '([\\%_])', '\\\1', 'g'), '*', '%')))
+$$;
+comment on function private.wants_device is
+  'Whether settings.device_filter matches the device: every list that is given has to, external_ids with * for anything. What is malformed matches nothing.';
+
 create function public.ingest_messages(
   p_integration_id uuid, p_messages jsonb, p_lease_token uuid default null, p_lease_seconds integer default null,
   p_state jsonb default null
@@ -73,10 +87,10 @@ begin
   ),
   met as materialized (
     -- The limit has each device looked up by the index, whatever the table's size was when the plan was made.
-    select s.*, d.id, d.status = s.status and d.last_seen_at > s.last_seen_at - interval '1 second' as unchanged
+    select s.*, d.id, d.device_type, d.status = s.status and d.last_seen_at > s.last_seen_at - interval '1 second' as unchanged
       from seen s
       left join lateral (
-        select e.id, e.status, e.last_seen_at from public.devices e
+        select e.id, e.status, e.last_seen_at, e.device_type from public.devices e
          where e.integration_id = p_integration_id and e.external_id = s.external_id
          limit 1) d on true
   ),
@@ -93,7 +107,7 @@ begin
     returning d.id, d.external_id, (xmax = 0) as created
   ),
   known as (
-    select m.external_id, coalesce(c.id, m.id) as id from met m left join changed c on c.external_id = m.external_id
+    select m.external_id, coalesce(c.id, m.id) as id, m.device_type from met m left join changed c on c.external_id = m.external_id
   ),
   stored as (
     insert into public.device_messages (
@@ -105,10 +119,15 @@ begin
     returning id, kind, error, device_id
   ),
   subscribers as (
-    select w.id, w.settings -> 'events' as events, w.settings ->> 'ordered' as ordered,
+    select w.id, w.settings -> 'events' as events, w.settings -> 'device_filter' as device_filter, w.settings ->> 'ordered' as ordered,
            '8' || right(replace(gen_random_uuid()::text, '-', ''), 15) as id_end
       from public.device_integrations w
      where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events'
+  ),
+  aimed as (
+    select w.id as webhook, k.id as device
+      from subscribers w join known k on private.wants_device(w.device_filter, k.id, k.external_id, k.device_type)
+     where w.device_filter is not null
   ),
   enqueued as (
     insert into public.webhook_deliveries (
@@ -117,6 +136,7 @@ begin
     select (left(s.id::text, 18) || w.id_end)::uuid, v_integration.organization_id, w.id, 'device.' || s.kind, s.id, v_received_at,
            case w.ordered when 'device' then coalesce(s.device_id, w.id) when 'integration' then w.id end
       from subscribers w join stored s on s.error is null and private.wants_event(w.events, s.kind)
+     where w.device_filter is null or (w.id, s.device_id) in (select a.webhook, a.device from aimed a)
     returning 1
   )
   select (select count(*) from incoming) as received,
@@ -143,8 +163,8 @@ end
 $$;
 comment on function public.ingest_messages is
   'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch.';
-revoke execute on function private.wants_event from public;
+revoke execute on function private.wants_event, private.wants_device from public;
 revoke execute on function public.ingest_messages from public, anon, authenticated;
-grant execute on function private.wants_event, private.make_message_partition(date) to service_role;
+grant execute on function private.wants_event, private.wants_device, private.make_message_partition(date) to service_role;
 grant select, insert, delete on private.message_ledger to service_role;
 grant execute on function public.ingest_messages to service_role;

@@ -73,7 +73,7 @@ def open_service(stack: Stack) -> Service:
     return Service(connection, str(stack.user("owner", 0).organization_id))
 
 
-def make_messages(count: int, device: str = "a", **fields: Any) -> list[Row]:
+def make_messages(count: int, device: str | None = "a", **fields: Any) -> list[Row]:
     """Messages with ids of their own."""
     return [
         {

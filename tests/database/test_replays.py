@@ -68,6 +68,30 @@ def test_a_replay_that_fails_is_not_tried_again(service: Service, stack: Stack) 
     assert lease(service)["deliveries"] == []
 
 
+def test_a_replay_goes_out_while_its_webhook_is_inactive_and_the_rest_waits(
+    service: Service, stack: Stack
+) -> None:
+    webhook = make_dead(service)
+    enqueue(service, 2)
+    service.connection.execute("update device_integrations set status = 'inactive' where id = %s", (webhook,))
+
+    replay_all(service, stack, webhook)
+
+    (leased,) = lease(service)["deliveries"]
+    assert leased["attempts"] == 2
+    assert statuses(service) == ["delivering", "pending", "pending"]
+
+
+def test_a_replay_that_fails_does_not_count_against_its_endpoint(service: Service, stack: Stack) -> None:
+    webhook = make_dead(service)
+    (before,) = service.run("select failures, failing_since, circuit from webhook_endpoints")
+    replay_all(service, stack, webhook)
+
+    finish(service, lease(service)["deliveries"], "dead", status_code=500)
+
+    assert service.run("select failures, failing_since, circuit from webhook_endpoints") == [before]
+
+
 @pytest.mark.parametrize(
     ("fields", "replayed"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -238,12 +239,12 @@ def test_a_replayed_dead_letter_arrives_with_its_old_id_and_todays_secret(
     assert (delivered["status"], delivered["attempts"]) == ("delivered", 2)
 
 
-def test_all_dead_letters_are_replayed_at_once_and_nothing_else(
+def test_all_dead_letters_of_an_inactive_webhook_are_replayed_at_once_and_nothing_else(
     admin: Platform, receiver: HttpReceiver
 ) -> None:
     webhook = make_dead(admin, receiver, 3)
     enqueue(admin, 1)
-    run_tick(admin.stack, idle_seconds=0.3)
+    admin.call("PATCH", f"/integrations/{webhook['id']}", json={"status": "inactive"})
     receiver.requests.clear()
 
     reply = post(admin, webhook, "replay")
@@ -251,7 +252,7 @@ def test_all_dead_letters_are_replayed_at_once_and_nothing_else(
 
     assert (reply.status_code, reply.json()) == (202, {"replayed": 3, "left": 0})
     assert len(receiver.requests) == 3
-    assert {row["status"] for row in deliveries_of(admin, webhook)} == {"delivered"}
+    assert sorted(row["status"] for row in deliveries_of(admin, webhook)) == ["delivered"] * 3 + ["pending"]
 
 
 def test_a_range_is_replayed_by_its_status_time_and_type(admin: Platform, receiver: HttpReceiver) -> None:
@@ -347,3 +348,17 @@ def test_a_malformed_range_is_named(
     reply = post(admin, webhook, "replay", json=body)
 
     assert (reply.status_code, reply.json()["errors"][0]["field"]) == (400, field)
+
+
+def test_a_webhook_hears_only_of_the_devices_that_its_filter_matches(
+    admin: Platform, receiver: HttpReceiver
+) -> None:
+    webhook = make_webhook(admin, receiver, device_filter={"external_ids": ["pump-*"]})
+    for device in ("pump-1", "valve-1", "pump-2"):
+        enqueue(admin, 1, device=device)
+
+    run_tick(admin.stack, idle_seconds=0.3)
+
+    heard = sorted(json.loads(request.body)["data"]["device"]["external_id"] for request in receiver.requests)
+    assert heard == ["pump-1", "pump-2"]
+    assert len(deliveries_of(admin, webhook)) == 2

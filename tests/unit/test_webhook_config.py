@@ -196,10 +196,21 @@ def test_an_unusual_but_good_url_is_kept_as_it_is(url: str) -> None:
         ("payload_template", {"a": ["{{ nope }}"]}, "at /a/0"),
         ("payload_template", ' {"a": 1}', "without the quotes"),
         ("events", [], "list 1 to"),
-        *(
-            (name, True, "Unknown field")
-            for name in ("device_filter", "rate_limit_per_minute", "ordered", "Url")
+        ("rate_limit_per_minute", 0, "1"),
+        ("ordered", "sometimes", "'device'"),
+        ("device_filter", {}, "leave device_filter out"),
+        ("device_filter", "pump-*", "dictionary"),
+        ("device_filter.names", {"names": ["pump"]}, "Unknown field"),
+        (
+            "device_filter",
+            {"ids": ["00000000-0000-0000-0000-000000000001"], "external_ids": []},
+            "at least one",
         ),
+        ("device_filter.external_ids", {"external_ids": ["a"] * 201}, "at most 200"),
+        ("device_filter.external_ids.0", {"external_ids": ["*" * 5]}, "at most 4"),
+        ("device_filter.device_types.0", {"device_types": ["\x00"]}, "pattern"),
+        ("device_filter.ids.0", {"ids": ["pump-1"]}, "UUID"),
+        *((name, True, "Unknown field") for name in ("Url", "retries")),
     ],
 )
 def test_each_bad_field_is_refused_by_its_name_with_what_was_expected(
