@@ -5,8 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from scripts.openapi.following import COMMANDS, FOLLOWING_ONE
 from scripts.openapi.headers import LIMITS, LOCATION, REPLAYED, TAG
-from scripts.openapi.operation import ID, Operation, in_header, in_query
+from scripts.openapi.operation import PAGE, Operation, in_header, in_query
 from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, READING_BODY
 from shared.errors import (
     BadRequest,
@@ -20,7 +21,6 @@ from shared.errors import (
 )
 
 COLLECTION, ONE = "/integrations", "/integrations/{id}"
-PATH_ID = {"name": "id", "in": "path", "required": True, "schema": ID}
 
 _LIMITED = (*ALWAYS, *ADMINS_ONLY, BadRequest, RateLimited)
 _DELETE = (*_LIMITED, PreconditionFailed)
@@ -44,7 +44,14 @@ def _link(name: str) -> dict[str, Any]:
 
 _LINKS = {
     name: _link(name)
-    for name in ("getIntegration", "changeIntegration", "testIntegration", "deleteIntegration")
+    for name in (
+        "getIntegration",
+        "changeIntegration",
+        "testIntegration",
+        "deleteIntegration",
+        "listDeliveries",
+        "listActivity",
+    )
 }
 
 _COLLECTION_CALLS = {
@@ -58,8 +65,7 @@ _COLLECTION_CALLS = {
             in_query("organization_id", "Only this organization's.", format="uuid"),
             in_query("integration_type", "Only of this type."),
             in_query("status", "Only those that are `active`, `inactive` or `error`."),
-            in_query("limit", "How many at most; 50 where absent.", type="integer", minimum=1, maximum=200),
-            in_query("cursor", "`next_cursor` of the page before, unchanged."),
+            *PAGE,
             _IF_NONE_MATCH,
         ),
         not_modified=True,
@@ -68,7 +74,7 @@ _COLLECTION_CALLS = {
         "createIntegration",
         "Create an integration",
         (*_WRITE, IdempotencyMismatch),
-        reply=("OneIntegration",),
+        reply=("CreatedIntegration",),
         status=HTTPStatus.CREATED,
         body="NewIntegration",
         parameters=(_KEY,),
@@ -131,6 +137,16 @@ _TEST_SAVED = Operation(
     reply=("Verdict",),
     headers=LIMITS,
 )
+_ROTATE = Operation(
+    "rotateSecret",
+    "Make a secret anew and show it once; the old one stays in use for the grace period",
+    (*_CHANGE, NotSupported),
+    reply=("CreatedIntegration",),
+    body="Rotation",
+    body_required=False,
+    parameters=(_IF_MATCH,),
+    headers=TAG | LIMITS,
+)
 _TEST_UNSAVED = Operation(
     "testConfig",
     "Test a config before it is saved",
@@ -156,8 +172,9 @@ CALLS: dict[str, dict[str, Operation]] = {
     "/integrations/test": {"post": _TEST_UNSAVED},
     ONE: _ONE_CALLS,
     f"{ONE}/test": {"post": _TEST_SAVED},
+    f"{ONE}/rotate-secret": {"post": _ROTATE},
+    **{f"{ONE}/{path}": calls for path, calls in FOLLOWING_ONE.items()},
+    **COMMANDS,
     "/scheduler": {"post": _TICK},
 }
 """Path → method → operation."""
-
-PATH_PARAMETERS = {path: [PATH_ID] for path in (ONE, f"{ONE}/test")}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from scripts.openapi.calls import CALLS, PATH_PARAMETERS
+from scripts.openapi.calls import CALLS
 from scripts.openapi.forms import describe_schemas
-from scripts.openapi.operation import describe_operation
+from scripts.openapi.operation import ID, describe_operation
 from scripts.openapi.problems import describe_problems
 from shared import __version__
 
@@ -46,8 +47,11 @@ def describe_api() -> dict[str, Any]:
 
 
 def _describe_path(path: str) -> dict[str, Any]:
-    parameters = {"parameters": PATH_PARAMETERS[path]} if path in PATH_PARAMETERS else {}
-    return parameters | {method: describe_operation(call) for method, call in CALLS[path].items()}
+    names = re.findall(r"{(\w+)}", path)
+    parameters = [{"name": name, "in": "path", "required": True, "schema": ID} for name in names]
+    return ({"parameters": parameters} if parameters else {}) | {
+        method: describe_operation(call) for method, call in CALLS[path].items()
+    }
 
 
 def _describe_responses() -> dict[str, Any]:

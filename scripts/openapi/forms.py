@@ -7,10 +7,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from functions.commands import NewCommand
 from functions.scheduler import Tick
 from scripts.openapi import replies
-from shared.forms import ChangedIntegration, NewIntegration, Target, UnsavedIntegration
+from shared.forms import ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
 from shared.providers import find_provider, list_types
+from shared.replays import CancelledRange, ReplayedRange
 
 Schema = dict[str, Any]
 
@@ -19,14 +21,22 @@ CONFIG_STRING = (
 )
 _REPLIES = (
     replies.OneIntegration,
+    replies.CreatedIntegration,
     replies.IntegrationPage,
     replies.Catalogue,
     replies.Verdict,
+    replies.DeliveryPage,
+    replies.OneDelivery,
+    replies.ChangedDelivery,
+    replies.Replayed,
+    replies.Cancelled,
+    replies.ActivityPage,
+    replies.OneCommand,
     replies.TickReport,
     replies.ProblemDocument,
 )
 # What a validator of the models checks beyond types: something to be seen, and no NUL.
-_VISIBLE = r"^[^\x00]*[^\s\x00][^\x00]*$"
+_VISIBLE = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85][^\x00]*$"
 
 
 def refer(name: str) -> Schema:
@@ -36,7 +46,8 @@ def refer(name: str) -> Schema:
 
 def describe_schemas() -> dict[str, Schema]:
     """`components.schemas`: configs, request bodies, replies."""
-    models: list[type[BaseModel]] = [*map(find_provider, list_types()), Tick, Target, *_REPLIES]
+    bodies = (Rotation, NewCommand, ReplayedRange, CancelledRange, Tick, Target)
+    models: list[type[BaseModel]] = [*map(find_provider, list_types()), *bodies, *_REPLIES]
     _, schemas = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )

@@ -11,6 +11,7 @@ from scripts.openapi.headers import REQUEST_ID, TAG, Headers
 from scripts.openapi.problems import Kind, refer_problems
 
 ID = {"type": "string", "format": "uuid"}
+_TEXT = {"pattern": r"^[^\x00]*$"}
 NOT_MODIFIED = {"description": "You have it as it is; no body.", "headers": REQUEST_ID | TAG}
 
 
@@ -54,14 +55,20 @@ def describe_operation(operation: Operation) -> Schema:
 
 
 def in_query(name: str, description: str, **schema: Any) -> Schema:
-    """An optional parameter of the query; an empty one counts as absent."""
+    """An optional parameter of the query, text without NUL unless `schema` says else; an empty one counts as absent."""
     place = {"name": name, "in": "query", "allowEmptyValue": True}
-    return place | {"description": description, "schema": {"type": "string"} | schema}
+    return place | {"description": description, "schema": {"type": "string"} | (schema or _TEXT)}
 
 
 def in_header(name: str, description: str, **schema: Any) -> Schema:
     """An optional request header."""
     return {"name": name, "in": "header", "description": description, "schema": {"type": "string"} | schema}
+
+
+PAGE = (
+    in_query("limit", "How many at most; 50 where absent.", type="integer", minimum=1, maximum=200),
+    in_query("cursor", "`next_cursor` of the page before, unchanged."),
+)
 
 
 def _describe_body(operation: Operation) -> Schema:

@@ -41,6 +41,12 @@ class OneIntegration(Answer):
     integration: Integration
 
 
+class CreatedIntegration(OneIntegration):
+    """The new integration, and the secrets that were made for it, which are shown this once."""
+
+    generated: dict[str, str] = Field(default_factory=dict)
+
+
 class IntegrationPage(Answer):
     """One page, newest first; `next_cursor` is null on the last."""
 
@@ -80,11 +86,122 @@ class Verdict(Answer):
     checks: list[Step]
 
 
+class Delivery(Answer):
+    """One event on its way to one webhook; `id` is its `webhook-id` over all attempts."""
+
+    id: uuid.UUID
+    organization_id: uuid.UUID
+    integration_id: uuid.UUID
+    event_type: str
+    message_id: uuid.UUID
+    message_received_at: AwareDatetime
+    status: Literal["pending", "delivering", "delivered", "dead", "cancelled"]
+    attempts: int
+    due_at: AwareDatetime
+    created_at: AwareDatetime
+    replayed_at: AwareDatetime | None
+
+
+class Attempt(Answer):
+    """One try: what was answered, or `error` in words."""
+
+    attempt: int
+    started_at: AwareDatetime
+    milliseconds: int
+    status_code: int | None
+    error: str | None
+    reply: str | None
+
+
+class DeliveryWithAttempts(Delivery):
+    """A delivery with every attempt, in their order."""
+
+    attempts_log: list[Attempt]
+
+
+class OneDelivery(Answer):
+    """One delivery with its attempts."""
+
+    delivery: DeliveryWithAttempts
+
+
+class DeliveryPage(Answer):
+    """One page, newest first."""
+
+    deliveries: list[Delivery]
+    next_cursor: str | None
+
+
+class ChangedDelivery(Answer):
+    """One delivery as it is now."""
+
+    delivery: Delivery
+
+
+class Replayed(Answer):
+    """How many were queued again, and how many of the range are left for another call."""
+
+    replayed: int
+    left: int
+
+
+class Cancelled(Answer):
+    """How many were taken off the queue, and whether there are more."""
+
+    cancelled: int
+    more: bool
+
+
+class Activity(Answer):
+    """One thing that happened to an integration."""
+
+    id: int
+    organization_id: uuid.UUID
+    integration_id: uuid.UUID
+    kind: str
+    level: Literal["info", "warning", "error"]
+    message: str
+    details: dict[str, Any]
+    created_at: AwareDatetime
+
+
+class ActivityPage(Answer):
+    """One page, newest first."""
+
+    activity: list[Activity]
+    next_cursor: str | None
+
+
+class Command(Answer):
+    """One thing told to one device; `reference` is the other side's name for it, `error` why it failed."""
+
+    id: uuid.UUID
+    organization_id: uuid.UUID
+    device_id: uuid.UUID
+    integration_id: uuid.UUID
+    name: str
+    payload: Any
+    status: Literal["pending", "sending", "sent", "confirmed", "failed", "expired"]
+    attempts: int
+    expires_at: AwareDatetime
+    reference: str | None
+    error: str | None
+    created_by: uuid.UUID | None
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None
+
+
+class OneCommand(Answer):
+    """One command."""
+
+    command: Command
+
+
 class TickReport(Answer):
     """What one tick did, counted by part; a part that had nothing to do is empty."""
 
     sessions: dict[str, int]
-    commands: dict[str, int] = Field(default_factory=dict)
+    commands: dict[str, int]
     deliveries: dict[str, int]
     maintenance: dict[str, Any]
 

@@ -46,6 +46,8 @@ class Scene:
     """What the examples' variables stand for."""
 
     platform: Platform
+    webhook_id: str
+    delivery_id: str
     device_id: str
     command_id: str
 
@@ -67,19 +69,18 @@ class Scene:
 
 
 def set_scene(stack: Stack, admin: User) -> Scene:
-    """Two integrations, a device that has said something, and a command to it."""
+    """A webhook and a broker, a device that has said something, and a command to it."""
     platform = Platform(stack, admin)
-    platform.create("webhook", {"url": "http://127.0.0.1:9/hook"})
+    webhook = platform.create("webhook", {"url": "http://127.0.0.1:9/hook"})
     broker = platform.create("mqtt", {"broker_url": stack.mqtt_url, "topics": "a"})
     message = {"event_id": "1", "device": "sensor-1", "kind": "telemetry", "payload": {"temperature": 21.5}}
     service = {"apikey": stack.service_role_key, "Authorization": f"Bearer {stack.service_role_key}"}
     arguments = {"p_integration_id": broker["id"], "p_messages": [message]}
     httpx.post(f"{stack.url}/rest/v1/rpc/ingest_messages", json=arguments, headers=service).raise_for_status()
     (device,) = platform.rows("devices", select="id", integration_id=f"eq.{broker['id']}")
-    command = platform.call("POST", "/commands", json={"device_id": device["id"], "name": "reboot"}).json()[
-        "command"
-    ]
-    return Scene(platform, device["id"], command["id"])
+    (delivery,) = platform.rows("webhook_deliveries", select="id", integration_id=f"eq.{webhook['id']}")
+    command = platform.call("POST", "/commands", json={"device_id": device["id"], "name": "reboot"})
+    return Scene(platform, webhook["id"], delivery["id"], device["id"], command.json()["command"]["id"])
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,8 @@ def describe_variables(scene: Scene) -> dict[str, str]:
         "ORGANIZATION_ID": str(admin.organization_id),
         "INTEGRATION_ID": integration.json()["integration"]["id"],
         "ETAG": integration.headers["ETag"],
+        "WEBHOOK_ID": scene.webhook_id,
+        "DELIVERY_ID": scene.delivery_id,
         "DEVICE_ID": scene.device_id,
         "COMMAND_ID": scene.command_id,
     }
@@ -139,6 +142,8 @@ def answers(stack: Stack, node_modules: Path) -> list[dict[str, Any]]:
             "email": admin.email,
             "password": admin.password,
             "organizationId": admin.organization_id,
+            "webhookId": scene.webhook_id,
+            "deliveryId": scene.delivery_id,
             "deviceId": scene.device_id,
             "commandId": scene.command_id,
         },
