@@ -215,7 +215,7 @@ begin
      set status = 'cancelled', lease_token = null
    where id = any (array(
      select d.id from public.webhook_deliveries d
-      where d.integration_id = p_integration_id and d.status in ('pending', 'delivering')
+      where d.integration_id = p_integration_id and d.stage is not null
         and d.created_at >= v_from and d.created_at < v_to and (v_event_type is null or d.event_type = v_event_type)
       limit v_most
       for update skip locked));

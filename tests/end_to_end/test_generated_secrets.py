@@ -16,6 +16,7 @@ import pytest
 from standardwebhooks import Webhook as Oracle
 from standardwebhooks import WebhookVerificationError
 
+from tests.end_to_end.test_canary_secrets import read_rows
 from tests.fakes.http_receiver import HttpReceiver, Received
 from tests.platform import Platform
 from tests.stack import Stack
@@ -98,6 +99,20 @@ def test_a_made_secret_is_shown_once_and_nowhere_else(admin: Platform, receiver:
     ]
 
     assert not [text for text in shown if secret in text or rotated in text or "generated" in text]
+
+
+def test_a_made_secret_is_in_no_log_and_in_clear_in_no_row(admin: Platform, receiver: HttpReceiver) -> None:
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    created = create(admin, receiver.url, headers).json()
+    rotated = rotate(admin, created["integration"]["id"]).json()
+    send_test(admin, receiver, created["integration"]["id"])
+
+    logs = [file.read_text() for file in (admin.stack.functions_env.parent / "logs").glob("*.log")]
+    kept = "\n".join(logs + [text for _, text in read_rows(admin.stack)])
+
+    assert created["integration"]["id"] in kept
+    assert created["generated"]["signing_secret"] not in kept
+    assert rotated["generated"]["signing_secret"] not in kept
 
 
 @pytest.mark.parametrize("given", [{"signing_secret": None}, {"signing_secret": "whsec_" + "QUJD" * 8}])
