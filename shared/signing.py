@@ -156,6 +156,7 @@ def _load_private(text: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(_decode_key(text, PRIVATE_PREFIX, 2 * KEY_BYTES)[:KEY_BYTES])
 
 
+@lru_cache(maxsize=1024)
 def _decode_secret(text: str) -> bytes:
     if text.startswith(PUBLIC_PREFIX):
         raise ValueError("a public key (whpk_) can't sign")

@@ -88,7 +88,7 @@ class FlakyClient(OutboundClient):
         super().__init__()
         self.problems = list(problems)
 
-    async def send(self, request: OutboundRequest) -> OutboundReply:
+    async def send(self, _: OutboundRequest) -> OutboundReply:
         if self.problems:
             raise self.problems.pop(0)
         return OutboundReply(200, {}, b"", truncated=False, milliseconds=1.0)

@@ -1,0 +1,266 @@
+"""How many deliveries a second go out over HTTP: leased, signed, sent, recorded; beside the same client posting bare.
+
+Everything runs on loopback, the endpoint in a process of its own, the dispatcher in this one, each call to the database
+through /rest/v1. `rate` is deliveries over the time from the first lease to the last record; `bare_rate` is what
+aiohttp posts of the same size with as many requests at once. `hang_p99_ratio` is the 99th percentile from queued to
+answered of 50 healthy webhooks beside one that never answers, over the same without it. `full_lease_ratio` is a lease
+with 1,000,000 deliveries waiting over one with 1,000 (not in --quick). `idle_cpu` is the share of one core that waiting
+takes. `at_once_ms` and `polled_ms` are the median from queued to sent where the dispatcher is told, and where it looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import psycopg
+from psycopg.types.json import Jsonb
+
+from scripts.benchmarks._bench import Bench, Numbers
+from scripts.benchmarks._endpoint import start_endpoint
+from scripts.benchmarks._messages import make_batch
+from scripts.benchmarks._scratch import start_stack
+from scripts.benchmarks._service import connect_service, make_integration
+from scripts.local.stack import Report
+from shared.database import as_service
+from shared.deadline import Deadline
+from shared.deliveries import dispatch_deliveries
+from shared.keyring import make_key
+from shared.messages import Identity
+from shared.providers import load_provider
+from shared.pulse import Pulse
+from shared.sealing import seal_provider
+from shared.settings import load_settings
+
+REACH = {
+    "rate": "≥ 4,000/s",
+    "ratio": "≥ 0.6",
+    "hang_p99_ratio": "< 2",
+    "full_lease_ratio": "about 1",
+    "idle_cpu": "next to nothing",
+}
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of the standard's examples
+WEBHOOKS, HEALTHY = 10, 50
+AT_ONCE = 100
+BODY_BYTES = 600
+IDLE_SECONDS = 2.0
+INGEST = "select public.ingest_messages(%s, %s)"
+LATENCY = """
+select extract(epoch from a.started_at + make_interval(secs => %s * a.milliseconds / 1000.0) - d.created_at) * 1000
+  from public.webhook_attempts a join public.webhook_deliveries d on d.id = a.delivery_id
+ where d.integration_id = any (%s::uuid[])
+"""
+SEAL = """
+update public.device_integrations set settings = %s, api_key_encrypted = %s, secret_names = %s where id = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What each part of the benchmark is played on."""
+
+    bench: Bench
+    connection: psycopg.Connection
+    organization_id: str
+    url: str
+
+    def add_webhooks(self, count: int, path: str = "/hook") -> list[str]:
+        """New webhooks with a signing secret; their ids."""
+        return [self._add_webhook(path) for _ in range(count)]
+
+    def _add_webhook(self, path: str) -> str:
+        row_id = make_integration(self.connection, "webhook")
+        config = {"url": self.url + path, "signing_secret": SECRET, "max_concurrent": AT_ONCE}
+        identity = Identity(self.organization_id, row_id, "webhook", "bench")
+        provider = load_provider(config | {"rate_limit_per_minute": 1_000_000}, identity)
+        columns = seal_provider(provider)
+        values = (Jsonb(columns["settings"]), columns["api_key_encrypted"], columns["secret_names"], row_id)
+        self.connection.execute(SEAL, values)
+        return row_id
+
+    def clear(self) -> None:
+        """No webhooks and no deliveries."""
+        self.connection.execute("delete from public.device_integrations")
+        self.connection.execute("delete from public.webhook_deliveries")
+
+    def read_latencies(self, webhooks: list[str], *, answered: bool) -> list[float]:
+        """Milliseconds from queued to sent, or to answered, of every attempt."""
+        rows = self.connection.execute(LATENCY, [int(answered), webhooks]).fetchall()
+        return [float(row[0]) for row in rows]
+
+
+def measure(bench: Bench) -> Numbers:
+    """Each part on an empty queue."""
+    with bench.step("Starting a stack"), _set_scene(bench) as scene:
+        bare = asyncio.run(_post_bare(scene.url, bench.rounds(40_000, 10_000)))
+        rate = _measure_rate(scene)
+        alone = _measure_p99(scene, hanging=0)
+        beside = _measure_p99(scene, hanging=1)
+        numbers = {"rate": rate, "bare_rate": bare, "ratio": rate / bare, "hang_p99_ratio": beside / alone}
+        numbers |= {"p99_ms": alone, "hang_p99_ms": beside, "idle_cpu": _measure_idle(scene)}
+        numbers |= {
+            "at_once_ms": _measure_wait(scene, tell=True),
+            "polled_ms": _measure_wait(scene, tell=False),
+        }
+        return numbers | ({} if bench.quick else {"full_lease_ratio": _compare_leases(scene)})
+
+
+@contextmanager
+def _set_scene(bench: Bench) -> Iterator[Scene]:
+    with start_stack() as report, start_endpoint() as url, connect_service(report) as connection:
+        _set_environment(report)
+        row = connection.execute("select id::text from public.organizations order by name limit 1").fetchone()
+        yield Scene(bench, connection, row[0] if row else "", url)
+
+
+def _set_environment(report: Report) -> None:
+    os.environ |= {
+        "SUPABASE_URL": report.url,
+        "SUPABASE_SERVICE_ROLE_KEY": report.service_role_key,
+        "INTEGRATION_KEYS": make_key("bench"),
+        "OUTBOUND_ALLOW": "127.0.0.0/8",
+    }
+    load_settings.cache_clear()
+
+
+async def _post_bare(url: str, count: int) -> float:
+    left = iter(range(count))
+    body = os.urandom(BODY_BYTES // 2).hex().encode()
+
+    async def post_some(session: aiohttp.ClientSession) -> None:
+        for _ in left:
+            async with session.post(f"{url}/hook", data=body) as reply:
+                await reply.read()
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        begun = time.perf_counter()
+        await asyncio.gather(*(post_some(session) for _ in range(AT_ONCE)))
+        return count / (time.perf_counter() - begun)
+
+
+def _measure_rate(scene: Scene) -> float:
+    webhooks = scene.add_webhooks(WEBHOOKS)
+    source = make_integration(scene.connection, "mqtt")
+    for _ in scene.bench.track("Filling the queue", scene.bench.rounds(8, 2)):
+        scene.connection.execute(INGEST, [source, make_batch(100).decode()])
+    total = scene.bench.rounds(8, 2) * 500 * len(webhooks)
+    with scene.bench.step(f"Delivering {total:,}"):
+        seconds = asyncio.run(_dispatch_all(total))
+    scene.clear()
+    return total / seconds
+
+
+async def _dispatch_all(total: int) -> float:
+    """The seconds until the last of them was recorded."""
+    deadline, pulse, begun = Deadline(600), Pulse(), time.perf_counter()
+    run = asyncio.create_task(dispatch_deliveries(as_service(), deadline, pulse))
+    await asyncio.to_thread(_wait_until_idle, pulse)
+    ended = time.perf_counter() - pulse.idle_seconds()
+    deadline.shorten()
+    counts = await run
+    if counts["delivered"] != total:
+        raise RuntimeError(f"Of {total} deliveries the dispatcher says: {dict(counts)}")
+    return ended - begun
+
+
+def _wait_until_idle(pulse: Pulse) -> None:
+    while pulse.idle_seconds() < IDLE_SECONDS:
+        time.sleep(0.05)
+
+
+def _measure_p99(scene: Scene, hanging: int) -> float:
+    scene.add_webhooks(hanging, "/hang")
+    webhooks = scene.add_webhooks(HEALTHY)
+    source = make_integration(scene.connection, "mqtt")
+    with scene.bench.step(f"{HEALTHY} healthy webhooks, {hanging} hanging"):
+        asyncio.run(_dispatch_beside(scene, source, scene.bench.rounds(80, 16)))
+    latencies = scene.read_latencies(webhooks, answered=True)
+    scene.clear()
+    return statistics.quantiles(latencies, n=100)[-1]
+
+
+async def _dispatch_beside(scene: Scene, source: str, moments: int) -> None:
+    deadline, pulse = Deadline(0.25 * moments + 3), Pulse()
+    run = asyncio.create_task(dispatch_deliveries(as_service(), deadline, pulse))
+    for _ in range(moments):
+        await asyncio.sleep(0.25)
+        await asyncio.to_thread(_say_something, scene, source, 2)
+        pulse.tell_queued()
+    await run
+
+
+def _say_something(scene: Scene, source: str, count: int) -> None:
+    said = [
+        {"event_id": str(uuid.uuid4()), "device": "a", "kind": "telemetry", "payload": {"temperature": 21.5}}
+        for _ in range(count)
+    ]
+    scene.connection.execute(INGEST, [source, Jsonb(said)])
+
+
+def _measure_idle(scene: Scene, seconds: float = 3.0) -> float:
+    async def wait() -> None:
+        await dispatch_deliveries(as_service(), Deadline(seconds), Pulse())
+
+    with scene.bench.step("Waiting"):
+        begun = time.process_time()
+        asyncio.run(wait())
+        return (time.process_time() - begun) / seconds
+
+
+def _measure_wait(scene: Scene, *, tell: bool) -> float:
+    webhooks = scene.add_webhooks(1)
+    source = make_integration(scene.connection, "mqtt")
+
+    async def say_and_wait() -> None:
+        deadline, pulse = Deadline(60), Pulse()
+        run = asyncio.create_task(dispatch_deliveries(as_service(), deadline, pulse))
+        for turn in range(scene.bench.rounds(60, 10)):
+            await asyncio.sleep(0.3 + turn % 7 * 0.037)
+            await asyncio.to_thread(_say_something, scene, source, 1)
+            if tell:
+                pulse.tell_queued()
+        await asyncio.sleep(0.5)
+        deadline.shorten()
+        await run
+
+    with scene.bench.step("Queued to sent, told" if tell else "Queued to sent, polled"):
+        asyncio.run(say_and_wait())
+    latencies = scene.read_latencies(webhooks, answered=False)
+    scene.clear()
+    return statistics.median(latencies)
+
+
+MAKE_WAITING = """
+insert into public.webhook_deliveries (organization_id, integration_id, event_type, message_id, message_received_at)
+select %s, %s, 'device.telemetry', gen_random_uuid(), now() from generate_series(1, %s)
+"""
+RETURN_ALL = """
+update public.webhook_deliveries set status = 'pending', attempts = 0, due_at = now(), lease_token = null
+ where status = 'delivering'
+"""
+
+
+def _compare_leases(scene: Scene) -> float:
+    (webhook,) = scene.add_webhooks(1)
+    with scene.bench.step("A lease among 1,000 and among 1,000,000"):
+        few = _time_lease(scene, webhook, 1_000)
+        return _time_lease(scene, webhook, 999_000) / few
+
+
+def _time_lease(scene: Scene, webhook: str, count: int) -> float:
+    scene.connection.execute(MAKE_WAITING, [scene.organization_id, webhook, count])
+    scene.connection.execute("analyze public.webhook_deliveries")
+    seconds = []
+    for _ in range(30):
+        begun = time.perf_counter()
+        scene.connection.execute("select public.lease_deliveries(50, 60)::text").fetchone()
+        seconds.append(time.perf_counter() - begun)
+        scene.connection.execute(RETURN_ALL)
+    return statistics.median(seconds)
