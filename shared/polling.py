@@ -7,12 +7,13 @@ from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from shared.committer import LEASE_SECONDS
 from shared.database import Database
 from shared.deadline import Deadline
 from shared.errors import Problem
 from shared.log import get_log
 from shared.pulse import Pulse
-from shared.sessions import LEASE_SECONDS, run_session
+from shared.sessions import run_session
 
 SESSIONS_AT_ONCE = 200
 """Each has a thread, which sleeps while its broker is silent."""

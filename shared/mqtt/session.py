@@ -59,6 +59,7 @@ class _Session:
         self._outbox = Outbox(plan, memory)
         self._connection: Connection | None = None
         self._connected_at = 0.0
+        self._connect_ms: float | None = None
         self._received: deque[tuple[Connection, Publish]] = deque()
         self._stored: int | None = None
         self._yielded = time.monotonic()
@@ -76,6 +77,9 @@ class _Session:
                 )
                 tries = 1 if steady else tries + 1
                 self.abort()
+                # It may have been our successor who ended it: saving tells whether the lease still holds, before
+                # a new connection ends the successor's.
+                self._memory.changed = True
                 if tries >= TRIES or self._deadline.expired:
                     raise
                 yield from self._back_off(tries)
@@ -89,8 +93,10 @@ class _Session:
 
     def _turn(self) -> None:
         if self._connection is None:
+            begun = time.monotonic()
             self._connection = self._connect()
             self._connected_at = time.monotonic()
+            self._connect_ms = round((self._connected_at - begun) * 1000, 1)
         else:
             self._receive(self._connection)
 
@@ -165,7 +171,9 @@ class _Session:
             self._outbox.ready.append(Batch())
         while self._outbox.ready:
             self._yielded = time.monotonic()
-            yield self._outbox.ready.popleft()
+            batch = self._outbox.ready.popleft()
+            batch.connect_ms, self._connect_ms = self._connect_ms, None
+            yield batch
 
     def _finish(self) -> Iterator[Batch]:
         """Take nothing new, wait a bounded time for the commits, acknowledge them and say goodbye."""

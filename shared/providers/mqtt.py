@@ -14,7 +14,8 @@ from shared.dialects import Decoder, Dialect, PayloadFormat, TimestampFormat, fi
 from shared.errors import ProtocolFailed
 from shared.messages import Command
 from shared.mqtt.topics import check_filter, check_filters, check_template, fill_template, widen_template
-from shared.provider import Batch, Check, Outcome, Provider
+from shared.poller import Poller
+from shared.provider import Batch, Check, Outcome
 
 if TYPE_CHECKING:
     from shared.mqtt.plan import Plan
@@ -37,7 +38,7 @@ CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class Mqtt(Provider):
+class Mqtt(Poller):
     """One broker and the topics to listen to."""
 
     # Fields left out are validated too: half a pair is found at the half that is missing.
@@ -62,10 +63,7 @@ class Mqtt(Provider):
     protocol_version: Literal["auto", "5", "3.1.1"] = "auto"
     qos: Literal[0, 1] = 1
     keepalive: Annotated[int, Field(ge=5, le=3_600)] = 60
-    session_seconds: Annotated[float, Field(ge=1, le=3_600)] | None = None
-    """How long one session lasts at most; None: as long as a tick."""
     session_expiry_seconds: Annotated[int, Field(ge=86_400, le=0xFFFF_FFFF)] = 604_800
-    poll_interval_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0
     payload_format: PayloadFormat = "standard"
     device_id_path: str | None = None
     telemetry_path: str | None = None
@@ -208,8 +206,7 @@ class Mqtt(Provider):
         """See shared/mqtt/session.py; ends after `session_seconds` at the latest."""
         from shared.mqtt.session import run_session
 
-        until = deadline.within(self.session_seconds) if self.session_seconds else deadline
-        yield from run_session(self._make_plan(), state, until)
+        yield from run_session(self._make_plan(), state, self.limit_session(deadline))
 
     def send(self, command: Command) -> Outcome:
         """Publish to `command_topic` with QoS 1; the reference is the topic. The broker has it, not yet the device."""

@@ -48,15 +48,30 @@ begin
 end
 $$;
 
+alter table public.device_integrations add column last_session jsonb;
+grant select (last_session) on public.device_integrations to authenticated;
+comment on column public.device_integrations.last_session is
+  'What the session that ended last did: started_at, seconds, connect_ms, batches, messages, bytes, duplicates, rejected, warnings.';
+
 create function public.record_activity(p_integration_id uuid, p_kind text, p_notes jsonb) returns void
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = ''
 as $$
+declare
+  v_errors text := (
+    select left(string_agg(n.message, ' '), 2000)
+      from jsonb_to_recordset(p_notes) as n(level text, message text) where n.level = 'error');
+begin
   insert into public.integration_activity (organization_id, integration_id, kind, level, message)
   select i.organization_id, i.id, p_kind, n.level, left(n.message, 2000)
     from public.device_integrations i, jsonb_to_recordset(p_notes) as n(level text, message text)
-   where i.id = p_integration_id
+   where i.id = p_integration_id and (n.level <> 'error' or i.error_message is distinct from v_errors);
+  update public.device_integrations
+     set error_message = v_errors
+   where id = p_integration_id and error_message is distinct from v_errors and v_errors is not null;
+end
 $$;
-comment on function public.record_activity is 'Adds notes [{level, message}] to the activity log.';
+comment on function public.record_activity is
+  'Adds notes [{level, message}] to the activity log. Errors show as error_message while the rest of the integration works; the same ones again are not logged again.';
 
 create function public.lease_sessions(p_limit integer, p_lease_seconds integer)
 returns table (
@@ -113,13 +128,15 @@ comment on function public.park_session is
   'Ends the lease of an integration whose config is right but has nothing to poll; a change of it makes it due again.';
 
 create function public.finish_session(
-  p_integration_id uuid, p_lease_token uuid, p_error text default null, p_due_seconds double precision default 0
+  p_integration_id uuid, p_lease_token uuid, p_error text default null, p_due_seconds double precision default 0,
+  p_summary jsonb default null
 ) returns void
 language plpgsql volatile set search_path = ''
 as $$
 declare
   v_attempts integer;
   v_before public.device_integrations;
+  v_message text := left(coalesce(p_error, p_summary ->> 'refused'), 2000);
 begin
   update public.integration_schedules
      set lease_token = null,
@@ -136,24 +153,25 @@ begin
   select * into v_before from public.device_integrations where id = p_integration_id for update;
   update public.device_integrations
      set status = case when p_error is null then 'active' else 'error' end,
-         error_message = left(p_error, 2000),
+         error_message = v_message,
          sync_status = case when p_error is null then 'ok' else 'failed' end,
-         last_sync_at = case when p_error is null then now() else last_sync_at end
+         last_sync_at = case when p_error is null then now() else last_sync_at end,
+         last_session = coalesce(p_summary, last_session)
    where id = p_integration_id;
-  if p_error is distinct from v_before.error_message then
+  if v_message is distinct from v_before.error_message and (p_error is not null or v_message is null) then
     insert into public.integration_activity (organization_id, integration_id, kind, level, message, details)
     values (
       v_before.organization_id, p_integration_id,
       case when p_error is null then 'session.recovered' else 'session.failed' end,
       case when p_error is null then 'info' else 'error' end,
-      coalesce(left(p_error, 2000), 'The connection works again.'),
+      coalesce(v_message, 'The connection works again.'),
       jsonb_build_object('attempts', v_attempts)
     );
   end if;
 end
 $$;
 comment on function public.finish_session is
-  'Ends a lease. Success: due again in p_due_seconds. Failure: status error with the reason, tried again in 15 s doubling to 5 min, jittered.';
+  'Ends a lease, keeping p_summary as last_session. Success: due again in p_due_seconds; what the other side refused of it shows as error_message. Failure: status error with the reason, tried again in 15 s doubling to 5 min, jittered.';
 
 revoke execute on function private.refuse_late_worker from public;
 revoke execute on function public.record_activity, public.lease_sessions, public.renew_session, public.park_session, public.finish_session

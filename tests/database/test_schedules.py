@@ -6,6 +6,7 @@ import uuid
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.database.fixtures import Service
 
@@ -139,3 +140,37 @@ def test_nobody_without_the_token_moves_a_schedule(service: Service, call: str) 
         service.run(f"select {call}", integration, uuid.uuid4())
 
     assert refusal.value.sqlstate == "PT409"
+
+
+REFUSED = "The broker refused the topic 'secret/#': this user is not authorized for it."
+
+
+def test_what_was_refused_is_named_and_logged_once_while_the_rest_works(service: Service) -> None:
+    integration = service.make_integration()
+    notes = Jsonb([{"level": "error", "message": REFUSED}, {"level": "warning", "message": "QoS 0 only."}])
+    for _ in range(2):
+        lease = service.lease(integration)
+        service.run("select record_activity(%s, 'session', %s)", integration, notes)
+        finish_with(service, lease, {"refused": REFUSED})
+
+    (row,) = service.run("select status, error_message from device_integrations where id = %s", integration)
+    logged = service.run("select message from integration_activity where level = 'error'")
+    assert (row["status"], row["error_message"]) == ("active", REFUSED)
+    assert [entry["message"] for entry in logged] == [REFUSED]
+
+
+def test_a_session_that_was_refused_nothing_clears_the_message_and_says_so(service: Service) -> None:
+    integration = service.make_integration()
+    finish_with(service, service.lease(integration), {"refused": REFUSED})
+
+    finish_with(service, service.lease(integration), {"messages": 3})
+
+    (row,) = service.run("select error_message, last_session from device_integrations")
+    assert (row["error_message"], row["last_session"]) == (None, {"messages": 3})
+    assert service.one("select kind from integration_activity") == "session.recovered"
+
+
+def finish_with(service: Service, lease: dict[str, object], summary: dict[str, object]) -> None:
+    service.run(
+        "select finish_session(%s, %s, p_summary => %s)", lease["id"], lease["lease_token"], Jsonb(summary)
+    )
