@@ -1,0 +1,169 @@
+"""Workers between a real mosquitto and Postgres, whatever ends or hangs meanwhile: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.fakes.brokers import make_mosquitto, publish_all
+from tests.fakes.mqtt_site import Site
+from tests.platform import Platform
+from tests.stack import Stack
+
+LIMITS = ["max_queued_messages 0", "max_inflight_messages 500"]
+
+
+@pytest.fixture
+def site(stack: Stack, tmp_path: Path) -> Iterator[Site]:
+    with stack.connect() as connection:
+        connection.execute("delete from device_integrations")
+    with make_mosquitto(tmp_path, LIMITS) as broker:
+        made = Site(Platform(stack, stack.user("admin", 0)), broker)
+        yield made
+        made.kill_workers()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_workers_killed_while_they_drain_store_everything_once(site: Site, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a seed makes a failure repeatable
+    site.connect()
+    site.kill_workers()
+    site.publish(range(8_000))
+
+    for _ in range(3):
+        site.start_worker()
+        time.sleep(chance.uniform(0.9, 1.4))
+        site.kill_workers()
+    site.start_worker()
+    site.wait_for(8_000)
+
+    assert site.stored == list(range(8_000))
+
+
+def test_a_broker_restarted_under_the_worker_loses_and_doubles_nothing(site: Site) -> None:
+    site.connect()
+    site.publish(range(500))
+
+    site.broker.stop()
+    site.broker.start()
+    site.publish(range(500, 1_000))
+    site.wait_for(1_000)
+
+    assert site.stored == list(range(1_000))
+
+
+def test_a_crash_of_postgres_in_mid_session_loses_and_doubles_nothing(site: Site) -> None:
+    site.connect()
+    publisher = threading.Thread(target=site.publish, args=(range(5_000),))
+    publisher.start()
+    site.wait_for(200)
+
+    crash_postgres(site)
+    publisher.join()
+    site.wait_until(lambda: answers(site), "Postgres did not recover")
+    site.wait_for(5_000)
+
+    assert site.stored == list(range(5_000))
+
+
+def crash_postgres(site: Site) -> None:
+    """SIGKILL of one backend: Postgres ends all others and goes through recovery."""
+    pid = site.ask("select pid from pg_stat_activity where usename = 'authenticator' limit 1")
+    os.kill(pid, signal.SIGKILL)
+
+
+def answers(site: Site) -> bool:
+    try:
+        return bool(site.ask("select 1"))
+    except psycopg.OperationalError:
+        return False
+
+
+def test_a_database_that_hangs_for_a_while_loses_and_doubles_nothing(site: Site) -> None:
+    site.connect()
+
+    with site.admin.stack.connect() as connection:
+        connection.execute("lock table device_messages in share mode")
+        site.publish(range(3_000))
+        time.sleep(3)
+    site.wait_for(3_000)
+
+    assert site.stored == list(range(3_000))
+
+
+def test_two_workers_on_one_integration_store_everything_once(site: Site) -> None:
+    site.connect()
+    site.start_worker()
+
+    site.publish(range(2_000))
+    site.wait_for(2_000)
+
+    assert site.stored == list(range(2_000))
+
+
+def test_ten_thousand_devices_are_created_once_each(site: Site) -> None:
+    site.connect()
+
+    site.publish(range(20_000), devices=10_000)
+    site.wait_for(20_000)
+
+    count = site.ask("select count(distinct external_id) from devices")
+    shown = site.ask("select device_count from device_integrations")
+    assert (count, shown, site.stored) == (10_000, 10_000, list(range(20_000)))
+
+
+@pytest.mark.parametrize("protocol_version", ["5", "3.1.1"])
+def test_topics_added_in_mid_session_take_effect_and_nothing_is_lost(
+    site: Site, protocol_version: str
+) -> None:
+    site.connect(protocol_version=protocol_version)
+    publisher = threading.Thread(target=site.publish, args=(range(3_000),))
+    publisher.start()
+    site.wait_for(100)
+
+    topics = ["site/+/telemetry", "yard/+/telemetry"]
+    site.admin.call("PATCH", f"/integrations/{site.integration['id']}", json={"config": {"topics": topics}})
+    site.wait_until(lambda: site.subscribed == topics, "the new topic was not subscribed to")
+    publish_all(site.broker.port, [("yard/y/telemetry", '{"temperature": 3000}')])
+    publisher.join()
+    site.wait_for(3_001)
+
+    assert site.stored == list(range(3_001))
+
+
+def test_retained_messages_are_stored_once_whatever_happens_to_the_worker(site: Site) -> None:
+    site.publish(range(100), retain=True, devices=100)
+    site.connect()
+    site.wait_for(100)
+
+    site.kill_workers()
+    site.start_worker()
+    site.publish(range(100, 200), devices=100)
+    site.wait_for(200)
+
+    assert site.stored == list(range(200))
+
+
+def test_the_last_session_says_what_it_did(site: Site) -> None:
+    site.connect()
+    publish_all(
+        site.broker.port, [("site/a/telemetry", '{"temperature": 1}'), ("site/a/telemetry", "no JSON")]
+    )
+    site.wait_for(2)
+
+    worker = site.workers.pop()
+    worker.terminate()
+    worker.wait(20)
+
+    (row,) = site.admin.rows("device_integrations", select="last_session", id=f"eq.{site.integration['id']}")
+    did = row["last_session"]
+    assert (did["messages"], did["rejected"], did["duplicates"], did["bytes"]) == (2, 1, 0, 25)
+    assert did["connect_ms"] > 0
