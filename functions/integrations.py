@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -36,8 +37,8 @@ from shared.sealing import open_provider, seal_provider
 PATCH_TRIES = 5
 
 router = Router("integrations")
-add_history_routes(router)
 add_replay_routes(router)
+add_history_routes(router)
 
 
 @functions_framework.http
@@ -50,7 +51,7 @@ def integrations(request: flask.Request) -> flask.Response:
 def list_catalogue(call: Call) -> Reply:
     """The integration types with the JSON Schema of their config; secrets are `writeOnly`."""
     _ = call.user
-    return Reply({"types": [_describe_type(name, find_provider(name)) for name in list_types()]})
+    return Reply({"types": [_describe_type(name) for name in list_types()]})
 
 
 @router.route("GET", "/")
@@ -90,7 +91,8 @@ def change_named_integration(call: Call) -> Reply:
 @router.route("DELETE", "/")
 def delete_named_integration(call: Call) -> Reply:
     """DELETE with the id in the query or the body."""
-    return _delete(call, _name_integration(call.query("id") or str(call.json(Target).id)))
+    named = call.json(Target).id if call.body.strip() else None
+    return _delete(call, _name_integration(call.query("id") or str(named or "")))
 
 
 @router.route("POST", "/test")
@@ -169,6 +171,10 @@ def _fill_columns(body: NewIntegration, made: Mapping[str, str]) -> dict[str, An
 
 def _change(call: Call, integration_id: str, body: ChangedIntegration) -> Reply:
     _ = call.user
+    if body.id and str(body.id) != integration_id:
+        raise BadRequest(
+            errors=[FieldError("id", "Another integration than the address names; leave one out.")]
+        )
     values = body.model_dump(include={"name", "status"}, exclude_unset=True)
     versions = list_versions(call.request.headers.get("If-Match"))
     if body.config is not None:
@@ -230,7 +236,9 @@ def _run_checks(provider: Provider) -> Reply:
     )
 
 
-def _describe_type(name: str, provider: type[Provider]) -> dict[str, Any]:
+@cache
+def _describe_type(name: str) -> dict[str, Any]:
+    provider = find_provider(name)
     return {
         "type": name,
         "label": provider.label,

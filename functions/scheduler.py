@@ -21,8 +21,8 @@ class Tick(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seconds: float | None = Field(default=None, gt=0, le=3300)
-    idle_seconds: float | None = Field(default=None, gt=0, le=3300)
+    seconds: float | None = Field(default=None, gt=0, le=3300, strict=True)
+    idle_seconds: float | None = Field(default=None, gt=0, le=3300, strict=True)
 
 
 @functions_framework.http

@@ -76,13 +76,13 @@ class Rotation(BaseModel):
 class Target(BaseModel):
     """The body of DELETE in the form that names the id there."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    id: uuid.UUID
+    id: uuid.UUID | None = None
 
 
 def _check_name(name: str) -> str:
-    if not name.strip() or "\x00" in name:
+    if "\x00" in name or not any(char.isprintable() and not char.isspace() for char in name):
         raise ValueError("must have at least one visible character and no NUL")
     return name
 

@@ -171,17 +171,19 @@ class Router:
 
     def _dispatch(self, request: flask.Request) -> Reply:
         path = self._trim_path(request.path)
-        allowed = [(match, method, handler) for pattern, method, handler in self._routes
-                   if (match := pattern.fullmatch(path))]  # fmt: skip
-        if not allowed:
+        # The first pattern that matches is the resource; a literal one stands before one with parameters.
+        resource = next((pattern for pattern, _, _ in self._routes if pattern.fullmatch(path)), None)
+        match = resource.fullmatch(path) if resource else None
+        if match is None:
             raise NotFound(f"{self._name} has no such path.")
-        methods = ", ".join(sorted({method for _, method, _ in allowed} | {"OPTIONS"}))
+        handlers = {method: handler for pattern, method, handler in self._routes if pattern == resource}
+        methods = ", ".join(sorted({*handlers, "OPTIONS"}))
         if request.method == "OPTIONS":
             return Reply(status=HTTPStatus.NO_CONTENT, headers={"Allow": methods})
-        for match, method, handler in allowed:
-            if method == request.method or (method == "GET" and request.method == "HEAD"):
-                return _run_handler(handler, Call(request, match.groupdict()))
-        raise MethodNotAllowed(headers={"Allow": methods})
+        handler = handlers.get("GET" if request.method == "HEAD" else request.method)
+        if handler is None:
+            raise MethodNotAllowed(headers={"Allow": methods})
+        return _run_handler(handler, Call(request, match.groupdict()))
 
     def _trim_path(self, path: str) -> str:
         # Behind some gateways the function sees its whole public path, behind others only what follows its name.
@@ -228,11 +230,12 @@ def _make_problem_response(problem: Problem, request_id: str) -> flask.Response:
     }
     if problem.errors:
         document["errors"] = [{"field": error.field, "message": error.message} for error in problem.errors]
-    # A generator, because functions-framework reads the rest of the body before it sends anything that is not streamed.
-    body = (part for part in (orjson.dumps(document),))
+    body = orjson.dumps(document)
+    # An iterator, because functions-framework reads the rest of the request before it sends what is not streamed.
     response = flask.Response(
-        body, problem.status, dict(problem.headers), content_type="application/problem+json"
+        iter((body,)), problem.status, dict(problem.headers), content_type="application/problem+json"
     )
+    response.content_length = len(body)
     response.headers["Cache-Control"] = "no-store"
     if problem.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"

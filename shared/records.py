@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.conditions import make_tag, names_tag
 from shared.database import as_user, make_problem
-from shared.errors import NotFound
+from shared.errors import BadRequest, FieldError, NotFound
 from shared.http import Call, Reply, parse_uuid
 from shared.limits import WRITES, report_limits
 from shared.log import bind_log
@@ -31,18 +31,21 @@ _SHOWN = {
     "created_by": "created_by",
     "updated_at": "updated_at",
 }
-_COLUMNS = ",".join((*_SHOWN.values(), "version"))
+STATUSES = ("active", "inactive", "error")
+COLUMNS = ",".join((*_SHOWN.values(), "version"))
 
 
 def list_rows(call: Call) -> Reply:
     """One page of the caller's integrations, newest first, with the filters of the query."""
     page = read_page(call.query("limit"), call.query("cursor"))
     database = as_user(call.user.token)
-    query = database.table("device_integrations").select(_COLUMNS)
+    query = database.table("device_integrations").select(COLUMNS)
     organization_id = call.query("organization_id")
     if organization_id:
         bind_log(organization=parse_uuid(organization_id, "organization_id"))
         query = query.eq("organization_id", parse_uuid(organization_id, "organization_id"))
+    if call.query("status") not in {None, *STATUSES}:
+        raise BadRequest(errors=[FieldError("status", f"Expected one of: {', '.join(STATUSES)}.")])
     for name in ("integration_type", "status"):
         value = call.query(name)
         query = query.eq(name, value) if value else query
@@ -53,7 +56,7 @@ def list_rows(call: Call) -> Reply:
 def read_row(call: Call, integration_id: str) -> Reply:
     """One integration; 304 where the caller has it as it is. NotFound otherwise."""
     database = as_user(call.user.token)
-    rows = database.run(database.table("device_integrations").select(_COLUMNS).eq("id", integration_id))
+    rows = database.run(database.table("device_integrations").select(COLUMNS).eq("id", integration_id))
     if not rows:
         raise NotFound
     reply = show_one(rows[0])

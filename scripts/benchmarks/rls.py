@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 from scripts.benchmarks._bench import Bench, Numbers
 from scripts.benchmarks._scratch import start_stack
 from scripts.local.stack import Report
-from shared.records import _COLUMNS as COLUMNS
+from shared.records import COLUMNS
 
 REACH = {"ms": "< 2 ms", "ms_10": "as ms: flat as organizations grow", "ms_100": "as ms"}
 ORGANIZATIONS = (10, 100, 1000)

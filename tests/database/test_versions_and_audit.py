@@ -72,7 +72,7 @@ def test_a_status_that_an_admin_sets_is_a_change(service: Service, stack: Stack,
     version, _, changes = state_of(service, sealed)
     service.connection.execute("update device_integrations set status = 'error' where id = %s", (sealed,))
 
-    act_as(service.connection, stack, "admin")  # type: ignore[arg-type] # only the shape of its rows differs
+    act_as(service.connection, stack, "admin")
     service.connection.execute("update device_integrations set status = 'active' where id = %s", (sealed,))
 
     assert (state_of(service, sealed)[0], state_of(service, sealed)[2]) == (version + 1, changes + 1)

@@ -391,3 +391,34 @@ def test_a_connection_test_of_an_unsaved_config_says_what_failed(admin: Platform
     assert reply.status_code == 200, reply.text
     assert reply.json()["ok"] is False
     assert any(not check["ok"] and check["detail"] for check in reply.json()["checks"])
+
+
+def test_a_change_whose_body_names_another_integration_is_refused(admin: Platform) -> None:
+    one, other = admin.create("mqtt", MQTT), admin.create("mqtt", MQTT)
+
+    reply = admin.call("PATCH", f"/integrations/{one['id']}", json={"id": other["id"], "name": "Whose?"})
+
+    assert problem(reply) == (409, "conflict")
+    assert admin.call("GET", f"/integrations/{one['id']}").json() == {"integration": one}
+
+
+def test_a_filter_by_a_status_there_is_not_is_refused_and_not_an_empty_list(admin: Platform) -> None:
+    reply = admin.call("GET", "/integrations", params={"status": "activ"})
+
+    assert problem(reply)[0] == 400
+    assert [error["field"] for error in reply.json()["errors"]] == ["status"]
+
+
+def test_a_delete_without_an_id_says_so(admin: Platform) -> None:
+    assert problem(admin.call("DELETE", "/integrations")) == (400, "bad_request")
+
+
+def test_a_problem_is_sent_with_its_length(admin: Platform) -> None:
+    reply = admin.call("GET", f"/integrations/{uuid.uuid4()}")
+
+    assert int(reply.headers["Content-Length"]) == len(reply.content)
+
+
+@pytest.mark.parametrize("path", ["/integrations/types", "/integrations/test"])
+def test_a_named_path_is_not_taken_for_an_id(admin: Platform, path: str) -> None:
+    assert problem(admin.call("PATCH", path, json={"name": "x"})) == (405, "method_not_allowed")

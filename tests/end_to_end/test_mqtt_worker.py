@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from tests.fakes.brokers import make_mosquitto, publish_all
 from tests.fakes.mqtt_site import Site
+from tests.fakes.scripted_broker import CONNACK, CONNECT, SUBSCRIBE, run_script
 from tests.platform import Platform
 from tests.stack import Stack
 
@@ -23,10 +25,9 @@ LIMITS = ["max_queued_messages 0", "max_inflight_messages 500"]
 
 @pytest.fixture
 def site(stack: Stack, tmp_path: Path) -> Iterator[Site]:
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
     with make_mosquitto(tmp_path, LIMITS) as broker:
         made = Site(Platform(stack, stack.user("admin", 0)), broker)
+        made.clear()
         yield made
         made.kill_workers()
 
@@ -39,13 +40,17 @@ def test_workers_killed_while_they_drain_store_everything_once(site: Site, seed:
     site.publish(range(8_000))
 
     for _ in range(3):
+        before = len(site.stored)
         site.start_worker()
-        time.sleep(chance.uniform(0.9, 1.4))
+        site.wait_for(before + 1)
+        time.sleep(chance.uniform(0, 0.1))
         site.kill_workers()
+    left = 8_000 - len(site.stored)
     site.start_worker()
     site.wait_for(8_000)
 
     assert site.stored == list(range(8_000))
+    assert left > 0
 
 
 def test_a_broker_restarted_under_the_worker_loses_and_doubles_nothing(site: Site) -> None:
@@ -150,6 +155,33 @@ def test_retained_messages_are_stored_once_whatever_happens_to_the_worker(site: 
     site.wait_for(200)
 
     assert site.stored == list(range(200))
+
+
+def test_a_refused_topic_is_named_while_the_others_go_on(stack: Stack) -> None:
+    one_of_two = b"\x90\x05\x00\x01\x00\x01\x87"
+    with run_script({CONNECT: CONNACK, SUBSCRIBE: one_of_two}) as broker:
+        site = Site(Platform(stack, stack.user("admin", 0)), broker)
+        site.clear()
+        site.connect(topics="site/#, secret/#")
+        message = "select error_message from device_integrations"
+        site.wait_until(lambda: bool(site.ask(message)), "nothing was said of the refused topic")
+        site.kill_workers()
+
+    assert "'secret/#'" in site.ask(message)
+    assert site.ask("select status from device_integrations") == "active"
+    assert site.subscribed == ["site/#"]
+
+
+def test_an_id_of_the_publisher_that_is_too_long_for_an_index_stops_nothing(site: Site) -> None:
+    chance = random.Random(4)  # noqa: S311 - text that does not compress
+    long = "".join(chr(chance.randint(0x4E00, 0x9FFF)) for _ in range(500))
+    site.connect(event_id_path="own")
+
+    bodies = [{"device": long, "own": long, "temperature": 0}, {"own": "1", "temperature": 1}]
+    publish_all(site.broker.port, [("site/a/telemetry", json.dumps(body)) for body in bodies])
+    site.wait_for(2)
+
+    assert site.stored == [0, 1]
 
 
 def test_the_last_session_says_what_it_did(site: Site) -> None:

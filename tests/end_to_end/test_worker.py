@@ -91,7 +91,9 @@ def test_workers_killed_at_random_moments_lose_and_double_nothing(
     prefix = uuid.uuid4().hex
     broker = connect_broker(admin, prefix)
     with HttpReceiver() as receiver:
-        webhook = admin.create("webhook", {"url": receiver.url, "max_concurrent": 50, "rate_limit_per_minute": 100_000})
+        webhook = admin.create(
+            "webhook", {"url": receiver.url, "max_concurrent": 50, "rate_limit_per_minute": 100_000}
+        )
         for part in range(4):
             worker = start_worker()
             publish(stack, readings(prefix, 400, device=f"d{part}"))
