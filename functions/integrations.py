@@ -172,9 +172,7 @@ def _fill_columns(body: NewIntegration, made: Mapping[str, str]) -> dict[str, An
 def _change(call: Call, integration_id: str, body: ChangedIntegration) -> Reply:
     _ = call.user
     if body.id and str(body.id) != integration_id:
-        raise BadRequest(
-            errors=[FieldError("id", "Another integration than the address names; leave one out.")]
-        )
+        raise Conflict("The body names another integration than the address; leave one of the two out.")
     values = body.model_dump(include={"name", "status"}, exclude_unset=True)
     versions = list_versions(call.request.headers.get("If-Match"))
     if body.config is not None:

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 POOL = httpx.Limits(max_connections=100, max_keepalive_connections=40, keepalive_expiry=30.0)
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 
-_AWAY = re.compile(r"^(PGRST00[0-3]|08\w{3}|53\w{3}|57P0\d|5\d\d)$")
-_MALFORMED = re.compile(r"^(22\w{3}|23502|23503|23514|P0001|PGRST1\d\d)$")
+_AWAY = re.compile(r"^(PGRST00[0-3]|08\w{3}|40001|40P01|53\w{3}|55P03|57014|57P0\d|5\d\d)$")
+"""Away, or too busy: deadlocks, lock and statement timeouts pass when tried again."""
+_MALFORMED = re.compile(r"^(22\w{3}|23502|23503|23514|54\w{3}|P0001|PGRST1\d\d)$")
 
 
 class Database:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+VISIBLE = r"[^\x00]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*"
+"""Something to be seen, and no NUL, which Postgres can't hold; the OpenAPI document says the same."""
 
 
 class ConfigForms(BaseModel):
@@ -82,7 +87,7 @@ class Target(BaseModel):
 
 
 def _check_name(name: str) -> str:
-    if "\x00" in name or not any(char.isprintable() and not char.isspace() for char in name):
+    if not re.fullmatch(VISIBLE, name):
         raise ValueError("must have at least one visible character and no NUL")
     return name
 

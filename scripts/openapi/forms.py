@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 from functions.commands import NewCommand
 from functions.scheduler import Tick
 from scripts.openapi import replies
-from shared.forms import ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
+from shared.forms import VISIBLE, ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
 from shared.providers import find_provider, list_types
 from shared.replays import CancelledRange, ReplayedRange
 
@@ -35,8 +35,6 @@ _REPLIES = (
     replies.TickReport,
     replies.ProblemDocument,
 )
-# What a validator of the models checks beyond types: something to be seen, and no NUL.
-_VISIBLE = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85][^\x00]*$"
 
 
 def refer(name: str) -> Schema:
@@ -127,4 +125,6 @@ def _describe_change(*, by_id: bool) -> Schema:
 
 
 def _tighten_name(properties: Schema) -> Schema:
-    return properties | ({"name": properties["name"] | {"pattern": _VISIBLE}} if "name" in properties else {})
+    return properties | (
+        {"name": properties["name"] | {"pattern": f"^{VISIBLE}$"}} if "name" in properties else {}
+    )

@@ -31,6 +31,9 @@ Status = Literal["online", "offline"]
 
 STATUS_LEVELS = frozenset(("status", "availability", "lwt"))
 DEVICE_LIMIT = 512
+EVENT_ID_BYTES = 2_000
+"""The ledger's index holds no more in a row."""
+
 STATUS_BYTES = 64
 TOPICS_REMEMBERED = 32_768
 CLAIMS_TOLD = 20
@@ -171,10 +174,10 @@ class Decoder:
 
     def _find_event_id(self, document: dict[str, Any], device: str | None, event_id: str) -> str:
         own = find_path(document, self._dialect.event_id_path)
-        usable = (
-            isinstance(own, str | int) and not isinstance(own, bool) and 0 < len(str(own)) <= DEVICE_LIMIT
-        )
-        return f"{device or ''}:{own}" if usable else event_id
+        if not isinstance(own, str | int) or isinstance(own, bool) or own == "":
+            return event_id
+        named = f"{device or ''}:{own}"
+        return named if len(named.encode()) <= EVENT_ID_BYTES else event_id
 
     def _keep_value(self, facts: TopicFacts, document: Any, body: bytes, event_id: str) -> Message | None:
         if isinstance(document, str) and facts.is_status:

@@ -15,6 +15,7 @@ from typing import Any
 
 from scripts.local.stack import ROOT
 from tests.fakes.brokers import Broker, publish_all
+from tests.fakes.scripted_broker import ScriptedBroker
 from tests.platform import Platform
 
 PATIENCE_SECONDS = 40.0
@@ -25,9 +26,13 @@ class Site:
     """One MQTT integration of `broker`, which listens to `site/+/telemetry`."""
 
     admin: Platform
-    broker: Broker
+    broker: Broker | ScriptedBroker
     integration: dict[str, Any] = field(default_factory=dict)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """Remove all integrations of the stack: workers serve whatever there is."""
+        self.ask("with gone as (delete from device_integrations) select 1")
 
     def connect(self, **config: Any) -> None:
         """Add the integration, and have a worker subscribe."""
@@ -60,6 +65,12 @@ class Site:
         self.ask(
             "update integration_schedules set due_at = now() where lease_token is not null returning 1",
         )
+
+    def restart_broker(self) -> None:
+        """As an administrator does; it keeps its sessions on disk."""
+        assert isinstance(self.broker, Broker)
+        self.broker.stop()
+        self.broker.start()
 
     def publish(self, numbers: Iterable[int], *, retain: bool = False, devices: int = 10) -> None:
         """One reading for each number."""
