@@ -9,7 +9,6 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-
 VISIBLE = r"[^\x00]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*"
 """Something to be seen, and no NUL, which Postgres can't hold; the OpenAPI document says the same."""
 
