@@ -1,0 +1,61 @@
+"""One message that the database refuses, in a batch of others: kept with the reason, and the others as they are."""
+
+from __future__ import annotations
+
+import shlex
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from shared.database import as_service, open_pool
+from shared.deadline import Deadline
+from shared.ingest import Store
+from shared.messages import Message
+from shared.settings import load_settings
+from tests.platform import Platform
+from tests.stack import Stack
+
+
+@pytest.fixture
+def store(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    for line in shlex.split(stack.functions_env.read_text()):
+        monkeypatch.setenv(*line.split("=", 1))
+    load_settings.cache_clear()
+    config = {"broker_url": "mqtt://127.0.0.1", "topics": "a"}
+    integration = Platform(stack, stack.user("admin", 0)).create("mqtt", config, status="inactive")
+    yield Store(as_service(), integration["id"])
+    open_pool().close()
+    open_pool.cache_clear()
+    load_settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        {"payload": {"text": "a\x00b"}},
+        {"observed_at": "the day before"},
+        {"device": "d" * 600},
+        {"kind": "nonsense"},
+        {"device_status": "asleep"},
+        {"topic": "a\x00b", "raw": "a\x00b"},
+    ],
+)
+def test_a_message_the_database_refuses_is_kept_as_text_and_the_others_as_they_are(
+    store: Store, stack: Stack, poison: dict[str, object]
+) -> None:
+    messages = [Message(str(uuid.uuid4()), "a", payload={"n": number}) for number in range(9)]
+    poisoned = Message(**{"event_id": "poison", "device": "a", "raw": "as it came", **poison})  # type: ignore[arg-type]
+
+    counts = store.store_batch([*messages[:5], poisoned, *messages[5:]], None, Deadline(10))
+
+    with stack.connect() as connection:
+        rows = connection.execute(
+            "select payload ->> 'n', error is null, raw from device_messages where integration_id = %s"
+            " order by payload ->> 'n'",
+            (store.integration_id,),
+        ).fetchall()
+    assert (counts["received"], counts["stored"], counts["failed"]) == (10, 9, 1)
+    assert rows[:9] == [(str(number), True, None) for number in range(9)]
+    assert rows[9][:2] == (None, False)
+    assert rows[9][2] in {"as it came", "a\ufffdb"}
