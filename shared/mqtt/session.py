@@ -123,6 +123,9 @@ class _Session:
     def _receive(self, connection: Connection) -> None:
         outbox = self._outbox
         outbox.acknowledge(connection)
+        if len(self._received) > BACKLOG_MESSAGES:
+            # A broker without limits: its answer stands behind more than is to be held here.
+            outbox.release()
         if outbox.is_full and not outbox.is_settling:
             connection.attend(COMMIT_POLL_SECONDS)
             return
@@ -140,8 +143,6 @@ class _Session:
         received = connection.receive(self._find_timeout())
         self._received.extend((connection, publish) for publish in received)
         self._watch_queue(len(received), time.monotonic() - begun)
-        if len(self._received) > BACKLOG_MESSAGES:
-            self._outbox.release()
 
     def _find_timeout(self) -> float:
         if self._outbox.has_outstanding:

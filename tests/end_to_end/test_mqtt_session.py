@@ -16,6 +16,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from shared.deadline import Deadline
 from shared.errors import ConnectionRefused
 from shared.messages import MESSAGE_LIMIT
+from shared.mqtt.client import Connection
+from shared.mqtt.session import _Session
 from shared.mqtt.window import WINDOW_MESSAGES
 from shared.provider import Batch, Provider
 from shared.settings import load_settings
@@ -301,6 +303,28 @@ def test_reading_stops_while_too_much_is_uncommitted(tmp_path: Path) -> None:
 
     assert (count_messages(batches), count_messages(rest)) == (WINDOW_MESSAGES, 0)
     assert (len(ledger.stored), ledger.duplicates) == (4_000, 0)
+
+
+def test_a_broker_that_sends_everything_at_once_is_not_read_faster_than_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    read = _Session._read
+
+    def watch(session: _Session, connection: Connection) -> None:
+        read(session, connection)
+        held.append(len(session._received))
+
+    monkeypatch.setattr(_Session, "_read", watch)
+    monkeypatch.setattr("shared.mqtt.session.BACKLOG_MESSAGES", 1_000)
+    with make_mosquitto(tmp_path, ["max_inflight_messages 0", "max_queued_messages 0"]) as broker:
+        ledger = Ledger()
+        ledger.run(make_provider(broker.port))
+        publish_all(broker.port, [(TOPIC, json.dumps({"n": n, "text": "x" * 60})) for n in range(12_000)])
+        ledger.run_slowly(make_provider(broker.port), 12_000, seconds_per_batch=0.02)
+
+    assert max(held) < 4_500
+    assert (len(ledger.stored), ledger.duplicates) == (12_000, 0)
 
 
 def test_the_end_waits_for_commits_under_way(broker: Broker, ledger: Ledger) -> None:
