@@ -189,11 +189,14 @@ def make_provider(cls: type[Provider], config: Mapping[str, Any], identity: Iden
 
 
 def _describe_error(item: Any) -> FieldError:
-    field_name = ".".join(str(part) for part in item["loc"]) or "config"
+    path = [str(part) for part in item["loc"]]
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        message = "Unknown field; see GET /integrations/types for the fields of this type."
-    return FieldError(field_name, message)
+        # Within an object the unknown name may be a misplaced value, so only the object is named.
+        within = "" if len(path) == 1 else "In it: "
+        path = path[: max(1, len(path) - 1)]
+        message = f"{within}Unknown field; see GET /integrations/types for the fields of this type."
+    return FieldError(".".join(path) or "config", message)
 
 
 def split_config(provider: Provider) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -200,7 +200,7 @@ def test_an_unusual_but_good_url_is_kept_as_it_is(url: str) -> None:
         ("ordered", "sometimes", "'device'"),
         ("device_filter", {}, "leave device_filter out"),
         ("device_filter", "pump-*", "dictionary"),
-        ("device_filter.names", {"names": ["pump"]}, "Unknown field"),
+        ("device_filter", {"names": ["pump"]}, "Unknown field"),
         (
             "device_filter",
             {"ids": ["00000000-0000-0000-0000-000000000001"], "external_ids": []},
