@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import count
 from typing import Any
 
 import orjson
@@ -164,7 +165,9 @@ def test_seconds_milliseconds_and_iso_8601_mean_the_same_moment(value: Any) -> N
 
 
 @pytest.mark.parametrize(
-    "value", ["yesterday", "", True, [1], {}, 0, 12345, -1, 9e15, 1e300, "9" * 400, time.time() + 2e5]
+    "value",
+    ["yesterday", "", True, [1], {}, 0, 12345, -1, 9e15, 1e300, "9" * 400, time.time() + 2e5],
+    ids=map(str, count()),
 )
 def test_an_unreadable_or_absurd_time_is_told_and_the_readings_are_kept(value: Any) -> None:
     message = decode({"temperature": 1, "ts": value})

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 
 import orjson
 import pytest
@@ -136,6 +137,7 @@ def test_after_a_rotation_old_values_open_and_are_resealed_with_the_new_key() ->
         (f"a:{make_key()}AAAA", "entry 1 must hold 32 bytes"),
         ("a:" + "+" * 43, "entry 1 must hold 32 bytes"),
     ],
+    ids=map(str, count()),
 )
 def test_a_malformed_ring_is_refused_by_position_without_showing_a_key(text: str, problem: str) -> None:
     with pytest.raises(RuntimeError) as caught:

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 import tomllib
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,7 @@ def test_an_unusual_but_good_url_is_kept_as_it_is(url: str) -> None:
         ("device_filter.ids.0", {"ids": ["pump-1"]}, "UUID"),
         *((name, True, "Unknown field") for name in ("Url", "retries")),
     ],
+    ids=map(str, count()),
 )
 def test_each_bad_field_is_refused_by_its_name_with_what_was_expected(
     field: str, value: Any, expected: str
