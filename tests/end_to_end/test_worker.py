@@ -91,8 +91,15 @@ def test_workers_killed_at_random_moments_lose_and_double_nothing(
     prefix = uuid.uuid4().hex
     broker = connect_broker(admin, prefix)
     with HttpReceiver() as receiver:
+        # A crash counts as an attempt, so there have to be more of those than there are crashes.
         webhook = admin.create(
-            "webhook", {"url": receiver.url, "max_concurrent": 50, "rate_limit_per_minute": 100_000}
+            "webhook",
+            {
+                "retry_schedule": [0.5] * 12,
+                "url": receiver.url,
+                "max_concurrent": 50,
+                "rate_limit_per_minute": 100_000,
+            },
         )
         for part in range(4):
             worker = start_worker()
