@@ -36,6 +36,18 @@ def count_operations() -> int:
     return sum("operationId" in call for path in paths.values() for call in path.values())
 
 
+def run_program(argv: list[str], folder: Path, stack: Stack) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        argv,
+        cwd=folder,
+        env=os.environ | describe_environment(stack),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
 def test_schemathesis_finds_nothing_the_document_does_not_say(
     new_serve: Callable[..., Serve], tmp_path: Path
 ) -> None:
@@ -45,15 +57,10 @@ def test_schemathesis_finds_nothing_the_document_does_not_say(
     program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", "--no-color"]
     arguments = [str(ROOT / "docs" / "openapi.json"), "--url", f"{stack.url}/functions/v1"]
 
-    done = subprocess.run(
-        [*program, *arguments],
-        cwd=tmp_path,
-        env=os.environ | describe_environment(stack),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_program([*program, *arguments], tmp_path, stack)
+    if "Runtime Error" in done.stdout and "Failures:" not in done.stdout:
+        # Its generator gives up under load ("Inconsistent results"), which says nothing about the API.
+        done = run_program([*program, *arguments], tmp_path, stack)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Tested: {count_operations()}" in done.stdout
