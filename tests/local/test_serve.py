@@ -226,21 +226,17 @@ def test_the_operators_own_settings_win_even_when_empty(new_serve: NewServe, sta
     assert own.mqtt_url == stack.mqtt_url
 
 
-def test_secrets_on_disk_are_readable_by_their_owner_alone(new_serve: NewServe) -> None:
-    serve = new_serve()
-    stack = serve.start()
-    folder = DataFolder(serve.folder / "data")
+def test_secrets_on_disk_are_readable_by_their_owner_alone(stack: Stack) -> None:
+    folder = DataFolder(stack.data)
 
     assert (folder.path / "credentials.json").stat().st_mode & 0o777 == 0o600
-    assert serve.ready_file.stat().st_mode & 0o777 == 0o600
+    assert (folder.path.parent / "ready.json").stat().st_mode & 0o777 == 0o600
     assert folder.postgres.stat().st_mode & 0o777 == 0o700
     assert list_users(folder.load_credentials()) == stack.users
 
 
-def test_the_unix_socket_asks_for_the_password_too(new_serve: NewServe) -> None:
-    serve = new_serve()
-    port = urlsplit(serve.start().db_url).port
-    place = DataFolder(serve.folder / "data").socket_folder
+def test_the_unix_socket_asks_for_the_password_too(stack: Stack) -> None:
+    port, place = urlsplit(stack.db_url).port, DataFolder(stack.data).socket_folder
 
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(host=str(place), port=port, user="supabase_admin", dbname="postgres", password="no")
