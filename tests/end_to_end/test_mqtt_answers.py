@@ -18,7 +18,7 @@ from shared.errors import CredentialsRefused, OutsideError, ProtocolFailed, TlsF
 from shared.messages import Command
 from shared.settings import load_settings
 from tests.fakes.brokers import find_port, make_mosquitto, publish_all, write_passwords
-from tests.fakes.mqtt_certificates import PemAuthority
+from tests.fakes.certificates import PemAuthority
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
 from tests.fakes.scripted_broker import CONNACK, CONNECT, SUBACK_QOS_1, SUBSCRIBE, run_script
 

@@ -1,4 +1,4 @@
-"""Certificates as PEM files and texts, for a broker and its clients."""
+"""A certificate authority that hands out PEM, as files and texts."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Pair:
 class PemAuthority:
     """A certificate authority that hands out PEM."""
 
-    def __init__(self, name: str = "Broker Authority") -> None:
+    def __init__(self, name: str = "Test Authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _make_name(name)
         draft = _begin(self._name, self._name, self._key.public_key(), days=1)
         draft = draft.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.pem = draft.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
-    def issue(self, common_name: str, *, days: int = 1) -> Pair:
-        """A certificate for 127.0.0.1 under `common_name`, valid for `days`; negative: expired."""
+    def issue(self, common_name: str, *, address: str = "127.0.0.1", days: int = 1) -> Pair:
+        """A certificate for `address` (or a host's name) under `common_name`, valid for `days`; negative: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         draft = _begin(_make_name(common_name), self._name, key.public_key(), days=days)
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        names = x509.SubjectAlternativeName([_make_address(address)])
         certificate = draft.add_extension(names, critical=False).sign(self._key, hashes.SHA256())
         secret = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -52,6 +52,13 @@ class PemAuthority:
 
 def _make_name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _make_address(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)
 
 
 def _begin(
