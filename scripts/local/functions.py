@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import cast
 from wsgiref.types import WSGIApplication
 
-from functions_framework import create_app
-
 
 def load_functions(folder: Path) -> dict[str, WSGIApplication]:
     """URL name → application, for every function file; whatever a file raises on import is raised here."""
@@ -21,5 +19,7 @@ def url_name(file: Path) -> str:
 
 
 def _load_function(file: Path) -> WSGIApplication:
+    from functions_framework import create_app
+
     application = create_app(target=file.stem, source=str(file))  # type: ignore[no-untyped-call] # it has no types
     return cast("WSGIApplication", application)

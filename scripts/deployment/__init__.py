@@ -1,0 +1,1 @@
+"""scripts/deploy: the functions as services of one image."""
