@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fakes.golioth.server import Call, FakeGolioth, Fault, ApiError, Reply, route
+from tests.fakes.golioth.server import ApiError, Call, FakeGolioth, Fault, Reply, route
 
-__all__ = ["Call", "FakeGolioth", "Fault", "ApiError", "Reply", "route"]
+__all__ = ["ApiError", "Call", "FakeGolioth", "Fault", "Reply", "route"]
