@@ -19,6 +19,8 @@ import functions_framework
 from shared.changes import plan_config
 from shared.conditions import list_versions
 from shared.database import as_user
+from shared.device_settings import add_settings_routes
+from shared.device_state import add_state_routes
 from shared.errors import BadRequest, Conflict, PreconditionFailed
 from shared.forms import ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
 from shared.generated import make_secrets, plan_rotation
@@ -39,6 +41,8 @@ PATCH_TRIES = 5
 router = Router("integrations")
 add_replay_routes(router)
 add_history_routes(router)
+add_state_routes(router)
+add_settings_routes(router)
 
 
 @functions_framework.http

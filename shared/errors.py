@@ -24,7 +24,8 @@ Problem                     500 internal
     ├── TimedOut                timeout
     ├── ProtocolFailed          protocol_error
     ├── CredentialsRefused      credentials_refused
-    └── ProviderRefused         provider_refused   with the status the provider answered
+    ├── ProviderRefused         provider_refused   with the status the provider answered
+    └── CommandRefused          command_refused    for good: sending it again would not help
 VaultError                  500 vault_error        a sealed value that does not open
 LeaseLost                   409 lease_lost         another worker has taken over
 """
@@ -240,3 +241,9 @@ class ProviderRefused(OutsideError):
     def __init__(self, detail: str | None = None, *, answered: int = 0) -> None:
         super().__init__(detail)
         self.answered = answered
+
+
+class CommandRefused(OutsideError):
+    """The command was refused for good; sending it again would not help."""
+
+    code = "command_refused"

@@ -26,8 +26,9 @@ from shared.errors import FieldError, InvalidConfig, NotSupported, Problem
 from shared.masking import mask_secrets
 from shared.messages import Command, Event, Identity, Message
 from shared.outbound import OutboundRequest
+from shared.remote import DeviceState, Settings
 
-CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices")
+CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices", "state", "settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,14 @@ class PushedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the provider said of a command: its own reference, and whether the device has confirmed it."""
+    """What the provider said of a command: its own reference, whether the device has confirmed it, and its answer.
 
-    reference: str
+    `result` is the device's answer as JSON, where it gave one.
+    """
+
+    reference: str | None = None
     confirmed: bool = False
+    result: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +170,20 @@ class Provider(BaseModel):
         raise self._refuse("delivery")
 
     def send(self, command: Command) -> Outcome:
-        """Send a command to a device; raises OutsideError subclasses."""
+        """Send a command to a device; raises OutsideError subclasses, CommandRefused where trying again is no use."""
         raise self._refuse("command")
 
     def devices(self) -> Iterator[Mapping[str, Any]]:
         """The devices the other side knows, page by page."""
         raise self._refuse("device list")
+
+    def state(self, device: str) -> DeviceState:
+        """The values that the cloud and one device share, by the device's external id."""
+        raise self._refuse("device state")
+
+    def settings(self) -> Settings:
+        """The settings that devices get from the other side."""
+        raise self._refuse("device settings")
 
     def _refuse(self, what: str) -> NotSupported:
         return NotSupported(f"{type(self).label} integrations have no {what}.")

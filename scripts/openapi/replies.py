@@ -173,7 +173,10 @@ class ActivityPage(Answer):
 
 
 class Command(Answer):
-    """One thing told to one device; `reference` is the other side's name for it, `error` why it failed."""
+    """One thing told to one device; `reference` is the other side's name for it, `error` why it failed.
+
+    `result` is what the device answered.
+    """
 
     id: uuid.UUID
     organization_id: uuid.UUID
@@ -185,6 +188,7 @@ class Command(Answer):
     attempts: int
     expires_at: AwareDatetime
     reference: str | None
+    result: Any
     error: str | None
     created_by: uuid.UUID | None
     created_at: AwareDatetime

@@ -19,6 +19,7 @@ import orjson
 
 from shared.deadline import Deadline
 from shared.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
+from shared.masking import mask_secrets
 from shared.outbound import OutboundClient, OutboundReply, OutboundRequest
 
 PAGE_SIZE = 100
@@ -27,6 +28,7 @@ REQUEST_SECONDS = 30.0
 REPLY_LIMIT = 16 * 1_048_576
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
 LONGEST_WAIT = 30.0
+WORDS_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class GoliothApi:
             if wait is None or not _is_passing(reply, again=again):
                 break
             self._pause(reply, wait)
-        return _read_reply(reply)
+        return self._read(reply)
 
     def get_one(self, path: str, **query: Any) -> Any:
         """What is in the `data` of the reply."""
@@ -121,7 +123,7 @@ class GoliothApi:
         )
 
     def _send(self, request: OutboundRequest) -> OutboundReply:
-        seconds = min(REQUEST_SECONDS, self._deadline.remaining())
+        seconds = round(min(REQUEST_SECONDS, self._deadline.remaining()), 2)
         if seconds <= 0:
             raise TimedOut("The time for Golioth's API was used up; the rest follows with the next run.")
         return self._runner.run(self._client.send(replace(request, timeout_seconds=seconds)))
@@ -130,12 +132,17 @@ class GoliothApi:
         asked = reply.headers.get("Retry-After", "")
         seconds = float(asked) if asked.isascii() and asked.isdigit() else wait * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         if seconds >= min(LONGEST_WAIT, self._deadline.remaining()):
-            _read_reply(reply)
+            self._read(reply)
         time.sleep(seconds)
+
+    def _read(self, reply: OutboundReply) -> Any:
+        return _read_reply(reply, self.account.api_key)
 
 
 def join_path(*parts: str) -> str:
-    """`/a/b` with each part escaped whole."""
+    """`/a/b` with each part escaped whole; ProtocolFailed for a part that would lead elsewhere."""
+    if wrong := {"", ".", ".."} & set(parts):
+        raise ProtocolFailed(f"Golioth has nothing of the name {wrong.pop()!r}.")
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
@@ -168,12 +175,11 @@ def is_last_page(reply: Mapping[str, Any], page: int, count: int) -> bool:
 
 
 def _is_passing(reply: OutboundReply, *, again: bool) -> bool:
-    return reply.status == HTTPStatus.TOO_MANY_REQUESTS or (
-        again and reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    )
+    failed = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.status != HTTPStatus.NOT_IMPLEMENTED
+    return reply.status == HTTPStatus.TOO_MANY_REQUESTS or (again and failed)
 
 
-def _read_reply(reply: OutboundReply) -> Any:
+def _read_reply(reply: OutboundReply, api_key: str) -> Any:
     if reply.truncated:
         raise ProtocolFailed(f"Golioth's answer is larger than {REPLY_LIMIT} bytes.")
     try:
@@ -184,11 +190,13 @@ def _read_reply(reply: OutboundReply) -> Any:
             raise ProtocolFailed("Golioth's answer is not JSON.") from None
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return document
-    raise _make_refusal(reply.status, document)
+    raise _make_refusal(reply.status, document, api_key)
 
 
-def _make_refusal(status: int, document: Any) -> CredentialsRefused | ProviderRefused:
-    words = str(document.get("message") or "")[:500] if isinstance(document, dict) else ""
+def _make_refusal(status: int, document: Any, api_key: str) -> CredentialsRefused | ProviderRefused:
+    words = str(document.get("message") or "") if isinstance(document, dict) else ""
+    # Masked, for what is no Golioth may repeat what it is sent; and Postgres has no text with NUL.
+    words = mask_secrets(words, [api_key])[:WORDS_LIMIT].replace("\x00", "\ufffd")
     said = f": {words}" if words else "."
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return CredentialsRefused(f"Golioth refused the API key ({status}){said}")

@@ -9,8 +9,10 @@ from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, Validation
 
 from shared.endpoint import Credential, EndpointUrl, HeaderName
 from shared.golioth.api import Account
+from shared.messages import Command
 from shared.poller import Poller
-from shared.provider import GeneratedSecret
+from shared.provider import GeneratedSecret, Outcome
+from shared.remote import DeviceState, Settings
 from shared.signing import make_secret
 
 BASE_URL = "https://api.golioth.io/v1"
@@ -97,3 +99,21 @@ class Golioth(Poller):
         return Account(
             self.base_url, self.api_key.get_secret_value(), self.project_id, self.golioth_organization_id
         )
+
+    def send(self, command: Command) -> Outcome:
+        """A remote procedure call: the name is the method, the payload its list of parameters."""
+        from shared.golioth.commands import call_device
+
+        return call_device(self.account, command)
+
+    def state(self, device: str) -> DeviceState:
+        """LightDB State; see shared/golioth/state.py."""
+        from shared.golioth.state import LightDbState
+
+        return LightDbState(self.account, device)
+
+    def settings(self) -> Settings:
+        """The project's settings; see shared/golioth/settings.py."""
+        from shared.golioth.settings import ProjectSettings
+
+        return ProjectSettings(self.account)
