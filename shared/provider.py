@@ -56,7 +56,8 @@ class Batch:
     The session yields it, whoever drives the session stores it and sets `committed`, and only then does the
     session acknowledge it to the other side. An empty batch is a sign of life. `state`, where given, is saved
     in the same transaction and handed to the next session. `received_bytes` counts bodies as they came;
-    `connect_ms` is given once, with the first batch of a connection.
+    `connect_ms` is given once, with the first batch of a connection. `more`, on the last batch, says that the session
+    was cut off: the next is due at once.
     """
 
     messages: list[Message] = field(default_factory=list)
@@ -64,6 +65,7 @@ class Batch:
     notes: list[Note] = field(default_factory=list)
     received_bytes: int = 0
     connect_ms: float | None = None
+    more: bool = False
     committed: bool = False
 
 

@@ -7,6 +7,7 @@ Source: Golioth's OpenAPI document and Python client 0.9.0. One object comes as 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -123,10 +124,12 @@ class GoliothApi:
         )
 
     def _send(self, request: OutboundRequest) -> OutboundReply:
-        seconds = round(min(REQUEST_SECONDS, self._deadline.remaining()), 2)
+        seconds = min(REQUEST_SECONDS, self._deadline.remaining())
         if seconds <= 0:
             raise TimedOut("The time for Golioth's API was used up; the rest follows with the next run.")
-        return self._runner.run(self._client.send(replace(request, timeout_seconds=seconds)))
+        # Rounded up, so that once it has passed the deadline has, too.
+        timed = replace(request, timeout_seconds=math.ceil(seconds * 100) / 100)
+        return self._runner.run(self._client.send(timed))
 
     def _pause(self, reply: OutboundReply, wait: float) -> None:
         asked = reply.headers.get("Retry-After", "")

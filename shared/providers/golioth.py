@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
 
+from shared.deadline import Deadline
 from shared.endpoint import Credential, EndpointUrl, HeaderName
 from shared.golioth.api import Account
 from shared.messages import Command
 from shared.poller import Poller
-from shared.provider import GeneratedSecret, Outcome
+from shared.provider import Batch, GeneratedSecret, Outcome
 from shared.remote import DeviceState, Settings
 from shared.signing import make_secret
 
@@ -99,6 +101,21 @@ class Golioth(Poller):
         return Account(
             self.base_url, self.api_key.get_secret_value(), self.project_id, self.golioth_organization_id
         )
+
+    def session(self, state: dict[str, Any], deadline: Deadline) -> Iterator[Batch]:
+        """One look at logs and devices, as far as the config asks for it; see shared/golioth/polling.py."""
+        from shared.golioth.polling import FAIR_SECONDS, Plan, poll_project
+
+        plan = Plan(
+            account=self.account,
+            logs=self.poll_logs,
+            devices=self.poll_state,
+            online=timedelta(minutes=self.online_minutes),
+            fair_seconds=min(self.session_seconds or FAIR_SECONDS, FAIR_SECONDS),
+            tags=frozenset(self.sync_tags),
+            cohort=self.sync_cohort,
+        )
+        yield from poll_project(plan, state, self.limit_session(deadline))
 
     def send(self, command: Command) -> Outcome:
         """A remote procedure call: the name is the method, the payload its list of parameters."""
