@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -28,7 +29,7 @@ from shared.messages import Command, Event, Identity, Message
 from shared.outbound import OutboundRequest
 from shared.remote import DeviceState, Settings
 
-CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices", "state", "settings")
+CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices", "state", "settings", "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,15 @@ class Provider(BaseModel):
     def settings(self) -> Settings:
         """The settings that devices get from the other side."""
         raise self._refuse("device settings")
+
+    def history(
+        self, begin: datetime, end: datetime, state: dict[str, Any], deadline: Deadline
+    ) -> Iterator[Batch]:
+        """What devices have said from `begin` until before `end`, as the other side has kept it.
+
+        Each batch has a `state` that goes on after it; its `until` is the moment before which all has been read.
+        """
+        raise self._refuse("history")
 
     def _refuse(self, what: str) -> NotSupported:
         return NotSupported(f"{type(self).label} integrations have no {what}.")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
 
 from shared.deadline import Deadline
 from shared.endpoint import Credential, EndpointUrl, HeaderName
-from shared.golioth.api import Account
+from shared.golioth.api import Account, GoliothApi
 from shared.messages import Command
 from shared.poller import Poller
 from shared.provider import Batch, GeneratedSecret, Outcome
@@ -122,6 +122,15 @@ class Golioth(Poller):
         from shared.golioth.commands import call_device
 
         return call_device(self.account, command)
+
+    def history(
+        self, begin: datetime, end: datetime, state: dict[str, Any], deadline: Deadline
+    ) -> Iterator[Batch]:
+        """LightDB Stream, read back; see shared/golioth/stream.py."""
+        from shared.golioth.stream import read_stream
+
+        with GoliothApi(self.account, deadline) as api:
+            yield from read_stream(api, begin, end, state)
 
     def state(self, device: str) -> DeviceState:
         """LightDB State; see shared/golioth/state.py."""

@@ -181,6 +181,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "finish_deliveries": frozenset({"service_role"}),
     "finish_job": frozenset({"service_role"}),
     "finish_session": frozenset({"service_role"}),
+    "ingest_history": frozenset({"service_role"}),
     "ingest_messages": frozenset({"service_role"}),
     "lease_commands": frozenset({"service_role"}),
     "lease_deliveries": frozenset({"service_role"}),
