@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+import uuid
 from dataclasses import asdict
 from http import HTTPStatus
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema, field_validator
 
 from shared.errors import BadRequest, FieldError
 from shared.http import Call, Reply, Router
@@ -20,13 +22,16 @@ _KINDS = ("integer", "float", "string", "boolean")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 
 
+Value = Annotated[JsonValue, WithJsonSchema({"type": ["integer", "number", "string", "boolean"]})]
+
+
 class ChangedSetting(BaseModel):
     """The body of PUT. `data_type`, where given, is what the value has to be."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     data_type: DataType | None = None
-    value: JsonValue
+    value: Value
 
     @field_validator("value")
     @classmethod
@@ -44,7 +49,7 @@ class NewSetting(ChangedSetting):
 
     key: str = Field(pattern=r"^[A-Z0-9_]+$", max_length=255)
     data_type: DataType
-    device_id: str | None = None
+    device_id: uuid.UUID | None = None
     """One of the integration's devices, by its own id."""
     blueprint_id: str | None = Field(None, pattern=f"^{_ID.pattern}$")
     """A blueprint, by the other side's id of it."""
@@ -73,7 +78,7 @@ def create_setting(call: Call) -> Reply:
     _ = call.user
     body = call.json(NewSetting)
     settings = reach_provider(call, WRITES).settings()
-    device = find_external_id(call, body.device_id) if body.device_id else None
+    device = find_external_id(call, str(body.device_id)) if body.device_id else None
     wanted = Setting(body.key, body.data_type, body.value, device, body.blueprint_id)
     with relay_refusals():
         return Reply({"setting": asdict(settings.create(wanted))}, HTTPStatus.CREATED)

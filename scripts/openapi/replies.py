@@ -233,6 +233,38 @@ class JobPage(Answer):
     next_cursor: str | None
 
 
+class ShownState(Answer):
+    """What is at `path` in the state of a device; null where nothing is."""
+
+    path: str
+    state: Any
+
+
+class Setting(Answer):
+    """One setting; `device` is the external id of the device it is for, where it is for one only."""
+
+    id: str
+    key: str
+    data_type: Literal["integer", "float", "string", "boolean"]
+    value: Any
+    device: str | None
+    blueprint_id: str | None
+    created_at: str | None
+    updated_at: str | None
+
+
+class OneSetting(Answer):
+    """One setting."""
+
+    setting: Setting
+
+
+class SettingList(Answer):
+    """All settings that were asked for."""
+
+    settings: list[Setting]
+
+
 class TickReport(Answer):
     """What one tick did, counted by part; a part that had nothing to do is empty."""
 

@@ -199,12 +199,3 @@ def _check_value(key: str, data_type: str, value: Any) -> None:
     fits = wanted is not None and (type(value) is wanted or (wanted is float and type(value) is int))
     if not fits:
         raise ApiError(400, "value does not match data type")
-
-
-# Devices
-
-
-@route("GET", "/projects/{project}/devices")
-def list_devices(call: Call) -> Reply:
-    call.fake.check_project(call)
-    return call.page(list(call.fake.store["devices"].values()))
