@@ -185,8 +185,10 @@ def _is_passing(reply: OutboundReply, *, again: bool) -> bool:
 def _read_reply(reply: OutboundReply, api_key: str) -> Any:
     if reply.truncated:
         raise ProtocolFailed(f"Golioth's answer is larger than {REPLY_LIMIT} bytes.")
+    # What is no Golioth may say back what it is sent: the key is no data.
+    body = reply.body.replace(api_key.encode(), b"***")
     try:
-        document = orjson.loads(reply.body) if reply.body else None
+        document = orjson.loads(body) if body else None
     except orjson.JSONDecodeError:
         document = None
         if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
@@ -198,7 +200,7 @@ def _read_reply(reply: OutboundReply, api_key: str) -> Any:
 
 def _make_refusal(status: int, document: Any, api_key: str) -> CredentialsRefused | ProviderRefused:
     words = str(document.get("message") or "") if isinstance(document, dict) else ""
-    # Masked, for what is no Golioth may repeat what it is sent; and Postgres has no text with NUL.
+    # Masked in every form; and Postgres has no text with NUL.
     words = mask_secrets(words, [api_key])[:WORDS_LIMIT].replace("\x00", "\ufffd")
     said = f": {words}" if words else "."
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:

@@ -18,6 +18,11 @@ def repeat_key(call: Call) -> Reply:
     raise ApiError(400, f"x-api-key: {call.fake.api_key}, and \x00 besides{'.' * 600}")
 
 
+@route("GET", "/test/data")
+def repeat_key_as_data(call: Call) -> Reply:
+    return Reply({"data": {"x": f"{call.fake.api_key} and more"}})
+
+
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[GoliothApi]:
     monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
@@ -35,6 +40,10 @@ def test_words_that_repeat_the_key_are_masked_and_can_be_stored(api: GoliothApi)
 
     assert "x-api-key: ***, and \ufffd besides" in refusal.value.detail
     assert len(refusal.value.detail) < 600
+
+
+def test_data_that_repeats_the_key_does_not_hold_it(api: GoliothApi) -> None:
+    assert api.call("GET", "/test/data") == {"data": {"x": "*** and more"}}
 
 
 @pytest.mark.parametrize("part", ["", ".", ".."])
