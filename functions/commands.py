@@ -16,8 +16,8 @@ from shared.errors import Forbidden, NotFound
 from shared.http import Call, Reply, Router, parse_uuid
 
 COLUMNS = (
-    "id,organization_id,device_id,integration_id,name,payload,status,attempts,expires_at,reference,error,"
-    "created_by,created_at,finished_at"
+    "id,organization_id,device_id,integration_id,name,payload,status,attempts,expires_at,reference,result,"
+    "error,created_by,created_at,finished_at"
 )
 router = Router("commands")
 

@@ -19,12 +19,15 @@ import functions_framework
 from shared.changes import plan_config
 from shared.conditions import list_versions
 from shared.database import as_user
+from shared.device_settings import add_settings_routes
+from shared.device_state import add_state_routes
 from shared.errors import BadRequest, Conflict, PreconditionFailed
 from shared.forms import ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
 from shared.generated import make_secrets, plan_rotation
 from shared.history import add_history_routes
 from shared.http import Call, Reply, Router, parse_uuid
 from shared.idempotency import bind_fingerprint, check_fingerprint, read_key, seal_fingerprint
+from shared.jobs.calls import add_job_routes
 from shared.limits import TESTS, take_tokens
 from shared.log import bind_log
 from shared.messages import Identity
@@ -39,6 +42,9 @@ PATCH_TRIES = 5
 router = Router("integrations")
 add_replay_routes(router)
 add_history_routes(router)
+add_state_routes(router)
+add_settings_routes(router)
+add_job_routes(router)
 
 
 @functions_framework.http

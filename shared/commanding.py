@@ -6,17 +6,18 @@ import random
 import time
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
-from functools import partial
 from typing import Any
+
+import orjson
 
 from shared.database import Database
 from shared.deadline import Deadline
-from shared.errors import NotSupported, Problem
+from shared.errors import CommandRefused, NotSupported, Problem
 from shared.log import get_log
 from shared.messages import Command
-from shared.provider import Provider
+from shared.provider import Outcome, Provider
 from shared.pulse import Pulse
 from shared.sealing import open_provider
 
@@ -25,28 +26,35 @@ LEASE_SECONDS = 60
 POLL_SECONDS = 0.25
 FIRST_RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 300.0
+RESULT_LIMIT = 65_536
+"""Bytes of a device's answer that are kept."""
 
 
 def run_commands(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
-    """Send what is due until `deadline`; the counts of `finish_commands`."""
+    """Send what is due until `deadline`; the counts of `finish_commands`.
+
+    A device that takes its time to answer holds up its own command only.
+    """
     counts: Counter[str] = Counter()
+    sending: set[Future[dict[str, Any]]] = set()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="command") as threads:
-        while not deadline.expired:
-            leased = _lease(database, counts)
-            if not leased["commands"]:
+        while sending or not deadline.expired:
+            room = 0 if deadline.expired else AT_ONCE - len(sending)
+            leased = _lease(database, room, counts) if room else {"commands": []}
+            for row in leased["commands"]:
+                sending.add(threads.submit(_send, leased["integrations"], row))
+            if not sending:
                 time.sleep(min(POLL_SECONDS, deadline.remaining()))
                 continue
             with pulse.busy():
-                results = list(threads.map(partial(_send, leased["integrations"]), leased["commands"]))
-                _finish(database, results, counts)
+                sent, sending = wait(sending, POLL_SECONDS)
+                _finish(database, [each.result() for each in sent], counts)
     return counts
 
 
-def _lease(database: Database, counts: Counter[str]) -> dict[str, Any]:
+def _lease(database: Database, room: int, counts: Counter[str]) -> dict[str, Any]:
     try:
-        leased: dict[str, Any] = database.call(
-            "lease_commands", p_limit=AT_ONCE, p_lease_seconds=LEASE_SECONDS
-        )
+        leased: dict[str, Any] = database.call("lease_commands", p_limit=room, p_lease_seconds=LEASE_SECONDS)
     except Problem as problem:
         get_log().warning("commands could not be leased", code=problem.code, detail=problem.detail)
         counts["failed_leases"] += 1
@@ -58,7 +66,7 @@ def _send(integrations: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, 
     result = {"id": row["id"], "lease_token": row["lease_token"]}
     try:
         outcome = _open(integrations.get(row["integration_id"])).send(_make_command(row))
-    except NotSupported as refusal:
+    except (NotSupported, CommandRefused) as refusal:
         return result | {"outcome": "failed", "error": refusal.detail}
     except Problem as problem:
         return result | {
@@ -69,7 +77,19 @@ def _send(integrations: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, 
     except Exception:  # noqa: BLE001 - one command's defect must not end the others' tick
         get_log().exception("a command could not be sent", command=row["id"])
         return result | {"outcome": "failed", "error": "It could not be sent; the log has the details."}
-    return result | {"outcome": "confirmed" if outcome.confirmed else "sent", "reference": outcome.reference}
+    return result | _describe(outcome)
+
+
+def _describe(outcome: Outcome) -> dict[str, Any]:
+    body = orjson.dumps(outcome.result)
+    kept = len(body) <= RESULT_LIMIT
+    return {
+        "outcome": "confirmed" if outcome.confirmed else "sent",
+        "reference": outcome.reference,
+        # Postgres has no text with NUL.
+        "result": orjson.loads(body.replace(rb"\u0000", rb"\ufffd")) if kept else None,
+        "error": None if kept else f"The device's answer of {len(body)} bytes is too large to be kept.",
+    }
 
 
 def _open(integration: Mapping[str, Any] | None) -> Provider:
@@ -89,6 +109,8 @@ def _back_off(attempts: int) -> float:
 
 
 def _finish(database: Database, results: list[dict[str, Any]], counts: Counter[str]) -> None:
+    if not results:
+        return
     try:
         counts.update(database.call("finish_commands", p_results=results))
     except Problem as problem:

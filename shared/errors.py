@@ -23,7 +23,9 @@ Problem                     500 internal
     ├── TlsFailed               tls_error
     ├── TimedOut                timeout
     ├── ProtocolFailed          protocol_error
-    └── CredentialsRefused      credentials_refused
+    ├── CredentialsRefused      credentials_refused
+    ├── ProviderRefused         provider_refused   with the status the provider answered
+    └── CommandRefused          command_refused    for good: sending it again would not help
 VaultError                  500 vault_error        a sealed value that does not open
 LeaseLost                   409 lease_lost         another worker has taken over
 """
@@ -229,3 +231,19 @@ class CredentialsRefused(OutsideError):
     """The other side refused the credentials."""
 
     code = "credentials_refused"
+
+
+class ProviderRefused(OutsideError):
+    """The provider refused the call."""
+
+    code = "provider_refused"
+
+    def __init__(self, detail: str | None = None, *, answered: int = 0) -> None:
+        super().__init__(detail)
+        self.answered = answered
+
+
+class CommandRefused(OutsideError):
+    """The command was refused for good; sending it again would not help."""
+
+    code = "command_refused"

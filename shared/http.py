@@ -80,15 +80,19 @@ class Call:
         """The query parameter `name`, None when absent or empty."""
         return self.request.args.get(name) or None
 
-    def json(self, model: type[Model]) -> Model:
-        """The body validated as `model`; BadRequest names each wrong field."""
+    def value(self) -> Any:
+        """The body as any JSON value; UnsupportedMediaType, BadRequest otherwise."""
         media_type = self.request.mimetype
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise UnsupportedMediaType
         try:
-            data = orjson.loads(self.body)
+            return orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
             raise BadRequest(f"The body is not valid JSON: {error.msg} at position {error.pos}.") from None
+
+    def json(self, model: type[Model]) -> Model:
+        """The body validated as `model`; BadRequest names each wrong field."""
+        data = self.value()
         if not isinstance(data, dict):
             raise BadRequest("The body must be a JSON object.")
         return parse_model(model, data)

@@ -26,11 +26,12 @@ class LeaseHold:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Stores batches of one integration, in one transaction each."""
+    """Stores batches of one integration, in one transaction each, with `ingest_messages` or a function of its kind."""
 
     database: Database
     integration_id: str
     lease: LeaseHold | None = None
+    function: str = "ingest_messages"
 
     def store_batch(
         self, messages: Sequence[Message], state: dict[str, Any] | None, deadline: Deadline
@@ -71,7 +72,7 @@ class Store:
                 "p_lease_seconds": self.lease.seconds,
                 "p_state": state,
             }
-        counts: dict[str, int] = self.database.call("ingest_messages", **arguments)
+        counts: dict[str, int] = self.database.call(self.function, **arguments)
         return counts
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -26,8 +27,9 @@ from shared.errors import FieldError, InvalidConfig, NotSupported, Problem
 from shared.masking import mask_secrets
 from shared.messages import Command, Event, Identity, Message
 from shared.outbound import OutboundRequest
+from shared.remote import DeviceState, Settings
 
-CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices")
+CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices", "state", "settings", "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Batch:
     The session yields it, whoever drives the session stores it and sets `committed`, and only then does the
     session acknowledge it to the other side. An empty batch is a sign of life. `state`, where given, is saved
     in the same transaction and handed to the next session. `received_bytes` counts bodies as they came;
-    `connect_ms` is given once, with the first batch of a connection.
+    `connect_ms` is given once, with the first batch of a connection. `more`, on the last batch, says that the session
+    was cut off: the next is due at once.
     """
 
     messages: list[Message] = field(default_factory=list)
@@ -63,6 +66,7 @@ class Batch:
     notes: list[Note] = field(default_factory=list)
     received_bytes: int = 0
     connect_ms: float | None = None
+    more: bool = False
     committed: bool = False
 
 
@@ -77,10 +81,14 @@ class PushedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the provider said of a command: its own reference, and whether the device has confirmed it."""
+    """What the provider said of a command: its own reference, whether the device has confirmed it, and its answer.
 
-    reference: str
+    `result` is the device's answer as JSON, where it gave one.
+    """
+
+    reference: str | None = None
     confirmed: bool = False
+    result: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +173,29 @@ class Provider(BaseModel):
         raise self._refuse("delivery")
 
     def send(self, command: Command) -> Outcome:
-        """Send a command to a device; raises OutsideError subclasses."""
+        """Send a command to a device; raises OutsideError subclasses, CommandRefused where trying again is no use."""
         raise self._refuse("command")
 
     def devices(self) -> Iterator[Mapping[str, Any]]:
         """The devices the other side knows, page by page."""
         raise self._refuse("device list")
+
+    def state(self, device: str) -> DeviceState:
+        """The values that the cloud and one device share, by the device's external id."""
+        raise self._refuse("device state")
+
+    def settings(self) -> Settings:
+        """The settings that devices get from the other side."""
+        raise self._refuse("device settings")
+
+    def history(
+        self, begin: datetime, end: datetime, state: dict[str, Any], deadline: Deadline
+    ) -> Iterator[Batch]:
+        """What devices have said from `begin` until before `end`, as the other side has kept it.
+
+        Each batch has a `state` that goes on after it; its `until` is the moment before which all has been read.
+        """
+        raise self._refuse("history")
 
     def _refuse(self, what: str) -> NotSupported:
         return NotSupported(f"{type(self).label} integrations have no {what}.")

@@ -32,8 +32,8 @@ def run_session(row: Mapping[str, Any], database: Database, deadline: Deadline, 
         if "session" not in provider.capabilities():
             database.call("park_session", p_integration_id=row["id"], p_lease_token=row["lease_token"])
             return Counter(parked=1)
-        _drive(provider, row, committer, pulse)
-        committer.finish(None, _find_pause(provider))
+        is_cut = _drive(provider, row, committer, pulse)
+        committer.finish(None, 0.0 if is_cut else _find_pause(provider))
         counts["sessions"] += 1
     except (LeaseLost, NotFound):
         # Changed, deactivated or deleted meanwhile, or taken over: whoever did that has the say now.
@@ -56,7 +56,9 @@ def _open_or_explain(row: Mapping[str, Any]) -> Provider:
         raise Problem(f"The stored config is not valid, so nothing was connected: {wrong}") from None
 
 
-def _drive(provider: Provider, row: Mapping[str, Any], committer: Committer, pulse: Pulse) -> None:
+def _drive(provider: Provider, row: Mapping[str, Any], committer: Committer, pulse: Pulse) -> bool:
+    """Whether the session was cut off with more to do."""
+    is_cut = False
     session = provider.session(row["state"], committer.deadline)
     committer.tell_queued = pulse.tell_queued
     try:
@@ -66,8 +68,10 @@ def _drive(provider: Provider, row: Mapping[str, Any], committer: Committer, pul
             if batch.messages:
                 pulse.beat()
             committer.take(batch)
+            is_cut = batch.more
             batch = next(session, None)
         committer.wait()
+        return is_cut
     finally:
         session.close()  # type: ignore[attr-defined]
         committer.close()

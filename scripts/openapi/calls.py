@@ -9,6 +9,7 @@ from scripts.openapi.following import COMMANDS, FOLLOWING_ONE
 from scripts.openapi.headers import LIMITS, LOCATION, REPLAYED, TAG
 from scripts.openapi.operation import PAGE, Operation, in_header, in_query
 from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, READING_BODY
+from scripts.openapi.reaching import REACHING_ONE
 from shared.errors import (
     BadRequest,
     Conflict,
@@ -173,7 +174,7 @@ CALLS: dict[str, dict[str, Operation]] = {
     ONE: _ONE_CALLS,
     f"{ONE}/test": {"post": _TEST_SAVED},
     f"{ONE}/rotate-secret": {"post": _ROTATE},
-    **{f"{ONE}/{path}": calls for path, calls in FOLLOWING_ONE.items()},
+    **{f"{ONE}/{path}": calls for path, calls in (FOLLOWING_ONE | REACHING_ONE).items()},
     **COMMANDS,
     "/scheduler": {"post": _TICK},
 }

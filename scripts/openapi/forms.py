@@ -10,7 +10,9 @@ from pydantic.json_schema import models_json_schema
 from functions.commands import NewCommand
 from functions.scheduler import Tick
 from scripts.openapi import replies
+from shared.device_settings import ChangedSetting, NewSetting
 from shared.forms import VISIBLE, ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
+from shared.jobs.kinds import find_kind, list_kinds
 from shared.providers import find_provider, list_types
 from shared.replays import CancelledRange, ReplayedRange
 
@@ -32,6 +34,11 @@ _REPLIES = (
     replies.Cancelled,
     replies.ActivityPage,
     replies.OneCommand,
+    replies.OneJob,
+    replies.JobPage,
+    replies.ShownState,
+    replies.OneSetting,
+    replies.SettingList,
     replies.TickReport,
     replies.ProblemDocument,
 )
@@ -44,17 +51,29 @@ def refer(name: str) -> Schema:
 
 def describe_schemas() -> dict[str, Schema]:
     """`components.schemas`: configs, request bodies, replies."""
-    bodies = (Rotation, NewCommand, ReplayedRange, CancelledRange, Tick, Target)
+    bodies = (Rotation, NewCommand, ReplayedRange, CancelledRange, Tick, Target, NewSetting, ChangedSetting)
     models: list[type[BaseModel]] = [*map(find_provider, list_types()), *bodies, *_REPLIES]
     _, schemas = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
     return {
         **schemas["$defs"],
+        "StateValue": {"description": "Any JSON value but null.", "not": {"type": "null"}},
         "NewIntegration": _describe_forms(NewIntegration),
+        "NewJob": {"oneOf": [_describe_job(kind) for kind in list_kinds()]},
         "UnsavedIntegration": _describe_forms(UnsavedIntegration),
         "ChangedIntegration": _describe_change(by_id=False),
         "ChangedIntegrationById": _describe_change(by_id=True),
+    }
+
+
+def _describe_job(name: str) -> Schema:
+    schema = find_kind(name).request.model_json_schema()
+    kind = {"kind": {"const": name}}
+    return schema | {
+        "title": name.capitalize(),
+        "properties": kind | schema.get("properties", {}),
+        "required": ["kind", *schema.get("required", [])],
     }
 
 

@@ -173,7 +173,10 @@ class ActivityPage(Answer):
 
 
 class Command(Answer):
-    """One thing told to one device; `reference` is the other side's name for it, `error` why it failed."""
+    """One thing told to one device; `reference` is the other side's name for it, `error` why it failed.
+
+    `result` is what the device answered.
+    """
 
     id: uuid.UUID
     organization_id: uuid.UUID
@@ -185,6 +188,7 @@ class Command(Answer):
     attempts: int
     expires_at: AwareDatetime
     reference: str | None
+    result: Any
     error: str | None
     created_by: uuid.UUID | None
     created_at: AwareDatetime
@@ -197,11 +201,76 @@ class OneCommand(Answer):
     command: Command
 
 
+class Job(Answer):
+    """Long work on one integration; `error` is why the last try failed, `report` what came of a finished one."""
+
+    id: uuid.UUID
+    organization_id: uuid.UUID
+    integration_id: uuid.UUID
+    kind: str
+    request: dict[str, Any]
+    status: Literal["pending", "running", "done", "failed", "cancelled"]
+    progress: dict[str, Any]
+    report: dict[str, Any] | None
+    error: str | None
+    attempts: int
+    due_at: AwareDatetime
+    created_by: uuid.UUID | None
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None
+
+
+class OneJob(Answer):
+    """One job."""
+
+    job: Job
+
+
+class JobPage(Answer):
+    """One page, newest first."""
+
+    jobs: list[Job]
+    next_cursor: str | None
+
+
+class ShownState(Answer):
+    """What is at `path` in the state of a device; null where nothing is."""
+
+    path: str
+    state: Any
+
+
+class Setting(Answer):
+    """One setting; `device` is the external id of the device it is for, where it is for one only."""
+
+    id: str
+    key: str
+    data_type: Literal["integer", "float", "string", "boolean"]
+    value: Any
+    device: str | None
+    blueprint_id: str | None
+    created_at: str | None
+    updated_at: str | None
+
+
+class OneSetting(Answer):
+    """One setting."""
+
+    setting: Setting
+
+
+class SettingList(Answer):
+    """All settings that were asked for."""
+
+    settings: list[Setting]
+
+
 class TickReport(Answer):
     """What one tick did, counted by part; a part that had nothing to do is empty."""
 
     sessions: dict[str, int]
     commands: dict[str, int]
+    jobs: dict[str, int]
     deliveries: dict[str, int]
     maintenance: dict[str, Any]
 

@@ -16,6 +16,7 @@ create table public.device_commands (
   expires_at timestamptz not null default now() + interval '1 hour',
   lease_token uuid,
   reference text,
+  result jsonb check (octet_length(result::text) <= 262144),
   error text,
   created_by uuid default auth.uid() references auth.users (id) on delete set null,
   created_at timestamptz not null default now(),
@@ -26,6 +27,7 @@ create table public.device_commands (
 comment on table public.device_commands is 'One thing told to one device. sent: the other side has it; confirmed: the device has said so.';
 comment on column public.device_commands.due_at is 'pending: when to try; sending: when the lease ends and another may try.';
 comment on column public.device_commands.reference is 'The other side''s own name for it.';
+comment on column public.device_commands.result is 'What the device answered, where it did.';
 create index device_commands_due on public.device_commands (due_at) where status in ('pending', 'sending');
 create index device_commands_device on public.device_commands (device_id, created_at desc, id desc);
 create index device_commands_organization on public.device_commands (organization_id, created_at desc, id desc);
@@ -33,8 +35,8 @@ create index device_commands_organization on public.device_commands (organizatio
 alter table public.device_commands enable row level security;
 revoke all on public.device_commands from anon, authenticated;
 grant select (
-  id, organization_id, device_id, integration_id, name, payload, status, attempts, due_at, expires_at, reference, error,
-  created_by, created_at, finished_at
+  id, organization_id, device_id, integration_id, name, payload, status, attempts, due_at, expires_at, reference,
+  result, error, created_by, created_at, finished_at
 ) on public.device_commands to authenticated;
 grant insert (device_id, name, payload, expires_at) on public.device_commands to authenticated;
 grant select, insert, update, delete on public.device_commands to service_role;
@@ -112,10 +114,12 @@ as $$
     update public.device_commands c
        set status = case when r.outcome = 'retry' then 'pending' else r.outcome end,
            due_at = case when r.outcome = 'retry' then now() + r.retry_seconds * interval '1 second' else c.due_at end,
-           lease_token = null, reference = coalesce(r.reference, c.reference), error = left(r.error, 2000),
+           lease_token = null, reference = coalesce(r.reference, c.reference),
+           result = nullif(r.result, 'null'), error = left(r.error, 2000),
            finished_at = case when r.outcome <> 'retry' then now() end
       from jsonb_to_recordset(p_results) as r(
-        id uuid, lease_token uuid, outcome text, retry_seconds double precision, reference text, error text)
+        id uuid, lease_token uuid, outcome text, retry_seconds double precision, reference text, result jsonb,
+        error text)
      where c.id = r.id and c.lease_token = r.lease_token and c.status = 'sending'
        and r.outcome in ('sent', 'confirmed', 'failed', 'retry')
     returning r.outcome

@@ -11,6 +11,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -196,6 +197,9 @@ def _list_actions(provider: Provider, secret: str) -> Iterator[Any]:
     yield lambda: provider.deliver(event) and None
     yield lambda: provider.send(Command("c", "d", "n", {}, None))  # type: ignore[arg-type] # whatever it makes of it
     yield lambda: list(provider.devices())
+    yield lambda: provider.state("d").read(("a",))
+    yield lambda: provider.settings().find(None, None)
+    yield lambda: list(provider.history(datetime.now(UTC), datetime.now(UTC), {}, Deadline(2)))
 
 
 def _catch(action: Any) -> Iterator[str]:

@@ -17,6 +17,8 @@ import pytest
 
 from scripts.local.seed import User
 from tests.end_to_end.examples import Example, find_differences, read_examples
+from tests.fakes.golioth import FakeGolioth
+from tests.fakes.golioth_site import add_device, connect_golioth
 from tests.platform import Platform
 from tests.stack import Serve, Stack, find_free_port
 
@@ -41,6 +43,12 @@ def stack() -> Iterator[Stack]:
             serve.stop()
 
 
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeGolioth]:
+    with FakeGolioth() as golioth:
+        yield golioth
+
+
 @dataclass(frozen=True)
 class Scene:
     """What the examples' variables stand for."""
@@ -50,6 +58,9 @@ class Scene:
     delivery_id: str
     device_id: str
     command_id: str
+    golioth_id: str
+    golioth_device_id: str
+    setting_id: str
 
     @property
     def broker(self) -> str:
@@ -68,8 +79,8 @@ class Scene:
         return self.platform.call("GET", f"/integrations/{created['id']}")
 
 
-def set_scene(stack: Stack, admin: User) -> Scene:
-    """A webhook and a broker, a device that has said something, and a command to it."""
+def set_scene(stack: Stack, admin: User, fake: FakeGolioth) -> Scene:
+    """A webhook and a broker, a device that has said something, and a command to it; a device of Golioth's."""
     platform = Platform(stack, admin)
     webhook = platform.create("webhook", {"url": "http://127.0.0.1:9/hook"})
     broker = platform.create("mqtt", {"broker_url": stack.mqtt_url, "topics": "a"})
@@ -80,12 +91,24 @@ def set_scene(stack: Stack, admin: User) -> Scene:
     (device,) = platform.rows("devices", select="id", integration_id=f"eq.{broker['id']}")
     (delivery,) = platform.rows("webhook_deliveries", select="id", integration_id=f"eq.{webhook['id']}")
     command = platform.call("POST", "/commands", json={"device_id": device["id"], "name": "reboot"})
-    return Scene(platform, webhook["id"], delivery["id"], device["id"], command.json()["command"]["id"])
+    golioth = connect_golioth(platform, fake)
+    setting = {"key": f"KEY_{golioth['id'][:8].upper()}", "data_type": "integer", "value": 1}
+    created = platform.call("POST", f"/integrations/{golioth['id']}/settings", json=setting)
+    return Scene(
+        platform,
+        webhook["id"],
+        delivery["id"],
+        device["id"],
+        command.json()["command"]["id"],
+        golioth["id"],
+        add_device(platform, golioth, fake, desired={"led": {"on": False}})["id"],
+        created.json()["setting"]["id"],
+    )
 
 
 @pytest.fixture(scope="module")
-def scene(stack: Stack) -> Scene:
-    return set_scene(stack, stack.user("admin", 0))
+def scene(stack: Stack, fake: FakeGolioth) -> Scene:
+    return set_scene(stack, stack.user("admin", 0), fake)
 
 
 @pytest.mark.parametrize("example", SHELL, ids=lambda example: example.heading)
@@ -125,13 +148,16 @@ def describe_variables(scene: Scene) -> dict[str, str]:
         "DELIVERY_ID": scene.delivery_id,
         "DEVICE_ID": scene.device_id,
         "COMMAND_ID": scene.command_id,
+        "GOLIOTH_ID": scene.golioth_id,
+        "GOLIOTH_DEVICE_ID": scene.golioth_device_id,
+        "SETTING_ID": scene.setting_id,
     }
 
 
 @pytest.fixture(scope="module")
-def answers(stack: Stack, node_modules: Path) -> list[dict[str, Any]]:
+def answers(stack: Stack, fake: FakeGolioth, node_modules: Path) -> list[dict[str, Any]]:
     """What each supabase-js example got, in the other organization, where the names are still free."""
-    scene = set_scene(stack, stack.user("admin", 1))
+    scene = set_scene(stack, stack.user("admin", 1), fake)
     admin = scene.platform.user
     script = shutil.copy(Path(__file__).with_name("examples.mjs"), node_modules.parent)
     told = {
@@ -146,6 +172,9 @@ def answers(stack: Stack, node_modules: Path) -> list[dict[str, Any]]:
             "deliveryId": scene.delivery_id,
             "deviceId": scene.device_id,
             "commandId": scene.command_id,
+            "goliothId": scene.golioth_id,
+            "goliothDeviceId": scene.golioth_device_id,
+            "settingId": scene.setting_id,
         },
         "examples": [example.code.replace(DOCUMENTED_BROKER, scene.broker) for example in JAVASCRIPT],
     }

@@ -1,0 +1,1 @@
+"""Golioth's own ways, for shared/providers/golioth.py."""

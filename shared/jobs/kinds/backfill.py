@@ -1,0 +1,56 @@
+"""Reads back what devices have said between two moments, and stores what did not come another way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from shared.ingest import Store
+from shared.jobs.job import Again, Done, Job, JobOutcome
+
+CAPABILITY = "history"
+LONGEST = timedelta(days=31)
+SETTLING = timedelta(minutes=2)
+"""What is younger may still be on its way to us, and would be stored twice."""
+
+COUNTED = ("received", "stored", "duplicates", "failed")
+
+
+class Request(BaseModel):
+    """From when on, and until before when; 31 days at most."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, serialize_by_alias=True)
+
+    from_: AwareDatetime = Field(alias="from")
+    to: AwareDatetime
+
+    @field_validator("from_")
+    @classmethod
+    def _check_past(cls, begin: datetime) -> datetime:
+        if begin > datetime.now(UTC):
+            raise ValueError("expected a moment that is past")
+        return begin
+
+    @field_validator("to")
+    @classmethod
+    def _check_range(cls, end: datetime, info: ValidationInfo) -> datetime:
+        begin = info.data.get("from_", end)
+        if "from_" in info.data and not begin < end <= begin + LONGEST:
+            raise ValueError(f"expected a moment after from, {LONGEST.days} days after it at most")
+        return end
+
+
+def run(job: Job[Request]) -> JobOutcome:
+    """Page by page, each stored before the place after it is saved: a crash in between reads one page again."""
+    begin, end = job.request.from_, min(job.request.to, datetime.now(UTC) - SETTLING)
+    store = Store(job.database, job.provider.identity.integration_id, function="ingest_history")
+    counts = {name: job.progress.get(name, 0) for name in COUNTED}
+    for batch in job.provider.history(begin, end, job.state, job.deadline):
+        stored = store.store_batch(batch.messages, None, job.deadline) if batch.messages else {}
+        counts = {name: count + stored.get(name, 0) for name, count in counts.items()}
+        state = batch.state or {}
+        job.save(state, {**counts, "until": state["until"]})
+        if job.deadline.expired:
+            return Again()
+    return Done({**counts, "until": max(begin, end).isoformat()})

@@ -1,0 +1,51 @@
+"""What the calls share that reach an integration's other side on behalf of an admin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from shared.database import as_user
+from shared.errors import BadRequest, Conflict, NotFound, ProviderRefused
+from shared.history import read_id
+from shared.http import Call, parse_uuid
+from shared.limits import Budget, take_tokens
+from shared.provider import Provider
+from shared.records import read_sealed
+from shared.sealing import open_provider
+
+_RELAYED = {
+    HTTPStatus.BAD_REQUEST: BadRequest,
+    HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.CONFLICT: Conflict,
+}
+
+
+def reach_provider(call: Call, budget: Budget) -> Provider:
+    """The provider of the integration that the path names, with its credentials: Forbidden below admin."""
+    integration_id = read_id(call)
+    take_tokens(call, as_user(call.user.token), budget, p_integration_id=integration_id)
+    return open_provider(read_sealed(call, integration_id))
+
+
+def find_external_id(call: Call, device_id: str | None) -> str:
+    """What the other side calls one of the integration's devices; NotFound where it has no such device."""
+    wanted, integration_id = parse_uuid(device_id, "device_id"), read_id(call)
+    query = as_user(call.user.token).table("devices").select("external_id").eq("id", wanted)
+    rows = as_user(call.user.token).run(query.eq("integration_id", integration_id))
+    if not rows:
+        raise NotFound("This integration has no such device.")
+    return str(rows[0]["external_id"])
+
+
+@contextmanager
+def relay_refusals() -> Iterator[None]:
+    """What the other side says of the caller's own words (400, 404, 409) is answered as such, in its words."""
+    try:
+        yield
+    except ProviderRefused as refusal:
+        problem = _RELAYED.get(HTTPStatus(refusal.answered)) if refusal.answered else None
+        if problem is None:
+            raise
+        raise problem(refusal.detail) from None
