@@ -23,11 +23,12 @@ from pydantic import (
 
 from shared.deadline import Deadline
 from shared.errors import FieldError, InvalidConfig, NotSupported, Problem
+from shared.firmware import Firmware
 from shared.masking import mask_secrets
 from shared.messages import Command, Event, Identity, Message
 from shared.outbound import OutboundRequest
 
-CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices")
+CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices", "firmware")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,10 @@ class Provider(BaseModel):
     def devices(self) -> Iterator[Mapping[str, Any]]:
         """The devices the other side knows, page by page."""
         raise self._refuse("device list")
+
+    def firmware(self, deadline: Deadline) -> Firmware:
+        """The platform's firmware, for as long as a `with` and until `deadline`."""
+        raise self._refuse("firmware")
 
     def _refuse(self, what: str) -> NotSupported:
         return NotSupported(f"{type(self).label} integrations have no {what}.")

@@ -7,7 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
 
+from shared.deadline import Deadline
 from shared.endpoint import Credential, EndpointUrl, HeaderName
+from shared.firmware import Firmware
 from shared.golioth.api import Account
 from shared.poller import Poller
 from shared.provider import GeneratedSecret
@@ -97,3 +99,11 @@ class Golioth(Poller):
         return Account(
             self.base_url, self.api_key.get_secret_value(), self.project_id, self.golioth_organization_id
         )
+
+    # Capabilities
+
+    def firmware(self, deadline: Deadline) -> Firmware:
+        """See shared/golioth/firmware.py."""
+        from shared.golioth.firmware import GoliothFirmware
+
+        return GoliothFirmware(self.account, deadline)
