@@ -25,6 +25,7 @@ from shared.generated import make_secrets, plan_rotation
 from shared.history import add_history_routes
 from shared.http import Call, Reply, Router, parse_uuid
 from shared.idempotency import bind_fingerprint, check_fingerprint, read_key, seal_fingerprint
+from shared.jobs.calls import add_job_routes
 from shared.limits import TESTS, take_tokens
 from shared.log import bind_log
 from shared.messages import Identity
@@ -39,6 +40,7 @@ PATCH_TRIES = 5
 router = Router("integrations")
 add_replay_routes(router)
 add_history_routes(router)
+add_job_routes(router)
 
 
 @functions_framework.http

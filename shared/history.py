@@ -32,14 +32,14 @@ def add_history_routes(router: Router) -> None:
 
 def list_deliveries(call: Call) -> Reply:
     """One page of its deliveries, newest first; `status` and `event_type` narrow it."""
-    filters = {"status": _choose(call, "status", STATUSES), "event_type": call.query("event_type")}
-    return _list_page(call, "webhook_deliveries", DELIVERY_COLUMNS, filters, "deliveries")
+    filters = {"status": choose(call, "status", STATUSES), "event_type": call.query("event_type")}
+    return list_page(call, "webhook_deliveries", DELIVERY_COLUMNS, filters, "deliveries")
 
 
 def list_activity(call: Call) -> Reply:
     """One page of its activity, newest first; `level` narrows it."""
-    filters = {"level": _choose(call, "level", LEVELS)}
-    return _list_page(call, "integration_activity", ACTIVITY_COLUMNS, filters, "activity")
+    filters = {"level": choose(call, "level", LEVELS)}
+    return list_page(call, "integration_activity", ACTIVITY_COLUMNS, filters, "activity")
 
 
 def get_delivery(call: Call) -> Reply:
@@ -67,7 +67,8 @@ def read_id(call: Call) -> str:
     return integration_id
 
 
-def _list_page(call: Call, table: str, columns: str, filters: dict[str, str | None], name: str) -> Reply:
+def list_page(call: Call, table: str, columns: str, filters: dict[str, str | None], name: str) -> Reply:
+    """One page of a table's rows about the integration of the path, under `name`; NotFound where it is not visible."""
     page = read_page(call.query("limit"), call.query("cursor"))
     database, integration_id = as_user(call.user.token), read_id(call)
     query: Any = database.table(table).select(columns).eq("integration_id", integration_id)
@@ -85,7 +86,8 @@ def _require_visible(database: Database, integration_id: str) -> None:
         raise NotFound
 
 
-def _choose(call: Call, name: str, known: tuple[str, ...]) -> str | None:
+def choose(call: Call, name: str, known: tuple[str, ...]) -> str | None:
+    """The query parameter `name`, one of `known` where it is there; BadRequest otherwise."""
     value = call.query(name)
     if value is not None and value not in known:
         raise BadRequest(errors=[FieldError(name, f"Expected one of: {', '.join(known)}.")])

@@ -1,4 +1,4 @@
-"""One tick of the scheduler: due sessions, commands, deliveries and maintenance, side by side, until the deadline."""
+"""One tick of the scheduler: sessions, commands, jobs, deliveries and maintenance, side by side, until the deadline."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shared.database import Database
 from shared.deadline import Deadline
 from shared.deliveries import dispatch_deliveries
 from shared.errors import Problem
+from shared.jobs.working import run_jobs
 from shared.log import get_log
 from shared.polling import run_sessions
 from shared.pulse import Pulse
@@ -30,6 +31,7 @@ PRUNES = (
     "prune_idempotency_keys",
     "prune_rate_limits",
     "prune_audit_log",
+    "prune_jobs",
 )
 """The SQL functions that forget what is past its time."""
 
@@ -38,9 +40,10 @@ def run_tick(database: Database, deadline: Deadline, idle_seconds: float | None)
     """Run one tick until `deadline`, less when nothing happened for `idle_seconds`; what it did, by part."""
     pulse, seconds = Pulse(), deadline.remaining()
     work = deadline.within(max(seconds - ENDING_SECONDS, seconds / 2))
-    with ThreadPoolExecutor(4, thread_name_prefix="tick") as threads:
+    with ThreadPoolExecutor(5, thread_name_prefix="tick") as threads:
         sessions = threads.submit(run_sessions, database, work, pulse)
         commands = threads.submit(run_commands, database, work, pulse)
+        jobs = threads.submit(run_jobs, database, work, pulse)
         deliveries = threads.submit(asyncio.run, dispatch_deliveries(database, deadline, pulse))
         maintenance = threads.submit(_run_maintenance, database, work)
         _watch(work, pulse, idle_seconds, sessions)
@@ -50,6 +53,7 @@ def run_tick(database: Database, deadline: Deadline, idle_seconds: float | None)
         return {
             "sessions": dict(session_counts),
             "commands": dict(commands.result()),
+            "jobs": dict(jobs.result()),
             "deliveries": dict(deliveries.result()),
             "maintenance": maintenance.result(),
         }

@@ -11,6 +11,7 @@ from functions.commands import NewCommand
 from functions.scheduler import Tick
 from scripts.openapi import replies
 from shared.forms import VISIBLE, ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
+from shared.jobs.kinds import find_kind, list_kinds
 from shared.providers import find_provider, list_types
 from shared.replays import CancelledRange, ReplayedRange
 
@@ -32,6 +33,8 @@ _REPLIES = (
     replies.Cancelled,
     replies.ActivityPage,
     replies.OneCommand,
+    replies.OneJob,
+    replies.JobPage,
     replies.TickReport,
     replies.ProblemDocument,
 )
@@ -52,9 +55,20 @@ def describe_schemas() -> dict[str, Schema]:
     return {
         **schemas["$defs"],
         "NewIntegration": _describe_forms(NewIntegration),
+        "NewJob": {"oneOf": [_describe_job(kind) for kind in list_kinds()]},
         "UnsavedIntegration": _describe_forms(UnsavedIntegration),
         "ChangedIntegration": _describe_change(by_id=False),
         "ChangedIntegrationById": _describe_change(by_id=True),
+    }
+
+
+def _describe_job(name: str) -> Schema:
+    schema = find_kind(name).request.model_json_schema()
+    kind = {"kind": {"const": name}}
+    return schema | {
+        "title": name.capitalize(),
+        "properties": kind | schema.get("properties", {}),
+        "required": ["kind", *schema.get("required", [])],
     }
 
 

@@ -197,11 +197,44 @@ class OneCommand(Answer):
     command: Command
 
 
+class Job(Answer):
+    """Long work on one integration; `error` is why the last try failed, `report` what came of a finished one."""
+
+    id: uuid.UUID
+    organization_id: uuid.UUID
+    integration_id: uuid.UUID
+    kind: str
+    request: dict[str, Any]
+    status: Literal["pending", "running", "done", "failed", "cancelled"]
+    progress: dict[str, Any]
+    report: dict[str, Any] | None
+    error: str | None
+    attempts: int
+    due_at: AwareDatetime
+    created_by: uuid.UUID | None
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None
+
+
+class OneJob(Answer):
+    """One job."""
+
+    job: Job
+
+
+class JobPage(Answer):
+    """One page, newest first."""
+
+    jobs: list[Job]
+    next_cursor: str | None
+
+
 class TickReport(Answer):
     """What one tick did, counted by part; a part that had nothing to do is empty."""
 
     sessions: dict[str, int]
     commands: dict[str, int]
+    jobs: dict[str, int]
     deliveries: dict[str, int]
     maintenance: dict[str, Any]
 

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import shlex
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from shared.database import as_service, open_pool
+from shared.database import as_service
 from shared.deadline import Deadline
 from shared.ingest import Store
 from shared.messages import Message
-from shared.settings import load_settings
+from tests.inside import environment_of
 from tests.platform import Platform
 from tests.stack import Stack
 
 
 @pytest.fixture
 def store(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    for line in shlex.split(stack.functions_env.read_text()):
-        monkeypatch.setenv(*line.split("=", 1))
-    load_settings.cache_clear()
     config = {"broker_url": "mqtt://127.0.0.1", "topics": "a"}
     integration = Platform(stack, stack.user("admin", 0)).create("mqtt", config, status="inactive")
-    yield Store(as_service(), integration["id"])
-    open_pool().close()
-    open_pool.cache_clear()
-    load_settings.cache_clear()
+    with environment_of(stack, monkeypatch):
+        yield Store(as_service(), integration["id"])
 
 
 @pytest.mark.parametrize(

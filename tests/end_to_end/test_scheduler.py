@@ -396,4 +396,4 @@ def test_the_service_key_may_tick(admin: Platform) -> None:
     )
 
     assert reply.status_code == 200
-    assert set(reply.json()) == {"sessions", "commands", "deliveries", "maintenance"}
+    assert set(reply.json()) == {"sessions", "commands", "jobs", "deliveries", "maintenance"}

@@ -1,0 +1,74 @@
+"""What a kind of job is given, and what it can answer with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from shared.database import Database
+from shared.deadline import Deadline
+from shared.provider import Provider
+
+LEASE_SECONDS = 30
+"""How long a job is held without a sign of its worker; a running one is renewed by itself."""
+
+Request = TypeVar("Request", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Finished well. `report` is for people; where there is none, the last progress says it all."""
+
+    report: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Finished, and trying again would not help; `error` says why."""
+
+    error: str
+    report: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Not finished: due again in `seconds`, to go on from what was saved."""
+
+    seconds: float = 0.0
+
+
+JobOutcome = Done | Failed | Again
+
+
+@dataclass
+class Job(Generic[Request]):
+    """One job while it is held: what was asked, and where the last run stopped.
+
+    `state` is where to go on, `{}` at first; `progress` what people see of it. Return `Again()` once `deadline` has
+    expired. OutsideErrors and Unavailable may pass: the job is tried again with growing pauses.
+    """
+
+    row: Mapping[str, Any]
+    request: Request
+    provider: Provider
+    database: Database
+    deadline: Deadline
+    state: dict[str, Any] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+    saves: int = 0
+
+    @property
+    def lease(self) -> dict[str, str]:
+        """What a SQL function needs to know that the job is still held: `p_job_id`, `p_lease_token`."""
+        return {"p_job_id": self.row["id"], "p_lease_token": self.row["lease_token"]}
+
+    def save(self, state: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
+        """Commit a step: whoever goes on does so from `state`. LeaseLost where somebody else has taken over."""
+        self.database.call(
+            "save_job", **self.lease, p_state=state, p_progress=progress, p_lease_seconds=LEASE_SECONDS
+        )
+        self.state, self.progress = dict(state), dict(progress)
+        self.saves += 1

@@ -1,0 +1,31 @@
+"""Running what a function runs, in the test's own process: with its environment, over the stack's database."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from shared.database import open_pool
+from shared.settings import load_settings
+from shared.vault import load_vault
+from tests.stack import Stack
+
+
+@contextmanager
+def environment_of(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the functions of `stack` read from their environment, for as long as the block runs."""
+    for line in shlex.split(stack.functions_env.read_text()):
+        monkeypatch.setenv(*line.split("=", 1))
+    _forget()
+    yield
+    open_pool().close()
+    _forget()
+
+
+def _forget() -> None:
+    load_settings.cache_clear()
+    load_vault.cache_clear()
+    open_pool.cache_clear()
