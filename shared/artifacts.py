@@ -33,15 +33,24 @@ Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s\x00-\x
 """A version, a package: without spaces and control characters."""
 PlatformId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:-]+$")]
 """An id of the platform's."""
-PlatformName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\S[^\x00-\x1f\x7f-\x9f]*$")]
+PlatformName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+    ),
+]
 """A name of one line, with something to be seen."""
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What callers send: no fields but its own."""
+
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class ArtifactNames(_Body):
+class ArtifactNames(Body):
     """What an artifact is of; in the query where the body is the image."""
 
     package: Word = MAIN_PACKAGE
@@ -63,13 +72,13 @@ class UploadedArtifact(ArtifactNames):
             raise ValueError("must be the image in base64") from None
 
 
-class NewCohort(_Body):
+class NewCohort(Body):
     """The body of POST …/cohorts."""
 
     name: PlatformName
 
 
-class NewDeployment(_Body):
+class NewDeployment(Body):
     """The body of POST …/deployments; the cohort may stand in the query."""
 
     cohort_id: PlatformId

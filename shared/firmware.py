@@ -8,7 +8,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
+
+from shared.errors import BadRequest
 
 State = Literal["pending", "downloading", "downloaded", "updated", "failed"]
 Heard = State | Literal["idle"]
@@ -131,8 +133,8 @@ class Listing(Generic[Item]):
 class Firmware(ABC):
     """One platform's firmware, over one connection. Use it in a `with`.
 
-    Every call ends by the deadline it was made with. Errors, in the platform's own words: NotFound, Conflict for what is
-    there already or in use, other OutsideErrors.
+    Every call ends by the deadline it was made with. Errors, in the platform's own words: NotFound, Conflict for what
+    is there already or in use, other OutsideErrors.
     """
 
     def __enter__(self) -> Self:
@@ -199,7 +201,7 @@ class Firmware(ABC):
 
     @abstractmethod
     def list_events(self, target: Target, since: str, after: str | None) -> Listing[OtaEvent]:
-        """What was said of the target's devices since then, in any order; nothing where the platform keeps no events."""
+        """What was said of its devices since then, in any order; nothing where the platform keeps no events."""
 
     @abstractmethod
     def list_devices(self, target: Target, after: str | None) -> Listing[DeviceFirmware]:
@@ -214,3 +216,17 @@ def judge_state(event: OtaEvent, wanted: str) -> Heard | None:
         # Said before the restart into the new image, which may still be rolled back.
         return "downloaded"
     return event.state
+
+
+def read_plan(row: Mapping[str, Any]) -> Plan:
+    """The plan of a row of `firmware_rollouts`; BadRequest where it was written past the API and makes none."""
+    try:
+        artifacts = tuple(
+            Artifact(str(each["id"]), str(each["package"]), str(each["version"])) for each in row["artifacts"]
+        )
+        target = Target(**row["target"])
+    except (TypeError, KeyError):
+        raise BadRequest("The target or the artifacts are not what the API writes.") from None
+    if not artifacts or bool(target.cohort_id) == bool(target.tag_id):
+        raise BadRequest("A rollout has artifacts, and a cohort or a tag.")
+    return Plan(row["name"], target, artifacts)

@@ -1,4 +1,4 @@
-"""Golioth's firmware over its API: artifacts, cohorts, packages, deployments, and releases where a project has no cohorts.
+"""Golioth's firmware over its API: artifacts, cohorts, packages, deployments; releases where there are no cohorts.
 
 A deployment can't be taken back and one at a time is a cohort's; a release goes to the devices with a tag and can be
 switched off. Golioth gives neither an id of ours, so a rollout is found again by its name.
@@ -47,8 +47,14 @@ from shared.golioth.api import (
     read_data,
     read_list,
 )
-from shared.golioth.ota import clean_text, read_event, read_packages, read_time
-
+from shared.golioth.catalogue import (
+    read_artifact,
+    read_begun,
+    read_cohort,
+    read_deployment,
+    read_package,
+)
+from shared.golioth.ota import clean_text, read_event, read_packages
 
 _TAKEN = re.compile(r"already exists|in use", re.IGNORECASE)
 _MISSING = re.compile(r"not a valid ObjectID", re.IGNORECASE)
@@ -68,11 +74,11 @@ class GoliothFirmware(Firmware):
     def list_artifacts(self, after: str | None) -> Listing[Artifact]:
         """See `Firmware`; Golioth's order."""
         items, following = self._list_page(self._api.in_project("artifacts"), after)
-        return Listing([_read_artifact(item) for item in items], following)
+        return Listing([read_artifact(item) for item in items], following)
 
     def read_artifact(self, artifact_id: str) -> Artifact:
         """See `Firmware`."""
-        return _read_artifact(self._get(self._api.in_project("artifacts", artifact_id)))
+        return read_artifact(self._get(self._api.in_project("artifacts", artifact_id)))
 
     def has_version(self, package: str, version: str) -> bool:
         """See `Firmware`."""
@@ -89,7 +95,7 @@ class GoliothFirmware(Firmware):
         }
         if new.blueprint_id:
             body["blueprintId"] = new.blueprint_id
-        return _read_artifact(self._post(join_path("artifacts"), body))
+        return read_artifact(self._post(join_path("artifacts"), body))
 
     def delete_artifact(self, artifact_id: str) -> None:
         """See `Firmware`."""
@@ -100,37 +106,37 @@ class GoliothFirmware(Firmware):
     def list_cohorts(self, after: str | None) -> Listing[Cohort]:
         """See `Firmware`."""
         items, following = self._list_page(self._api.in_organization("cohorts"), after)
-        return Listing([_read_cohort(item) for item in items], following)
+        return Listing([read_cohort(item) for item in items], following)
 
     def read_cohort(self, cohort_id: str) -> Cohort:
         """See `Firmware`."""
-        return _read_cohort(self._get(self._api.in_organization("cohorts", cohort_id)))
+        return read_cohort(self._get(self._api.in_organization("cohorts", cohort_id)))
 
     def add_cohort(self, name: str) -> Cohort:
         """See `Firmware`."""
-        return _read_cohort(self._post(self._api.in_organization("cohorts"), {"name": name}))
+        return read_cohort(self._post(self._api.in_organization("cohorts"), {"name": name}))
 
     def list_packages(self, after: str | None) -> Listing[Package]:
         """See `Firmware`."""
         items, following = self._list_page(self._api.in_organization("packages"), after)
-        return Listing([_read_package(item) for item in items], following)
+        return Listing([read_package(item) for item in items], following)
 
     def list_deployments(self, cohort_id: str, after: str | None) -> Listing[Deployment]:
         """See `Firmware`; Golioth's order."""
         items, following = self._list_page(self._deployments(cohort_id), after)
-        return Listing([_read_deployment(item) for item in items], following)
+        return Listing([read_deployment(item) for item in items], following)
 
     def add_deployment(self, cohort_id: str, name: str, artifact_ids: list[str]) -> Deployment:
         """See `Firmware`; tried once where Golioth may have it after all."""
         body = {"name": name, "artifactIds": artifact_ids}
-        return _read_deployment(self._post(self._deployments(cohort_id), body))
+        return read_deployment(self._post(self._deployments(cohort_id), body))
 
     # Rollouts
 
     def find(self, plan: Plan) -> Begun | None:
         """See `Firmware`."""
         found = self._find(plan)
-        return _read_begun(found) if found else None
+        return read_begun(found) if found else None
 
     def begin(self, plan: Plan) -> Begun:
         """See `Firmware`. Conflict where something else stands under the name."""
@@ -139,12 +145,12 @@ class GoliothFirmware(Firmware):
         if found and set(found.get("artifactIds") or ()) != set(wanted):
             raise Conflict(f"Golioth has another deployment or release named {plan.name} already.")
         if plan.target.cohort_id:
-            return _read_begun(found) if found else self._deploy(plan, wanted)
+            return read_begun(found) if found else self._deploy(plan, wanted)
         if found is None:
-            return _read_begun(self._release(plan, wanted))
+            return read_begun(self._release(plan, wanted))
         if not found.get("rollout"):
             self._switch(found, rollout=True)
-        return _read_begun(found)
+        return read_begun(found)
 
     def withdraw(self, plan: Plan) -> None:
         """See `Firmware`: a release is switched off; what a device has installed stays."""
@@ -259,44 +265,3 @@ def _read_object(reply: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ProtocolFailed("Golioth answered without an object.")
     return data
-
-
-def _read_begun(item: Mapping[str, Any]) -> Begun:
-    return Begun(str(item.get("deploymentId") or item.get("id") or ""), read_time(item.get("createdAt")))
-
-
-def _read_artifact(item: Mapping[str, Any]) -> Artifact:
-    size = str(item.get("size"))
-    return Artifact(
-        str(item.get("id") or ""),
-        clean_text(item.get("package")) or "",
-        clean_text(item.get("version")) or "",
-        int(size) if size.isascii() and size.isdigit() else None,
-        read_time(item.get("createdAt")),
-        clean_text(item.get("blueprintId")),
-    )
-
-
-def _read_cohort(item: Mapping[str, Any]) -> Cohort:
-    count = item.get("deviceCount")
-    return Cohort(
-        str(item.get("cohortId") or ""),
-        str(item.get("name") or ""),
-        count if isinstance(count, int) else 0,
-        clean_text(item.get("activeDeploymentId")),
-    )
-
-
-def _read_package(item: Mapping[str, Any]) -> Package:
-    metadata = item.get("metadata")
-    named = {str(name): str(value) for name, value in metadata.items()} if isinstance(metadata, dict) else {}
-    return Package(str(item.get("packageId") or ""), str(item.get("description") or ""), named)
-
-
-def _read_deployment(item: Mapping[str, Any]) -> Deployment:
-    return Deployment(
-        str(item.get("deploymentId") or ""),
-        str(item.get("name") or ""),
-        tuple(str(each) for each in item.get("artifactIds") or ()),
-        read_time(item.get("createdAt")),
-    )

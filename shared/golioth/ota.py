@@ -80,9 +80,7 @@ def _read_update(device: str, package: str, entry: Mapping[str, Any]) -> OtaEven
     elif reason == SUCCEEDED:
         state = "updated"
     version, target = clean_text(entry.get("version")), clean_text(entry.get("target"))
-    return OtaEvent(
-        device, package, state, read_time(entry.get("time")), version, target, message=message
-    )
+    return OtaEvent(device, package, state, read_time(entry.get("time")), version, target, message=message)
 
 
 def read_time(value: Any) -> str | None:

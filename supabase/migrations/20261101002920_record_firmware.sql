@@ -25,7 +25,7 @@ as $$
 $$;
 comment on function private.order_steps is 'The last 50, in their order; of two at the same moment the one that is further comes last.';
 
-create function public.record_firmware(p_rollout_id uuid, p_reports jsonb, p_state jsonb default null) returns void
+create function public.record_firmware(p_rollout_id uuid, p_reports jsonb, p_state jsonb default null) returns timestamptz
 language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -45,10 +45,11 @@ begin
    order by r.device, r.package, r.rollout_id, r.to_version, r.at
   on conflict do nothing;
   perform private.add_steps(v_rollout, p_reports);
+  return now();
 end
 $$;
 comment on function public.record_firmware is
-  'Adds what was heard of a rollout to the history of its devices, and with it, where given, from where to read on. '
+  'Adds what was heard of a rollout to the history of its devices, and with it, where given, from where to read on; the time. '
   'Reports: {device, package, ours, to_version, from_version, state, event, message, at, listed}. '
   'An event is a step of the history; without one it is what the device says of itself, a step where it differs from what is known. '
   'State idle tells nothing, but for a device that had downloaded and is back at its old version.';

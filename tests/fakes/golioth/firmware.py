@@ -29,7 +29,7 @@ def make_id() -> str:
 def tell_time(fake: FakeGolioth) -> str:
     """The fake's own clock: never the same moment twice, and as far off ours as `clock` says, in seconds."""
     clock = fake.store["clock"]
-    moment = datetime.now(UTC) + timedelta(seconds=clock.get("ahead", 0.0))
+    moment: datetime = datetime.now(UTC) + timedelta(seconds=clock.get("ahead", 0.0))
     clock["last"] = moment = max(moment, clock.get("last", moment) + timedelta(microseconds=1))
     return moment.isoformat().replace("+00:00", "Z")
 
@@ -56,9 +56,7 @@ def list_kind(call: Call, kind: str, **wanted: str | None) -> Reply:
 
 @route("GET", "/projects/{project}/artifacts")
 def list_artifacts(call: Call) -> Reply:
-    return list_kind(
-        call, "artifacts", package=call.query.get("package"), version=call.query.get("version")
-    )
+    return list_kind(call, "artifacts", package=call.query.get("package"), version=call.query.get("version"))
 
 
 @route("POST", "/artifacts")
@@ -81,11 +79,20 @@ def make_artifact(
 ) -> dict[str, Any]:
     """A new artifact, and its package where it is new."""
     now = tell_time(fake)
-    artifact = {"id": make_id(), "package": package, "version": version, "size": str(len(content))}
-    artifact |= {"binaryInfo": {}, "blueprintId": blueprint, "createdAt": now, "updatedAt": now}
+    artifact: dict[str, Any] = {
+        "id": make_id(),
+        "package": package,
+        "version": version,
+        "size": str(len(content)),
+        "binaryInfo": {},
+        "blueprintId": blueprint,
+        "createdAt": now,
+        "updatedAt": now,
+    }
     fake.store["artifacts"][artifact["id"]] = artifact
     fake.store["contents"][artifact["id"]] = content
-    fake.store["packages"].setdefault(package, {"packageId": package, "description": "", "metadata": {}})
+    known: dict[str, Any] = {"packageId": package, "description": "", "metadata": {}}
+    fake.store["packages"].setdefault(package, known)
     return artifact
 
 
@@ -125,8 +132,9 @@ def create_cohort(call: Call) -> Reply:
 
 def make_cohort(fake: FakeGolioth, name: str) -> dict[str, Any]:
     """A new cohort without devices."""
-    cohort = {"cohortId": make_id(), "name": name, "deviceCount": 0, "activeDeploymentId": ""}
-    fake.store["cohorts"][cohort["cohortId"]] = cohort
+    cohort_id = make_id()
+    cohort = {"cohortId": cohort_id, "name": name, "deviceCount": 0, "activeDeploymentId": ""}
+    fake.store["cohorts"][cohort_id] = cohort
     return cohort
 
 
@@ -213,6 +221,19 @@ def _is_wanted(event: dict[str, Any], query: dict[str, str]) -> bool:
     return (
         query.get("cohortId", event["cohortId"]) == event["cohortId"]
         and datetime.fromisoformat(event["timestamp"]) >= since
+    )
+
+
+@route("GET", "/projects/{project}/devices")
+def list_devices(call: Call) -> Reply:
+    call.fake.check_project(call)
+    cohort, tag = call.query.get("cohortId"), call.query.get("tags")
+    return call.page(
+        [
+            device
+            for device in call.fake.store["devices"].values()
+            if cohort in (None, device["cohortId"]) and (tag is None or tag in device["tagIds"])
+        ]
     )
 
 
