@@ -30,7 +30,7 @@ FAILURES = {
 }
 RETRYING = "The update failed; the device tries again by itself."
 _WORDS: tuple[tuple[str, Heard], ...] = (
-    (r"fail|error|abort|reject|rolled.?back|rollback", "failed"),
+    (r"fail|(?<!no )(?<!without )error|abort|reject|rolled.?back|rollback", "failed"),
     (r"retry", "pending"),
     (r"download(ed|\W*(success|complet|finish))", "downloaded"),
     (r"download", "downloading"),
