@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shared.database import as_user
 from shared.deadline import Deadline
-from shared.errors import BadRequest, Conflict, FieldError, OutsideError, UnsupportedMediaType
-from shared.firmware import MAIN_PACKAGE, Firmware, Listing, NewArtifact
+from shared.errors import BadRequest, Conflict, OutsideError, ProviderRefused, UnsupportedMediaType
+from shared.firmware import MAIN_PACKAGE, Deployment, Firmware, Listing, NewArtifact
 from shared.history import read_id
 from shared.http import Call, Reply, Router, parse_model
 from shared.limits import TESTS, WRITES, Budget, take_tokens
@@ -31,8 +31,8 @@ MOST_ARTIFACTS = 20
 
 Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s\x00-\x1f\x7f-\x9f]+$")]
 """A version, a package: without spaces and control characters."""
-PlatformId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:-]+$")]
-"""An id of the platform's."""
+PlatformId = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_:-][A-Za-z0-9._:-]*$")]
+"""An id of the platform's; none that would lead elsewhere in a path."""
 PlatformName = Annotated[
     str,
     Field(
@@ -72,6 +72,13 @@ class UploadedArtifact(ArtifactNames):
             raise ValueError("must be the image in base64") from None
 
 
+class Named(Body):
+    """What a path or a query names at the platform."""
+
+    artifact_id: PlatformId = ""
+    cohort_id: PlatformId = ""
+
+
 class NewCohort(Body):
     """The body of POST …/cohorts."""
 
@@ -103,7 +110,8 @@ def add_artifact_routes(router: Router) -> None:
 def open_firmware(call: Call, budget: Budget, seconds: float = CALL_SECONDS) -> Iterator[Firmware]:
     """The firmware of the integration in the path, for an admin with a token left.
 
-    Errors: Forbidden, NotFound, RateLimited, NotSupported; what the platform says, without our secrets.
+    Errors: Forbidden, NotFound, RateLimited, NotSupported; what the platform says, without our secrets: BadRequest,
+    NotFound and Conflict where it speaks of what the caller sent, other OutsideErrors.
     """
     _ = call.user
     integration_id = read_id(call)
@@ -114,6 +122,8 @@ def open_firmware(call: Call, budget: Budget, seconds: float = CALL_SECONDS) -> 
             yield firmware
         except OutsideError as problem:
             problem.detail = provider.mask_text(problem.detail)
+            if isinstance(problem, ProviderRefused) and problem.answered == HTTPStatus.BAD_REQUEST:
+                raise BadRequest(problem.detail) from None
             raise
 
 
@@ -125,7 +135,7 @@ def list_artifacts(call: Call) -> Reply:
 def get_artifact(call: Call) -> Reply:
     """One artifact."""
     with open_firmware(call, TESTS) as firmware:
-        return Reply({"artifact": asdict(firmware.read_artifact(call.parameters["artifact_id"]))})
+        return Reply({"artifact": asdict(firmware.read_artifact(_name_artifact(call)))})
 
 
 def upload_artifact(call: Call) -> Reply:
@@ -145,7 +155,7 @@ def upload_artifact(call: Call) -> Reply:
 def delete_artifact(call: Call) -> Reply:
     """Delete an artifact; Conflict while something uses it."""
     with open_firmware(call, WRITES) as firmware:
-        firmware.delete_artifact(call.parameters["artifact_id"])
+        firmware.delete_artifact(_name_artifact(call))
     return Reply(status=HTTPStatus.NO_CONTENT)
 
 
@@ -168,13 +178,12 @@ def list_packages(call: Call) -> Reply:
 
 def list_deployments(call: Call) -> Reply:
     """One page of what a cohort was given; `cohort_id` says which."""
-    cohort_id = call.query("cohort_id")
-    if not cohort_id:
-        _ = call.user
-        raise BadRequest(errors=[FieldError("cohort_id", "Say which cohort's.")])
-    return _list_page(
-        call, "deployments", lambda firmware, after: firmware.list_deployments(cohort_id, after)
-    )
+
+    def list_some(firmware: Firmware, after: str | None) -> Listing[Deployment]:
+        cohort_id = parse_model(Named, {"cohort_id": call.query("cohort_id")}).cohort_id
+        return firmware.list_deployments(cohort_id, after)
+
+    return _list_page(call, "deployments", list_some)
 
 
 def create_deployment(call: Call) -> Reply:
@@ -183,6 +192,10 @@ def create_deployment(call: Call) -> Reply:
         new = call.json(NewDeployment)
         deployment = firmware.add_deployment(new.cohort_id, new.name, new.artifact_ids)
     return Reply({"deployment": asdict(deployment)}, HTTPStatus.CREATED)
+
+
+def _name_artifact(call: Call) -> str:
+    return parse_model(Named, {"artifact_id": call.parameters["artifact_id"]}).artifact_id
 
 
 def _read_upload(call: Call) -> NewArtifact:

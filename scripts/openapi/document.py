@@ -16,6 +16,9 @@ DESCRIPTION = """Connections of an organization to MQTT brokers, webhooks and Io
 Explained with examples in docs/api.md. What the database offers beside these calls (devices, messages, deliveries,
 activity) is read through `/rest/v1` with supabase-js."""
 
+NAMES_OUTSIDE = {"artifact_id": {"type": "string", "pattern": "^[A-Za-z0-9_:-][A-Za-z0-9._:-]{0,199}$"}}
+"""Parameters of paths that are the other side's ids; all others are UUIDs of ours."""
+
 SERVERS = [
     {"url": "http://127.0.0.1:54321/functions/v1", "description": "scripts/serve"},
     {
@@ -48,7 +51,10 @@ def describe_api() -> dict[str, Any]:
 
 def _describe_path(path: str) -> dict[str, Any]:
     names = re.findall(r"{(\w+)}", path)
-    parameters = [{"name": name, "in": "path", "required": True, "schema": ID} for name in names]
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": NAMES_OUTSIDE.get(name, ID)}
+        for name in names
+    ]
     return ({"parameters": parameters} if parameters else {}) | {
         method: describe_operation(call) for method, call in CALLS[path].items()
     }

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.end_to_end.firmware_site import Site, open_site
 from tests.fakes.golioth import Fault
 from tests.fakes.golioth.firmware import make_artifact, make_cohort
 from tests.fakes.http_receiver import Answer, HttpReceiver
-from tests.golioth_site import Site, open_site
 from tests.stack import Stack
 
 IMAGE = bytes(range(256)) * 5_000  # 1.3 MB
@@ -171,6 +171,7 @@ def test_only_admins_reach_the_platform_and_others_images_are_not_taken(
         (Fault(status=500), 502, "provider_refused"),
         (Fault(status=429, headers={"Retry-After": "29"}), 502, "provider_refused"),
         (Fault(status=403), 502, "credentials_refused"),
+        (Fault(status=400), 400, "bad_request"),
         (Fault(status=404), 404, "not_found"),
         (Fault(status=409), 409, "conflict"),
     ],
@@ -199,7 +200,16 @@ def test_a_platform_that_repeats_the_key_does_not_give_it_away(stack: Stack) -> 
     with HttpReceiver(repeat) as echo, open_site(stack, base_url=echo.url) as site:
         reply = site.call("POST", "/cohorts", json={"name": "fleet"})
 
-    assert (reply.status_code, reply.json()["detail"]) == (502, "Golioth answered 400: who is ***?")
+    assert (reply.status_code, reply.json()["detail"]) == (400, "Golioth answered 400: who is ***?")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("name", ["%2E%2E", "a%20b", ".x", "%00"])
+def test_a_name_that_leads_elsewhere_is_refused(site: Site, method: str, name: str) -> None:
+    reply = site.call(method, f"/artifacts/{name}")
+
+    assert reply.status_code == 400
+    assert site.fake.calls == []
 
 
 def test_a_type_without_firmware_says_so(site: Site) -> None:

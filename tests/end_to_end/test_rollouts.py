@@ -20,6 +20,7 @@ from shared.database import as_service
 from shared.deadline import Deadline
 from shared.jobs.kinds import find_kind
 from shared.jobs.running import run_job
+from tests.end_to_end.firmware_site import Site, open_site
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth.firmware import (
     AWAIT_RETRY,
@@ -34,7 +35,6 @@ from tests.fakes.golioth.firmware import (
     make_cohort,
     report_update,
 )
-from tests.golioth_site import Site, open_site
 from tests.inside import environment_of
 from tests.platform import run_tick
 from tests.stack import Stack
