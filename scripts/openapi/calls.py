@@ -52,6 +52,7 @@ _LINKS = {
         "deleteIntegration",
         "listDeliveries",
         "listActivity",
+        "listRollouts",
     )
 }
 
