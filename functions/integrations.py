@@ -35,6 +35,7 @@ from shared.provider import Provider
 from shared.providers import find_provider, list_types, load_provider
 from shared.records import list_rows, read_row, read_sealed, show_one, write_row
 from shared.replays import add_replay_routes
+from shared.rollouts import add_firmware_routes
 from shared.sealing import open_provider, seal_provider
 
 PATCH_TRIES = 5
@@ -45,6 +46,7 @@ add_history_routes(router)
 add_state_routes(router)
 add_settings_routes(router)
 add_job_routes(router)
+add_firmware_routes(router)
 
 
 @functions_framework.http

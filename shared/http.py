@@ -76,6 +76,10 @@ class Call:
         """The body as it came, at most BODY_LIMIT bytes; TooLarge otherwise."""
         return read_body(self.request)
 
+    def read_large(self, limit: int) -> bytes:
+        """The body as it came, at most `limit` bytes, for those who may send more; TooLarge otherwise."""
+        return read_body(self.request, limit)
+
     def query(self, name: str) -> str | None:
         """The query parameter `name`, None when absent or empty."""
         return self.request.args.get(name) or None
@@ -121,15 +125,15 @@ def parse_uuid(value: str | None, name: str) -> str:
         raise BadRequest(f"{name} must be a UUID.", errors=[problem]) from None
 
 
-def read_body(request: flask.Request) -> bytes:
-    """Read at most BODY_LIMIT bytes; of a larger body drop what fits in DRAIN_LIMIT and raise TooLarge."""
-    body = request.stream.read(BODY_LIMIT + 1) if (request.content_length or 0) <= BODY_LIMIT else None
-    if body is not None and len(body) <= BODY_LIMIT:
+def read_body(request: flask.Request, limit: int = BODY_LIMIT) -> bytes:
+    """Read at most `limit` bytes; of a larger body drop what fits in DRAIN_LIMIT and raise TooLarge."""
+    body = request.stream.read(limit + 1) if (request.content_length or 0) <= limit else None
+    if body is not None and len(body) <= limit:
         return bytes(body)
     dropped = 0
     while dropped < DRAIN_LIMIT and (chunk := request.stream.read(65_536)):
         dropped += len(chunk)
-    raise TooLarge(f"The body is larger than {BODY_LIMIT} bytes.")
+    raise TooLarge(f"The body is larger than {limit} bytes.")
 
 
 Handler = Callable[[Call], Reply]

@@ -24,12 +24,16 @@ from pydantic import (
 
 from shared.deadline import Deadline
 from shared.errors import FieldError, InvalidConfig, NotSupported, Problem
+from shared.firmware import Firmware
 from shared.masking import mask_secrets
 from shared.messages import Command, Event, Identity, Message
 from shared.outbound import OutboundRequest
 from shared.remote import DeviceState, Settings
 
-CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices", "state", "settings", "history")
+CAPABILITIES = (
+    *("check", "session", "parse", "deliver", "send", "devices"),
+    *("state", "settings", "history", "firmware"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,10 @@ class Provider(BaseModel):
         Each batch has a `state` that goes on after it; its `until` is the moment before which all has been read.
         """
         raise self._refuse("history")
+
+    def firmware(self, deadline: Deadline) -> Firmware:
+        """The platform's firmware, for as long as a `with` and until `deadline`."""
+        raise self._refuse("firmware")
 
     def _refuse(self, what: str) -> NotSupported:
         return NotSupported(f"{type(self).label} integrations have no {what}.")

@@ -16,7 +16,10 @@ DESCRIPTION = """Connections of an organization to MQTT brokers, webhooks and Io
 Explained with examples in docs/api.md. What the database offers beside these calls (devices, messages, deliveries,
 activity) is read through `/rest/v1` with supabase-js."""
 
-NAMES_OUTSIDE = {"setting_id": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}$"}}
+NAMES_OUTSIDE = {
+    "setting_id": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}$"},
+    "artifact_id": {"type": "string", "pattern": "^[A-Za-z0-9_:-][A-Za-z0-9._:-]{0,199}$"},
+}
 """Parameters of paths that are the other side's ids; all others are UUIDs of ours."""
 
 SERVERS = [

@@ -10,11 +10,14 @@ from pydantic.json_schema import models_json_schema
 from functions.commands import NewCommand
 from functions.scheduler import Tick
 from scripts.openapi import replies
+from scripts.openapi.firmware_replies import FIRMWARE_REPLIES
+from shared.artifacts import NewCohort, NewDeployment, UploadedArtifact
 from shared.device_settings import ChangedSetting, NewSetting
 from shared.forms import VISIBLE, ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
 from shared.jobs.kinds import find_kind, list_kinds
 from shared.providers import find_provider, list_types
 from shared.replays import CancelledRange, ReplayedRange
+from shared.rollouts import NewRollout
 
 Schema = dict[str, Any]
 
@@ -39,6 +42,7 @@ _REPLIES = (
     replies.ShownState,
     replies.OneSetting,
     replies.SettingList,
+    *FIRMWARE_REPLIES,
     replies.TickReport,
     replies.ProblemDocument,
 )
@@ -51,7 +55,10 @@ def refer(name: str) -> Schema:
 
 def describe_schemas() -> dict[str, Schema]:
     """`components.schemas`: configs, request bodies, replies."""
-    bodies = (Rotation, NewCommand, ReplayedRange, CancelledRange, Tick, Target, NewSetting, ChangedSetting)
+    bodies = (
+        *(Rotation, NewCommand, ReplayedRange, CancelledRange, Tick, Target, NewSetting, ChangedSetting),
+        *(UploadedArtifact, NewCohort, NewDeployment, NewRollout),
+    )
     models: list[type[BaseModel]] = [*map(find_provider, list_types()), *bodies, *_REPLIES]
     _, schemas = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"

@@ -17,7 +17,10 @@ NOT_MODIFIED = {"description": "You have it as it is; no body.", "headers": REQU
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a call takes and answers; `reply` and `body` name schemas, `links` operations that take the id."""
+    """What a call takes and answers; `reply` and `body` name schemas, `links` operations that take the id.
+
+    `raw_body` is the media type of a body that may come as it is, instead.
+    """
 
     name: str
     summary: str
@@ -26,6 +29,7 @@ class Operation:
     status: HTTPStatus = HTTPStatus.OK
     body: str = ""
     body_required: bool = True
+    raw_body: str = ""
     parameters: tuple[Schema, ...] = ()
     headers: Headers = field(default_factory=dict)
     links: Schema = field(default_factory=dict)
@@ -74,7 +78,9 @@ PAGE = (
 def _describe_body(operation: Operation) -> Schema:
     if not operation.body:
         return {}
-    content = {"application/json": {"schema": refer(operation.body)}}
+    content: Schema = {"application/json": {"schema": refer(operation.body)}}
+    if operation.raw_body:
+        content[operation.raw_body] = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
     return {"required": operation.body_required, "content": content}
 
 

@@ -9,10 +9,18 @@ from typing import Any
 
 from scripts.openapi import headers
 from shared.errors import (
+    AddressBlocked,
     BadRequest,
+    ConnectionRefused,
+    CredentialsRefused,
     Forbidden,
+    NameNotResolved,
     NotFound,
     Problem,
+    ProtocolFailed,
+    ProviderRefused,
+    TimedOut,
+    TlsFailed,
     TooLarge,
     Unauthenticated,
     Unavailable,
@@ -27,6 +35,16 @@ ALWAYS: tuple[Kind, ...] = (Unauthenticated, Problem, Unavailable)
 READING_BODY: tuple[Kind, ...] = (BadRequest, TooLarge, UnsupportedMediaType)
 NAMING_ONE: tuple[Kind, ...] = (BadRequest, NotFound)
 ADMINS_ONLY: tuple[Kind, ...] = (Forbidden, NotFound)
+OUTSIDE: tuple[Kind, ...] = (
+    AddressBlocked,
+    NameNotResolved,
+    ConnectionRefused,
+    TlsFailed,
+    TimedOut,
+    ProtocolFailed,
+    CredentialsRefused,
+    ProviderRefused,
+)
 
 _HEADERS: dict[HTTPStatus, dict[str, Any]] = {
     HTTPStatus.UNAUTHORIZED: headers.CHALLENGE,

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, Validation
 
 from shared.deadline import Deadline
 from shared.endpoint import Credential, EndpointUrl, HeaderName
+from shared.firmware import Firmware
 from shared.golioth.api import Account, GoliothApi
 from shared.messages import Command
 from shared.poller import Poller
@@ -143,3 +144,9 @@ class Golioth(Poller):
         from shared.golioth.settings import ProjectSettings
 
         return ProjectSettings(self.account)
+
+    def firmware(self, deadline: Deadline) -> Firmware:
+        """See shared/golioth/firmware.py."""
+        from shared.golioth.firmware import GoliothFirmware
+
+        return GoliothFirmware(self.account, deadline)

@@ -1,0 +1,59 @@
+"""Following the open rollouts of an integration: one job for all of them, due again until none is open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.errors import LeaseLost, Problem, Unavailable
+from shared.following import Follower
+from shared.jobs.job import Again, Done, Job, JobOutcome
+
+CAPABILITY = "firmware"
+PLAN = "plan_rollouts"
+
+OPEN = ("starting", "running")
+"""At most 50 of an integration, as start_rollout sees to."""
+
+FOLLOW_SECONDS = 30.0
+ROLLOUT_COLUMNS = "id,name,target,artifacts,status,started_at,state"
+
+
+class Request(BaseModel):
+    """Nothing to ask for: the rollouts are in the database."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def run(job: Job[Request]) -> JobOutcome:
+    """One step of each open rollout, in turns; what one is refused stops no other."""
+    followed: dict[str, dict[str, Any]] = {}
+    trouble: list[Problem] = []
+    unfinished = False
+    with job.provider.firmware(job.deadline) as firmware:
+        for row in _read_open(job):
+            follower = Follower(row, firmware, job.database, job.provider.mask_text)
+            try:
+                followed[row["id"]] = follower.follow()
+            except (LeaseLost, Unavailable):
+                raise
+            except Problem as problem:
+                if job.deadline.expired:
+                    return Again()
+                trouble.append(problem)
+                followed[row["id"]] = follower.settle(job.provider.mask_text(problem.detail))
+            unfinished |= follower.unfinished
+            job.save({"last": row["id"]}, {"rollouts": followed})
+    if trouble:
+        raise trouble[0]
+    still_open = any(each["status"] in OPEN for each in followed.values())
+    return Again(0 if unfinished else FOLLOW_SECONDS) if still_open else Done({"rollouts": followed})
+
+
+def _read_open(job: Job[Request]) -> list[dict[str, Any]]:
+    """Those that are open, from the one after the last that had its turn."""
+    query = job.database.table("firmware_rollouts").select(ROLLOUT_COLUMNS).in_("status", OPEN)
+    rows = job.database.run(query.eq("integration_id", job.row["integration"]["id"]).order("id"))
+    last = job.state.get("last", "")
+    return [row for row in rows if row["id"] > last] + [row for row in rows if row["id"] <= last]
