@@ -34,8 +34,8 @@ PATIENCE_SECONDS = 3.0
 """How long a request waits for a database that is away: not every sender tries again."""
 
 BATCH_BYTES = 4 * 1_048_576
-MESSAGE_BYTES = 256
-"""What a message counts beside its body."""
+MESSAGE_BYTES = 1_100
+"""What a message counts beside its body: 3,800 are a batch, the database takes 4,000."""
 
 _DECOY = SealContext("", "", "")
 _NOBODY = Identity("", "", "")
@@ -66,7 +66,7 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Reply:
     if row["wait_seconds"]:
         raise _refuse_more(row["wait_seconds"])
     try:
-        return _accept(_stores.submit(row["id"], Post(messages), len(body) + MESSAGE_BYTES * len(messages)))
+        return _accept(_stores.submit(row["id"], messages, len(body) + MESSAGE_BYTES * len(messages)))
     except NotFound:
         raise Unauthenticated(REFUSAL) from None
 
