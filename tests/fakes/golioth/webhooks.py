@@ -8,7 +8,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import cbor2
 import httpx
@@ -100,7 +100,7 @@ class Forms:
 
 @dataclass
 class Pipeline:
-    """Posts to one address; on 429, 5xx and broken connections again, `tries` times. `statuses` has every answer."""
+    """Posts to one address, in a `with`; on 429, 5xx and broken connections again. `statuses` has all answers."""
 
     url: str
     headers: dict[str, str]
@@ -108,6 +108,12 @@ class Pipeline:
     longest_wait: float = 1.0
     statuses: list[int] = field(default_factory=list)
     _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def send(self, request: Request) -> httpx.Response:
         """The last answer; httpx.TransportError where there was none."""
