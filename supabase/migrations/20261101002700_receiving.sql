@@ -6,7 +6,7 @@ create function private.receive_step(p_limit integer) returns interval
 language sql immutable parallel safe set search_path = ''
 as $$
   -- A million a minute is no limit, and keeps the step above a microsecond.
-  select interval '1 minute' / least(p_limit, 1000000) where p_limit > 0
+  select interval '1 minute' / nullif(least(p_limit, 1000000), 0)
 $$;
 comment on function private.receive_step is 'How long one request puts off the moment its bucket is full again; null for no limit.';
 

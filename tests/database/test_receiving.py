@@ -1,4 +1,4 @@
-"""`receiver_configs` and `receive_messages`: who is known, what was there already, and the bucket of each integration."""
+"""`receiver_configs` and `receive_messages`: who is known, what was there already, and each integration's bucket."""
 
 from __future__ import annotations
 
