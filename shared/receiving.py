@@ -16,12 +16,17 @@ from typing import Any
 
 from shared.batching import Batcher
 from shared.database import as_service
-from shared.deadline import Deadline
-from shared.errors import BadRequest, InvalidConfig, NotFound, RateLimited, Unauthenticated, VaultError
+from shared.errors import (
+    InvalidConfig,
+    NotFound,
+    RateLimited,
+    Unauthenticated,
+    VaultError,
+)
 from shared.http import Call, Reply
-from shared.ingest import Store, keep_trying
 from shared.log import bind_log, get_log
 from shared.messages import Identity, Message
+from shared.posts import PACE_SECONDS, Post, call_patiently, store_post
 from shared.provider import Provider, PushedRequest, make_provider
 from shared.providers import find_provider
 from shared.receiver import Receiver
@@ -30,22 +35,10 @@ from shared.settings import load_settings
 from shared.vault import SealContext, load_vault
 
 REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
-PATIENCE_SECONDS = 3.0
-"""How long a request waits for a database that is away: not every sender tries again."""
-
-BATCH_BYTES = 4 * 1_048_576
-MESSAGE_BYTES = 1_100
-"""What a message counts beside its body: 3,800 are a batch, the database takes 4,000."""
-
 _DECOY = SealContext("", "", "")
 _NOBODY = Identity("", "", "")
-_COUNTS = ("received", "stored", "duplicates", "failed")
 
 Row = Mapping[str, Any]
-Post = Sequence[Message]
-"""What one proven request brought."""
-
-Counts = dict[str, int]
 
 
 def receive_messages(call: Call, integration_type: str | None = None) -> Reply:
@@ -61,31 +54,27 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Reply:
     messages = _read_messages(row, integration_type, request)
     if row is None:
         raise Unauthenticated(REFUSAL)
-    if not messages:
-        return _accept(dict.fromkeys(_COUNTS, 0))
     if row["wait_seconds"]:
         raise _refuse_more(row["wait_seconds"])
     try:
-        return _accept(_stores.submit(row["id"], messages, len(body) + MESSAGE_BYTES * len(messages)))
+        return Reply(store_post(Post(row["id"], messages, len(body))), HTTPStatus.ACCEPTED)
     except NotFound:
         raise Unauthenticated(REFUSAL) from None
 
 
 def _find_row(integration_id: str) -> Row | None:
     try:
-        return _rows.submit("", str(uuid.UUID(integration_id)))
+        return _rows.submit(str(uuid.UUID(integration_id)))
     except ValueError:
         return None
 
 
-def _read_rows(_: str, integration_ids: Sequence[str]) -> list[Row | None]:
-    database, limit = as_service(), load_settings().rate_limit_receive
-    rows = keep_trying(
-        lambda: database.call(
-            "receiver_configs", p_integration_ids=sorted(set(integration_ids)), p_limit=limit
-        ),
-        Deadline(PATIENCE_SECONDS),
-    )
+def _read_rows(integration_ids: Sequence[str]) -> list[Row | None]:
+    arguments = {
+        "p_integration_ids": sorted(set(integration_ids)),
+        "p_limit": load_settings().rate_limit_receive,
+    }
+    rows = call_patiently("receiver_configs", arguments)
     known = {row["id"]: row for row in rows}
     return [known.get(integration_id) for integration_id in integration_ids]
 
@@ -132,44 +121,6 @@ def _tell_admin(row: Row, problem: VaultError | InvalidConfig) -> None:
         )
 
 
-def _store_posts(integration_id: str, posts: Sequence[Post]) -> list[Counts]:
-    messages = [message for post in posts for message in post]
-    arguments = {
-        "p_integration_id": integration_id,
-        "p_messages": messages,
-        "p_requests": len(posts),
-        "p_limit": load_settings().rate_limit_receive,
-    }
-    database, deadline = as_service(), Deadline(PATIENCE_SECONDS)
-    try:
-        told = keep_trying(lambda: database.call("receive_messages", **arguments), deadline)
-    except BadRequest:
-        # One of them has what the database refuses, or they are too many for it: each by itself then.
-        store = Store(database, integration_id)
-        return [_show(store.store_batch(post, None, deadline)) for post in posts]
-    return _share_counts(posts, set(told["repeated"]))
-
-
-def _share_counts(posts: Sequence[Post], repeated: set[int]) -> list[Counts]:
-    """What became of each post's messages; `repeated` are the places of duplicates among all, from 1."""
-    shares, place = [], 0
-    for post in posts:
-        fresh = [message for number, message in enumerate(post, place + 1) if number not in repeated]
-        place += len(post)
-        failed = sum(message.error is not None for message in fresh)
-        counts = (len(post), len(fresh) - failed, len(post) - len(fresh), failed)
-        shares.append(dict(zip(_COUNTS, counts, strict=True)))
-    return shares
-
-
-def _show(counts: Counts) -> Counts:
-    return {name: counts[name] for name in _COUNTS}
-
-
-def _accept(counts: Counts) -> Reply:
-    return Reply(counts, HTTPStatus.ACCEPTED)
-
-
 def _refuse_more(seconds: int) -> RateLimited:
     limit = load_settings().rate_limit_receive
     return RateLimited(
@@ -178,5 +129,4 @@ def _refuse_more(seconds: int) -> RateLimited:
     )
 
 
-_rows: Batcher[str, Row | None] = Batcher(_read_rows, most=1_000)
-_stores: Batcher[Post, Counts] = Batcher(_store_posts, BATCH_BYTES)
+_rows: Batcher[str, Row | None] = Batcher(_read_rows, 1_000, PACE_SECONDS)

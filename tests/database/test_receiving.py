@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -12,10 +13,10 @@ from tests.database.fixtures import Row, Service, make_messages
 def receive(
     service: Service, integration: str, messages: list[Row], requests: int = 1, limit: int = 60
 ) -> Row:
-    counts: Row = service.one(
-        "select receive_messages(%s, %s, %s, %s)", integration, Jsonb(messages), requests, limit
-    )
-    return counts
+    """What `receive_messages` tells of one integration."""
+    post = {"integration_id": integration, "messages": messages, "requests": requests}
+    told: Row = service.one("select receive_messages(%s, %s)", Jsonb([post]), limit)
+    return dict(told[integration])
 
 
 def read_wait(service: Service, integration: str, limit: int = 60) -> Any:
@@ -85,3 +86,15 @@ def test_the_buckets_of_integrations_are_apart(service: Service) -> None:
     receive(service, busy, make_messages(1), requests=600)
 
     assert read_wait(service, idle) == 0
+
+
+def test_what_one_integration_is_refused_the_others_do_not_notice(service: Service) -> None:
+    good, gone, bad = service.make_integration(), str(uuid.uuid4()), service.make_integration()
+    batches = {gone: make_messages(1), bad: make_messages(2, observed_at="never"), good: make_messages(3)}
+    posts = [{"integration_id": name, "messages": batch, "requests": 1} for name, batch in batches.items()]
+
+    told = service.one("select receive_messages(%s, 60)", Jsonb(posts))
+
+    assert told[good]["stored"] == 3
+    assert (told[gone]["problem"]["code"], told[bad]["problem"]["code"]) == ("PT404", "22007")
+    assert service.one("select count(*) from device_messages where integration_id = %s", bad) == 0
