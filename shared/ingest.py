@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.database import Database
 from shared.deadline import Deadline
@@ -13,6 +13,7 @@ from shared.errors import BadRequest, Unavailable
 from shared.messages import Message
 
 COUNTS = ("received", "stored", "duplicates", "failed", "devices", "deliveries")
+Result = TypeVar("Result")
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -41,14 +42,7 @@ class Store:
         Tried again until `deadline` while the database is away, which is safe: a message is stored once.
         Errors: Unavailable after that, LeaseLost, NotFound when the integration is gone.
         """
-        for wait in _waits():
-            try:
-                return self._store_parts(messages, state)
-            except Unavailable:
-                if deadline.remaining() <= wait:
-                    raise
-                time.sleep(wait)
-        raise AssertionError("the waits never end")
+        return keep_trying(lambda: self._store_parts(messages, state), deadline)
 
     def _store_parts(self, messages: Sequence[Message], state: dict[str, Any] | None) -> dict[str, int]:
         try:
@@ -74,6 +68,18 @@ class Store:
             }
         counts: dict[str, int] = self.database.call(self.function, **arguments)
         return counts
+
+
+def keep_trying(call: Callable[[], Result], deadline: Deadline) -> Result:
+    """What `call` gives; while the database is away, tried again with growing pauses until `deadline`."""
+    for wait in _waits():
+        try:
+            return call()
+        except Unavailable:
+            if deadline.remaining() <= wait:
+                raise
+            time.sleep(wait)
+    raise AssertionError("the waits never end")
 
 
 def _refuse_message(message: Message, refusal: BadRequest) -> Message:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 SECRET_PREFIX, PRIVATE_PREFIX, PUBLIC_PREFIX = "whsec_", "whsk_", "whpk_"
 SECRET_BYTES = range(24, 65)
 KEY_BYTES = 32
+TOLERANCE = 300.0
+"""Seconds that a signed time may differ from ours, either way."""
+
 SIGNATURE_LIMIT = 32
 """Signatures looked at in one header: each asymmetric one costs about 0.1 ms."""
 
@@ -58,6 +61,14 @@ def check_secret(text: str) -> None:
         )
 
 
+def check_key(text: str) -> None:
+    """ValueError says what is wrong with `text` as a key to verify with: a public key, or any to sign with."""
+    if text.startswith(PUBLIC_PREFIX):
+        _decode_key(text, PUBLIC_PREFIX, KEY_BYTES)
+    else:
+        check_secret(text)
+
+
 def sign_webhook(secrets: Iterable[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """The headers that prove `body`, one signature for each of `secrets`; without secrets no `webhook-signature`.
 
@@ -74,7 +85,7 @@ def sign_webhook(secrets: Iterable[str], message_id: str, timestamp: int, body: 
 
 
 def verify_webhook(
-    keys: Iterable[str], headers: Mapping[str, str], body: bytes, now: float, tolerance: float = 300
+    keys: Iterable[str], headers: Mapping[str, str], body: bytes, now: float, tolerance: float = TOLERANCE
 ) -> None:
     """Raise Unauthenticated unless one of `keys` signed `body` within `tolerance` seconds of `now` (Unix time).
 
@@ -87,15 +98,20 @@ def verify_webhook(
     )
     if not _ID.fullmatch(message_id):
         raise Unauthenticated("The webhook-id header is missing or malformed.")
-    if not _TIMESTAMP.fullmatch(timestamp):
-        raise Unauthenticated("The webhook-timestamp header is missing, or not whole seconds since 1970.")
-    if abs(now - int(timestamp)) > tolerance:
-        raise Unauthenticated(
-            f"The webhook-timestamp is more than {tolerance:g} s from our clock; sign each attempt anew."
-        )
+    check_timestamp(timestamp, "webhook-timestamp", now, tolerance)
     content = b"%s.%s.%s" % (message_id.encode(), timestamp.encode(), body)
     if not _match_any(list(keys), signatures, content):
         raise Unauthenticated("The webhook-signature header is missing, or none of its signatures matches.")
+
+
+def check_timestamp(timestamp: str, header: str, now: float, tolerance: float = TOLERANCE) -> None:
+    """Raise Unauthenticated unless `timestamp` is whole seconds within `tolerance` of `now` (Unix time)."""
+    if not _TIMESTAMP.fullmatch(timestamp):
+        raise Unauthenticated(f"The {header} header is missing, or not whole seconds since 1970.")
+    if abs(now - int(timestamp)) > tolerance:
+        raise Unauthenticated(
+            f"The {header} is more than {tolerance:g} s from our clock; sign each attempt anew."
+        )
 
 
 def _match_any(keys: list[str], header: str, content: bytes) -> bool:

@@ -17,6 +17,11 @@ def find_trouble(document: Any, body: bytes) -> str | None:
     """Why `document`, parsed from `body`, can't be kept as JSON; None where it can."""
     if b"\\u0000" in body and _NUL.search(body):
         return "The JSON holds the character \\u0000, which the database can't store."
+    return find_depth(document, body)
+
+
+def find_depth(document: Any, body: bytes) -> str | None:
+    """Whether `document`, parsed from `body`, is nested too deep, in words; None where it is not."""
     if body.count(b"[") + body.count(b"{") > DEPTH_LIMIT and _measure_depth(document) > DEPTH_LIMIT:
         return f"The JSON is nested deeper than {DEPTH_LIMIT} levels."
     return None

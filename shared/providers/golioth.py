@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field
 
 from shared.deadline import Deadline
-from shared.endpoint import Credential, EndpointUrl, HeaderName
+from shared.endpoint import Credential, EndpointUrl
 from shared.firmware import Firmware
 from shared.golioth.api import Account, GoliothApi
-from shared.messages import Command
+from shared.messages import Command, Message
 from shared.poller import Poller
-from shared.provider import Batch, GeneratedSecret, Outcome
+from shared.provider import Batch, Outcome, PushedRequest
+from shared.receiver import Receiver
 from shared.remote import DeviceState, Settings
-from shared.signing import make_secret
 
 BASE_URL = "https://api.golioth.io/v1"
 SYNC_SECONDS = 900
@@ -31,18 +32,13 @@ Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9.
 """An id of Golioth's, as its console shows it."""
 
 
-class Golioth(Poller):
+class Golioth(Poller, Receiver):
     """One project at Golioth: the key to its API, and how its pipelines prove who they are."""
 
     label: ClassVar[str] = "Golioth"
     docs: ClassVar[str] = (
         "A Golioth project: receives its pipelines' messages, syncs its devices, sends commands and firmware."
     )
-    generated: ClassVar[Mapping[str, GeneratedSecret]] = {
-        "webhook_secret": GeneratedSecret(
-            make_secret, "previous_webhook_secret", "previous_webhook_secret_until"
-        )
-    }
 
     api_key: Credential
     """An API key of the project, from the console."""
@@ -51,18 +47,6 @@ class Golioth(Poller):
     """Golioth's organization that the project is in; needed for cohorts, deployments and packages."""
     base_url: Annotated[EndpointUrl, AfterValidator(_trim_slash)] = BASE_URL
 
-    webhook_authentication: Literal["header", "standard-webhooks", "hmac-sha256", "basic"] = "header"
-    """How pushed requests prove who sends them; Golioth's own pipelines can send a header."""
-    webhook_secret: Credential | None = None
-    """What they prove it with. Left out, one is made and shown once; null refuses all pushed requests."""
-    webhook_secret_header: HeaderName = "X-Webhook-Secret"  # noqa: S105 - the name of a header
-    """The header that carries the secret, where the authentication is header."""
-    webhook_username: Annotated[str, Field(max_length=1024)] | None = None
-    """The user name, where the authentication is basic."""
-    previous_webhook_secret: Credential | None = None
-    """Accepted too while the pipelines change over to webhook_secret."""
-    previous_webhook_secret_until: AwareDatetime | None = None
-    """From then on the previous secret is not accepted any more."""
     auto_provision_devices: bool = True
     """Whether a message of an unknown device makes the device."""
 
@@ -88,13 +72,6 @@ class Golioth(Poller):
     """Whether coming online or offline, settings and firmware are looked for; Golioth pushes none of them."""
     online_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     """A device counts as online for so long after its last report, where nothing better is known."""
-
-    @field_validator("previous_webhook_secret")
-    @classmethod
-    def _check_previous(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is not None and info.data.get("webhook_secret", "") is None:
-            raise ValueError("it goes with webhook_secret, which is not set")
-        return value
 
     @property
     def account(self) -> Account:
@@ -150,3 +127,9 @@ class Golioth(Poller):
         from shared.golioth.firmware import GoliothFirmware
 
         return GoliothFirmware(self.account, deadline)
+
+    def parse(self, request: PushedRequest) -> list[Message]:
+        """The messages in what a pipeline pushed; Unauthenticated where it is of another project."""
+        from shared.golioth.events import parse_request
+
+        return parse_request(request, self.project_id, time.time())

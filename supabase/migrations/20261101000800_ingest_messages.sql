@@ -23,7 +23,7 @@ comment on function private.wants_device is
 
 create function public.ingest_messages(
   p_integration_id uuid, p_messages jsonb, p_lease_token uuid default null, p_lease_seconds integer default null,
-  p_state jsonb default null
+  p_state jsonb default null, p_name_duplicates boolean default false
 ) returns jsonb
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan -- planning took a tenth of a batch
 as $$
@@ -143,7 +143,10 @@ begin
          (select count(*) from stored) as kept,
          (select count(*) from stored where error is not null) as failed,
          (select count(*) from changed where created) as devices,
-         (select count(*) from enqueued) as deliveries
+         (select count(*) from enqueued) as deliveries,
+         case when p_name_duplicates then
+           (select coalesce(jsonb_agg(i.n), '[]') from incoming i where i.n not in (select f.n from fresh f))
+         end as repeated
     into v_count;
 
   if v_count.received > 0 then
@@ -158,11 +161,12 @@ begin
 
   return jsonb_build_object(
     'received', v_count.received, 'stored', v_count.kept - v_count.failed, 'duplicates', v_count.received - v_count.kept,
-    'failed', v_count.failed, 'devices', v_count.devices, 'deliveries', v_count.deliveries);
+    'failed', v_count.failed, 'devices', v_count.devices, 'deliveries', v_count.deliveries)
+    || case when p_name_duplicates then jsonb_build_object('repeated', v_count.repeated) else '{}' end;
 end
 $$;
 comment on function public.ingest_messages is
-  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch.';
+  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated.';
 revoke execute on function private.wants_event, private.wants_device from public;
 revoke execute on function public.ingest_messages from public, anon, authenticated;
 grant execute on function private.wants_event, private.wants_device, private.make_message_partition(date) to service_role;

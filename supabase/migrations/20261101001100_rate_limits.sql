@@ -2,13 +2,13 @@
 
 create unlogged table private.rate_limits (
   subject uuid not null,
-  budget text not null check (budget in ('write', 'test')),
+  budget text not null check (budget in ('write', 'test', 'receive')),
   full_at timestamptz not null,
   primary key (subject, budget)
 ) with (fillfactor = 50);
 comment on table private.rate_limits is
   'The buckets. Unlogged: a crash of the database fills them, which harms nobody. In private, so that nobody refills their own.';
-comment on column private.rate_limits.subject is 'A user or an organization.';
+comment on column private.rate_limits.subject is 'A user or an organization; for receive an integration.';
 comment on column private.rate_limits.full_at is
   'When the bucket is full again: each token taken puts it off by a minute divided by the limit, to a minute from now at most.';
 alter table private.rate_limits enable row level security;

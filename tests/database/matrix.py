@@ -210,6 +210,8 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "prune_rate_limits": frozenset({"service_role"}),
     "read_integration_keys": frozenset({"service_role"}),
     "read_stale_seals": frozenset({"service_role"}),
+    "receive_messages": frozenset({"service_role"}),
+    "receiver_configs": frozenset({"service_role"}),
     "record_activity": frozenset({"service_role"}),
     "record_firmware": frozenset({"service_role"}),
     "renew_jobs": frozenset({"service_role"}),

@@ -1,0 +1,96 @@
+"""Doing together what requests ask at the same time: one call for all who came while the call before was under way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class _Place(Generic[Item, Result]):
+    """One caller's place in the line: called when the result is there, or when it is their turn to do the work."""
+
+    item: Item
+    weight: int
+    called: threading.Event = field(default_factory=threading.Event)
+    results: list[Result | Exception] = field(default_factory=list)
+
+    def finish(self, result: Result | Exception) -> None:
+        self.results.append(result)
+        self.called.set()
+
+
+class Batcher(Generic[Item, Result]):
+    """Runs `run(items)` for concurrent callers, one call at a time.
+
+    Whoever finds nobody at work does it at once, for themselves alone; those who come meanwhile wait and are done
+    together by the first of them, `pace` seconds after the call before began at the earliest. So nothing waits for
+    company, and load makes the batches. A batch weighs `most` at most, or is one item. `run` gives one result for each
+    item, in order; an exception among them is its caller's, one that it raises is everybody's of the batch. There are
+    never more places than threads that call.
+    """
+
+    def __init__(
+        self, run: Callable[[Sequence[Item]], Sequence[Result | Exception]], most: int, pace: float = 0.0
+    ) -> None:
+        self._run = run
+        self._most = most
+        self._pace = pace
+        self._line: deque[_Place[Item, Result]] = deque()
+        self._busy = False
+        self._begun = 0.0
+        self._lock = threading.Lock()
+
+    def submit(self, item: Item, weight: int = 1) -> Result:
+        """The result for `item`, once the call that it was part of has ended."""
+        place: _Place[Item, Result] = _Place(item, weight)
+        with self._lock:
+            waits = self._busy
+            self._busy = True
+            if waits:
+                self._line.append(place)
+        if waits:
+            place.called.wait()
+        if not place.results:
+            self._work(place, self._begun + self._pace - time.monotonic() if waits else 0.0)
+        result = place.results[0]
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def _work(self, first: _Place[Item, Result], pause: float) -> None:
+        if pause > 0:
+            time.sleep(pause)
+        self._begun = time.monotonic()
+        batch = self._gather(first)
+        try:
+            results = self._run([place.item for place in batch])
+            for place, result in zip(batch, results, strict=True):
+                place.finish(result)
+        except Exception as error:  # noqa: BLE001 - raised again by every caller of the batch
+            for place in batch:
+                place.finish(error)
+        finally:
+            self._call_next()
+
+    def _gather(self, first: _Place[Item, Result]) -> list[_Place[Item, Result]]:
+        batch, weight = [first], first.weight
+        with self._lock:
+            while self._line and weight + self._line[0].weight <= self._most:
+                weight += self._line[0].weight
+                batch.append(self._line.popleft())
+        return batch
+
+    def _call_next(self) -> None:
+        with self._lock:
+            if self._line:
+                self._line.popleft().called.set()
+            else:
+                self._busy = False

@@ -1,0 +1,107 @@
+"""Storing what proven requests brought: in one call what comes at the same time, each told what became of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.batching import Batcher
+from shared.database import as_service, make_problem
+from shared.deadline import Deadline
+from shared.errors import BadRequest, Problem
+from shared.ingest import Store, keep_trying
+from shared.messages import Message
+from shared.settings import load_settings
+
+PATIENCE_SECONDS = 3.0
+"""How long a request waits for a database that is away: not every sender tries again."""
+
+PACE_SECONDS = 0.01
+"""Between two calls under load: the more requests share a call, the less each costs."""
+
+BATCH_BYTES = 4 * 1_048_576
+MESSAGE_BYTES = 1_100
+"""What a message counts beside its body: 3,800 are a batch, the database takes 4,000."""
+
+COUNTS = ("received", "stored", "duplicates", "failed")
+
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What one proven request brought in a body of `size` bytes."""
+
+    integration_id: str
+    messages: Sequence[Message]
+    size: int
+
+
+def store_post(post: Post) -> Counts:
+    """Store the messages of `post`, once each; the counts named in `COUNTS`, once it is committed.
+
+    Errors: Unavailable, NotFound where the integration is gone.
+    """
+    if not post.messages:
+        return dict.fromkeys(COUNTS, 0)
+    return _posts.submit(post, post.size + MESSAGE_BYTES * len(post.messages))
+
+
+def call_patiently(function: str, arguments: Mapping[str, Any]) -> Any:
+    """A SQL function called as the service, tried again for `PATIENCE_SECONDS` while the database is away."""
+    database = as_service()
+    return keep_trying(lambda: database.call(function, **arguments), Deadline(PATIENCE_SECONDS))
+
+
+def _store_posts(posts: Sequence[Post]) -> list[Counts | Exception]:
+    """What became of each post: its counts, or the Problem that kept it from being stored."""
+    groups: dict[str, list[Post]] = {}
+    for post in posts:
+        groups.setdefault(post.integration_id, []).append(post)
+    arguments = {
+        "p_posts": [_describe_group(name, group) for name, group in groups.items()],
+        "p_limit": load_settings().rate_limit_receive,
+    }
+    told = call_patiently("receive_messages", arguments)
+    shares = {name: iter(_share_out(group, told[name])) for name, group in groups.items()}
+    return [next(shares[post.integration_id]) for post in posts]
+
+
+def _describe_group(integration_id: str, posts: Sequence[Post]) -> dict[str, Any]:
+    messages = [message for post in posts for message in post.messages]
+    return {"integration_id": integration_id, "messages": messages, "requests": len(posts)}
+
+
+def _share_out(posts: Sequence[Post], told: Mapping[str, Any]) -> list[Counts | Exception]:
+    """Each post's share of what was told of their integration; `repeated` are the places of duplicates, from 1."""
+    if "problem" in told:
+        return [_store_alone(post, make_problem(told["problem"])) for post in posts]
+    shares: list[Counts | Exception] = []
+    repeated, place = set(told["repeated"]), 0
+    for post in posts:
+        fresh = [message for number, message in enumerate(post.messages, place + 1) if number not in repeated]
+        place += len(post.messages)
+        shares.append(_count_messages(post, fresh))
+    return shares
+
+
+def _count_messages(post: Post, fresh: Sequence[Message]) -> Counts:
+    received, failed = len(post.messages), sum(message.error is not None for message in fresh)
+    counts = (received, len(fresh) - failed, received - len(fresh), failed)
+    return dict(zip(COUNTS, counts, strict=True))
+
+
+def _store_alone(post: Post, problem: Problem) -> Counts | Exception:
+    """Where a message has what the database refuses, each post by itself; any other problem is every post's."""
+    if not isinstance(problem, BadRequest):
+        return problem
+    store = Store(as_service(), post.integration_id)
+    try:
+        counts = store.store_batch(post.messages, None, Deadline(PATIENCE_SECONDS))
+    except Problem as own:
+        return own
+    return {name: counts[name] for name in COUNTS}
+
+
+_posts: Batcher[Post, Counts] = Batcher(_store_posts, BATCH_BYTES, PACE_SECONDS)

@@ -1,0 +1,100 @@
+"""`receiver_configs` and `receive_messages`: who is known, what was there already, and each integration's bucket."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from tests.database.fixtures import Row, Service, make_messages
+
+
+def receive(
+    service: Service, integration: str, messages: list[Row], requests: int = 1, limit: int = 60
+) -> Row:
+    """What `receive_messages` tells of one integration."""
+    post = {"integration_id": integration, "messages": messages, "requests": requests}
+    told: Row = service.one("select receive_messages(%s, %s)", Jsonb([post]), limit)
+    return dict(told[integration])
+
+
+def read_wait(service: Service, integration: str, limit: int = 60) -> Any:
+    return service.one("select wait_seconds from receiver_configs(array[%s]::uuid[], %s)", integration, limit)
+
+
+def test_only_integrations_that_are_there_and_not_inactive_are_known(service: Service) -> None:
+    known = {
+        status: service.make_integration("golioth", project_id=status)
+        for status in ("active", "error", "inactive")
+    }
+    for status, integration in known.items():
+        service.run(
+            "update device_integrations set status = %s where id = %s returning id", status, integration
+        )
+
+    rows = service.run(
+        "select * from receiver_configs(array[%s, %s, %s, gen_random_uuid()]::uuid[], 60)", *known.values()
+    )
+
+    assert {row["settings"]["project_id"] for row in rows} == {"active", "error"}
+
+
+def test_the_places_of_what_was_there_already_are_named(service: Service) -> None:
+    integration, (first, second, third) = service.make_integration(), make_messages(3)
+    receive(service, integration, [second])
+
+    counts = receive(service, integration, [first, second, third, first])
+
+    assert (counts["stored"], counts["duplicates"], sorted(counts["repeated"])) == (2, 2, [2, 4])
+
+
+def test_no_places_are_named_where_nobody_asks(service: Service) -> None:
+    assert "repeated" not in service.ingest(service.make_integration(), make_messages(1))
+
+
+def test_a_bucket_lets_as_many_requests_pass_as_its_limit_and_then_asks_to_wait(service: Service) -> None:
+    integration = service.make_integration()
+
+    receive(service, integration, make_messages(1), requests=59)
+    before = read_wait(service, integration)
+    receive(service, integration, make_messages(1), requests=1)
+
+    assert (before, read_wait(service, integration)) == (0, 1)
+
+
+def test_what_went_over_the_limit_is_waited_for_too(service: Service) -> None:
+    integration = service.make_integration()
+
+    receive(service, integration, make_messages(1), requests=70)
+
+    assert 10 <= read_wait(service, integration) <= 11
+
+
+def test_a_limit_of_nothing_is_no_limit(service: Service) -> None:
+    integration = service.make_integration()
+
+    receive(service, integration, make_messages(1), requests=1_000, limit=0)
+
+    assert read_wait(service, integration, limit=0) == 0
+    assert service.run("select 1 from private.rate_limits where subject = %s", integration) == []
+
+
+def test_the_buckets_of_integrations_are_apart(service: Service) -> None:
+    busy, idle = service.make_integration(), service.make_integration()
+
+    receive(service, busy, make_messages(1), requests=600)
+
+    assert read_wait(service, idle) == 0
+
+
+def test_what_one_integration_is_refused_the_others_do_not_notice(service: Service) -> None:
+    good, gone, bad = service.make_integration(), str(uuid.uuid4()), service.make_integration()
+    batches = {gone: make_messages(1), bad: make_messages(2, observed_at="never"), good: make_messages(3)}
+    posts = [{"integration_id": name, "messages": batch, "requests": 1} for name, batch in batches.items()]
+
+    told = service.one("select receive_messages(%s, 60)", Jsonb(posts))
+
+    assert told[good]["stored"] == 3
+    assert (told[gone]["problem"]["code"], told[bad]["problem"]["code"]) == ("PT404", "22007")
+    assert service.one("select count(*) from device_messages where integration_id = %s", bad) == 0

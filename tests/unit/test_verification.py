@@ -1,0 +1,160 @@
+"""Every kind of proof, and every way in which it fails: Unauthenticated, whatever came."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import InvalidConfig, Unauthenticated
+from shared.messages import Identity
+from shared.provider import make_provider
+from shared.receiver import Receiver
+from shared.signing import make_secret, sign_webhook
+from shared.verification import Authentication, Expected, verify_request
+
+NOW, BODY = 1_700_000_000, b'{"temp": 21.5}'
+SECRET, OTHER = make_secret(), make_secret()
+KINDS: tuple[Authentication, ...] = ("header", "standard-webhooks", "hmac-sha256", "basic")
+
+
+def prove(kind: str, secret: str = SECRET, body: bytes = BODY) -> dict[str, str]:
+    """The headers of a sender that has `secret`."""
+    if kind == "header":
+        return {"x-webhook-secret": secret}
+    if kind == "standard-webhooks":
+        return sign_webhook([secret], "msg_1", NOW, body)
+    if kind == "basic":
+        return {"authorization": "Basic " + base64.b64encode(f"golioth:{secret}".encode()).decode()}
+    return {"x-webhook-signature": hmac.digest(secret.encode(), body, "sha256").hex()}
+
+
+def verify(kind: Authentication, headers: dict[str, str], body: bytes = BODY, *secrets: str) -> None:
+    expected = Expected(kind, secrets or (SECRET,), "X-Webhook-Secret", "golioth")
+    verify_request(expected, headers, body, NOW)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_right_proof_passes_with_each_of_two_secrets(kind: Authentication) -> None:
+    for secret in (SECRET, OTHER):
+        verify(kind, prove(kind, secret), BODY, SECRET, OTHER)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("secrets", [(OTHER,), ()])
+def test_the_proof_of_another_secret_is_refused_and_any_where_there_is_none(
+    kind: Authentication, secrets: tuple[str, ...]
+) -> None:
+    with pytest.raises(Unauthenticated) as refusal:
+        verify_request(Expected(kind, secrets, "X-Webhook-Secret", "golioth"), prove(kind), BODY, NOW)
+
+    assert SECRET not in refusal.value.detail
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_missing_or_empty_header_is_refused(kind: Authentication) -> None:
+    proof = prove(kind)
+
+    for name in proof:
+        for headers in ({key: proof[key] for key in proof if key != name}, proof | {name: ""}, {}):
+            with pytest.raises(Unauthenticated):
+                verify(kind, headers)
+
+
+@pytest.mark.parametrize("kind", ["standard-webhooks", "hmac-sha256"])
+@pytest.mark.parametrize("body", [b"", BODY + b" ", b'{"temp": 21.6}', b"\xff\xfe"])
+def test_a_signature_of_another_body_is_refused(kind: Authentication, body: bytes) -> None:
+    with pytest.raises(Unauthenticated):
+        verify(kind, prove(kind), body)
+
+
+def test_the_known_vector_of_github_verifies() -> None:
+    proof = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+
+    for headers in (
+        {"x-hub-signature-256": proof},
+        {"x-webhook-signature": proof.removeprefix("sha256=").upper()},
+    ):
+        verify("hmac-sha256", headers, b"Hello, World!", "It's a Secret to Everybody")
+
+
+def sign_timed(timestamp: str) -> dict[str, str]:
+    content = f"{timestamp}.".encode() + BODY
+    signature = hmac.digest(SECRET.encode(), content, "sha256").hex()
+    return {"x-webhook-signature": signature, "x-webhook-timestamp": timestamp}
+
+
+def test_a_signed_time_within_five_minutes_passes() -> None:
+    for seconds in (-300, 0, 300):
+        verify("hmac-sha256", sign_timed(str(NOW + seconds)))
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [str(NOW - 301), str(NOW + 301), "hello", "nan", "Infinity", "1e9", " 1 ", "1_7", "-1", "", "٣"],
+)
+def test_a_signed_time_that_is_old_or_none_is_refused(timestamp: str) -> None:
+    with pytest.raises(Unauthenticated):
+        verify("hmac-sha256", sign_timed(timestamp))
+
+
+def test_a_time_cannot_be_taken_off_or_put_on() -> None:
+    without = {"x-webhook-signature": sign_timed(str(NOW))["x-webhook-signature"]}
+    put_on = prove("hmac-sha256") | {"x-webhook-timestamp": str(NOW)}
+
+    for headers in (without, put_on):
+        with pytest.raises(Unauthenticated):
+            verify("hmac-sha256", headers)
+
+
+@given(st.sampled_from(KINDS), st.text(max_size=60), st.binary(max_size=60))
+def test_no_header_does_anything_but_fail(kind: Authentication, value: str, body: bytes) -> None:
+    names = ("x-webhook-secret", "webhook-id", "webhook-timestamp", "webhook-signature", "authorization")
+    signatures = ("x-webhook-signature", "x-hub-signature-256", "x-webhook-timestamp")
+
+    for changed in (prove(kind) | {name: value} for name in prove(kind)):
+        with pytest.raises(Unauthenticated):
+            verify(kind, changed, body)
+    with pytest.raises(Unauthenticated):
+        verify(kind, dict.fromkeys(names + signatures, value), body)
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"webhook_authentication": "basic"}, "webhook_username"),
+        ({"webhook_authentication": "basic", "webhook_username": "a:b"}, "webhook_username"),
+        ({"webhook_authentication": "basic", "webhook_username": ""}, "webhook_username"),
+        ({"webhook_username": "golioth"}, "webhook_username"),
+        ({"webhook_authentication": "hmac-sha256", "webhook_secret_header": "X-A"}, "webhook_secret_header"),
+        ({"webhook_secret_header": "X-A: b"}, "webhook_secret_header"),
+        ({"webhook_authentication": "standard-webhooks", "webhook_secret": "phrase"}, "webhook_secret"),
+        ({"webhook_authentication": "standard-webhooks", "webhook_secret": "whpk_AAAA"}, "webhook_secret"),
+        (
+            {
+                "webhook_authentication": "standard-webhooks",
+                "webhook_secret": SECRET,
+                "previous_webhook_secret": "phrase",
+            },
+            "previous_webhook_secret",
+        ),
+        ({"webhook_secret": None, "previous_webhook_secret": "phrase"}, "previous_webhook_secret"),
+        ({"webhook_authentication": "none"}, "webhook_authentication"),
+    ],
+)
+def test_a_contradiction_is_refused_by_its_field(config: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidConfig) as refusal:
+        make_provider(Receiver, config, Identity("", "", ""))
+
+    assert [error.field for error in refusal.value.errors] == [field]
+
+
+def test_a_public_key_is_enough_to_verify_with() -> None:
+    key = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+    config = {"webhook_authentication": "standard-webhooks", "webhook_secret": key}
+
+    assert make_provider(Receiver, config, Identity("", "", ""))
