@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
-from psycopg.rows import dict_row
 
 from shared.database import as_service
 from shared.deadline import Deadline
@@ -17,28 +15,12 @@ from shared.jobs.kinds import find_kind
 from shared.jobs.running import run_job
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth.data import say
-from tests.fakes.golioth_site import connect_golioth
-from tests.inside import environment_of
+from tests.fakes.golioth_site import connect_golioth, read_messages
 from tests.platform import Platform, run_tick
-from tests.stack import Stack
 
 Row = dict[str, Any]
 BEGIN = (datetime.now(UTC) - timedelta(days=5)).replace(hour=12, minute=0, second=0, microsecond=0)
 END = BEGIN + timedelta(days=2)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeGolioth]:
-    with FakeGolioth() as golioth:
-        yield golioth
-
-
-@pytest.fixture
-def admin(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-    with environment_of(stack, monkeypatch):
-        yield Platform(stack, stack.user("admin", 0))
 
 
 @pytest.fixture
@@ -72,16 +54,6 @@ def show(admin: Platform, job: Row) -> Row:
     return dict(admin.call("GET", f"/integrations/{job['integration_id']}/jobs/{job['id']}").json()["job"])
 
 
-def rows_of(admin: Platform, integration: Row) -> list[Row]:
-    statement = (
-        "select m.kind, m.topic, m.payload, m.observed_at as at, m.raw, m.error, d.external_id as device"
-        " from device_messages m left join devices d on d.id = m.device_id"
-        " where m.integration_id = %s order by m.observed_at, m.id"
-    )
-    with admin.stack.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, (integration["id"],)).fetchall()
-
-
 def push(integration: Row, *messages: Row) -> None:
     """What a receiver stored of the same readings, under ids of its own."""
     numbered = [{"event_id": f"pushed-{n}", "kind": "telemetry", **each} for n, each in enumerate(messages)]
@@ -98,7 +70,7 @@ def test_what_devices_said_is_stored_with_its_own_time(
     report = backfill(admin, integration)
 
     assert report == {"received": 250, "stored": 250, "duplicates": 0, "failed": 0, "until": END.isoformat()}
-    rows = rows_of(admin, integration)
+    rows = read_messages(admin, integration)
     assert [(row["kind"], row["device"], row["at"], row["payload"]) for row in rows] == [
         ("telemetry", f"d{n % 3}", BEGIN + timedelta(minutes=11 * n), {"sensor": {"temp": n}})
         for n in range(250)
@@ -122,7 +94,7 @@ def test_what_the_webhook_brought_is_not_stored_again(
     report = backfill(admin, integration)
 
     assert (report["received"], report["stored"], report["duplicates"]) == (30, 10, 20)
-    assert len(rows_of(admin, integration)) == 30
+    assert len(read_messages(admin, integration)) == 30
 
 
 def test_the_same_range_again_stores_nothing(admin: Platform, fake: FakeGolioth, integration: Row) -> None:
@@ -150,7 +122,7 @@ def test_the_range_ends_before_its_end_and_begins_with_its_beginning(
 
     backfill(admin, integration)
 
-    assert [row["at"] for row in rows_of(admin, integration)] == [
+    assert [row["at"] for row in read_messages(admin, integration)] == [
         BEGIN,
         BEGIN + timedelta(hours=1) - tick,
         BEGIN + timedelta(hours=1),
@@ -204,7 +176,7 @@ def test_a_page_whose_end_was_lost_is_read_again_and_stored_once(
 
     report = show(admin, job)["report"]
     assert (report["received"], report["stored"], report["duplicates"]) == (300, 100, 200)
-    assert len(rows_of(admin, integration)) == 300
+    assert len(read_messages(admin, integration)) == 300
 
 
 def test_the_end_of_a_tick_puts_it_off(admin: Platform, fake: FakeGolioth, integration: Row) -> None:
@@ -232,7 +204,7 @@ def test_what_can_not_be_stored_as_it_is_is_kept_with_its_reason(
     report = backfill(admin, integration)
 
     assert (report["stored"], report["failed"]) == (1, 1)
-    failed = rows_of(admin, integration)[0]
+    failed = read_messages(admin, integration)[0]
     assert (failed["at"], orjson.loads(failed["raw"]), failed["payload"]) == (BEGIN, {"text": "a\x00b"}, None)
 
 
@@ -245,7 +217,7 @@ def test_what_may_still_be_on_its_way_is_left_alone(
 
     report = backfill(admin, integration, now - timedelta(hours=1), now + timedelta(hours=1))
 
-    assert [row["payload"]["age"] for row in rows_of(admin, integration)] == [600, 300]
+    assert [row["payload"]["age"] for row in read_messages(admin, integration)] == [600, 300]
     assert now - timedelta(seconds=121) < datetime.fromisoformat(report["until"]) < now
 
 

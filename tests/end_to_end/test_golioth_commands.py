@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from shared.commanding import run_commands
+from shared.database import as_service
+from shared.deadline import Deadline
+from shared.pulse import Pulse
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth_site import add_device, connect_golioth
 from tests.platform import Platform, run_tick
-from tests.stack import Stack
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeGolioth]:
-    with FakeGolioth() as golioth:
-        yield golioth
-
-
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-    return Platform(stack, stack.user("admin", 0))
 
 
 def send(
@@ -34,8 +23,13 @@ def send(
     fake.store["rpc"].update(answers)
     body = {"device_id": device["id"], "name": "reboot", "payload": payload}
     created = admin.call("POST", "/commands", json=body).json()["command"]
-    run_tick(admin.stack, idle_seconds=0.3)
+    send_due()
     return show(admin, created)
+
+
+def send_due(seconds: float = 0.4) -> None:
+    """What a tick of so many seconds does with commands."""
+    run_commands(as_service(), Deadline(seconds), Pulse())
 
 
 def show(admin: Platform, command: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +79,7 @@ def test_a_device_that_is_away_is_called_again(admin: Platform, fake: FakeGoliot
     first = dict(command)
     with admin.stack.connect() as connection:
         connection.execute("update device_commands set due_at = now() where id = %s", (command["id"],))
-    run_tick(admin.stack, idle_seconds=0.3)
+    send_due()
 
     assert (first["status"], "try later" in first["error"]) == ("pending", True)
     last = show(admin, command)
@@ -133,7 +127,7 @@ def test_an_answer_beyond_all_bounds_is_left_out_and_said_so(admin: Platform, fa
 def test_a_device_that_takes_its_time_does_not_hold_up_the_others(admin: Platform, fake: FakeGolioth) -> None:
     integration = connect_golioth(admin, fake)
     slow, quick = (add_device(admin, integration, fake) for _ in range(2))
-    fake.faults.append(Fault(slow["external_id"], seconds=3))
+    fake.faults.append(Fault(slow["external_id"], seconds=1.5))
     body = {"name": "reboot", "payload": []}
     admin.call("POST", "/commands", json=body | {"device_id": slow["id"]})
     for _ in range(20):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-import pytest
-from psycopg.rows import dict_row
 
 from shared.database import as_service
 from shared.deadline import Deadline
@@ -17,27 +14,11 @@ from shared.pulse import Pulse
 from shared.sessions import run_session
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth.data import log
-from tests.fakes.golioth_site import connect_golioth
-from tests.inside import environment_of
+from tests.fakes.golioth_site import connect_golioth, read_messages
 from tests.platform import Platform, run_tick
-from tests.stack import Stack
 
 Row = dict[str, Any]
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeGolioth]:
-    with FakeGolioth() as golioth:
-        yield golioth
-
-
-@pytest.fixture
-def admin(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-    with environment_of(stack, monkeypatch):
-        yield Platform(stack, stack.user("admin", 0))
 
 
 def look(admin: Platform, seconds: float = 10) -> Counter[str]:
@@ -46,16 +27,6 @@ def look(admin: Platform, seconds: float = 10) -> Counter[str]:
         connection.execute("update integration_schedules set due_at = now()")
     (row,) = as_service().call("lease_sessions", p_limit=2, p_lease_seconds=30)
     return run_session(row, as_service(), Deadline(seconds), Pulse())
-
-
-def messages_of(admin: Platform, integration: Row) -> list[Row]:
-    statement = (
-        "select m.kind, m.topic, m.payload, m.observed_at as at, m.raw, m.error, d.external_id as device, d.status"
-        " from device_messages m left join devices d on d.id = m.device_id"
-        " where m.integration_id = %s order by m.observed_at, m.id"
-    )
-    with admin.stack.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, (integration["id"],)).fetchall()
 
 
 def read_state(admin: Platform, integration: Row) -> Row:
@@ -92,7 +63,7 @@ def test_log_lines_are_stored_once_however_often_they_are_seen(admin: Platform, 
     counts = [look(admin), look(admin)]
 
     assert [(each["stored"], each["duplicates"]) for each in counts] == [(2, 0), (0, 2)]
-    first, second = messages_of(admin, integration)
+    first, second = read_messages(admin, integration)
     assert (first["kind"], first["topic"], first["device"], first["at"]) == (
         "log",
         "valve",
@@ -118,7 +89,7 @@ def test_more_lines_than_one_answer_holds_are_all_stored(admin: Platform, fake: 
 
     look(admin)
 
-    assert [row["payload"]["message"] for row in messages_of(admin, integration)] == [
+    assert [row["payload"]["message"] for row in read_messages(admin, integration)] == [
         str(n) for n in range(60)
     ]
 
@@ -129,7 +100,7 @@ def test_what_postgres_can_not_hold_is_kept_as_it_came(admin: Platform, fake: Fa
 
     counts = look(admin)
 
-    (row,) = messages_of(admin, integration)
+    (row,) = read_messages(admin, integration)
     assert (counts["received"], counts["failed"], row["payload"]) == (1, 1, None)
     assert orjson.loads(row["raw"])["message"] == "before \x00 after"
     assert "u0000" in row["error"]
@@ -151,7 +122,7 @@ def test_an_outage_is_told_in_golioths_words_and_loses_nothing(admin: Platform, 
     assert (shown["status"], "injected" in shown["error_message"]) == ("error", True)
     assert counts[0]["stored"] > 0
     assert counts[0]["stored"] + counts[1]["stored"] == 21
-    assert len(messages_of(admin, integration)) == 21
+    assert len(read_messages(admin, integration)) == 21
 
 
 def test_the_first_look_at_devices_makes_no_messages(admin: Platform, fake: FakeGolioth) -> None:
@@ -162,7 +133,7 @@ def test_the_first_look_at_devices_makes_no_messages(admin: Platform, fake: Fake
     counts = [look(admin), look(admin)]
 
     assert [each["received"] for each in counts] == [0, 0]
-    assert messages_of(admin, integration) == []
+    assert read_messages(admin, integration) == []
 
 
 def test_what_changes_is_told_once_with_the_devices_status(admin: Platform, fake: FakeGolioth) -> None:
@@ -185,7 +156,7 @@ def test_what_changes_is_told_once_with_the_devices_status(admin: Platform, fake
     counts = [look(admin), look(admin)]
 
     assert [each["stored"] for each in counts] == [3, 0]
-    rows = messages_of(admin, integration)
+    rows = read_messages(admin, integration)
     assert [(row["kind"], row["topic"], row["payload"]) for row in rows] == [
         ("state", "status", {"status": "online"}),
         ("event", "firmware/main", update),
@@ -207,7 +178,7 @@ def test_a_device_that_went_is_offline_whatever_else_is_told_of_it(
 
     look(admin)
 
-    rows = messages_of(admin, integration)
+    rows = read_messages(admin, integration)
     assert [row["payload"].get("status") for row in rows if row["topic"] == "status"] == ["online", "offline"]
     assert (len(rows), {row["status"] for row in rows}) == (4, {"offline"})
 
@@ -218,7 +189,7 @@ def test_settings_that_are_in_sync_again_are_told(admin: Platform, fake: FakeGol
         change(fake, "pump", lastSettingsStatus={"status": status})
         look(admin)
 
-    told = Counter(row["payload"]["status"] for row in messages_of(admin, integration))
+    told = Counter(row["payload"]["status"] for row in read_messages(admin, integration))
 
     assert told == {"out-of-sync": 2, "in-sync": 1}
 
@@ -261,7 +232,7 @@ def test_a_look_that_is_cut_off_goes_on_at_its_page_at_once(admin: Platform, fak
     assert counts[0]["stored"] + counts[1]["stored"] == 30
     assert (due, counts[0]["failed_sessions"]) == (True, 0)
     assert len(fake.calls) <= 32
-    assert len(messages_of(admin, integration)) == 30
+    assert len(read_messages(admin, integration)) == 30
 
 
 def test_golioth_that_does_not_answer_at_all_is_an_error(admin: Platform, fake: FakeGolioth) -> None:
@@ -299,7 +270,7 @@ def test_devices_without_the_tag_are_left_alone(admin: Platform, fake: FakeGolio
 
     look(admin)
 
-    assert [row["device"] for row in messages_of(admin, integration)] == ["field"]
+    assert [row["device"] for row in read_messages(admin, integration)] == ["field"]
 
 
 def test_with_both_switched_off_nothing_is_asked_and_nothing_kept(admin: Platform, fake: FakeGolioth) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,18 +9,6 @@ import pytest
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth_site import REFUSED, add_device, connect_golioth
 from tests.platform import Platform
-from tests.stack import Stack
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeGolioth]:
-    with FakeGolioth() as golioth:
-        yield golioth
-
-
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    return Platform(stack, stack.user("admin", 0))
 
 
 def place_device(admin: Platform, fake: FakeGolioth, **state: Any) -> str:

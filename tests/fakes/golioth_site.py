@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from psycopg.rows import dict_row
+
 from tests.fakes.golioth import FakeGolioth
 from tests.fakes.golioth.data import know_device
 from tests.platform import Platform
@@ -34,3 +36,14 @@ def add_device(
         ).fetchone()
     assert row
     return {"id": row[0], "external_id": external_id}
+
+
+def read_messages(admin: Platform, integration: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is stored of an integration, in the order it was observed, with the device each is of."""
+    statement = (
+        "select m.kind, m.topic, m.payload, m.observed_at as at, m.raw, m.error, d.external_id as device, d.status"
+        " from device_messages m left join devices d on d.id = m.device_id"
+        " where m.integration_id = %s order by m.observed_at, m.id"
+    )
+    with admin.stack.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement, (integration["id"],)).fetchall()
