@@ -18,6 +18,7 @@ import functions_framework
 
 from shared.changes import plan_config
 from shared.conditions import list_versions
+from shared.conflicts import add_conflict_routes
 from shared.database import as_user
 from shared.errors import BadRequest, Conflict, PreconditionFailed
 from shared.forms import ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
@@ -31,6 +32,7 @@ from shared.log import bind_log
 from shared.messages import Identity
 from shared.provider import Provider
 from shared.providers import find_provider, list_types, load_provider
+from shared.provisioning.calls import add_provisioning_routes
 from shared.records import list_rows, read_row, read_sealed, show_one, write_row
 from shared.replays import add_replay_routes
 from shared.sealing import open_provider, seal_provider
@@ -41,6 +43,8 @@ router = Router("integrations")
 add_replay_routes(router)
 add_history_routes(router)
 add_job_routes(router)
+add_conflict_routes(router)
+add_provisioning_routes(router)
 
 
 @functions_framework.http

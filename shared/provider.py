@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ from pydantic import (
 
 from shared.deadline import Deadline
 from shared.errors import FieldError, InvalidConfig, NotSupported, Problem
+from shared.fleet import Directory
 from shared.masking import mask_secrets
 from shared.messages import Command, Event, Identity, Message
 from shared.outbound import OutboundRequest
@@ -168,8 +170,8 @@ class Provider(BaseModel):
         """Send a command to a device; raises OutsideError subclasses."""
         raise self._refuse("command")
 
-    def devices(self) -> Iterator[Mapping[str, Any]]:
-        """The devices the other side knows, page by page."""
+    def devices(self, deadline: Deadline) -> AbstractContextManager[Directory]:
+        """The devices the other side manages, while the block runs; every call on them ends by `deadline`."""
         raise self._refuse("device list")
 
     def _refuse(self, what: str) -> NotSupported:

@@ -140,6 +140,7 @@ def test_what_it_can_not_do_refuses_clearly(name: str) -> None:
         "parse": (None,),
         "deliver": (None,),
         "send": (None,),
+        "devices": (None,),
     }
 
     for capability in missing:

@@ -195,7 +195,12 @@ def _list_actions(provider: Provider, secret: str) -> Iterator[Any]:
     yield lambda: provider.parse(request)
     yield lambda: provider.deliver(event) and None
     yield lambda: provider.send(Command("c", "d", "n", {}, None))  # type: ignore[arg-type] # whatever it makes of it
-    yield lambda: list(provider.devices())
+    yield lambda: _list_devices(provider)
+
+
+def _list_devices(provider: Provider) -> object:
+    with provider.devices(Deadline(2)) as directory:
+        return directory.list_page(None)
 
 
 def _catch(action: Any) -> Iterator[str]:
