@@ -2,7 +2,7 @@
 
 `compare`: page after page of the provider's devices is matched with those here and brought in step; what only changed
 here is told to the provider. `create`: devices that only are here are created there. `missing`: devices that the
-listing did not show are asked for one by one, and marked where they are gone. Every step may be done twice without harm.
+listing did not show are asked for one by one, and marked where they are gone. Doing a step twice does no harm.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The call that makes a device: here, at its provider, and the credentials it signs in there with.
 
-What is about to be done is written down first. Should anything be cut off after that, the scheduler completes it or, where
-the provider refuses, undoes it.
+What is about to be done is written down first. Should anything be cut off after that, the scheduler completes it or,
+where the provider refuses, undoes it.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ create trigger touch_edited_at before update of name, metadata on public.devices
   )
   execute function private.touch_edited_at();
 
-create index devices_hardware_ids on public.devices using gin ((metadata -> 'hardware_ids')) where metadata ? 'hardware_ids';
+-- Without a list of what is still to be indexed, which every search would read from one end to the other.
+create index devices_hardware_ids on public.devices using gin ((metadata -> 'hardware_ids')) with (fastupdate = off)
+  where metadata ? 'hardware_ids';
 create index devices_serial_number on public.devices (organization_id, (metadata ->> 'serial_number'))
   where metadata ? 'serial_number';
 create index devices_orphans on public.devices (organization_id, external_id) where integration_id is null;
@@ -46,7 +48,7 @@ comment on column public.device_links.status is
   'creating: the provider is being asked to create it; out_of_scope: there, but the sync does not look at it; missing: not there any more.';
 comment on column public.device_links.wanted is 'creating: the name, hardware_ids and tags it is created with, by which it is known again.';
 create index device_links_organization on public.device_links (organization_id, integration_id);
-create index device_links_creating on public.device_links (integration_id, (wanted ->> 'name')) where status = 'creating';
+create index device_links_creating on public.device_links (integration_id, created_at) where status = 'creating';
 
 alter table public.device_links enable row level security;
 revoke all on public.device_links from anon, authenticated;
@@ -177,6 +179,16 @@ $$;
 comment on function private.judge_status is
   'By what is known of its coming and going, else online for p_minutes after it was last heard.';
 
+create function private.last_heard(p_remote jsonb, p_known timestamptz) returns timestamptz
+language sql stable set search_path = ''
+as $$
+  select min(least(t.heard, now()))
+    from (
+      select greatest(p_known, (p_remote ->> 'last_report')::timestamptz, (p_remote ->> 'last_online')::timestamptz) as heard) t
+   where t.heard is not null
+$$;
+comment on function private.last_heard is 'When it last said something, as far as the provider or we know; never in the future.';
+
 create function private.list_facts(p_remote jsonb) returns jsonb
 language sql immutable set search_path = ''
 as $$
@@ -209,44 +221,74 @@ as $$
     select from public.device_links l where l.device_id = p_device_id and l.status in ('linked', 'out_of_scope'))
 $$;
 
-create function private.match_device(p_integration public.device_integrations, p_remote jsonb) returns public.devices
+create function private.find_claim(p_integration_id uuid, p_remote jsonb) returns uuid
+language sql stable set search_path = ''
+as $$
+  select l.device_id
+    from public.device_links l
+   where l.integration_id = p_integration_id and l.status = 'creating'
+     and case when l.wanted -> 'hardware_ids' = '[]' then l.wanted ->> 'name' = p_remote ->> 'name'
+              else (l.wanted -> 'hardware_ids') ?| private.read_strings(p_remote -> 'hardware_ids') end
+   order by l.created_at
+   limit 1
+$$;
+comment on function private.find_claim is 'The device that is being created at the provider and that this one must be, as its answer got lost.';
+
+create function private.choose_alike(p_integration public.device_integrations, p_ids uuid[]) returns public.devices
 language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_device public.devices;
+begin
+  if cardinality(p_ids) > 0 then
+    -- Devices without an integration are what deleted ones have left behind.
+    select d.* into v_device
+      from public.devices d
+     where d.id = any (p_ids) and d.organization_id = p_integration.organization_id
+       and (d.integration_id = p_integration.id or d.integration_id is null) and private.is_free(d.id)
+     order by d.integration_id, d.created_at, d.id
+     limit 1
+       for no key update;
+  end if;
+  return v_device;
+end
+$$;
+comment on function private.choose_alike is 'Of these devices the first that the integration may take; null where there is none.';
+
+create function private.match_device(p_integration public.device_integrations, p_remote jsonb) returns public.devices
+language plpgsql volatile set search_path = '' set enable_seqscan = off -- its plans are made while the table is still small
 as $$
 declare
   v_hardware text[] := private.read_strings(p_remote -> 'hardware_ids');
   v_device public.devices;
+  v_claim uuid;
+  v_alike uuid[];
 begin
   select d.* into v_device
     from public.devices d
    where d.integration_id = p_integration.id and d.external_id = p_remote ->> 'id'
      for no key update;
-  if found then
+  if found and not private.is_free(v_device.id) then
     return v_device;
   end if;
-  -- Devices without an integration are what deleted ones have left behind.
-  select d.* into v_device
-    from public.devices d
-   where d.organization_id = p_integration.organization_id and (d.integration_id = p_integration.id or d.integration_id is null)
-     and d.metadata ? 'hardware_ids' and (d.metadata -> 'hardware_ids') ?| v_hardware and private.is_free(d.id)
-   order by d.integration_id, d.created_at, d.id
-   limit 1 for no key update;
-  if found then
+  v_claim := private.find_claim(p_integration.id, p_remote);
+  if v_claim is not null then
+    select d.* into v_device from public.devices d where d.id = v_claim for no key update;
+  end if;
+  if v_device.id is not null then
     return v_device;
   end if;
-  select d.* into v_device
-    from public.devices d
-   where d.organization_id = p_integration.organization_id and (d.integration_id = p_integration.id or d.integration_id is null)
-     and d.metadata ? 'serial_number' and d.metadata ->> 'serial_number' = any (v_hardware) and private.is_free(d.id)
-   order by d.integration_id, d.created_at, d.id
-   limit 1 for no key update;
-  if found then
-    return v_device;
+  v_alike := array(
+    select h.id from public.devices h where h.metadata ? 'hardware_ids' and (h.metadata -> 'hardware_ids') ?| v_hardware);
+  v_device := private.choose_alike(p_integration, v_alike);
+  if v_device.id is null then
+    v_alike := array(
+      select h.id from public.devices h
+       where h.organization_id = p_integration.organization_id
+         and h.metadata ? 'serial_number' and h.metadata ->> 'serial_number' = any (v_hardware));
+    v_device := private.choose_alike(p_integration, v_alike);
   end if;
-  select d.* into v_device
-    from public.device_links l join public.devices d on d.id = l.device_id
-   where l.integration_id = p_integration.id and l.status = 'creating' and l.wanted ->> 'name' = p_remote ->> 'name'
-   limit 1 for no key update of d;
-  if found then
+  if v_device.id is not null then
     return v_device;
   end if;
   select d.* into v_device
@@ -258,7 +300,7 @@ begin
 end
 $$;
 comment on function private.match_device is
-  'The device here that a provider''s device is: by its id there, by hardware id, by serial number, by a creation that was begun. '
+  'The device here that a provider''s device is: by its id there, by a creation that was begun, by hardware id, by serial number. '
   'Null where there is none.';
 
 create function private.link_device(p_integration public.device_integrations, p_device_id uuid, p_remote_id text) returns boolean
@@ -333,17 +375,17 @@ comment on function private.settle_conflict is
   'Who has the say over fields that both sides changed: whoever a person decided for, else what the policy says (local, remote, manual). '
   'A conflict is recorded once; without fields the one there was is over.';
 
-create function private.take_facts(p_device public.devices, p_remote jsonb, p_taken jsonb, p_online_minutes integer) returns boolean
-language plpgsql volatile set search_path = ''
+create function private.renew_device(p_device public.devices, p_remote jsonb, p_taken jsonb, p_online_minutes integer)
+returns public.devices
+language plpgsql stable set search_path = ''
 as $$
 declare
-  v_online timestamptz := p_remote ->> 'last_online';
-  v_seen timestamptz := least(greatest(p_device.last_seen_at, (p_remote ->> 'last_report')::timestamptz, v_online), now());
   v_new public.devices := p_device;
 begin
   v_new.name := coalesce(p_taken ->> 'name', p_device.name);
-  v_new.status := private.judge_status(v_seen, v_online, (p_remote ->> 'last_offline')::timestamptz, p_online_minutes);
-  v_new.last_seen_at := v_seen;
+  v_new.last_seen_at := private.last_heard(p_remote, p_device.last_seen_at);
+  v_new.status := private.judge_status(
+    v_new.last_seen_at, (p_remote ->> 'last_online')::timestamptz, (p_remote ->> 'last_offline')::timestamptz, p_online_minutes);
   v_new.firmware_version := coalesce(p_remote ->> 'firmware_version', p_device.firmware_version);
   v_new.metadata := p_device.metadata || jsonb_build_object('provider', private.list_facts(p_remote));
   if jsonb_array_length(p_remote -> 'hardware_ids') > 0 then
@@ -352,6 +394,17 @@ begin
   if p_taken ? 'tags' then
     v_new.metadata := v_new.metadata || jsonb_build_object('tags', p_taken -> 'tags');
   end if;
+  return v_new;
+end
+$$;
+comment on function private.renew_device is 'The device with what the provider says of it, and with the name and tags in p_taken.';
+
+create function private.take_facts(p_device public.devices, p_remote jsonb, p_taken jsonb, p_online_minutes integer) returns boolean
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_new public.devices := private.renew_device(p_device, p_remote, p_taken, p_online_minutes);
+begin
   if v_new is not distinct from p_device then
     return false;
   end if;
@@ -363,6 +416,26 @@ begin
 end
 $$;
 comment on function private.take_facts is 'Takes over what the provider says of a device, and the name and tags in p_taken; whether that changed anything.';
+
+create function private.is_in_step(p_device public.devices, p_link public.device_links, p_remote jsonb, p_options jsonb) returns boolean
+language plpgsql stable set search_path = ''
+as $$
+begin
+  if p_link.status is distinct from 'linked' or p_link.remote_id <> p_remote ->> 'id' then
+    return false;
+  end if;
+  if not (p_options ->> 'update_existing')::boolean then
+    return true;
+  end if;
+  return p_device.name = p_remote ->> 'name' and p_link.synced_name = p_device.name
+    and p_link.synced_tags = p_remote -> 'tags' and private.read_tags(p_device.metadata) = p_remote -> 'tags'
+    and (p_options ->> 'direction' = 'export'
+         or private.renew_device(p_device, p_remote, '{}', (p_options ->> 'online_minutes')::integer) is not distinct from p_device)
+    and not exists (
+      select from public.device_conflicts c where c.device_id = p_device.id and c.applied_at is null);
+end
+$$;
+comment on function private.is_in_step is 'Whether there is nothing to do about a device, which is so for most of them most of the time.';
 
 create function private.sync_device(
   p_integration public.device_integrations, p_device_id uuid, p_remote jsonb, p_options jsonb
@@ -451,7 +524,7 @@ as $$
   with remote as (
     select r.value as device, r.value ->> 'id' as id, (r.value ->> 'last_online')::timestamptz as online,
            (r.value ->> 'last_offline')::timestamptz as offline,
-           least(greatest((r.value ->> 'last_report')::timestamptz, (r.value ->> 'last_online')::timestamptz), now()) as seen
+           private.last_heard(r.value, null) as seen
       from jsonb_array_elements(p_devices) r
   ),
   created as (
@@ -478,46 +551,57 @@ as $$
 declare
   v_room integer := p_options ->> 'room';
   v_creates boolean := p_options ->> 'direction' <> 'export' and (p_options ->> 'create_missing')::boolean;
-  v_remote jsonb;
+  v_row record;
   v_device public.devices;
   v_action text;
   v_result jsonb;
   v_new jsonb := '[]';
-  v_done jsonb := '[]';
+  v_done jsonb[] := '{}';
 begin
   -- In the order in which ingest_messages locks devices, so that neither waits for the other for ever.
-  for v_remote in select r.value from jsonb_array_elements(p_devices) r order by r.value ->> 'id' loop
-    v_device := private.match_device(p_integration, v_remote);
+  for v_row in
+    select r.value as remote, d.device, l.link
+      from jsonb_array_elements(p_devices) r
+      left join lateral (
+        select e as device from public.devices e
+         where e.integration_id = p_integration.id and e.external_id = r.value ->> 'id'
+         limit 1) d on true
+      left join lateral (select k as link from public.device_links k where k.device_id = (d.device).id limit 1) l on true
+     order by r.value ->> 'id'
+  loop
+    v_device := v_row.device;
     v_action := 'unchanged';
     v_result := '{}';
-    if v_device.id is null then
-      v_action := case when not v_creates then 'skipped' when v_room <= 0 then 'over_limit' else 'created' end;
+    if v_device.id is null or not private.is_in_step(v_device, v_row.link, v_row.remote, p_options) then
+      v_device := private.match_device(p_integration, v_row.remote);
+      if v_device.id is null then
+        v_action := case when not v_creates then 'skipped' when v_room <= 0 then 'over_limit' else 'created' end;
+      elsif not exists (
+              select from public.device_links l
+               where l.device_id = v_device.id and l.status = 'linked' and l.remote_id = v_row.remote ->> 'id') then
+        v_action := case when private.link_device(p_integration, v_device.id, v_row.remote ->> 'id') then 'linked' else 'refused' end;
+      end if;
       if v_action = 'created' then
         v_room := v_room - 1;
-        v_new := v_new || v_remote;
-      end if;
-    else
-      if not exists (
-           select from public.device_links l
-            where l.device_id = v_device.id and l.status = 'linked' and l.remote_id = v_remote ->> 'id') then
-        perform private.link_device(p_integration, v_device.id, v_remote ->> 'id');
-        v_action := 'linked';
-      end if;
-      v_result := private.sync_device(p_integration, v_device.id, v_remote, p_options);
-      if v_action = 'unchanged' and v_result ? 'updated' then
-        v_action := 'updated';
+        v_new := v_new || v_row.remote;
+      elsif v_action = 'refused' then
+        -- Another device has its id; what this one was to become is over.
+        delete from public.device_links where device_id = v_device.id and status = 'creating';
+      elsif v_device.id is not null then
+        v_result := private.sync_device(p_integration, v_device.id, v_row.remote, p_options);
+        v_action := case when v_action = 'unchanged' and v_result ? 'updated' then 'updated' else v_action end;
       end if;
     end if;
-    v_done := v_done || jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
-      'action', v_action, 'device_id', v_device.id, 'remote_id', v_remote -> 'id', 'name', v_remote -> 'name') || v_result));
+    v_done := v_done || jsonb_strip_nulls(jsonb_build_object(
+      'action', v_action, 'device_id', v_device.id, 'remote_id', v_row.remote -> 'id', 'name', v_row.remote -> 'name') || v_result);
   end loop;
   perform private.create_devices(p_integration, v_new, p_options);
-  return v_done;
+  return to_jsonb(v_done);
 end
 $$;
 comment on function private.sync_page is
-  'What came of each device, [{action: created | linked | updated | unchanged | skipped | over_limit, device_id, remote_id, name}] '
-  'with what sync_device says beside it.';
+  'What came of each device, [{action: created | linked | updated | unchanged | skipped | over_limit | refused, device_id, remote_id, '
+  'name}] with what sync_device says beside it.';
 
 create function private.end_dry_run(p_options jsonb) returns void
 language plpgsql volatile set search_path = ''
@@ -613,21 +697,24 @@ language plpgsql volatile set search_path = ''
 as $$
 declare
   v_item record;
+  v_linked boolean;
   v_done jsonb := '[]';
 begin
-  for v_item in select * from jsonb_to_recordset(p_links) as l(device_id uuid, remote jsonb) loop
-    if v_item.remote <> 'null'
-       and not exists (
-         select from public.device_links l
-          where l.integration_id = p_integration.id and l.remote_id = v_item.remote ->> 'id' and l.device_id <> v_item.device_id)
-       and private.link_device(p_integration, v_item.device_id, v_item.remote ->> 'id') then
+  for v_item in
+    select l.device_id, l.remote
+      from jsonb_to_recordset(p_links) as l(device_id uuid, remote jsonb) join public.devices d on d.id = l.device_id
+  loop
+    v_linked := false;
+    if coalesce(v_item.remote, 'null') <> 'null'
+       and coalesce(private.find_claim(p_integration.id, v_item.remote), v_item.device_id) = v_item.device_id then
+      v_linked := private.link_device(p_integration, v_item.device_id, v_item.remote ->> 'id');
+    end if;
+    v_done := v_done || jsonb_build_array(jsonb_build_object('device_id', v_item.device_id, 'linked', v_linked)
+      || case when v_linked then private.sync_device(p_integration, v_item.device_id, v_item.remote, p_options) else '{}' end);
+    if v_linked then
       insert into private.job_sightings (job_id, remote_id) values (p_job_id, v_item.remote ->> 'id') on conflict do nothing;
-      v_done := v_done || jsonb_build_array(
-        jsonb_build_object('device_id', v_item.device_id, 'linked', true)
-        || private.sync_device(p_integration, v_item.device_id, v_item.remote, p_options));
     else
       delete from public.device_links where device_id = v_item.device_id and status = 'creating';
-      v_done := v_done || jsonb_build_array(jsonb_build_object('device_id', v_item.device_id, 'linked', false));
     end if;
   end loop;
   return v_done;
@@ -757,13 +844,15 @@ create index device_integrations_synced on public.device_integrations (id)
   where status <> 'inactive' and settings ? 'sync_direction';
 
 revoke execute on function private.hold_job, private.read_tags, private.read_strings, private.judge_field, private.judge_status,
-  private.list_facts, private.is_free, private.match_device, private.link_device, private.settle_conflict, private.take_facts,
+  private.list_facts, private.is_free, private.find_claim, private.choose_alike, private.match_device, private.link_device, private.settle_conflict, private.take_facts,
+  private.renew_device, private.is_in_step,
   private.sync_device, private.create_devices, private.sync_page, private.pick_fields, private.sync_interval,
-  private.link_found, private.end_dry_run from public;
+  private.link_found, private.end_dry_run, private.last_heard from public;
 grant execute on function private.hold_job, private.read_tags, private.read_strings, private.judge_field, private.judge_status,
-  private.list_facts, private.is_free, private.match_device, private.link_device, private.settle_conflict, private.take_facts,
+  private.list_facts, private.is_free, private.find_claim, private.choose_alike, private.match_device, private.link_device, private.settle_conflict, private.take_facts,
+  private.renew_device, private.is_in_step,
   private.sync_device, private.create_devices, private.sync_page, private.pick_fields, private.sync_interval,
-  private.link_found, private.end_dry_run to service_role;
+  private.link_found, private.end_dry_run, private.last_heard to service_role;
 revoke execute on function public.sync_devices, public.confirm_exports, public.list_unlinked, public.link_devices,
   public.list_unsighted, public.mark_devices, public.plan_syncs from public, anon, authenticated;
 grant execute on function public.sync_devices, public.confirm_exports, public.list_unlinked, public.link_devices,
