@@ -18,6 +18,7 @@ import functions_framework
 
 from shared.changes import plan_config
 from shared.conditions import list_versions
+from shared.conflicts import add_conflict_routes
 from shared.database import as_user
 from shared.device_settings import add_settings_routes
 from shared.device_state import add_state_routes
@@ -33,6 +34,7 @@ from shared.log import bind_log
 from shared.messages import Identity
 from shared.provider import Provider
 from shared.providers import find_provider, list_types, load_provider
+from shared.provisioning.calls import add_provisioning_routes
 from shared.records import list_rows, read_row, read_sealed, show_one, write_row
 from shared.replays import add_replay_routes
 from shared.rollouts import add_firmware_routes
@@ -47,6 +49,8 @@ add_state_routes(router)
 add_settings_routes(router)
 add_job_routes(router)
 add_firmware_routes(router)
+add_conflict_routes(router)
+add_provisioning_routes(router)
 
 
 @functions_framework.http

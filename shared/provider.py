@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -25,6 +26,7 @@ from pydantic import (
 from shared.deadline import Deadline
 from shared.errors import FieldError, InvalidConfig, NotSupported, Problem
 from shared.firmware import Firmware
+from shared.fleet import Directory
 from shared.masking import mask_secrets
 from shared.messages import Command, Event, Identity, Message
 from shared.outbound import OutboundRequest
@@ -180,8 +182,8 @@ class Provider(BaseModel):
         """Send a command to a device; raises OutsideError subclasses, CommandRefused where trying again is no use."""
         raise self._refuse("command")
 
-    def devices(self) -> Iterator[Mapping[str, Any]]:
-        """The devices the other side knows, page by page."""
+    def devices(self, deadline: Deadline) -> AbstractContextManager[Directory]:
+        """The devices the other side manages, while the block runs; every call on them ends by `deadline`."""
         raise self._refuse("device list")
 
     def state(self, device: str) -> DeviceState:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
 from shared.deadline import Deadline
 from shared.endpoint import Credential, EndpointUrl
 from shared.firmware import Firmware
+from shared.fleet import Directory
 from shared.golioth.api import Account, GoliothApi
 from shared.messages import Command, Message
 from shared.poller import Poller
-from shared.provider import Batch, Outcome, PushedRequest
+from shared.provider import Batch, Check, Outcome, PushedRequest
 from shared.receiver import Receiver
 from shared.remote import DeviceState, Settings
+from shared.syncer import Syncer
 
 BASE_URL = "https://api.golioth.io/v1"
-SYNC_SECONDS = 900
-SHORTEST_SYNC_SECONDS = 60
 
 
 def _trim_slash(url: str) -> str:
@@ -32,7 +33,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9.
 """An id of Golioth's, as its console shows it."""
 
 
-class Golioth(Poller, Receiver):
+class Golioth(Poller, Receiver, Syncer):
     """One project at Golioth: the key to its API, and how its pipelines prove who they are."""
 
     label: ClassVar[str] = "Golioth"
@@ -50,19 +51,10 @@ class Golioth(Poller, Receiver):
     auto_provision_devices: bool = True
     """Whether a message of an unknown device makes the device."""
 
-    sync_direction: Literal["off", "import", "export", "both"] = "import"
-    """Which way devices are brought into step: from Golioth to here, from here to Golioth, or both ways."""
-    sync_interval_seconds: Annotated[int, Field(ge=SHORTEST_SYNC_SECONDS, le=604_800)] = SYNC_SECONDS
-    sync_conflicts: Literal["local", "remote", "newest", "manual"] = "manual"
-    """Who has the say where both sides changed a name or tags; manual records it and changes neither."""
-    sync_create_missing: bool = True
-    sync_update_existing: bool = True
     sync_tags: tuple[Name, ...] = Field((), max_length=20)
     """Only devices that carry one of these tags (ids of Golioth's)."""
     sync_cohort: Name | None = None
     """Only devices in this cohort."""
-    sync_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """At most so many new devices in one run."""
 
     poll_interval_seconds: Annotated[float, Field(ge=10, le=86_400)] = 60
     """How long after a look at logs and device state the next one is due."""
@@ -70,8 +62,6 @@ class Golioth(Poller, Receiver):
     """Whether device logs are stored as messages of kind log."""
     poll_state: bool = True
     """Whether coming online or offline, settings and firmware are looked for; Golioth pushes none of them."""
-    online_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
-    """A device counts as online for so long after its last report, where nothing better is known."""
 
     @property
     def account(self) -> Account:
@@ -133,3 +123,17 @@ class Golioth(Poller, Receiver):
         from shared.golioth.events import parse_request
 
         return parse_request(request, self.project_id, time.time())
+
+    def check(self) -> Iterator[Check]:
+        """Resolve, ask Golioth for the project, list devices."""
+        from shared.golioth.checks import check_project
+
+        yield from check_project(self.account)
+
+    @contextmanager
+    def devices(self, deadline: Deadline) -> Iterator[Directory]:
+        """The project's devices."""
+        from shared.golioth.directory import GoliothDirectory
+
+        with GoliothApi(self.account, deadline) as api:
+            yield GoliothDirectory(api, self.sync_tags, self.sync_cohort)

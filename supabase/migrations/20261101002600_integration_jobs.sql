@@ -237,6 +237,10 @@ begin
      select j.ctid from public.integration_jobs j
       where j.finished_at < now() - interval '1 day'
         and (j.finished_at < now() - interval '30 days' or (j.status = 'done' and j.created_by is null))
+        -- The last one of its kind says when the next is due.
+        and exists (
+          select from public.integration_jobs n
+           where n.integration_id = j.integration_id and n.kind = j.kind and n.created_at > j.created_at)
       limit p_limit));
   get diagnostics v_pruned = row_count;
   return jsonb_build_object('jobs', v_pruned);

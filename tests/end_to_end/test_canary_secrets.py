@@ -197,10 +197,15 @@ def _list_actions(provider: Provider, secret: str) -> Iterator[Any]:
     yield lambda: provider.parse(request) and None
     yield lambda: provider.deliver(event) and None
     yield lambda: provider.send(Command("c", "d", "n", {}, None))  # type: ignore[arg-type] # whatever it makes of it
-    yield lambda: list(provider.devices())
+    yield lambda: _list_devices(provider)
     yield lambda: provider.state("d").read(("a",))
     yield lambda: provider.settings().find(None, None)
     yield lambda: list(provider.history(datetime.now(UTC), datetime.now(UTC), {}, Deadline(2)))
+
+
+def _list_devices(provider: Provider) -> object:
+    with provider.devices(Deadline(2)) as directory:
+        return directory.list_page(None)
 
 
 def _catch(action: Any) -> Iterator[str]:

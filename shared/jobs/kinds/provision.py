@@ -1,0 +1,46 @@
+"""Completing, or undoing, the provisionings that the call which began them could not bring to an end."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.errors import OutsideError
+from shared.fleet import Directory
+from shared.jobs.job import Again, Done, Job, JobOutcome
+from shared.provisioning.completing import Provisioning, complete
+
+CAPABILITY = "devices"
+PLAN = "plan_provisionings"
+PAUSE_SECONDS = 300
+"""How long one that failed is left, so that it does not stand before the others."""
+
+
+class Request(BaseModel):
+    """Nothing to choose: all that were left are done."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+def run(job: Job[Request]) -> JobOutcome:
+    """One after the other; where one fails for a reason that may pass, the job is tried again for the others."""
+    with job.provider.devices(job.deadline) as directory:
+        while not job.deadline.expired:
+            rows = job.database.call(
+                "lease_provisionings", **job.lease, p_limit=1, p_lease_seconds=PAUSE_SECONDS
+            )
+            if not rows:
+                return Done()
+            ended = _complete(job, directory, Provisioning.from_row(rows[0]))
+            job.save({}, job.progress | {ended: job.progress.get(ended, 0) + 1})
+    return Again()
+
+
+def _complete(job: Job[Request], directory: Directory, provisioning: Provisioning) -> str:
+    place = {**job.lease, "p_provisioning_id": provisioning.id}
+    try:
+        ending = complete(directory, provisioning)
+    except OutsideError as problem:
+        job.database.call("end_provisioning", **place, p_error=problem.detail, p_final=False)
+        raise
+    job.database.call("end_provisioning", **place, **ending.describe())
+    return "undone" if ending.error else "completed"

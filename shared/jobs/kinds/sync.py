@@ -1,0 +1,56 @@
+"""Bringing the devices here and those of the provider into step; see shared/jobs/syncing.py."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.jobs.job import Failed, Job, JobOutcome
+from shared.jobs.syncing import Rules, Sync
+from shared.syncer import Direction, Policy, Syncer
+
+CAPABILITY = "devices"
+PLAN = "plan_syncs"
+
+
+class Request(BaseModel):
+    """What may be asked of one run; what is left out is as the integration's config has it."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    direction: Direction | None = None
+    """From the provider to here, from here to there, or both ways."""
+    dry_run: bool = False
+    """Change nothing on either side, and report what would be changed."""
+    conflicts: Policy | None = None
+    """Who has the say where both sides changed a name or tags."""
+    create_missing: bool | None = None
+    update_existing: bool | None = None
+    limit: int | None = Field(None, ge=1, le=1_000_000)
+    """At most so many new devices, on both sides together."""
+
+
+def run(job: Job[Request]) -> JobOutcome:
+    """All phases, page by page, from where the last run stopped."""
+    provider = job.provider
+    if not isinstance(provider, Syncer):
+        return Failed(f"{provider.label} integrations have no rules for a sync.")
+    with provider.devices(job.deadline) as directory:
+        return Sync(job, directory, choose_rules(job.request, provider)).run()
+
+
+def choose_rules(request: Request, config: Syncer) -> Rules:
+    """The rules of one run; a config that is off is asked for import."""
+    configured = "import" if config.sync_direction == "off" else config.sync_direction
+    return Rules(
+        direction=request.direction or configured,
+        conflicts=request.conflicts or config.sync_conflicts,
+        create_missing=_choose(request.create_missing, config.sync_create_missing),
+        update_existing=_choose(request.update_existing, config.sync_update_existing),
+        limit=request.limit or config.sync_limit,
+        online_minutes=config.online_minutes,
+        dry_run=request.dry_run,
+    )
+
+
+def _choose(asked: bool | None, configured: bool) -> bool:  # noqa: FBT001 - two values of one setting
+    return configured if asked is None else asked

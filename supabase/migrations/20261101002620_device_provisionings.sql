@@ -1,0 +1,310 @@
+-- Devices made here and created at the provider, with the credentials they sign in there with. What is begun is written down
+-- first, so that whatever was cut off is completed or undone.
+
+create table public.device_provisionings (
+  id uuid primary key default gen_random_uuid(),
+  organization_id uuid not null,
+  integration_id uuid not null,
+  device_id uuid references public.devices (id) on delete cascade,
+  request jsonb not null check (jsonb_typeof(request) = 'object' and octet_length(request::text) <= 65536),
+  credentials text not null check (credentials in ('psk', 'certificate', 'none')),
+  identity text,
+  sealed text check (octet_length(sealed) <= 65536),
+  makes_device boolean not null,
+  status text not null default 'pending' check (status in ('pending', 'done', 'failed')),
+  error text,
+  due_at timestamptz not null,
+  created_by uuid default auth.uid() references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  finished_at timestamptz,
+  foreign key (organization_id, integration_id)
+    references public.device_integrations (organization_id, id) on delete cascade
+);
+comment on table public.device_provisionings is 'Each device that was to be created at a provider, and what came of it.';
+comment on column public.device_provisionings.request is 'What it is created with: name, hardware_ids, tags, cohort.';
+comment on column public.device_provisionings.identity is 'The name it signs in with there, where the credentials are a pre-shared key.';
+comment on column public.device_provisionings.sealed is 'The pre-shared key, sealed, bound to this row. Readable by service_role only.';
+comment on column public.device_provisionings.makes_device is 'Whether the device was made for it, and goes again where it fails.';
+comment on column public.device_provisionings.due_at is 'pending: from when on the scheduler completes what the call that began it has not.';
+create unique index device_provisionings_pending on public.device_provisionings (device_id) where status = 'pending';
+create index device_provisionings_due on public.device_provisionings (integration_id, due_at) where status = 'pending';
+create index device_provisionings_device on public.device_provisionings (device_id);
+create index device_provisionings_organization on public.device_provisionings (organization_id, integration_id);
+create index device_provisionings_key on public.device_provisionings (left(split_part(sealed, '.', 1), 33), id) where sealed is not null;
+
+alter table public.device_provisionings enable row level security;
+revoke all on public.device_provisionings from anon, authenticated;
+grant select (
+  id, organization_id, integration_id, device_id, request, credentials, identity, makes_device, status, error, due_at, created_by,
+  created_at, finished_at
+) on public.device_provisionings to authenticated;
+grant select, insert, update, delete on public.device_provisionings to service_role;
+
+create policy "Members see the provisionings" on public.device_provisionings
+  for select to authenticated
+  using (organization_id = any (array(select private.org_ids('viewer'))));
+
+create function private.show_provisioning(p_id uuid) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select jsonb_build_object(
+           'provisioning', to_jsonb(p) - array['sealed', 'makes_device'], 'device', to_jsonb(d))
+    from public.device_provisionings p left join public.devices d on d.id = p.device_id
+   where p.id = p_id
+$$;
+
+create function private.choose_device(p_organization_id uuid, p_integration_id uuid, p_begun jsonb) returns uuid
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  if p_begun ->> 'device_id' is not null then
+    select d.id into v_id
+      from public.devices d
+     where d.id = (p_begun ->> 'device_id')::uuid and d.organization_id = p_organization_id
+       and (d.integration_id = p_integration_id or d.integration_id is null)
+       for update;
+    if not found then
+      raise exception 'There is no such device on this integration.' using errcode = 'PT404';
+    end if;
+    if exists (select from public.device_links l where l.device_id = v_id) then
+      raise exception 'This device is known to the provider already, or is being created there.'
+        using errcode = 'PT409', hint = 'wrong_status';
+    end if;
+    update public.devices set integration_id = p_integration_id where id = v_id and integration_id is null;
+    return v_id;
+  end if;
+  if exists (
+       select from public.devices d
+        where d.integration_id = p_integration_id and d.metadata ? 'hardware_ids'
+          and (d.metadata -> 'hardware_ids') ?| private.read_strings(p_begun #> '{request,hardware_ids}')) then
+    raise exception 'A device with this hardware id is here already; name it by device_id.' using errcode = 'PT409', hint = 'wrong_status';
+  end if;
+  insert into public.devices (organization_id, integration_id, external_id, name, metadata)
+  values (
+    p_organization_id, p_integration_id, gen_random_uuid(), p_begun #>> '{request,name}', p_begun -> 'metadata')
+  returning id into v_id;
+  return v_id;
+end
+$$;
+comment on function private.choose_device is 'The device a provisioning is for: the one it names, or a new one.';
+
+create function public.begin_provisioning(p_integration_id uuid, p_begun jsonb) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_device_id uuid := private.choose_device(v_organization_id, p_integration_id, p_begun);
+begin
+  insert into public.device_links (device_id, organization_id, integration_id, status, wanted)
+  values (v_device_id, v_organization_id, p_integration_id, 'creating', p_begun -> 'request');
+  insert into public.device_provisionings (
+    id, organization_id, integration_id, device_id, request, credentials, identity, sealed, makes_device, due_at)
+  values (
+    (p_begun ->> 'id')::uuid, v_organization_id, p_integration_id, v_device_id, p_begun -> 'request', p_begun ->> 'credentials',
+    p_begun ->> 'identity', p_begun ->> 'sealed', p_begun ->> 'device_id' is null,
+    now() + make_interval(secs => (p_begun ->> 'lease_seconds')::integer));
+  return private.show_provisioning((p_begun ->> 'id')::uuid);
+end
+$$;
+comment on function public.begin_provisioning is
+  'For an admin: writes down what is about to be created at the provider, {id, request {name, hardware_ids, tags, cohort}, metadata, '
+  'credentials, identity, sealed, lease_seconds, device_id?}. PT409 where the device is known there already.';
+
+create function private.finish_provisioning(p_id uuid, p_remote jsonb, p_error text) returns jsonb
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_options constant jsonb :=
+    '{"direction": "import", "conflicts": "manual", "update_existing": true, "online_minutes": 60}';
+  v_row public.device_provisionings;
+  v_integration public.device_integrations;
+  v_error text := p_error;
+begin
+  select * into v_row from public.device_provisionings where id = p_id for update;
+  if v_row.status is distinct from 'pending' then
+    return private.show_provisioning(p_id);
+  end if;
+  perform set_config('app.syncing', 'on', true);
+  select * into v_integration from public.device_integrations where id = v_row.integration_id;
+  if p_remote is not null and not private.link_device(v_integration, v_row.device_id, p_remote ->> 'id') then
+    v_error := 'Another device here goes by its id at the provider.';
+  end if;
+  if v_error is null then
+    perform private.sync_device(v_integration, v_row.device_id, p_remote, v_options);
+    update public.device_provisionings set status = 'done', error = null, finished_at = now() where id = p_id;
+  else
+    update public.device_provisionings
+       set status = 'failed', error = left(v_error, 2000), finished_at = now(), sealed = null,
+           device_id = case when makes_device then null else device_id end
+     where id = p_id;
+    delete from public.device_links where device_id = v_row.device_id and status = 'creating';
+    delete from public.devices where id = v_row.device_id and v_row.makes_device;
+  end if;
+  insert into public.integration_activity (organization_id, integration_id, kind, level, message, details)
+  values (
+    v_row.organization_id, v_row.integration_id, case when v_error is null then 'device.provisioned' else 'device.refused' end,
+    case when v_error is null then 'info' else 'error' end,
+    coalesce(left(v_error, 2000), 'A device was created at the provider.'),
+    jsonb_build_object('provisioning_id', p_id, 'device_id', v_row.device_id));
+  return private.show_provisioning(p_id);
+end
+$$;
+comment on function private.finish_provisioning is
+  'Completes a pending provisioning with the device as the provider has it, or undoes it with the reason; one that is finished stays as it is.';
+
+create function public.finish_provisioning(
+  p_integration_id uuid, p_provisioning_id uuid, p_remote jsonb default null, p_error text default null
+) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.administer_integration(p_integration_id);
+  if not exists (
+       select from public.device_provisionings p where p.id = p_provisioning_id and p.integration_id = p_integration_id) then
+    raise exception 'This integration has no such provisioning.' using errcode = 'PT404';
+  end if;
+  return private.finish_provisioning(p_provisioning_id, p_remote, p_error);
+end
+$$;
+comment on function public.finish_provisioning is 'For the admin who began it: p_remote completes it, p_error undoes it.';
+
+create function public.lease_provisionings(p_job_id uuid, p_lease_token uuid, p_limit integer, p_lease_seconds integer)
+returns table (
+  id uuid, organization_id uuid, device_id uuid, request jsonb, credentials text, identity text, sealed text
+)
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_integration public.device_integrations := private.hold_job(p_job_id, p_lease_token);
+begin
+  return query
+    update public.device_provisionings p
+       set due_at = now() + make_interval(secs => p_lease_seconds)
+     where p.id = any (array(
+             select d.id from public.device_provisionings d
+              where d.integration_id = v_integration.id and d.status = 'pending' and d.due_at <= now()
+              order by d.due_at
+              limit p_limit
+              for update skip locked))
+    returning p.id, p.organization_id, p.device_id, p.request, p.credentials, p.identity, p.sealed;
+end
+$$;
+comment on function public.lease_provisionings is 'Takes pending provisionings of the job''s integration that nobody is working on.';
+
+create function public.end_provisioning(
+  p_job_id uuid, p_lease_token uuid, p_provisioning_id uuid, p_remote jsonb default null, p_error text default null,
+  p_final boolean default true
+) returns void
+language plpgsql volatile set search_path = ''
+as $$
+begin
+  perform private.hold_job(p_job_id, p_lease_token);
+  if p_final then
+    perform private.finish_provisioning(p_provisioning_id, p_remote, p_error);
+  else
+    update public.device_provisionings set error = left(p_error, 2000) where id = p_provisioning_id and status = 'pending';
+  end if;
+end
+$$;
+comment on function public.end_provisioning is
+  'As finish_provisioning, for the job that does what was left; without p_final it stays to be done, and error says why.';
+
+create function public.plan_provisionings(p_limit integer default 1000) returns integer
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_planned integer;
+begin
+  insert into public.integration_jobs (organization_id, integration_id, kind)
+  select distinct p.organization_id, p.integration_id, 'provision'
+    from public.device_provisionings p join public.device_integrations i on i.id = p.integration_id and i.status <> 'inactive'
+   where p.status = 'pending' and p.due_at <= now()
+   limit p_limit
+  on conflict (integration_id, kind) where status in ('pending', 'running') do nothing;
+  get diagnostics v_planned = row_count;
+  return v_planned;
+end
+$$;
+comment on function public.plan_provisionings is 'Begins a job for every integration with provisionings that were left half done.';
+
+revoke execute on function private.show_provisioning, private.choose_device, private.finish_provisioning from public;
+grant execute on function private.show_provisioning, private.finish_provisioning to service_role;
+revoke execute on function public.begin_provisioning, public.finish_provisioning from public, anon, service_role;
+grant execute on function public.begin_provisioning, public.finish_provisioning to authenticated;
+revoke execute on function public.lease_provisionings, public.end_provisioning, public.plan_provisionings from public, anon, authenticated;
+grant execute on function public.lease_provisionings, public.end_provisioning, public.plan_provisionings to service_role;
+
+-- What is sealed here is re-sealed as the integrations' secrets are, and counts like them until it is.
+create view private.seals with (security_invoker = true) as
+  select i.id, i.organization_id, i.integration_type, i.name, i.api_key_encrypted as sealed
+    from public.device_integrations i where i.api_key_encrypted is not null
+  union all
+  select p.id, p.organization_id, 'device_credentials', '', p.sealed
+    from public.device_provisionings p where p.sealed is not null;
+comment on view private.seals is 'Everything that is sealed, with what it is bound to.';
+grant select on private.seals to service_role;
+
+create or replace function public.count_sealed() returns table (key_id text, integrations bigint)
+language sql stable set search_path = ''
+as $$
+  -- What has no key id was never sealed: not a character of it is shown.
+  select case when s.sealed ~ '^[A-Za-z0-9_-]{1,32}[.]' then split_part(s.sealed, '.', 1) else '' end, count(*)
+    from private.seals s
+   group by 1
+   order by 1
+$$;
+comment on function public.count_sealed is
+  'How many integrations and device credentials are sealed with each key; an empty key_id for what is not in the form of sealed text.';
+
+create or replace function public.read_stale_seals(p_key_id text, p_after uuid, p_limit integer)
+returns table (id uuid, organization_id uuid, integration_type text, name text, api_key_encrypted text)
+language sql stable set search_path = ''
+as $$
+  -- From each key in use to the next, by the index: what differs from one value can't be looked up, and mostly nothing does.
+  with recursive keys as (
+    select (select left(split_part(s.sealed, '.', 1), 33) from private.seals s order by 1 limit 1) as key_id
+    union all
+    select (
+      select left(split_part(s.sealed, '.', 1), 33) from private.seals s
+       where left(split_part(s.sealed, '.', 1), 33) > k.key_id
+       order by 1 limit 1)
+      from keys k
+     where k.key_id is not null
+  )
+  select s.id, s.organization_id, s.integration_type, s.name, s.sealed
+    from keys k
+    cross join lateral (
+      select i.* from private.seals i
+       where left(split_part(i.sealed, '.', 1), 33) = k.key_id and i.id > p_after
+       order by i.id
+       limit p_limit
+    ) s
+   where k.key_id <> p_key_id
+   order by s.id
+   limit p_limit
+$$;
+comment on function public.read_stale_seals is 'The next sealed rows after p_after that are sealed with another key than p_key_id, by id.';
+
+alter function public.replace_seals(jsonb) rename to replace_integration_seals;
+alter function public.replace_integration_seals(jsonb) set schema private;
+
+create function public.replace_seals(p_seals jsonb) returns integer
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_replaced integer;
+begin
+  update public.device_provisionings p
+     set sealed = s.sealed
+    from jsonb_to_recordset(p_seals) as s(id uuid, was text, sealed text)
+   where p.id = s.id and p.sealed = s.was;
+  get diagnostics v_replaced = row_count;
+  return v_replaced + private.replace_integration_seals(p_seals);
+end
+$$;
+comment on function public.replace_seals is
+  'Writes the same secrets sealed anew, [{id, was, sealed}]. What was changed or is being changed meanwhile stays as it is. Not a change to anyone else.';
+revoke execute on function public.replace_seals from public, anon, authenticated;
+grant execute on function public.replace_seals to service_role;

@@ -1,0 +1,473 @@
+"""Devices here and at Golioth, brought into step: imported, exported, compared, and left alone the second time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.database import as_service
+from tests.end_to_end.fleet import Fleet, open_fleet
+from tests.fakes.golioth import Fault
+from tests.fakes.golioth.devices import add_device, add_tags, list_writes
+from tests.stack import Stack
+
+
+@pytest.fixture
+def fleet(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+    with open_fleet(stack, monkeypatch) as opened:
+        yield opened
+
+
+def ago(**duration: float) -> str:
+    return (
+        (datetime.now(UTC) - timedelta(**duration)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
+def test_an_imported_device_has_what_golioth_knows_of_it(fleet: Fleet) -> None:
+    update = {"main": {"version": "1.2.3", "target": "1.3.0", "state": "downloading", "stateCode": 1}}
+    settings = {"status": "out-of-sync", "errors": [{"code": 2, "key": "LOOP_DELAY"}]}
+    remote = add_device(
+        fleet.fake,
+        "pump-1",
+        hardwareIds=["hw-1"],
+        tagIds=["field"],
+        cohortId="c1",
+        metadata={"lastReport": ago(minutes=5), "update": update, "lastSettingsStatus": settings},
+    )
+
+    report = fleet.sync()
+
+    device = fleet.devices()["pump-1"]
+    assert (device["external_id"], device["status"], device["firmware_version"]) == (
+        remote["id"],
+        "online",
+        "1.2.3",
+    )
+    assert device["metadata"] == {
+        "hardware_ids": ["hw-1"],
+        "tags": ["field"],
+        "provider": {
+            "cohort": "c1",
+            "enabled": True,
+            "firmware": {"main": {"version": "1.2.3", "target": "1.3.0", "state": "downloading"}},
+            "settings": {"status": "out-of-sync", "errors": [{"key": "LOOP_DELAY", "code": 2}]},
+        },
+    }
+    assert report["counts"] == {"seen": 1, "created": 1}
+
+
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [
+        ({}, "unknown"),
+        ({"lastReport": 30}, "online"),
+        ({"lastReport": 90}, "offline"),
+        ({"lastSeenOnline": 600}, "online"),
+        ({"lastSeenOnline": 600, "lastSeenOffline": 5, "lastReport": 6}, "offline"),
+        ({"lastSeenOnline": 5, "lastSeenOffline": 600}, "online"),
+        ({"lastSeenOnline": 900, "lastSeenOffline": 600, "lastReport": 10}, "online"),
+    ],
+)
+def test_a_device_is_online_by_its_coming_and_going_else_by_its_last_report(
+    fleet: Fleet, known: dict[str, int], status: str
+) -> None:
+    metadata = {name: ago(minutes=minutes) for name, minutes in known.items()}
+    add_device(fleet.fake, "pump-1", metadata=metadata)
+
+    fleet.sync()
+
+    assert fleet.devices()["pump-1"]["status"] == status
+
+
+@pytest.mark.parametrize("direction", ["import", "export", "both"])
+def test_a_second_run_changes_nothing_on_either_side(fleet: Fleet, direction: str) -> None:
+    for number in range(3):
+        add_device(
+            fleet.fake,
+            f"there-{number}",
+            hardwareIds=[f"hw-{number}"],
+            metadata={"lastReport": ago(minutes=5)},
+        )
+    fleet.add("here-1", "Pump here", hardware_ids=["hw-9"])
+    fleet.sync(direction=direction)
+    before, writes = fleet.snapshot(), list_writes(fleet.fake)
+
+    report = fleet.sync(direction=direction)
+
+    assert fleet.snapshot() == before
+    assert list_writes(fleet.fake) == writes
+    assert set(report["counts"]) <= {"seen", "unchanged", "skipped"}
+    assert report["changes"] == []
+
+
+def test_only_devices_that_changed_are_written_again(fleet: Fleet) -> None:
+    devices = [add_device(fleet.fake, f"pump-{number}") for number in range(5)]
+    fleet.sync()
+    devices[2]["metadata"] = {"lastReport": ago(minutes=1), "update": {"main": {"version": "2.0.0"}}}
+
+    report = fleet.sync()
+
+    assert report["counts"] == {"seen": 5, "updated": 1, "unchanged": 4}
+    assert fleet.devices()["pump-2"]["firmware_version"] == "2.0.0"
+
+
+def test_devices_are_matched_by_id_then_hardware_id_then_serial_number(fleet: Fleet) -> None:
+    remotes = [add_device(fleet.fake, f"pump-{number}", hardwareIds=[f"hw-{number}"]) for number in range(3)]
+    ids = [
+        fleet.add(remotes[0]["id"]),
+        fleet.add("made-by-hand", "pump-1", hardware_ids=["other", "hw-1"]),
+        fleet.add("serial", "pump-2", serial_number="hw-2"),
+    ]
+
+    report = fleet.sync()
+
+    devices = fleet.devices()
+    assert [devices[f"pump-{number}"]["id"] for number in range(3)] == ids
+    assert [devices[f"pump-{number}"]["external_id"] for number in range(3)] == [
+        each["id"] for each in remotes
+    ]
+    assert report["counts"] == {"seen": 3, "linked": 3}
+
+
+def test_what_a_deleted_integration_left_behind_is_taken_up_again(fleet: Fleet) -> None:
+    add_device(fleet.fake, "pump-1", hardwareIds=["hw-1"])
+    fleet.sync()
+    device_id = fleet.devices()["pump-1"]["id"]
+    fleet.admin.call("DELETE", fleet.path)
+    config = {"base_url": fleet.fake.url, "api_key": fleet.fake.api_key, "project_id": fleet.fake.project_id}
+    again = Fleet(fleet.admin, fleet.fake, fleet.admin.create("golioth", config))
+
+    again.sync()
+
+    assert again.devices()["pump-1"]["id"] == device_id
+
+
+def test_what_changed_on_one_side_only_is_carried_to_the_other(fleet: Fleet) -> None:
+    there, here = add_device(fleet.fake, "a", tagIds=["old"]), add_device(fleet.fake, "b", tagIds=["old"])
+    add_tags(fleet.fake, ["new"])
+    fleet.sync(direction="both")
+    there |= {"name": "a there", "tagIds": ["new"]}
+    fleet.rename("b", "b here", tags=["new"])
+
+    report = fleet.sync(direction="both")
+
+    assert fleet.devices()["a there"]["metadata"]["tags"] == ["new"]
+    assert (here["name"], here["tagIds"]) == ("b here", ["new"])
+    assert (report["counts"]["updated"], report["counts"]["exported"]) == (1, 1)
+    assert fleet.conflicts() == []
+
+
+def test_an_import_leaves_alone_what_only_changed_here(fleet: Fleet) -> None:
+    remote = add_device(fleet.fake, "a")
+    fleet.sync()
+    fleet.rename("a", "a here")
+
+    fleet.sync()
+
+    assert list(fleet.devices()) == ["a here"]
+    assert remote["name"] == "a"
+    assert fleet.conflicts() == []
+
+
+def clash(fleet: Fleet, **fields: Any) -> dict[str, Any]:
+    """A device that was renamed on both sides since it was last in step."""
+    remote = add_device(fleet.fake, "a")
+    fleet.sync(direction="both")
+    remote |= {"name": "a there"} | fields
+    fleet.rename("a", "a here")
+    return remote
+
+
+def test_what_changed_on_both_sides_is_recorded_once_and_stays(fleet: Fleet) -> None:
+    remote = clash(fleet)
+
+    reports = [fleet.sync(direction="both") for _ in range(3)]
+
+    (conflict,) = fleet.conflicts()
+    assert conflict["fields"] == ["name"]
+    assert (conflict["local"], conflict["remote"]) == ({"name": "a here"}, {"name": "a there"})
+    assert (list(fleet.devices()), remote["name"]) == (["a here"], "a there")
+    assert [report["counts"].get("conflicts", 0) for report in reports] == [1, 0, 0]
+    entries = fleet.admin.rows("integration_activity", kind="eq.sync.conflicts", select="level")
+    assert entries == [{"level": "warning"}]
+
+
+@pytest.mark.parametrize(("resolution", "name"), [("local", "a here"), ("remote", "a there")])
+def test_a_resolved_conflict_is_carried_out_by_the_next_sync(
+    fleet: Fleet, resolution: str, name: str
+) -> None:
+    remote = clash(fleet)
+    fleet.sync(direction="both")
+    (conflict,) = fleet.conflicts()
+
+    reply = fleet.admin.call(
+        "POST", f"{fleet.path}/conflicts/{conflict['id']}/resolve", json={"resolution": resolution}
+    )
+    fleet.sync(direction="both")
+
+    assert (reply.status_code, reply.json()["conflict"]["resolution"]) == (200, resolution)
+    assert (list(fleet.devices()), remote["name"]) == ([name], name)
+    (settled,) = fleet.conflicts("resolved")
+    assert settled["applied_at"] is not None
+    assert fleet.sync(direction="both")["changes"] == []
+
+
+def test_a_decision_does_not_hold_for_what_has_changed_since(fleet: Fleet) -> None:
+    remote = clash(fleet)
+    fleet.sync(direction="both")
+    (conflict,) = fleet.conflicts()
+    fleet.admin.call("POST", f"{fleet.path}/conflicts/{conflict['id']}/resolve", json={"resolution": "local"})
+    remote["name"] = "a there again"
+
+    fleet.sync(direction="both")
+
+    (reopened,) = fleet.conflicts()
+    assert (reopened["id"], reopened["remote"]) == (conflict["id"], {"name": "a there again"})
+    assert remote["name"] == "a there again"
+
+
+def test_a_conflict_that_both_sides_settled_by_themselves_is_over(fleet: Fleet) -> None:
+    remote = clash(fleet)
+    fleet.sync(direction="both")
+    remote["name"] = "a here"
+
+    fleet.sync(direction="both")
+
+    (settled,) = fleet.conflicts("resolved")
+    assert (settled["resolution"], fleet.conflicts()) == ("agreed", [])
+
+
+@pytest.mark.parametrize(
+    ("policy", "updated", "name"),
+    [
+        ("local", -1, "a here"),
+        ("remote", -1, "a there"),
+        ("newest", 60, "a there"),
+        ("newest", -60, "a here"),
+    ],
+)
+def test_a_policy_settles_conflicts_and_they_are_recorded(
+    fleet: Fleet, policy: str, updated: int, name: str
+) -> None:
+    remote = clash(fleet, updatedAt=ago(minutes=-updated))
+
+    fleet.sync(direction="both", conflicts=policy)
+    fleet.sync(direction="both", conflicts=policy)
+
+    assert (list(fleet.devices()), remote["name"]) == ([name], name)
+    (settled,) = fleet.conflicts("resolved")
+    assert (settled["policy"], settled["applied_at"] is not None) == (policy, True)
+
+
+def test_a_device_made_here_is_created_there_once_and_its_messages_find_it(fleet: Fleet) -> None:
+    device_id = fleet.add("my-pump", "Pump 1", hardware_ids=["hw-1"])
+
+    report = fleet.sync(direction="export")
+    fleet.sync(direction="both")
+
+    (remote,) = fleet.fake.store["devices"].values()
+    assert (remote["name"], remote["hardwareIds"]) == ("Pump 1", ["hw-1"])
+    assert report["counts"] == {"created_there": 1}
+    message = {"event_id": "1", "device": remote["id"], "kind": "telemetry", "payload": {"t": 1}}
+    as_service().call("ingest_messages", p_integration_id=fleet.integration["id"], p_messages=[message])
+    (stored,) = fleet.admin.rows(
+        "device_messages", integration_id=f"eq.{fleet.integration['id']}", select="device_id"
+    )
+    assert stored["device_id"] == device_id
+    assert len(fleet.devices()) == 1
+
+
+@pytest.mark.parametrize("hardware_ids", [["hw-1"], []])
+@pytest.mark.parametrize("direction", ["export", "both"])
+def test_a_creation_whose_answer_got_lost_is_not_done_twice(
+    fleet: Fleet, direction: str, hardware_ids: list[str]
+) -> None:
+    device_id = fleet.add("my-pump", "Pump 1", hardware_ids=hardware_ids)
+    fleet.fake.faults.append(Fault("POST", times=1, close="after"))
+    job = fleet.begin(direction=direction)
+
+    fleet.work()
+    failed = fleet.read(job["id"])
+    fleet.work()
+    fleet.sync(direction="both")
+
+    assert (failed["status"], "closed the connection" in failed["error"]) == ("pending", True)
+    assert fleet.read(job["id"])["status"] == "done"
+    (remote,) = fleet.fake.store["devices"].values()
+    assert {row["external_id"]: row["id"] for row in fleet.devices().values()} == {remote["id"]: device_id}
+    assert len([call for call in list_writes(fleet.fake) if call.startswith("POST")]) == 1
+
+
+def test_what_a_device_said_before_its_id_was_known_stays_with_it(fleet: Fleet) -> None:
+    device_id = fleet.add("my-pump", "Pump 1", hardware_ids=["hw-1"])
+    fleet.fake.faults.append(Fault("POST", times=1, close="after"))
+    fleet.begin(direction="export")
+    fleet.work()
+    (remote,) = fleet.fake.store["devices"].values()
+    message = {"event_id": "1", "device": remote["id"], "kind": "telemetry", "payload": {"t": 1}}
+    as_service().call("ingest_messages", p_integration_id=fleet.integration["id"], p_messages=[message])
+
+    fleet.work()
+
+    (device,) = fleet.devices().values()
+    assert (device["id"], device["external_id"]) == (device_id, remote["id"])
+    (stored,) = fleet.admin.rows(
+        "device_messages", integration_id=f"eq.{fleet.integration['id']}", select="device_id"
+    )
+    assert stored["device_id"] == device_id
+
+
+def test_a_device_that_golioth_does_not_take_stops_no_other(fleet: Fleet) -> None:
+    fleet.add("1", "Pump 1", tags=["unknown-tag"])
+    fleet.add("2", "Pump 2")
+
+    report = fleet.sync(direction="export")
+
+    assert report["counts"] == {"created_there": 1, "refused": 1}
+    (refused,) = (change for change in report["changes"] if change["action"] == "refused")
+    assert "unknown tags: unknown-tag" in refused["error"]
+
+
+def test_a_dry_run_writes_nothing_and_says_what_it_would_do(fleet: Fleet) -> None:
+    known = add_device(fleet.fake, "a")
+    fleet.sync(direction="both")
+    known["name"] = "a there"
+    add_device(fleet.fake, "b")
+    fleet.add("c", "Pump c")
+    gone = add_device(fleet.fake, "gone")
+    fleet.sync(direction="import", update_existing=False)
+    del fleet.fake.store["devices"][gone["id"]]
+    before, writes = fleet.snapshot(), list_writes(fleet.fake)
+
+    report = fleet.sync(direction="both", dry_run=True)
+
+    assert fleet.snapshot() == before
+    assert list_writes(fleet.fake) == writes
+    assert report["counts"] == {"seen": 2, "updated": 1, "unchanged": 1, "created_there": 1, "missing": 1}
+    assert sorted(change["action"] for change in report["changes"]) == ["created_there", "missing", "updated"]
+    assert fleet.sync(direction="both")["counts"] == report["counts"]
+
+
+def test_a_device_deleted_there_is_marked_and_stays_until_it_is_back(fleet: Fleet) -> None:
+    remote = add_device(fleet.fake, "a", metadata={"lastReport": ago(minutes=1)})
+    add_device(fleet.fake, "b")
+    fleet.sync()
+    del fleet.fake.store["devices"][remote["id"]]
+
+    report = fleet.sync()
+    marked = fleet.devices()["a"]
+    again = fleet.sync()
+    fleet.fake.store["devices"][remote["id"]] = remote
+    fleet.sync()
+
+    assert report["counts"] == {"seen": 1, "unchanged": 1, "missing": 1}
+    assert again["changes"] == []
+    assert (marked["status"], "missing_since" in marked["metadata"]["provider"]) == ("unknown", True)
+    assert fleet.devices()["a"]["status"] == "online"
+    assert "missing_since" not in fleet.devices()["a"]["metadata"]["provider"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "counts"),
+    [
+        ({"create_missing": False}, {"seen": 4, "updated": 1, "skipped": 3}),
+        ({"limit": 2}, {"seen": 4, "updated": 1, "created": 2, "over_limit": 1}),
+        ({"update_existing": False}, {"seen": 4, "unchanged": 1, "created": 3}),
+    ],
+)
+def test_what_a_run_may_do_can_be_limited(
+    fleet: Fleet, rules: dict[str, Any], counts: dict[str, int]
+) -> None:
+    known = add_device(fleet.fake, "a")
+    fleet.sync()
+    known["name"] = "a there"
+    for number in range(3):
+        add_device(fleet.fake, f"b-{number}")
+
+    assert fleet.sync(**rules)["counts"] == counts
+
+
+def test_an_outage_leaves_its_reason_once_and_loses_nothing(fleet: Fleet) -> None:
+    add_device(fleet.fake, "a")
+    fleet.fake.faults.append(Fault("GET", times=1, close="before"))
+    fleet.fake.faults.append(Fault("GET", times=1, close="before"))
+    job = fleet.begin()
+
+    fleet.work()
+    told = fleet.read(job["id"])
+    fleet.work()
+    fleet.work()
+
+    assert (told["status"], told["attempts"]) == ("pending", 1)
+    assert "closed the connection" in told["error"]
+    assert fleet.read(job["id"])["status"] == "done"
+    kinds = [row["kind"] for row in fleet.admin.rows("integration_activity", select="kind", order="id")]
+    assert kinds == ["job.delayed", "job.recovered"]
+    assert list(fleet.devices()) == ["a"]
+
+
+def test_a_wrong_key_is_told_in_golioths_words(fleet: Fleet) -> None:
+    fleet.admin.call("PATCH", fleet.path, json={"config": {"api_key": "canary-wrong"}})
+    job = fleet.begin()
+
+    fleet.work()
+
+    told = fleet.read(job["id"])
+    assert "permission denied" in told["error"]
+    assert "canary" not in told["error"]
+
+
+def test_devices_with_one_of_the_tags_come_once_and_others_not(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_fleet(stack, monkeypatch, sync_tags=["x", "y"]) as fleet:
+        for name, tags in {"a": ["x"], "b": ["y"], "both": ["x", "y"], "none": []}.items():
+            add_device(fleet.fake, name, tagIds=tags)
+        report = fleet.sync()
+        moved = next(each for each in fleet.fake.store["devices"].values() if each["name"] == "a")
+        moved["tagIds"] = []
+
+        reports = [fleet.sync(), fleet.sync()]
+
+        assert report["counts"] == {"seen": 3, "created": 3}
+        assert set(fleet.devices()) == {"a", "b", "both"}
+        assert [each["counts"].get("out_of_scope", 0) for each in reports] == [1, 0]
+        assert "missing_since" not in fleet.devices()["a"]["metadata"]["provider"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"kind": "sync", "direction": "sideways"}, "direction"),
+        ({"kind": "sync", "limit": 0}, "limit"),
+        ({"kind": "sync", "surprise": 1}, "surprise"),
+        ({"kind": "x"}, "kind"),
+        ({}, "kind"),
+    ],
+)
+def test_a_wrong_field_of_a_job_is_named(fleet: Fleet, body: dict[str, Any], field: str) -> None:
+    reply = fleet.admin.call("POST", f"{fleet.path}/jobs", json=body)
+
+    assert reply.status_code == 400
+    assert [error["field"] for error in reply.json()["errors"]] == [field]
+
+
+def test_a_job_that_is_not_finished_keeps_a_second_from_beginning(fleet: Fleet) -> None:
+    first = fleet.begin()
+
+    reply = fleet.admin.call("POST", f"{fleet.path}/jobs", json={"kind": "sync"})
+
+    assert (reply.status_code, reply.json()["code"]) == (409, "conflict")
+    assert fleet.read(first["id"])["status"] == "pending"
+
+
+def test_a_type_without_devices_has_no_sync(fleet: Fleet) -> None:
+    webhook = fleet.admin.create("webhook", {"url": "http://127.0.0.1:9/hook"})
+
+    reply = fleet.admin.call("POST", f"/integrations/{webhook['id']}/jobs", json={"kind": "sync"})
+
+    assert (reply.status_code, reply.json()["code"]) == (501, "not_supported")
