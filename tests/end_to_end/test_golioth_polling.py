@@ -120,7 +120,6 @@ def test_an_outage_is_told_in_golioths_words_and_loses_nothing(admin: Platform, 
 
     assert [(each["failed_sessions"], each["sessions"]) for each in counts] == [(1, 0), (0, 1)]
     assert (shown["status"], "injected" in shown["error_message"]) == ("error", True)
-    assert counts[0]["stored"] > 0
     assert counts[0]["stored"] + counts[1]["stored"] == 21
     assert len(read_messages(admin, integration)) == 21
 
