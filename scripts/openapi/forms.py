@@ -10,9 +10,11 @@ from pydantic.json_schema import models_json_schema
 from functions.commands import NewCommand
 from functions.scheduler import Tick
 from scripts.openapi import replies
+from shared.conflicts import Resolution
 from shared.forms import VISIBLE, ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
 from shared.jobs.kinds import find_kind, list_kinds
 from shared.providers import find_provider, list_types
+from shared.provisioning.calls import NewProvisioning
 from shared.replays import CancelledRange, ReplayedRange
 
 Schema = dict[str, Any]
@@ -35,6 +37,9 @@ _REPLIES = (
     replies.OneCommand,
     replies.OneJob,
     replies.JobPage,
+    replies.ConflictPage,
+    replies.OneConflict,
+    replies.Provisioned,
     replies.TickReport,
     replies.ProblemDocument,
 )
@@ -47,7 +52,7 @@ def refer(name: str) -> Schema:
 
 def describe_schemas() -> dict[str, Schema]:
     """`components.schemas`: configs, request bodies, replies."""
-    bodies = (Rotation, NewCommand, ReplayedRange, CancelledRange, Tick, Target)
+    bodies = (Rotation, NewCommand, ReplayedRange, CancelledRange, Resolution, Tick, Target)
     models: list[type[BaseModel]] = [*map(find_provider, list_types()), *bodies, *_REPLIES]
     _, schemas = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
@@ -55,11 +60,17 @@ def describe_schemas() -> dict[str, Schema]:
     return {
         **schemas["$defs"],
         "NewIntegration": _describe_forms(NewIntegration),
+        "NewProvisioning": _describe_provisioning(),
         "NewJob": {"oneOf": [_describe_job(kind) for kind in list_kinds()]},
         "UnsavedIntegration": _describe_forms(UnsavedIntegration),
         "ChangedIntegration": _describe_change(by_id=False),
         "ChangedIntegrationById": _describe_change(by_id=True),
     }
+
+
+def _describe_provisioning() -> Schema:
+    schema = NewProvisioning.model_json_schema()
+    return schema | {"anyOf": [{"required": ["name"]}, {"required": ["device_id"]}]}
 
 
 def _describe_job(name: str) -> Schema:

@@ -32,6 +32,8 @@ class Operation:
     security: tuple[dict[str, list[str]], ...] = ({"session": []},)
     description: str = ""
     not_modified: bool = False
+    also: HTTPStatus | None = None
+    """Another status of the same reply."""
 
 
 def describe_operation(operation: Operation) -> Schema:
@@ -47,7 +49,11 @@ def describe_operation(operation: Operation) -> Schema:
         **{name: value for name, value in optional.items() if value},
         "security": list(operation.security),
         "responses": {
-            str(operation.status.value): _describe_success(operation),
+            **{
+                str(status.value): _describe_success(operation, status)
+                for status in (operation.status, operation.also)
+                if status
+            },
             **({"304": NOT_MODIFIED} if operation.not_modified else {}),
             **refer_problems(operation.problems),
         },
@@ -78,7 +84,7 @@ def _describe_body(operation: Operation) -> Schema:
     return {"required": operation.body_required, "content": content}
 
 
-def _describe_success(operation: Operation) -> Schema:
+def _describe_success(operation: Operation, status: HTTPStatus) -> Schema:
     schemas = [refer(name) for name in operation.reply]
     schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
     optional = {
@@ -86,7 +92,7 @@ def _describe_success(operation: Operation) -> Schema:
         "links": operation.links,
     }
     return {
-        "description": operation.status.phrase,
+        "description": status.phrase,
         "headers": REQUEST_ID | operation.headers,
         **{name: value for name, value in optional.items() if value},
     }
