@@ -204,7 +204,8 @@ def test_no_user_reads_the_keys(service: Service, role: str) -> None:
 def test_a_devices_key_is_sealed_anew_like_an_integrations_secrets(service: Service) -> None:
     integration = make_sealed(service, "k2.abc")
     provisioning = service.one(
-        "insert into device_provisionings (organization_id, integration_id, request, credentials, sealed, makes_device, due_at)"
+        "insert into device_provisionings"
+        " (organization_id, integration_id, request, credentials, sealed, makes_device, due_at)"
         " values (%s, %s, '{}', 'psk', 'k1.abc', true, now()) returning id",
         service.organization_id,
         integration,
