@@ -17,6 +17,7 @@ import pytest
 
 from scripts.local.seed import User
 from tests.end_to_end.examples import Example, find_differences, read_examples
+from tests.fakes.golioth import FakeGolioth
 from tests.platform import Platform
 from tests.stack import Serve, Stack, find_free_port
 
@@ -47,6 +48,8 @@ class Scene:
 
     platform: Platform
     webhook_id: str
+    golioth_id: str
+    conflict_id: str
     delivery_id: str
     device_id: str
     command_id: str
@@ -68,10 +71,12 @@ class Scene:
         return self.platform.call("GET", f"/integrations/{created['id']}")
 
 
-def set_scene(stack: Stack, admin: User) -> Scene:
-    """A webhook and a broker, a device that has said something, and a command to it."""
+def set_scene(stack: Stack, admin: User, fake: FakeGolioth) -> Scene:
+    """A webhook, a Golioth and a broker, a device that has said something, a conflict about it, and a command to it."""
     platform = Platform(stack, admin)
     webhook = platform.create("webhook", {"url": "http://127.0.0.1:9/hook"})
+    account = {"base_url": fake.url, "api_key": fake.api_key, "project_id": fake.project_id}
+    golioth = platform.create("golioth", account | {"sync_direction": "off"})
     broker = platform.create("mqtt", {"broker_url": stack.mqtt_url, "topics": "a"})
     message = {"event_id": "1", "device": "sensor-1", "kind": "telemetry", "payload": {"temperature": 21.5}}
     service = {"apikey": stack.service_role_key, "Authorization": f"Bearer {stack.service_role_key}"}
@@ -80,12 +85,33 @@ def set_scene(stack: Stack, admin: User) -> Scene:
     (device,) = platform.rows("devices", select="id", integration_id=f"eq.{broker['id']}")
     (delivery,) = platform.rows("webhook_deliveries", select="id", integration_id=f"eq.{webhook['id']}")
     command = platform.call("POST", "/commands", json={"device_id": device["id"], "name": "reboot"})
-    return Scene(platform, webhook["id"], delivery["id"], device["id"], command.json()["command"]["id"])
+    return Scene(
+        platform,
+        webhook_id=webhook["id"],
+        golioth_id=golioth["id"],
+        conflict_id=record_conflict(platform, golioth["id"], device["id"]),
+        delivery_id=delivery["id"],
+        device_id=device["id"],
+        command_id=command.json()["command"]["id"],
+    )
+
+
+def record_conflict(platform: Platform, integration_id: str, device_id: str) -> str:
+    """A name that was changed on both sides."""
+    with platform.stack.connect() as connection:
+        row = connection.execute(
+            "insert into device_conflicts (organization_id, integration_id, device_id, fields, local, remote)"
+            """ values (%s, %s, %s, '{name}', '{"name": "a"}', '{"name": "b"}') returning id""",
+            (platform.user.organization_id, integration_id, device_id),
+        ).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 @pytest.fixture(scope="module")
-def scene(stack: Stack) -> Scene:
-    return set_scene(stack, stack.user("admin", 0))
+def scene(stack: Stack) -> Iterator[Scene]:
+    with FakeGolioth() as fake:
+        yield set_scene(stack, stack.user("admin", 0), fake)
 
 
 @pytest.mark.parametrize("example", SHELL, ids=lambda example: example.heading)
@@ -122,6 +148,8 @@ def describe_variables(scene: Scene) -> dict[str, str]:
         "INTEGRATION_ID": integration.json()["integration"]["id"],
         "ETAG": integration.headers["ETag"],
         "WEBHOOK_ID": scene.webhook_id,
+        "GOLIOTH_ID": scene.golioth_id,
+        "CONFLICT_ID": scene.conflict_id,
         "DELIVERY_ID": scene.delivery_id,
         "DEVICE_ID": scene.device_id,
         "COMMAND_ID": scene.command_id,
@@ -131,8 +159,12 @@ def describe_variables(scene: Scene) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def answers(stack: Stack, node_modules: Path) -> list[dict[str, Any]]:
     """What each supabase-js example got, in the other organization, where the names are still free."""
-    scene = set_scene(stack, stack.user("admin", 1))
-    admin = scene.platform.user
+    with FakeGolioth() as fake:
+        return run_examples(set_scene(stack, stack.user("admin", 1), fake), node_modules)
+
+
+def run_examples(scene: Scene, node_modules: Path) -> list[dict[str, Any]]:
+    stack, admin = scene.platform.stack, scene.platform.user
     script = shutil.copy(Path(__file__).with_name("examples.mjs"), node_modules.parent)
     told = {
         "url": stack.url,
@@ -143,6 +175,8 @@ def answers(stack: Stack, node_modules: Path) -> list[dict[str, Any]]:
             "password": admin.password,
             "organizationId": admin.organization_id,
             "webhookId": scene.webhook_id,
+            "goliothId": scene.golioth_id,
+            "conflictId": scene.conflict_id,
             "deliveryId": scene.delivery_id,
             "deviceId": scene.device_id,
             "commandId": scene.command_id,
