@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from scripts.local.stack import ROOT
 from tests.stack import Serve, Stack, find_free_port
 
 UNLIMITED = dict.fromkeys(
@@ -80,3 +84,23 @@ def node_modules() -> Iterator[Path]:
         install = [npm, "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", folder]
         subprocess.run([*install, *NODE_PACKAGES], check=True, timeout=300)
         yield Path(folder) / "node_modules"
+
+
+@pytest.fixture
+def start_worker(stack: Stack) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Starts workers on the stack; those still running at the end are killed."""
+    environment = dict(line.split("=", 1) for line in shlex.split(stack.functions_env.read_text()))
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-m", "shared.worker"]
+        process = subprocess.Popen(
+            argv, cwd=ROOT, env={**os.environ, **environment}, stderr=subprocess.DEVNULL
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()

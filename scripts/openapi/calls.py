@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from scripts.openapi.firmware import FIRMWARE_OF_ONE
+from scripts.openapi.fleet import FLEET
 from scripts.openapi.following import COMMANDS, FOLLOWING_ONE
 from scripts.openapi.headers import LIMITS, LOCATION, REPLAYED, TAG
 from scripts.openapi.operation import PAGE, Operation, in_header, in_query
@@ -176,7 +177,10 @@ CALLS: dict[str, dict[str, Operation]] = {
     ONE: _ONE_CALLS,
     f"{ONE}/test": {"post": _TEST_SAVED},
     f"{ONE}/rotate-secret": {"post": _ROTATE},
-    **{f"{ONE}/{path}": calls for path, calls in (FOLLOWING_ONE | REACHING_ONE | FIRMWARE_OF_ONE).items()},
+    **{
+        f"{ONE}/{path}": calls
+        for path, calls in (FOLLOWING_ONE | REACHING_ONE | FIRMWARE_OF_ONE | FLEET).items()
+    },
     **COMMANDS,
     "/scheduler": {"post": _TICK},
 }

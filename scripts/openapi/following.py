@@ -7,10 +7,8 @@ from http import HTTPStatus
 from scripts.openapi.headers import LIMITS, LOCATION
 from scripts.openapi.operation import PAGE, Operation, in_query
 from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, READING_BODY
-from shared.errors import Conflict, Gone, NotSupported, RateLimited
+from shared.errors import Conflict, Gone, RateLimited
 from shared.history import LEVELS, STATUSES
-from shared.jobs.calls import STATUSES as JOB_STATUSES
-from shared.jobs.kinds import list_kinds
 
 _READ = (*ALWAYS, *NAMING_ONE)
 _CHANGE = (*_READ, *ADMINS_ONLY, Conflict, RateLimited)
@@ -65,30 +63,6 @@ _ACTIVITY = Operation(
     reply=("ActivityPage",),
     parameters=(in_query("level", "Only of this level.", enum=[*LEVELS]), *PAGE),
 )
-_JOBS = Operation(
-    "listJobs",
-    "List the jobs of an integration, newest first",
-    _READ,
-    reply=("JobPage",),
-    parameters=(
-        in_query("kind", "Only of this kind.", enum=[*list_kinds()]),
-        in_query("status", "Only with this status.", enum=[*JOB_STATUSES]),
-        *PAGE,
-    ),
-)
-_BEGIN_JOB = Operation(
-    "beginJob",
-    "Begin a job, done from the next tick on",
-    (*_CHANGE, *READING_BODY, NotSupported),
-    reply=("OneJob",),
-    status=HTTPStatus.ACCEPTED,
-    body="NewJob",
-    headers=LIMITS | LOCATION,
-)
-_JOB = Operation("getJob", "Read one job as it is now", _READ, reply=("OneJob",))
-_CANCEL_JOB = Operation(
-    "cancelJob", "End a job that is not finished", _CHANGE, reply=("OneJob",), headers=LIMITS
-)
 _SEND_COMMAND = Operation(
     "sendCommand",
     "Tell a device something, sent with the next tick",
@@ -111,9 +85,6 @@ FOLLOWING_ONE = {
     "deliveries/{delivery_id}/replay": {"post": _REPLAY_ONE},
     "deliveries/{delivery_id}/cancel": {"post": _CANCEL_ONE},
     "activity": {"get": _ACTIVITY},
-    "jobs": {"get": _JOBS, "post": _BEGIN_JOB},
-    "jobs/{job_id}": {"get": _JOB},
-    "jobs/{job_id}/cancel": {"post": _CANCEL_JOB},
 }
 """What follows the path of one integration."""
 

@@ -12,10 +12,12 @@ from functions.scheduler import Tick
 from scripts.openapi import replies
 from scripts.openapi.firmware_replies import FIRMWARE_REPLIES
 from shared.artifacts import NewCohort, NewDeployment, UploadedArtifact
+from shared.conflicts import Resolution
 from shared.device_settings import ChangedSetting, NewSetting
 from shared.forms import VISIBLE, ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
 from shared.jobs.kinds import find_kind, list_kinds
 from shared.providers import find_provider, list_types
+from shared.provisioning.calls import NewProvisioning
 from shared.replays import CancelledRange, ReplayedRange
 from shared.rollouts import NewRollout
 
@@ -43,6 +45,9 @@ _REPLIES = (
     replies.OneSetting,
     replies.SettingList,
     *FIRMWARE_REPLIES,
+    replies.ConflictPage,
+    replies.OneConflict,
+    replies.Provisioned,
     replies.TickReport,
     replies.ProblemDocument,
 )
@@ -56,8 +61,8 @@ def refer(name: str) -> Schema:
 def describe_schemas() -> dict[str, Schema]:
     """`components.schemas`: configs, request bodies, replies."""
     bodies = (
-        *(Rotation, NewCommand, ReplayedRange, CancelledRange, Tick, Target, NewSetting, ChangedSetting),
-        *(UploadedArtifact, NewCohort, NewDeployment, NewRollout),
+        *(Rotation, NewCommand, ReplayedRange, CancelledRange, Resolution, Tick, Target),
+        *(NewSetting, ChangedSetting, UploadedArtifact, NewCohort, NewDeployment, NewRollout),
     )
     models: list[type[BaseModel]] = [*map(find_provider, list_types()), *bodies, *_REPLIES]
     _, schemas = models_json_schema(
@@ -67,11 +72,17 @@ def describe_schemas() -> dict[str, Schema]:
         **schemas["$defs"],
         "StateValue": {"description": "Any JSON value but null.", "not": {"type": "null"}},
         "NewIntegration": _describe_forms(NewIntegration),
+        "NewProvisioning": _describe_provisioning(),
         "NewJob": {"oneOf": [_describe_job(kind) for kind in list_kinds()]},
         "UnsavedIntegration": _describe_forms(UnsavedIntegration),
         "ChangedIntegration": _describe_change(by_id=False),
         "ChangedIntegrationById": _describe_change(by_id=True),
     }
+
+
+def _describe_provisioning() -> Schema:
+    schema = NewProvisioning.model_json_schema()
+    return schema | {"anyOf": [{"required": ["name"]}, {"required": ["device_id"]}]}
 
 
 def _describe_job(name: str) -> Schema:

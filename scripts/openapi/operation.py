@@ -36,6 +36,8 @@ class Operation:
     security: tuple[dict[str, list[str]], ...] = ({"session": []},)
     description: str = ""
     not_modified: bool = False
+    also: HTTPStatus | None = None
+    """Another status of the same reply."""
 
 
 def describe_operation(operation: Operation) -> Schema:
@@ -51,7 +53,11 @@ def describe_operation(operation: Operation) -> Schema:
         **{name: value for name, value in optional.items() if value},
         "security": list(operation.security),
         "responses": {
-            str(operation.status.value): _describe_success(operation),
+            **{
+                str(status.value): _describe_success(operation, status)
+                for status in (operation.status, operation.also)
+                if status
+            },
             **({"304": NOT_MODIFIED} if operation.not_modified else {}),
             **refer_problems(operation.problems),
         },
@@ -84,7 +90,7 @@ def _describe_body(operation: Operation) -> Schema:
     return {"required": operation.body_required, "content": content}
 
 
-def _describe_success(operation: Operation) -> Schema:
+def _describe_success(operation: Operation, status: HTTPStatus) -> Schema:
     schemas = [refer(name) for name in operation.reply]
     schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
     optional = {
@@ -92,7 +98,7 @@ def _describe_success(operation: Operation) -> Schema:
         "links": operation.links,
     }
     return {
-        "description": operation.status.phrase,
+        "description": status.phrase,
         "headers": REQUEST_ID | operation.headers,
         **{name: value for name, value in optional.items() if value},
     }

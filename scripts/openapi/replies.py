@@ -265,6 +265,82 @@ class SettingList(Answer):
     settings: list[Setting]
 
 
+class FieldConflict(Answer):
+    """Fields of a device that were changed on both sides, as they were on each; `resolution` says which side counts."""
+
+    id: uuid.UUID
+    organization_id: uuid.UUID
+    integration_id: uuid.UUID
+    device_id: uuid.UUID
+    fields: list[Literal["name", "tags"]]
+    local: dict[str, Any]
+    remote: dict[str, Any]
+    status: Literal["open", "resolved"]
+    resolution: Literal["local", "remote", "agreed"] | None
+    policy: Literal["local", "remote", "newest"] | None
+    created_at: AwareDatetime
+    resolved_at: AwareDatetime | None
+    resolved_by: uuid.UUID | None
+    applied_at: AwareDatetime | None
+
+
+class OneConflict(Answer):
+    """One conflict."""
+
+    conflict: FieldConflict
+
+
+class ConflictPage(Answer):
+    """One page, newest first."""
+
+    conflicts: list[FieldConflict]
+    next_cursor: str | None
+
+
+class Device(Answer):
+    """One device as it is here; `external_id` is its id at the provider, once it is there."""
+
+    id: uuid.UUID
+    organization_id: uuid.UUID
+    integration_id: uuid.UUID | None
+    external_id: str
+    name: str
+    device_type: str | None
+    status: Literal["online", "offline", "unknown"]
+    last_seen_at: AwareDatetime | None
+    firmware_version: str | None
+    metadata: dict[str, Any]
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    edited_at: AwareDatetime
+
+
+class Provisioning(Answer):
+    """What was to be created at the provider; `pending` is completed, or undone, by the scheduler."""
+
+    id: uuid.UUID
+    organization_id: uuid.UUID
+    integration_id: uuid.UUID
+    device_id: uuid.UUID | None
+    request: dict[str, Any]
+    credentials: Literal["psk", "certificate", "none"]
+    identity: str | None
+    status: Literal["pending", "done", "failed"]
+    error: str | None
+    due_at: AwareDatetime
+    created_by: uuid.UUID | None
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None
+
+
+class Provisioned(Answer):
+    """The device, and what it signs in with: shown this once."""
+
+    device: Device
+    provisioning: Provisioning
+    credentials: dict[str, str] | None
+
+
 class TickReport(Answer):
     """What one tick did, counted by part; a part that had nothing to do is empty."""
 

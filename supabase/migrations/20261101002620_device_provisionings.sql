@@ -237,58 +237,73 @@ revoke execute on function public.lease_provisionings, public.end_provisioning, 
 grant execute on function public.lease_provisionings, public.end_provisioning, public.plan_provisionings to service_role;
 
 -- What is sealed here is re-sealed as the integrations' secrets are, and counts like them until it is.
-create view private.seals with (security_invoker = true) as
-  select i.id, i.organization_id, i.integration_type, i.name, i.api_key_encrypted as sealed
-    from public.device_integrations i where i.api_key_encrypted is not null
-  union all
-  select p.id, p.organization_id, 'device_credentials', '', p.sealed
-    from public.device_provisionings p where p.sealed is not null;
-comment on view private.seals is 'Everything that is sealed, with what it is bound to.';
-grant select on private.seals to service_role;
+alter function public.read_stale_seals(text, uuid, integer) rename to read_stale_integration_seals;
+alter function public.read_stale_integration_seals(text, uuid, integer) set schema private;
+alter function public.replace_seals(jsonb) rename to replace_integration_seals;
+alter function public.replace_integration_seals(jsonb) set schema private;
 
 create or replace function public.count_sealed() returns table (key_id text, integrations bigint)
 language sql stable set search_path = ''
 as $$
   -- What has no key id was never sealed: not a character of it is shown.
   select case when s.sealed ~ '^[A-Za-z0-9_-]{1,32}[.]' then split_part(s.sealed, '.', 1) else '' end, count(*)
-    from private.seals s
+    from (
+      select i.api_key_encrypted as sealed from public.device_integrations i where i.api_key_encrypted is not null
+      union all
+      select p.sealed from public.device_provisionings p where p.sealed is not null
+    ) s
    group by 1
    order by 1
 $$;
 comment on function public.count_sealed is
   'How many integrations and device credentials are sealed with each key; an empty key_id for what is not in the form of sealed text.';
 
-create or replace function public.read_stale_seals(p_key_id text, p_after uuid, p_limit integer)
+create function private.read_stale_device_seals(p_key_id text, p_after uuid, p_limit integer)
 returns table (id uuid, organization_id uuid, integration_type text, name text, api_key_encrypted text)
 language sql stable set search_path = ''
 as $$
-  -- From each key in use to the next, by the index: what differs from one value can't be looked up, and mostly nothing does.
   with recursive keys as (
-    select (select left(split_part(s.sealed, '.', 1), 33) from private.seals s order by 1 limit 1) as key_id
+    select (
+      select left(split_part(p.sealed, '.', 1), 33) from public.device_provisionings p
+       where p.sealed is not null
+       order by 1 limit 1) as key_id
     union all
     select (
-      select left(split_part(s.sealed, '.', 1), 33) from private.seals s
-       where left(split_part(s.sealed, '.', 1), 33) > k.key_id
+      select left(split_part(p.sealed, '.', 1), 33) from public.device_provisionings p
+       where p.sealed is not null and left(split_part(p.sealed, '.', 1), 33) > k.key_id
        order by 1 limit 1)
       from keys k
      where k.key_id is not null
   )
-  select s.id, s.organization_id, s.integration_type, s.name, s.sealed
+  select s.id, s.organization_id, 'device_credentials', '', s.sealed
     from keys k
     cross join lateral (
-      select i.* from private.seals i
-       where left(split_part(i.sealed, '.', 1), 33) = k.key_id and i.id > p_after
-       order by i.id
+      select p.* from public.device_provisionings p
+       where p.sealed is not null and left(split_part(p.sealed, '.', 1), 33) = k.key_id and p.id > p_after
+       order by p.id
        limit p_limit
     ) s
    where k.key_id <> p_key_id
    order by s.id
    limit p_limit
 $$;
-comment on function public.read_stale_seals is 'The next sealed rows after p_after that are sealed with another key than p_key_id, by id.';
+comment on function private.read_stale_device_seals is
+  'As for integrations; their type is that which the seals of device credentials are bound to.';
 
-alter function public.replace_seals(jsonb) rename to replace_integration_seals;
-alter function public.replace_integration_seals(jsonb) set schema private;
+create function public.read_stale_seals(p_key_id text, p_after uuid, p_limit integer)
+returns table (id uuid, organization_id uuid, integration_type text, name text, api_key_encrypted text)
+language sql stable set search_path = ''
+as $$
+  select s.*
+    from (
+      select i.* from private.read_stale_integration_seals(p_key_id, p_after, p_limit) i
+      union all
+      select d.* from private.read_stale_device_seals(p_key_id, p_after, p_limit) d
+    ) s
+   order by s.id
+   limit p_limit
+$$;
+comment on function public.read_stale_seals is 'The next sealed rows after p_after that are sealed with another key than p_key_id, by id.';
 
 create function public.replace_seals(p_seals jsonb) returns integer
 language plpgsql volatile set search_path = ''
@@ -306,5 +321,8 @@ end
 $$;
 comment on function public.replace_seals is
   'Writes the same secrets sealed anew, [{id, was, sealed}]. What was changed or is being changed meanwhile stays as it is. Not a change to anyone else.';
-revoke execute on function public.replace_seals from public, anon, authenticated;
-grant execute on function public.replace_seals to service_role;
+
+revoke execute on function private.read_stale_device_seals from public;
+grant execute on function private.read_stale_device_seals to service_role;
+revoke execute on function public.read_stale_seals, public.replace_seals from public, anon, authenticated;
+grant execute on function public.read_stale_seals, public.replace_seals to service_role;

@@ -200,7 +200,9 @@ def test_old_jobs_are_forgotten_and_planned_ones_sooner(service: Service) -> Non
     for age, created_by in ages:
         job_id = begin_job(service, integration, status="done", created_by=created_by)
         service.connection.execute(
-            "update integration_jobs set finished_at = now() - %s::interval where id = %s", (age, job_id)
+            "update integration_jobs set finished_at = now() - %(age)s::interval,"
+            " created_at = now() - %(age)s::interval where id = %(id)s",
+            {"age": age, "id": job_id},
         )
     begin_job(service, integration)
 

@@ -199,3 +199,21 @@ def test_no_user_reads_the_keys(service: Service, role: str) -> None:
 
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         service.run("select read_integration_keys()")
+
+
+def test_a_devices_key_is_sealed_anew_like_an_integrations_secrets(service: Service) -> None:
+    integration = make_sealed(service, "k2.abc")
+    provisioning = service.one(
+        "insert into device_provisionings"
+        " (organization_id, integration_id, request, credentials, sealed, makes_device, due_at)"
+        " values (%s, %s, '{}', 'psk', 'k1.abc', true, now()) returning id",
+        service.organization_id,
+        integration,
+    )
+    stale = service.run("select * from read_stale_seals('k2', %s, 100)", FIRST)
+    counts = {row["key_id"]: row["integrations"] for row in service.run("select * from count_sealed()")}
+
+    replaced = replace(service, str(provisioning), "k1.abc", "k2.def")
+
+    assert [(row["id"], row["integration_type"]) for row in stale] == [(provisioning, "device_credentials")]
+    assert (counts, replaced, read_stale(service, "k2")) == ({"k1": 1, "k2": 1}, 1, [])

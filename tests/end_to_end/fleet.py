@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +64,23 @@ class Fleet:
         job = self.read(job_id)
         assert job["status"] == "done", job
         return dict(job["report"])
+
+    def wait_for(self, job_id: str, seen: int, seconds: float = 60) -> None:
+        """Until a job has seen so many devices, or is finished."""
+        ends = time.monotonic() + seconds
+        while (job := self.read(job_id))["status"] != "done" and job["progress"].get("seen", 0) < seen:
+            assert time.monotonic() < ends, job
+            time.sleep(0.02)
+
+    def count_devices(self) -> tuple[int, int]:
+        """How many devices there are here, and how many different ones."""
+        with self.admin.stack.connect() as connection:
+            row = connection.execute(
+                "select count(*), count(distinct external_id) from devices where integration_id = %s",
+                (self.integration["id"],),
+            ).fetchone()
+        assert row is not None
+        return row[0], row[1]
 
     def devices(self) -> dict[str, dict[str, Any]]:
         """The devices here by their name."""

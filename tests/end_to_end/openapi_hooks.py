@@ -17,6 +17,7 @@ ORGANIZATION_ID = os.environ.get("OPENAPI_ORGANIZATION_ID", "")
 TICK_SECONDS = 0.1
 # Nobody listens there: a connection test ends at once.
 CONFIGS: dict[str, dict[str, Any]] = {
+    "golioth": {"api_key": "key", "project_id": "project", "base_url": "http://127.0.0.1:9/v1"},
     "mqtt": {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": ["devices/+/telemetry"]},
     "webhook": {"url": "http://127.0.0.1:9/hook"},
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from shared.database import as_service
 from tests.end_to_end.fleet import Fleet, open_fleet
 from tests.fakes.golioth import Fault
 from tests.fakes.golioth.devices import add_device, add_tags, list_writes
+from tests.platform import Platform
 from tests.stack import Stack
 
 
@@ -60,27 +63,23 @@ def test_an_imported_device_has_what_golioth_knows_of_it(fleet: Fleet) -> None:
     assert report["counts"] == {"seen": 1, "created": 1}
 
 
-@pytest.mark.parametrize(
-    ("known", "status"),
-    [
-        ({}, "unknown"),
-        ({"lastReport": 30}, "online"),
-        ({"lastReport": 90}, "offline"),
-        ({"lastSeenOnline": 600}, "online"),
-        ({"lastSeenOnline": 600, "lastSeenOffline": 5, "lastReport": 6}, "offline"),
-        ({"lastSeenOnline": 5, "lastSeenOffline": 600}, "online"),
-        ({"lastSeenOnline": 900, "lastSeenOffline": 600, "lastReport": 10}, "online"),
-    ],
-)
-def test_a_device_is_online_by_its_coming_and_going_else_by_its_last_report(
-    fleet: Fleet, known: dict[str, int], status: str
-) -> None:
-    metadata = {name: ago(minutes=minutes) for name, minutes in known.items()}
-    add_device(fleet.fake, "pump-1", metadata=metadata)
+def test_a_device_is_online_by_its_coming_and_going_else_by_its_last_report(fleet: Fleet) -> None:
+    minutes_ago: dict[str, dict[str, int]] = {
+        "unknown": {},
+        "online, reported": {"lastReport": 30},
+        "offline, silent": {"lastReport": 90},
+        "online, came": {"lastSeenOnline": 600},
+        "offline, went": {"lastSeenOnline": 600, "lastSeenOffline": 5, "lastReport": 6},
+        "online, came back": {"lastSeenOnline": 5, "lastSeenOffline": 600},
+        "online, heard since it went": {"lastSeenOnline": 900, "lastSeenOffline": 600, "lastReport": 10},
+    }
+    for name, known in minutes_ago.items():
+        add_device(fleet.fake, name, metadata={key: ago(minutes=minutes) for key, minutes in known.items()})
 
     fleet.sync()
 
-    assert fleet.devices()["pump-1"]["status"] == status
+    statuses = {name: device["status"] for name, device in fleet.devices().items()}
+    assert statuses == {name: name.split(",")[0] for name in minutes_ago}
 
 
 @pytest.mark.parametrize("direction", ["import", "export", "both"])
@@ -439,21 +438,22 @@ def test_devices_with_one_of_the_tags_come_once_and_others_not(
         assert "missing_since" not in fleet.devices()["a"]["metadata"]["provider"]
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"kind": "sync", "direction": "sideways"}, "direction"),
-        ({"kind": "sync", "limit": 0}, "limit"),
-        ({"kind": "sync", "surprise": 1}, "surprise"),
-        ({"kind": "x"}, "kind"),
-        ({}, "kind"),
-    ],
-)
-def test_a_wrong_field_of_a_job_is_named(fleet: Fleet, body: dict[str, Any], field: str) -> None:
-    reply = fleet.admin.call("POST", f"{fleet.path}/jobs", json=body)
+def test_a_wrong_field_of_a_job_is_named(fleet: Fleet) -> None:
+    wrong: dict[str, dict[str, Any]] = {
+        "direction": {"kind": "sync", "direction": "sideways"},
+        "limit": {"kind": "sync", "limit": 0},
+        "surprise": {"kind": "sync", "surprise": 1},
+        "kind": {"kind": "x"},
+    }
 
-    assert reply.status_code == 400
-    assert [error["field"] for error in reply.json()["errors"]] == [field]
+    replies = {
+        field: fleet.admin.call("POST", f"{fleet.path}/jobs", json=body) for field, body in wrong.items()
+    }
+
+    assert {reply.status_code for reply in replies.values()} == {400}
+    assert all(
+        [error["field"] for error in reply.json()["errors"]] == [field] for field, reply in replies.items()
+    )
 
 
 def test_a_job_that_is_not_finished_keeps_a_second_from_beginning(fleet: Fleet) -> None:
@@ -471,3 +471,54 @@ def test_a_type_without_devices_has_no_sync(fleet: Fleet) -> None:
     reply = fleet.admin.call("POST", f"/integrations/{webhook['id']}/jobs", json={"kind": "sync"})
 
     assert (reply.status_code, reply.json()["code"]) == (501, "not_supported")
+
+
+@pytest.mark.parametrize(("role", "organization", "status"), [("member", 0, 403), ("owner", 1, 404)])
+def test_only_admins_begin_jobs_and_resolve_conflicts(
+    fleet: Fleet, role: str, organization: int, status: int
+) -> None:
+    clash(fleet)
+    fleet.sync(direction="both")
+    (conflict,) = fleet.conflicts()
+    caller = Platform(fleet.admin.stack, fleet.admin.stack.user(role, organization))
+
+    replies = [
+        caller.call("POST", f"{fleet.path}/jobs", json={"kind": "sync"}),
+        caller.call("POST", f"{fleet.path}/conflicts/{conflict['id']}/resolve", json={"resolution": "local"}),
+    ]
+
+    assert [reply.status_code for reply in replies] == [status, status]
+    assert caller.call("GET", f"{fleet.path}/conflicts").status_code == (200 if status == 403 else 404)
+
+
+def test_ten_thousand_devices_outlive_a_killed_worker_in_little_memory(
+    fleet: Fleet, start_worker: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    for number in range(10_000):
+        add_device(
+            fleet.fake, f"dev-{number}", hardwareIds=[f"hw-{number}"], metadata={"lastReport": ago(minutes=5)}
+        )
+    job_id = fleet.begin()["id"]
+
+    first = start_worker()
+    fleet.wait_for(job_id, 4000)
+    first.kill()
+    first.wait()
+    with fleet.admin.stack.connect() as connection:
+        connection.execute("update integration_jobs set due_at = now()")
+    second = start_worker()
+    at_first = read_peak(second, fleet, job_id, 5500)
+    fleet.wait_for(job_id, 10_000)
+    at_last = read_peak(second, fleet, job_id, 10_000)
+
+    assert fleet.count_devices() == (10_000, 10_000)
+    listings = [call for call in fleet.fake.calls if call == f"GET /projects/{fleet.fake.project_id}/devices"]
+    assert 100 <= len(listings) <= 102
+    assert at_last - at_first < 8192
+
+
+def read_peak(process: subprocess.Popen[bytes], fleet: Fleet, job_id: str, seen: int) -> int:
+    """The most memory the process has used, in KB, once so many devices were seen."""
+    fleet.wait_for(job_id, seen)
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))

@@ -61,6 +61,7 @@ class Scene:
     golioth_id: str
     golioth_device_id: str
     setting_id: str
+    conflict_id: str
 
     @property
     def broker(self) -> str:
@@ -80,9 +81,11 @@ class Scene:
 
 
 def set_scene(stack: Stack, admin: User, fake: FakeGolioth) -> Scene:
-    """A webhook and a broker, a device that has said something, and a command to it; a device of Golioth's."""
+    """A webhook and a broker, a device with a message, a conflict and a command; a device of Golioth's with a setting."""
     platform = Platform(stack, admin)
     webhook = platform.create("webhook", {"url": "http://127.0.0.1:9/hook"})
+    account = {"base_url": fake.url, "api_key": fake.api_key, "project_id": fake.project_id}
+    golioth = platform.create("golioth", account | {"sync_direction": "off"})
     broker = platform.create("mqtt", {"broker_url": stack.mqtt_url, "topics": "a"})
     message = {"event_id": "1", "device": "sensor-1", "kind": "telemetry", "payload": {"temperature": 21.5}}
     service = {"apikey": stack.service_role_key, "Authorization": f"Bearer {stack.service_role_key}"}
@@ -96,14 +99,27 @@ def set_scene(stack: Stack, admin: User, fake: FakeGolioth) -> Scene:
     created = platform.call("POST", f"/integrations/{golioth['id']}/settings", json=setting)
     return Scene(
         platform,
-        webhook["id"],
-        delivery["id"],
-        device["id"],
-        command.json()["command"]["id"],
-        golioth["id"],
-        add_device(platform, golioth, fake, desired={"led": {"on": False}})["id"],
-        created.json()["setting"]["id"],
+        webhook_id=webhook["id"],
+        delivery_id=delivery["id"],
+        device_id=device["id"],
+        command_id=command.json()["command"]["id"],
+        golioth_id=golioth["id"],
+        golioth_device_id=add_device(platform, golioth, fake, desired={"led": {"on": False}})["id"],
+        setting_id=created.json()["setting"]["id"],
+        conflict_id=record_conflict(platform, golioth["id"], device["id"]),
     )
+
+
+def record_conflict(platform: Platform, integration_id: str, device_id: str) -> str:
+    """A name that was changed on both sides."""
+    with platform.stack.connect() as connection:
+        row = connection.execute(
+            "insert into device_conflicts (organization_id, integration_id, device_id, fields, local, remote)"
+            """ values (%s, %s, %s, '{name}', '{"name": "a"}', '{"name": "b"}') returning id""",
+            (platform.user.organization_id, integration_id, device_id),
+        ).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +161,7 @@ def describe_variables(scene: Scene) -> dict[str, str]:
         "INTEGRATION_ID": integration.json()["integration"]["id"],
         "ETAG": integration.headers["ETag"],
         "WEBHOOK_ID": scene.webhook_id,
+        "CONFLICT_ID": scene.conflict_id,
         "DELIVERY_ID": scene.delivery_id,
         "DEVICE_ID": scene.device_id,
         "COMMAND_ID": scene.command_id,
@@ -169,6 +186,7 @@ def answers(stack: Stack, fake: FakeGolioth, node_modules: Path) -> list[dict[st
             "password": admin.password,
             "organizationId": admin.organization_id,
             "webhookId": scene.webhook_id,
+            "conflictId": scene.conflict_id,
             "deliveryId": scene.delivery_id,
             "deviceId": scene.device_id,
             "commandId": scene.command_id,

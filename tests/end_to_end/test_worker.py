@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shlex
 import signal
 import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from scripts.local.stack import ROOT
 from tests.end_to_end.test_scheduler import connect_broker, messages_of, publish, readings
 from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import Platform
@@ -26,26 +22,6 @@ def admin(stack: Stack) -> Platform:
     with stack.connect() as connection:
         connection.execute("delete from device_integrations")
     return Platform(stack, stack.user("admin", 0))
-
-
-@pytest.fixture
-def start_worker(stack: Stack) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    """Starts workers on the stack; those still running at the end are killed."""
-    environment = dict(line.split("=", 1) for line in shlex.split(stack.functions_env.read_text()))
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start() -> subprocess.Popen[bytes]:
-        argv = [sys.executable, "-m", "shared.worker"]
-        process = subprocess.Popen(
-            argv, cwd=ROOT, env={**os.environ, **environment}, stderr=subprocess.DEVNULL
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
 
 
 def wait_for_messages(
