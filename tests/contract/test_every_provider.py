@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from shared.errors import InvalidConfig, NotSupported
 from shared.messages import Identity
-from shared.provider import Provider, name_secrets, split_config
+from shared.provider import CAPABILITIES, Provider, name_secrets, split_config
 from shared.providers import find_provider, list_types, load_provider
 from tests.contract.configs import read_config
 
@@ -134,12 +134,13 @@ def test_every_secret_has_a_name_that_can_be_shown(name: str) -> None:
 @pytest.mark.parametrize("name", TYPES)
 def test_what_it_can_not_do_refuses_clearly(name: str) -> None:
     provider = load(name)
-    missing = {"check", "session", "parse", "deliver", "send", "devices"} - set(provider.capabilities())
+    missing = set(CAPABILITIES) - set(provider.capabilities())
     arguments: dict[str, tuple[Any, ...]] = {
         "session": ({}, None),
         "parse": (None,),
         "deliver": (None,),
         "send": (None,),
+        "firmware": (None,),
     }
 
     for capability in missing:
