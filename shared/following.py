@@ -1,9 +1,9 @@
 """Following one rollout: begun once, then events and devices read from where the last step stopped, until its end.
 
 What was heard and from where to read on are committed together: a step that is cut off is read again and counts once.
-Events are read from `since`, the newest moment heard of less an overlap, page by page to their end; so neither their
-order matters nor for how long the platform honours the token of a page. Now and then all devices are looked through as
-well, which tells who belongs to the target, and what became of those that said nothing.
+Events are read from the newest moment heard of, less an overlap, page by page to their end; so neither their order
+matters nor for how long the platform honours the token of a page. Now and then all devices are looked through as well,
+which tells who belongs to the target, and what became of those that said nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAGES_AT_ONCE = 50
 """Of events, and of devices, in one step."""
 
 OVERLAP = timedelta(seconds=60)
-"""An event may be kept later than others that are younger."""
+"""An event may be kept so much later than others that are younger."""
 
 SWEEP_SECONDS = 30.0
 SWEEP_SECONDS_PER_PAGE = 3.0
@@ -65,10 +65,10 @@ class Follower:
                 return {"status": "failed"}
         return self._read_on(started_at) if started_at else {"status": "cancelled"}
 
-    def settle(self, error: str | None = None, **sweep: Any) -> dict[str, Any]:
+    def settle(self, error: str | None = None, **read: Any) -> dict[str, Any]:
         """Count, and end it where all are through or its time is over; `error` is why nothing is heard."""
         settled: dict[str, Any] = self.database.call(
-            "settle_rollout", p_rollout_id=self.row["id"], p_error=error, **sweep
+            "settle_rollout", p_rollout_id=self.row["id"], p_error=error, **read
         )
         return settled
 
@@ -85,28 +85,41 @@ class Follower:
 
     def _read_on(self, started_at: str) -> dict[str, Any]:
         plan, started = read_plan(self.row), datetime.fromisoformat(started_at)
-        self.state = {"since": started_at, "newest": started_at} | self.row["state"]
+        self.state = {"newest": started_at, "heard_at": 0.0} | self.row["state"]
         heard = Hearing({artifact.package: artifact.version for artifact in plan.artifacts}, started)
-        self._read_events(plan, heard)
+        at_end = self._read_events(plan, heard, self._find_since(started))
         swept = self._sweep(plan, heard)
-        return self.settle(**swept)
+        if swept:
+            # What was said before a device was looked at is in the history before the rollout may end.
+            at_end = self._read_events(plan, heard, self.state["newest"])
+        self.unfinished = not at_end or "sweep" in self.state
+        return self.settle(p_more=self.unfinished, **swept)
 
-    def _read_events(self, plan: Plan, heard: Hearing) -> None:
+    def _find_since(self, started: datetime) -> str:
+        newest = datetime.fromisoformat(self.state["newest"])
+        fresh = time.time() - self.state["heard_at"] < OVERLAP.total_seconds()
+        return max(newest - OVERLAP if fresh else newest, started).isoformat()
+
+    def _read_events(self, plan: Plan, heard: Hearing, since: str) -> bool:
+        """From where it stopped in the middle, else from `since`; whether it got to the end."""
+        if not self.state.get("token"):
+            self.state["since"] = since
         for _ in range(PAGES_AT_ONCE):
-            before, page = dict(self.state), self._list_events(plan)
-            times = [datetime.fromisoformat(event.at) for event in page.items if event.at]
-            newest = max(times, default=heard.started)
-            self.state["newest"] = max(newest, datetime.fromisoformat(self.state["newest"])).isoformat()
+            before, page = self.state.get("token"), self._list_events(plan)
             self.state["token"] = page.after
-            if page.after is None:
-                since = datetime.fromisoformat(self.state["newest"]) - OVERLAP
-                self.state["since"] = max(since, heard.started).isoformat()
+            self._note_newest(page.items)
             reports = [report for event in page.items if (report := heard.report_event(event))]
-            if reports or self.state != before:
+            if reports or before != page.after:
                 self._record(reports)
             if page.after is None:
-                return
-        self.unfinished = True
+                return True
+        return False
+
+    def _note_newest(self, events: list[OtaEvent]) -> None:
+        known = datetime.fromisoformat(self.state["newest"])
+        newest = max((datetime.fromisoformat(event.at) for event in events if event.at), default=known)
+        if newest > known:
+            self.state |= {"newest": newest.isoformat(), "heard_at": time.time()}
 
     def _list_events(self, plan: Plan) -> Listing[OtaEvent]:
         since, token = self.state["since"], self.state.get("token")
@@ -132,7 +145,6 @@ class Follower:
             self._record([report for device in page.items for report in heard.report_device(device)])
             if ended:
                 return ended
-        self.unfinished = True
         return {}
 
     def _end_sweep(self, sweep: Mapping[str, Any]) -> dict[str, Any]:

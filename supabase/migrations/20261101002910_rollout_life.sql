@@ -136,7 +136,8 @@ $$;
 comment on function public.fail_rollout is 'It could not be started or followed, and will not be.';
 
 create function public.settle_rollout(
-  p_rollout_id uuid, p_error text default null, p_swept boolean default false, p_missed_since timestamptz default null
+  p_rollout_id uuid, p_error text default null, p_more boolean default false, p_swept boolean default false,
+  p_missed_since timestamptz default null
 ) returns jsonb
 language plpgsql volatile set search_path = ''
 as $$
@@ -161,9 +162,11 @@ begin
     end if;
     perform private.end_updates(p_rollout_id, 'The device was not updated within the time limit of the rollout.');
   end if;
-  v_open := v_rollout.status = 'starting' or (v_rollout.swept_at is null and v_rollout.ends_at > now()) or exists (
-    select from public.firmware_updates u
-     where u.rollout_id = p_rollout_id and u.state in ('pending', 'downloading', 'downloaded'));
+  v_open := v_rollout.status = 'starting'
+    or (v_rollout.ends_at > now() and (p_more or p_error is not null or v_rollout.swept_at is null))
+    or exists (
+      select from public.firmware_updates u
+       where u.rollout_id = p_rollout_id and u.state in ('pending', 'downloading', 'downloaded'));
   update public.firmware_rollouts
      set counts = private.count_rollout(id),
          status = case when v_open then status else 'done' end,
@@ -177,7 +180,7 @@ begin
 end
 $$;
 comment on function public.settle_rollout is
-  'Counts, and ends the rollout where nothing of it is on its way any more or its time is over. p_swept: all devices were looked through, and those not listed since p_missed_since are gone; p_error: why nothing is heard just now.';
+  'Counts, and ends the rollout where nothing of it is on its way any more or its time is over. p_more: there is more to read; p_swept: all devices were looked through, and those not listed since p_missed_since are gone; p_error: why nothing is heard just now.';
 
 create function private.conclude_rollout(p_rollout public.firmware_rollouts) returns void
 language plpgsql volatile set search_path = ''

@@ -13,17 +13,39 @@ as $$
       at timestamptz, listed boolean)
 $$;
 
+create function private.tells_same(p_event jsonb, p_said jsonb) returns boolean
+language sql immutable set search_path = ''
+as $$
+  select coalesce(
+    p_event ? 'event' and p_event ->> 'state' = p_said ->> 'state' and (p_event ? 'message' or not p_said ? 'message'), false)
+$$;
+comment on function private.tells_same is 'Whether an event tells what a device said of itself, with no fewer words.';
+
 create function private.order_steps(p_steps jsonb[]) returns jsonb
 language sql immutable set search_path = ''
 as $$
-  select coalesce(jsonb_agg(last.step order by last.step ->> 'at', last.rank), '[]')
-    from (
-      select s.step, array_position(array['pending', 'downloading', 'failed', 'downloaded', 'updated'], s.step ->> 'state') as rank
-        from unnest(p_steps) as s(step)
-       order by s.step ->> 'at' desc, rank desc
-       limit 50) last
+  with ranked as (
+    select s.step, s.step ->> 'at' as at, s.step ? 'message' as tells_why,
+           array_position(array['pending', 'downloading', 'failed', 'downloaded', 'updated'], s.step ->> 'state') as rank
+      from unnest(p_steps) as s(step)
+  ),
+  ordered as (
+    select r.*, lag(r.step) over moments as before, lead(r.step) over moments as after
+      from ranked r
+    window moments as (order by r.at, r.rank, r.tells_why)
+  ),
+  last as (
+    select o.step, o.at, o.rank, o.tells_why
+      from ordered o
+     where o.step ? 'event'
+        or not (private.tells_same(o.before, o.step) or private.tells_same(o.after, o.step))
+     order by o.at desc, o.rank desc, o.tells_why desc
+     limit 50
+  )
+  select coalesce(jsonb_agg(l.step order by l.at, l.rank, l.tells_why), '[]') from last l
 $$;
-comment on function private.order_steps is 'The last 50, in their order; of two at the same moment the one that is further comes last.';
+comment on function private.order_steps is
+  'The last 50, in their order; of two at the same moment the one that is further comes last. What a device says of itself is no step beside the event that tells the same.';
 
 create function public.record_firmware(p_rollout_id uuid, p_reports jsonb, p_state jsonb default null) returns timestamptz
 language plpgsql volatile set search_path = ''
@@ -109,7 +131,7 @@ as $$
    where u.device_id = d.id and u.package = 'main' and u.state = 'updated' and d.firmware_version is distinct from u.to_version
 $$;
 comment on function private.add_steps is 'The steps of the history, and what the device runs where its main package was updated.';
-revoke execute on function private.read_reports, private.order_steps, private.add_steps from public;
-grant execute on function private.read_reports, private.order_steps, private.add_steps to service_role;
+revoke execute on function private.read_reports, private.tells_same, private.order_steps, private.add_steps from public;
+grant execute on function private.read_reports, private.tells_same, private.order_steps, private.add_steps to service_role;
 revoke execute on function public.record_firmware from public, anon, authenticated;
 grant execute on function public.record_firmware to service_role;

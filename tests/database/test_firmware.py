@@ -59,13 +59,28 @@ def read_updates(service: Service, **where: Any) -> list[Row]:
     return [row for row in rows if all(row[name] == value for name, value in where.items())]
 
 
-def settle(service: Service, rollout_id: str, *, swept: bool = True, missed_since: str = "-infinity") -> Row:
-    settled: Row = service.one("select settle_rollout(%s, null, %s, %s)", rollout_id, swept, missed_since)
+def settle(
+    service: Service,
+    rollout_id: str,
+    *,
+    more: bool = False,
+    swept: bool = True,
+    missed_since: str = "-infinity",
+) -> Row:
+    settled: Row = service.one(
+        "select settle_rollout(p_rollout_id => %s, p_more => %s, p_swept => %s, p_missed_since => %s)",
+        rollout_id,
+        more,
+        swept,
+        missed_since,
+    )
     return settled
 
 
 @pytest.fixture
 def rollout_id(service: Service) -> str:
+    # Others leave their history behind, as it is meant to be.
+    service.connection.execute("delete from firmware_updates")
     integration_id = service.make_integration("golioth")
     service.ingest(integration_id, make_messages(1, "a"))
     return make_rollout(service, integration_id)
@@ -118,6 +133,18 @@ def test_a_device_that_says_what_is_known_adds_no_step(service: Service, rollout
     (update,) = read_updates(service)
     assert len(update["steps"]) == 1
     assert update["listed_at"] is not None
+
+
+def test_what_a_device_said_of_itself_gives_way_to_the_event_that_tells_the_same(
+    service: Service, rollout_id: str
+) -> None:
+    record(service, rollout_id, say("downloaded", "10:02"), say("failed", "10:04", message="bad image"))
+
+    record(service, rollout_id, make_report("downloaded", "10:01"), make_report("failed", "10:04"))
+
+    (update,) = read_updates(service)
+    told = [(step["state"], "event" in step) for step in update["steps"]]
+    assert told == [("downloaded", True), ("failed", True), ("failed", False)]
 
 
 def test_a_device_that_had_downloaded_and_is_idle_again_waits_anew(service: Service, rollout_id: str) -> None:
@@ -222,12 +249,13 @@ def test_a_rollout_without_failures_resolves_the_alert_of_the_one_before(
     assert [row["open"] for row in service.run("select resolved_at is null as open from alerts")] == [False]
 
 
-def test_a_rollout_does_not_end_before_all_devices_were_looked_through(
+def test_a_rollout_does_not_end_before_all_events_and_devices_were_looked_through(
     service: Service, rollout_id: str
 ) -> None:
     record(service, rollout_id, make_report("updated", "10:01"))
 
     assert settle(service, rollout_id, swept=False)["status"] == "running"
+    assert settle(service, rollout_id, more=True)["status"] == "running"
     assert settle(service, rollout_id)["status"] == "done"
 
 

@@ -81,7 +81,7 @@ class Scene:
 
 
 def set_scene(stack: Stack, admin: User, fake: FakeGolioth) -> Scene:
-    """A webhook and a broker, a device with a message, a conflict and a command; a device of Golioth's with a setting."""
+    """A webhook and a broker, a device with a message, a conflict and a command; a Golioth device, a setting."""
     platform = Platform(stack, admin)
     webhook = platform.create("webhook", {"url": "http://127.0.0.1:9/hook"})
     account = {"base_url": fake.url, "api_key": fake.api_key, "project_id": fake.project_id}

@@ -170,7 +170,8 @@ def test_members_read_the_history_on_the_device_and_what_it_runs(fleet: Fleet) -
     viewer = fleet.site.as_user("viewer")
     (good,), (bad,) = (fleet.history(device) for device in fleet.devices[:2])
     shown = viewer.call("GET", f"/rollouts/{rollout_id}", params={"state": "updated"}).json()["devices"]
-    devices = viewer.platform.rows("devices", select="id,external_id,firmware_version", order="external_id")
+    ours = {"integration_id": f"eq.{fleet.site.integration['id']}", "order": "external_id"}
+    devices = viewer.platform.rows("devices", select="id,external_id,firmware_version", **ours)
 
     assert [step["state"] for step in good["steps"]] == ["downloading", "downloaded", "downloaded", "updated"]
     assert (good["from_version"], good["to_version"], good["state"]) == ("1.2", "1.3", "updated")
@@ -438,6 +439,24 @@ def test_a_device_that_says_nothing_in_events_is_read_itself(fleet: Fleet) -> No
 
     assert fleet.rollout(rollout_id)["status"] == "done"
     assert {device["state"] for device in fleet.read(rollout_id)["devices"]} == {"updated"}
+
+
+def test_a_rollout_does_not_end_before_its_events_are_read_to_their_end(site: Site) -> None:
+    site.fake.most_per_page = 1
+    fleet = make_fleet(site, 26)
+    rollout_id = fleet.start()
+    fleet.step()
+    for device in fleet.devices:
+        install_update(fleet.fake, device, "1.3")
+
+    fleet.step()
+    half = fleet.rollout(rollout_id)
+    fleet.step()
+
+    devices = fleet.read(rollout_id)["devices"]
+    assert (half["status"], half["counts"]["updated"]) == ("running", 26)
+    assert fleet.rollout(rollout_id)["status"] == "done"
+    assert {sum("event" in step for step in device["steps"]) for device in devices} == {4}
 
 
 def test_a_device_that_runs_the_version_already_is_through_at_once(fleet: Fleet) -> None:
