@@ -234,7 +234,7 @@ class Driver:
         assert reply.status_code == 200, reply.text
 
     def _tick(self) -> None:
-        self.heard.append(("tick", json.dumps(run_tick(self.stack, seconds=2, idle_seconds=0.3))))
+        self.heard.append(("tick", json.dumps(run_tick(self.stack, seconds=5, idle_seconds=0.3))))
 
     def _end(self, created: list[tuple[str, Planted]]) -> None:
         """Everything outside is away now; then all of it is deleted but for one integration of each type."""

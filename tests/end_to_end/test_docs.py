@@ -43,12 +43,6 @@ def stack() -> Iterator[Stack]:
             serve.stop()
 
 
-@pytest.fixture(scope="module")
-def fake() -> Iterator[FakeGolioth]:
-    with FakeGolioth() as golioth:
-        yield golioth
-
-
 @dataclass(frozen=True)
 class Scene:
     """What the examples' variables stand for."""
@@ -123,8 +117,9 @@ def record_conflict(platform: Platform, integration_id: str, device_id: str) -> 
 
 
 @pytest.fixture(scope="module")
-def scene(stack: Stack, fake: FakeGolioth) -> Scene:
-    return set_scene(stack, stack.user("admin", 0), fake)
+def scene(stack: Stack) -> Iterator[Scene]:
+    with FakeGolioth() as fake:
+        yield set_scene(stack, stack.user("admin", 0), fake)
 
 
 @pytest.mark.parametrize("example", SHELL, ids=lambda example: example.heading)
@@ -172,10 +167,14 @@ def describe_variables(scene: Scene) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def answers(stack: Stack, fake: FakeGolioth, node_modules: Path) -> list[dict[str, Any]]:
-    """What each supabase-js example got, in the other organization, where the names are still free."""
-    scene = set_scene(stack, stack.user("admin", 1), fake)
-    admin = scene.platform.user
+def answers(stack: Stack, node_modules: Path) -> list[dict[str, Any]]:
+    """What each supabase-js example got, in the other organization and at another Golioth, where names are still free."""
+    with FakeGolioth() as fake:
+        return run_examples(set_scene(stack, stack.user("admin", 1), fake), node_modules)
+
+
+def run_examples(scene: Scene, node_modules: Path) -> list[dict[str, Any]]:
+    stack, admin = scene.platform.stack, scene.platform.user
     script = shutil.copy(Path(__file__).with_name("examples.mjs"), node_modules.parent)
     told = {
         "url": stack.url,
