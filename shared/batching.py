@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,21 +30,16 @@ class Batcher(Generic[Item, Result]):
     """Runs `run(items)` for concurrent callers, one call at a time.
 
     Whoever finds nobody at work does it at once, for themselves alone; those who come meanwhile wait and are done
-    together by the first of them, `pace` seconds after the call before began at the earliest. So nothing waits for
-    company, and load makes the batches. A batch weighs `most` at most, or is one item. `run` gives one result for each
-    item, in order; an exception among them is its caller's, one that it raises is everybody's of the batch. There are
-    never more places than threads that call.
+    together by the first of them. So nothing waits for company, and load makes the batches. A batch weighs `most` at
+    most, or is one item. `run` gives one result for each item, in order; an exception among them is its caller's, one
+    that it raises is everybody's of the batch. There are never more places than threads that call.
     """
 
-    def __init__(
-        self, run: Callable[[Sequence[Item]], Sequence[Result | Exception]], most: int, pace: float = 0.0
-    ) -> None:
+    def __init__(self, run: Callable[[Sequence[Item]], Sequence[Result | Exception]], most: int) -> None:
         self._run = run
         self._most = most
-        self._pace = pace
         self._line: deque[_Place[Item, Result]] = deque()
         self._busy = False
-        self._begun = 0.0
         self._lock = threading.Lock()
 
     def submit(self, item: Item, weight: int = 1) -> Result:
@@ -59,16 +53,13 @@ class Batcher(Generic[Item, Result]):
         if waits:
             place.called.wait()
         if not place.results:
-            self._work(place, self._begun + self._pace - time.monotonic() if waits else 0.0)
+            self._work(place)
         result = place.results[0]
         if isinstance(result, Exception):
             raise result
         return result
 
-    def _work(self, first: _Place[Item, Result], pause: float) -> None:
-        if pause > 0:
-            time.sleep(pause)
-        self._begun = time.monotonic()
+    def _work(self, first: _Place[Item, Result]) -> None:
         batch = self._gather(first)
         try:
             results = self._run([place.item for place in batch])

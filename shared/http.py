@@ -170,7 +170,7 @@ class Router:
             get_log().exception("unhandled error")
             response = _make_problem_response(Problem(), request_id)
         response.headers["X-Request-Id"] = request_id
-        response.headers.update(_cors_headers(request))
+        response.headers.extend(_cors_headers(request))
         milliseconds = round((time.perf_counter() - begun) * 1000, 1)
         get_log().info(
             "request", method=request.method, path=request.path, status=response.status_code, ms=milliseconds

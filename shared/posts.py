@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.batching import Batcher
 from shared.database import as_service, make_problem
 from shared.deadline import Deadline
 from shared.errors import BadRequest, Problem
@@ -17,13 +16,6 @@ from shared.settings import load_settings
 PATIENCE_SECONDS = 3.0
 """How long a request waits for a database that is away: not every sender tries again."""
 
-PACE_SECONDS = 0.01
-"""Between two calls under load: the more requests share a call, the less each costs."""
-
-BATCH_BYTES = 4 * 1_048_576
-MESSAGE_BYTES = 1_100
-"""What a message counts beside its body: 3,800 are a batch, the database takes 4,000."""
-
 COUNTS = ("received", "stored", "duplicates", "failed")
 
 Counts = dict[str, int]
@@ -31,21 +23,10 @@ Counts = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What one proven request brought in a body of `size` bytes."""
+    """What one proven request brought."""
 
     integration_id: str
     messages: Sequence[Message]
-    size: int
-
-
-def store_post(post: Post) -> Counts:
-    """Store the messages of `post`, once each; the counts named in `COUNTS`, once it is committed.
-
-    Errors: Unavailable, NotFound where the integration is gone.
-    """
-    if not post.messages:
-        return dict.fromkeys(COUNTS, 0)
-    return _posts.submit(post, post.size + MESSAGE_BYTES * len(post.messages))
 
 
 def call_patiently(function: str, arguments: Mapping[str, Any]) -> Any:
@@ -54,8 +35,13 @@ def call_patiently(function: str, arguments: Mapping[str, Any]) -> Any:
     return keep_trying(lambda: database.call(function, **arguments), Deadline(PATIENCE_SECONDS))
 
 
-def _store_posts(posts: Sequence[Post]) -> list[Counts | Exception]:
-    """What became of each post: its counts, or the Problem that kept it from being stored."""
+def store_posts(posts: Sequence[Post]) -> list[Counts | Exception]:
+    """Store the messages of `posts`, once each; of each post its counts, or the Problem that kept it out.
+
+    Errors: Unavailable; then nothing is known to be stored.
+    """
+    if not posts:
+        return []
     groups: dict[str, list[Post]] = {}
     for post in posts:
         groups.setdefault(post.integration_id, []).append(post)
@@ -102,6 +88,3 @@ def _store_alone(post: Post, problem: Problem) -> Counts | Exception:
     except Problem as own:
         return own
     return {name: counts[name] for name in COUNTS}
-
-
-_posts: Batcher[Post, Counts] = Batcher(_store_posts, BATCH_BYTES, PACE_SECONDS)

@@ -129,7 +129,8 @@ class Provider(BaseModel):
     generated: ClassVar[Mapping[str, GeneratedSecret]] = {}
     """The secrets, by field, that are made when a new config does not mention them, and shown once."""
 
-    _identity: Identity = PrivateAttr(default=Identity("", "", ""))
+    # From a factory, for a default would be copied in depth for every provider.
+    _identity: Identity = PrivateAttr(default_factory=lambda: Identity("", "", ""))
 
     @property
     def identity(self) -> Identity:

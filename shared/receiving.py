@@ -1,6 +1,6 @@
 """What `/receive` and the receivers by name do: prove the request, then store what it says, in two database calls.
 
-Each call serves all requests that came while the one before was under way. Whoever can't prove a request learns
+The two calls serve all requests that came while the ones before were under way. Whoever can't prove a request learns
 nothing: an id that is unknown, inactive, of a type that is not pushed to or with a config that does not open takes the
 same way, with a secret nobody knows, to the same 401.
 """
@@ -10,23 +10,18 @@ from __future__ import annotations
 import secrets as randomness
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 from shared.batching import Batcher
 from shared.database import as_service
-from shared.errors import (
-    InvalidConfig,
-    NotFound,
-    RateLimited,
-    Unauthenticated,
-    VaultError,
-)
+from shared.errors import InvalidConfig, NotFound, Problem, RateLimited, Unauthenticated, VaultError
 from shared.http import Call, Reply
 from shared.log import bind_log, get_log
-from shared.messages import Identity, Message
-from shared.posts import PACE_SECONDS, Post, call_patiently, store_post
+from shared.messages import Identity
+from shared.posts import Counts, Post, call_patiently, store_posts
 from shared.provider import Provider, PushedRequest, make_provider
 from shared.providers import find_provider
 from shared.receiver import Receiver
@@ -35,10 +30,24 @@ from shared.settings import load_settings
 from shared.vault import SealContext, load_vault
 
 REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
+
+BATCH_BYTES = 4 * 1_048_576
+REQUEST_BYTES = 4_096
+"""What a request counts beside its body: a thousand are a batch."""
+
 _DECOY = SealContext("", "", "")
 _NOBODY = Identity("", "", "")
 
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request to `integration_id`, which has to be of `integration_type` where that is given."""
+
+    integration_id: str
+    integration_type: str | None
+    request: PushedRequest
 
 
 def receive_messages(call: Call, integration_type: str | None = None) -> Reply:
@@ -47,58 +56,64 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Reply:
     Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then.
     """
     body = call.body
-    row = _find_row(call.parameters["id"])
-    request = PushedRequest(
-        {name.lower(): value for name, value in call.request.headers.items()}, body, call.request.path
-    )
-    messages = _read_messages(row, integration_type, request)
-    if row is None:
-        raise Unauthenticated(REFUSAL)
-    if row["wait_seconds"]:
-        raise _refuse_more(row["wait_seconds"])
+    headers = {name.lower(): value for name, value in call.request.headers.items()}
     try:
-        return Reply(store_post(Post(row["id"], messages, len(body))), HTTPStatus.ACCEPTED)
-    except NotFound:
-        raise Unauthenticated(REFUSAL) from None
-
-
-def _find_row(integration_id: str) -> Row | None:
-    try:
-        return _rows.submit(str(uuid.UUID(integration_id)))
-    except ValueError:
-        return None
-
-
-def _read_rows(integration_ids: Sequence[str]) -> list[Row | None]:
-    arguments = {
-        "p_integration_ids": sorted(set(integration_ids)),
-        "p_limit": load_settings().rate_limit_receive,
-    }
-    rows = call_patiently("receiver_configs", arguments)
-    known = {row["id"]: row for row in rows}
-    return [known.get(integration_id) for integration_id in integration_ids]
-
-
-def _read_messages(row: Row | None, integration_type: str | None, request: PushedRequest) -> list[Message]:
-    provider = _open_receiver(row, integration_type)
-    try:
-        return provider.receive(request)
-    except Unauthenticated as refusal:
+        integration_id = _read_id(call.parameters["id"])
+        bind_log(integration=integration_id)
+        arrival = Arrival(integration_id, integration_type, PushedRequest(headers, body, call.request.path))
+        counts = _arrivals.submit(arrival, REQUEST_BYTES + len(body))
+    except (Unauthenticated, NotFound) as refusal:
         get_log().info("refused", reason=refusal.detail)
         raise Unauthenticated(REFUSAL) from None
+    return Reply(counts, HTTPStatus.ACCEPTED)
+
+
+def _read_id(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise Unauthenticated("The id is not a UUID.") from None
+
+
+def _receive_all(arrivals: Sequence[Arrival]) -> list[Counts | Exception]:
+    """What became of each request: its counts, or the Problem it is answered with."""
+    rows = _read_rows({arrival.integration_id for arrival in arrivals})
+    open_row = cache(lambda *named: _open_receiver(rows.get(named[0]), named[1]))
+    results: list[Counts | Exception | Post] = []
+    for arrival in arrivals:
+        provider = open_row(arrival.integration_id, arrival.integration_type)
+        results.append(_read_post(provider, rows.get(arrival.integration_id), arrival.request))
+    stored = iter(store_posts([result for result in results if isinstance(result, Post)]))
+    return [next(stored) if isinstance(result, Post) else result for result in results]
+
+
+def _read_rows(integration_ids: set[str]) -> dict[str, Row]:
+    limit = load_settings().rate_limit_receive
+    arguments = {"p_integration_ids": sorted(integration_ids), "p_limit": limit}
+    return {row["id"]: row for row in call_patiently("receiver_configs", arguments)}
+
+
+def _read_post(provider: Provider, row: Row | None, request: PushedRequest) -> Post | Problem:
+    try:
+        messages = provider.receive(request)
+        if row is None:
+            raise Unauthenticated
+        _check_limit(row["wait_seconds"])
+    except Problem as problem:
+        return problem
+    return Post(row["id"], messages)
 
 
 def _open_receiver(row: Row | None, integration_type: str | None) -> Provider:
     """The provider of the row, or the decoy, whose secret no request has."""
     if row is not None:
-        bind_log(integration=row["id"], organization=row["organization_id"])
         try:
             if _takes_pushes(row["integration_type"], integration_type):
                 return open_provider(row)
         except (VaultError, InvalidConfig) as problem:
             _tell_admin(row, problem)
-    sealed = load_vault().open(_seal_decoy(), _DECOY)
-    return make_provider(Receiver, sealed, _NOBODY)
+    secrets = load_vault().open(_seal_decoy(), _DECOY)
+    return make_provider(Receiver, secrets, _NOBODY)
 
 
 def _takes_pushes(of_row: str, wanted: str | None) -> bool:
@@ -113,7 +128,7 @@ def _seal_decoy() -> str:
 def _tell_admin(row: Row, problem: VaultError | InvalidConfig) -> None:
     wrong = "; ".join(f"{error.field}: {error.message}" for error in problem.errors) or problem.detail
     message = f"Pushed messages are refused, because the config can't be used: {wrong}"
-    get_log().warning("receiver not usable", code=problem.code)
+    get_log().warning("receiver not usable", integration=row["id"], code=problem.code)
     if row["error_message"] != message:
         note = {"level": "error", "message": message}
         as_service().call(
@@ -121,12 +136,13 @@ def _tell_admin(row: Row, problem: VaultError | InvalidConfig) -> None:
         )
 
 
-def _refuse_more(seconds: int) -> RateLimited:
-    limit = load_settings().rate_limit_receive
-    return RateLimited(
-        f"More than {limit} requests a minute to this integration; try again in {seconds} s.",
-        headers={"Retry-After": str(seconds)},
-    )
+def _check_limit(wait_seconds: int) -> None:
+    if wait_seconds:
+        raise RateLimited(
+            f"More than {load_settings().rate_limit_receive} requests a minute to this integration; "
+            f"try again in {wait_seconds} s.",
+            headers={"Retry-After": str(wait_seconds)},
+        )
 
 
-_rows: Batcher[str, Row | None] = Batcher(_read_rows, 1_000, PACE_SECONDS)
+_arrivals: Batcher[Arrival, Counts] = Batcher(_receive_all, BATCH_BYTES)

@@ -25,7 +25,7 @@ from scripts.local.stack import Report
 
 REACH = {"rate": "≥ 1,000 posts/s", "lost": "0", "duplicated": "0"}
 PROJECT = "bench"
-CONNECTIONS = 32
+CONNECTIONS = 64
 RECEIVE = "/functions/v1/golioth-webhook"
 
 

@@ -47,7 +47,7 @@ def submit_all(work: Work, numbers: Sequence[int], most: int = 100, weight: int 
 def test_who_comes_alone_is_served_alone_and_at_once() -> None:
     work = Work()
     work.go_on.set()
-    batcher: Batcher[int, str] = Batcher(work.run, 100, pace=3600)
+    batcher: Batcher[int, str] = Batcher(work.run, 100)
 
     assert [batcher.submit(1), batcher.submit(2)] == ["2", "4"]
     assert work.batches == [[1], [2]]
