@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 
 from shared.database import as_user
-from shared.errors import BadRequest, Conflict, NotFound, ProviderRefused
+from shared.errors import BadRequest, Conflict, NotFound, Problem, ProviderRefused
 from shared.history import read_id
 from shared.http import Call, parse_uuid
 from shared.limits import Budget, take_tokens
@@ -15,7 +15,7 @@ from shared.provider import Provider
 from shared.records import read_sealed
 from shared.sealing import open_provider
 
-_RELAYED = {
+_RELAYED: dict[int, type[Problem]] = {
     HTTPStatus.BAD_REQUEST: BadRequest,
     HTTPStatus.NOT_FOUND: NotFound,
     HTTPStatus.CONFLICT: Conflict,
@@ -45,7 +45,7 @@ def relay_refusals() -> Iterator[None]:
     try:
         yield
     except ProviderRefused as refusal:
-        problem = _RELAYED.get(HTTPStatus(refusal.answered)) if refusal.answered else None
+        problem = _RELAYED.get(refusal.answered)
         if problem is None:
             raise
         raise problem(refusal.detail) from None

@@ -168,7 +168,7 @@ def describe_variables(scene: Scene) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def answers(stack: Stack, node_modules: Path) -> list[dict[str, Any]]:
-    """What each supabase-js example got, in the other organization and at another Golioth, where names are still free."""
+    """What each supabase-js example got, in the other organization and at a Golioth where names are still free."""
     with FakeGolioth() as fake:
         return run_examples(set_scene(stack, stack.user("admin", 1), fake), node_modules)
 

@@ -148,7 +148,7 @@ def test_a_device_golioth_does_not_know_is_not_found_in_its_words(admin: Platfor
     assert (reply.status_code, "device not found" in reply.json()["detail"]) == (404, True)
 
 
-@pytest.mark.parametrize(("status", "answered"), [(400, 400), (403, 502), (409, 409), (418, 502), (501, 502)])
+@pytest.mark.parametrize(("status", "answered"), [(400, 400), (403, 502), (409, 409), (499, 502), (501, 502)])
 def test_what_golioth_refuses_is_told_in_its_words(
     admin: Platform, fake: FakeGolioth, status: int, answered: int
 ) -> None:
