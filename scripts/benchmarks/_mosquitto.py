@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import struct
 import subprocess
 import tempfile
 import time
@@ -20,13 +19,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from scripts.benchmarks._publisher import publish_messages
+
 START_SECONDS = 10.0
 DAY_SECONDS = 86_400
 IN_FLIGHT = 1_000
-FILL_AT_ONCE = 8_000
-PUBACK_BYTES = 4
 NO_LIMITS = ("max_queued_messages 0", "max_inflight_messages 0")
-CONNECT = b"\x10\x12\x00\x04MQTT\x04\x02\x00\x00\x00\x06filler"
 
 
 @contextmanager
@@ -82,47 +80,19 @@ def connect_client(client: paho.Client, port: int) -> None:
 
 
 def fill_queue(port: int, prefix: str, numbers: range, devices: int) -> None:
-    """Publish with QoS 1 as fast as the broker takes it, which paho can't; returns when it has taken everything.
-
-    Each body carries its number as `pressure`, so that what is stored can be told apart.
-    """
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(CONNECT)
-        _read_exactly(connection, 4)
-        for first in range(numbers.start, numbers.stop, FILL_AT_ONCE):
-            part = range(first, min(first + FILL_AT_ONCE, numbers.stop))
-            connection.sendall(b"".join(_make_publish(prefix, number, devices) for number in part))
-            _read_exactly(connection, PUBACK_BYTES * len(part))
+    """Publish one reading for each number; it stands in the body as `pressure`, so that they can be told apart."""
+    publish_messages(port, (_make_reading(prefix, number, devices) for number in numbers))
 
 
-def _make_publish(prefix: str, number: int, devices: int) -> bytes:
-    topic = f"{prefix}/device-{number % devices}/telemetry".encode()
-    body = orjson.dumps(
-        {
-            "temperature": 20 + number % 500 / 100,
-            "humidity": 48.2,
-            "battery": 3.61,
-            "pressure": number,
-            "timestamp": round(time.time(), 3),
-        }
-    )
-    packet_id = number % FILL_AT_ONCE + 1
-    content = struct.pack("!H", len(topic)) + topic + struct.pack("!H", packet_id) + body
-    return b"\x32" + _write_length(len(content)) + content
-
-
-def _write_length(size: int) -> bytes:
-    """MQTT's variable byte integer, of two bytes at most."""
-    return bytes([size]) if size < 128 else bytes([size & 0x7F | 0x80, size >> 7])  # noqa: PLR2004 - seven bits a byte
-
-
-def _read_exactly(connection: socket.socket, size: int) -> None:
-    while size:
-        piece = connection.recv(size)
-        if not piece:
-            raise RuntimeError("The broker closed the connection.")
-        size -= len(piece)
+def _make_reading(prefix: str, number: int, devices: int) -> tuple[str, bytes]:
+    body = {
+        "temperature": 20 + number % 500 / 100,
+        "humidity": 48.2,
+        "battery": 3.61,
+        "pressure": number,
+        "timestamp": round(time.time(), 3),
+    }
+    return f"{prefix}/device-{number % devices}/telemetry", orjson.dumps(body)
 
 
 def wait_until(is_done: Callable[[], bool], seconds: float, what: str) -> None:

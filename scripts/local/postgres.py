@@ -113,6 +113,7 @@ class Postgres:
             log=self.folder.logs / "postgres.log",
             stop_signal=signal.SIGINT,  # "fast": ends connections, keeps the data clean
             account=account,
+            comes_back=True,
         )
 
     @property

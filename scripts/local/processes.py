@@ -39,6 +39,8 @@ class Program:
     account: Account | None = None
     environment: Mapping[str, str] | None = None
     pass_fds: Sequence[int] = ()
+    comes_back: bool = False
+    """Whether it is started again when somebody has stopped it in an orderly way."""
 
 
 @dataclass(slots=True)
@@ -79,28 +81,19 @@ class Children:
 
     def start(self, program: Program) -> Child:
         """Starts a program that dies with us, even when we are killed."""
-        with program.log.open("wb") as log:
-            process = subprocess.Popen(
-                [str(part) for part in program.argv],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=program.environment,
-                pass_fds=program.pass_fds,
-                # Its own session: Ctrl-C at the terminal reaches us alone, and we stop the parts in order.
-                start_new_session=True,
-                preexec_fn=die_with_parent(program.stop_signal),  # noqa: PLW1509 - we are single-threaded
-                **_account_options(program.account),
-            )
-        child = Child(program, process)
+        program.log.write_bytes(b"")
+        child = _launch_program(program)
         self.started.append(child)
         return child
 
     def check(self) -> None:
-        """StackError naming a child that ended by itself."""
-        for child in self.started:
-            if not child.running:
+        """Starts again what comes back; StackError naming a child that ended by itself."""
+        for place, child in enumerate(self.started):
+            if child.running:
+                continue
+            if not child.program.comes_back or child.process.returncode:
                 raise StackError(child.explain_end())
+            self.started[place] = _launch_program(child.program)
 
     def wait_until(self, ready: Callable[[], bool], seconds: float, what: str) -> None:
         """Polls `ready` until it holds; StackError when a child ends before or the time is over."""
@@ -115,6 +108,23 @@ class Children:
         """Stops all, last started first."""
         while self.started:
             self.started.pop().stop(patience)
+
+
+def _launch_program(program: Program) -> Child:
+    with program.log.open("ab") as log:
+        process = subprocess.Popen(
+            [str(part) for part in program.argv],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=program.environment,
+            pass_fds=program.pass_fds,
+            # Its own session: Ctrl-C at the terminal reaches us alone, and we stop the parts in order.
+            start_new_session=True,
+            preexec_fn=die_with_parent(program.stop_signal),  # noqa: PLW1509 - we are single-threaded
+            **_account_options(program.account),
+        )
+    return Child(program, process)
 
 
 def run_program(argv: Sequence[str | Path], account: Account | None = None) -> str:

@@ -154,12 +154,14 @@ class Connection:
         """How far the broker has answered; see `ask_settled`."""
         return self._client.stream.pongs if self._client.stream else 0
 
-    def close(self) -> None:
-        """Send what is to be sent, say goodbye, keep the session, and close once the broker has heard it."""
-        if not self._stream.ended:
-            self._stream.lingering = LINGER_SECONDS
+    def close(self, patience: float = LINGER_SECONDS) -> bool:
+        """Send what is to be sent, say goodbye, keep the session, and close; whether the broker has heard it all."""
+        stream = self._stream
+        if not stream.ended:
+            stream.lingering = patience
             self._client.disconnect()
         self.abort()
+        return stream.heard
 
     def abort(self) -> None:
         """Close at once, acknowledging nothing more. Allowed at any time."""

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.mqtt.stream import Publish
-from shared.mqtt.window import Window
+from shared.mqtt.window import WINDOW_MESSAGES, Window
 from shared.provider import Note
 
 
 class Memory:
-    """The saved state, opened. `changed` says that it differs from what was saved last."""
+    """The saved state, opened. `changed` says that it differs from what was saved last.
+
+    `unsettled` is how many of the messages named last the broker may send again, as far as its answers tell.
+    """
 
     def __init__(self, key: str, state: Mapping[str, Any]) -> None:
         known: Mapping[str, Any] = state if state.get("key") == key else {}
@@ -19,32 +22,75 @@ class Memory:
         self.had_session = bool(known.get("had_session"))
         self.subscribed: dict[str, int] = dict(known.get("subscribed") or {})
         self.window = Window(known.get("window"))
+        self.unsettled = _read_count(known.get("unsettled"))
         self.changed = False
         self._key = key
         self._told: set[str] = set(known.get("told") or ())
         self._notes: list[Note] = []
         self._copies_left = bool(known.get("copies"))
         self._has_subscribed = False
-        self._was_retained = False
+        self.was_copy = False
+        self._is_first = False
+        self._forgotten = 0
 
-    def begin_connection(self, protocol: int, *, has_subscribed: bool) -> None:
-        """A connection is open; where it subscribed to anything, the broker sends retained copies."""
+    def begin_connection(self, protocol: int, *, has_subscribed: bool, forgotten: int = 0) -> None:
+        """A connection is open; where it subscribed to anything, the broker sends retained copies.
+
+        `forgotten`: as many messages as are stored, will be sent again, and are older than the window; see `resent`.
+        """
         self.changed |= protocol != self.protocol
         self.protocol = protocol
         self._has_subscribed = has_subscribed
+        self._is_first = True
+        self._forgotten = forgotten
 
     def name_publish(self, publish: Publish) -> str:
         """The event id of what was published: the old one for what comes again, else a new one."""
-        if publish.retain and self._expects_copies(publish):
-            self._was_retained = True
+        self.was_copy = publish.retain and self._expects_copies(publish)
+        if self.was_copy:
             return self.window.find_copy(publish.topic, publish.body)
-        self._was_retained = False
         self._copies_left = False
         if not publish.qos:
             return self.window.name_unacknowledged()
-        if publish.duplicate:
-            return self.window.name_again(publish.packet_id, publish.topic, publish.body)
-        return self.window.name_new(publish.packet_id, publish.topic, publish.body)
+        if self._is_first:
+            self._is_first = False
+            self._find_unsettled(publish)
+        return (self._name_again(publish) if publish.duplicate else None) or self._name_new(publish)
+
+    def settle(self, count: int) -> None:
+        """The broker has heard that the oldest `count` of the unsettled messages are acknowledged."""
+        self.unsettled = max(0, self.unsettled - count)
+
+    def settle_all(self) -> None:
+        """The broker has heard every acknowledgement."""
+        self.changed |= self.exceeds_window
+        self.unsettled = 0
+
+    @property
+    def exceeds_window(self) -> bool:
+        """Whether the broker may send again more than the window holds: it keeps to no limit."""
+        return self.unsettled > WINDOW_MESSAGES
+
+    def count_since(self, publish: Publish) -> int:
+        """How many messages of the window came since `publish` did first; 0 where it is not in the window."""
+        return self.window.count_since(*_name_packet(publish)) if publish.duplicate else 0
+
+    def _find_unsettled(self, publish: Publish) -> None:
+        """Where the broker goes on says what it has heard of the acknowledgements on connections before."""
+        self.unsettled = self._forgotten + len(self.window) if self._forgotten else self.count_since(publish)
+
+    def _name_again(self, publish: Publish) -> str | None:
+        known = self.window.find_again(*_name_packet(publish))
+        if known is None and self._forgotten:
+            self._forgotten -= 1
+            return self.window.name_forgotten()
+        self._forgotten = 0
+        return known
+
+    def _name_new(self, publish: Publish) -> str:
+        self._forgotten = 0
+        self.unsettled += 1
+        return self.window.name_new(*_name_packet(publish))
 
     def _expects_copies(self, publish: Publish) -> bool:
         """Whether a message with the retain flag is a copy that subscribing brought, which may have come before.
@@ -90,6 +136,15 @@ class Memory:
             "had_session": self.had_session,
             "subscribed": dict(self.subscribed),
             "told": sorted(self._told),
-            "copies": self._was_retained,
+            "copies": self.was_copy,
+            "unsettled": self.unsettled,
             "window": self.window.save(),
         }
+
+
+def _read_count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _name_packet(publish: Publish) -> tuple[int, str, bytes]:
+    return publish.packet_id, publish.topic, publish.body

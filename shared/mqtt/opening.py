@@ -76,6 +76,7 @@ def settle_session(connection: Connection, plan: Plan, memory: Memory) -> bool:
 
 def _begin_anew(memory: Memory) -> None:
     memory.window.forget()
+    memory.unsettled = 0
     memory.subscribed = {}
     memory.changed = True
     if memory.had_session:

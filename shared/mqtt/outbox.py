@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from shared.messages import Message
 from shared.mqtt.client import Connection
 from shared.mqtt.memory import Memory
 from shared.mqtt.plan import Plan
 from shared.mqtt.stream import Publish
-from shared.mqtt.window import WINDOW_MESSAGES
 from shared.provider import Batch, Note
 
-BATCH_MESSAGES = 1_000
+BATCH_MESSAGES = 500
 BATCH_BYTES = 2_000_000
 BATCH_SECONDS = 0.2
+UNCOMMITTED_MESSAGES = 1_500
 UNCOMMITTED_BYTES = 16_000_000
+ASK_FROM = 200
+"""Unsettled messages from which on the broker is asked, with each batch, whether it has heard the acknowledgements."""
 
 
 @dataclass(slots=True)
@@ -30,24 +32,12 @@ class _Part:
     replies: list[tuple[str, bytes]] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
     count: int = 0
+    named: int = 0
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Settling:
-    """Messages whose acknowledgements are sent; the broker has heard them once `connection.settled` is `answer`."""
-
-    connection: Connection
-    count: int
-    answer: int | None = None
-
-
 class Outbox:
-    """Collects messages to batches.
-
-    What is named and what the broker may send again never exceeds the redelivery window, whatever the broker's own
-    limits: before that nothing is taken until commits are done and the broker has confirmed the acknowledgements.
-    """
+    """Collects messages to batches, and tells `memory` what the broker has heard of their acknowledgements."""
 
     def __init__(self, plan: Plan, memory: Memory) -> None:
         self.ready: deque[Batch] = deque()
@@ -55,14 +45,16 @@ class Outbox:
         self._memory = memory
         self._open: _Part | None = None
         self._outstanding: deque[_Part] = deque()
-        self._settling: deque[_Settling] = deque()
+        self._settling: deque[tuple[int, int]] = deque()
+        self._unasked = 0
+        self._live: Connection | None = None
         self._count = 0
         self._size = 0
 
     @property
     def is_full(self) -> bool:
         """Whether so much is uncommitted that nothing more may be taken."""
-        return self._count >= WINDOW_MESSAGES or self._size >= UNCOMMITTED_BYTES
+        return self._count >= UNCOMMITTED_MESSAGES or self._size >= UNCOMMITTED_BYTES
 
     @property
     def has_open(self) -> bool:
@@ -74,11 +66,6 @@ class Outbox:
         """Whether batches wait to be committed."""
         return bool(self._outstanding)
 
-    @property
-    def is_settling(self) -> bool:
-        """Whether the broker was asked about acknowledgements and has not answered yet."""
-        return bool(self._settling) and self._settling[0].answer is not None
-
     def collect(self, connection: Connection, publish: Publish) -> None:
         """Put what was published into the open batch; a full one is closed."""
         if self._open is not None and self._open.connection is not connection:
@@ -87,6 +74,7 @@ class Outbox:
         message = self._decode(publish)
         if publish.qos:
             part.packet_ids.append(publish.packet_id)
+            part.named += not self._memory.was_copy
         if message is not None:
             part.batch.messages.append(message)
             part.batch.received_bytes += publish.size
@@ -131,36 +119,29 @@ class Outbox:
 
     def acknowledge(self, live: Connection) -> None:
         """Acknowledge, in order, what is committed. What came on a connection that is gone, the broker sends again."""
+        self._settle(live)
         while self._outstanding and self._outstanding[0].batch.committed:
             part = self._outstanding.popleft()
+            self._count -= part.count
             self._size -= part.size
-            self._settling.append(_Settling(part.connection, part.count))
             if part.connection is live:
                 live.acknowledge(part.packet_ids)
                 for topic, body in part.replies:
                     live.publish(topic, body)
-        self._settle(live)
+                self._ask(live, part.named)
 
-    def release(self) -> None:
-        """Count everything acknowledged as heard by the broker."""
-        self._count -= sum(settling.count for settling in self._settling)
-        self._settling.clear()
+    def _ask(self, live: Connection, named: int) -> None:
+        self._unasked += named
+        if self._memory.unsettled >= ASK_FROM:
+            self._settling.append((self._unasked, live.ask_settled()))
+            self._unasked = 0
 
     def _settle(self, live: Connection) -> None:
-        """Ask, once the window is half full, whether the broker has heard the acknowledgements."""
-        while self._settling and self._is_settled(self._settling[0], live):
-            self._count -= self._settling.popleft().count
-        if self._settling and self._settling[-1].answer is None and self._count >= WINDOW_MESSAGES // 2:
-            answer = live.ask_settled()
-            self._settling = deque(
-                replace(settling, answer=settling.answer or answer) for settling in self._settling
-            )
-
-    @staticmethod
-    def _is_settled(settling: _Settling, live: Connection) -> bool:
-        if settling.connection is not live:
-            return True
-        return settling.answer is not None and live.settled >= settling.answer
+        if live is not self._live:
+            self._live, self._unasked = live, 0
+            self._settling.clear()
+        while self._settling and live.settled >= self._settling[0][1]:
+            self._memory.settle(self._settling.popleft()[0])
 
     def take_notes(self) -> list[Note]:
         """The session's notes and the decoder's."""

@@ -18,21 +18,27 @@ from shared.errors import AddressBlocked, CredentialsRefused, NameNotResolved, O
 from shared.mqtt.client import Connection, ConnectionLost, TakenOver
 from shared.mqtt.memory import Memory
 from shared.mqtt.opening import open_connection, settle_session
-from shared.mqtt.outbox import BATCH_SECONDS, Outbox
+from shared.mqtt.outbox import Outbox
 from shared.mqtt.plan import Plan
+from shared.mqtt.resent import count_forgotten
 from shared.mqtt.stream import Publish
 from shared.mqtt.wire import Login
 from shared.provider import Batch
 
-RECEIVE_MAXIMUM = 2_000
+RECEIVE_MAXIMUM = 1_500
+"""With a batch and what is not asked about yet, it makes the window: what a broker that keeps to it may send again."""
+
 QUEUE_LIMITS = frozenset((100, 1_000, 10_000))
 SIGN_OF_LIFE_SECONDS = 0.4
 COMMIT_POLL_SECONDS = 0.002
 CONNECT_SECONDS = 10.0
 STEADY_SECONDS = 10.0
-BACKLOG_MESSAGES = 20_000
 DRY_SECONDS = 0.25
 FINISH_SECONDS = 10.0
+RENEW_SECONDS = 5.0
+UNSETTLED_MESSAGES = 60_000
+"""More than that may not be unsettled: packet ids, of which there are 65,535, begin anew then."""
+
 TRIES = 5
 
 _HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, TakenOver)
@@ -60,7 +66,7 @@ class _Session:
         self._connection: Connection | None = None
         self._connected_at = 0.0
         self._connect_ms: float | None = None
-        self._received: deque[tuple[Connection, Publish]] = deque()
+        self._received: deque[Publish] = deque()
         self._stored: int | None = None
         self._yielded = time.monotonic()
 
@@ -76,6 +82,7 @@ class _Session:
                     self._connection is not None and time.monotonic() - self._connected_at > STEADY_SECONDS
                 )
                 tries = 1 if steady else tries + 1
+                self._collect_received()
                 self.abort()
                 # It may have been our successor who ended it: saving tells whether the lease still holds, before
                 # a new connection ends the successor's.
@@ -101,17 +108,29 @@ class _Session:
             self._receive(self._connection)
 
     def _connect(self) -> Connection:
-        login = Login(self._plan.client_id, self._plan.expiry_seconds, RECEIVE_MAXIMUM)
-        timeout = min(CONNECT_SECONDS, self._deadline.remaining())
-        connection = open_connection(self._plan, login, self._memory.protocol, timeout)
+        connection, forgotten = self._open(), 0
+        if connection.session_present and self._memory.exceeds_window:
+            forgotten = self._search(connection)
+            connection = self._open()
         try:
             has_subscribed = settle_session(connection, self._plan, self._memory)
         except BaseException:
             connection.abort()
             raise
-        self._memory.begin_connection(connection.protocol, has_subscribed=has_subscribed)
+        self._memory.begin_connection(connection.protocol, has_subscribed=has_subscribed, forgotten=forgotten)
         self._stored = 0 if connection.session_present else None
         return connection
+
+    def _open(self) -> Connection:
+        login = Login(self._plan.client_id, self._plan.expiry_seconds, RECEIVE_MAXIMUM)
+        timeout = min(CONNECT_SECONDS, self._deadline.remaining())
+        return open_connection(self._plan, login, self._memory.protocol, timeout)
+
+    def _search(self, connection: Connection) -> int:
+        try:
+            return count_forgotten(connection, self._memory)
+        finally:
+            connection.abort()
 
     def _back_off(self, tries: int) -> Iterator[Batch]:
         """Wait half a second, doubling with each try, with jitter; what is received already goes on meanwhile."""
@@ -123,32 +142,45 @@ class _Session:
     def _receive(self, connection: Connection) -> None:
         outbox = self._outbox
         outbox.acknowledge(connection)
-        if len(self._received) > BACKLOG_MESSAGES:
-            # A broker without limits: its answer stands behind more than is to be held here.
-            outbox.release()
-        if outbox.is_full and not outbox.is_settling:
+        if self._memory.unsettled >= UNSETTLED_MESSAGES:
+            self._renew(connection)
+            return
+        if outbox.is_full:
             connection.attend(COMMIT_POLL_SECONDS)
             return
-        if outbox.is_full or not self._received:
+        if not self._received:
             self._read(connection)
         is_dry = not self._received
         while self._received and not outbox.is_full:
-            outbox.collect(*self._received.popleft())
+            outbox.collect(connection, self._received.popleft())
         outbox.acknowledge(connection)
         outbox.close_stale(is_dry=is_dry)
 
+    def _renew(self, connection: Connection) -> None:
+        """Have everything committed and acknowledged, and begin a new connection: the goodbye tells it is heard."""
+        self._collect_received()
+        self._outbox.close_batch()
+        if self._outbox.has_outstanding:
+            connection.attend(COMMIT_POLL_SECONDS)
+            return
+        self._connection = None
+        if connection.close(RENEW_SECONDS):
+            self._memory.settle_all()
+
+    def _collect_received(self) -> None:
+        """Take what was read from a connection that ends: of it, QoS 0 does not come again."""
+        if self._connection is not None:
+            while self._received:
+                self._outbox.collect(self._connection, self._received.popleft())
+
     def _read(self, connection: Connection) -> None:
-        """Read what has come; the broker's answer that makes room may stand behind more messages."""
         begun = time.monotonic()
-        received = connection.receive(self._find_timeout())
-        self._received.extend((connection, publish) for publish in received)
-        self._watch_queue(len(received), time.monotonic() - begun)
+        self._received.extend(connection.receive(self._find_timeout()))
+        self._watch_queue(len(self._received), time.monotonic() - begun)
 
     def _find_timeout(self) -> float:
         if self._outbox.has_outstanding:
             return COMMIT_POLL_SECONDS
-        if self._outbox.is_full:
-            return BATCH_SECONDS
         return 0.0 if self._outbox.has_open else min(SIGN_OF_LIFE_SECONDS, self._deadline.remaining())
 
     def _watch_queue(self, received: int, waited: float) -> None:
@@ -179,6 +211,7 @@ class _Session:
     def _finish(self) -> Iterator[Batch]:
         """Take nothing new, wait a bounded time for the commits, acknowledge them and say goodbye."""
         self._note_backlog()
+        self._collect_received()
         self._outbox.close_batch()
         yield from self._give_batches()
         patience = Deadline(FINISH_SECONDS)
@@ -186,8 +219,9 @@ class _Session:
             while self._outbox.has_outstanding and not patience.expired:
                 self._settle(COMMIT_POLL_SECONDS)
                 yield from self._give_batches()
-            if self._connection is not None:
-                self._connection.close()
+            if self._connection is not None and self._connection.close():
+                self._memory.settle_all()
+                yield from self._give_batches()
         except ConnectionLost:
             # What is committed is safe, and comes again under its old id.
             return

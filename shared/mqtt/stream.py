@@ -20,6 +20,7 @@ READ_BYTES = 65_536
 READ_AT_ONCE = 262_144
 SMALLEST_PACKET = 2
 LARGEST_HELD = MESSAGE_LIMIT + READ_AT_ONCE
+LINGER_PAUSE_SECONDS = 0.002
 
 _PUBLISH = 0x30
 _PINGRESP = 0xD0
@@ -71,6 +72,7 @@ class Stream:
         self.pongs = 0
         self.has_more = False
         self.lingering = 0.0
+        self.heard = False
         self.ended = False
         self.failure: OSError | None = None
 
@@ -133,15 +135,20 @@ class Stream:
     def close(self) -> None:
         """Close at once, or, with `lingering` seconds, once all is sent and the other side has closed too.
 
-        Closing with unread bytes resets the connection, and the other side may then miss what was sent last.
+        Closing with unread bytes resets the connection, and the other side may then miss what was sent last. And one
+        that has much to send reads nothing as long as we take everything, so that is done with pauses. `heard` says
+        afterwards whether the other side has closed, and so has read all.
         """
         ends = time.monotonic() + self.lingering
         self.lingering = 0.0
         while not self.ended and (left := ends - time.monotonic()) > 0:
             self.flush()
             self.wait(left)
-            while (piece := self._receive()) is not None and not self.ended:
-                self.ended = not piece
+            piece = self._receive()
+            self.ended = piece == b""
+            if piece:
+                time.sleep(LINGER_PAUSE_SECONDS)
+            self.heard = self.ended and self.failure is None
         self.ended = True
         self._inner.close()
 

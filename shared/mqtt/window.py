@@ -4,9 +4,10 @@ A broker sends what was not acknowledged again, with the duplicate flag and its 
 Such a message is the one we know if that packet id last carried the same topic and body. Everything else is new,
 however equal it looks: two equal readings sent on purpose are two messages.
 
-What a broker may send again is always the end of what it sent, so the window holds the last packet ids, each once,
-and the outbox sees to it that no more than that is unsettled. The window is saved with the batch it describes, in
-one transaction, so it is right after a kill at any moment.
+What a broker may send again is always the end of what it sent, so the window holds the last packet ids, each once, in
+the order of their first arrival. With a broker that keeps to limits it holds all that may come again; for one that does
+not, see `resent`. The window is saved with the batch it describes, in one transaction, so it is right after a kill at
+any moment.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from binascii import Error as BinasciiError
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-WINDOW_MESSAGES = 2_000
-"""Packet ids that are remembered, and so the most that may be unsettled."""
+WINDOW_MESSAGES = 2_200
+"""Packet ids that are remembered."""
 
 WINDOW_RUNS = 150
 
@@ -38,6 +39,30 @@ class _Known(NamedTuple):
         return f"{self.nonce}-{self.number:08x}"
 
 
+class _Run:
+    """Entries of one session whose numbers are consecutive, ready to be saved."""
+
+    def __init__(self, nonce: str, first: int) -> None:
+        self.nonce = nonce
+        self.first = first
+        self.entries = bytearray()
+
+    def append(self, packet_id: int, known: _Known) -> bool:
+        """Whether `known` continues this run, and so was added."""
+        continues = (
+            known.nonce == self.nonce and known.number == self.first + len(self.entries) // _ENTRY.size
+        )
+        if continues:
+            self.entries += _ENTRY.pack(packet_id, known.digest)
+        return continues
+
+    def drop_first(self) -> bool:
+        """Whether the run is empty once its first entry is gone."""
+        self.first += 1
+        del self.entries[: _ENTRY.size]
+        return not self.entries
+
+
 class Window:
     """Gives every message its event id, unique for a new one, the old one for one that is sent again."""
 
@@ -45,6 +70,7 @@ class Window:
         self._nonce = secrets.token_hex(6)
         self._count = 0
         self._known: dict[int, _Known] = {}
+        self._runs: list[_Run] | None = []
         for run in saved if isinstance(saved, list) else []:
             self._load_run(run)
 
@@ -52,12 +78,19 @@ class Window:
         """The event id of a message that comes for the first time."""
         return self._remember(packet_id, _Known(_digest(topic, body), self._nonce, self._next()))
 
-    def name_again(self, packet_id: int, topic: str, body: bytes) -> str:
-        """The event id of a message with the duplicate flag: its old one where it is known, else a new one."""
-        known = self._known.get(packet_id)
-        if known is None or known.digest != _digest(topic, body):
-            return self.name_new(packet_id, topic, body)
-        return self._remember(packet_id, known)
+    def find_again(self, packet_id: int, topic: str, body: bytes) -> str | None:
+        """The old event id of a message with the duplicate flag; None where it is not in the window."""
+        known = self._find(packet_id, topic, body)
+        return known.event_id if known else None
+
+    def name_forgotten(self) -> str:
+        """The event id of a message that is stored but older than the window: that of the oldest one in it."""
+        return next(iter(self._known.values())).event_id
+
+    def count_since(self, packet_id: int, topic: str, body: bytes) -> int:
+        """How many messages of the window came since that one, with itself; 0 where it is not in the window."""
+        known = self._find(packet_id, topic, body)
+        return len(self._known) - list(self._known).index(packet_id) if known else 0
 
     def name_unacknowledged(self) -> str:
         """The event id of a QoS 0 message, which is never sent again."""
@@ -72,29 +105,44 @@ class Window:
     def forget(self) -> None:
         """Drop everything: the broker has begun anew, its packet ids mean other messages now."""
         self._known.clear()
+        self._runs = []
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def save(self) -> list[list[Any]]:
         """The window as JSON, about 11 bytes a message, for `Window(saved)`: runs of consecutive numbers."""
-        runs: list[tuple[str, int, bytearray]] = []
-        nonce, expected = "", -1
-        for packet_id, known in self._known.items():
-            if known.number != expected or known.nonce != nonce:
-                runs.append((known.nonce, known.number, bytearray()))
-            runs[-1][2].extend(_ENTRY.pack(packet_id, known.digest))
-            nonce, expected = known.nonce, known.number + 1
-        return [[nonce, first, b64encode(entries).decode()] for nonce, first, entries in runs[-WINDOW_RUNS:]]
+        if self._runs is None:
+            self._runs = []
+            for packet_id, known in self._known.items():
+                self._append(packet_id, known)
+        return [[run.nonce, run.first, b64encode(run.entries).decode()] for run in self._runs[-WINDOW_RUNS:]]
 
     def _next(self) -> int:
         self._count += 1
         return self._count
 
+    def _find(self, packet_id: int, topic: str, body: bytes) -> _Known | None:
+        known = self._known.get(packet_id)
+        return known if known and known.digest == _digest(topic, body) else None
+
     def _remember(self, packet_id: int, known: _Known) -> str:
-        # Taken out first, so that it moves to the end: the oldest is dropped.
-        self._known.pop(packet_id, None)
+        if self._known.pop(packet_id, None):
+            # From somewhere in the middle of a run.
+            self._runs = None
         self._known[packet_id] = known
+        self._append(packet_id, known)
         if len(self._known) > WINDOW_MESSAGES:
             del self._known[next(iter(self._known))]
+            if self._runs and self._runs[0].drop_first():
+                del self._runs[0]
         return known.event_id
+
+    def _append(self, packet_id: int, known: _Known) -> None:
+        if self._runs is None or (self._runs and self._runs[-1].append(packet_id, known)):
+            return
+        self._runs.append(_Run(known.nonce, known.number))
+        self._runs[-1].append(packet_id, known)
 
     def _load_run(self, run: Any) -> None:
         """Take over a saved run; one that is not readable is left out, which can only store twice, never lose."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -16,13 +17,22 @@ from paho.mqtt.enums import CallbackAPIVersion
 from shared.deadline import Deadline
 from shared.errors import ConnectionRefused
 from shared.messages import MESSAGE_LIMIT
-from shared.mqtt.client import Connection
-from shared.mqtt.session import _Session
+from shared.mqtt.outbox import UNCOMMITTED_MESSAGES
 from shared.mqtt.window import WINDOW_MESSAGES
 from shared.provider import Batch, Provider
 from shared.settings import load_settings
 from tests.fakes.brokers import Broker, make_amqtt, make_mosquitto, publish_all
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
+from tests.fakes.scripted_broker import (
+    CONNACK,
+    CONNACK_WITH_SESSION,
+    CONNECT,
+    PINGREQ,
+    PINGRESP,
+    SUBACK_QOS_1,
+    SUBSCRIBE,
+    run_script,
+)
 
 TOPIC = "devices/d1/telemetry"
 
@@ -259,11 +269,17 @@ def test_bad_bodies_are_kept_with_their_reason_and_harm_no_other(broker: Broker,
     assert ledger.duplicates == 0
 
 
+def publish_one_by_one(port: int, readings: list[tuple[str, str]]) -> None:
+    """amqtt loses some of what comes in one piece."""
+    for reading in readings:
+        publish_all(port, [reading])
+
+
 def test_amqtt_speaks_mqtt_3_1_1_only_and_is_remembered_for_it() -> None:
     with make_amqtt() as broker:
         ledger = Ledger()
         ledger.run(make_provider(broker.port))
-        publisher = threading.Timer(0.5, publish_all, (broker.port, make_readings(20)))
+        publisher = threading.Timer(0.5, publish_one_by_one, (broker.port, make_readings(20)))
         publisher.start()
 
         begun = time.monotonic()
@@ -276,15 +292,14 @@ def test_amqtt_speaks_mqtt_3_1_1_only_and_is_remembered_for_it() -> None:
     assert len(ledger.stored) == 20
 
 
-def test_commits_on_another_thread_overlap_with_receiving_and_all_are_acknowledged(
-    broker: Broker, ledger: Ledger
-) -> None:
-    publisher = threading.Thread(target=publish_all, args=(broker.port, make_readings(3_000)))
-    publisher.start()
+def test_commits_on_another_thread_overlap_with_receiving_and_all_are_acknowledged(tmp_path: Path) -> None:
+    with make_mosquitto(tmp_path, ["max_queued_messages 0"]) as broker:
+        ledger = Ledger()
+        ledger.run(make_provider(broker.port))
+        publish_all(broker.port, make_readings(3_000))
 
-    ledger.run_slowly(make_provider(broker.port), 3_000, seconds_per_batch=0.02)
-    publisher.join()
-    ledger.run(make_provider(broker.port))
+        ledger.run_slowly(make_provider(broker.port), 3_000, seconds_per_batch=0.02)
+        ledger.run(make_provider(broker.port))
 
     assert (len(ledger.stored), ledger.duplicates) == (3_000, 0)
 
@@ -297,34 +312,74 @@ def test_reading_stops_while_too_much_is_uncommitted(tmp_path: Path) -> None:
         publish_all(broker.port, make_readings(4_000))
 
         with ledger.open_session(make_provider(broker.port), Deadline(10)) as session:
-            batches = take_batches(session, lambda taken: count_messages(taken) >= WINDOW_MESSAGES)
+            batches = take_batches(session, lambda taken: count_messages(taken) >= UNCOMMITTED_MESSAGES)
             rest = [next(session), next(session)]
         ledger.run(make_provider(broker.port), count=4_000)
 
-    assert (count_messages(batches), count_messages(rest)) == (WINDOW_MESSAGES, 0)
+    assert (count_messages(batches), count_messages(rest)) == (UNCOMMITTED_MESSAGES, 0)
     assert (len(ledger.stored), ledger.duplicates) == (4_000, 0)
 
 
-def test_a_broker_that_sends_everything_at_once_is_not_read_faster_than_is_committed(
+@pytest.mark.parametrize("protocol_version", ["5", "3.1.1"])
+def test_sessions_killed_under_a_broker_without_limits_store_each_message_once(
+    tmp_path: Path, protocol_version: str
+) -> None:
+    chance = random.Random(protocol_version)  # noqa: S311 - a seed makes a failure repeatable
+    with make_mosquitto(tmp_path, ["max_inflight_messages 0", "max_queued_messages 0"]) as broker:
+        provider = make_provider(broker.port, protocol_version=protocol_version)
+        ledger = Ledger()
+        ledger.run(provider)
+        publish_all(broker.port, make_readings(15_000))
+
+        unsettled: list[int] = []
+        while len(ledger.stored) < 15_000 and len(unsettled) < 50:
+            ledger.run_until(provider, chance.randint(1, 6_000))
+            unsettled.append(ledger.state["unsettled"])
+        ledger.watch(provider, seconds=1)
+
+    stored = sorted(message.payload["temperature"] for message in ledger.stored.values())
+    assert stored == list(range(15_000))
+    assert ledger.duplicates > 0
+    assert max(unsettled) > WINDOW_MESSAGES
+
+
+def test_a_broker_that_hears_no_acknowledgement_while_it_sends_is_believed_once() -> None:
+    stored = 3 * WINDOW_MESSAGES
+    answers = {CONNECT: CONNACK, SUBSCRIBE: SUBACK_QOS_1 + write_publishes(range(1, stored + 1))}
+    with run_script(answers) as broker:
+        provider, ledger = make_provider(broker.port), Ledger()
+        ledger.run_until(provider, stored)
+
+        again = write_publishes(range(1, stored + 101), again=True)
+        answers |= {CONNECT: CONNACK_WITH_SESSION + again, PINGREQ: PINGRESP}
+        ledger.run(provider, stored + 100)
+
+    assert (len(ledger.stored), ledger.duplicates) == (stored + 100, stored)
+
+
+def write_publishes(numbers: range, *, again: bool = False) -> bytes:
+    """What a broker sends: readings with QoS 1, each under its number as packet id."""
+    return b"".join(
+        bytes([0x3A if again else 0x32, 36])
+        + struct.pack("!H20sHB", 20, TOPIC.encode(), number, 0)
+        + b"%11d" % number
+        for number in numbers
+    )
+
+
+def test_a_new_connection_is_begun_before_packet_ids_are_ambiguous(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held: list[int] = []
-    read = _Session._read
-
-    def watch(session: _Session, connection: Connection) -> None:
-        read(session, connection)
-        held.append(len(session._received))
-
-    monkeypatch.setattr(_Session, "_read", watch)
-    monkeypatch.setattr("shared.mqtt.session.BACKLOG_MESSAGES", 1_000)
+    monkeypatch.setattr("shared.mqtt.session.UNSETTLED_MESSAGES", 4_000)
     with make_mosquitto(tmp_path, ["max_inflight_messages 0", "max_queued_messages 0"]) as broker:
         ledger = Ledger()
         ledger.run(make_provider(broker.port))
-        publish_all(broker.port, [(TOPIC, json.dumps({"n": n, "text": "x" * 60})) for n in range(12_000)])
-        ledger.run_slowly(make_provider(broker.port), 12_000, seconds_per_batch=0.02)
+        publish_all(broker.port, make_readings(15_000))
 
-    assert max(held) < 4_500
-    assert (len(ledger.stored), ledger.duplicates) == (12_000, 0)
+        ledger.run(make_provider(broker.port), 15_000)
+
+    assert (len(ledger.stored), ledger.duplicates, ledger.notes) == (15_000, 0, [])
+    assert ledger.connections > 2
 
 
 def test_the_end_waits_for_commits_under_way(broker: Broker, ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.fakes.ack_watch import AckWatch
 from tests.fakes.brokers import make_mosquitto, publish_all
 from tests.fakes.mqtt_site import Site
 from tests.fakes.scripted_broker import CONNACK, CONNECT, SUBSCRIBE, run_script
@@ -76,6 +77,52 @@ def test_a_crash_of_postgres_in_mid_session_loses_and_doubles_nothing(site: Site
     site.wait_for(5_000)
 
     assert site.stored == list(range(5_000))
+
+
+def test_postgres_stopped_and_started_while_a_worker_dies_loses_doubles_and_acknowledges_nothing_early(
+    site: Site,
+) -> None:
+    with AckWatch(site.broker.port, site.find_missing) as watch:
+        site.connect(port=watch.port)
+        publisher = threading.Thread(target=publish_steadily, args=(site, 6_000))
+        publisher.start()
+        site.wait_for(1_000)
+
+        started = site.stop_postgres()
+        site.workers[0].kill()
+        site.wait_until(lambda: site.postgres_pid not in {0, started}, "Postgres did not come back")
+        site.wait_until(lambda: answers(site), "Postgres does not answer")
+        site.kill_workers()
+        site.start_worker()
+        publisher.join()
+        site.wait_for(6_000)
+
+    assert site.stored == list(range(6_000))
+    assert watch.early == []
+    assert watch.acknowledged > 1_000
+
+
+def test_postgres_stopped_and_started_under_a_worker_that_lives_loses_and_doubles_nothing(site: Site) -> None:
+    with AckWatch(site.broker.port, site.find_missing) as watch:
+        site.connect(port=watch.port)
+        publisher = threading.Thread(target=publish_steadily, args=(site, 6_000))
+        publisher.start()
+        site.wait_for(1_000)
+
+        site.stop_postgres()
+        publisher.join()
+        site.wait_until(lambda: answers(site), "Postgres does not answer")
+        site.wait_for(6_000)
+
+    assert site.stored == list(range(6_000))
+    assert watch.early == []
+
+
+def publish_steadily(site: Site, count: int) -> None:
+    """A hundred at a time, for more than a second."""
+    for first in range(0, count, 100):
+        site.publish(range(first, first + 100))
+        time.sleep(0.02)
 
 
 def crash_postgres(site: Site) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import getpass
 import logging
-import os
 import shutil
 import socket
 import subprocess
@@ -16,11 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from scripts.benchmarks._publisher import publish_messages
 
 START_SECONDS = 15.0
-PUBLISH_SECONDS = 20.0
 
 
 class Broker:
@@ -91,16 +88,8 @@ def write_passwords(folder: Path, users: dict[str, str]) -> Path:
 
 def publish_all(port: int, messages: Iterable[tuple[str, bytes | str]], *, retain: bool = False) -> int:
     """Publish with QoS 1 and wait until the broker has taken everything; how many that were."""
-    client = paho.Client(CallbackAPIVersion.VERSION2, f"publisher-{os.urandom(4).hex()}")
-    client.max_inflight_messages_set(1_000)
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    sent = [client.publish(topic, body, 1, retain) for topic, body in messages]
-    for info in sent:
-        info.wait_for_publish(PUBLISH_SECONDS)
-    client.disconnect()
-    client.loop_stop()
-    return len(sent)
+    encoded = ((topic, body.encode() if isinstance(body, str) else body) for topic, body in messages)
+    return publish_messages(port, encoded, retain=retain)
 
 
 def find_port() -> int:

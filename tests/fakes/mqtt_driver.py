@@ -32,6 +32,7 @@ class Ledger:
         self.received = 0
         self.state: dict[str, Any] = {}
         self.notes: list[Note] = []
+        self.connections = 0
 
     @property
     def duplicates(self) -> int:
@@ -44,6 +45,7 @@ class Ledger:
             self.stored.setdefault(message.event_id, message)
         self.received += len(batch.messages)
         self.notes += batch.notes
+        self.connections += batch.connect_ms is not None
         if batch.state is not None:
             self.state = batch.state
         batch.committed = True
@@ -66,6 +68,15 @@ class Ledger:
                 if len(self.stored) >= count:
                     deadline.shorten(0)
         assert len(self.stored) >= count, f"{len(self.stored)} of {count} messages came"
+
+    def run_until(self, provider: Provider, count: int) -> None:
+        """A session that commits at once and is killed, with no goodbye, when `count` messages or no more have come."""
+        stop = self.received + count
+        with self.open_session(provider) as session:
+            for batch in session:
+                self.commit(batch)
+                if self.received >= stop or batch == Batch(committed=True):
+                    return
 
     def watch(self, provider: Provider, seconds: float) -> None:
         """A session that commits at once and lasts all of `seconds`."""

@@ -11,7 +11,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
 
 from scripts.local.stack import ROOT
 from tests.fakes.brokers import Broker, publish_all
@@ -72,6 +76,24 @@ class Site:
         self.broker.stop()
         self.broker.start()
 
+    @property
+    def postgres_pid(self) -> int:
+        """The process id of the running server, 0 while there is none."""
+        try:
+            return int(self._pid_file.read_text().split("\n", 1)[0])
+        except FileNotFoundError:
+            return 0
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.admin.stack.functions_env.parent / "postgres" / "postmaster.pid"
+
+    def stop_postgres(self) -> int:
+        """As its administrator does ("fast"), and the stack starts it again; the process id it had."""
+        pid = self.postgres_pid
+        os.kill(pid, signal.SIGINT)
+        return pid
+
     def publish(self, numbers: Iterable[int], *, retain: bool = False, devices: int = 10) -> None:
         """One reading for each number."""
         readings = [
@@ -84,6 +106,20 @@ class Site:
         """The numbers that are stored, sorted, as often as they are."""
         statement = "select json_agg(payload -> 'temperature') from device_messages where integration_id = %s"
         return sorted(self.ask(statement, self.integration["id"]) or [])
+
+    def find_missing(self, numbers: list[int]) -> list[int]:
+        """Those of `numbers` that are not stored; waits for a database that is away."""
+        statement = (
+            "select json_agg(payload -> 'temperature') from device_messages"
+            " where integration_id = %s and payload -> 'temperature' = any (%s)"
+        )
+        while True:
+            try:
+                stored = self.ask(statement, self.integration["id"], [Jsonb(each) for each in numbers]) or []
+            except psycopg.OperationalError:
+                time.sleep(0.1)
+                continue
+            return sorted(set(numbers) - set(stored))
 
     def wait_for(self, count: int) -> None:
         """Until as many messages are stored."""

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-CONNECT, SUBSCRIBE, UNSUBSCRIBE = 0x10, 0x80, 0xA0
+CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ = 0x10, 0x80, 0xA0, 0xC0
 CONNACK = b"\x20\x03\x00\x00\x00"
+CONNACK_WITH_SESSION = b"\x20\x03\x01\x00\x00"
+PINGRESP = b"\xd0\x00"
 SUBACK_QOS_1 = b"\x90\x04\x00\x01\x00\x01"
 
 

@@ -8,10 +8,10 @@ from typing import Any, cast
 from shared.dialects import Decoder, Dialect
 from shared.mqtt.client import Connection
 from shared.mqtt.memory import Memory
-from shared.mqtt.outbox import BATCH_MESSAGES, Outbox
+from shared.mqtt.outbox import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
 from shared.mqtt.plan import Plan
 from shared.mqtt.stream import Publish
-from shared.mqtt.window import WINDOW_MESSAGES, Window
+from shared.mqtt.window import Window
 from shared.mqtt.wire import Broker
 
 PLAN = Plan(Broker("h", 1883), "me", ("devices/+/telemetry",), Decoder(Dialect()))
@@ -52,7 +52,7 @@ def test_news_never_go_ahead_of_the_messages_their_state_speaks_of() -> None:
 
     (batch,) = outbox.ready
     assert ([note.message for note in batch.notes], len(batch.messages)) == (["something"], 1)
-    again = Window((batch.state or {})["window"]).name_again(1, "devices/d1/telemetry", b'{"temperature":1}')
+    again = Window((batch.state or {})["window"]).find_again(1, "devices/d1/telemetry", b'{"temperature":1}')
     assert again == batch.messages[0].event_id
 
 
@@ -84,18 +84,42 @@ def test_what_came_on_a_lost_connection_is_not_acknowledged_on_the_next() -> Non
     assert (wire.acknowledged, next_wire.acknowledged, outbox.has_outstanding) == ([], [], False)
 
 
-def test_a_full_window_waits_for_the_broker_to_confirm_the_acknowledgements() -> None:
+def test_no_more_than_a_bound_is_taken_uncommitted() -> None:
     outbox, _, wire, connection = make_outbox()
-    for packet_id in range(1, WINDOW_MESSAGES + 1):
+    for packet_id in range(1, UNCOMMITTED_MESSAGES + 1):
+        outbox.collect(connection, make_publish(packet_id))
+    full = outbox.is_full
+
+    outbox.ready[0].committed = True
+    outbox.acknowledge(connection)
+
+    assert (full, outbox.is_full) == (True, False)
+    assert wire.acknowledged == list(range(1, BATCH_MESSAGES + 1))
+
+
+def test_what_the_broker_has_heard_is_settled_and_the_rest_is_not() -> None:
+    outbox, memory, wire, connection = make_outbox()
+    for packet_id in range(1, UNCOMMITTED_MESSAGES + 1):
         outbox.collect(connection, make_publish(packet_id))
     for batch in outbox.ready:
         batch.committed = True
 
     outbox.acknowledge(connection)
-    unconfirmed = outbox.is_full
-    wire.settled = wire.asked
+    unheard = memory.unsettled
+    wire.settled = 1
     outbox.acknowledge(connection)
 
-    assert len(outbox.ready) == WINDOW_MESSAGES // BATCH_MESSAGES
-    assert (len(wire.acknowledged), wire.asked) == (WINDOW_MESSAGES, 1)
-    assert (unconfirmed, outbox.is_full) == (True, False)
+    assert (wire.asked, unheard) == (UNCOMMITTED_MESSAGES // BATCH_MESSAGES, UNCOMMITTED_MESSAGES)
+    assert memory.unsettled == UNCOMMITTED_MESSAGES - BATCH_MESSAGES
+
+
+def test_a_broker_is_not_asked_about_a_few_messages() -> None:
+    outbox, memory, wire, connection = make_outbox()
+    for packet_id in range(1, 100):
+        outbox.collect(connection, make_publish(packet_id))
+    outbox.close_batch()
+    outbox.ready[0].committed = True
+
+    outbox.acknowledge(connection)
+
+    assert (wire.asked, memory.unsettled) == (0, 99)

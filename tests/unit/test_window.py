@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,11 @@ from hypothesis import strategies as st
 from shared.mqtt.window import WINDOW_MESSAGES, WINDOW_RUNS, Window
 
 TOPIC, BODY = "devices/d1/telemetry", b'{"temperature":21}'
+
+
+def name_again(window: Window, packet_id: int, topic: str, body: bytes) -> str:
+    """The event id that a message with the duplicate flag gets."""
+    return window.find_again(packet_id, topic, body) or window.name_new(packet_id, topic, body)
 
 
 def reopen(window: Window) -> Window:
@@ -26,17 +32,17 @@ def test_a_message_that_comes_again_keeps_its_id_in_the_next_session_too() -> No
     window = Window()
     first = window.name_new(7, TOPIC, BODY)
 
-    assert window.name_again(7, TOPIC, BODY) == first
-    assert reopen(reopen(window)).name_again(7, TOPIC, BODY) == first
+    assert name_again(window, 7, TOPIC, BODY) == first
+    assert name_again(reopen(reopen(window)), 7, TOPIC, BODY) == first
 
 
 def test_a_packet_id_used_again_for_another_message_is_a_new_message() -> None:
     window = Window()
     first = window.name_new(7, TOPIC, BODY)
 
-    assert window.name_again(7, TOPIC, b"other") != first
-    assert window.name_again(7, "devices/d2/telemetry", BODY) != first
-    assert window.name_again(8, TOPIC, BODY) != first
+    assert name_again(window, 7, TOPIC, b"other") != first
+    assert name_again(window, 7, "devices/d2/telemetry", BODY) != first
+    assert name_again(window, 8, TOPIC, BODY) != first
 
 
 def test_of_two_messages_with_one_packet_id_the_last_counts() -> None:
@@ -44,7 +50,7 @@ def test_of_two_messages_with_one_packet_id_the_last_counts() -> None:
     window.name_new(7, TOPIC, BODY)
     last = window.name_new(7, TOPIC, BODY)
 
-    assert reopen(window).name_again(7, TOPIC, BODY) == last
+    assert name_again(reopen(window), 7, TOPIC, BODY) == last
 
 
 def test_a_broker_that_began_anew_means_other_messages() -> None:
@@ -53,7 +59,7 @@ def test_a_broker_that_began_anew_means_other_messages() -> None:
 
     window.forget()
 
-    assert window.name_again(7, TOPIC, BODY) != first
+    assert name_again(window, 7, TOPIC, BODY) != first
 
 
 def test_a_retained_copy_has_the_id_of_the_live_message_or_one_of_its_content() -> None:
@@ -85,9 +91,9 @@ def test_messages_that_come_again_and_again_push_no_other_out() -> None:
     window.name_new(2, TOPIC, BODY)
 
     for _ in range(WINDOW_MESSAGES * 2):
-        window.name_again(2, TOPIC, BODY)
+        name_again(window, 2, TOPIC, BODY)
 
-    assert reopen(window).name_again(1, TOPIC, BODY) == first
+    assert name_again(reopen(window), 1, TOPIC, BODY) == first
 
 
 def test_the_last_messages_are_the_ones_that_are_remembered() -> None:
@@ -95,14 +101,24 @@ def test_the_last_messages_are_the_ones_that_are_remembered() -> None:
     ids = {number: window.name_new(number, TOPIC, BODY) for number in range(1, WINDOW_MESSAGES + 101)}
     again = reopen(window)
 
-    assert again.name_again(WINDOW_MESSAGES + 100, TOPIC, BODY) == ids[WINDOW_MESSAGES + 100]
-    assert again.name_again(101, TOPIC, BODY) == ids[101]
-    assert again.name_again(100, TOPIC, BODY) != ids[100]
+    assert name_again(again, WINDOW_MESSAGES + 100, TOPIC, BODY) == ids[WINDOW_MESSAGES + 100]
+    assert name_again(again, 101, TOPIC, BODY) == ids[101]
+    assert name_again(again, 100, TOPIC, BODY) != ids[100]
+
+
+def test_it_tells_how_many_came_since_a_message_did() -> None:
+    window = Window()
+    for number in range(1, 11):
+        window.name_new(number, TOPIC, BODY)
+    name_again(window, 4, TOPIC, BODY)
+
+    assert [window.count_since(number, TOPIC, BODY) for number in (1, 4, 10, 11)] == [10, 7, 1, 0]
+    assert window.count_since(4, TOPIC, b"other") == 0
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=4)))
 def test_a_damaged_window_is_left_out_and_never_raises(saved: object) -> None:
-    assert Window(saved).name_again(1, TOPIC, BODY)
+    assert name_again(Window(saved), 1, TOPIC, BODY)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 20), st.sampled_from((b"a", b"b")), st.booleans())))
@@ -114,7 +130,7 @@ def test_no_two_different_messages_ever_share_an_id(steps: list[tuple[bool, int,
     for again, packet_id, body, restart in steps:
         if restart:
             window = reopen(window)
-        name = window.name_again if again else window.name_new
+        name = partial(name_again, window) if again else window.name_new
         event_id = name(packet_id, TOPIC, body)
         known = carried.get(packet_id)
 
@@ -123,3 +139,4 @@ def test_no_two_different_messages_ever_share_an_id(steps: list[tuple[bool, int,
             again and known is not None and known[1] == body
         )
         carried[packet_id] = (event_id, body)
+        assert reopen(window).find_again(packet_id, TOPIC, body) == event_id
