@@ -9,6 +9,7 @@ from scripts.openapi.following import COMMANDS, FOLLOWING_ONE
 from scripts.openapi.headers import LIMITS, LOCATION, REPLAYED, TAG
 from scripts.openapi.operation import PAGE, Operation, in_header, in_query
 from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, READING_BODY
+from scripts.openapi.pushed import PUSHED
 from shared.errors import (
     BadRequest,
     Conflict,
@@ -175,6 +176,7 @@ CALLS: dict[str, dict[str, Operation]] = {
     f"{ONE}/rotate-secret": {"post": _ROTATE},
     **{f"{ONE}/{path}": calls for path, calls in FOLLOWING_ONE.items()},
     **COMMANDS,
+    **PUSHED,
     "/scheduler": {"post": _TICK},
 }
 """Path → method → operation."""

@@ -32,6 +32,7 @@ _REPLIES = (
     replies.Cancelled,
     replies.ActivityPage,
     replies.OneCommand,
+    replies.Receipt,
     replies.TickReport,
     replies.ProblemDocument,
 )

@@ -17,7 +17,10 @@ NOT_MODIFIED = {"description": "You have it as it is; no body.", "headers": REQU
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a call takes and answers; `reply` and `body` name schemas, `links` operations that take the id."""
+    """What a call takes and answers; `reply` and `body` name schemas, `links` operations that take the id.
+
+    `media_types` are examples of what a body of any kind may be of.
+    """
 
     name: str
     summary: str
@@ -26,6 +29,7 @@ class Operation:
     status: HTTPStatus = HTTPStatus.OK
     body: str = ""
     body_required: bool = True
+    media_types: tuple[str, ...] = ()
     parameters: tuple[Schema, ...] = ()
     headers: Headers = field(default_factory=dict)
     links: Schema = field(default_factory=dict)
@@ -72,6 +76,8 @@ PAGE = (
 
 
 def _describe_body(operation: Operation) -> Schema:
+    if operation.media_types:
+        return {"required": True, "content": {name: {"schema": {}} for name in operation.media_types}}
     if not operation.body:
         return {}
     content = {"application/json": {"schema": refer(operation.body)}}

@@ -22,6 +22,7 @@ from tests.stack import Serve, Stack, find_free_port
 
 SHELL = read_examples("sh")
 JAVASCRIPT = read_examples("js")
+WEBHOOK_SECRET = "canary-webhook-secret"
 DOCUMENTED_BROKER = "mqtts://broker.example.com"
 # Keeps the status of each reply, and the head and body of the last.
 PRELUDE = """set -eu
@@ -50,6 +51,7 @@ class Scene:
     delivery_id: str
     device_id: str
     command_id: str
+    golioth_id: str
 
     @property
     def broker(self) -> str:
@@ -80,7 +82,10 @@ def set_scene(stack: Stack, admin: User) -> Scene:
     (device,) = platform.rows("devices", select="id", integration_id=f"eq.{broker['id']}")
     (delivery,) = platform.rows("webhook_deliveries", select="id", integration_id=f"eq.{webhook['id']}")
     command = platform.call("POST", "/commands", json={"device_id": device["id"], "name": "reboot"})
-    return Scene(platform, webhook["id"], delivery["id"], device["id"], command.json()["command"]["id"])
+    project = {"api_key": "canary", "project_id": "sensors", "webhook_secret": WEBHOOK_SECRET}
+    golioth = platform.create("golioth", project)
+    ids = (webhook["id"], delivery["id"], device["id"], command.json()["command"]["id"], golioth["id"])
+    return Scene(platform, *ids)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +130,8 @@ def describe_variables(scene: Scene) -> dict[str, str]:
         "DELIVERY_ID": scene.delivery_id,
         "DEVICE_ID": scene.device_id,
         "COMMAND_ID": scene.command_id,
+        "GOLIOTH_ID": scene.golioth_id,
+        "WEBHOOK_SECRET": WEBHOOK_SECRET,
     }
 
 
