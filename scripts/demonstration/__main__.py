@@ -21,6 +21,7 @@ from rich.live import Live
 from rich.table import Table
 
 from scripts.demonstration.fleet import run_fleet
+from scripts.demonstration.golioth import make_config, run_pipeline
 from scripts.demonstration.platform import Session, run_tick, sign_in
 from scripts.demonstration.receiver import Receiver
 from scripts.demonstration.tally import Result, Tally, settle_account
@@ -43,7 +44,7 @@ def main() -> int:
             tempfile.TemporaryDirectory(prefix="demo-") as folder,
             _run_stack(Path(folder), options.port) as stack,
         ):
-            result = _run_demo(stack)
+            result = _run_demo(stack, with_golioth=options.extra == "golioth")
             console.print(str(result), highlight=False, soft_wrap=True)
             if not options.once:
                 _invite(stack)
@@ -56,6 +57,8 @@ def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end by itself with a summary line")
     parser.add_argument("--port", type=int, default=54321, help="the port of the API (default 54321)")
+    extra = "let devices of another platform take part: golioth posts through its receiver"
+    parser.add_argument("--with", dest="extra", choices=["golioth"], help=extra)
     return parser.parse_args()
 
 
@@ -76,21 +79,25 @@ def _run_stack(folder: Path, port: int) -> Iterator[dict[str, Any]]:
         process.wait(60)
 
 
-def _run_demo(stack: dict[str, Any]) -> Result:
+def _run_demo(stack: dict[str, Any], *, with_golioth: bool) -> Result:
     admin, other = _sign_in_as(stack, "admin", 0), _sign_in_as(stack, "owner", 1)
     tally = Tally()
     with Receiver() as receiver:
         _connect(stack, admin, receiver)
         tick = threading.Thread(target=run_tick, args=(*_tick_of(stack), TICK_SECONDS, IDLE_SECONDS))
-        fleet = threading.Thread(target=run_fleet, args=(stack["mqtt_url"], READINGS, tally.add))
-        tick.start()
-        fleet.start()
+        fleets = [threading.Thread(target=run_fleet, args=(stack["mqtt_url"], READINGS, tally.add))]
+        if with_golioth:
+            address = _connect_golioth(stack, admin)
+            fleets.append(threading.Thread(target=run_pipeline, args=(*address, READINGS, tally.add)))
+        for thread in (tick, *fleets):
+            thread.start()
         with Live(_draw(admin, tally, receiver), console=console, refresh_per_second=4) as live:
             while tick.is_alive():
                 live.update(_draw(admin, tally, receiver))
                 tick.join(0.25)
             live.update(_draw(admin, tally, receiver))
-        fleet.join()
+        for fleet in fleets:
+            fleet.join()
         _show_malformed(admin)
         rows = admin.rows("device_messages", "id,topic,raw,raw_encoding,error")
         return settle_account(tally, rows, receiver.received, _count_seen(other))
@@ -116,6 +123,14 @@ def _connect(stack: dict[str, Any], admin: Session, receiver: Receiver) -> None:
     console.print("Created an MQTT and a webhook integration over HTTP; subscribing with a first tick …")
     # The broker keeps messages for us from the first subscription on, so that has to stand before devices publish.
     run_tick(*_tick_of(stack), 20.0, 0.5)
+
+
+def _connect_golioth(stack: dict[str, Any], admin: Session) -> tuple[str, str]:
+    """The address that a pipeline posts to, and the secret it sends."""
+    created = admin.create_integration("golioth", "Demo Golioth project", make_config())
+    console.print("Created a Golioth integration, whose pipelines send the secret that was made for it.")
+    url = f"{stack['url']}/functions/v1/golioth-webhook/{created['integration']['id']}"
+    return url, created["generated"]["webhook_secret"]
 
 
 def _tick_of(stack: dict[str, Any]) -> tuple[str, str]:

@@ -18,7 +18,7 @@ class Session:
     http: httpx.Client
 
     def create_integration(self, integration_type: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
-        """POST /integrations in the caller's organization; what it answers."""
+        """POST /integrations in the caller's organization; what it answers, with the secrets it made."""
         organization = self.rows("organizations", "id")[0]["id"]
         body = {
             "organization_id": organization,
@@ -29,7 +29,7 @@ class Session:
         reply = self.http.post("/functions/v1/integrations", json=body)
         if reply.is_error:
             raise RuntimeError(f"{name} could not be created: {reply.text}")
-        return dict(reply.json()["integration"])
+        return dict(reply.json())
 
     def rows(self, table: str, columns: str, **filters: str) -> list[dict[str, Any]]:
         """Everything the caller may see of a table, page by page."""

@@ -11,6 +11,7 @@ from scripts.openapi.following import COMMANDS, FOLLOWING_ONE
 from scripts.openapi.headers import LIMITS, LOCATION, REPLAYED, TAG
 from scripts.openapi.operation import PAGE, Operation, in_header, in_query
 from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, READING_BODY
+from scripts.openapi.pushed import PUSHED
 from scripts.openapi.reaching import REACHING_ONE
 from shared.errors import (
     BadRequest,
@@ -182,6 +183,7 @@ CALLS: dict[str, dict[str, Operation]] = {
         for path, calls in (FOLLOWING_ONE | REACHING_ONE | FIRMWARE_OF_ONE | FLEET).items()
     },
     **COMMANDS,
+    **PUSHED,
     "/scheduler": {"post": _TICK},
 }
 """Path → method → operation."""

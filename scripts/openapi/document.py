@@ -33,6 +33,12 @@ SERVERS = [
 SECURITY = {
     "session": {"type": "http", "scheme": "bearer", "description": "The access token of a signed-in user."},
     "service_key": {"type": "http", "scheme": "bearer", "description": "The project's service role key."},
+    "webhook_secret": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Webhook-Secret",
+        "description": "The integration's own, or another proof: its config says which.",
+    },
     "scheduler_secret": {"type": "apiKey", "in": "header", "name": "X-Scheduler-Secret"},
 }
 

@@ -48,6 +48,7 @@ _REPLIES = (
     replies.ConflictPage,
     replies.OneConflict,
     replies.Provisioned,
+    replies.Receipt,
     replies.TickReport,
     replies.ProblemDocument,
 )

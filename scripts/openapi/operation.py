@@ -20,6 +20,7 @@ class Operation:
     """What a call takes and answers; `reply` and `body` name schemas, `links` operations that take the id.
 
     `raw_body` is the media type of a body that may come as it is, instead.
+    `media_types` are examples of what a body of any kind may be of.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Operation:
     body: str = ""
     body_required: bool = True
     raw_body: str = ""
+    media_types: tuple[str, ...] = ()
     parameters: tuple[Schema, ...] = ()
     headers: Headers = field(default_factory=dict)
     links: Schema = field(default_factory=dict)
@@ -82,6 +84,8 @@ PAGE = (
 
 
 def _describe_body(operation: Operation) -> Schema:
+    if operation.media_types:
+        return {"required": True, "content": {name: {"schema": {}} for name in operation.media_types}}
     if not operation.body:
         return {}
     content: Schema = {"application/json": {"schema": refer(operation.body)}}

@@ -54,6 +54,15 @@ class IntegrationPage(Answer):
     next_cursor: str | None
 
 
+class Receipt(Answer):
+    """What became of the messages in a pushed request: received = stored + duplicates + failed."""
+
+    received: int
+    stored: int
+    duplicates: int
+    failed: int
+
+
 class IntegrationType(Answer):
     """One kind of integration: what it can do, and the JSON Schema of its config."""
 

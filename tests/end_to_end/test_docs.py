@@ -24,6 +24,7 @@ from tests.stack import Serve, Stack, find_free_port
 
 SHELL = read_examples("sh")
 JAVASCRIPT = read_examples("js")
+WEBHOOK_SECRET = "canary-webhook-secret"
 DOCUMENTED_BROKER = "mqtts://broker.example.com"
 # Keeps the status of each reply, and the head and body of the last.
 PRELUDE = """set -eu
@@ -88,7 +89,7 @@ def set_scene(stack: Stack, admin: User, fake: FakeGolioth) -> Scene:
     (device,) = platform.rows("devices", select="id", integration_id=f"eq.{broker['id']}")
     (delivery,) = platform.rows("webhook_deliveries", select="id", integration_id=f"eq.{webhook['id']}")
     command = platform.call("POST", "/commands", json={"device_id": device["id"], "name": "reboot"})
-    golioth = connect_golioth(platform, fake)
+    golioth = connect_golioth(platform, fake, webhook_secret=WEBHOOK_SECRET)
     setting = {"key": f"KEY_{golioth['id'][:8].upper()}", "data_type": "integer", "value": 1}
     created = platform.call("POST", f"/integrations/{golioth['id']}/settings", json=setting)
     return Scene(
@@ -163,6 +164,7 @@ def describe_variables(scene: Scene) -> dict[str, str]:
         "GOLIOTH_ID": scene.golioth_id,
         "GOLIOTH_DEVICE_ID": scene.golioth_device_id,
         "SETTING_ID": scene.setting_id,
+        "WEBHOOK_SECRET": WEBHOOK_SECRET,
     }
 
 
