@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shared.database import as_user
 from shared.deadline import Deadline
-from shared.errors import BadRequest, Conflict, OutsideError, ProviderRefused, UnsupportedMediaType
+from shared.errors import BadRequest, Conflict, Problem, ProviderRefused, UnsupportedMediaType
 from shared.firmware import MAIN_PACKAGE, Deployment, Firmware, Listing, NewArtifact
 from shared.history import read_id
 from shared.http import Call, Reply, Router, parse_model
@@ -86,9 +86,9 @@ class NewCohort(Body):
 
 
 class NewDeployment(Body):
-    """The body of POST …/deployments; the cohort may stand in the query."""
+    """The body of POST …/deployments; the cohort may stand in the query instead."""
 
-    cohort_id: PlatformId
+    cohort_id: PlatformId | None = None
     name: PlatformName
     artifact_ids: Annotated[list[PlatformId], Field(min_length=1, max_length=MOST_ARTIFACTS)]
 
@@ -120,7 +120,7 @@ def open_firmware(call: Call, budget: Budget, seconds: float = CALL_SECONDS) -> 
     with provider.firmware(Deadline(seconds)) as firmware:
         try:
             yield firmware
-        except OutsideError as problem:
+        except Problem as problem:
             problem.detail = provider.mask_text(problem.detail)
             if isinstance(problem, ProviderRefused) and problem.answered == HTTPStatus.BAD_REQUEST:
                 raise BadRequest(problem.detail) from None
@@ -180,8 +180,7 @@ def list_deployments(call: Call) -> Reply:
     """One page of what a cohort was given; `cohort_id` says which."""
 
     def list_some(firmware: Firmware, after: str | None) -> Listing[Deployment]:
-        cohort_id = parse_model(Named, {"cohort_id": call.query("cohort_id")}).cohort_id
-        return firmware.list_deployments(cohort_id, after)
+        return firmware.list_deployments(_name_cohort(call), after)
 
     return _list_page(call, "deployments", list_some)
 
@@ -190,7 +189,8 @@ def create_deployment(call: Call) -> Reply:
     """Give a cohort other firmware without following what comes of it; 201. See rollouts for the rest."""
     with open_firmware(call, WRITES) as firmware:
         new = call.json(NewDeployment)
-        deployment = firmware.add_deployment(new.cohort_id, new.name, new.artifact_ids)
+        cohort_id = new.cohort_id or _name_cohort(call)
+        deployment = firmware.add_deployment(cohort_id, new.name, new.artifact_ids)
     return Reply({"deployment": asdict(deployment)}, HTTPStatus.CREATED)
 
 
@@ -198,9 +198,14 @@ def _name_artifact(call: Call) -> str:
     return parse_model(Named, {"artifact_id": call.parameters["artifact_id"]}).artifact_id
 
 
+def _name_cohort(call: Call) -> str:
+    return parse_model(Named, {"cohort_id": call.query("cohort_id")}).cohort_id
+
+
 def _read_upload(call: Call) -> NewArtifact:
     if call.request.mimetype == "application/octet-stream":
-        names = parse_model(ArtifactNames, call.request.args.to_dict())
+        given = {name: call.query(name) for name in ArtifactNames.model_fields}
+        names = parse_model(ArtifactNames, {name: value for name, value in given.items() if value})
         content = call.read_large(ARTIFACT_LIMIT)
         if not content:
             raise BadRequest("The body is empty; send the image in it.")

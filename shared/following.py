@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
 from shared.database import Database
-from shared.errors import BadRequest, Conflict, NotFound, Problem, ProviderRefused
+from shared.errors import BadRequest, Conflict, NotFound, NotSupported, Problem, ProviderRefused
 from shared.firmware import DeviceFirmware, Firmware, Listing, OtaEvent, Plan, judge_state, read_plan
 
 PAGES_AT_ONCE = 50
@@ -24,6 +25,9 @@ PAGES_AT_ONCE = 50
 
 OVERLAP = timedelta(seconds=60)
 """An event may be kept so much later than others that are younger."""
+
+FORESIGHT = timedelta(days=1)
+"""How far ahead of ours the platform's clock may be."""
 
 SWEEP_SECONDS = 30.0
 SWEEP_SECONDS_PER_PAGE = 3.0
@@ -81,6 +85,10 @@ class Follower:
         started_at: str | None = self.database.call(
             "run_rollout", p_rollout_id=rollout_id, p_reference=begun.reference, p_started_at=begun.at
         )
+        if started_at is None:
+            # Cancelled while the platform was being told.
+            with suppress(NotSupported):
+                self.firmware.withdraw(plan)
         return started_at
 
     def _read_on(self, started_at: str) -> dict[str, Any]:
@@ -117,7 +125,9 @@ class Follower:
 
     def _note_newest(self, events: list[OtaEvent]) -> None:
         known = datetime.fromisoformat(self.state["newest"])
-        newest = max((datetime.fromisoformat(event.at) for event in events if event.at), default=known)
+        times = [datetime.fromisoformat(event.at) for event in events if event.at]
+        # A moment that is far ahead would hide all that is still to come.
+        newest = max((each for each in times if each < datetime.now(UTC) + FORESIGHT), default=known)
         if newest > known:
             self.state |= {"newest": newest.isoformat(), "heard_at": time.time()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any, Self
@@ -17,7 +18,7 @@ from shared.artifacts import (
     open_firmware,
 )
 from shared.database import as_user
-from shared.errors import BadRequest, Conflict, FieldError, NotFound
+from shared.errors import BadRequest, Conflict, FieldError, NotFound, NotSupported
 from shared.firmware import Artifact, Firmware, Plan, Target, read_plan
 from shared.history import choose, list_page, read_id
 from shared.http import Call, Reply, Router, parse_uuid
@@ -92,12 +93,14 @@ def start_rollout(call: Call) -> Reply:
         plan = _make_plan(firmware, new)
         if firmware.find(plan):
             raise Conflict(f"The platform has something named {new.name} already; choose another name.")
+        if new.replace:
+            _withdraw_open(call, firmware, plan.target)
     rollout_id = as_user(call.user.token).call(
         "start_rollout",
         p_integration_id=read_id(call),
         p_rollout={
             "name": plan.name,
-            "target": {name: value for name, value in asdict(plan.target).items() if value},
+            "target": _describe_target(plan.target),
             "artifacts": [
                 {"id": artifact.id, "package": artifact.package, "version": artifact.version}
                 for artifact in plan.artifacts
@@ -138,6 +141,20 @@ def _make_plan(firmware: Firmware, new: NewRollout) -> Plan:
         except NotFound as problem:
             raise BadRequest(errors=[FieldError("cohort_id", problem.detail)]) from None
     return Plan(new.name, Target(new.cohort_id, new.tag_id), artifacts)
+
+
+def _withdraw_open(call: Call, firmware: Firmware, target: Target) -> None:
+    """Take back at the platform, where it can, what the new rollout takes the place of."""
+    query = as_user(call.user.token).table("firmware_rollouts").select("name,target,artifacts")
+    query = query.eq("integration_id", read_id(call)).in_("status", STATUSES[:2])
+    for row in as_user(call.user.token).run(query.not_.is_("begun_at", "null")):
+        if row["target"] == _describe_target(target):
+            with suppress(NotSupported):
+                firmware.withdraw(read_plan(row))
+
+
+def _describe_target(target: Target) -> dict[str, str]:
+    return {name: value for name, value in asdict(target).items() if value}
 
 
 def _find_artifact(firmware: Firmware, artifact_id: str) -> Artifact:

@@ -178,7 +178,11 @@ class GoliothFirmware(Firmware):
         query = {"cohortId": target.cohort_id, "tags": target.tag_id}
         items, following = self._list_page(self._api.in_project("devices"), after, **query)
         return Listing(
-            [DeviceFirmware(str(item["id"]), read_packages(item)) for item in items if item.get("id")],
+            [
+                DeviceFirmware(each, read_packages(item))
+                for item in items
+                if (each := clean_text(item.get("id")))
+            ],
             following,
         )
 
@@ -231,17 +235,9 @@ class GoliothFirmware(Firmware):
         # Once: after a 5xx Golioth may have it all the same.
         return _read_object(self._call("POST", path, body, again=False))
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        query: Mapping[str, Any] | None = None,
-        again: bool = True,
-    ) -> Any:
+    def _call(self, method: str, path: str, body: Any = None, **how: Any) -> Any:
         try:
-            return self._api.call(method, path, body, query=query, again=again)
+            return self._api.call(method, path, body, **how)
         except ProviderRefused as refusal:
             raise _translate_refusal(refusal) from None
 

@@ -66,7 +66,8 @@ def read_packages(device: Mapping[str, Any]) -> dict[str, OtaEvent]:
     if not isinstance(updates, Mapping):
         return {}
     entries = ((clean_text(name), entry) for name, entry in updates.items() if isinstance(entry, Mapping))
-    return {name: _read_update(str(device["id"]), name, entry) for name, entry in entries if name}
+    device_id = clean_text(device.get("id")) or ""
+    return {name: _read_update(device_id, name, entry) for name, entry in entries if name}
 
 
 def _read_update(device: str, package: str, entry: Mapping[str, Any]) -> OtaEvent:

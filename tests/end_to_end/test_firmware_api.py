@@ -118,11 +118,14 @@ def test_cohorts_deployments_and_packages_are_listed(site: Site) -> None:
     deployment = site.call("POST", "/deployments", json=body).json()["deployment"]
 
     cohorts = site.call("GET", "/cohorts").json()["cohorts"]
+    named = {"params": {"cohort_id": cohort["id"]}, "json": {"name": "b", "artifact_ids": [artifact["id"]]}}
+    newer = site.call("POST", "/deployments", **named).json()["deployment"]
     deployments = site.call("GET", "/deployments", params={"cohort_id": cohort["id"]}).json()
     packages = site.call("GET", "/packages").json()
 
     assert cohorts == [cohort | {"active_deployment_id": deployment["id"]}]
-    assert deployments == {"deployments": [deployment], "next_cursor": None}
+    assert deployments == {"deployments": [deployment, newer], "next_cursor": None}
+    assert site.call("GET", "/deployments").status_code == 400
     assert [package["id"] for package in packages["packages"]] == ["main"]
 
 
@@ -193,14 +196,15 @@ def test_a_connection_that_is_closed_is_told(site: Site) -> None:
     assert reply.status_code == 502
 
 
-def test_a_platform_that_repeats_the_key_does_not_give_it_away(stack: Stack) -> None:
+@pytest.mark.parametrize("status", [400, 404, 409, 418])
+def test_a_platform_that_repeats_the_key_does_not_give_it_away(stack: Stack, status: int) -> None:
     def repeat(request: Any) -> Answer:
-        return Answer(400, json.dumps({"message": f"who is {request.headers['x-api-key']}?"}).encode())
+        return Answer(status, json.dumps({"message": f"who is {request.headers['x-api-key']}?"}).encode())
 
     with HttpReceiver(repeat) as echo, open_site(stack, base_url=echo.url) as site:
         reply = site.call("POST", "/cohorts", json={"name": "fleet"})
 
-    assert (reply.status_code, reply.json()["detail"]) == (400, "Golioth answered 400: who is ***?")
+    assert reply.json()["detail"] == f"Golioth answered {status}: who is ***?"
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

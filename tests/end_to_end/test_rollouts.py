@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import httpx
@@ -428,6 +429,37 @@ def test_a_release_goes_to_the_devices_of_a_tag_and_is_switched_off_by_cancellin
     assert (cancelled["status"], release["rollout"]) == ("cancelled", False)
 
 
+def test_a_release_that_is_replaced_is_switched_off(site: Site) -> None:
+    fleet = make_fleet(site, 1)
+    to_tag = {"cohort_id": None, "tag_id": "beta"}
+    add_device(site.fake, "tagged", "1.2", tags=("beta",))
+    fleet.start(**to_tag)
+    fleet.step()
+
+    newer = make_artifact(site.fake, "main", "1.4")["id"]
+    fleet.start(**to_tag, name="summer", artifact_ids=[newer], replace=True)
+    fleet.step()
+
+    releases = {item["releaseTags"][0]: item["rollout"] for item in site.fake.store["releases"].values()}
+    assert releases == {"spring": False, "summer": True}
+
+
+def test_a_rollout_cancelled_while_the_platform_is_told_is_taken_back(site: Site) -> None:
+    fleet = make_fleet(site, 1)
+    rollout_id = fleet.start(cohort_id=None, tag_id="beta")
+    site.fake.faults.append(Fault("POST .*/releases", seconds=1))
+    starting = threading.Thread(target=fleet.step)
+    starting.start()
+    while not [call for call in site.fake.calls if call.startswith("POST /projects")]:
+        time.sleep(0.01)
+    cancelled = site.call("POST", f"/rollouts/{rollout_id}/cancel")
+    starting.join()
+
+    (release,) = site.fake.store["releases"].values()
+    assert cancelled.json()["rollout"]["status"] == "cancelled"
+    assert release["rollout"] is False
+
+
 def test_a_device_that_says_nothing_in_events_is_read_itself(fleet: Fleet) -> None:
     rollout_id = fleet.start()
     fleet.step()
@@ -457,6 +489,39 @@ def test_a_rollout_does_not_end_before_its_events_are_read_to_their_end(site: Si
     assert (half["status"], half["counts"]["updated"]) == ("running", 26)
     assert fleet.rollout(rollout_id)["status"] == "done"
     assert {sum("event" in step for step in device["steps"]) for device in devices} == {4}
+
+
+def test_what_makes_no_sense_stops_nothing(fleet: Fleet) -> None:
+    rollout_id = fleet.start()
+    fleet.step()
+    odd: list[Any] = [
+        None,
+        "",
+        "\x00",
+        "x" * 600,
+        10**30,
+        {"a": []},
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ]
+    names = ("deviceId", "packageId", "eventType", "currentVersion", "targetVersion", "status", "message")
+    known = {"deviceId": fleet.devices[0], "packageId": "main", "timestamp": "2026-03-01T10:00:00Z"}
+    for number, (name, value) in enumerate(product(names, odd)):
+        event = dict.fromkeys(names) | known | {name: value, "cohortId": fleet.cohort_id}
+        fleet.fake.store["events"][f"odd-{number}"] = event | {"timestamp": "2036-03-01T10:00:00Z"}
+    for update in (
+        {"main": odd},
+        {"\x00": {}},
+        {"main": {"version": "\x00", "time": odd[6], "stateCode": {}}},
+    ):
+        device = add_device(fleet.fake, "odd", "1.2", fleet.cohort_id)
+        fleet.fake.store["devices"][device]["metadata"]["update"] = update
+    install_update(fleet.fake, fleet.devices[1], "1.3")
+
+    counts = fleet.step()
+
+    assert counts == {"put_off": 1}
+    assert fleet.rollout(rollout_id)["counts"]["updated"] == 1
 
 
 def test_a_device_that_runs_the_version_already_is_through_at_once(fleet: Fleet) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.firmware import OtaEvent, judge_state
 from shared.golioth.ota import read_event, read_packages, read_time
+
+STATES = ("pending", "downloading", "downloaded", "updated", "failed")
 
 
 def make_entry(**fields: Any) -> dict[str, Any]:
@@ -120,3 +124,22 @@ def test_times_carry_an_offset_and_texts_nothing_the_database_can_not_hold() -> 
 @pytest.mark.parametrize("missing", ["deviceId", "packageId"])
 def test_an_event_of_nobody_is_left_out(missing: str) -> None:
     assert read_event(make_entry(**{missing: None})) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+EVENT = st.dictionaries(st.sampled_from(list(make_entry(currentVersion="", targetVersion=""))), JSON)
+UPDATE = st.dictionaries(st.sampled_from(list(describe_device()["metadata"]["update"]["main"])), JSON)
+
+
+@given(EVENT, st.dictionaries(st.text(), UPDATE | JSON, max_size=2))
+def test_nothing_that_is_json_crashes_the_reading(entry: dict[str, Any], updates: dict[str, Any]) -> None:
+    event = read_event(entry)
+    packages = read_packages({"id": "d", "metadata": {"update": updates}})
+
+    said = [each for each in (event, *packages.values()) if each]
+    assert all(judge_state(each, "1.3") in {None, "idle", *STATES} for each in said)
+    assert not [each for each in said if "\x00" in repr(each)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.errors import LeaseLost, Problem, Unavailable
+from shared.errors import LeaseLost, OutsideError, Problem, ProtocolFailed, Unavailable
 from shared.following import Follower
 from shared.jobs.job import Again, Done, Job, JobOutcome
 
@@ -45,8 +45,9 @@ def run(job: Job[Request]) -> JobOutcome:
                 followed[row["id"]] = follower.settle(job.provider.mask_text(problem.detail))
             unfinished |= follower.unfinished
             job.save({"last": row["id"]}, {"rollouts": followed})
-    if trouble:
-        raise trouble[0]
+    if trouble and len(trouble) == len(followed):
+        # Nothing is heard at all: tried again with growing pauses. Else each says for itself what troubles it.
+        raise trouble[0] if isinstance(trouble[0], OutsideError) else ProtocolFailed(trouble[0].detail)
     still_open = any(each["status"] in OPEN for each in followed.values())
     return Again(0 if unfinished else FOLLOW_SECONDS) if still_open else Done({"rollouts": followed})
 
