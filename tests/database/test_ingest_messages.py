@@ -170,7 +170,29 @@ def test_a_batch_has_a_bound(service: Service) -> None:
         service.ingest(service.make_integration(), make_messages(4001))
 
 
-def test_batches_of_one_integration_at_once_make_each_device_once_and_block_nobody(stack: Stack) -> None:
+def test_batches_of_one_integration_at_once_store_each_message_once_and_block_nobody(stack: Stack) -> None:
+    integration = make_committed(stack)
+    shared = [make_messages(1, device=f"d{number}")[0] for number in range(50)]
+
+    ingest_at_once(stack, integration, [shared, shared[::-1]] * 4)
+
+    assert count_rows(stack, integration) == {"devices": 50, "counted": 50, "messages": 50, "received": 400}
+
+
+def test_new_devices_of_batches_at_once_are_made_and_counted_once_though_some_are_rolled_back(
+    stack: Stack,
+) -> None:
+    integration = make_committed(stack)
+    batches = [[make_messages(1, device=f"d{number}")[0] for number in range(200)] for _ in range(8)]
+
+    ingest_at_once(stack, integration, [batch[:: (-1) ** odd] for odd, batch in enumerate(batches)], fail=3)
+
+    counts = {"devices": 200, "counted": 200, "messages": 1_000, "received": 1_000}
+    assert count_rows(stack, integration) == counts
+
+
+def make_committed(stack: Stack) -> str:
+    """An integration that other connections see."""
     with stack.connect() as connection:
         row = connection.execute(
             "insert into device_integrations (organization_id, integration_type, name)"
@@ -178,27 +200,39 @@ def test_batches_of_one_integration_at_once_make_each_device_once_and_block_nobo
             (stack.user("owner", 0).organization_id, str(uuid.uuid4())),
         ).fetchone()
     assert row is not None
-    shared = [make_messages(1, device=f"d{number}")[0] for number in range(50)]
+    return str(row[0])
 
-    def ingest(batch: list[dict[str, object]]) -> None:
+
+def ingest_at_once(
+    stack: Stack, integration: str, batches: list[list[dict[str, object]]], fail: int = 0
+) -> None:
+    """Each batch on a connection of its own; the first `fail` are rolled back."""
+    ready = threading.Barrier(len(batches))
+
+    def ingest(number: int) -> None:
         with stack.connect() as connection:
             connection.execute("set role service_role")
-            connection.execute("select ingest_messages(%s, %s)", (row[0], Jsonb(batch)))
+            ready.wait(30)
+            connection.execute("select ingest_messages(%s, %s)", (integration, Jsonb(batches[number])))
+            if number < fail:
+                connection.rollback()
 
-    threads = [
-        threading.Thread(target=ingest, args=(list(reversed(shared)) if odd % 2 else shared,))
-        for odd in range(8)
-    ]
+    threads = [threading.Thread(target=ingest, args=(number,)) for number in range(len(batches))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
+
+def count_rows(stack: Stack, integration: str) -> dict[str, int]:
     with stack.connect() as connection:
-        counts = connection.execute(
-            "select (select count(*) from devices where integration_id = %(id)s),"
-            " (select count(*) from device_messages where integration_id = %(id)s),"
-            " (select sum(received) from integration_metrics where integration_id = %(id)s)",
-            {"id": row[0]},
+        row = connection.execute(
+            "select json_build_object("
+            " 'devices', (select count(*) from devices where integration_id = %(id)s),"
+            " 'counted', (select device_count from device_integrations where id = %(id)s),"
+            " 'messages', (select count(*) from device_messages where integration_id = %(id)s),"
+            " 'received', (select sum(received) from integration_metrics where integration_id = %(id)s))",
+            {"id": integration},
         ).fetchone()
-    assert counts == (50, 50, 400)
+    assert row is not None
+    return dict(row[0])
