@@ -509,11 +509,12 @@ def test_what_makes_no_sense_stops_nothing(fleet: Fleet) -> None:
     for number, (name, value) in enumerate(product(names, odd)):
         event = dict.fromkeys(names) | known | {name: value, "cohortId": fleet.cohort_id}
         fleet.fake.store["events"][f"odd-{number}"] = event | {"timestamp": "2036-03-01T10:00:00Z"}
-    for update in (
+    updates: tuple[dict[str, Any], ...] = (
         {"main": odd},
         {"\x00": {}},
         {"main": {"version": "\x00", "time": odd[6], "stateCode": {}}},
-    ):
+    )
+    for update in updates:
         device = add_device(fleet.fake, "odd", "1.2", fleet.cohort_id)
         fleet.fake.store["devices"][device]["metadata"]["update"] = update
     install_update(fleet.fake, fleet.devices[1], "1.3")
