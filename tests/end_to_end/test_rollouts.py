@@ -509,20 +509,18 @@ def test_what_makes_no_sense_stops_nothing(fleet: Fleet) -> None:
     for number, (name, value) in enumerate(product(names, odd)):
         event = dict.fromkeys(names) | known | {name: value, "cohortId": fleet.cohort_id}
         fleet.fake.store["events"][f"odd-{number}"] = event | {"timestamp": "2036-03-01T10:00:00Z"}
-    updates: tuple[dict[str, Any], ...] = (
-        {"main": odd},
-        {"\x00": {}},
-        {"main": {"version": "\x00", "time": odd[6], "stateCode": {}}},
-    )
-    for update in updates:
+    nonsense: list[Any] = [{"main": odd}, {"\x00": {}}, {"main": {"version": "\x00", "time": odd[6]}}]
+    for update in nonsense:
         device = add_device(fleet.fake, "odd", "1.2", fleet.cohort_id)
         fleet.fake.store["devices"][device]["metadata"]["update"] = update
     install_update(fleet.fake, fleet.devices[1], "1.3")
+    first = fleet.step()
+    install_update(fleet.fake, fleet.devices[2], "1.3")
+    second = fleet.step()
 
-    counts = fleet.step()
-
-    assert counts == {"put_off": 1}
-    assert fleet.rollout(rollout_id)["counts"]["updated"] == 1
+    assert (first, second) == ({"put_off": 1}, {"put_off": 1})
+    assert fleet.rollout(rollout_id)["counts"]["updated"] == 2
+    assert [len(fleet.history(device)[0]["steps"]) for device in fleet.devices[1:]] == [4, 4]
 
 
 def test_a_device_that_runs_the_version_already_is_through_at_once(fleet: Fleet) -> None:
