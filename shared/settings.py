@@ -27,7 +27,9 @@ class Settings:
     rate_limit_writes_organization: int
     rate_limit_tests_user: int
     rate_limit_tests_organization: int
-    """Calls a minute through the API, 0 for no limit: creating, changing and deleting; and connection tests."""
+    rate_limit_commands_user: int
+    rate_limit_commands_organization: int
+    """Calls a minute through the API, 0 for no limit: creating, changing and deleting; connection tests; commands."""
 
 
 @cache
@@ -48,6 +50,8 @@ def load_settings() -> Settings:
         rate_limit_writes_organization=_read_count("RATE_LIMIT_WRITES_ORGANIZATION", 1200),
         rate_limit_tests_user=_read_count("RATE_LIMIT_TESTS_USER", 60),
         rate_limit_tests_organization=_read_count("RATE_LIMIT_TESTS_ORGANIZATION", 120),
+        rate_limit_commands_user=_read_count("RATE_LIMIT_COMMANDS_USER", 600),
+        rate_limit_commands_organization=_read_count("RATE_LIMIT_COMMANDS_ORGANIZATION", 1200),
     )
 
 

@@ -171,6 +171,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "lease_commands": frozenset({"service_role"}),
     "lease_deliveries": frozenset({"service_role"}),
     "lease_sessions": frozenset({"service_role"}),
+    "list_integrations": frozenset({"authenticated"}),
     "park_session": frozenset({"service_role"}),
     "prune_audit_log": frozenset({"service_role"}),
     "prune_deliveries": frozenset({"service_role"}),
@@ -186,6 +187,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "replay_delivery": frozenset({"authenticated"}),
     "require_role": frozenset({"authenticated"}),
     "sealed_config": frozenset({"authenticated"}),
+    "send_command": frozenset({"authenticated"}),
     "take_tokens": frozenset({"authenticated"}),
     "write_integration": frozenset({"authenticated"}),
 }
