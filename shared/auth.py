@@ -71,7 +71,7 @@ class KeySet:
     """The project's public keys: cached, refetched for an unknown kid with a cooldown, served stale when away."""
 
     def __init__(self, url: str) -> None:
-        self._endpoint = Connections(url, read_seconds=FETCH_SECONDS)
+        self._endpoint = Connections(url, call_seconds=FETCH_SECONDS)
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched = self._tried = float("-inf")
         self._lock = threading.Lock()

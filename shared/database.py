@@ -67,7 +67,7 @@ class Database:
         """As `call`, the result as the text that came: for one that is only passed on."""
         return self._send("POST", f"rpc/{function}", orjson.dumps(arguments))
 
-    def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def _send(self, method: str, path: str, body: bytes = b"") -> bytes:
         try:
             answer = open_pool().send(method, f"/rest/v1/{path}", self._headers, body)
         except FAILURES as error:
@@ -128,7 +128,7 @@ def _read_error(answer: Answer) -> dict[str, Any]:
         body = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
         body = None
-    return body if isinstance(body, dict) else {"code": str(answer.status), "message": answer.reason}
+    return body if isinstance(body, dict) else {"code": str(answer.status), "message": ""}
 
 
 def _away(error: Exception) -> Unavailable:

@@ -17,7 +17,7 @@ as $$
 declare
   v_reply json;
 begin
-  with found as (
+  with listed as (
     select i.id, i.organization_id, i.integration_type, i.name, i.status, i.settings as config, i.secret_names as secrets,
            i.device_count, i.last_sync_at, i.sync_status, i.error_message, i.created_at, i.created_by, i.updated_at
       from public.device_integrations i
@@ -28,12 +28,12 @@ begin
      order by i.created_at desc, i.id desc
      limit p_limit + 1
   ), page as (
-    select * from found order by created_at desc, id desc limit p_limit
+    select * from listed order by created_at desc, id desc limit p_limit
   )
   select json_build_object(
            'integrations', coalesce(json_agg(page order by page.created_at desc, page.id desc), '[]'),
            'next_cursor', case
-             when (select count(*) from found) > p_limit
+             when (select count(*) from listed) > p_limit
              then private.write_cursor(min(page.created_at), (array_agg(page.id order by page.created_at, page.id))[1]::text)
            end)
     into v_reply
