@@ -181,6 +181,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "read_integration_keys": frozenset({"service_role"}),
     "read_stale_seals": frozenset({"service_role"}),
     "record_activity": frozenset({"service_role"}),
+    "record_test": frozenset({"authenticated"}),
     "renew_session": frozenset({"service_role"}),
     "replace_seals": frozenset({"service_role"}),
     "replay_deliveries": frozenset({"authenticated"}),
