@@ -87,7 +87,7 @@ def test_a_list_of_all_that_is_the_members_reads_nothing_of_others(
 
 
 def list_page(
-    connection: psycopg.Connection, after: tuple[str, str] | None, **filters: str
+    connection: psycopg.Connection, after: tuple[str, str] | None, **filters: str | None
 ) -> dict[str, Any]:
     arguments: dict[str, Any] = {"p_limit": 400} | filters
     if after:
