@@ -11,9 +11,10 @@ import flask
 import functions_framework
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.database import Database, as_user
-from shared.errors import Forbidden, NotFound
+from shared.database import as_user
+from shared.errors import NotFound
 from shared.http import Call, Reply, Router, parse_uuid
+from shared.limits import COMMANDS, settle_limits
 
 COLUMNS = (
     "id,organization_id,device_id,integration_id,name,payload,status,attempts,expires_at,reference,result,"
@@ -44,18 +45,15 @@ def commands(request: flask.Request) -> flask.Response:
 def send_command(call: Call) -> Reply:
     """Take a command for a device; it is sent with the next tick and tried again until it expires."""
     user, body = call.user, call.json(NewCommand)
-    database = as_user(user.token)
     expires_at = datetime.now(UTC) + timedelta(seconds=body.expires_in_seconds)
-    values = {
+    command = {
         "device_id": str(body.device_id),
         "name": body.name,
         "payload": body.payload,
         "expires_at": expires_at.isoformat(),
     }
-    try:
-        (row,) = database.run(database.table("device_commands").insert(values).select(COLUMNS))
-    except Forbidden:
-        raise _refuse(database, str(body.device_id)) from None
+    result = as_user(user.token).call("send_command", p_command=command, p_limits=COMMANDS.limits())
+    row = settle_limits(call, COMMANDS, result)["command"]
     location = f"/functions/v1/commands/{row['id']}"
     return Reply({"command": row}, HTTPStatus.ACCEPTED, {"Location": location})
 
@@ -65,12 +63,7 @@ def get_command(call: Call) -> Reply:
     """What became of it."""
     database = as_user(call.user.token)
     command_id = parse_uuid(call.parameters["id"], "id")
-    rows = database.run(database.table("device_commands").select(COLUMNS).eq("id", command_id))
+    rows = database.read("device_commands", {"select": COLUMNS, "id": f"eq.{command_id}"})
     if not rows:
         raise NotFound
     return Reply({"command": rows[0]})
-
-
-def _refuse(database: Database, device_id: str) -> Forbidden | NotFound:
-    visible = database.run(database.table("devices").select("id").eq("id", device_id))
-    return Forbidden() if visible else NotFound()

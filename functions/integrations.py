@@ -32,7 +32,7 @@ from shared.jobs.calls import add_job_routes
 from shared.limits import TESTS, take_tokens
 from shared.log import bind_log
 from shared.messages import Identity
-from shared.provider import Provider
+from shared.provider import Check
 from shared.providers import find_provider, list_types, load_provider
 from shared.provisioning.calls import add_provisioning_routes
 from shared.records import list_rows, read_row, read_sealed, show_one, write_row
@@ -116,7 +116,7 @@ def test_unsaved(call: Call) -> Reply:
     provider = load_provider(body.config or {}, Identity(organization_id, "", body.integration_type))
     take_tokens(call, database, TESTS, p_organization_id=organization_id)
     database.call("require_role", p_organization_id=organization_id, p_role="admin")
-    return _run_checks(provider)
+    return _show_checks(list(provider.check()))
 
 
 @router.route("GET", "/{id}")
@@ -157,8 +157,12 @@ def rotate_secret(call: Call) -> Reply:
 def test_saved(call: Call) -> Reply:
     """Test the connection as it is saved; for admins."""
     integration_id = _name_integration(call.parameters["id"])
-    take_tokens(call, as_user(call.user.token), TESTS, p_integration_id=integration_id)
-    return _run_checks(open_provider(read_sealed(call, integration_id)))
+    database = as_user(call.user.token)
+    take_tokens(call, database, TESTS, p_integration_id=integration_id)
+    checks = list(open_provider(read_sealed(call, integration_id)).check())
+    failed = next((check.name for check in checks if not check.ok), None)
+    database.call("record_test", p_integration_id=integration_id, p_failed=failed)
+    return _show_checks(checks)
 
 
 def _name_integration(text: str | None) -> str:
@@ -233,8 +237,7 @@ def _delete(call: Call, integration_id: str) -> Reply:
     return Reply(status=HTTPStatus.NO_CONTENT)
 
 
-def _run_checks(provider: Provider) -> Reply:
-    checks = list(provider.check())
+def _show_checks(checks: list[Check]) -> Reply:
     return Reply(
         {
             "ok": all(check.ok for check in checks),

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-import httpx
 import jwt
 from werkzeug.datastructures import Headers
 
+from shared.connections import FAILURES, Connections
 from shared.errors import Unauthenticated, Unavailable
 from shared.settings import load_settings, require_setting
 
@@ -26,6 +26,7 @@ AUDIENCE = "authenticated"
 LEEWAY_SECONDS = 10
 JWKS_SECONDS = 600
 REFETCH_COOLDOWN_SECONDS = 30
+FETCH_SECONDS = 5.0
 TRUST_SECONDS = 60
 """How long a verified token is believed without verifying it again, and so how long a retired key may still serve."""
 
@@ -70,7 +71,7 @@ class KeySet:
     """The project's public keys: cached, refetched for an unknown kid with a cooldown, served stale when away."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._endpoint = Connections(url, call_seconds=FETCH_SECONDS)
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched = self._tried = float("-inf")
         self._lock = threading.Lock()
@@ -92,11 +93,16 @@ class KeySet:
             return
         self._tried = time.monotonic()
         try:
-            reply = httpx.get(self._url, timeout=5.0, trust_env=False).raise_for_status()
-            self._keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(reply.json()).keys if key.key_id}
-        except (httpx.HTTPError, ValueError, jwt.PyJWKSetError):
+            self._keys = self._fetch()
+        except (*FAILURES, ValueError, jwt.PyJWKSetError):
             return
         self._fetched = self._tried
+
+    def _fetch(self) -> dict[str, jwt.PyJWK]:
+        answer = self._endpoint.send("GET", "")
+        if not answer.is_success:
+            raise ValueError(f"the endpoint answered {answer.status}")
+        return {key.key_id: key for key in jwt.PyJWKSet.from_json(answer.body.decode()).keys if key.key_id}
 
 
 @cache

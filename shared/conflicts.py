@@ -51,7 +51,7 @@ def resolve_conflict(call: Call) -> Reply:
         p_conflict_id=conflict_id,
         p_resolution=resolution,
     )
-    rows = database.run(database.table("device_conflicts").select(COLUMNS).eq("id", conflict_id))
+    rows = database.read("device_conflicts", {"select": COLUMNS, "id": f"eq.{conflict_id}"})
     if not rows:
         raise NotFound
     return Reply({"conflict": rows[0]})

@@ -8,13 +8,14 @@ the database is away; anything else is a Problem that names the SQLSTATE.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
+from urllib.parse import urlencode
 
-import httpx
 import orjson
 
+from shared.connections import FAILURES, Answer, Connections
 from shared.errors import (
     BadRequest,
     Conflict,
@@ -30,12 +31,6 @@ from shared.errors import (
 from shared.log import read_request_id
 from shared.settings import require_setting
 
-if TYPE_CHECKING:
-    from postgrest import SyncRequestBuilder
-
-POOL = httpx.Limits(max_connections=100, max_keepalive_connections=40, keepalive_expiry=30.0)
-TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-
 _AWAY = re.compile(r"^(PGRST00[0-3]|08\w{3}|40001|40P01|53\w{3}|55P03|57014|57P0\d|5\d\d)$")
 """Away, or too busy: deadlocks, lock and statement timeouts pass when tried again."""
 _MALFORMED = re.compile(r"^(22\w{3}|23502|23503|23514|54\w{3}|P0001|PGRST1\d\d)$")
@@ -48,46 +43,48 @@ class Database:
     """
 
     def __init__(self, token: str, apikey: str) -> None:
-        self._headers = {"apikey": apikey, "Authorization": f"Bearer {token}"}
+        self._headers = {
+            "apikey": apikey,
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "User-Agent": "device-integrations",
+        }
         request_id = read_request_id()
         if request_id:
             self._headers["X-Request-Id"] = request_id
-        self._url = f"{require_setting('supabase_url')}/rest/v1"
 
-    def table(self, name: str) -> SyncRequestBuilder:
-        """A postgrest-py builder for `name`; hand the finished query to `run`."""
-        from postgrest import SyncPostgrestClient
+    def read(self, table: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The rows of `table`; `query` is PostgREST's own, such as `{"select": "id,name", "id": "eq.…"}`."""
+        rows: list[dict[str, Any]] = orjson.loads(self._send("GET", f"{table}?{urlencode(query)}"))
+        return rows
 
-        client = SyncPostgrestClient(
-            self._url, headers=self._headers, http_client=open_pool(), retry_enabled=False
+    def insert(self, table: str, values: Mapping[str, Any], columns: str) -> dict[str, Any]:
+        """Insert one row; the `columns` of it as the database holds them now."""
+        path = f"{table}?{urlencode({'select': columns})}"
+        (row,) = orjson.loads(
+            self._send("POST", path, orjson.dumps(values), {"Prefer": "return=representation"})
         )
-        return client.from_(name)
-
-    def run(self, query: Any) -> list[dict[str, Any]]:
-        """Execute a builder's query; the rows it answers with."""
-        from postgrest import APIError
-
-        try:
-            rows = query.execute().data
-        except httpx.HTTPError as error:
-            raise _away(error) from None
-        except APIError as error:
-            raise make_problem(error.json()) from None
-        return cast("list[dict[str, Any]]", rows)
+        return dict(row)
 
     def call(self, function: str, **arguments: Any) -> Any:
         """Call a SQL function with named arguments (anything orjson writes); its JSON result, None for void."""
+        text = self.call_unread(function, **arguments)
+        return orjson.loads(text) if text else None
+
+    def call_unread(self, function: str, **arguments: Any) -> bytes:
+        """As `call`, the result as the text that came: for one that is only passed on."""
+        return self._send("POST", f"rpc/{function}", orjson.dumps(arguments))
+
+    def _send(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> bytes:
         try:
-            reply = open_pool().post(
-                f"{self._url}/rpc/{function}",
-                content=orjson.dumps(arguments),
-                headers={**self._headers, "Content-Type": "application/json"},
-            )
-        except httpx.HTTPError as error:
+            answer = open_pool().send(method, f"/rest/v1/{path}", {**self._headers, **(headers or {})}, body)
+        except FAILURES as error:
             raise _away(error) from None
-        if reply.is_error:
-            raise make_problem(_read_error(reply))
-        return orjson.loads(reply.content) if reply.content else None
+        if not answer.is_success:
+            raise make_problem(_read_error(answer))
+        return answer.body
 
 
 def as_user(token: str) -> Database:
@@ -102,9 +99,9 @@ def as_service() -> Database:
 
 
 @cache
-def open_pool() -> httpx.Client:
-    """The process's connections to PostgREST, opened at first use so that a forked worker has its own."""
-    return httpx.Client(limits=POOL, timeout=TIMEOUT, trust_env=False)
+def open_pool() -> Connections:
+    """The process's connections to the project, opened at first use so that a forked worker has its own."""
+    return Connections(require_setting("supabase_url"))
 
 
 def make_problem(error: dict[str, Any]) -> Problem:
@@ -136,17 +133,15 @@ _PROBLEMS: dict[str, Callable[[str], Problem]] = {
 }
 
 
-def _read_error(reply: httpx.Response) -> dict[str, Any]:
+def _read_error(answer: Answer) -> dict[str, Any]:
     try:
-        body = orjson.loads(reply.content)
+        body = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
         body = None
-    return (
-        body if isinstance(body, dict) else {"code": str(reply.status_code), "message": reply.reason_phrase}
-    )
+    return body if isinstance(body, dict) else {"code": str(answer.status), "message": ""}
 
 
-def _away(error: httpx.HTTPError) -> Unavailable:
+def _away(error: Exception) -> Unavailable:
     return Unavailable(
         f"The database can't be reached just now ({type(error).__name__}); try again in a few seconds."
     )

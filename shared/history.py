@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from shared.database import Database, as_user
 from shared.errors import BadRequest, FieldError, NotFound
 from shared.http import Call, Reply, Router, parse_uuid
@@ -46,12 +44,13 @@ def get_delivery(call: Call) -> Reply:
     """One delivery with every attempt, in their order."""
     database = as_user(call.user.token)
     integration_id, delivery_id = read_ids(call)
-    query = database.table("webhook_deliveries").select(DELIVERY_COLUMNS)
-    rows = database.run(query.eq("id", delivery_id).eq("integration_id", integration_id))
+    named = {"id": f"eq.{delivery_id}", "integration_id": f"eq.{integration_id}"}
+    rows = database.read("webhook_deliveries", {"select": DELIVERY_COLUMNS, **named})
     if not rows:
         raise NotFound
-    attempts = database.table("webhook_attempts").select(ATTEMPT_COLUMNS).eq("delivery_id", delivery_id)
-    log = database.run(attempts.order("attempt").order("id").limit(MOST_ATTEMPTS))
+    attempts = {"select": ATTEMPT_COLUMNS, "delivery_id": f"eq.{delivery_id}"}
+    attempts |= {"order": "attempt,id", "limit": str(MOST_ATTEMPTS)}
+    log = database.read("webhook_attempts", attempts)
     return Reply({"delivery": rows[0] | {"attempts_log": log}})
 
 
@@ -71,10 +70,9 @@ def list_page(call: Call, table: str, columns: str, filters: dict[str, str | Non
     """One page of a table's rows about the integration of the path, under `name`; NotFound where it is not visible."""
     page = read_page(call.query("limit"), call.query("cursor"))
     database, integration_id = as_user(call.user.token), read_id(call)
-    query: Any = database.table(table).select(columns).eq("integration_id", integration_id)
-    for column, value in filters.items():
-        query = query.eq(column, value) if value else query
-    rows, next_cursor = page.cut(database.run(page.narrow(query)))
+    query = {"select": columns, "integration_id": f"eq.{integration_id}"}
+    query |= {column: f"eq.{value}" for column, value in filters.items() if value}
+    rows, next_cursor = page.cut(database.read(table, page.narrow(query)))
     if not rows:
         _require_visible(database, integration_id)
     return Reply({name: rows, "next_cursor": next_cursor})
@@ -82,7 +80,7 @@ def list_page(call: Call, table: str, columns: str, filters: dict[str, str | Non
 
 def _require_visible(database: Database, integration_id: str) -> None:
     # Asked only where there is nothing to show: a row that shows proves it as well.
-    if not database.run(database.table("device_integrations").select("id").eq("id", integration_id)):
+    if not database.read("device_integrations", {"select": "id", "id": f"eq.{integration_id}"}):
         raise NotFound
 
 

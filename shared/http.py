@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -42,6 +42,8 @@ ALLOWED_HEADERS = (
 EXPOSED_HEADERS = (
     "X-Request-Id, Location, ETag, Idempotent-Replayed, Retry-After, RateLimit, RateLimit-Policy"
 )
+PROBLEM_TYPE = "application/problem+json"
+Headers = list[tuple[str, str]]
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -162,15 +164,14 @@ class Router:
         clear_log()
         request_id = _choose_request_id(request)
         bind_log(function=self._name, request_id=request_id)
+        headers = [("X-Request-Id", request_id), ("Cache-Control", "no-store"), *_list_cors(request)]
         try:
-            response = _make_response(self._dispatch(request))
+            response = _make_response(self._dispatch(request), headers)
         except Problem as problem:
-            response = _make_problem_response(problem, request_id)
+            response = _make_problem_response(problem, request_id, headers)
         except Exception:  # noqa: BLE001 - the last resort: logged, and answered as a 500
             get_log().exception("unhandled error")
-            response = _make_problem_response(Problem(), request_id)
-        response.headers["X-Request-Id"] = request_id
-        response.headers.extend(_cors_headers(request))
+            response = _make_problem_response(Problem(), request_id, headers)
         milliseconds = round((time.perf_counter() - begun) * 1000, 1)
         get_log().info(
             "request", method=request.method, path=request.path, status=response.status_code, ms=milliseconds
@@ -216,18 +217,16 @@ def _choose_request_id(request: flask.Request) -> str:
     return given if _REQUEST_ID.match(given) else str(uuid.uuid4())
 
 
-def _make_response(reply: Reply) -> flask.Response:
+def _make_response(reply: Reply, headers: Headers) -> flask.Response:
     body = b"" if reply.body is None else orjson.dumps(reply.body)
-    response = flask.Response(body, reply.status, dict(reply.headers))
-    response.headers["Cache-Control"] = "no-store"
-    if body:
-        response.content_type = "application/json"
-    else:
-        response.headers.pop("Content-Type", None)
+    # All headers at once: setting them one by one looks through those that are there, each time.
+    response = flask.Response(body, reply.status, [*headers, _JSON_TYPE, *reply.headers.items()])
+    if not body:
+        response.headers.remove("Content-Type")
     return response
 
 
-def _make_problem_response(problem: Problem, request_id: str) -> flask.Response:
+def _make_problem_response(problem: Problem, request_id: str, headers: Headers) -> flask.Response:
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": problem.status.phrase,
@@ -241,25 +240,34 @@ def _make_problem_response(problem: Problem, request_id: str) -> flask.Response:
     body = orjson.dumps(document)
     # An iterator, because functions-framework reads the rest of the request before it sends what is not streamed.
     response = flask.Response(
-        iter((body,)), problem.status, dict(problem.headers), content_type="application/problem+json"
+        iter((body,)), problem.status, [*headers, *problem.headers.items()], content_type=PROBLEM_TYPE
     )
     response.content_length = len(body)
-    response.headers["Cache-Control"] = "no-store"
     if problem.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
-def _cors_headers(request: flask.Request) -> dict[str, str]:
-    allowed = [origin.strip() for origin in load_settings().allowed_origins.split(",")]
+def _list_cors(request: flask.Request) -> Headers:
+    allowed = _split_origins(load_settings().allowed_origins)
     origin = request.headers.get("Origin", "")
-    if "*" not in allowed and origin not in allowed:
-        return {"Vary": "Origin"}
-    return {
-        "Access-Control-Allow-Origin": "*" if "*" in allowed else origin,
-        "Access-Control-Allow-Headers": ALLOWED_HEADERS,
-        "Access-Control-Allow-Methods": ", ".join((*METHODS, "OPTIONS")),
-        "Access-Control-Expose-Headers": EXPOSED_HEADERS,
-        "Access-Control-Max-Age": "86400",
-        "Vary": "Origin",
-    }
+    if "*" in allowed:
+        return _CORS_OPEN
+    return [("Access-Control-Allow-Origin", origin), *_CORS] if origin in allowed else [_VARY]
+
+
+@cache
+def _split_origins(text: str) -> frozenset[str]:
+    return frozenset(origin.strip() for origin in text.split(","))
+
+
+_JSON_TYPE = ("Content-Type", "application/json")
+_VARY = ("Vary", "Origin")
+_CORS = [
+    ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
+    ("Access-Control-Allow-Methods", ", ".join((*METHODS, "OPTIONS"))),
+    ("Access-Control-Expose-Headers", EXPOSED_HEADERS),
+    ("Access-Control-Max-Age", "86400"),
+    _VARY,
+]
+_CORS_OPEN = [("Access-Control-Allow-Origin", "*"), *_CORS]

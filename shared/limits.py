@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.database import Database
+from shared.database import Database, make_problem
 from shared.errors import RateLimited
 from shared.http import Call
 from shared.settings import load_settings
@@ -37,12 +37,21 @@ class Budget:
 
 WRITES = Budget("write", "rate_limit_writes_user", "rate_limit_writes_organization")
 TESTS = Budget("test", "rate_limit_tests_user", "rate_limit_tests_organization")
+COMMANDS = Budget("command", "rate_limit_commands_user", "rate_limit_commands_organization")
 
 
 def take_tokens(call: Call, database: Database, budget: Budget, **charged: str) -> None:
     """Take a token of the caller and one of `p_organization_id` or `p_integration_id`; RateLimited when out of them."""
     taken = database.call("take_tokens", p_budget=budget.name, p_limits=budget.limits(), **charged)
     report_limits(call, budget, taken)
+
+
+def settle_limits(call: Call, budget: Budget, result: dict[str, Any]) -> dict[str, Any]:
+    """The `{limits, problem?, …}` of a SQL function that takes tokens itself; raises RateLimited, or its problem."""
+    report_limits(call, budget, result["limits"])
+    if "problem" in result:
+        raise make_problem(result["problem"])
+    return result
 
 
 def report_limits(call: Call, budget: Budget, taken: Mapping[str, Any]) -> None:

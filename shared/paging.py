@@ -22,14 +22,13 @@ class Page:
     limit: int
     after: tuple[str, str] | None
 
-    def narrow(self, query: Any) -> Any:
+    def narrow(self, query: Mapping[str, str]) -> dict[str, str]:
         """The query for this page's rows, and one more that tells whether another page follows."""
+        page = {**query, "order": "created_at.desc,id.desc", "limit": str(self.limit + 1)}
         if self.after:
             created_at, last_id = self.after
-            query = query.or_(
-                f'created_at.lt."{created_at}",and(created_at.eq."{created_at}",id.lt.{last_id})'
-            )
-        return query.order("created_at", desc=True).order("id", desc=True).limit(self.limit + 1)
+            page["or"] = f'(created_at.lt."{created_at}",and(created_at.eq."{created_at}",id.lt.{last_id}))'
+        return page
 
     def cut(self, rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str | None]:
         """The page's rows, and the cursor of the next page where there is one."""

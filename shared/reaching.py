@@ -32,8 +32,8 @@ def reach_provider(call: Call, budget: Budget) -> Provider:
 def find_external_id(call: Call, device_id: str | None) -> str:
     """What the other side calls one of the integration's devices; NotFound where it has no such device."""
     wanted, integration_id = parse_uuid(device_id, "device_id"), read_id(call)
-    query = as_user(call.user.token).table("devices").select("external_id").eq("id", wanted)
-    rows = as_user(call.user.token).run(query.eq("integration_id", integration_id))
+    named = {"id": f"eq.{wanted}", "integration_id": f"eq.{integration_id}"}
+    rows = as_user(call.user.token).read("devices", {"select": "external_id", **named})
     if not rows:
         raise NotFound("This integration has no such device.")
     return str(rows[0]["external_id"])

@@ -145,9 +145,9 @@ def _make_plan(firmware: Firmware, new: NewRollout) -> Plan:
 
 def _withdraw_open(call: Call, firmware: Firmware, target: Target) -> None:
     """Take back at the platform, where it can, what the new rollout takes the place of."""
-    query = as_user(call.user.token).table("firmware_rollouts").select("name,target,artifacts")
-    query = query.eq("integration_id", read_id(call)).in_("status", STATUSES[:2])
-    for row in as_user(call.user.token).run(query.not_.is_("begun_at", "null")):
+    begun = {"status": f"in.({','.join(STATUSES[:2])})", "begun_at": "not.is.null"}
+    query = {"select": "name,target,artifacts", "integration_id": f"eq.{read_id(call)}", **begun}
+    for row in as_user(call.user.token).read("firmware_rollouts", query):
         if row["target"] == _describe_target(target):
             with suppress(NotSupported):
                 firmware.withdraw(read_plan(row))
@@ -167,8 +167,8 @@ def _find_artifact(firmware: Firmware, artifact_id: str) -> Artifact:
 def _read_rollout(call: Call, rollout_id: str | None = None) -> dict[str, Any]:
     database, integration_id = as_user(call.user.token), read_id(call)
     wanted = rollout_id or parse_uuid(call.parameters["rollout_id"], "rollout_id")
-    query = database.table("firmware_rollouts").select(ROLLOUT_COLUMNS)
-    rows = database.run(query.eq("id", wanted).eq("integration_id", integration_id))
+    named = {"id": f"eq.{wanted}", "integration_id": f"eq.{integration_id}"}
+    rows = database.read("firmware_rollouts", {"select": ROLLOUT_COLUMNS, **named})
     if not rows:
         raise NotFound
     return rows[0]

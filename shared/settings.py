@@ -27,7 +27,9 @@ class Settings:
     rate_limit_writes_organization: int
     rate_limit_tests_user: int
     rate_limit_tests_organization: int
-    """Calls a minute through the API, 0 for no limit: creating, changing and deleting; and connection tests."""
+    rate_limit_commands_user: int
+    rate_limit_commands_organization: int
+    """Calls a minute through the API, 0 for no limit: creating, changing and deleting; connection tests; commands."""
     rate_limit_receive: int
     """Proven requests a minute that one integration may be sent, 0 for no limit."""
 
@@ -51,6 +53,8 @@ def load_settings() -> Settings:
         rate_limit_tests_user=_read_count("RATE_LIMIT_TESTS_USER", 60),
         rate_limit_tests_organization=_read_count("RATE_LIMIT_TESTS_ORGANIZATION", 120),
         rate_limit_receive=_read_count("RATE_LIMIT_RECEIVE", 6000),
+        rate_limit_commands_user=_read_count("RATE_LIMIT_COMMANDS_USER", 600),
+        rate_limit_commands_organization=_read_count("RATE_LIMIT_COMMANDS_ORGANIZATION", 1200),
     )
 
 

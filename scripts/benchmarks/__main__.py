@@ -17,7 +17,7 @@ from rich.table import Table
 import scripts.benchmarks
 from scripts.benchmarks._bench import Bench, Benchmark, Numbers, make_progress
 
-PACKAGES = ("psycopg", "gunicorn", "postgrest", "paho-mqtt", "aiohttp")
+PACKAGES = ("psycopg", "gunicorn", "paho-mqtt", "aiohttp")
 
 
 def main() -> None:

@@ -39,7 +39,9 @@ TABLE = f"/rest/v1/device_integrations?select={COLUMNS}"
 LIST = f"{TABLE}&order=created_at.desc,id.desc&limit=51"
 PAGE, USERS, WARM_UP = 50, 50, 20
 NO_LIMITS = {
-    f"RATE_LIMIT_{what}_{whose}": "0" for what in ("WRITES", "TESTS") for whose in ("USER", "ORGANIZATION")
+    f"RATE_LIMIT_{what}_{whose}": "0"
+    for what in ("WRITES", "TESTS", "COMMANDS")
+    for whose in ("USER", "ORGANIZATION")
 }
 
 

@@ -66,11 +66,11 @@ _ACTIVITY = Operation(
 _SEND_COMMAND = Operation(
     "sendCommand",
     "Tell a device something, sent with the next tick",
-    (*ALWAYS, *READING_BODY, *ADMINS_ONLY),
+    (*ALWAYS, *READING_BODY, *ADMINS_ONLY, RateLimited),
     reply=("OneCommand",),
     status=HTTPStatus.ACCEPTED,
     body="NewCommand",
-    headers=LOCATION,
+    headers=LOCATION | LIMITS,
     links={
         "getCommand": {"operationId": "getCommand", "parameters": {"path.id": "$response.body#/command/id"}}
     },

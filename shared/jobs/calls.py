@@ -85,7 +85,7 @@ def cancel_job(call: Call) -> Reply:
 
 def _read_integration(database: Database, integration_id: str) -> dict[str, Any]:
     columns = "organization_id,integration_type"
-    rows = database.run(database.table("device_integrations").select(columns).eq("id", integration_id))
+    rows = database.read("device_integrations", {"select": columns, "id": f"eq.{integration_id}"})
     if not rows:
         raise NotFound
     return rows[0]
@@ -93,7 +93,7 @@ def _read_integration(database: Database, integration_id: str) -> dict[str, Any]
 
 def _insert(database: Database, values: dict[str, Any]) -> dict[str, Any]:
     try:
-        return database.run(database.table("integration_jobs").insert(values).select(COLUMNS))[0]
+        return database.insert("integration_jobs", values, COLUMNS)
     except Conflict:
         raise Conflict(
             f"A {values['kind']} job of this integration is not finished yet; wait for it or cancel it."
@@ -102,8 +102,8 @@ def _insert(database: Database, values: dict[str, Any]) -> dict[str, Any]:
 
 def _read_job(call: Call, database: Database) -> dict[str, Any]:
     integration_id, job_id = read_id(call), parse_uuid(call.parameters["job_id"], "job_id")
-    query = database.table("integration_jobs").select(COLUMNS)
-    rows = database.run(query.eq("id", job_id).eq("integration_id", integration_id))
+    named = {"id": f"eq.{job_id}", "integration_id": f"eq.{integration_id}"}
+    rows = database.read("integration_jobs", {"select": COLUMNS, **named})
     if not rows:
         raise NotFound
     return rows[0]

@@ -34,7 +34,9 @@ def _split_list(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
+CommaSeparated = Annotated[
+    tuple[str, ...], BeforeValidator(_split_list, json_schema_input_type=tuple[str, ...] | str)
+]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 

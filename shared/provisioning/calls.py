@@ -97,8 +97,7 @@ def provision_device(call: Call) -> Reply:
 
 
 def _read_device(database: Database, device_id: uuid.UUID) -> dict[str, Any]:
-    query = database.table("devices").select("id,external_id,name,metadata")
-    rows = database.run(query.eq("id", str(device_id)))
+    rows = database.read("devices", {"select": "id,external_id,name,metadata", "id": f"eq.{device_id}"})
     if not rows:
         raise NotFound("There is no such device here, or it is not visible to you.")
     return rows[0]

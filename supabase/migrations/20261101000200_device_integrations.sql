@@ -73,6 +73,21 @@ create trigger bump_version before update of name, status, settings, api_key_enc
   )
   execute function private.bump_version();
 
+create function private.refuse_unsealed() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  -- Not a check constraint: its error, and so the log, would quote the row with what was to be kept secret.
+  raise exception 'api_key_encrypted takes only what the integrations function has sealed; send it the config instead.'
+    using errcode = '22023';
+end
+$$;
+comment on function private.refuse_unsealed is 'Keeps a user who writes past the API from storing credentials in clear.';
+create trigger refuse_unsealed before insert or update of api_key_encrypted
+  on public.device_integrations for each row
+  when (auth.uid() is not null and new.api_key_encrypted !~ '^[A-Za-z0-9_-]{1,32}\.[A-Za-z0-9_-]{40,}$')
+  execute function private.refuse_unsealed();
+
 alter table public.device_integrations enable row level security;
 revoke all on public.device_integrations from anon, authenticated;
 grant select (

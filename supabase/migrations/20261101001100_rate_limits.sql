@@ -2,7 +2,7 @@
 
 create unlogged table private.rate_limits (
   subject uuid not null,
-  budget text not null check (budget in ('write', 'test', 'receive')),
+  budget text not null check (budget in ('write', 'test', 'command', 'receive')),
   full_at timestamptz not null,
   primary key (subject, budget)
 ) with (fillfactor = 50);
@@ -69,7 +69,7 @@ begin
   end if;
   if v_organization_limit > 0 and (v_policies #>> '{user,allowed}') is distinct from 'false' then
     select o into v_organization_id
-      from private.org_ids('admin') o
+      from private.org_ids(case p_budget when 'command' then 'member' else 'admin' end) o
      where o = coalesce(
              p_organization_id, (select i.organization_id from public.device_integrations i where i.id = p_integration_id));
     if found then
@@ -84,7 +84,8 @@ end
 $$;
 comment on function public.take_tokens is
   'Takes a token from the caller''s own bucket, then one from the organization''s; limits a minute as {user, organization}, 0 or absent for none. '
-  'Whom it charges is not for the caller to say: auth.uid(), and only an organization the caller is admin of, so that others cannot drain it. '
+  'Whom it charges is not for the caller to say: auth.uid(), and only an organization in which the caller may make such calls, '
+  'so that others cannot drain it. '
   'Buckets only ever lose tokens here, whatever limits are given, so a call past the API gains nothing.';
 revoke execute on function private.take_token from public;
 revoke execute on function public.take_tokens from public, anon, service_role;

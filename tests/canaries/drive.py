@@ -198,7 +198,13 @@ class Driver:
             self._keep(f"GET {path}", reply)
 
     def _write_past_the_api(self) -> None:
-        """Credentials that nobody sealed, found by a tick, and taken away again, for they stood there in clear."""
+        """Credentials that nobody sealed: a user's are refused; others a tick finds, and they are taken away again."""
+        reply = self._http.patch(
+            f"{self.stack.url}/rest/v1/device_integrations?status=eq.active",
+            json={"api_key_encrypted": self.cage.make()},
+            headers=self._authorize("admin"),
+        )
+        self._keep("PATCH device_integrations", reply)
         with self.stack.connect() as connection:
             connection.execute(
                 "insert into device_integrations (organization_id, integration_type, name, settings, api_key_encrypted)"
@@ -234,7 +240,7 @@ class Driver:
         assert reply.status_code == 200, reply.text
 
     def _tick(self) -> None:
-        self.heard.append(("tick", json.dumps(run_tick(self.stack, seconds=5, idle_seconds=0.3))))
+        self.heard.append(("tick", json.dumps(run_tick(self.stack, seconds=15, idle_seconds=0.3))))
 
     def _end(self, created: list[tuple[str, Planted]]) -> None:
         """Everything outside is away now; then all of it is deleted but for one integration of each type."""

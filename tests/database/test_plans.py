@@ -1,80 +1,131 @@
-"""Jobs that begin by themselves: which, when, and never two of them."""
+"""What lists cost: how many rows Postgres reads for a page under row-level security, whatever else there is."""
 
 from __future__ import annotations
 
+import json
+import uuid
+from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
-from tests.database.fixtures import Service
+from tests.stack import Stack
+
+MANY, PAGE = 2_000, 50
+FILL = {
+    "device_integrations": "insert into device_integrations (organization_id, integration_type, name, created_at)"
+    " select %(organization)s, 'mqtt', 'Planned ' || n, now() - n * interval '1 s' from generate_series(1, %(many)s) n",
+    "device_messages": "insert into device_messages"
+    " (organization_id, integration_id, event_id, kind, observed_at, received_at)"
+    " select %(organization)s, gen_random_uuid(), n::text, 'event', now(), now() - n * interval '1 ms'"
+    " from generate_series(1, %(many)s) n",
+}
 
 
-def plan(service: Service) -> int:
-    return int(service.one("select plan_syncs()"))
+@pytest.fixture
+def filled(stack: Stack) -> Iterator[psycopg.Connection]:
+    """A transaction that is rolled back, in which two organizations have many rows; analyzed."""
+    with stack.connect() as connection:
+        for table, statement in FILL.items():
+            connection.execute(f"alter table {table} disable trigger user")
+            for organization in (0, 1):
+                owner = stack.user("owner", organization)
+                connection.execute(statement, {"organization": owner.organization_id, "many": MANY})
+            connection.execute(f"analyze {table}")
+        yield connection
+        connection.rollback()
 
 
-def age_jobs(service: Service, seconds: int) -> None:
-    service.connection.execute(
-        "update integration_jobs set status = 'done', created_at = now() - make_interval(secs => %s)",
-        (seconds,),
-    )
+def act_as_member(connection: psycopg.Connection, stack: Stack) -> None:
+    claims = json.dumps({"sub": stack.user("member", 0).id, "role": "authenticated"})
+    connection.execute("select set_config('request.jwt.claims', %s, true)", [claims])
+    connection.execute("set local role authenticated")
 
 
-def test_a_sync_is_planned_when_its_interval_is_over_and_not_before(service: Service) -> None:
-    service.make_integration("golioth", sync_direction="import", sync_interval_seconds=120)
-
-    first, at_once = plan(service), plan(service)
-    age_jobs(service, 100)
-    early = plan(service)
-    age_jobs(service, 121)
-
-    assert (first, at_once, early, plan(service)) == (1, 0, 0, 1)
+def count_rows(plan: dict[str, Any], table: str) -> float:
+    """The rows that scans of `table`, or of its partitions, read: those returned and those thrown away."""
+    here = 0.0
+    if str(plan.get("Relation Name", "")).startswith(table):
+        read = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+        here = read * plan["Actual Loops"]
+    return here + sum(count_rows(child, table) for child in plan.get("Plans", ()))
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, {"sync_direction": "off"}, {"sync_direction": 5}, {"sync_direction": "sideways"}]
-)
-def test_no_sync_is_planned_where_the_settings_ask_for_none(
-    service: Service, settings: dict[str, Any]
+def explain(connection: psycopg.Connection, statement: str) -> dict[str, Any]:
+    row = connection.execute(f"explain (analyze, format json) {statement}".encode()).fetchone()
+    assert row is not None
+    return dict(row[0][0]["Plan"])
+
+
+@pytest.mark.parametrize("table", FILL)
+@pytest.mark.parametrize("order", ["", ", id desc"])
+def test_the_newest_of_one_organization_are_read_and_no_more(
+    filled: psycopg.Connection, stack: Stack, table: str, order: str
 ) -> None:
-    service.make_integration("golioth", **settings)
+    act_as_member(filled, stack)
+    time = {"device_integrations": "created_at", "device_messages": "received_at"}[table]
+    organization = stack.user("member", 0).organization_id
 
-    assert plan(service) == 0
-
-
-@pytest.mark.parametrize(("interval", "seconds"), [("soon", 900), (1, 60), (10**30, 604_800), (None, 900)])
-def test_an_interval_written_past_the_api_stops_nobody(service: Service, interval: Any, seconds: int) -> None:
-    service.make_integration("golioth", sync_direction="both", sync_interval_seconds=interval)
-    plan(service)
-    age_jobs(service, seconds - 5)
-    early = plan(service)
-    age_jobs(service, seconds + 5)
-
-    assert (early, plan(service)) == (0, 1)
-
-
-def test_an_inactive_integration_is_not_synced_and_a_dry_run_is_no_sync(service: Service) -> None:
-    integration = service.make_integration("golioth", sync_direction="import")
-    service.connection.execute(
-        "insert into integration_jobs (organization_id, integration_id, kind, request, status)"
-        """ values (%s, %s, 'sync', '{"dry_run": true}', 'done')""",
-        (service.organization_id, integration),
+    plan = explain(
+        filled,
+        f"select id from {table} where organization_id = '{organization}' order by {time} desc{order} limit {PAGE}",
     )
 
-    assert plan(service) == 1
-    service.connection.execute("delete from integration_jobs")
-    service.connection.execute("update device_integrations set status = 'inactive'")
-    assert plan(service) == 0
+    assert count_rows(plan, table) <= 2 * PAGE
 
 
-def test_the_last_sync_is_remembered_for_as_long_as_its_interval(service: Service) -> None:
-    service.make_integration("golioth", sync_direction="import", sync_interval_seconds=604_800)
-    plan(service)
-    service.connection.execute(
-        "update integration_jobs set status = 'done', created_at = now() - interval '3 days',"
-        " finished_at = now() - interval '3 days'"
-    )
+def test_a_list_of_all_that_is_the_members_reads_nothing_of_others(
+    filled: psycopg.Connection, stack: Stack
+) -> None:
+    filled.execute("set local enable_seqscan = off")  # so few rows as a test has, Postgres reads through
+    act_as_member(filled, stack)
 
-    service.run("select prune_jobs()")
+    plan = explain(filled, f"select id from device_integrations order by created_at desc limit {PAGE}")
 
-    assert plan(service) == 0
+    assert count_rows(plan, "device_integrations") <= MANY + 100
+
+
+def list_page(
+    connection: psycopg.Connection, after: tuple[str, str] | None, **filters: str | None
+) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"p_limit": 400} | filters
+    if after:
+        arguments |= {"p_after_created_at": after[0], "p_after_id": after[1]}
+    named = ", ".join(f"{name} => %({name})s" for name in arguments)
+    row = connection.execute(f"select list_integrations({named})".encode(), arguments).fetchone()
+    assert row is not None
+    return dict(row[0])
+
+
+def test_pages_show_each_integration_once_newest_first(filled: psycopg.Connection, stack: Stack) -> None:
+    act_as_member(filled, stack)
+    seen: list[dict[str, Any]] = []
+    after: tuple[str, str] | None = None
+
+    while True:
+        page = list_page(filled, after, p_integration_type="mqtt")
+        seen += page["integrations"]
+        if page["next_cursor"] is None:
+            break
+        after = (seen[-1]["created_at"], seen[-1]["id"])
+
+    keys = [(row["created_at"], row["id"]) for row in seen]
+    assert len(seen) >= MANY
+    assert keys == sorted(set(keys), reverse=True)
+    assert {row["organization_id"] for row in seen} == {stack.user("member", 0).organization_id}
+
+
+def test_a_list_can_be_narrowed_to_one_organization_type_and_status(
+    filled: psycopg.Connection, stack: Stack
+) -> None:
+    act_as_member(filled, stack)
+
+    other = list_page(filled, None, p_organization_id=stack.user("owner", 1).organization_id)
+    types = {
+        row["integration_type"] for row in list_page(filled, None, p_integration_type="mqtt")["integrations"]
+    }
+    none = list_page(filled, None, p_status="inactive", p_organization_id=str(uuid.uuid4()))
+
+    assert (other["integrations"], none["integrations"]) == ([], [])
+    assert types == {"mqtt"}

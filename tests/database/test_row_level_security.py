@@ -160,6 +160,44 @@ def test_no_user_may_read_the_sealed_credentials(stack: Stack, role: str) -> Non
     assert readable is False
 
 
+@pytest.mark.parametrize(
+    "text", ["canary-plain", "canary.plain", '{"password": "canary"}', "", "k1." + "A" * 39]
+)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update device_integrations set api_key_encrypted = %(text)s",
+        (
+            "insert into device_integrations (organization_id, integration_type, name, api_key_encrypted)"
+            " values (%(organization)s, 'mqtt', 'Plain', %(text)s)"
+        ),
+    ],
+)
+def test_credentials_in_clear_are_refused_without_being_quoted(
+    world: tuple[psycopg.Connection, Row], stack: Stack, statement: str, text: str
+) -> None:
+    connection, names = world
+    act_as(connection, stack, "admin")
+
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="send it the config instead") as refused:
+        connection.execute(statement, names | {"text": text})
+
+    assert "canary" not in f"{refused.value} {refused.value.diag.message_detail}"
+
+
+def test_what_is_sealed_may_be_written_past_the_api(
+    world: tuple[psycopg.Connection, Row], stack: Stack
+) -> None:
+    connection, names = world
+    act_as(connection, stack, "admin")
+
+    reached = attempt(
+        connection, f"update device_integrations set api_key_encrypted = 'k1.{'A' * 40}'", names
+    )
+
+    assert reached == 1
+
+
 def test_an_integration_cannot_be_moved_to_another_organization(
     world: tuple[psycopg.Connection, Row], stack: Stack
 ) -> None:

@@ -130,7 +130,7 @@ def test_changes_past_the_api_are_recorded_too_and_name_every_secret_they_may_ha
 ) -> None:
     created = admin.create("mqtt", MQTT | {"username": "u", "password": SECRET})
 
-    sealed = {"api_key_encrypted": "k1.forged", "name": f"Past {uuid.uuid4()}"}
+    sealed = {"api_key_encrypted": f"k1.{'forged':_<40}", "name": f"Past {uuid.uuid4()}"}
     reply = rest(admin, "PATCH", f"device_integrations?id=eq.{created['id']}", json=sealed)
 
     assert reply.status_code in {200, 204}

@@ -379,6 +379,30 @@ def test_a_connection_test_runs_the_saved_config_step_by_step(stack: Stack, admi
     assert all({"name", "ok", "detail", "ms"} == set(check) for check in reply.json()["checks"])
 
 
+def test_the_catalogue_says_that_topics_are_a_list_or_a_comma_separated_text(admin: Platform) -> None:
+    types = {entry["type"]: entry for entry in admin.call("GET", "/integrations/types").json()["types"]}
+
+    fields = types["mqtt"]["config_schema"]["properties"]
+    forms = [{form["type"] for form in fields[name]["anyOf"]} for name in ("topics", "alpn")]
+    assert forms == [{"array", "string"}] * 2
+
+
+@pytest.mark.parametrize(("port", "failed", "level"), [(None, None, "info"), (9, "tcp", "warning")])
+def test_a_connection_test_stands_in_the_activity_with_the_step_that_failed(
+    stack: Stack, admin: Platform, port: int | None, failed: str | None, level: str
+) -> None:
+    host, broker_port = stack.mqtt_url.removeprefix("mqtt://").split(":")
+    address = {"broker_url": f"mqtt://{host}", "port": port or int(broker_port)}
+    created = admin.create("mqtt", MQTT | address | {"password": SECRET, "username": "u"})
+
+    admin.call("POST", f"/integrations/{created['id']}/test")
+
+    (entry,) = admin.call("GET", f"/integrations/{created['id']}/activity").json()["activity"]
+    assert (entry["kind"], entry["level"]) == ("test", level)
+    assert entry["details"] == {"ok": failed is None, "failed": failed, "user_id": admin.user.id}
+    assert SECRET not in str(entry)
+
+
 def test_a_connection_test_of_an_unsaved_config_says_what_failed(admin: Platform) -> None:
     body = {
         "organization_id": admin.user.organization_id,

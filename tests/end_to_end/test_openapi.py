@@ -14,7 +14,7 @@ from tests.stack import Serve, Stack
 
 UNLIMITED = {
     f"RATE_LIMIT_{budget}_{whose}": "0"
-    for budget in ("WRITES", "TESTS")
+    for budget in ("WRITES", "TESTS", "COMMANDS")
     for whose in ("USER", "ORGANIZATION")
 }
 

@@ -18,7 +18,7 @@ from tests.platform import Platform
 from tests.stack import Serve, Stack, find_free_port
 
 MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": "#"}
-WRITES, WRITES_TOGETHER, TESTS = 6, 9, 2
+WRITES, WRITES_TOGETHER, TESTS, COMMANDS, COMMANDS_TOGETHER = 6, 9, 2, 3, 4
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,8 @@ def served() -> Iterator[Stack]:
         "RATE_LIMIT_WRITES_USER": str(WRITES),
         "RATE_LIMIT_WRITES_ORGANIZATION": str(WRITES_TOGETHER),
         "RATE_LIMIT_TESTS_USER": str(TESTS),
+        "RATE_LIMIT_COMMANDS_USER": str(COMMANDS),
+        "RATE_LIMIT_COMMANDS_ORGANIZATION": str(COMMANDS_TOGETHER),
     }
     with tempfile.TemporaryDirectory(prefix="serve-") as folder:
         serve = Serve(Path(folder), find_free_port(), environment=limits)
@@ -146,6 +148,52 @@ def test_connection_tests_have_a_tighter_limit_of_their_own(admin: Platform) -> 
 
     assert statuses == [200, 200, 429, 429]
     assert create(admin).status_code == 201
+
+
+def make_device(admin: Platform) -> str:
+    """A device to send commands to; its id."""
+    integration_id = create(admin).json()["integration"]["id"]
+    with admin.stack.connect() as connection:
+        row = connection.execute(
+            "insert into devices (organization_id, integration_id, external_id, name)"
+            " values (%s, %s, 'pump', 'Pump') returning id",
+            (admin.user.organization_id, integration_id),
+        ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def command(platform: Platform, device_id: str) -> httpx.Response:
+    return platform.call("POST", "/commands", json={"device_id": device_id, "name": "stop"})
+
+
+def test_commands_have_limits_of_their_own_for_each_member_and_for_all(
+    limited: Stack, admin: Platform
+) -> None:
+    device_id, member = make_device(admin), Platform(limited, limited.user("member", 0))
+
+    first, *rest = [command(member, device_id) for _ in range(COMMANDS + 1)]
+    others = [command(admin, device_id).status_code for _ in range(COMMANDS_TOGETHER - COMMANDS + 1)]
+
+    assert first.headers["RateLimit-Policy"] == (
+        f'"command-user";q={COMMANDS};w=60, "command-organization";q={COMMANDS_TOGETHER};w=60'
+    )
+    assert [reply.status_code for reply in rest] == [*[202] * (COMMANDS - 1), 429]
+    assert others == [202, 429]
+    assert create(admin).status_code == 201
+
+
+def test_commands_that_are_refused_cost_the_caller_a_token_and_the_organization_none(
+    limited: Stack, admin: Platform
+) -> None:
+    device_id, viewer = make_device(admin), Platform(limited, limited.user("viewer", 0))
+
+    statuses = [command(viewer, device_id).status_code for _ in range(COMMANDS + 1)]
+
+    assert statuses == [*[403] * COMMANDS, 429]
+    assert (
+        f'"command-organization";r={COMMANDS_TOGETHER - 1};' in command(admin, device_id).headers["RateLimit"]
+    )
 
 
 @pytest.mark.parametrize("persona", [("viewer", 0), ("member", 0), ("owner", 1), ("stranger", 0)])

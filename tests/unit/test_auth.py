@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from werkzeug.datastructures import Headers
 
 from shared.auth import (
+    JWKS_SECONDS,
     LEEWAY_SECONDS,
     REFETCH_COOLDOWN_SECONDS,
     TRUST_SECONDS,
@@ -200,6 +201,21 @@ def test_an_unknown_key_id_refetches_but_not_more_often_than_the_cooldown(
 
     assert claims["sub"] == "u"
     assert project.fetches == 2
+
+
+def test_a_key_that_the_project_has_taken_out_is_believed_for_ten_minutes_at_most(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = project.sign(exp=time.time() + 3600)
+    verify_token(old)
+    project.keys = {"ec-2": ec.generate_private_key(ec.SECP256R1())}
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + JWKS_SECONDS + 1)
+
+    with pytest.raises(Unauthenticated):
+        verify_token(old)
+
+    assert JWKS_SECONDS <= 600
 
 
 def test_known_keys_still_serve_while_the_endpoint_is_broken(

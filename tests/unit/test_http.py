@@ -105,6 +105,39 @@ def test_a_wrong_field_is_named_without_its_value(client: FlaskClient) -> None:
 
 
 @pytest.fixture
+def origins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Only two origins may call."""
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://app.example.com, https://admin.example.com")
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+@pytest.mark.usefixtures("origins")
+@pytest.mark.parametrize("origin", ["https://app.example.com", "https://admin.example.com"])
+def test_a_browser_on_an_allowed_origin_may_call_and_read_our_headers(
+    client: FlaskClient, origin: str
+) -> None:
+    preflight = client.options("/things/7", headers={"Origin": origin})
+    refused = client.get("/busy", headers={"Origin": origin})
+
+    assert preflight.status_code == HTTPStatus.NO_CONTENT
+    for reply in (preflight, refused):
+        assert reply.headers["Access-Control-Allow-Origin"] == origin
+        assert "Retry-After" in reply.headers["Access-Control-Expose-Headers"]
+        assert reply.headers["Vary"] == "Origin"
+
+
+@pytest.mark.usefixtures("origins")
+@pytest.mark.parametrize("origin", ["https://example.com", "https://app.example.com.evil.test", "null", ""])
+def test_a_browser_on_any_other_origin_may_not(client: FlaskClient, origin: str) -> None:
+    reply = client.options("/things/7", headers={"Origin": origin})
+
+    assert not [name for name in reply.headers.keys() if name.startswith("Access-Control-")]  # noqa: SIM118 - not a dict
+    assert reply.headers["Vary"] == "Origin"
+
+
+@pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A project whose database does not answer; the session token of one of its users."""
     url = f"http://127.0.0.1:{find_free_port()}"

@@ -54,7 +54,7 @@ def run(job: Job[Request]) -> JobOutcome:
 
 def _read_open(job: Job[Request]) -> list[dict[str, Any]]:
     """Those that are open, from the one after the last that had its turn."""
-    query = job.database.table("firmware_rollouts").select(ROLLOUT_COLUMNS).in_("status", OPEN)
-    rows = job.database.run(query.eq("integration_id", job.row["integration"]["id"]).order("id"))
+    mine = {"integration_id": f"eq.{job.row['integration']['id']}", "status": f"in.({','.join(OPEN)})"}
+    rows = job.database.read("firmware_rollouts", {"select": ROLLOUT_COLUMNS, **mine, "order": "id"})
     last = job.state.get("last", "")
     return [row for row in rows if row["id"] > last] + [row for row in rows if row["id"] <= last]
