@@ -25,6 +25,12 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if STAMP.exists() and STAMP.read_text().strip() == wanted:
             return 0
+        if ENVIRONMENT.is_symlink():
+            # What it leads to is somebody else's, and would be emptied.
+            _say(
+                ".venv is a link to an environment with other packages. Remove the link and run the script again."
+            )
+            return 1
         _say(
             f"Setting up .venv with Python {sys.version.split()[0]}: this happens once and takes about a minute."
         )
