@@ -52,6 +52,8 @@ _LINKS = {
         "deleteIntegration",
         "listDeliveries",
         "listActivity",
+        "beginJob",
+        "listConflicts",
     )
 }
 

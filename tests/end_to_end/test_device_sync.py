@@ -129,6 +129,7 @@ def test_devices_are_matched_by_id_then_hardware_id_then_serial_number(fleet: Fl
     assert [devices[f"pump-{number}"]["external_id"] for number in range(3)] == [
         each["id"] for each in remotes
     ]
+    assert devices["pump-1"]["metadata"]["hardware_ids"] == ["other", "hw-1"]
     assert report["counts"] == {"seen": 3, "linked": 3}
 
 
