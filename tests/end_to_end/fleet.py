@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -143,3 +144,9 @@ def clear_stack(stack: Stack) -> None:
     with stack.connect() as connection:
         for table in ("device_integrations", "devices", "integration_activity"):
             connection.execute(f"delete from {table}")
+
+
+def ago(**duration: float) -> str:
+    """A moment so long ago, as Golioth writes it."""
+    moment = datetime.now(UTC) - timedelta(**duration)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
