@@ -32,6 +32,7 @@ PRUNES = (
     "prune_rate_limits",
     "prune_audit_log",
     "prune_jobs",
+    "prune_conflicts",
 )
 """The SQL functions that forget what is past its time."""
 

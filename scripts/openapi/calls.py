@@ -56,6 +56,8 @@ _LINKS = {
         "listDeliveries",
         "listActivity",
         "listRollouts",
+        "beginJob",
+        "listConflicts",
     )
 }
 

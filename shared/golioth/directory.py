@@ -16,7 +16,7 @@ from typing import Any
 
 from shared.errors import ProtocolFailed, ProviderRefused
 from shared.fleet import DeviceChange, DevicePage, Directory, NewDevice, RemoteDevice
-from shared.golioth.api import PAGE_SIZE, GoliothApi, is_last_page, read_data, read_list
+from shared.golioth.api import MOST_PAGES, PAGE_SIZE, GoliothApi, is_last_page, read_data, read_list
 
 MAIN_PACKAGE = "main"
 LONGEST = 512
@@ -45,6 +45,8 @@ class GoliothDirectory(Directory):
         """The cursor is `<number of the tag>.<page>`; a device with several of the tags comes with the first."""
         number, _, page_text = (cursor or "0.0").partition(".")
         turn, page = int(number), int(page_text)
+        if page >= MOST_PAGES:
+            raise ProtocolFailed(f"Golioth's list has more than {MOST_PAGES} pages.")
         tag = self._tags[turn] if self._tags else None
         query = {"tags": tag, "cohortId": self._cohort, "page": page, "perPage": PAGE_SIZE}
         reply = self._api.call("GET", self._devices(), query=query)

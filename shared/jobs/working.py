@@ -20,7 +20,7 @@ from shared.pulse import Pulse
 JOBS_AT_ONCE = 8
 POLL_SECONDS = 0.25
 RENEW_SECONDS = 10.0
-PLAN_SECONDS = 5.0
+PLAN_SECONDS = 10.0
 
 
 def run_jobs(
@@ -66,8 +66,8 @@ class _Work:
     def plan(self) -> None:
         """Begin what is due by a plan, of every kind that has one."""
         for plan in filter(None, (find_kind(name).plan for name in list_kinds())):
-            planned = self._call(plan)
-            self.counts.update(planned=planned or 0)
+            if planned := self._call(plan):
+                self.counts["planned"] += planned
 
     def lease(self) -> list[dict[str, Any]]:
         """As many due jobs as there is room for."""

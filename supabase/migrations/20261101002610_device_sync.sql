@@ -84,6 +84,7 @@ comment on column public.device_conflicts.remote is 'The fields as they were at 
 comment on column public.device_conflicts.resolution is 'Whose values count; agreed: both sides came to the same by themselves.';
 comment on column public.device_conflicts.policy is 'What resolved it; null where a person did.';
 comment on column public.device_conflicts.applied_at is 'When both sides were brought in step with the resolution.';
+create index device_conflicts_settled on public.device_conflicts (applied_at) where applied_at is not null;
 create unique index device_conflicts_unsettled on public.device_conflicts (device_id) where applied_at is null;
 create index device_conflicts_integration on public.device_conflicts (integration_id, created_at desc, id desc);
 create index device_conflicts_organization on public.device_conflicts (organization_id, integration_id);
@@ -381,6 +382,7 @@ language plpgsql stable set search_path = ''
 as $$
 declare
   v_new public.devices := p_device;
+  v_known text[] := private.read_strings(p_device.metadata -> 'hardware_ids');
 begin
   v_new.name := coalesce(p_taken ->> 'name', p_device.name);
   v_new.last_seen_at := private.last_heard(p_remote, p_device.last_seen_at);
@@ -389,7 +391,8 @@ begin
   v_new.firmware_version := coalesce(p_remote ->> 'firmware_version', p_device.firmware_version);
   v_new.metadata := p_device.metadata || jsonb_build_object('provider', private.list_facts(p_remote));
   if jsonb_array_length(p_remote -> 'hardware_ids') > 0 then
-    v_new.metadata := v_new.metadata || jsonb_build_object('hardware_ids', p_remote -> 'hardware_ids');
+    v_new.metadata := v_new.metadata || jsonb_build_object(
+      'hardware_ids', to_jsonb(v_known) || ((p_remote -> 'hardware_ids') - v_known));
   end if;
   if p_taken ? 'tags' then
     v_new.metadata := v_new.metadata || jsonb_build_object('tags', p_taken -> 'tags');
@@ -783,6 +786,21 @@ comment on function public.mark_devices is
   'Devices that the provider does not have any more (missing), or that the sync does not look at any more (out_of_scope), [{device_id, '
   'status}]. They stay, with metadata.provider.missing_since.';
 
+create function public.prune_conflicts(p_limit integer default 20000) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_pruned integer;
+begin
+  delete from public.device_conflicts
+   where ctid = any (array(
+     select c.ctid from public.device_conflicts c where c.applied_at < now() - interval '90 days' limit p_limit));
+  get diagnostics v_pruned = row_count;
+  return jsonb_build_object('conflicts', v_pruned);
+end
+$$;
+comment on function public.prune_conflicts is 'Maintenance: forgets conflicts 90 days after they were settled, in batches.';
+
 create function public.plan_syncs(p_limit integer default 1000) returns integer
 language plpgsql volatile set search_path = ''
 as $$
@@ -854,9 +872,9 @@ grant execute on function private.hold_job, private.read_tags, private.read_stri
   private.sync_device, private.create_devices, private.sync_page, private.pick_fields, private.sync_interval,
   private.link_found, private.end_dry_run, private.last_heard to service_role;
 revoke execute on function public.sync_devices, public.confirm_exports, public.list_unlinked, public.link_devices,
-  public.list_unsighted, public.mark_devices, public.plan_syncs from public, anon, authenticated;
+  public.list_unsighted, public.mark_devices, public.prune_conflicts, public.plan_syncs from public, anon, authenticated;
 grant execute on function public.sync_devices, public.confirm_exports, public.list_unlinked, public.link_devices,
-  public.list_unsighted, public.mark_devices, public.plan_syncs to service_role;
+  public.list_unsighted, public.mark_devices, public.prune_conflicts, public.plan_syncs to service_role;
 revoke execute on function public.resolve_conflict from public, anon, service_role;
 grant execute on function public.resolve_conflict to authenticated;
 

@@ -231,6 +231,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "plan_provisionings": frozenset({"service_role"}),
     "plan_syncs": frozenset({"service_role"}),
     "prune_audit_log": frozenset({"service_role"}),
+    "prune_conflicts": frozenset({"service_role"}),
     "prune_deliveries": frozenset({"service_role"}),
     "prune_idempotency_keys": frozenset({"service_role"}),
     "prune_jobs": frozenset({"service_role"}),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.end_to_end.fleet import Fleet, open_fleet
 from tests.fakes.golioth import FakeGolioth
 from tests.inside import environment_of
 from tests.platform import Platform
@@ -26,3 +27,10 @@ def admin(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
         connection.execute("delete from device_integrations")
     with environment_of(stack, monkeypatch):
         yield Platform(stack, stack.user("admin", 0))
+
+
+@pytest.fixture
+def fleet(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+    """A Golioth integration that knows no devices yet."""
+    with open_fleet(stack, monkeypatch) as opened:
+        yield opened

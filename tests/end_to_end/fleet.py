@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -130,11 +131,22 @@ class Fleet:
 @contextmanager
 def open_fleet(stack: Stack, monkeypatch: pytest.MonkeyPatch, **config: Any) -> Iterator[Fleet]:
     """A fleet without devices; nothing else on the stack is due."""
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-        connection.execute("delete from devices")
-        connection.execute("delete from integration_activity")
+    clear_stack(stack)
     admin = Platform(stack, stack.user("admin", 0))
     with FakeGolioth() as fake, environment_of(stack, monkeypatch):
         account = {"base_url": fake.url, "api_key": fake.api_key, "project_id": fake.project_id}
         yield Fleet(admin, fake, admin.create("golioth", account | config))
+    clear_stack(stack)
+
+
+def clear_stack(stack: Stack) -> None:
+    """Nothing is left that a tick would do, or that another test would count."""
+    with stack.connect() as connection:
+        for table in ("device_integrations", "devices", "integration_activity"):
+            connection.execute(f"delete from {table}")
+
+
+def ago(**duration: float) -> str:
+    """A moment so long ago, as Golioth writes it."""
+    moment = datetime.now(UTC) - timedelta(**duration)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

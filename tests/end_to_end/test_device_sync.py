@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from shared.database import as_service
-from tests.end_to_end.fleet import Fleet, open_fleet
+from tests.end_to_end.fleet import Fleet, ago, open_fleet
 from tests.fakes.golioth import Fault
 from tests.fakes.golioth.devices import add_device, add_tags, list_writes
-from tests.platform import Platform
 from tests.stack import Stack
-
-
-@pytest.fixture
-def fleet(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
-    with open_fleet(stack, monkeypatch) as opened:
-        yield opened
-
-
-def ago(**duration: float) -> str:
-    return (
-        (datetime.now(UTC) - timedelta(**duration)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
 
 
 def test_an_imported_device_has_what_golioth_knows_of_it(fleet: Fleet) -> None:
@@ -129,6 +110,7 @@ def test_devices_are_matched_by_id_then_hardware_id_then_serial_number(fleet: Fl
     assert [devices[f"pump-{number}"]["external_id"] for number in range(3)] == [
         each["id"] for each in remotes
     ]
+    assert devices["pump-1"]["metadata"]["hardware_ids"] == ["other", "hw-1"]
     assert report["counts"] == {"seen": 3, "linked": 3}
 
 
@@ -170,96 +152,6 @@ def test_an_import_leaves_alone_what_only_changed_here(fleet: Fleet) -> None:
     assert list(fleet.devices()) == ["a here"]
     assert remote["name"] == "a"
     assert fleet.conflicts() == []
-
-
-def clash(fleet: Fleet, **fields: Any) -> dict[str, Any]:
-    """A device that was renamed on both sides since it was last in step."""
-    remote = add_device(fleet.fake, "a")
-    fleet.sync(direction="both")
-    remote |= {"name": "a there"} | fields
-    fleet.rename("a", "a here")
-    return remote
-
-
-def test_what_changed_on_both_sides_is_recorded_once_and_stays(fleet: Fleet) -> None:
-    remote = clash(fleet)
-
-    reports = [fleet.sync(direction="both") for _ in range(3)]
-
-    (conflict,) = fleet.conflicts()
-    assert conflict["fields"] == ["name"]
-    assert (conflict["local"], conflict["remote"]) == ({"name": "a here"}, {"name": "a there"})
-    assert (list(fleet.devices()), remote["name"]) == (["a here"], "a there")
-    assert [report["counts"].get("conflicts", 0) for report in reports] == [1, 0, 0]
-    entries = fleet.admin.rows("integration_activity", kind="eq.sync.conflicts", select="level")
-    assert entries == [{"level": "warning"}]
-
-
-@pytest.mark.parametrize(("resolution", "name"), [("local", "a here"), ("remote", "a there")])
-def test_a_resolved_conflict_is_carried_out_by_the_next_sync(
-    fleet: Fleet, resolution: str, name: str
-) -> None:
-    remote = clash(fleet)
-    fleet.sync(direction="both")
-    (conflict,) = fleet.conflicts()
-
-    reply = fleet.admin.call(
-        "POST", f"{fleet.path}/conflicts/{conflict['id']}/resolve", json={"resolution": resolution}
-    )
-    fleet.sync(direction="both")
-
-    assert (reply.status_code, reply.json()["conflict"]["resolution"]) == (200, resolution)
-    assert (list(fleet.devices()), remote["name"]) == ([name], name)
-    (settled,) = fleet.conflicts("resolved")
-    assert settled["applied_at"] is not None
-    assert fleet.sync(direction="both")["changes"] == []
-
-
-def test_a_decision_does_not_hold_for_what_has_changed_since(fleet: Fleet) -> None:
-    remote = clash(fleet)
-    fleet.sync(direction="both")
-    (conflict,) = fleet.conflicts()
-    fleet.admin.call("POST", f"{fleet.path}/conflicts/{conflict['id']}/resolve", json={"resolution": "local"})
-    remote["name"] = "a there again"
-
-    fleet.sync(direction="both")
-
-    (reopened,) = fleet.conflicts()
-    assert (reopened["id"], reopened["remote"]) == (conflict["id"], {"name": "a there again"})
-    assert remote["name"] == "a there again"
-
-
-def test_a_conflict_that_both_sides_settled_by_themselves_is_over(fleet: Fleet) -> None:
-    remote = clash(fleet)
-    fleet.sync(direction="both")
-    remote["name"] = "a here"
-
-    fleet.sync(direction="both")
-
-    (settled,) = fleet.conflicts("resolved")
-    assert (settled["resolution"], fleet.conflicts()) == ("agreed", [])
-
-
-@pytest.mark.parametrize(
-    ("policy", "updated", "name"),
-    [
-        ("local", -1, "a here"),
-        ("remote", -1, "a there"),
-        ("newest", 60, "a there"),
-        ("newest", -60, "a here"),
-    ],
-)
-def test_a_policy_settles_conflicts_and_they_are_recorded(
-    fleet: Fleet, policy: str, updated: int, name: str
-) -> None:
-    remote = clash(fleet, updatedAt=ago(minutes=-updated))
-
-    fleet.sync(direction="both", conflicts=policy)
-    fleet.sync(direction="both", conflicts=policy)
-
-    assert (list(fleet.devices()), remote["name"]) == ([name], name)
-    (settled,) = fleet.conflicts("resolved")
-    assert (settled["policy"], settled["applied_at"] is not None) == (policy, True)
 
 
 def test_a_device_made_here_is_created_there_once_and_its_messages_find_it(fleet: Fleet) -> None:
@@ -331,26 +223,6 @@ def test_a_device_that_golioth_does_not_take_stops_no_other(fleet: Fleet) -> Non
     assert "unknown tags: unknown-tag" in refused["error"]
 
 
-def test_a_dry_run_writes_nothing_and_says_what_it_would_do(fleet: Fleet) -> None:
-    known = add_device(fleet.fake, "a")
-    fleet.sync(direction="both")
-    known["name"] = "a there"
-    add_device(fleet.fake, "b")
-    fleet.add("c", "Pump c")
-    gone = add_device(fleet.fake, "gone")
-    fleet.sync(direction="import", update_existing=False)
-    del fleet.fake.store["devices"][gone["id"]]
-    before, writes = fleet.snapshot(), list_writes(fleet.fake)
-
-    report = fleet.sync(direction="both", dry_run=True)
-
-    assert fleet.snapshot() == before
-    assert list_writes(fleet.fake) == writes
-    assert report["counts"] == {"seen": 2, "updated": 1, "unchanged": 1, "created_there": 1, "missing": 1}
-    assert sorted(change["action"] for change in report["changes"]) == ["created_there", "missing", "updated"]
-    assert fleet.sync(direction="both")["counts"] == report["counts"]
-
-
 def test_a_device_deleted_there_is_marked_and_stays_until_it_is_back(fleet: Fleet) -> None:
     remote = add_device(fleet.fake, "a", metadata={"lastReport": ago(minutes=1)})
     add_device(fleet.fake, "b")
@@ -370,56 +242,6 @@ def test_a_device_deleted_there_is_marked_and_stays_until_it_is_back(fleet: Flee
     assert "missing_since" not in fleet.devices()["a"]["metadata"]["provider"]
 
 
-@pytest.mark.parametrize(
-    ("rules", "counts"),
-    [
-        ({"create_missing": False}, {"seen": 4, "updated": 1, "skipped": 3}),
-        ({"limit": 2}, {"seen": 4, "updated": 1, "created": 2, "over_limit": 1}),
-        ({"update_existing": False}, {"seen": 4, "unchanged": 1, "created": 3}),
-    ],
-)
-def test_what_a_run_may_do_can_be_limited(
-    fleet: Fleet, rules: dict[str, Any], counts: dict[str, int]
-) -> None:
-    known = add_device(fleet.fake, "a")
-    fleet.sync()
-    known["name"] = "a there"
-    for number in range(3):
-        add_device(fleet.fake, f"b-{number}")
-
-    assert fleet.sync(**rules)["counts"] == counts
-
-
-def test_an_outage_leaves_its_reason_once_and_loses_nothing(fleet: Fleet) -> None:
-    add_device(fleet.fake, "a")
-    fleet.fake.faults.append(Fault("GET", times=1, close="before"))
-    fleet.fake.faults.append(Fault("GET", times=1, close="before"))
-    job = fleet.begin()
-
-    fleet.work()
-    told = fleet.read(job["id"])
-    fleet.work()
-    fleet.work()
-
-    assert (told["status"], told["attempts"]) == ("pending", 1)
-    assert "closed the connection" in told["error"]
-    assert fleet.read(job["id"])["status"] == "done"
-    kinds = [row["kind"] for row in fleet.admin.rows("integration_activity", select="kind", order="id")]
-    assert kinds == ["job.delayed", "job.recovered"]
-    assert list(fleet.devices()) == ["a"]
-
-
-def test_a_wrong_key_is_told_in_golioths_words(fleet: Fleet) -> None:
-    fleet.admin.call("PATCH", fleet.path, json={"config": {"api_key": "canary-wrong"}})
-    job = fleet.begin()
-
-    fleet.work()
-
-    told = fleet.read(job["id"])
-    assert "permission denied" in told["error"]
-    assert "canary" not in told["error"]
-
-
 def test_devices_with_one_of_the_tags_come_once_and_others_not(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -436,89 +258,3 @@ def test_devices_with_one_of_the_tags_come_once_and_others_not(
         assert set(fleet.devices()) == {"a", "b", "both"}
         assert [each["counts"].get("out_of_scope", 0) for each in reports] == [1, 0]
         assert "missing_since" not in fleet.devices()["a"]["metadata"]["provider"]
-
-
-def test_a_wrong_field_of_a_job_is_named(fleet: Fleet) -> None:
-    wrong: dict[str, dict[str, Any]] = {
-        "direction": {"kind": "sync", "direction": "sideways"},
-        "limit": {"kind": "sync", "limit": 0},
-        "surprise": {"kind": "sync", "surprise": 1},
-        "kind": {"kind": "x"},
-    }
-
-    replies = {
-        field: fleet.admin.call("POST", f"{fleet.path}/jobs", json=body) for field, body in wrong.items()
-    }
-
-    assert {reply.status_code for reply in replies.values()} == {400}
-    assert all(
-        [error["field"] for error in reply.json()["errors"]] == [field] for field, reply in replies.items()
-    )
-
-
-def test_a_job_that_is_not_finished_keeps_a_second_from_beginning(fleet: Fleet) -> None:
-    first = fleet.begin()
-
-    reply = fleet.admin.call("POST", f"{fleet.path}/jobs", json={"kind": "sync"})
-
-    assert (reply.status_code, reply.json()["code"]) == (409, "conflict")
-    assert fleet.read(first["id"])["status"] == "pending"
-
-
-def test_a_type_without_devices_has_no_sync(fleet: Fleet) -> None:
-    webhook = fleet.admin.create("webhook", {"url": "http://127.0.0.1:9/hook"})
-
-    reply = fleet.admin.call("POST", f"/integrations/{webhook['id']}/jobs", json={"kind": "sync"})
-
-    assert (reply.status_code, reply.json()["code"]) == (501, "not_supported")
-
-
-@pytest.mark.parametrize(("role", "organization", "status"), [("member", 0, 403), ("owner", 1, 404)])
-def test_only_admins_begin_jobs_and_resolve_conflicts(
-    fleet: Fleet, role: str, organization: int, status: int
-) -> None:
-    clash(fleet)
-    fleet.sync(direction="both")
-    (conflict,) = fleet.conflicts()
-    caller = Platform(fleet.admin.stack, fleet.admin.stack.user(role, organization))
-
-    replies = [
-        caller.call("POST", f"{fleet.path}/jobs", json={"kind": "sync"}),
-        caller.call("POST", f"{fleet.path}/conflicts/{conflict['id']}/resolve", json={"resolution": "local"}),
-    ]
-
-    assert [reply.status_code for reply in replies] == [status, status]
-    assert caller.call("GET", f"{fleet.path}/conflicts").status_code == (200 if status == 403 else 404)
-
-
-def test_ten_thousand_devices_outlive_a_killed_worker_in_little_memory(
-    fleet: Fleet, start_worker: Callable[[], subprocess.Popen[bytes]]
-) -> None:
-    for number in range(10_000):
-        add_device(
-            fleet.fake, f"dev-{number}", hardwareIds=[f"hw-{number}"], metadata={"lastReport": ago(minutes=5)}
-        )
-    job_id = fleet.begin()["id"]
-
-    first = start_worker()
-    fleet.wait_for(job_id, 4000)
-    first.kill()
-    first.wait()
-    with fleet.admin.stack.connect() as connection:
-        connection.execute("update integration_jobs set due_at = now()")
-    second = start_worker()
-    at_first = read_peak(second, fleet, job_id, 5500)
-    fleet.wait_for(job_id, 10_000)
-    at_last = read_peak(second, fleet, job_id, 10_000)
-
-    assert fleet.count_devices() == (10_000, 10_000)
-    listings = [call for call in fleet.fake.calls if call == f"GET /projects/{fleet.fake.project_id}/devices"]
-    assert 100 <= len(listings) <= 102
-    assert at_last - at_first < 8192
-
-
-def read_peak(process: subprocess.Popen[bytes], fleet: Fleet, job_id: str, seen: int) -> int:
-    """The most memory the process has used, in KB, once so many devices were seen."""
-    fleet.wait_for(job_id, seen)
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.end_to_end.fleet import Fleet, open_fleet
+from tests.end_to_end.fleet import Fleet
 from tests.fakes.golioth import Fault
 from tests.fakes.golioth.devices import add_device
-from tests.stack import Stack, find_free_port
-
-
-@pytest.fixture
-def fleet(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
-    with open_fleet(stack, monkeypatch) as opened:
-        yield opened
+from tests.stack import find_free_port
 
 
 def run_test(fleet: Fleet, **config: Any) -> list[tuple[str, bool, str]]:

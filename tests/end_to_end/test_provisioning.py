@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 
-from scripts.local.stack import ROOT
 from shared.database import as_service
 from shared.jobs.kinds import find_kind
-from tests.end_to_end.fleet import Fleet, open_fleet
+from tests.end_to_end.fleet import Fleet
 from tests.fakes.golioth import Fault
 from tests.fakes.golioth.devices import add_device, list_writes
 from tests.platform import Platform
-from tests.stack import Stack, find_free_port
 
 PUMP = {"name": "Pump 1", "hardware_ids": ["hw-1"]}
-
-
-@pytest.fixture
-def fleet(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
-    with open_fleet(stack, monkeypatch) as opened:
-        yield opened
 
 
 def provision(
@@ -255,77 +238,3 @@ def test_a_wrong_field_is_named(fleet: Fleet) -> None:
     assert {field: reply.json()["errors"][0]["field"] for field, reply in replies.items()} == {
         field: field for field in wrong
     }
-
-
-@pytest.fixture
-def start_function(stack: Stack) -> Iterator[Callable[[], tuple[subprocess.Popen[bytes], str]]]:
-    """Starts the function in a process of its own, to be killed."""
-    environment = dict(line.split("=", 1) for line in shlex.split(stack.functions_env.read_text()))
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start() -> tuple[subprocess.Popen[bytes], str]:
-        port = find_free_port()
-        arguments = ["--source", "functions/integrations.py", "--target", "integrations", "--port", str(port)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "functions_framework", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process, f"http://127.0.0.1:{port}"
-
-    yield start
-    for process in started:
-        kill_all(process)
-
-
-def kill_all(process: subprocess.Popen[bytes]) -> None:
-    """The server and those it has forked to answer."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def wait_until_it_answers(url: str) -> None:
-    ends = time.monotonic() + 30
-    while time.monotonic() < ends:
-        try:
-            httpx.get(url, timeout=5)
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("the function did not start")
-
-
-@pytest.mark.parametrize("kept", ["devices", "credentials"])
-def test_a_process_that_was_killed_in_the_middle_leaves_what_the_scheduler_completes(
-    fleet: Fleet, start_function: Callable[[], tuple[subprocess.Popen[bytes], str]], kept: str
-) -> None:
-    process, url = start_function()
-    wait_until_it_answers(url)
-    # Golioth does it half a second after the one who asked is dead.
-    fleet.fake.faults.append(Fault(f"POST .*/{kept}$", times=1, seconds=0.5))
-    headers = {"Authorization": f"Bearer {fleet.admin.stack.token(fleet.admin.user)}"}
-
-    def ask() -> None:
-        with pytest.raises(httpx.TransportError):
-            httpx.post(f"{url}{fleet.path}/devices", json=PUMP, headers=headers, timeout=30)
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    while not any(fault.times == 0 for fault in fleet.fake.faults):
-        time.sleep(0.01)
-    kill_all(process)
-    asking.join()
-    while not fleet.fake.store[kept]:
-        time.sleep(0.01)
-    finish_pending(fleet)
-
-    assert read_provisionings(fleet) == [("done", None)]
-    (remote,) = fleet.fake.store["devices"].values()
-    assert {row["external_id"] for row in fleet.devices().values()} == {remote["id"]}
-    assert len(list_keys(fleet)) == 1
