@@ -67,7 +67,7 @@ class _Work:
         """Begin what is due by a plan, of every kind that has one."""
         for plan in filter(None, (find_kind(name).plan for name in list_kinds())):
             planned = self._call(plan)
-            self.counts.update(planned=planned or 0)
+            self.counts.update({"planned": planned} if planned else {})
 
     def lease(self) -> list[dict[str, Any]]:
         """As many due jobs as there is room for."""
