@@ -27,6 +27,7 @@ from shared.http import Call, Reply, Router, parse_uuid
 from shared.idempotency import bind_fingerprint, check_fingerprint, read_key, seal_fingerprint
 from shared.limits import TESTS, take_tokens
 from shared.log import bind_log
+from shared.message_replays import add_message_routes
 from shared.messages import Identity
 from shared.provider import Provider
 from shared.providers import find_provider, list_types, load_provider
@@ -38,6 +39,7 @@ PATCH_TRIES = 5
 
 router = Router("integrations")
 add_replay_routes(router)
+add_message_routes(router)
 add_history_routes(router)
 
 

@@ -27,7 +27,7 @@ from shared.masking import mask_secrets
 from shared.messages import Command, Event, Identity, Message
 from shared.outbound import OutboundRequest
 
-CAPABILITIES = ("check", "session", "parse", "deliver", "send", "devices")
+CAPABILITIES = ("check", "session", "parse", "decode", "deliver", "send", "devices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +159,10 @@ class Provider(BaseModel):
         """Verify, then parse. Not for overriding: nothing is parsed that was not verified."""
         self.verify(request)
         return self.parse(request)
+
+    def decode(self, topic: str, body: bytes, event_id: str) -> Message | None:
+        """The message in a body that was received earlier and could not be decoded then; None where it holds none."""
+        raise self._refuse("decoder")
 
     def deliver(self, event: Event) -> OutboundRequest:
         """Describe the outgoing request for `event`; the dispatcher sends it and judges the reply."""

@@ -11,6 +11,7 @@ from functions.commands import NewCommand
 from functions.scheduler import Tick
 from scripts.openapi import replies
 from shared.forms import VISIBLE, ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
+from shared.message_replays import ReplayedMessages
 from shared.providers import find_provider, list_types
 from shared.replays import CancelledRange, ReplayedRange
 
@@ -29,6 +30,7 @@ _REPLIES = (
     replies.OneDelivery,
     replies.ChangedDelivery,
     replies.Replayed,
+    replies.ReplayedCounts,
     replies.Cancelled,
     replies.ActivityPage,
     replies.OneCommand,
@@ -44,7 +46,7 @@ def refer(name: str) -> Schema:
 
 def describe_schemas() -> dict[str, Schema]:
     """`components.schemas`: configs, request bodies, replies."""
-    bodies = (Rotation, NewCommand, ReplayedRange, CancelledRange, Tick, Target)
+    bodies = (Rotation, NewCommand, ReplayedRange, ReplayedMessages, CancelledRange, Tick, Target)
     models: list[type[BaseModel]] = [*map(find_provider, list_types()), *bodies, *_REPLIES]
     _, schemas = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"

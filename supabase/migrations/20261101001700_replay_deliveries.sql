@@ -40,7 +40,7 @@ begin
     raise exception 'There is no such integration here, or it is not visible to you.' using errcode = 'PT404';
   end if;
   if not v_organization_id = any (array(select private.org_ids('admin'))) then
-    raise exception 'Only admins and owners may replay or cancel deliveries.' using errcode = '42501';
+    raise exception 'Only admins and owners may replay or cancel.' using errcode = '42501';
   end if;
   return v_organization_id;
 end
