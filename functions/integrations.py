@@ -31,6 +31,7 @@ from shared.idempotency import bind_fingerprint, check_fingerprint, read_key, se
 from shared.jobs.calls import add_job_routes
 from shared.limits import TESTS, take_tokens
 from shared.log import bind_log
+from shared.message_replays import add_message_routes
 from shared.messages import Identity
 from shared.provider import Check
 from shared.providers import find_provider, list_types, load_provider
@@ -44,6 +45,7 @@ PATCH_TRIES = 5
 
 router = Router("integrations")
 add_replay_routes(router)
+add_message_routes(router)
 add_history_routes(router)
 add_state_routes(router)
 add_settings_routes(router)

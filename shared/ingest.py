@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import orjson
+
 from shared.database import Database
 from shared.deadline import Deadline
 from shared.errors import BadRequest, Unavailable
@@ -89,7 +91,7 @@ def _refuse_message(message: Message, refusal: BadRequest) -> Message:
         device=None,
         topic=_drop_nul(message.topic),
         payload=None,
-        raw=_drop_nul(message.raw),
+        raw=_drop_nul(message.raw if message.raw is not None else orjson.dumps(message.payload).decode()),
         observed_at=None,
         kind="event",
         error=f"The database refused the decoded message: {refusal.detail}"[:1000],

@@ -33,12 +33,30 @@ class Page:
     def cut(self, rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str | None]:
         """The page's rows, and the cursor of the next page where there is one."""
         page = rows[: self.limit]
-        return page, _write_cursor(page[-1]) if len(rows) > self.limit else None
+        more = len(rows) > self.limit
+        return page, write_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None
 
 
 def read_page(limit: str | None, cursor: str | None) -> Page:
     """The page that the query parameters name; BadRequest says which is malformed."""
-    return Page(_parse_limit(limit), _read_cursor(cursor) if cursor else None)
+    return Page(_parse_limit(limit), read_cursor(cursor) if cursor else None)
+
+
+def write_cursor(moment: str, last_id: object) -> str:
+    """The cursor that names a row by a time and its id."""
+    return base64.urlsafe_b64encode(f"{moment} {last_id}".encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> tuple[str, str]:
+    """The time and the id in a cursor; BadRequest where it is none of ours."""
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        moment, last_id = text.split(" ")
+        return _check_timestamp(moment), _check_id(last_id)
+    except (ValueError, binascii.Error):
+        raise BadRequest(
+            errors=[FieldError("cursor", "Send next_cursor of the page before, unchanged.")]
+        ) from None
 
 
 def _parse_limit(text: str | None) -> int:
@@ -47,21 +65,6 @@ def _parse_limit(text: str | None) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_ROWS):
         raise BadRequest(errors=[FieldError("limit", f"Expected a number from 1 to {MOST_ROWS}.")])
     return int(text)
-
-
-def _write_cursor(row: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(f"{row['created_at']} {row['id']}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[str, str]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        created_at, last_id = text.split(" ")
-        return _check_timestamp(created_at), _check_id(last_id)
-    except (ValueError, binascii.Error):
-        raise BadRequest(
-            errors=[FieldError("cursor", "Send next_cursor of the page before, unchanged.")]
-        ) from None
 
 
 def _check_timestamp(text: str) -> str:

@@ -33,7 +33,7 @@ from shared.outbound import OutboundRequest
 from shared.remote import DeviceState, Settings
 
 CAPABILITIES = (
-    *("check", "session", "parse", "deliver", "send", "devices"),
+    *("check", "session", "parse", "decode", "deliver", "send", "devices"),
     *("state", "settings", "history", "firmware"),
 )
 
@@ -174,6 +174,10 @@ class Provider(BaseModel):
         """Verify, then parse. Not for overriding: nothing is parsed that was not verified."""
         self.verify(request)
         return self.parse(request)
+
+    def decode(self, topic: str, body: bytes, event_id: str) -> Message | None:
+        """The message in a body that was received earlier and could not be decoded then; None where it holds none."""
+        raise self._refuse("decoder")
 
     def deliver(self, event: Event) -> OutboundRequest:
         """Describe the outgoing request for `event`; the dispatcher sends it and judges the reply."""

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from scripts.openapi.headers import LIMITS, LOCATION
 from scripts.openapi.operation import PAGE, Operation, in_query
 from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, READING_BODY
-from shared.errors import Conflict, Gone, RateLimited
+from shared.errors import Conflict, Gone, InvalidConfig, NotSupported, RateLimited, VaultError
 from shared.history import LEVELS, STATUSES
 
 _READ = (*ALWAYS, *NAMING_ONE)
@@ -44,6 +44,15 @@ _REPLAY_RANGE = Operation(
     reply=("Replayed",),
     status=HTTPStatus.ACCEPTED,
     body="ReplayedRange",
+    body_required=False,
+    headers=LIMITS,
+)
+_REPLAY_MESSAGES = Operation(
+    "replayMessages",
+    "Decode again what could not be decoded, the oldest first",
+    (*_CHANGE_RANGE, InvalidConfig, NotSupported, VaultError),
+    reply=("ReplayedCounts",),
+    body="ReplayedMessages",
     body_required=False,
     headers=LIMITS,
 )
@@ -84,6 +93,7 @@ FOLLOWING_ONE = {
     "deliveries/{delivery_id}": {"get": _DELIVERY},
     "deliveries/{delivery_id}/replay": {"post": _REPLAY_ONE},
     "deliveries/{delivery_id}/cancel": {"post": _CANCEL_ONE},
+    "messages/replay": {"post": _REPLAY_MESSAGES},
     "activity": {"get": _ACTIVITY},
 }
 """What follows the path of one integration."""

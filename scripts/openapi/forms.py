@@ -16,6 +16,7 @@ from shared.conflicts import Resolution
 from shared.device_settings import ChangedSetting, NewSetting
 from shared.forms import VISIBLE, ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
 from shared.jobs.kinds import find_kind, list_kinds
+from shared.message_replays import ReplayedMessages
 from shared.providers import find_provider, list_types
 from shared.provisioning.calls import NewProvisioning
 from shared.replays import CancelledRange, ReplayedRange
@@ -36,6 +37,7 @@ _REPLIES = (
     replies.OneDelivery,
     replies.ChangedDelivery,
     replies.Replayed,
+    replies.ReplayedCounts,
     replies.Cancelled,
     replies.ActivityPage,
     replies.OneCommand,
@@ -62,7 +64,7 @@ def refer(name: str) -> Schema:
 def describe_schemas() -> dict[str, Schema]:
     """`components.schemas`: configs, request bodies, replies."""
     bodies = (
-        *(Rotation, NewCommand, ReplayedRange, CancelledRange, Resolution, Tick, Target),
+        *(Rotation, NewCommand, ReplayedRange, ReplayedMessages, CancelledRange, Resolution, Tick, Target),
         *(NewSetting, ChangedSetting, UploadedArtifact, NewCohort, NewDeployment, NewRollout),
     )
     models: list[type[BaseModel]] = [*map(find_provider, list_types()), *bodies, *_REPLIES]

@@ -154,6 +154,16 @@ class Replayed(Answer):
     left: int
 
 
+class ReplayedCounts(Answer):
+    """Of the failed messages that were looked at: how many are stored now, were stored already, and still fail."""
+
+    replayed: int
+    stored: int
+    duplicates: int
+    failed: int
+    next_cursor: str | None
+
+
 class Cancelled(Answer):
     """How many were taken off the queue, and whether there are more."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -12,7 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationIn
 from shared.deadline import Deadline
 from shared.dialects import Decoder, Dialect, PayloadFormat, TimestampFormat, find_vmark_reply
 from shared.errors import ProtocolFailed
-from shared.messages import Command
+from shared.messages import Command, Message
 from shared.mqtt.topics import check_filter, check_filters, check_template, fill_template, widen_template
 from shared.poller import Poller
 from shared.provider import Batch, Check, Outcome
@@ -210,6 +211,10 @@ class Mqtt(Poller):
 
         yield from run_session(self._make_plan(), state, self.limit_session(deadline))
 
+    def decode(self, topic: str, body: bytes, event_id: str) -> Message | None:
+        """As a session does, by today's dialect."""
+        return self._decoder.decode(topic, body, event_id)
+
     def send(self, command: Command) -> Outcome:
         """Publish to `command_topic` with QoS 1; the reference is the topic. The broker has it, not yet the device."""
         from shared.mqtt.aside import publish_once
@@ -224,6 +229,10 @@ class Mqtt(Poller):
             raise ProtocolFailed(str(error)) from None
         publish_once(self._make_plan(), topic, orjson.dumps(command.payload))
         return Outcome(topic)
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        return Decoder(self._make_dialect())
 
     def _make_plan(self) -> Plan:
         from shared.mqtt.plan import Plan

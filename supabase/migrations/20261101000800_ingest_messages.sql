@@ -23,14 +23,14 @@ comment on function private.wants_device is
 
 create function public.ingest_messages(
   p_integration_id uuid, p_messages jsonb, p_lease_token uuid default null, p_lease_seconds integer default null,
-  p_state jsonb default null, p_name_duplicates boolean default false
+  p_state jsonb default null, p_name_duplicates boolean default false, p_received_at timestamptz default null
 ) returns jsonb
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan -- planning took a tenth of a batch
 as $$
 declare
   v_integration public.device_integrations;
   v_provision boolean;
-  v_received_at timestamptz := now();
+  v_received_at timestamptz := coalesce(p_received_at, now());
   -- UUID version 7 (RFC 9562), as Postgres 15 has none: ids that rise with time keep the index's pages together.
   v_id_start text := lpad(to_hex((extract(epoch from v_received_at) * 1000)::bigint), 12, '0');
   v_id_end text := '8' || right(replace(gen_random_uuid()::text, '-', ''), 15);
@@ -103,7 +103,8 @@ begin
      where case when m.id is null then v_provision else m.unchanged is not true end
      order by m.external_id
     on conflict (integration_id, external_id) do update
-      set last_seen_at = greatest(d.last_seen_at, excluded.last_seen_at), status = excluded.status
+      set last_seen_at = greatest(d.last_seen_at, excluded.last_seen_at),
+          status = case when p_received_at < d.last_seen_at then d.status else excluded.status end
     returning d.id, d.external_id, (xmax = 0) as created
   ),
   known as (
@@ -166,7 +167,7 @@ begin
 end
 $$;
 comment on function public.ingest_messages is
-  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated.';
+  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. p_received_at is for what came earlier.';
 revoke execute on function private.wants_event, private.wants_device from public;
 revoke execute on function public.ingest_messages from public, anon, authenticated;
 grant execute on function private.wants_event, private.wants_device, private.make_message_partition(date) to service_role;

@@ -60,6 +60,7 @@ def _mend_case(case: schemathesis.Case[Any]) -> None:
             name: value for name, value in (case.query or {}).items() if value
         }
     if isinstance(case.body, dict):
+        case.body.pop("cursor", None)
         _mend_config(case.body)
 
 

@@ -60,6 +60,15 @@ def test_poison_is_kept_alone_with_the_reason_and_the_rest_is_stored() -> None:
     assert [(message.raw, message.payload) for message in kept] == [("raw", None)]
 
 
+def test_poison_whose_body_is_its_payload_keeps_the_body() -> None:
+    database = Balking()
+
+    store(database).store_batch([Message("poison", payload={"a": "\x00"})], None, Deadline(5))
+
+    ((kept,),) = (call["p_messages"] for call in database.calls)
+    assert (kept.raw, kept.payload) == ('{"a":"\\u0000"}', None)
+
+
 def test_a_split_batch_brings_its_state_with_its_last_part_only() -> None:
     database = Balking()
 

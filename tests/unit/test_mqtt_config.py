@@ -154,5 +154,5 @@ def test_loading_the_provider_does_not_import_paho() -> None:
     assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0
 
 
-def test_it_can_be_tested_polled_and_commanded() -> None:
-    assert Mqtt.capabilities() == ["check", "session", "send"]
+def test_it_can_be_tested_polled_asked_again_and_commanded() -> None:
+    assert Mqtt.capabilities() == ["check", "session", "decode", "send"]
