@@ -18,7 +18,6 @@ from psycopg.sql import SQL, Identifier
 from scripts.benchmarks._bench import Bench, Numbers
 from scripts.benchmarks._scratch import start_stack
 from scripts.local.stack import Report
-from shared.records import COLUMNS
 
 REACH = {"ms": "< 2 ms", "ms_10": "as ms: flat as organizations grow", "ms_100": "as ms"}
 ORGANIZATIONS = (10, 100, 1000)
@@ -49,7 +48,7 @@ select d.organization_id, d.integration_id, d.id, n::text, 'telemetry', '{"tempe
   from public.devices d, generate_series(1, %s) as n
  where not exists (select from public.device_messages m where m.device_id = d.id)
 """
-INTEGRATIONS = f"select {COLUMNS} from public.device_integrations order by created_at desc, id desc limit 51"  # noqa: S608 - our own columns
+INTEGRATIONS = "select public.list_integrations(50)"
 DEVICES = "select * from public.devices order by name limit 50"
 MESSAGES = """
 select * from public.device_messages
