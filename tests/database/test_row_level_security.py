@@ -192,7 +192,9 @@ def test_what_is_sealed_may_be_written_past_the_api(
     act_as(connection, stack, "admin")
 
     reached = attempt(
-        connection, f"update device_integrations set api_key_encrypted = 'k1.{'A' * 40}'", names
+        connection,
+        f"update device_integrations set api_key_encrypted = 'k1.{'A' * 40}' where id = %(integration)s",
+        names,
     )
 
     assert reached == 1
