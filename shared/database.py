@@ -79,7 +79,9 @@ class Database:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> bytes:
         try:
-            answer = open_pool().send(method, f"/rest/v1/{path}", {**self._headers, **(headers or {})}, body)
+            answer = open_pool(require_setting("supabase_url")).send(
+                method, f"/rest/v1/{path}", {**self._headers, **(headers or {})}, body
+            )
         except FAILURES as error:
             raise _away(error) from None
         if not answer.is_success:
@@ -99,9 +101,9 @@ def as_service() -> Database:
 
 
 @cache
-def open_pool() -> Connections:
+def open_pool(url: str) -> Connections:
     """The process's connections to the project, opened at first use so that a forked worker has its own."""
-    return Connections(require_setting("supabase_url"))
+    return Connections(url)
 
 
 def make_problem(error: dict[str, Any]) -> Problem:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from shared.database import open_pool
-from shared.settings import load_settings
+from shared.settings import load_settings, require_setting
 from shared.vault import load_vault
 from tests.stack import Stack
 
@@ -21,7 +21,7 @@ def environment_of(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         monkeypatch.setenv(*line.split("=", 1))
     _forget()
     yield
-    open_pool().close()
+    open_pool(require_setting("supabase_url")).close()
     _forget()
 
 

@@ -92,7 +92,8 @@ def test_an_update_is_one_row_with_its_steps_and_sets_what_the_device_runs(
     record(service, rollout_id, *(make_report(*step, from_version="1.2") for step in WALK))
 
     (update,) = read_updates(service)
-    device = service.run("select id, firmware_version from devices where external_id = 'a'")[0]
+    statement = "select id, firmware_version from devices where external_id = 'a' and integration_id = %s"
+    (device,) = service.run(statement, update["integration_id"])
     assert [step["state"] for step in update["steps"]] == ["downloading", "downloaded", "updated"]
     assert (update["state"], update["at"].isoformat()) == ("updated", at("10:03"))
     assert (update["from_version"], update["to_version"]) == ("1.2", "1.3")
