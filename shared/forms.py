@@ -73,7 +73,7 @@ class Rotation(BaseModel):
 
     name: str | None = None
     """Which secret; may be left out where there is only one."""
-    grace_seconds: int = Field(86_400, ge=0, le=604_800)
+    grace_seconds: int = Field(86_400, ge=0, le=604_800, strict=True)
     """How long the old one stays in use beside the new one: a day unless told, a week at most."""
 
 
