@@ -136,6 +136,8 @@ class _Reader:
         if not data or self._size > ANSWER_LIMIT:
             raise ConnectionError("the answer broke off" if not data else "the answer is too large")
         self._parser.feed_data(data)
+        if self.done:
+            del self._parser  # which holds us: together they would stay until the garbage is collected
 
     def on_body(self, data: bytes) -> None:
         """A part of the body."""
