@@ -36,6 +36,8 @@ class Task:
     count: int
     connections: int
     devices: int = 100
+    expected: int = HTTPStatus.ACCEPTED
+    """The status that counts as accepted."""
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ class _Sender:
         pause = LONGEST_PAUSE
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             status, head = await self._exchange(self._write_request(number))
-            if status == HTTPStatus.ACCEPTED:
+            if status == self._task.expected:
                 return True
             if status not in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
                 raise RuntimeError(f"A post was answered {status}.")

@@ -1,9 +1,10 @@
 """How many pushed messages a second are answered once they are committed, and what a crash of Postgres costs.
 
-Senders post JSON of about 90 bytes from 100 devices as Golioth's pipelines do, one message a request, over 32 kept
+Senders post JSON of about 90 bytes from 100 devices as Golioth's pipelines do, one message a request, over 64 kept
 connections, to the receiver of a local stack: all to one integration for `rate`, to ten for `rate_10`. In another
 run a backend of Postgres is killed halfway, so that Postgres ends all others and recovers; senders are told 503 and try
-again. `lost` and `duplicated` compare what was accepted with the rows, over all runs; `again` counts second tries.
+again. `bare_rate` is the same posts to a path that the function does not have: what it costs to be answered at all.
+`lost` and `duplicated` compare what was accepted with the rows, over all runs; `again` counts second tries.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import os
 import signal
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 import psycopg
 
@@ -27,6 +29,7 @@ REACH = {"rate": "≥ 1,000 posts/s", "lost": "0", "duplicated": "0"}
 PROJECT = "bench"
 CONNECTIONS = 64
 RECEIVE = "/functions/v1/golioth-webhook"
+BARE = f"{RECEIVE}/no/such/path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ def measure(bench: Bench) -> Numbers:
     with bench.step("Starting a stack"), start_stack() as report:
         site = _make_site(report)
         post_all(site.make_task(site.paths, 500))
+        with bench.step("A path that is not there"):
+            bare = post_all(replace(site.make_task([BARE], size), expected=HTTPStatus.NOT_FOUND))
         with bench.step("One integration"):
             one = post_all(site.make_task(site.paths[:1], size))
         with bench.step("Ten integrations"):
@@ -59,6 +64,8 @@ def measure(bench: Bench) -> Numbers:
         return {
             "rate": one.accepted / one.seconds,
             **_count_rows(report, 500 + sum(tally.accepted for tally in tallies)),
+            "bare_rate": bare.accepted / bare.seconds,
+            "ratio": (one.accepted / one.seconds) / (bare.accepted / bare.seconds),
             "p50_ms": one.p50_ms,
             "p99_ms": one.p99_ms,
             "rate_10": ten.accepted / ten.seconds,
