@@ -29,6 +29,8 @@ class ReplayedRange(CancelledRange):
     """The body of POST …/deliveries/replay: all dead letters, or what these fields say."""
 
     status: Literal["dead", "delivered", "cancelled"] = "dead"
+    not_replayed_since: AwareDatetime | None = None
+    """Without what was replayed then or later: the first reply's `replayed_at`, to go on through a long range."""
 
 
 def add_replay_routes(router: Router) -> None:
@@ -53,7 +55,7 @@ def cancel_one(call: Call) -> Reply:
 
 
 def replay_range(call: Call) -> Reply:
-    """Queue the oldest 10,000 of a range again: how many those were, and how many are left."""
+    """Queue the oldest 10,000 of a range again: how many those were, how many are left, and when."""
     return Reply(_change_range(call, "replay_deliveries", ReplayedRange), HTTPStatus.ACCEPTED)
 
 

@@ -148,10 +148,11 @@ class ChangedDelivery(Answer):
 
 
 class Replayed(Answer):
-    """How many were queued again, and how many of the range are left for another call."""
+    """How many were queued again, how many of the range are left for another call, and when this was."""
 
     replayed: int
     left: int
+    replayed_at: AwareDatetime
 
 
 class ReplayedCounts(Answer):

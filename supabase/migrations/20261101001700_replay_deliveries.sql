@@ -136,6 +136,7 @@ declare
   v_from timestamptz := coalesce((p_filter ->> 'from')::timestamptz, '-infinity');
   v_to timestamptz := coalesce((p_filter ->> 'to')::timestamptz, 'infinity');
   v_event_type text := p_filter ->> 'event_type';
+  v_not_since timestamptz := coalesce((p_filter ->> 'not_replayed_since')::timestamptz, 'infinity');
   v_ids uuid[];
   v_left bigint := 0;
 begin
@@ -147,6 +148,7 @@ begin
     select d.id from public.webhook_deliveries d
      where d.integration_id = p_integration_id and d.status = v_status and d.created_at >= v_from and d.created_at < v_to
        and (v_event_type is null or d.event_type = v_event_type)
+       and coalesce(d.replayed_at, '-infinity') < v_not_since
        and exists (
          select from public.device_messages m where m.id = d.message_id and m.received_at = d.message_received_at)
      order by d.created_at, d.id
@@ -158,6 +160,7 @@ begin
       select from public.webhook_deliveries d
        where d.integration_id = p_integration_id and d.status = v_status and d.created_at >= v_from and d.created_at < v_to
          and (v_event_type is null or d.event_type = v_event_type)
+         and coalesce(d.replayed_at, '-infinity') < v_not_since
          and exists (
            select from public.device_messages m where m.id = d.message_id and m.received_at = d.message_received_at)
        limit v_most_counted) remaining;
@@ -167,13 +170,15 @@ begin
       p_integration_id, 'deliveries.replayed', format('%s deliveries were queued again.', cardinality(v_ids)),
       jsonb_build_object(
         'count', cardinality(v_ids), 'status', v_status, 'from', (p_filter ->> 'from')::timestamptz,
-        'to', (p_filter ->> 'to')::timestamptz, 'event_type', v_event_type));
+        'to', (p_filter ->> 'to')::timestamptz, 'event_type', v_event_type,
+        'not_replayed_since', (p_filter ->> 'not_replayed_since')::timestamptz));
   end if;
-  return jsonb_build_object('replayed', cardinality(v_ids), 'left', v_left);
+  return jsonb_build_object('replayed', cardinality(v_ids), 'left', v_left, 'replayed_at', now());
 end
 $$;
 comment on function public.replay_deliveries is
-  '{status? (dead), from?, to? (exclusive), event_type?}, by created_at: queues the oldest 10,000 again; left counts to 100,000. '
+  '{status? (dead), from?, to? (exclusive), event_type?, not_replayed_since?}, by created_at: queues the oldest 10,000 again; left counts to 100,000. '
+  'Whoever goes on gives the first call''s replayed_at as not_replayed_since, so that what was delivered meanwhile is not sent once more. '
   'Those whose message is past its retention are passed over.';
 
 create function public.cancel_delivery(p_integration_id uuid, p_delivery_id uuid) returns jsonb

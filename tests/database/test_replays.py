@@ -37,8 +37,8 @@ def call_as(service: Service, stack: Stack, persona: str, statement: str, *value
 
 
 def replay_all(service: Service, stack: Stack, webhook: str, **fields: Any) -> Row:
-    counts: Row = call_as(service, stack, "admin", "select replay_deliveries(%s, %s)", webhook, Jsonb(fields))
-    return counts
+    reply: Row = call_as(service, stack, "admin", "select replay_deliveries(%s, %s)", webhook, Jsonb(fields))
+    return {name: reply[name] for name in ("replayed", "left")}
 
 
 def statuses(service: Service) -> list[str]:
@@ -130,6 +130,25 @@ def test_one_call_replays_ten_thousand_and_says_how_many_are_left(service: Servi
         {"replayed": 5, "left": 0},
         {"replayed": 0, "left": 0},
     ]
+
+
+def test_paging_through_what_was_delivered_ends_though_it_is_delivered_again(
+    service: Service, stack: Stack
+) -> None:
+    webhook = make_dead(service, 3)
+    service.connection.execute("update webhook_deliveries set status = 'delivered'")
+    first = call_as(
+        service, stack, "admin", "select replay_deliveries(%s, %s)", webhook, Jsonb({"status": "delivered"})
+    )
+    finish(service, lease(service)["deliveries"], "delivered")
+
+    again = replay_all(service, stack, webhook, status="delivered")
+    finish(service, lease(service)["deliveries"], "delivered")
+    onward = replay_all(
+        service, stack, webhook, status="delivered", not_replayed_since=first["replayed_at"]
+    )
+
+    assert (first["replayed"], again["replayed"], onward["replayed"]) == (3, 3, 0)
 
 
 def test_what_lost_its_message_to_the_retention_is_not_replayed(service: Service, stack: Stack) -> None:
