@@ -144,9 +144,7 @@ def test_paging_through_what_was_delivered_ends_though_it_is_delivered_again(
 
     again = replay_all(service, stack, webhook, status="delivered")
     finish(service, lease(service)["deliveries"], "delivered")
-    onward = replay_all(
-        service, stack, webhook, status="delivered", not_replayed_since=first["replayed_at"]
-    )
+    onward = replay_all(service, stack, webhook, status="delivered", not_replayed_since=first["replayed_at"])
 
     assert (first["replayed"], again["replayed"], onward["replayed"]) == (3, 3, 0)
 
