@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.deliveries.dispatcher import dispatch_deliveries
+from shared.deliveries.dispatcher import dispatch_deliveries, set_collector
 from shared.deliveries.events import make_event
 from shared.deliveries.verdicts import Attempt, Verdict, judge_attempt, parse_retry_after
 
@@ -13,4 +13,5 @@ __all__ = [
     "judge_attempt",
     "make_event",
     "parse_retry_after",
+    "set_collector",
 ]

@@ -13,7 +13,9 @@ from shared.log import get_log
 from shared.pulse import Pulse
 
 GATHER_SECONDS = 0.01
-"""How long a first result waits for others to go with it."""
+MOST_GATHERS = 5
+ENOUGH = 200
+"""Results go together once there are so many, or none came for `GATHER_SECONDS`, or after `MOST_GATHERS` of these."""
 
 RETRY_SECONDS = 0.25
 MOST_AT_ONCE = 500
@@ -56,21 +58,28 @@ class Recorder:
             await self._added.wait()
             self._added.clear()
             if not self._ending:
-                await asyncio.sleep(GATHER_SECONDS)
+                await self._gather()
             if not await self._flush() and self._ending:
                 return
 
+    async def _gather(self) -> None:
+        for _ in range(MOST_GATHERS):
+            before = len(self._results)
+            await asyncio.sleep(GATHER_SECONDS)
+            if self._ending or len(self._results) == before or len(self._results) >= ENOUGH:
+                return
+
     async def _flush(self) -> bool:
-        results, self._results = self._results[:MOST_AT_ONCE], self._results[MOST_AT_ONCE:]
+        results = self._results[:MOST_AT_ONCE]
         try:
             if results:
                 await self._record(results)
         except Problem as problem:
             get_log().warning("attempts could not be recorded yet", code=problem.code, detail=problem.detail)
-            self._results = results + self._results
             await asyncio.sleep(RETRY_SECONDS)
             self._added.set()
             return False
+        del self._results[: len(results)]
         if self._results:
             self._added.set()
         self._recorded()

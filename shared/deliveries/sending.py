@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.deliveries.events import make_event
 from shared.deliveries.verdicts import Attempt
 from shared.errors import ConnectionRefused, NameNotResolved, NotSupported, Problem, TlsFailed
 from shared.log import get_log
@@ -15,7 +15,6 @@ from shared.outbound import OutboundClient, OutboundReply, OutboundRequest
 from shared.sealing import open_provider
 from shared.subscriber import Subscriber
 
-REPLY_EXCERPT = 16_384
 AT_ONCE_SECONDS = 1.0
 KEPT_PROVIDERS = 2000
 
@@ -46,31 +45,42 @@ class Providers:
         return provider
 
 
-async def make_attempt(
-    client: OutboundClient, build: Callable[[], OutboundRequest], seconds: float
-) -> Attempt:
-    """Send what `build()` returns, once, within `seconds`; what came of it, whatever that is."""
-    clock = asyncio.get_running_loop().time
-    started_at, begun = datetime.now(UTC), clock()
+def build_request(
+    provider: Subscriber, delivery: Mapping[str, Any], row: Mapping[str, Any]
+) -> OutboundRequest | Problem:
+    """What `provider` sends of a delivery, signed as of now; the reason where it can't be built."""
+    try:
+        return provider.deliver(make_event(delivery, row))
+    except Exception as error:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
+        return _name_problem(error)
+
+
+async def make_attempt(client: OutboundClient, request: OutboundRequest | Problem, seconds: float) -> Attempt:
+    """Send `request`, once, within `seconds`; what came of it, whatever that is."""
+    if isinstance(request, Problem):
+        return Attempt(datetime.now(UTC), 0, problem=request)
+    started_at, begun = datetime.now(UTC), time.perf_counter()
     reply, problem = None, None
     try:
-        request = build()
-        seconds = max(0.1, min(request.timeout_seconds, seconds))
-        reply = await _send(client, replace(request, timeout_seconds=seconds, reply_limit=REPLY_EXCERPT))
-    except Problem as error:
-        problem = error
-    except Exception:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
-        get_log().exception("a delivery could not be sent")
-        problem = Problem("The request could not be built; the log has the details.")
-    return Attempt(started_at, (clock() - begun) * 1000, reply, problem)
+        reply = await _send(client, request, max(0.1, min(request.timeout_seconds, seconds)))
+    except Exception as error:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
+        problem = _name_problem(error)
+    return Attempt(started_at, (time.perf_counter() - begun) * 1000, reply, problem)
 
 
-async def _send(client: OutboundClient, request: OutboundRequest) -> OutboundReply:
-    clock = asyncio.get_running_loop().time
-    begun = clock()
+async def _send(client: OutboundClient, request: OutboundRequest, seconds: float) -> OutboundReply:
+    begun = time.perf_counter()
     try:
-        return await client.send(request)
+        return await client.send(request, seconds)
     except NEVER_SENT:
-        if clock() - begun >= min(AT_ONCE_SECONDS, request.timeout_seconds):
+        passed = time.perf_counter() - begun
+        if passed >= min(AT_ONCE_SECONDS, seconds):
             raise
-    return await client.send(replace(request, timeout_seconds=request.timeout_seconds - (clock() - begun)))
+    return await client.send(request, seconds - passed)
+
+
+def _name_problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    get_log().error("a delivery could not be sent", exc_info=error)
+    return Problem("The request could not be sent; the log has the details.")

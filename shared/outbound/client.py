@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Self
 
@@ -47,8 +48,10 @@ class OutboundClient:
         if self._transport:
             await self._transport.close()
 
-    async def send(self, request: OutboundRequest) -> OutboundReply:
+    async def send(self, request: OutboundRequest, within: float = math.inf) -> OutboundReply:
         """Send `request` once and read its reply; a redirect is a reply like any other.
+
+        It may take the request's own `timeout_seconds`, or `within` where that is less.
 
         Raises BadRequest where the request can't be sent as it is, AddressBlocked, NameNotResolved,
         ConnectionRefused, TlsFailed, TimedOut, ProtocolFailed.
@@ -56,7 +59,8 @@ class OutboundClient:
         if not _METHOD.match(request.method):
             raise BadRequest("The method is not one of HTTP's, such as POST, in capital letters.")
         check_headers(request.headers)
-        return await (self._transport or self._open_transport()).send(request)
+        seconds = min(request.timeout_seconds, within)
+        return await (self._transport or self._open_transport()).send(request, seconds)
 
     def _open_transport(self) -> Transport:
         from shared.outbound.transport import Transport

@@ -6,6 +6,7 @@ import errno
 import ssl
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from shared.errors import AddressBlocked, OutsideError, ProtocolFailed, TimedOut, TlsFailed
 from shared.outbound.names import describe_connect_error
@@ -36,7 +37,7 @@ def describe_failure(error: Exception, host: str, port: int) -> OutsideError:
     """The error to raise where aiohttp raised `error` on the way to `host`."""
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
         return _describe_connecting(error, host, port)
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, HttpProcessingError):
         return ProtocolFailed(
             f"{host} sent something that is not an HTTP reply, or headers over the limit; check that the port is right."
         )

@@ -1,12 +1,11 @@
 """aiohttp, held to our rules: checked addresses, verified TLS, no redirects, proxies, cookies or retries.
 
-Only this module and failures.py import aiohttp; client.py imports them when the first request is sent.
+Only this module, wire.py and failures.py import aiohttp; client.py imports them when the first request is sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 import socket
 import ssl
@@ -16,21 +15,24 @@ from functools import lru_cache
 import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from shared.errors import AddressBlocked, BadRequest, TimedOut
 from shared.outbound.addresses import AddressPolicy
+from shared.outbound.deadlines import Deadlines
 from shared.outbound.exchange import OutboundReply, OutboundRequest
 from shared.outbound.failures import AddressRefusedError, describe_failure
 from shared.outbound.names import LookUp, Objection, check_answers, describe_name_error, start_look_up
+from shared.outbound.wire import exchange, write_request
 
 KEEPALIVE_SECONDS = 4.0
 """Idle connections go before the other side closes them (Node after 5 s): a POST into a closing one is lost."""
 
-HEADER_LINES = 128
-HEADER_BYTES = 8190
-STREAMED_BYTES = 1_048_576
-"""Bodies over this are streamed: aiohttp warns that one write of them would hold up the loop."""
+KEPT_ORIGINS = 2000
+"""Hosts of which the description for aiohttp is kept: making one costs as much as half a request."""
+
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 _CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
 
@@ -42,57 +44,53 @@ class Transport:
         self._policy = policy
         self._look_up = look_up
         self._extra_trust = extra_trust
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._deadlines = Deadlines()
+        self._connectors: dict[str, aiohttp.TCPConnector] = {}
+        self._origins: dict[tuple[str, str], aiohttp.ClientRequest] = {}
 
-    async def send(self, request: OutboundRequest) -> OutboundReply:
-        """Send `request`, read its reply to the limit, all within its deadline. Raises OutsideError subclasses."""
+    async def send(self, request: OutboundRequest, seconds: float) -> OutboundReply:
+        """Send `request`, read its reply to the limit, all within `seconds`. Raises OutsideError subclasses."""
         url = parse_url(request.url)
-        session = self._sessions.get(url.scheme) or self._open_session(url.scheme)
-        headers = {
-            name: value for name, value in request.headers.items() if name.lower() != "accept-encoding"
-        }
-        headers["Accept-Encoding"] = "identity"
+        data = write_request(request, url)
         started = time.perf_counter()
+        task = self._deadlines.start(seconds)
         try:
-            async with asyncio.timeout(request.timeout_seconds):
-                response = await session.request(
-                    request.method, url, headers=headers, data=_wrap_body(request.body), allow_redirects=False
-                )
-                body, truncated = await _read_body(response, request.reply_limit)
-        except TimeoutError:
-            seconds = f"{request.timeout_seconds:g} seconds"
-            raise TimedOut(f"{url.raw_host} did not answer in full within {seconds}.") from None
-        except (aiohttp.ClientError, OSError) as error:
+            connection = await self._connect(url)
+            answer = await exchange(
+                connection, data, limit=request.reply_limit, with_body=request.method != "HEAD"
+            )
+        except (asyncio.CancelledError, TimeoutError) as error:
+            if self._deadlines.end(task) or isinstance(error, TimeoutError):
+                raise TimedOut(f"{url.raw_host} did not answer in full within {seconds:g} seconds.") from None
+            raise
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             raise describe_failure(error, url.raw_host or "", url.port or 0) from None
+        finally:
+            self._deadlines.end(task)
         milliseconds = (time.perf_counter() - started) * 1000
-        return OutboundReply(response.status, response.headers, body, truncated, milliseconds)
+        return OutboundReply(answer.status, answer.headers, answer.body, answer.truncated, milliseconds)
 
     async def close(self) -> None:
         """Close all connections."""
-        while self._sessions:
-            await self._sessions.popitem()[1].close()
+        while self._connectors:
+            await self._connectors.popitem()[1].close()
 
-    def _open_session(self, scheme: str) -> aiohttp.ClientSession:
+    async def _connect(self, url: URL) -> aiohttp.connector.Connection:
+        key = (url.scheme, url.raw_authority)
+        origin = self._origins.get(key)
+        if origin is None:
+            if len(self._origins) >= KEPT_ORIGINS:
+                self._origins.clear()
+            origin = self._origins[key] = aiohttp.ClientRequest(
+                "GET", url.origin(), loop=asyncio.get_running_loop()
+            )
+        connector = self._connectors.get(url.scheme) or self._open_connector(url.scheme)
+        return await connector.connect(origin, [], _NO_TIMEOUT)
+
+    def _open_connector(self, scheme: str) -> aiohttp.TCPConnector:
         # One for each scheme: what was resolved for https, or is connected, may not be used for plain http.
         objection = self._policy.find_objection if scheme == "https" else self._policy.find_plain_objection
-        session = self._sessions[scheme] = aiohttp.ClientSession(
-            connector=self._make_connector(objection),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "device-integrations"},
-            skip_auto_headers=("Content-Type",),
-            timeout=aiohttp.ClientTimeout(total=None),
-            trust_env=False,
-            auto_decompress=False,
-            max_line_size=HEADER_BYTES,
-            max_field_size=HEADER_BYTES,
-            max_headers=HEADER_LINES,
-            request_class=_TracedRequest,
-            middlewares=(_send_once_only,),
-        )
-        return session
-
-    def _make_connector(self, objection: Objection) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(
+        connector = self._connectors[scheme] = aiohttp.TCPConnector(
             resolver=_CheckedResolver(objection, self._look_up),
             socket_factory=_make_socket_factory(objection),
             ssl=make_trust(self._extra_trust),
@@ -100,6 +98,7 @@ class Transport:
             limit=0,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
+        return connector
 
 
 @lru_cache(maxsize=1024)
@@ -174,60 +173,6 @@ def _make_socket_factory(objection: Objection) -> aiohttp.SocketFactoryType:
         return socket.socket(family, kind, protocol)
 
     return make_socket
-
-
-class _TracedRequest(aiohttp.ClientRequest):
-    """Remembers its transport, so that a failed exchange can be dropped at once.
-
-    aiohttp closes politely: a TLS peer that has stopped reading would keep the socket for another 30 s.
-    """
-
-    transport: asyncio.Transport | None = None
-
-    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        self.transport = conn.transport
-        return await super().send(conn)
-
-
-async def _send_once_only(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    # aiohttp repeats PUT and GET by itself on a lost connection; an attempt here is one request, so that it can
-    # be counted and recorded. It does not repeat after an error it does not know.
-    try:
-        return await handler(request)
-    except BaseException as error:
-        if isinstance(request, _TracedRequest) and request.transport:
-            request.transport.abort()
-        if isinstance(error, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError):
-            raise describe_failure(error, request.url.raw_host or "", request.url.port or 0) from None
-        raise
-
-
-async def _read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
-    body = bytearray()
-    try:
-        while len(body) <= limit and not response.content.at_eof():
-            body += await response.content.read(limit + 1 - len(body))
-    except BaseException:
-        _drop_connection(response)
-        raise
-    if len(body) > limit:
-        _drop_connection(response)
-    else:
-        response.release()
-    return bytes(body[:limit]), len(body) > limit
-
-
-def _drop_connection(response: aiohttp.ClientResponse) -> None:
-    # Closing a TLS connection politely would go on reading what an endless reply still sends.
-    if response.connection and response.connection.transport:
-        response.connection.transport.abort()
-    response.close()
-
-
-def _wrap_body(body: bytes | None) -> bytes | io.BytesIO | None:
-    return io.BytesIO(body) if body and len(body) > STREAMED_BYTES else body
 
 
 def _is_disguised_address(host: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -88,7 +89,7 @@ class FlakyClient(OutboundClient):
         super().__init__()
         self.problems = list(problems)
 
-    async def send(self, _: OutboundRequest) -> OutboundReply:
+    async def send(self, _: OutboundRequest, within: float = math.inf) -> OutboundReply:  # noqa: ARG002 - its signature
         if self.problems:
             raise self.problems.pop(0)
         return OutboundReply(200, {}, b"", truncated=False, milliseconds=1.0)
@@ -96,7 +97,7 @@ class FlakyClient(OutboundClient):
 
 def attempt_with(*problems: Problem) -> Attempt:
     request = OutboundRequest("POST", "https://a.test/")
-    return asyncio.run(make_attempt(FlakyClient(*problems), lambda: request, 30))
+    return asyncio.run(make_attempt(FlakyClient(*problems), request, 30))
 
 
 def test_what_failed_before_anything_was_sent_is_tried_again_at_once_and_only_once() -> None:

@@ -15,9 +15,7 @@ from tests.fakes.http_exchange import LOOPBACK, answer_names, exchange, make_req
 from tests.fakes.http_server import Answer, HttpServer, answer_ok, answer_with, serve_http
 
 
-@pytest.mark.parametrize(
-    "answer", [hostile.never_answer, hostile.drip_head, hostile.drip_body, hostile.send_endless_interim]
-)
+@pytest.mark.parametrize("answer", [hostile.never_answer, hostile.drip_head, hostile.drip_body])
 def test_one_deadline_covers_the_whole_exchange(answer: Answer) -> None:
     started = time.monotonic()
 
@@ -79,6 +77,31 @@ def test_a_gzip_bomb_is_not_expanded() -> None:
 def test_headers_over_the_limit_are_a_protocol_error(answer: Answer) -> None:
     with pytest.raises(ProtocolFailed, match="headers over the limit"):
         exchange(answer)
+
+
+def test_interim_answers_without_end_are_a_protocol_error() -> None:
+    with pytest.raises(ProtocolFailed, match="100 Continue again and again"):
+        exchange(hostile.send_endless_interim)
+
+
+def test_a_few_interim_answers_do_no_harm() -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+    reply, _ = exchange(answer_with(interim + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+
+    assert (reply.status, reply.body) == (200, b"ok")
+
+
+def test_a_cancellation_from_outside_stays_one() -> None:
+    async def scenario() -> None:
+        async with serve_http(hostile.never_answer) as server, OutboundClient(LOOPBACK) as client:
+            task = asyncio.create_task(client.send(make_request(server.url)))
+            await wait_until(lambda: server.connections == 1)
+            task.cancel()
+            await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
