@@ -16,7 +16,7 @@ MANY, PAGE, OTHERS = 2_000, 50, 200
 FILL = {
     "device_integrations": "insert into device_integrations (organization_id, integration_type, name, created_at)"
     " select %(organization)s, 'mqtt', 'Planned ' || n, now() - n * interval '1 s' from generate_series(1, %(many)s) n",
-    # Of today, so that it is one partition, and its last minute: what other tests have stored, in batches of one moment,
+    # Of today, so that it is one partition, in its last minute: what other tests have stored, many at one moment,
     # is older. And of many other organizations, each with little to say.
     "device_messages": "insert into device_messages"
     " (organization_id, integration_id, event_id, kind, observed_at, received_at)"
