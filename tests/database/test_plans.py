@@ -16,11 +16,12 @@ MANY, PAGE, OTHERS = 2_000, 50, 200
 FILL = {
     "device_integrations": "insert into device_integrations (organization_id, integration_type, name, created_at)"
     " select %(organization)s, 'mqtt', 'Planned ' || n, now() - n * interval '1 s' from generate_series(1, %(many)s) n",
-    # All of today, so that it is one partition; and of many other organizations, each with little to say.
+    # Of today, so that it is one partition, in its last minute: what other tests have stored, many at one moment,
+    # is older. And of many other organizations, each with little to say.
     "device_messages": "insert into device_messages"
     " (organization_id, integration_id, event_id, kind, observed_at, received_at)"
     " select o.id, gen_random_uuid(), n::text, 'event', now(),"
-    " date_trunc('day', now(), 'UTC') + n * interval '1 ms'"
+    " date_trunc('day', now(), 'UTC') + interval '23:59' + n * interval '1 ms'"
     " from (select %(organization)s::uuid as id, %(many)s as many"
     f" union all select gen_random_uuid(), 20 from generate_series(1, {OTHERS})) o, generate_series(1, o.many) n",
 }
