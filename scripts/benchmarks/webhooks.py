@@ -5,8 +5,8 @@ through /rest/v1. The interpreter is set as in a worker, for both of what is com
 time from the first lease to the last record; `bare_rate` is what a session of aiohttp's posts of the same size with as
 many requests at once. `hang_p99_ratio` is the 99th percentile from queued to answered of 50 healthy webhooks beside one
 that never answers, over the same without it. `full_lease_ratio` is a lease with 1,000,000 deliveries waiting over one
-with 1,000 (not in --quick). `idle_cpu` is the share of one core that waiting takes. `at_once_ms` and `polled_ms` are the
-median from queued to sent where the dispatcher is told, and where it looks.
+with 1,000 (not in --quick). `idle_cpu` is the share of one core that waiting takes.
+`at_once_ms` and `polled_ms` are the median from queued to sent where the dispatcher is told, and where it looks.
 """
 
 from __future__ import annotations
