@@ -224,19 +224,6 @@ def _is_wanted(event: dict[str, Any], query: dict[str, str]) -> bool:
     )
 
 
-@route("GET", "/projects/{project}/devices")
-def list_devices(call: Call) -> Reply:
-    call.fake.check_project(call)
-    cohort, tag = call.query.get("cohortId"), call.query.get("tags")
-    return call.page(
-        [
-            device
-            for device in call.fake.store["devices"].values()
-            if cohort in (None, device["cohortId"]) and (tag is None or tag in device["tagIds"])
-        ]
-    )
-
-
 def add_device(
     fake: FakeGolioth, name: str, version: str, cohort: str = "", tags: tuple[str, ...] = ()
 ) -> str:

@@ -86,6 +86,10 @@ def route(method: str, path: str) -> Callable[[Handler], Handler]:
     pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", pattern)
 
     def register(handler: Handler) -> Handler:
+        # Which of two would answer depended on which test was read first.
+        assert all((method, pattern) != (known, each.pattern) for known, each, _ in _ROUTES), (
+            f"{method} {path}"
+        )
         _ROUTES.append((method, re.compile(pattern), handler))
         return handler
 
