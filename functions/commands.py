@@ -12,7 +12,6 @@ import functions_framework
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.database import as_user
-from shared.errors import NotFound
 from shared.http import Call, Reply, Router, parse_uuid
 from shared.limits import COMMANDS, settle_limits
 
@@ -63,7 +62,5 @@ def get_command(call: Call) -> Reply:
     """What became of it."""
     database = as_user(call.user.token)
     command_id = parse_uuid(call.parameters["id"], "id")
-    rows = database.read("device_commands", {"select": COLUMNS, "id": f"eq.{command_id}"})
-    if not rows:
-        raise NotFound
-    return Reply({"command": rows[0]})
+    query = {"select": COLUMNS, "id": f"eq.{command_id}"}
+    return Reply({"command": database.read_one("device_commands", query)})

@@ -12,15 +12,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from shared.database import as_user
 from shared.deadline import Deadline
 from shared.errors import BadRequest, Conflict, Problem, ProviderRefused, UnsupportedMediaType
 from shared.firmware import MAIN_PACKAGE, Deployment, Firmware, Listing, NewArtifact
 from shared.history import read_id
 from shared.http import Call, Reply, Router, parse_model
-from shared.limits import TESTS, WRITES, Budget, take_tokens
-from shared.records import read_sealed
-from shared.sealing import open_provider
+from shared.limits import TESTS, WRITES, Budget
+from shared.reaching import reach_provider
 
 ARTIFACT_LIMIT = 16 * 1_048_576
 """Bytes of an image that is sent as it is."""
@@ -114,9 +112,7 @@ def open_firmware(call: Call, budget: Budget, seconds: float = CALL_SECONDS) -> 
     NotFound and Conflict where it speaks of what the caller sent, other OutsideErrors.
     """
     _ = call.user
-    integration_id = read_id(call)
-    take_tokens(call, as_user(call.user.token), budget, p_integration_id=integration_id)
-    provider = open_provider(read_sealed(call, integration_id))
+    provider = reach_provider(call, budget)
     with provider.firmware(Deadline(seconds)) as firmware:
         try:
             yield firmware

@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from shared.database import as_user
-from shared.errors import NotFound
 from shared.history import choose, list_page, read_id
 from shared.http import Call, Reply, Router, parse_uuid
 from shared.limits import WRITES, take_tokens
@@ -51,7 +50,5 @@ def resolve_conflict(call: Call) -> Reply:
         p_conflict_id=conflict_id,
         p_resolution=resolution,
     )
-    rows = database.read("device_conflicts", {"select": COLUMNS, "id": f"eq.{conflict_id}"})
-    if not rows:
-        raise NotFound
-    return Reply({"conflict": rows[0]})
+    query = {"select": COLUMNS, "id": f"eq.{conflict_id}"}
+    return Reply({"conflict": database.read_one("device_conflicts", query)})

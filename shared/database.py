@@ -58,6 +58,13 @@ class Database:
         rows: list[dict[str, Any]] = orjson.loads(self._send("GET", f"{table}?{urlencode(query)}"))
         return rows
 
+    def read_one(self, table: str, query: Mapping[str, str], missing: str | None = None) -> dict[str, Any]:
+        """The only row; NotFound, with `missing` as its words, where there is none."""
+        rows = self.read(table, query)
+        if not rows:
+            raise NotFound(missing)
+        return rows[0]
+
     def insert(self, table: str, values: Mapping[str, Any], columns: str) -> dict[str, Any]:
         """Insert one row; the `columns` of it as the database holds them now."""
         path = f"{table}?{urlencode({'select': columns})}"

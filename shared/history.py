@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from shared.database import Database, as_user
 from shared.errors import BadRequest, FieldError, NotFound
 from shared.http import Call, Reply, Router, parse_uuid
@@ -42,16 +44,29 @@ def list_activity(call: Call) -> Reply:
 
 def get_delivery(call: Call) -> Reply:
     """One delivery with every attempt, in their order."""
-    database = as_user(call.user.token)
-    integration_id, delivery_id = read_ids(call)
-    named = {"id": f"eq.{delivery_id}", "integration_id": f"eq.{integration_id}"}
-    rows = database.read("webhook_deliveries", {"select": DELIVERY_COLUMNS, **named})
-    if not rows:
-        raise NotFound
-    attempts = {"select": ATTEMPT_COLUMNS, "delivery_id": f"eq.{delivery_id}"}
+    delivery_id = call.parameters["delivery_id"]
+    delivery = read_part(call, "webhook_deliveries", DELIVERY_COLUMNS, delivery_id=delivery_id)
+    attempts = {"select": ATTEMPT_COLUMNS, "delivery_id": f"eq.{delivery['id']}"}
     attempts |= {"order": "attempt,id", "limit": str(MOST_ATTEMPTS)}
-    log = database.read("webhook_attempts", attempts)
-    return Reply({"delivery": rows[0] | {"attempts_log": log}})
+    log = as_user(call.user.token).read("webhook_attempts", attempts)
+    return Reply({"delivery": delivery | {"attempts_log": log}})
+
+
+def read_part(
+    call: Call, table: str, columns: str, missing: str | None = None, **named: str | None
+) -> dict[str, Any]:
+    """The row of a table about the integration of the path whose id is given, as `job_id=…`.
+
+    Errors: BadRequest where that is no UUID, NotFound in the words of `missing`.
+    """
+    database, integration_id = as_user(call.user.token), read_id(call)
+    ((name, value),) = named.items()
+    query = {
+        "select": columns,
+        "id": f"eq.{parse_uuid(value, name)}",
+        "integration_id": f"eq.{integration_id}",
+    }
+    return database.read_one(table, query, missing)
 
 
 def read_ids(call: Call) -> tuple[str, str]:

@@ -8,8 +8,8 @@ from http import HTTPStatus
 
 from shared.database import as_user
 from shared.errors import BadRequest, Conflict, NotFound, Problem, ProviderRefused
-from shared.history import read_id
-from shared.http import Call, parse_uuid
+from shared.history import read_id, read_part
+from shared.http import Call
 from shared.limits import Budget, take_tokens
 from shared.provider import Provider
 from shared.records import read_sealed
@@ -31,12 +31,8 @@ def reach_provider(call: Call, budget: Budget) -> Provider:
 
 def find_external_id(call: Call, device_id: str | None) -> str:
     """What the other side calls one of the integration's devices; NotFound where it has no such device."""
-    wanted, integration_id = parse_uuid(device_id, "device_id"), read_id(call)
-    named = {"id": f"eq.{wanted}", "integration_id": f"eq.{integration_id}"}
-    rows = as_user(call.user.token).read("devices", {"select": "external_id", **named})
-    if not rows:
-        raise NotFound("This integration has no such device.")
-    return str(rows[0]["external_id"])
+    missing = "This integration has no such device."
+    return str(read_part(call, "devices", "external_id", missing, device_id=device_id)["external_id"])
 
 
 @contextmanager

@@ -67,10 +67,8 @@ def _read_filters(call: Call) -> dict[str, str | None]:
 def read_row(call: Call, integration_id: str) -> Reply:
     """One integration; 304 where the caller has it as it is. NotFound otherwise."""
     database = as_user(call.user.token)
-    rows = database.read("device_integrations", {"select": COLUMNS, "id": f"eq.{integration_id}"})
-    if not rows:
-        raise NotFound
-    reply = show_one(rows[0])
+    query = {"select": COLUMNS, "id": f"eq.{integration_id}"}
+    reply = show_one(database.read_one("device_integrations", query))
     if names_tag(call.request.headers.get("If-None-Match"), reply.headers["ETag"]):
         return Reply(status=HTTPStatus.NOT_MODIFIED, headers=reply.headers)
     return reply

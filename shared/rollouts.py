@@ -20,8 +20,8 @@ from shared.artifacts import (
 from shared.database import as_user
 from shared.errors import BadRequest, Conflict, FieldError, NotFound, NotSupported
 from shared.firmware import Artifact, Firmware, Plan, Target, read_plan
-from shared.history import choose, list_page, read_id
-from shared.http import Call, Reply, Router, parse_uuid
+from shared.history import choose, list_page, read_id, read_part
+from shared.http import Call, Reply, Router
 from shared.limits import WRITES, take_tokens
 
 STATUSES = ("starting", "running", "done", "failed", "cancelled")
@@ -165,10 +165,5 @@ def _find_artifact(firmware: Firmware, artifact_id: str) -> Artifact:
 
 
 def _read_rollout(call: Call, rollout_id: str | None = None) -> dict[str, Any]:
-    database, integration_id = as_user(call.user.token), read_id(call)
-    wanted = rollout_id or parse_uuid(call.parameters["rollout_id"], "rollout_id")
-    named = {"id": f"eq.{wanted}", "integration_id": f"eq.{integration_id}"}
-    rows = database.read("firmware_rollouts", {"select": ROLLOUT_COLUMNS, **named})
-    if not rows:
-        raise NotFound
-    return rows[0]
+    wanted = rollout_id or call.parameters["rollout_id"]
+    return read_part(call, "firmware_rollouts", ROLLOUT_COLUMNS, rollout_id=wanted)

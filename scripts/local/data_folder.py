@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import fcntl
 import hashlib
-import json
 import os
 import secrets
 import socket
@@ -143,11 +142,6 @@ def write_private(file: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text)
     Path(name).replace(file)
-
-
-def write_private_json(file: Path, content: object) -> None:
-    """As `write_private`, for JSON."""
-    write_private(file, json.dumps(content, indent=2) + "\n")
 
 
 def _free_port(wanted: int) -> int:

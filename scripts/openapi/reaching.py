@@ -6,35 +6,17 @@ from http import HTTPStatus
 
 from scripts.openapi.headers import LIMITS
 from scripts.openapi.operation import Operation, in_query
-from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, READING_BODY
+from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, OUTSIDE, READING_BODY
 from shared.device_state import PATH_LIMIT
 from shared.errors import (
-    AddressBlocked,
     Conflict,
-    ConnectionRefused,
-    CredentialsRefused,
     InvalidConfig,
-    NameNotResolved,
     NotSupported,
-    ProtocolFailed,
-    ProviderRefused,
     RateLimited,
-    TimedOut,
-    TlsFailed,
     VaultError,
 )
 
-_OUTSIDE = (
-    AddressBlocked,
-    NameNotResolved,
-    ConnectionRefused,
-    TlsFailed,
-    TimedOut,
-    ProtocolFailed,
-    CredentialsRefused,
-    ProviderRefused,
-)
-_READ = (*ALWAYS, *NAMING_ONE, *ADMINS_ONLY, *_OUTSIDE, InvalidConfig, NotSupported, RateLimited, VaultError)
+_READ = (*ALWAYS, *NAMING_ONE, *ADMINS_ONLY, *OUTSIDE, InvalidConfig, NotSupported, RateLimited, VaultError)
 _REMOVE = (*_READ, Conflict)
 _WRITE = (*_REMOVE, *READING_BODY)
 

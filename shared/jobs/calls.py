@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.database import Database, as_user
-from shared.errors import Conflict, NotFound
-from shared.history import choose, list_page, read_id
+from shared.errors import Conflict
+from shared.history import choose, list_page, read_id, read_part
 from shared.http import Call, Reply, Router, parse_model, parse_uuid
 from shared.jobs.kinds import find_kind, list_kinds
 from shared.jobs.running import require_capability
@@ -71,7 +71,7 @@ def begin_job(call: Call) -> Reply:
 
 def get_job(call: Call) -> Reply:
     """One job as it is now."""
-    return Reply({"job": _read_job(call, as_user(call.user.token))})
+    return Reply({"job": _read_job(call)})
 
 
 def cancel_job(call: Call) -> Reply:
@@ -80,15 +80,12 @@ def cancel_job(call: Call) -> Reply:
     job_id = parse_uuid(call.parameters["job_id"], "job_id")
     take_tokens(call, database, WRITES, p_integration_id=integration_id)
     database.call("cancel_job", p_integration_id=integration_id, p_job_id=job_id)
-    return Reply({"job": _read_job(call, database)})
+    return Reply({"job": _read_job(call)})
 
 
 def _read_integration(database: Database, integration_id: str) -> dict[str, Any]:
     columns = "organization_id,integration_type"
-    rows = database.read("device_integrations", {"select": columns, "id": f"eq.{integration_id}"})
-    if not rows:
-        raise NotFound
-    return rows[0]
+    return database.read_one("device_integrations", {"select": columns, "id": f"eq.{integration_id}"})
 
 
 def _insert(database: Database, values: dict[str, Any]) -> dict[str, Any]:
@@ -100,10 +97,5 @@ def _insert(database: Database, values: dict[str, Any]) -> dict[str, Any]:
         ) from None
 
 
-def _read_job(call: Call, database: Database) -> dict[str, Any]:
-    integration_id, job_id = read_id(call), parse_uuid(call.parameters["job_id"], "job_id")
-    named = {"id": f"eq.{job_id}", "integration_id": f"eq.{integration_id}"}
-    rows = database.read("integration_jobs", {"select": COLUMNS, **named})
-    if not rows:
-        raise NotFound
-    return rows[0]
+def _read_job(call: Call) -> dict[str, Any]:
+    return read_part(call, "integration_jobs", COLUMNS, job_id=call.parameters["job_id"])

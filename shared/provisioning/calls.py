@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.database import Database, as_user
 from shared.deadline import Deadline
-from shared.errors import Conflict, NotFound, OutsideError, ProviderRefused, Unavailable
+from shared.errors import Conflict, OutsideError, ProviderRefused, Unavailable
 from shared.fleet import Directory, NewDevice
 from shared.forms import VISIBLE
 from shared.history import read_id
@@ -97,10 +97,8 @@ def provision_device(call: Call) -> Reply:
 
 
 def _read_device(database: Database, device_id: uuid.UUID) -> dict[str, Any]:
-    rows = database.read("devices", {"select": "id,external_id,name,metadata", "id": f"eq.{device_id}"})
-    if not rows:
-        raise NotFound("There is no such device here, or it is not visible to you.")
-    return rows[0]
+    query = {"select": "id,external_id,name,metadata", "id": f"eq.{device_id}"}
+    return database.read_one("devices", query, "There is no such device here, or it is not visible to you.")
 
 
 def _plan(directory: Directory, body: NewProvisioning, known: Mapping[str, Any]) -> Provisioning:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,9 +19,7 @@ from shared.jobs import Again, Done, Job, JobOutcome
 from shared.jobs.kinds import Kind
 from shared.jobs.working import run_jobs
 from shared.pulse import Pulse
-from tests.inside import environment_of
 from tests.platform import Platform
-from tests.stack import Stack
 
 Run = Callable[[Job[Any]], JobOutcome | None]
 
@@ -32,15 +30,6 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     pages: int = 3
-
-
-@pytest.fixture
-def admin(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """An admin on a stack without integrations, in a process with the environment of its functions."""
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-    with environment_of(stack, monkeypatch):
-        yield Platform(stack, stack.user("admin", 0))
 
 
 @pytest.fixture
