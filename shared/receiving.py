@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets as randomness
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -79,10 +79,7 @@ def _receive_all(arrivals: Sequence[Arrival]) -> list[Counts | Exception]:
     """What became of each request: its counts, or the Problem it is answered with."""
     rows = _read_rows({arrival.integration_id for arrival in arrivals})
     open_row = cache(lambda *named: _open_receiver(rows.get(named[0]), named[1]))
-    results: list[Counts | Exception | Post] = []
-    for arrival in arrivals:
-        provider = open_row(arrival.integration_id, arrival.integration_type)
-        results.append(_read_post(provider, rows.get(arrival.integration_id), arrival.request))
+    results: list[Counts | Exception | Post] = [_read_alone(open_row, rows, arrival) for arrival in arrivals]
     stored = iter(store_posts([result for result in results if isinstance(result, Post)]))
     return [next(stored) if isinstance(result, Post) else result for result in results]
 
@@ -91,6 +88,17 @@ def _read_rows(integration_ids: set[str]) -> dict[str, Row]:
     limit = load_settings().rate_limit_receive
     arguments = {"p_integration_ids": sorted(integration_ids), "p_limit": limit}
     return {row["id"]: row for row in call_patiently("receiver_configs", arguments)}
+
+
+def _read_alone(
+    open_row: Callable[[str, str | None], Provider], rows: Mapping[str, Row], arrival: Arrival
+) -> Post | Problem:
+    try:
+        provider = open_row(arrival.integration_id, arrival.integration_type)
+        return _read_post(provider, rows.get(arrival.integration_id), arrival.request)
+    except Exception:  # noqa: BLE001 - one request's defect must not end the others of the batch
+        get_log().exception("a pushed request could not be read", integration=arrival.integration_id)
+        return Problem()
 
 
 def _read_post(provider: Provider, row: Row | None, request: PushedRequest) -> Post | Problem:

@@ -23,9 +23,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scripts.local.data_folder import DataFolder, database_url
+from shared.errors import Problem
+from shared.provider import PushedRequest
+from shared.receiving import Arrival, _receive_all
 from shared.signing import make_secret, sign_webhook
 from tests.captures import Capture, read_captures
 from tests.fakes.golioth.webhooks import Forms, Pipeline, Request
+from tests.inside import environment_of
 from tests.platform import Platform
 from tests.stack import Stack
 
@@ -389,6 +393,21 @@ def database_away(stack: Stack) -> Iterator[None]:
             yield
         finally:
             connection.execute("alter role authenticator login")
+
+
+def test_a_request_that_meets_a_defect_of_ours_takes_no_other_of_its_batch_along(
+    admin: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    integration_id = create(admin)
+    good = PushedRequest({"x-webhook-secret": SECRET, "content-type": "application/json"}, b'{"temp": 1}')
+    bad = replace(good, headers=None)  # type: ignore[arg-type] # what no server hands over
+
+    with environment_of(admin.stack, monkeypatch):
+        first, second = _receive_all([Arrival(integration_id, None, request) for request in (bad, good)])
+
+    assert isinstance(first, Problem)
+    assert first.status == 500
+    assert second == {"received": 1, "stored": 1, "duplicates": 0, "failed": 0}
 
 
 def test_while_the_database_is_away_senders_are_asked_to_come_again_and_nothing_is_lost(
