@@ -91,23 +91,45 @@ comment on function private.return_expired is
   'Deliveries whose lease ran out are due again, or dead after the last try; for the rate they count as sent until the lease ended.';
 
 create function private.find_heads(p_integration_id uuid, p_limit integer) returns table (id uuid, due_at timestamptz)
-language sql stable set search_path = ''
+language sql volatile set search_path = ''
 as $$
-  with recursive heads as (
+  -- From any key on and round, and no further than a thousand: however many wait, all get their turn.
+  with recursive start as (select gen_random_uuid() as key),
+  above as (
+    select n.* from start s cross join lateral (
+      select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
+       where d.integration_id = p_integration_id and d.ordering_key > s.key and d.stage is not null
+       order by d.ordering_key, d.message_id
+       limit 1) n
+    union all
+    select n.* from above a cross join lateral (
+      select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
+       where d.integration_id = p_integration_id and d.ordering_key > a.ordering_key and d.stage is not null
+       order by d.ordering_key, d.message_id
+       limit 1) n
+  ),
+  below as (
     (select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
       where d.integration_id = p_integration_id and d.ordering_key is not null and d.stage is not null
       order by d.ordering_key, d.message_id
       limit 1)
     union all
-    select n.* from heads h cross join lateral (
+    select n.* from below b cross join lateral (
       select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.ordering_key > h.ordering_key and d.stage is not null
+       where d.integration_id = p_integration_id and d.ordering_key > b.ordering_key and d.stage is not null
        order by d.ordering_key, d.message_id
        limit 1) n
+     where b.ordering_key <= (select s.key from start s)
+  ),
+  heads as (
+    select a.* from above a
+    union all
+    select b.* from below b where b.ordering_key <= (select s.key from start s)
+    limit 1000
   )
   select h.id, h.due_at from heads h where h.stage = 3 and h.due_at <= now() order by h.due_at limit p_limit
 $$;
-comment on function private.find_heads is 'The oldest open delivery of each ordering key, where it is due and not under way.';
+comment on function private.find_heads is 'The oldest open delivery of up to a thousand ordering keys, where it is due and not under way.';
 
 create function private.pick_shares(
   p_integration_ids uuid[], p_limit integer, p_depth integer, out picked uuid[], out more boolean
@@ -144,7 +166,7 @@ begin
             union all
             -- First tries before retries, but not for ever.
             (select d.id, d.due_at + interval '10 minutes' from public.webhook_deliveries d
-              where d.integration_id = r.integration_id and d.stage = 1 and d.due_at <= now() and r.active and d.replayed_at is null
+              where d.integration_id = r.integration_id and d.stage = 1 and d.due_at <= now() and r.active
               order by d.due_at limit r.reach)
             union all
             select h.id, h.due_at
@@ -152,10 +174,14 @@ begin
               cross join lateral private.find_heads(r.integration_id, r.reach) h
              where r.active
             union all
+            (select d.id, d.due_at from public.webhook_deliveries d
+              where d.integration_id = r.integration_id and d.stage = 4 and d.due_at <= now() and r.active
+              order by d.due_at limit r.reach)
+            union all
             -- A replay was asked for by somebody: it goes out while the webhook is switched off, too.
             (select d.id, d.due_at from public.webhook_deliveries d
               where d.integration_id = r.integration_id and d.replayed_at is not null and d.status = 'pending'
-                and d.due_at <= now() and (d.stage = 1 or not r.active)
+                and d.due_at <= now() and not r.active
               order by d.due_at limit r.reach)
           ) w
          order by w.turn

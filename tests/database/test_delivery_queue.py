@@ -157,3 +157,22 @@ def test_a_lease_looks_deeper_where_few_webhooks_wait(service: Service) -> None:
 
     assert len(leased) == 60
     assert sum(row["integration_id"] == flooded for row in leased) == 40
+
+
+def test_the_devices_of_an_ordered_webhook_get_their_turn_by_parts_however_many_wait(
+    service: Service,
+) -> None:
+    service.make_integration(
+        "webhook", events=["*"], ordered="device", max_concurrent=1_000, rate_limit_per_minute=10_000
+    )
+    messages = [message for number in range(2_500) for message in make_messages(1, device=str(number))]
+    service.ingest(service.make_integration(), messages)
+    before, deliveries = count_reads(service), lease(service, 1_000)["deliveries"]
+    read = count_reads(service) - before
+
+    while deliveries:
+        finish(service, deliveries, "delivered")
+        deliveries = lease(service, 1_000)["deliveries"]
+
+    assert read < 6_000
+    assert service.one("select count(*) from webhook_deliveries where status = 'delivered'") == 2_500
