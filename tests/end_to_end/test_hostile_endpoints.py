@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
-import pytest
 from psycopg.types.json import Jsonb
 
 from tests.fakes import hostile_answers as hostile
 from tests.fakes.http_certificates import Authority
 from tests.fakes.http_receiver import HttpReceiver
 from tests.fakes.http_server import HttpServer, answer_with, serve_http
-from tests.platform import Platform, run_tick
-from tests.stack import Stack, find_free_port
+from tests.platform import Platform, enqueue, run_tick
+from tests.stack import find_free_port
 
 REPLY_LIMIT = 16_384
 
@@ -67,22 +65,11 @@ def run_loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    """An admin on a stack without integrations: a tick serves all there are."""
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-    return Platform(stack, stack.user("admin", 0))
-
-
 def deliver_to(admin: Platform, urls: dict[str, str]) -> dict[str, dict[str, Any]]:
     """One event to each of `urls`; by its name, how that webhook's delivery ended and its only attempt."""
-    source = admin.create("mqtt", {"broker_url": "mqtt://127.0.0.1", "topics": "#"}, status="inactive")
     common = {"timeout_seconds": 0.6, "retry_schedule": []}
     webhooks = {admin.create("webhook", {"url": url} | common)["id"]: name for name, url in urls.items()}
-    message = {"event_id": str(uuid.uuid4()), "device": "a", "kind": "telemetry", "payload": {"n": 1}}
-    with admin.stack.connect() as connection:
-        connection.execute("select ingest_messages(%s, %s)", (source["id"], Jsonb([message])))
+    enqueue(admin, 1)
     run_tick(admin.stack, 12, 1)
     rows = admin.rows(
         "webhook_deliveries",
@@ -130,15 +117,13 @@ def test_each_hostile_endpoint_costs_its_own_delivery_and_is_named(admin: Platfo
 
 
 def test_an_address_that_is_blocked_by_the_time_it_is_sent_to_is_named(admin: Platform) -> None:
-    source = admin.create("mqtt", {"broker_url": "mqtt://127.0.0.1", "topics": "#"}, status="inactive")
     webhook = admin.create("webhook", {"url": "http://127.0.0.1/", "retry_schedule": []})
-    message = {"event_id": str(uuid.uuid4()), "device": "a", "kind": "telemetry", "payload": {"n": 1}}
     with admin.stack.connect() as connection:
         connection.execute(
             "update device_integrations set settings = settings || %s where id = %s",
             (Jsonb({"url": "https://169.254.169.254/latest/meta-data"}), webhook["id"]),
         )
-        connection.execute("select ingest_messages(%s, %s)", (source["id"], Jsonb([message])))
+    enqueue(admin, 1)
 
     run_tick(admin.stack, 6, 0.5)
 
