@@ -20,7 +20,17 @@ from shared.settings import load_settings
 from tests.fakes.brokers import find_port, make_mosquitto, publish_all, write_passwords
 from tests.fakes.certificates import PemAuthority
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
-from tests.fakes.scripted_broker import CONNACK, CONNECT, SUBACK_QOS_1, SUBSCRIBE, run_script
+from tests.fakes.scripted_broker import (
+    CONNACK,
+    CONNACK_WITH_SESSION,
+    CONNECT,
+    SUBACK_QOS_1,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    Answer,
+    run_script,
+    take_eight,
+)
 
 AUTHORITY = PemAuthority()
 MESSAGE = ("devices/d1/telemetry", '{"temperature": 1}')
@@ -215,6 +225,22 @@ def test_no_topic_granted_at_all_ends_the_session() -> None:
             Ledger().open_session(provider) as session,
         ):
             next(session)
+
+
+def test_many_topics_are_subscribed_and_unsubscribed_in_parts_that_aws_iot_takes() -> None:
+    topics = [f"site/{number:02}/#" for number in range(20)]
+    answers: dict[int, Answer] = {CONNECT: CONNACK, SUBSCRIBE: take_eight, UNSUBSCRIBE: take_eight}
+    with run_script(answers) as broker:
+        ledger = Ledger()
+        ledger.run(make_provider(broker.port, topics=topics))
+        subscribed = dict(ledger.state["subscribed"])
+        answers[CONNECT] = CONNACK_WITH_SESSION
+        ledger.run(make_provider(broker.port, topics=topics[-1:]))
+
+    assert subscribed == dict.fromkeys(topics, 1)
+    assert ledger.state["subscribed"] == {topics[-1]: 1}
+    assert (broker.packets.count(SUBSCRIBE), broker.packets.count(UNSUBSCRIBE)) == (3, 3)
+    assert ledger.notes == []
 
 
 def test_a_lower_quality_of_service_is_told() -> None:
