@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from scripts.local.stack import ROOT
+from shared.settings import load_settings
+from tests.fakes.golioth import FakeGolioth
 from tests.stack import Serve, Stack, find_free_port
 
 UNLIMITED = dict.fromkeys(
@@ -54,6 +56,22 @@ def stack() -> Iterator[Stack]:
             yield serve.start()
         finally:
             serve.stop()
+
+
+@pytest.fixture
+def allow_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Outside calls may go to 127.0.0.0/8, where the fakes are, for as long as the test runs."""
+    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeGolioth]:
+    """A Golioth of the test's own."""
+    with FakeGolioth() as golioth:
+        yield golioth
 
 
 @pytest.fixture

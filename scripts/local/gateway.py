@@ -15,6 +15,7 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.workers import gthread  # type: ignore[import-untyped]
 from werkzeug.wrappers import Response
 
 from scripts.local.auth import Auth
@@ -94,6 +95,8 @@ def main() -> None:
     """Loads the functions, so that one that fails to import stops the start, then serves."""
     options = _read_options()
     functions = load_functions(options.functions)
+    # A stopping worker waits so long for kept connections; the most are those of our own functions, which never close.
+    gthread.STOP_KEEPALIVE_LINGER = 0.0
     Server(lambda: _build_gateway(options, functions), _gunicorn_settings(options.listen_fd)).run()
 
 

@@ -80,6 +80,36 @@ def test_a_failure_is_told_once_and_so_is_the_recovery(service: Service) -> None
     ]
 
 
+def test_one_alert_is_open_while_it_fails(service: Service) -> None:
+    integration = service.make_integration()
+    seen = []
+    for error in (None, "Away.", "Not authorized.", None):
+        service.connection.execute("update integration_schedules set due_at = now()")
+        finish(service, service.lease(integration), error)
+        seen.append(list_alerts(service))
+
+    assert seen == [[], [("Away.", True)], [("Away.", True)], [("Away.", False)]]
+
+
+def test_a_change_that_mends_nothing_is_alerted_anew(service: Service) -> None:
+    integration = service.make_integration()
+    finish(service, service.lease(integration), "Not authorized.")
+    service.connection.execute("update device_integrations set settings = '{\"a\": 1}'")
+    changed = list_alerts(service)
+
+    finish(service, service.lease(integration), "Not authorized.")
+
+    assert changed == [("Not authorized.", False)]
+    assert list_alerts(service) == [("Not authorized.", False), ("Not authorized.", True)]
+
+
+def list_alerts(service: Service) -> list[tuple[str, bool]]:
+    """The words of each alert, and whether it is open."""
+    alerts = service.run("select kind, message, resolved_at is null as open from alerts order by id")
+    assert {alert["kind"] for alert in alerts} <= {"integration.failing"}
+    return [(alert["message"], alert["open"]) for alert in alerts]
+
+
 @pytest.mark.parametrize(
     "change", ["settings = '{\"a\": 1}'", "api_key_encrypted = 'k.x'", "status = 'inactive'"]
 )

@@ -1,4 +1,4 @@
-"""What several modules start from; many have an `admin` of their own."""
+"""What many modules start from."""
 
 from __future__ import annotations
 
@@ -7,26 +7,32 @@ from collections.abc import Iterator
 import pytest
 
 from tests.end_to_end.fleet import Fleet, open_fleet
-from tests.fakes.golioth import FakeGolioth
+from tests.fakes.http_receiver import HttpReceiver
 from tests.inside import environment_of
 from tests.platform import Platform
 from tests.stack import Stack
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeGolioth]:
-    """A Golioth of the test's own."""
-    with FakeGolioth() as golioth:
-        yield golioth
+def admin(stack: Stack) -> Platform:
+    """An admin on a stack without integrations: a tick serves all there are."""
+    with stack.connect() as connection:
+        connection.execute("delete from device_integrations")
+    return Platform(stack, stack.user("admin", 0))
 
 
 @pytest.fixture
-def admin(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """An admin on a stack without integrations, in a process with the environment of its functions."""
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
+def functions_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment of the stack's functions, for what runs in the test's own process."""
     with environment_of(stack, monkeypatch):
-        yield Platform(stack, stack.user("admin", 0))
+        yield
+
+
+@pytest.fixture
+def receiver() -> Iterator[HttpReceiver]:
+    """A webhook endpoint that answers 200."""
+    with HttpReceiver() as started:
+        yield started
 
 
 @pytest.fixture

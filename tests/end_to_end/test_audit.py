@@ -17,11 +17,6 @@ MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 1883, "topics": "devices/+/tel
 SECRET, OTHER = "canary-audited-8812", "canary-audited-9923"
 
 
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    return Platform(stack, stack.user("admin", 0))
-
-
 def rest(platform: Platform, method: str, path: str, **request: Any) -> httpx.Response:
     """A call straight to /rest/v1, past the API."""
     headers = {

@@ -16,13 +16,6 @@ from tests.platform import Platform, run_tick
 from tests.stack import Stack
 
 
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-    return Platform(stack, stack.user("admin", 0))
-
-
 def make_device(admin: Platform, prefix: str, **config: Any) -> dict[str, Any]:
     """A device that has said something on a new MQTT integration."""
     broker = connect_broker(admin, prefix, **config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -16,23 +15,8 @@ from standardwebhooks import WebhookVerificationError
 from shared.signing import make_secret
 from tests.fakes.http_receiver import Answer, HttpReceiver
 from tests.platform import Platform, run_tick
-from tests.stack import Stack
 
 MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": "#"}
-
-
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    """An admin on a stack without integrations: a tick serves all there are."""
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-    return Platform(stack, stack.user("admin", 0))
-
-
-@pytest.fixture
-def receiver() -> Iterator[HttpReceiver]:
-    with HttpReceiver() as started:
-        yield started
 
 
 def make_webhook(admin: Platform, receiver: HttpReceiver, **config: Any) -> dict[str, Any]:

@@ -8,22 +8,12 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from psycopg.types.json import Jsonb
 
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 from tests.platform import Platform, run_tick
-from tests.stack import Stack
 
 SOURCE = {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": "#"}
-
-
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    """An admin on a stack without integrations: a tick serves all there are."""
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-    return Platform(stack, stack.user("admin", 0))
 
 
 def enqueue(admin: Platform, count: int) -> None:

@@ -19,7 +19,6 @@ from standardwebhooks import WebhookVerificationError
 from tests.end_to_end.test_canary_secrets import read_rows
 from tests.fakes.http_receiver import HttpReceiver, Received
 from tests.platform import Platform
-from tests.stack import Stack
 
 NPM_PACKAGE = "standardwebhooks@1.1.1"
 VERIFY = """
@@ -27,17 +26,6 @@ import { Webhook } from 'standardwebhooks'
 const { secrets, headers, body } = JSON.parse(await new Response(process.stdin).text())
 console.log(JSON.stringify(secrets.map((secret) => new Webhook(secret).verify(body, headers).type)))
 """
-
-
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    return Platform(stack, stack.user("admin", 0))
-
-
-@pytest.fixture
-def receiver() -> Iterator[HttpReceiver]:
-    with HttpReceiver() as started:
-        yield started
 
 
 def create(admin: Platform, url: str, headers: dict[str, str] | None = None, **config: Any) -> httpx.Response:

@@ -18,6 +18,8 @@ from tests.fakes.golioth.data import say
 from tests.fakes.golioth_site import connect_golioth, read_messages
 from tests.platform import Platform, run_tick
 
+pytestmark = pytest.mark.usefixtures("functions_environment")
+
 Row = dict[str, Any]
 BEGIN = (datetime.now(UTC) - timedelta(days=5)).replace(hour=12, minute=0, second=0, microsecond=0)
 END = BEGIN + timedelta(days=2)

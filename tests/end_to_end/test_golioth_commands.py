@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
+
 from shared.commanding import run_commands
 from shared.database import as_service
 from shared.deadline import Deadline
@@ -12,6 +14,8 @@ from shared.pulse import Pulse
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth_site import add_device, connect_golioth
 from tests.platform import Platform, run_tick
+
+pytestmark = pytest.mark.usefixtures("functions_environment")
 
 Row = dict[str, Any]
 Answers = Sequence[tuple[int, Any]]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+import pytest
 
 from shared.database import as_service
 from shared.deadline import Deadline
@@ -16,6 +17,8 @@ from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth.data import log
 from tests.fakes.golioth_site import connect_golioth, read_messages
 from tests.platform import Platform, run_tick
+
+pytestmark = pytest.mark.usefixtures("functions_environment")
 
 Row = dict[str, Any]
 NOW = datetime.now(UTC)

@@ -17,11 +17,6 @@ SECRET = "canary-idempotent-4410"
 
 
 @pytest.fixture
-def admin(stack: Stack) -> Platform:
-    return Platform(stack, stack.user("admin", 0))
-
-
-@pytest.fixture
 def key() -> str:
     return str(uuid.uuid4())
 

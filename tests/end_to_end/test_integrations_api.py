@@ -17,11 +17,6 @@ MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 1883, "topics": "devices/+/tel
 SECRET = "canary-password-7731"
 
 
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    return Platform(stack, stack.user("admin", 0))
-
-
 def problem(reply: httpx.Response) -> tuple[int, str]:
     """Status and code of a problem document."""
     assert reply.headers["Content-Type"] == "application/problem+json"

@@ -21,6 +21,8 @@ from shared.jobs.working import run_jobs
 from shared.pulse import Pulse
 from tests.platform import Platform
 
+pytestmark = pytest.mark.usefixtures("functions_environment")
+
 Run = Callable[[Job[Any]], JobOutcome | None]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 from shared.deadline import Deadline
 from shared.errors import CredentialsRefused, OutsideError, ProtocolFailed, TlsFailed
 from shared.messages import Command
-from shared.settings import load_settings
 from tests.fakes.brokers import find_port, make_mosquitto, publish_all, write_passwords
 from tests.fakes.certificates import PemAuthority
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
@@ -36,13 +34,7 @@ AUTHORITY = PemAuthority()
 MESSAGE = ("devices/d1/telemetry", '{"temperature": 1}')
 CANARY = "canary-password"
 
-
-@pytest.fixture(autouse=True)
-def _allow_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
-    load_settings.cache_clear()
-    yield
-    load_settings.cache_clear()
+pytestmark = pytest.mark.usefixtures("allow_loopback")
 
 
 def make_command(payload: object) -> Command:

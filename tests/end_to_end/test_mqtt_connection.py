@@ -9,18 +9,17 @@ import pytest
 
 from shared.mqtt.client import Connection
 from shared.mqtt.wire import MQTT_5, Broker, Login
-from shared.settings import load_settings
 from tests.fakes.brokers import make_mosquitto, publish_all
+
+pytestmark = pytest.mark.usefixtures("allow_loopback")
 
 SECONDS = 5.0
 QUIET_SECONDS = 0.3
 
 
 @pytest.fixture
-def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Connection]]:
+def connect(tmp_path: Path) -> Iterator[Callable[[], Connection]]:
     """Opens the connection of one client id; that of the call before is closed."""
-    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
-    load_settings.cache_clear()
     opened: list[Connection] = []
     with make_mosquitto(tmp_path) as broker:
 
@@ -33,7 +32,6 @@ def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
         yield open_connection
         opened[-1].close()
-    load_settings.cache_clear()
 
 
 def receive_all(connection: Connection) -> list[bytes]:

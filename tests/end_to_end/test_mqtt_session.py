@@ -20,7 +20,6 @@ from shared.messages import MESSAGE_LIMIT
 from shared.mqtt.outbox import UNCOMMITTED_MESSAGES
 from shared.mqtt.window import WINDOW_MESSAGES
 from shared.provider import Batch, Provider
-from shared.settings import load_settings
 from tests.fakes.brokers import Broker, make_amqtt, make_mosquitto, publish_all
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
 from tests.fakes.scripted_broker import (
@@ -36,13 +35,7 @@ from tests.fakes.scripted_broker import (
 
 TOPIC = "devices/d1/telemetry"
 
-
-@pytest.fixture(autouse=True)
-def _allow_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
-    load_settings.cache_clear()
-    yield
-    load_settings.cache_clear()
+pytestmark = pytest.mark.usefixtures("allow_loopback")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,20 +23,6 @@ from tests.platform import Platform, run_tick
 from tests.stack import Stack, find_free_port
 
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    """An admin on a stack without integrations: a tick serves all there are."""
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-    return Platform(stack, stack.user("admin", 0))
-
-
-@pytest.fixture
-def receiver() -> Iterator[HttpReceiver]:
-    with HttpReceiver() as started:
-        yield started
 
 
 def connect_broker(admin: Platform, prefix: str, **config: Any) -> dict[str, Any]:

@@ -16,11 +16,6 @@ MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 1883, "topics": "devices/+/tel
 
 
 @pytest.fixture
-def admin(stack: Stack) -> Platform:
-    return Platform(stack, stack.user("admin", 0))
-
-
-@pytest.fixture
 def path(admin: Platform) -> str:
     return f"/integrations/{admin.create('mqtt', MQTT | {'username': 'u', 'password': 'p'})['id']}"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,19 +26,7 @@ EVENT = Event(
     EventDevice("d1", "ext-1", "Pump"), "plant/1", {"temp": 21.5, "note": "grün"},
 )  # fmt: skip
 
-
-@pytest.fixture(autouse=True)
-def allow_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
-    load_settings.cache_clear()
-    yield
-    load_settings.cache_clear()
-
-
-@pytest.fixture
-def receiver() -> Iterator[HttpReceiver]:
-    with HttpReceiver() as receiver:
-        yield receiver
+pytestmark = pytest.mark.usefixtures("allow_loopback")
 
 
 def load(url: str, **config: Any) -> Webhook:

@@ -17,13 +17,6 @@ from tests.platform import Platform
 from tests.stack import Stack
 
 
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-    return Platform(stack, stack.user("admin", 0))
-
-
 def wait_for_messages(
     admin: Platform, integration: dict[str, object], count: int, seconds: float = 60
 ) -> None:

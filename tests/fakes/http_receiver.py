@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.fakes.background import InBackground
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class HttpReceiver:
+class HttpReceiver(InBackground):
     """Use it in a `with`: `url` is where to send, `requests` what came, in the order of arrival.
 
     `answer` may be replaced at any time and may take its time: every connection has a thread of its own.
@@ -38,19 +39,8 @@ class HttpReceiver:
     def __init__(self, answer: Callable[[Received], Answer] = lambda _: Answer()) -> None:
         self.answer = answer
         self.requests: list[Received] = []
-        self._server = _Server(("127.0.0.1", 0), _make_handler(self))
-        # Poll often: shutdown waits for the next look.
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
-
-    def __enter__(self) -> HttpReceiver:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(_Server(("127.0.0.1", 0), _make_handler(self)))
+        self.url = f"http://127.0.0.1:{self.port}/hook"
 
 
 class _Server(ThreadingHTTPServer):

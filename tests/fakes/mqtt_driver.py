@@ -15,7 +15,7 @@ from shared.provider import Batch, Note, Provider
 from shared.providers import load_provider
 
 INTEGRATION = "3f0b7a52-0f5e-4f43-9c55-0d3f1c2a9b11"
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 def make_provider(port: int, **config: Any) -> Provider:

@@ -7,11 +7,10 @@ import html
 import json
 import re
 import socketserver
-import threading
 from collections.abc import Callable
-from typing import Self
 from urllib.parse import quote, quote_plus
 
+from tests.fakes.background import InBackground
 from tests.fakes.http_receiver import Answer, Received
 
 REPLY_KEPT = 16_384
@@ -70,7 +69,7 @@ def answer_echo(status: int, request: Received, turn: int) -> Answer:
     return Answer(status, body, {"Location": f"/{spoken}", "X-Echo": spoken, "Retry-After": spoken or "1"})
 
 
-class Parrot:
+class Parrot(InBackground):
     """Any protocol but HTTP, on a real socket: sends back what it receives. MQTT's CONNECT is refused in its own words.
 
     Use it in a `with`.
@@ -78,19 +77,11 @@ class Parrot:
 
     def __init__(self) -> None:
         self.heard = b""
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _make_handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self.port = int(self._server.server_address[1])
+        super().__init__(_Server(("127.0.0.1", 0), _make_handler(self)))
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
 
 
 def _make_handler(parrot: Parrot) -> type[socketserver.BaseRequestHandler]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from shared.deadline import Deadline
 from shared.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
 from shared.golioth.api import Account, GoliothApi
-from shared.settings import load_settings
 from tests.fakes.golioth import Call, FakeGolioth, Fault, Reply, route
+
+pytestmark = pytest.mark.usefixtures("allow_loopback")
 
 
 @route("GET", "/test/numbers")
@@ -21,15 +20,6 @@ def list_numbers(call: Call) -> Reply:
 @route("GET", "/test/nothing")
 def list_nothing(_: Call) -> Reply:
     return Reply({"page": 0, "perPage": 100, "total": 0})
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGolioth]:
-    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
-    load_settings.cache_clear()
-    with FakeGolioth() as golioth:
-        yield golioth
-    load_settings.cache_clear()
 
 
 def open_api(fake: FakeGolioth, seconds: float = 10, **fields: str | None) -> GoliothApi:

@@ -19,20 +19,12 @@ from shared.errors import (
 from shared.firmware import Artifact, NewArtifact, Plan, Target
 from shared.golioth.api import Account
 from shared.golioth.firmware import GoliothFirmware
-from shared.settings import load_settings
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth.firmware import add_device, install_update, make_artifact, make_cohort
 
+pytestmark = pytest.mark.usefixtures("allow_loopback")
+
 DEPLOY = r"POST .*/deployments"
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGolioth]:
-    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
-    load_settings.cache_clear()
-    with FakeGolioth() as golioth:
-        yield golioth
-    load_settings.cache_clear()
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pytest
 from shared.deadline import Deadline
 from shared.errors import ProtocolFailed, ProviderRefused
 from shared.golioth.api import Account, GoliothApi
-from shared.settings import load_settings
 from tests.fakes.golioth import ApiError, Call, FakeGolioth, Reply, route
+
+pytestmark = pytest.mark.usefixtures("allow_loopback")
 
 
 @route("GET", "/test/echo")
@@ -24,14 +25,10 @@ def repeat_key_as_data(call: Call) -> Reply:
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[GoliothApi]:
-    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
-    load_settings.cache_clear()
-    with FakeGolioth() as fake:
-        account = Account(fake.url, fake.api_key, fake.project_id)
-        with GoliothApi(account, Deadline(10)) as opened:
-            yield opened
-    load_settings.cache_clear()
+def api(fake: FakeGolioth) -> Iterator[GoliothApi]:
+    account = Account(fake.url, fake.api_key, fake.project_id)
+    with GoliothApi(account, Deadline(10)) as opened:
+        yield opened
 
 
 def test_words_that_repeat_the_key_are_masked_and_can_be_stored(api: GoliothApi) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from shared.errors import AddressBlocked, BadRequest, NameNotResolved, Problem
 from shared.outbound import AddressPolicy, OutboundClient, OutboundRequest, SocketAddress, send_once
-from shared.settings import load_settings
 from tests.fakes.http_exchange import LOOPBACK, answer_names, exchange, make_request, send_with
 from tests.fakes.http_server import HttpServer, answer_ok, answer_with, serve_http
 
@@ -247,19 +246,14 @@ def test_a_reply_does_not_print_its_body_or_headers() -> None:
     assert "canary" not in repr(reply)
 
 
-def test_send_once_serves_callers_without_an_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
-    load_settings.cache_clear()
-
+@pytest.mark.usefixtures("allow_loopback")
+def test_send_once_serves_callers_without_an_event_loop() -> None:
     async def scenario() -> int:
         async with serve_http(answer_ok) as server:
             request = OutboundRequest("GET", server.url)
             return (await asyncio.to_thread(send_once, request)).status
 
-    try:
-        assert asyncio.run(scenario()) == 200
-    finally:
-        load_settings.cache_clear()
+    assert asyncio.run(scenario()) == 200
 
 
 def test_importing_it_does_not_import_the_http_client() -> None:

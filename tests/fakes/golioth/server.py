@@ -19,6 +19,8 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.fakes.background import InBackground
+
 RPC_STATUS = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
 """google.rpc codes by HTTP status."""
 
@@ -96,7 +98,7 @@ def route(method: str, path: str) -> Callable[[Handler], Handler]:
     return register
 
 
-class FakeGolioth:
+class FakeGolioth(InBackground):
     """Use it in a `with`: `url` is the base_url for configs. `calls` lists `METHOD /path` of what came, in order.
 
     `store` holds what each kind of call keeps, by name; hold `lock` where a test reads it while calls are made.
@@ -112,18 +114,8 @@ class FakeGolioth:
         self.store: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self.lock = threading.RLock()
         _load_routes()
-        self._server = _Server(("127.0.0.1", 0), _make_handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-
-    def __enter__(self) -> FakeGolioth:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(_Server(("127.0.0.1", 0), _make_handler(self)))
+        self.url = f"http://127.0.0.1:{self.port}/v1"
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         """What the API answers to one request."""

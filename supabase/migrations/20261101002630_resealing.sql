@@ -21,55 +21,67 @@ create function public.count_sealed() returns table (key_id text, integrations b
 language sql stable set search_path = ''
 as $$
   -- What has no key id was never sealed: not a character of it is shown.
-  select case when i.api_key_encrypted ~ '^[A-Za-z0-9_-]{1,32}[.]' then split_part(i.api_key_encrypted, '.', 1) else '' end,
-         count(*)
-    from public.device_integrations i
-   where i.api_key_encrypted is not null
+  select case when s.sealed ~ '^[A-Za-z0-9_-]{1,32}[.]' then split_part(s.sealed, '.', 1) else '' end, count(*)
+    from (
+      select i.api_key_encrypted as sealed from public.device_integrations i where i.api_key_encrypted is not null
+      union all
+      select p.sealed from public.device_provisionings p where p.sealed is not null
+    ) s
    group by 1
    order by 1
 $$;
-comment on function public.count_sealed is 'How many integrations are sealed with each key; an empty key_id for what is not in the form of sealed text.';
+comment on function public.count_sealed is
+  'How many integrations and device credentials are sealed with each key; an empty key_id for what is not in the form of sealed text.';
 
 create function public.read_stale_seals(p_key_id text, p_after uuid, p_limit integer)
 returns table (id uuid, organization_id uuid, integration_type text, name text, api_key_encrypted text)
 language sql stable set search_path = ''
 as $$
-  -- From each key in use to the next, by the index: what differs from one value can't be looked up, and mostly nothing does.
+  -- From each key in use to the next, by the indexes: what differs from one value can't be looked up, and mostly nothing does.
   with recursive keys as (
-    select (
-      select left(split_part(i.api_key_encrypted, '.', 1), 33) from public.device_integrations i
-       where i.api_key_encrypted is not null
-       order by 1 limit 1) as key_id
+    select '' as key_id
     union all
-    select (
-      select left(split_part(i.api_key_encrypted, '.', 1), 33) from public.device_integrations i
-       where i.api_key_encrypted is not null and left(split_part(i.api_key_encrypted, '.', 1), 33) > k.key_id
-       order by 1 limit 1)
+    select least(
+             (select min(left(split_part(i.api_key_encrypted, '.', 1), 33)) from public.device_integrations i
+               where i.api_key_encrypted is not null and left(split_part(i.api_key_encrypted, '.', 1), 33) > k.key_id),
+             (select min(left(split_part(p.sealed, '.', 1), 33)) from public.device_provisionings p
+               where p.sealed is not null and left(split_part(p.sealed, '.', 1), 33) > k.key_id))
       from keys k
      where k.key_id is not null
   )
-  select s.id, s.organization_id, s.integration_type, s.name, s.api_key_encrypted
+  select s.*
     from keys k
     cross join lateral (
-      select i.* from public.device_integrations i
-       where i.api_key_encrypted is not null
-         and left(split_part(i.api_key_encrypted, '.', 1), 33) = k.key_id
-         and i.id > p_after
-       order by i.id
-       limit p_limit
+      (select i.id, i.organization_id, i.integration_type, i.name, i.api_key_encrypted from public.device_integrations i
+        where i.api_key_encrypted is not null
+          and left(split_part(i.api_key_encrypted, '.', 1), 33) = k.key_id and i.id > p_after
+        order by i.id
+        limit p_limit)
+      union all
+      (select p.id, p.organization_id, 'device_credentials', '', p.sealed from public.device_provisionings p
+        where p.sealed is not null and left(split_part(p.sealed, '.', 1), 33) = k.key_id and p.id > p_after
+        order by p.id
+        limit p_limit)
     ) s
    where k.key_id <> p_key_id
    order by s.id
    limit p_limit
 $$;
-comment on function public.read_stale_seals is 'The next integrations after p_after that are sealed with another key than p_key_id, by id.';
+comment on function public.read_stale_seals is
+  'The next of what is sealed, after p_after, with another key than p_key_id, by id; with what each seal is bound to.';
 
 create function public.replace_seals(p_seals jsonb) returns integer
 language plpgsql volatile set search_path = ''
 as $$
 declare
+  v_credentials integer;
   v_replaced integer;
 begin
+  update public.device_provisionings p
+     set sealed = s.sealed
+    from jsonb_to_recordset(p_seals) as s(id uuid, was text, sealed text)
+   where p.id = s.id and p.sealed = s.was;
+  get diagnostics v_credentials = row_count;
   perform set_config('app.resealing', 'on', true);
   update public.device_integrations i
      set api_key_encrypted = s.sealed
@@ -83,7 +95,7 @@ begin
             for update of l skip locked));
   get diagnostics v_replaced = row_count;
   perform set_config('app.resealing', 'off', true);
-  return v_replaced;
+  return v_replaced + v_credentials;
 end
 $$;
 comment on function public.replace_seals is
