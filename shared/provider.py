@@ -53,10 +53,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something an admin should read in the activity log; `level` is `info`, `warning` or `error`."""
+    """Something an admin should read in the activity log; `level` is `info`, `warning` or `error`.
+
+    With `alert` it raises the alert of that kind, or ends it where the level is `info`.
+    """
 
     level: str
     message: str
+    alert: str | None = None
 
 
 @dataclass(slots=True)

@@ -70,6 +70,11 @@ class Connection:
         """The version of MQTT, as people write it."""
         return "5" if self.protocol == MQTT_5 else "3.1.1"
 
+    @property
+    def peer_certificate(self) -> Mapping[str, Any] | None:
+        """The broker's verified certificate, as `SSLSocket.getpeercert` has it; None without TLS."""
+        return self._client.peer_certificate
+
     def open(self, timeout: float) -> None:
         """Connect and log in within `timeout` seconds. OutsideError says what failed, and at which step."""
         ends = time.monotonic() + timeout

@@ -126,6 +126,26 @@ def test_a_client_certificate_opens_a_broker_that_asks_for_one(tmp_path: Path) -
     assert all(check.ok for check in checks)
 
 
+def test_certificates_that_end_soon_are_told_once_and_so_is_their_replacement(tmp_path: Path) -> None:
+    listener = AUTHORITY.write_listener(
+        tmp_path, AUTHORITY.issue("broker", days=9), "require_certificate true"
+    )
+    old, new = AUTHORITY.issue("integration", days=5), AUTHORITY.issue("integration")
+    with make_mosquitto(tmp_path, listener=listener) as broker:
+        ledger, told = Ledger(), []
+        for client in (old, old, new):
+            own = {"client_certificate": client.certificate, "client_key": client.key}
+            ledger.run(make_provider(broker.port, use_tls=True, ca_certificate=AUTHORITY.pem, **own))
+            told.append([(note.level, note.alert) for note in ledger.notes])
+            ledger.notes.clear()
+
+    assert told == [
+        [("warning", "certificate.broker"), ("warning", "certificate.client")],
+        [],
+        [("info", "certificate.client")],
+    ]
+
+
 def test_tls_on_a_plain_port_is_told(tmp_path: Path) -> None:
     with make_mosquitto(tmp_path) as broker:
         *_, failed = make_provider(broker.port, use_tls=True).check()
