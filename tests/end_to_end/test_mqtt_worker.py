@@ -5,6 +5,7 @@ Every test watches the acknowledgements too: none may go out before its message 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -23,7 +24,7 @@ from tests.fakes.ack_watch import AckWatch
 from tests.fakes.brokers import make_mosquitto, publish_all
 from tests.fakes.mqtt_site import Site
 from tests.fakes.scripted_broker import CONNACK, CONNECT, SUBSCRIBE, run_script
-from tests.platform import Platform
+from tests.platform import Platform, run_tick
 from tests.seeds import SEEDS
 from tests.stack import Stack
 
@@ -103,6 +104,30 @@ def test_a_worker_paused_past_its_lease_stores_and_acknowledges_nothing_more(sit
 
     assert site.stored == list(range(600))
     assert old.acknowledged == 100
+
+
+def test_a_handover_between_ticks_delays_live_messages_by_no_more_than_a_reconnect(site: Site) -> None:
+    site.add_integration(session_seconds=1)
+    ticks = [threading.Timer(turn, run_tick, (site.admin.stack, 2.5, 60)) for turn in range(3)]
+    for tick in ticks:
+        tick.start()
+    site.wait_until(lambda: bool(site.subscribed), "no session has subscribed")
+
+    published: list[float] = []
+    while len(site.connections) < 3:
+        published.append(time.time())
+        site.publish([len(published) - 1])
+        time.sleep(0.02)
+    site.wait_for(len(published))
+    for tick in ticks:
+        tick.join()
+
+    stored = site.list_arrivals()
+    ends = [(one.ended_at or 0, after.opened_at) for one, after in itertools.pairwise(site.connections)]
+    waits = [arrived - published[number] for number, arrived in stored]
+    assert [number for number, _ in stored] == list(range(len(published)))
+    assert len(published) > 10
+    assert max(waits) <= max(opened - ended for ended, opened in ends) + 1
 
 
 def test_a_broker_restarted_under_the_worker_loses_and_doubles_nothing(site: Site) -> None:

@@ -160,6 +160,14 @@ class Site:
         statement = "select json_agg(payload -> 'temperature') from device_messages where integration_id = %s"
         return sorted(self.ask(statement, self.integration["id"]) or [])
 
+    def list_arrivals(self) -> list[tuple[int, float]]:
+        """The numbers that are stored, sorted, each with the second it arrived."""
+        statement = (
+            "select json_agg(json_build_array(payload -> 'temperature', extract(epoch from received_at)))"
+            " from device_messages where integration_id = %s"
+        )
+        return sorted((number, second) for number, second in self.ask(statement, self.integration["id"]))
+
     def find_missing(self, numbers: list[int]) -> list[int]:
         """Those of `numbers` that are not stored; waits for a database that is away."""
         for since in (self._seen_until, EVER):
