@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from shared.database import as_service
 from shared.deadline import Deadline
@@ -48,10 +51,12 @@ def show(admin: Platform, integration: dict[str, Any]) -> dict[str, Any]:
     return dict(admin.call("GET", f"/integrations/{integration['id']}").json()["integration"])
 
 
+def list_rows(admin: Platform, table: str, integration: dict[str, Any], **query: str) -> list[dict[str, Any]]:
+    return admin.rows(table, integration_id=f"eq.{integration['id']}", select="*", **query)
+
+
 def list_entries(admin: Platform, integration: dict[str, Any]) -> list[tuple[str, str, str]]:
-    rows = admin.rows(
-        "integration_activity", integration_id=f"eq.{integration['id']}", order="id", select="*"
-    )
+    rows = list_rows(admin, "integration_activity", integration, order="id")
     return [(row["kind"], row["level"], row["message"]) for row in rows]
 
 
@@ -182,6 +187,61 @@ def test_a_subscription_that_loses_messages_is_an_entry_that_warns(
         run_due(admin)
 
     assert list_entries(admin, integration) == [("session", "warning", words)]
+
+
+def test_a_device_that_claims_to_be_another_than_its_topic_is_an_entry_that_warns(
+    admin: Platform, tmp_path: Path
+) -> None:
+    with make_mosquitto(tmp_path) as broker:
+        integration = connect(admin, broker.port)
+        run_due(admin)
+        publish_all(broker.port, [("site/a/telemetry", '{"device": "b", "temperature": 1}')])
+
+        run_due(admin)
+
+    ((kind, level, message),) = list_entries(admin, integration)
+    assert (kind, level) == ("session", "warning")
+    assert "topic of device 'a' says it is from 'b'" in message
+
+
+def test_a_device_whose_connection_breaks_is_offline_by_its_last_will(
+    admin: Platform, tmp_path: Path
+) -> None:
+    with make_mosquitto(tmp_path) as broker:
+        integration = connect(
+            admin, broker.port, topics="site/#", status_topic="site/+/link", status_offline="gone"
+        )
+        run_due(admin)
+        device = paho.Client(CallbackAPIVersion.VERSION2, "device")
+        device.will_set("site/lamp/link", "gone", qos=1)
+        device.connect("127.0.0.1", broker.port)
+        publish_all(broker.port, [("site/t", '{"device": "lamp", "temperature": 1}')])
+        device.loop(1)
+        break_connection(device)
+        while not list_rows(admin, "device_messages", integration, kind="eq.state"):
+            run_due(admin)
+
+    (shown,) = list_rows(admin, "devices", integration)
+    assert (shown["external_id"], shown["status"]) == ("lamp", "offline")
+
+
+def break_connection(device: paho.Client) -> None:
+    broken = device.socket()
+    assert isinstance(broken, socket.socket)
+    broken.close()
+
+
+def test_where_devices_are_not_made_their_messages_are_kept(admin: Platform, tmp_path: Path) -> None:
+    with make_mosquitto(tmp_path) as broker:
+        integration = connect(admin, broker.port, auto_provision_devices=False)
+        run_due(admin)
+        publish_all(broker.port, [("site/a/telemetry", '{"temperature": 1}')])
+
+        run_due(admin)
+
+    (message,) = list_rows(admin, "device_messages", integration)
+    assert (message["payload"], message["device_id"]) == ({"temperature": 1}, None)
+    assert list_rows(admin, "devices", integration) == []
 
 
 @pytest.mark.parametrize("is_busy", [False, True])
