@@ -77,7 +77,9 @@ class Mqtt(Poller):
     command_topic: str | None = None
     """Where commands are published, with `{device}` and `{name}`; what comes back on such topics is not stored."""
     status_topic: str | None = None
-    """The filter of the topics that carry status and last wills; None: those ending in status, availability or lwt."""
+    """The filter of the topics that carry status and last wills; None: those ending in status, availability or lwt.
+
+    Its first `+` names the device where no topic of `topics` does."""
     status_online: str = "online"
     status_offline: str = "offline"
     auto_provision_devices: bool = True

@@ -79,8 +79,8 @@ begin
   seen as (
     select f.device as external_id,
            least(max(coalesce(f.observed_at, v_received_at)), v_received_at) as last_seen_at,
-           coalesce((array_agg(f.device_status order by f.observed_at desc nulls last)
-             filter (where f.device_status is not null))[1], 'online') as status
+           -- As it would be had each come in a batch of its own: the last one tells, and who speaks is online.
+           (array_agg(coalesce(f.device_status, 'online') order by f.id desc))[1] as status
       from fresh f
      where f.device is not null
      group by f.device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from shared.deadline import Deadline
 from shared.errors import CredentialsRefused, OutsideError, ProtocolFailed, TlsFailed
 from shared.messages import Command
+from shared.mqtt.wire import MQTT_3
 from tests.fakes.brokers import find_port, make_mosquitto, publish_all, write_passwords
 from tests.fakes.certificates import PemAuthority
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
@@ -153,11 +155,14 @@ def test_tls_on_a_plain_port_is_told(tmp_path: Path) -> None:
     assert (failed.name, failed.ok) == ("tls", False)
 
 
-def test_websockets_carry_a_session(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_websockets_carry_a_session(tmp_path: Path, scheme: str) -> None:
     plain = find_port()
-    extra = ["protocol websockets", "allow_anonymous true", f"listener {plain} 127.0.0.1"]
+    tls = AUTHORITY.write_listener(tmp_path, AUTHORITY.issue("broker")) if scheme == "wss" else []
+    trust = {"ca_certificate": AUTHORITY.pem} if scheme == "wss" else {}
+    extra = ["protocol websockets", *tls, f"listener {plain} 127.0.0.1", "allow_anonymous true"]
     with make_mosquitto(tmp_path, listener=extra) as broker:
-        provider = make_provider(broker.port, broker_url="ws://127.0.0.1/mqtt")
+        provider = make_provider(broker.port, broker_url=f"{scheme}://127.0.0.1/mqtt", **trust)
         ledger = Ledger()
         ledger.run(provider)
         publish_all(plain, [MESSAGE, (MESSAGE[0], '{"text": "%s"}' % ("x" * 30_000)), MESSAGE])
@@ -165,6 +170,34 @@ def test_websockets_carry_a_session(tmp_path: Path) -> None:
         ledger.run(provider, count=3)
 
     assert [message.error for message in ledger.stored.values()] == [None] * 3
+
+
+def test_the_servers_name_and_the_alpn_protocols_are_offered_to_the_broker(tmp_path: Path) -> None:
+    AUTHORITY.write_listener(tmp_path, AUTHORITY.issue("broker", address="broker.example.com"))
+    context, asked = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), []
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "key.pem")
+    context.set_alpn_protocols(["x-amzn-mqtt-ca"])
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    tls = {"use_tls": True, "ca_certificate": AUTHORITY.pem, "server_name": "broker.example.com"}
+    with run_script({CONNECT: CONNACK, SUBSCRIBE: SUBACK_QOS_1}, context) as broker:
+        Ledger().run(make_provider(broker.port, **tls, alpn="mqtt, x-amzn-mqtt-ca"))
+
+    assert (asked, broker.agreed) == (["broker.example.com"], ["x-amzn-mqtt-ca"])
+
+
+def test_a_broker_that_refuses_mqtt_5_is_spoken_to_in_3_1_1_from_then_on() -> None:
+    def answer_connect(packet: bytes) -> bytes:
+        return b"\x20\x02\x00\x00" if packet[8] == MQTT_3 else b"\x20\x03\x00\x84\x00"
+
+    answers: dict[int, Answer] = {CONNECT: answer_connect, SUBSCRIBE: b"\x90\x03\x00\x01\x01"}
+    with run_script(answers) as broker:
+        ledger = Ledger()
+        ledger.run(make_provider(broker.port))
+        tries = broker.packets.count(CONNECT)
+        ledger.run(make_provider(broker.port))
+
+    assert ledger.state["protocol"] == MQTT_3
+    assert (tries, broker.packets.count(CONNECT)) == (2, 3)
 
 
 def test_a_port_that_is_no_websocket_is_told() -> None:

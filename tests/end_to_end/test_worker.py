@@ -14,6 +14,7 @@ import pytest
 from tests.end_to_end.test_scheduler import connect_broker, messages_of, publish, readings
 from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import Platform
+from tests.seeds import SEEDS
 from tests.stack import Stack
 
 
@@ -52,7 +53,7 @@ def test_a_live_message_arrives_while_the_worker_runs_and_sigterm_ends_it_cleanl
     assert leased == (0,)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_workers_killed_at_random_moments_lose_and_double_nothing(
     admin: Platform, stack: Stack, start_worker: Callable[[], subprocess.Popen[bytes]], seed: int
 ) -> None:

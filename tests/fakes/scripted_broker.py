@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,18 +21,19 @@ Answer = bytes | Callable[[bytes], bytes]
 
 @dataclass
 class ScriptedBroker:
-    """Where it listens, and the first byte of each packet it was sent."""
+    """Where it listens, the type of each packet it was sent, and what was agreed on by ALPN on each connection."""
 
     port: int
     packets: list[int] = field(default_factory=list)
+    agreed: list[str | None] = field(default_factory=list)
 
 
 @contextmanager
-def run_script(answers: Mapping[int, Answer]) -> Iterator[ScriptedBroker]:
+def run_script(answers: Mapping[int, Answer], tls: ssl.SSLContext | None = None) -> Iterator[ScriptedBroker]:
     """A broker that answers each packet of a type (its first byte's upper half) with bytes, on every connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         broker = ScriptedBroker(server.getsockname()[1])
-        thread = threading.Thread(target=_accept_all, args=(server, answers, broker.packets))
+        thread = threading.Thread(target=_accept_all, args=(server, answers, broker, tls))
         thread.start()
         try:
             yield broker
@@ -51,14 +53,18 @@ def take_eight(packet: bytes) -> bytes:
     return bytes([kind + 0x10, 3 + count]) + body[:2] + b"\x00" + codes if count <= 8 else b""
 
 
-def _accept_all(server: socket.socket, answers: Mapping[int, Answer], packets: list[int]) -> None:
+def _accept_all(
+    server: socket.socket, answers: Mapping[int, Answer], broker: ScriptedBroker, tls: ssl.SSLContext | None
+) -> None:
     while True:
         try:
             connection, _ = server.accept()
         except OSError:
             return
-        with connection:
-            _answer_all(connection, answers, packets)
+        with tls.wrap_socket(connection, server_side=True) if tls else connection as opened:
+            if isinstance(opened, ssl.SSLSocket):
+                broker.agreed.append(opened.selected_alpn_protocol())
+            _answer_all(opened, answers, broker.packets)
 
 
 def _answer_all(connection: socket.socket, answers: Mapping[int, Answer], packets: list[int]) -> None:
