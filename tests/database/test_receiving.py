@@ -20,7 +20,9 @@ def receive(
 
 
 def read_wait(service: Service, integration: str, limit: int = 60) -> Any:
-    return service.one("select wait_seconds from receiver_configs(array[%s]::uuid[], %s)", integration, limit)
+    return service.one("select receiver_configs(array[%s]::uuid[], %s)", integration, limit)[0][
+        "wait_seconds"
+    ]
 
 
 def test_only_integrations_that_are_there_and_not_inactive_are_known(service: Service) -> None:
@@ -33,8 +35,8 @@ def test_only_integrations_that_are_there_and_not_inactive_are_known(service: Se
             "update device_integrations set status = %s where id = %s returning id", status, integration
         )
 
-    rows = service.run(
-        "select * from receiver_configs(array[%s, %s, %s, gen_random_uuid()]::uuid[], 60)", *known.values()
+    rows = service.one(
+        "select receiver_configs(array[%s, %s, %s, gen_random_uuid()]::uuid[], 60)", *known.values()
     )
 
     assert {row["settings"]["project_id"] for row in rows} == {"active", "error"}
