@@ -238,6 +238,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "prune_jobs": frozenset({"service_role"}),
     "prune_messages": frozenset({"service_role"}),
     "prune_rate_limits": frozenset({"service_role"}),
+    "prune_refusals": frozenset({"service_role"}),
     "read_integration_keys": frozenset({"service_role"}),
     "read_stale_seals": frozenset({"service_role"}),
     "receive_messages": frozenset({"service_role"}),

@@ -26,6 +26,7 @@ from scripts.local.data_folder import DataFolder, database_url
 from shared.errors import Problem
 from shared.provider import PushedRequest
 from shared.receiving import Arrival, _receive_all
+from shared.refusals import BURST
 from shared.signing import make_secret, sign_webhook
 from tests.captures import Capture, read_captures
 from tests.fakes.golioth.webhooks import Forms, Pipeline, Request
@@ -346,6 +347,29 @@ def test_unproven_requests_take_nothing_of_the_senders_limit(admin: Platform) ->
     with admin.stack.connect() as connection:
         taken = connection.execute("select 1 from private.rate_limits where subject = %s", [integration_id])
         assert taken.fetchall() == []
+
+
+def test_many_wrong_secrets_raise_one_alert_and_are_answered_as_ever(admin: Platform) -> None:
+    integration_id, request = create(admin), FORMS.make_json("a", {"temp": 1})
+
+    def refuse(times: int) -> set[int]:
+        wrong = {"X-Webhook-Secret": "wrong"}
+        return {post(admin.stack, integration_id, request, wrong).status_code for _ in range(times)}
+
+    # One kept connection is served by one process, whose count comes to a burst; the request after it brings the news.
+    few = refuse(BURST - 1), count_alerts(admin, integration_id)
+    many = refuse(BURST + 2), count_alerts(admin, integration_id)
+
+    assert (few, many) == (({401}, 0), ({401}, 1))
+    activity = admin.call("GET", f"/integrations/{integration_id}/activity").json()["activity"]
+    assert [entry["kind"] for entry in activity] == ["receive.refused"]
+    assert describe(post(admin.stack, integration_id, request, {})) == describe(
+        post(admin.stack, str(uuid.uuid4()), request)
+    )
+
+
+def count_alerts(admin: Platform, integration_id: str) -> int:
+    return len(admin.rows("alerts", integration_id=f"eq.{integration_id}", select="id"))
 
 
 def test_a_config_that_no_longer_fits_is_told_to_the_admin_and_to_nobody_else(admin: Platform) -> None:
