@@ -245,6 +245,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "receiver_configs": frozenset({"service_role"}),
     "record_activity": frozenset({"service_role"}),
     "record_firmware": frozenset({"service_role"}),
+    "record_remote_write": frozenset({"authenticated"}),
     "record_test": frozenset({"authenticated"}),
     "renew_jobs": frozenset({"service_role"}),
     "renew_session": frozenset({"service_role"}),
