@@ -21,8 +21,9 @@ as $$
 $$;
 comment on function private.is_same_reading is 'Whether two payloads say the same, with or without the topic around one of them.';
 
-create function private.has_reading(p_integration_id uuid, p_device_id uuid, p_observed_at timestamptz, p_payload jsonb)
-returns boolean
+create function private.has_reading(
+  p_integration_id uuid, p_device_id uuid, p_external_id text, p_observed_at timestamptz, p_payload jsonb
+) returns boolean
 language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan -- planning over all partitions took longest
 as $$
 begin
@@ -30,7 +31,7 @@ begin
   if p_device_id is null then
     return exists (
       select from public.device_messages m
-       where m.device_id is null and m.observed_at <> m.received_at
+       where m.device_id is null and m.external_id is not distinct from p_external_id and m.observed_at <> m.received_at
          and m.observed_at > p_observed_at - interval '1 millisecond' and m.observed_at < p_observed_at + interval '1 millisecond'
          and m.received_at > p_observed_at - interval '1 day'
          and m.integration_id = p_integration_id and private.is_same_reading(m.payload, m.topic, p_payload));
@@ -61,7 +62,7 @@ begin
   ),
   judged as materialized (
     select i.*, private.has_reading(
-             p_integration_id, i.device_id, (i.message ->> 'observed_at')::timestamptz, i.message -> 'payload') as known
+             p_integration_id, i.device_id, i.message ->> 'device', (i.message ->> 'observed_at')::timestamptz, i.message -> 'payload') as known
       from incoming i
   )
   -- What was long ago says nothing of whether a device is online now.

@@ -96,6 +96,7 @@ def test_readings_of_devices_that_are_not_provisioned_are_recognised_too(service
     service.ingest(integration, [pushed({"temp": 1})])
 
     assert read_back(service, integration, pushed({"temp": 1}), pushed({"temp": 2})) == (2, 1, 1)
+    assert read_back(service, integration, pushed({"temp": 1}, device="another")) == (1, 1, 0)
 
 
 def test_everything_is_counted_once_for_its_minute(service: Service) -> None:

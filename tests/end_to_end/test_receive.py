@@ -140,7 +140,7 @@ def test_an_unknown_device_is_not_made_where_that_is_off_and_its_message_is_kept
     post(admin.stack, integration_id, FORMS.make_json("new", {"temp": 1}))
 
     (message,) = read_messages(admin, integration_id)
-    assert (message["payload"], message["device_id"]) == ({"temp": 1}, None)
+    assert (message["payload"], message["device_id"], message["external_id"]) == ({"temp": 1}, None, "new")
     assert admin.rows("devices", integration_id=f"eq.{integration_id}", select="id") == []
 
 
