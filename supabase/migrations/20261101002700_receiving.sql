@@ -82,7 +82,8 @@ declare
   v_counts jsonb;
   v_taken interval := p_requests * private.receive_step(p_limit);
 begin
-  v_counts := public.ingest_messages(p_integration_id, p_messages, p_name_duplicates => true);
+  v_counts := public.ingest_messages(
+    p_integration_id, private.name_late_readings(p_integration_id, p_messages), p_name_duplicates => true);
   if v_taken is not null then
     insert into private.rate_limits as r (subject, budget, full_at)
     values (p_integration_id, 'receive', clock_timestamp() + v_taken)
