@@ -251,9 +251,10 @@ def _make_problem_response(problem: Problem, request_id: str, headers: Headers) 
 def _list_cors(request: flask.Request) -> Headers:
     allowed = _split_origins(load_settings().allowed_origins)
     origin = request.headers.get("Origin", "")
-    if "*" in allowed:
-        return _CORS_OPEN
-    return [("Access-Control-Allow-Origin", origin), *_CORS] if origin in allowed else [_VARY]
+    if "*" not in allowed and origin not in allowed:
+        return [_VARY]
+    shown = ("Access-Control-Allow-Origin", "*" if "*" in allowed else origin)
+    return [shown, *(_CORS_PREFLIGHT if request.method == "OPTIONS" else _CORS)]
 
 
 @cache
@@ -263,11 +264,10 @@ def _split_origins(text: str) -> frozenset[str]:
 
 _JSON_TYPE = ("Content-Type", "application/json")
 _VARY = ("Vary", "Origin")
-_CORS = [
+_CORS = [("Access-Control-Expose-Headers", EXPOSED_HEADERS), _VARY]
+_CORS_PREFLIGHT = [
     ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
     ("Access-Control-Allow-Methods", ", ".join((*METHODS, "OPTIONS"))),
-    ("Access-Control-Expose-Headers", EXPOSED_HEADERS),
     ("Access-Control-Max-Age", "86400"),
-    _VARY,
+    *_CORS,
 ]
-_CORS_OPEN = [("Access-Control-Allow-Origin", "*"), *_CORS]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,6 +45,7 @@ class Gateway:
         self._functions = functions
         self._admitted = threading.BoundedSemaphore(FUNCTIONS_ADMITTED)
         self._running = threading.BoundedSemaphore(FUNCTIONS_RUNNING)
+        self._numbers = itertools.count()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request."""
@@ -67,6 +69,8 @@ class Gateway:
             _hold(self._running, FUNCTION_WAIT_SECONDS * admitted) as running,
         ):
             if running:
+                # As Google's front end does; otherwise functions-framework draws one, letter by letter.
+                environ["HTTP_FUNCTION_EXECUTION_ID"] = f"{next(self._numbers):012x}"
                 return _pass_on(function, f"/functions/v1/{name}", environ, start_response)
         refusal = _refuse(503, "WORKER_LIMIT", "Too many functions run at once; try again")
         refusal.headers["Retry-After"] = "1"

@@ -117,10 +117,25 @@ def test_the_device_count_of_the_integration_follows(service: Service) -> None:
 def test_devices_are_not_made_where_that_is_switched_off(service: Service) -> None:
     integration = service.make_integration(auto_provision_devices=False)
 
-    counts = service.ingest(integration, make_messages(1))
+    service.ingest(service.make_integration(), make_messages(1, device="new"))
+    service.run(
+        "insert into devices (organization_id, integration_id, external_id, name)"
+        " values (%s, %s, 'known', 'x') returning id",
+        service.organization_id,
+        integration,
+    )
 
-    assert (counts["stored"], counts["devices"]) == (1, 0)
-    assert service.one("select device_id from device_messages where integration_id = %s", integration) is None
+    counts = service.ingest(
+        integration,
+        [*make_messages(1, device="new"), *make_messages(1, device="known"), *make_messages(1, device=None)],
+    )
+
+    assert (counts["stored"], counts["devices"]) == (3, 0)
+    rows = service.run(
+        "select device_id is not null as known, external_id from device_messages where integration_id = %s order by id",
+        integration,
+    )
+    assert [tuple(row.values()) for row in rows] == [(False, "new"), (True, None), (False, None)]
 
 
 def test_a_message_that_could_not_be_decoded_is_kept_and_counted_as_failed(service: Service) -> None:

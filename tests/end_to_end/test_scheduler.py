@@ -114,6 +114,24 @@ def test_what_is_published_while_nobody_listens_is_stored_at_the_next_tick(admin
     assert (len(before), len(messages_of(admin, broker))) == (0, 100)
 
 
+def test_a_device_that_is_not_known_is_not_made_where_that_is_off_and_its_messages_name_it(
+    admin: Platform,
+) -> None:
+    prefix = uuid.uuid4().hex
+    broker = connect_broker(admin, prefix, auto_provision_devices=False)
+
+    publish(admin.stack, readings(prefix, 1, device="new"))
+    run_tick(admin.stack)
+
+    (message,) = messages_of(admin, broker)
+    assert (message["payload"]["temperature"], message["device_id"], message["external_id"]) == (
+        0,
+        None,
+        "new",
+    )
+    assert admin.rows("devices", integration_id=f"eq.{broker['id']}", select="id") == []
+
+
 def test_a_malformed_message_is_kept_with_its_reason_and_the_others_arrive(
     admin: Platform, receiver: HttpReceiver
 ) -> None:
