@@ -13,9 +13,12 @@ create table public.webhook_deliveries (
   lease_token uuid,
   created_at timestamptz not null default now(),
   ordering_key uuid,
+  replayed_at timestamptz,
   stage smallint generated always as (
     case status
-      when 'pending' then case when ordering_key is not null then 3 when attempts > 0 then 1 else 0 end
+      when 'pending' then case
+        when ordering_key is not null then 3 when replayed_at is not null then 4 when attempts > 0 then 1 else 0
+      end
       when 'delivering' then 2
     end) stored,
   foreign key (organization_id, integration_id)
@@ -24,7 +27,9 @@ create table public.webhook_deliveries (
 comment on table public.webhook_deliveries is 'One message or event on its way to one webhook. Its id is the webhook-id, the same over all attempts.';
 comment on column public.webhook_deliveries.due_at is 'pending: when to try; delivering: when the lease ends and another may try.';
 comment on column public.webhook_deliveries.ordering_key is 'Of an ordered webhook: its device or itself. Of one key the oldest goes out, and what follows waits for its end.';
-comment on column public.webhook_deliveries.stage is 'Where it waits: 0 first try, 1 retry, 2 under way, 3 for its turn in an order; null once it has ended.';
+comment on column public.webhook_deliveries.replayed_at is
+  'When somebody last asked to send it again. From then on it is one attempt, never rescheduled, whatever the schedule says.';
+comment on column public.webhook_deliveries.stage is 'Where it waits: 0 first try, 1 retry, 2 under way, 3 for its turn in an order, 4 replay; null once it has ended.';
 -- The hot part: finished rows are in neither, however many there are.
 create index webhook_deliveries_queue on public.webhook_deliveries (integration_id, stage, due_at) where stage is not null;
 create index webhook_deliveries_order on public.webhook_deliveries (integration_id, ordering_key, message_id)
@@ -36,7 +41,7 @@ create index webhook_deliveries_integration on public.webhook_deliveries (integr
 alter table public.webhook_deliveries enable row level security;
 revoke all on public.webhook_deliveries from anon, authenticated;
 grant select (
-  id, organization_id, integration_id, event_type, message_id, message_received_at, status, attempts, due_at, created_at
+  id, organization_id, integration_id, event_type, message_id, message_received_at, status, attempts, due_at, created_at, replayed_at
 ) on public.webhook_deliveries to authenticated;
 grant select, insert, update, delete on public.webhook_deliveries to service_role;
 

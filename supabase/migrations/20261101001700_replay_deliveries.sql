@@ -1,9 +1,5 @@
 -- What admins do to the outgoing queue by hand: send again, and take off. Same webhook-id, today's secret and config.
 
-alter table public.webhook_deliveries add column replayed_at timestamptz;
-comment on column public.webhook_deliveries.replayed_at is
-  'When somebody last asked to send it again. From then on it is one attempt, never rescheduled, whatever the schedule says.';
-grant select (replayed_at) on public.webhook_deliveries to authenticated;
 create index webhook_deliveries_dead on public.webhook_deliveries (integration_id, created_at, id) where status = 'dead';
 create index webhook_deliveries_replays on public.webhook_deliveries (integration_id, due_at)
   where status in ('pending', 'delivering') and replayed_at is not null;

@@ -18,18 +18,19 @@ begin
   return array(
   with recursive start as (select gen_random_uuid() as id),
   above as (
-    select private.find_queue(s.id) as id, 1 as n from start s
+    select private.find_queue(s.id) as id from start s
     union all
-    select private.find_queue(a.id), a.n + 1 from above a where a.id is not null and a.n < p_most
+    select private.find_queue(a.id) from above a where a.id is not null
   ),
   below as (
-    select private.find_queue('00000000-0000-0000-0000-000000000000') as id, 1 as n
+    select private.find_queue('00000000-0000-0000-0000-000000000000') as id
     union all
-    select private.find_queue(b.id), b.n + 1 from below b, start s where b.id <= s.id and b.n < p_most
+    select private.find_queue(b.id) from below b, start s where b.id <= s.id
   )
   select a.id from above a where a.id is not null
-  union
-  select b.id from below b where b.id is not null);
+  union all
+  select b.id from below b, start s where b.id <= s.id
+  limit p_most);
 end
 $$;
 comment on function private.list_queues is 'Webhooks that have something open, found by the index alone: one step each, whatever the length of their queues.';
@@ -90,29 +91,51 @@ comment on function private.return_expired is
   'Deliveries whose lease ran out are due again, or dead after the last try; for the rate they count as sent until the lease ended.';
 
 create function private.find_heads(p_integration_id uuid, p_limit integer) returns table (id uuid, due_at timestamptz)
-language sql stable set search_path = ''
+language sql volatile set search_path = ''
 as $$
-  with recursive heads as (
+  -- From any key on and round, and no further than a thousand: however many wait, all get their turn.
+  with recursive start as (select gen_random_uuid() as key),
+  above as (
+    select n.* from start s cross join lateral (
+      select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
+       where d.integration_id = p_integration_id and d.ordering_key > s.key and d.stage is not null
+       order by d.ordering_key, d.message_id
+       limit 1) n
+    union all
+    select n.* from above a cross join lateral (
+      select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
+       where d.integration_id = p_integration_id and d.ordering_key > a.ordering_key and d.stage is not null
+       order by d.ordering_key, d.message_id
+       limit 1) n
+  ),
+  below as (
     (select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
       where d.integration_id = p_integration_id and d.ordering_key is not null and d.stage is not null
       order by d.ordering_key, d.message_id
       limit 1)
     union all
-    select n.* from heads h cross join lateral (
+    select n.* from below b cross join lateral (
       select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.ordering_key > h.ordering_key and d.stage is not null
+       where d.integration_id = p_integration_id and d.ordering_key > b.ordering_key and d.stage is not null
        order by d.ordering_key, d.message_id
        limit 1) n
+     where b.ordering_key <= (select s.key from start s)
+  ),
+  heads as (
+    select a.* from above a
+    union all
+    select b.* from below b where b.ordering_key <= (select s.key from start s)
+    limit 1000
   )
   select h.id, h.due_at from heads h where h.stage = 3 and h.due_at <= now() order by h.due_at limit p_limit
 $$;
-comment on function private.find_heads is 'The oldest open delivery of each ordering key, where it is due and not under way.';
+comment on function private.find_heads is 'The oldest open delivery of up to a thousand ordering keys, where it is due and not under way.';
 
-create function private.pick_deliveries(p_integration_ids uuid[], p_limit integer) returns uuid[]
+create function private.pick_shares(
+  p_integration_ids uuid[], p_limit integer, p_depth integer, out picked uuid[], out more boolean
+)
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
-declare
-  v_picked uuid[];
 begin
   -- One statement sees one moment: what has just ended is either under way or sent, never neither.
   with rooms as materialized (
@@ -132,37 +155,61 @@ begin
        and (e.circuit = 'closed' or e.probe_at <= now())
   ),
   shares as (
-    select f.id, f.n, r.leased_at
-      from rooms r
+    select f.id, f.n, r.leased_at, f.n = p_depth and r.room > p_depth as more
+      from (select *, least(room, p_depth) as reach from rooms where room > 0) r
       cross join lateral (
         select w.id, row_number() over (order by w.turn) as n
           from (
             (select d.id, d.due_at as turn from public.webhook_deliveries d
               where d.integration_id = r.integration_id and d.stage = 0 and d.due_at <= now() and r.active
-              order by d.due_at limit r.room)
+              order by d.due_at limit r.reach)
             union all
             -- First tries before retries, but not for ever.
             (select d.id, d.due_at + interval '10 minutes' from public.webhook_deliveries d
-              where d.integration_id = r.integration_id and d.stage = 1 and d.due_at <= now() and r.active and d.replayed_at is null
-              order by d.due_at limit r.room)
+              where d.integration_id = r.integration_id and d.stage = 1 and d.due_at <= now() and r.active
+              order by d.due_at limit r.reach)
             union all
-            select h.id, h.due_at from private.find_heads(r.integration_id, r.room) h where r.active
+            select h.id, h.due_at
+              from (select from public.webhook_deliveries d where d.integration_id = r.integration_id and d.stage = 3 limit 1) ordered
+              cross join lateral private.find_heads(r.integration_id, r.reach) h
+             where r.active
+            union all
+            (select d.id, d.due_at from public.webhook_deliveries d
+              where d.integration_id = r.integration_id and d.stage = 4 and d.due_at <= now() and r.active
+              order by d.due_at limit r.reach)
             union all
             -- A replay was asked for by somebody: it goes out while the webhook is switched off, too.
             (select d.id, d.due_at from public.webhook_deliveries d
               where d.integration_id = r.integration_id and d.replayed_at is not null and d.status = 'pending'
-                and d.due_at <= now() and (d.stage = 1 or not r.active)
-              order by d.due_at limit r.room)
+                and d.due_at <= now() and not r.active
+              order by d.due_at limit r.reach)
           ) w
          order by w.turn
-         limit r.room
+         limit r.reach
       ) f
-     where r.room > 0
      order by f.n, r.leased_at
      limit p_limit
   )
-  select array(select s.id from shares s) into v_picked;
-  return v_picked;
+  select array_agg(s.id), bool_or(s.more) into picked, more from shares s;
+end
+$$;
+comment on function private.pick_shares is
+  'Up to p_limit that may go out now and up to p_depth of each webhook, and whether that left out any that might.';
+
+create function private.pick_deliveries(p_integration_ids uuid[], p_limit integer) returns uuid[]
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  -- Where many webhooks wait, a few of each fill the batch, and looking deeper into their queues would cost for nothing.
+  v_depth integer := 1 + p_limit / cardinality(p_integration_ids);
+  v_shares record;
+begin
+  loop
+    v_shares := private.pick_shares(p_integration_ids, p_limit, v_depth);
+    exit when v_shares.more is not true or cardinality(v_shares.picked) = p_limit;
+    v_depth := v_depth * 4;
+  end loop;
+  return v_shares.picked;
 end
 $$;
 comment on function private.pick_deliveries is
@@ -304,8 +351,8 @@ comment on function public.finish_deliveries is
   'Records a batch of attempts, moves their deliveries on and judges their endpoints. Outcomes: delivered, retry, dead, and unsent where the webhook itself can''t be used (no attempt is counted). A result whose lease was lost is counted as late and changes nothing.';
 
 revoke execute on function private.find_queue, private.list_queues, private.lock_endpoints, private.return_expired,
-  private.find_heads, private.pick_deliveries, private.judge_endpoints from public;
+  private.find_heads, private.pick_shares, private.pick_deliveries, private.judge_endpoints from public;
 grant execute on function private.find_queue, private.list_queues, private.lock_endpoints, private.return_expired,
-  private.find_heads, private.pick_deliveries, private.judge_endpoints to service_role;
+  private.find_heads, private.pick_shares, private.pick_deliveries, private.judge_endpoints to service_role;
 revoke execute on function public.lease_deliveries, public.finish_deliveries from public, anon, authenticated;
 grant execute on function public.lease_deliveries, public.finish_deliveries to service_role;

@@ -124,3 +124,55 @@ def test_deleting_a_webhook_cancels_its_queue_and_keeps_the_record(service: Serv
 
     rows = service.run("select status, integration_id from webhook_deliveries order by status")
     assert [tuple(row.values()) for row in rows] == [("cancelled", None), ("delivered", None)]
+
+
+def count_reads(service: Service) -> int:
+    """Deliveries looked up by an index in this transaction until now."""
+    read: int = service.one(
+        "select idx_tup_fetch from pg_stat_xact_user_tables where relname = 'webhook_deliveries'"
+    )
+    return read
+
+
+def test_a_lease_reads_little_more_than_it_takes_however_many_wait(service: Service) -> None:
+    for _ in range(20):
+        service.make_integration("webhook", events=["*"], max_concurrent=100)
+    enqueue(service, 100)
+    before = count_reads(service)
+
+    leased = lease(service, 20)["deliveries"]
+
+    assert len({row["integration_id"] for row in leased}) == 20
+    assert count_reads(service) - before < 200
+
+
+def test_a_lease_looks_deeper_where_few_webhooks_wait(service: Service) -> None:
+    for _ in range(20):
+        service.make_integration("webhook", events=["*"], device_filter={"external_ids": ["b"]})
+    service.ingest(service.make_integration(), make_messages(1, device="b"))
+    flooded = service.make_integration("webhook", events=["*"], max_concurrent=100)
+    enqueue(service, 200)
+
+    leased = lease(service, 60)["deliveries"]
+
+    assert len(leased) == 60
+    assert sum(row["integration_id"] == flooded for row in leased) == 40
+
+
+def test_the_devices_of_an_ordered_webhook_get_their_turn_by_parts_however_many_wait(
+    service: Service,
+) -> None:
+    service.make_integration(
+        "webhook", events=["*"], ordered="device", max_concurrent=1_000, rate_limit_per_minute=10_000
+    )
+    messages = [message for number in range(2_500) for message in make_messages(1, device=str(number))]
+    service.ingest(service.make_integration(), messages)
+    before, deliveries = count_reads(service), lease(service, 1_000)["deliveries"]
+    read = count_reads(service) - before
+
+    while deliveries:
+        finish(service, deliveries, "delivered")
+        deliveries = lease(service, 1_000)["deliveries"]
+
+    assert read < 6_000
+    assert service.one("select count(*) from webhook_deliveries where status = 'delivered'") == 2_500
