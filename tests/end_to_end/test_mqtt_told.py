@@ -13,6 +13,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from shared.commanding import run_commands
 from shared.database import as_service
 from shared.deadline import Deadline
 from shared.mqtt.session import TRIES
@@ -250,6 +251,34 @@ def test_where_devices_are_not_made_their_messages_are_kept(admin: Platform, tmp
     (message,) = list_rows(admin, "device_messages", integration)
     assert (message["payload"], message["device_id"]) == ({"temperature": 1}, None)
     assert list_rows(admin, "devices", integration) == []
+
+
+def test_a_command_waits_for_a_broker_that_is_away_and_is_sent_once_it_is_back(
+    admin: Platform, tmp_path: Path
+) -> None:
+    with make_mosquitto(tmp_path) as broker:
+        integration = connect(admin, broker.port, command_topic="site/{device}/commands/{name}")
+        run_due(admin)
+        publish_all(broker.port, [("site/a/telemetry", "1")])
+        run_until(admin, lambda: list_rows(admin, "devices", integration))
+        (device,) = list_rows(admin, "devices", integration)
+        broker.stop()
+
+        created = admin.call("POST", "/commands", json={"device_id": device["id"], "name": "stop"}).json()
+        waiting = run_commands_once(admin, created["command"]["id"])
+        broker.start()
+        sent = run_commands_once(admin, created["command"]["id"])
+
+    assert (waiting["status"], waiting["attempts"]) == ("pending", 1)
+    assert "refused" in waiting["error"]
+    assert (sent["status"], sent["attempts"], sent["reference"]) == ("sent", 2, "site/a/commands/stop")
+
+
+def run_commands_once(admin: Platform, command_id: str) -> dict[str, Any]:
+    """What became of a command that is made due and tried."""
+    ask(admin, "update device_commands set due_at = now() where status = 'pending' returning 1")
+    run_commands(as_service(), Deadline(0.2), Pulse())
+    return dict(admin.call("GET", f"/commands/{command_id}").json()["command"])
 
 
 @pytest.mark.parametrize("is_busy", [False, True])
