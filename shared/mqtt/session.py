@@ -148,6 +148,7 @@ class _Session:
             self._renew(connection)
             return
         if outbox.is_full:
+            outbox.close_stale(is_dry=False)
             connection.attend(COMMIT_POLL_SECONDS)
             return
         if not self._received:

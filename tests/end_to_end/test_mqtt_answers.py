@@ -14,7 +14,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from shared.deadline import Deadline
-from shared.errors import CredentialsRefused, OutsideError, ProtocolFailed, TlsFailed
+from shared.errors import CommandRefused, CredentialsRefused, OutsideError, ProtocolFailed, TlsFailed
 from shared.messages import Command
 from shared.mqtt.wire import MQTT_3
 from tests.fakes.brokers import find_port, make_mosquitto, publish_all, write_passwords
@@ -364,3 +364,10 @@ def test_a_command_reaches_its_device_and_its_echo_is_not_stored(tmp_path: Path)
 def test_a_command_without_a_command_topic_says_what_to_set() -> None:
     with pytest.raises(OutsideError, match="Set command_topic"):
         make_provider(1).send(make_command({}))
+
+
+def test_a_command_whose_name_is_no_level_of_a_topic_is_refused_for_good() -> None:
+    command = Command("c1", "d1", "a/b", {}, datetime.now(UTC) + timedelta(minutes=1))
+
+    with pytest.raises(CommandRefused, match="name 'a/b' can't be part of a topic"):
+        make_provider(1, command_topic="devices/{device}/{name}").send(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from shared.commanding import run_commands
 from shared.database import as_service
 from shared.deadline import Deadline
 from shared.mqtt.session import TRIES
@@ -33,12 +35,20 @@ def connect(admin: Platform, port: int, **config: Any) -> dict[str, Any]:
     return admin.create("mqtt", address | config)
 
 
-def run_due(admin: Platform, seconds: float = 0.7) -> None:
+def run_due(admin: Platform, seconds: float = 0.5) -> None:
     """One session of the integration, which is made due."""
     ask(admin, "update integration_schedules set due_at = now() returning 1")
     database = as_service()
     (row,) = database.call("lease_sessions", p_limit=1, p_lease_seconds=30)
     run_session(row, database, Deadline(seconds), Pulse())
+
+
+def run_until(admin: Platform, is_done: Callable[[], object]) -> None:
+    """Sessions until something is so."""
+    ends = time.monotonic() + 30
+    while not is_done():
+        assert time.monotonic() < ends
+        run_due(admin)
 
 
 def ask(admin: Platform, statement: str) -> Any:
@@ -76,7 +86,7 @@ def test_five_tries_end_in_an_error_with_its_reason_and_a_success_later_clears_i
         )
         run_due(admin, seconds=20)
         answers[CONNECT] = CONNACK
-        run_due(admin)
+        run_due(admin, seconds=1.5)
 
     assert (tries, broker.packets.count(CONNECT)) == (TRIES, 2 * TRIES + 1) == (5, 11)
     assert (failed["status"], failed["sync_status"], is_slow) == ("error", "failed", True)
@@ -162,7 +172,7 @@ def test_a_gap_is_an_entry_that_warns(
         run_due(admin)
         happen(broker, tmp_path)
 
-        run_due(admin, seconds=1.5)
+        run_due(admin, seconds=2)
 
     ((kind, level, message),) = list_entries(admin, integration)
     assert (kind, level) == ("session", "warning")
@@ -197,7 +207,7 @@ def test_a_device_that_claims_to_be_another_than_its_topic_is_an_entry_that_warn
         run_due(admin)
         publish_all(broker.port, [("site/a/telemetry", '{"device": "b", "temperature": 1}')])
 
-        run_due(admin)
+        run_until(admin, lambda: list_entries(admin, integration))
 
     ((kind, level, message),) = list_entries(admin, integration)
     assert (kind, level) == ("session", "warning")
@@ -218,8 +228,7 @@ def test_a_device_whose_connection_breaks_is_offline_by_its_last_will(
         publish_all(broker.port, [("site/t", '{"device": "lamp", "temperature": 1}')])
         device.loop(1)
         break_connection(device)
-        while not list_rows(admin, "device_messages", integration, kind="eq.state"):
-            run_due(admin)
+        run_until(admin, lambda: list_rows(admin, "device_messages", integration, kind="eq.state"))
 
     (shown,) = list_rows(admin, "devices", integration)
     assert (shown["external_id"], shown["status"]) == ("lamp", "offline")
@@ -237,11 +246,39 @@ def test_where_devices_are_not_made_their_messages_are_kept(admin: Platform, tmp
         run_due(admin)
         publish_all(broker.port, [("site/a/telemetry", '{"temperature": 1}')])
 
-        run_due(admin)
+        run_until(admin, lambda: list_rows(admin, "device_messages", integration))
 
     (message,) = list_rows(admin, "device_messages", integration)
     assert (message["payload"], message["device_id"]) == ({"temperature": 1}, None)
     assert list_rows(admin, "devices", integration) == []
+
+
+def test_a_command_waits_for_a_broker_that_is_away_and_is_sent_once_it_is_back(
+    admin: Platform, tmp_path: Path
+) -> None:
+    with make_mosquitto(tmp_path) as broker:
+        integration = connect(admin, broker.port, command_topic="site/{device}/commands/{name}")
+        run_due(admin)
+        publish_all(broker.port, [("site/a/telemetry", "1")])
+        run_until(admin, lambda: list_rows(admin, "devices", integration))
+        (device,) = list_rows(admin, "devices", integration)
+        broker.stop()
+
+        created = admin.call("POST", "/commands", json={"device_id": device["id"], "name": "stop"}).json()
+        waiting = run_commands_once(admin, created["command"]["id"])
+        broker.start()
+        sent = run_commands_once(admin, created["command"]["id"])
+
+    assert (waiting["status"], waiting["attempts"]) == ("pending", 1)
+    assert "refused" in waiting["error"]
+    assert (sent["status"], sent["attempts"], sent["reference"]) == ("sent", 2, "site/a/commands/stop")
+
+
+def run_commands_once(admin: Platform, command_id: str) -> dict[str, Any]:
+    """What became of a command that is made due and tried."""
+    ask(admin, "update device_commands set due_at = now() where status = 'pending' returning 1")
+    run_commands(as_service(), Deadline(0.2), Pulse())
+    return dict(admin.call("GET", f"/commands/{command_id}").json()["command"])
 
 
 @pytest.mark.parametrize("is_busy", [False, True])
@@ -273,4 +310,4 @@ def test_a_session_keeps_its_lease_however_long_it_lasts(
 
 def wait_for_lease(admin: Platform) -> None:
     while not ask(admin, "select lease_token is not null and state <> '{}' from integration_schedules"):
-        threading.Event().wait(0.02)
+        time.sleep(0.02)
