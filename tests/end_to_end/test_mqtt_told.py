@@ -25,6 +25,8 @@ from tests.fakes.certificates import PemAuthority
 from tests.fakes.scripted_broker import CONNACK, CONNECT, SUBACK_QOS_1, SUBSCRIBE, Answer, run_script
 from tests.platform import Platform
 
+pytestmark = pytest.mark.usefixtures("functions_environment")
+
 AUTHORITY = PemAuthority()
 SUBACK_QOS_0 = b"\x90\x04\x00\x01\x00\x00"
 FIRST_PACE = "select extract(epoch from due_at - now())::float between 5 and 18 from integration_schedules"
