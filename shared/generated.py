@@ -15,7 +15,7 @@ from shared.sealing import open_secrets
 
 def make_secrets(provider: type[Provider], config: Mapping[str, Any]) -> dict[str, str]:
     """A value for each secret that `config` does not mention; null there asks for none."""
-    return {name: secret.make() for name, secret in provider.generated.items() if name not in config}
+    return {name: secret.make(None) for name, secret in provider.generated.items() if name not in config}
 
 
 def plan_rotation(sealed: Mapping[str, Any], rotation: Rotation) -> tuple[dict[str, str], dict[str, Any]]:
@@ -25,8 +25,9 @@ def plan_rotation(sealed: Mapping[str, Any], rotation: Rotation) -> tuple[dict[s
     """
     provider = find_provider(sealed["integration_type"])
     name = _choose_name(provider, rotation.name)
-    secret, made = provider.generated[name], {name: provider.generated[name].make()}
-    return made, made | _keep_old(secret, _open_old(sealed, name), rotation.grace_seconds)
+    secret, old = provider.generated[name], _open_old(sealed, name)
+    made = {name: secret.make(old)}
+    return made, made | _keep_old(secret, old, rotation.grace_seconds)
 
 
 def _choose_name(provider: type[Provider], name: str | None) -> str:

@@ -108,11 +108,11 @@ class Outcome:
 class GeneratedSecret:
     """A secret that we make where none is given, and what a rotation does with the one before it.
 
-    `previous` is the field that keeps it for as long as the other side may know no other, `previous_until` the field
-    that says how long that is.
+    `make` is given the one before it, if any, to make another of its kind. `previous` is the field that keeps that one
+    for as long as the other side may know no other, `previous_until` the field that says how long that is.
     """
 
-    make: Callable[[], str]
+    make: Callable[[str | None], str]
     previous: str | None = None
     previous_until: str | None = None
 

@@ -39,9 +39,24 @@ _ID = re.compile(r"[\x21-\x2d\x2f-\x7e]{1,256}")
 _TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,14}")
 
 
-def make_secret() -> str:
-    """A new symmetric secret: `whsec_` and base64 of 32 random bytes."""
-    return SECRET_PREFIX + base64.b64encode(randomness.token_bytes(32)).decode()
+def make_secret(old: str | None = None) -> str:
+    """A new key to sign with: of ed25519 (`whsk_`) where `old` is one, else `whsec_` and base64 of 32 random bytes."""
+    seed = randomness.token_bytes(KEY_BYTES)
+    if old and old.startswith(PRIVATE_PREFIX):
+        return PRIVATE_PREFIX + base64.b64encode(seed + _derive_public(seed)).decode()
+    return SECRET_PREFIX + base64.b64encode(seed).decode()
+
+
+def show_public_key(secret: str) -> str | None:
+    """The `whpk_` key that receivers verify with what the `whsk_` key `secret` signs; None for any other text."""
+    if not secret.startswith(PRIVATE_PREFIX):
+        return None
+    try:
+        return (
+            PUBLIC_PREFIX + base64.b64encode(_load_private(secret).public_key().public_bytes_raw()).decode()
+        )
+    except ValueError:
+        return None
 
 
 def check_secret(text: str) -> None:
@@ -162,6 +177,12 @@ def _check_halves(text: str) -> None:
     public = _load_private(text).public_key().public_bytes_raw()
     if public != _decode_key(text, PRIVATE_PREFIX, 2 * KEY_BYTES)[KEY_BYTES:]:
         raise ValueError("the two halves of this whsk_ key do not belong together; copy it again, whole")
+
+
+def _derive_public(seed: bytes) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
 
 
 # Deriving the public half takes as long as signing does.

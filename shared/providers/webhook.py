@@ -21,6 +21,7 @@ from pydantic import (
     SecretStr,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from shared import __version__
@@ -29,7 +30,7 @@ from shared.errors import OutsideError
 from shared.messages import Event, EventDevice, Identity
 from shared.outbound import OutboundReply, OutboundRequest, send_once
 from shared.provider import Check, GeneratedSecret, run_check
-from shared.signing import check_secret, make_secret, sign_webhook
+from shared.signing import check_secret, make_secret, show_public_key, sign_webhook
 from shared.subscriber import Seconds, Subscriber
 from shared.templates import Template, compile_template, dump_json, render_template
 
@@ -86,11 +87,23 @@ class Webhook(Subscriber):
     ordered: Annotated[Literal["off", "device", "integration"], BeforeValidator(_name_order)] = "off"
     """Whether events wait for the end of the one before, of the same device or of all; true means device."""
     signing_secret: SigningSecret | None = None
-    """What each request is signed with. Left out, one is made and shown once; null sends unsigned."""
+    """What requests are signed with: whsec_ for v1, whsk_ for v1a. Left out, one is made and shown once; null: none."""
+    signing_public_key: str | None = Field(None, json_schema_extra={"readOnly": True})
+    """What receivers verify v1a signatures with: the public half of a whsk_ signing_secret. Only read."""
     previous_signing_secret: SigningSecret | None = None
     """Signed with too while receivers change over to signing_secret."""
     previous_signing_secret_until: AwareDatetime | None = None
     """From then on the previous secret is not used any more."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _state_public_key(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        secret = data.get("signing_secret")
+        key = show_public_key(secret) if isinstance(secret, str) else None
+        given = {name: value for name, value in data.items() if name != "signing_public_key"}
+        return given | ({"signing_public_key": key} if key else {})
 
     @field_validator("api_key", "basic_username")
     @classmethod

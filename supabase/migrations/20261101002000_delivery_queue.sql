@@ -52,7 +52,8 @@ begin
     from (
       select e.integration_id from public.webhook_endpoints e
        where e.integration_id = any (p_integration_ids)
-       for update skip locked
+       -- Not for update: who records what was sent refers to these rows, and neither is to wait for the other.
+       for no key update skip locked
     ) l;
   return v_locked;
 end

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -131,21 +130,12 @@ class Site:
 
     @property
     def postgres_pid(self) -> int:
-        """The process id of the running server, 0 while there is none."""
-        try:
-            return int(self._pid_file.read_text().split("\n", 1)[0])
-        except FileNotFoundError:
-            return 0
-
-    @property
-    def _pid_file(self) -> Path:
-        return self.admin.stack.functions_env.parent / "postgres" / "postmaster.pid"
+        """That of the stack."""
+        return self.admin.stack.postgres_pid
 
     def stop_postgres(self) -> int:
-        """As its administrator does ("fast"), and the stack starts it again; the process id it had."""
-        pid = self.postgres_pid
-        os.kill(pid, signal.SIGINT)
-        return pid
+        """The stack's, which starts it again; the process id it had."""
+        return self.admin.stack.stop_postgres()
 
     def publish(self, numbers: Iterable[int], *, retain: bool = False, devices: int = 10) -> None:
         """One reading for each number."""
