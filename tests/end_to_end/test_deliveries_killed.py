@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import time
@@ -17,11 +16,11 @@ from psycopg.types.json import Jsonb
 
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 from tests.platform import Platform
+from tests.seeds import SEEDS
 from tests.stack import Stack
+from tests.waiting import wait_until
 
-SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
 COUNT, IN_FLIGHT = 500, 50
-PATIENCE_SECONDS = 60.0
 EVENTS = ("kill", "stop postgres", "both")
 
 StartWorker = Callable[[], subprocess.Popen[bytes]]
@@ -73,13 +72,6 @@ def enqueue(admin: Platform, count: int) -> None:
     ]
     with admin.stack.connect() as connection:
         connection.execute("select ingest_messages(%s, %s)", (source["id"], Jsonb(messages)))
-
-
-def wait_until(is_done: Callable[[], bool], complaint: str) -> None:
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while not is_done():
-        assert time.monotonic() < ends, complaint
-        time.sleep(0.02)
 
 
 def ask(stack: Stack, statement: str) -> list[tuple[Any, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth.data import say
 from tests.fakes.golioth_site import connect_golioth, read_messages
 from tests.platform import Platform, run_tick
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("functions_environment")
 
@@ -106,14 +106,10 @@ def test_of_what_is_read_back_and_pushed_at_once_one_is_stored(admin: Platform, 
 
 def wait_for_lock(admin: Platform) -> None:
     """Until somebody waits for an advisory lock."""
-    ends = time.monotonic() + 20
+    locks = "select from pg_locks where locktype = 'advisory' and not granted"
     with admin.stack.connect() as connection:
         connection.autocommit = True
-        while not connection.execute(
-            "select from pg_locks where locktype = 'advisory' and not granted"
-        ).fetchall():
-            assert time.monotonic() < ends
-            time.sleep(0.01)
+        wait_until(lambda: connection.execute(locks).fetchall(), "nobody waits")
 
 
 def test_what_the_webhook_brought_is_not_stored_again(

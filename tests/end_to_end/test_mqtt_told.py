@@ -24,6 +24,7 @@ from tests.fakes.brokers import Broker, count_connections, make_mosquitto, publi
 from tests.fakes.certificates import PemAuthority
 from tests.fakes.scripted_broker import CONNACK, CONNECT, SUBACK_QOS_1, SUBSCRIBE, Answer, run_script
 from tests.platform import Platform
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("functions_environment")
 
@@ -138,13 +139,14 @@ def test_a_broker_that_refuses_us_is_asked_once_and_not_soon_again(
     admin: Platform, tmp_path: Path, refusing: tuple[Broker, dict[str, Any]]
 ) -> None:
     broker, config = refusing
-    before = count_connections(tmp_path)
+    # make_mosquitto has tried whether the port answers.
+    wait_until(lambda: count_connections(tmp_path) == 1, "mosquitto has not written its log")
     integration = connect(admin, broker.port, **config)
 
     counts = run_sessions(as_service(), Deadline(1.5), Pulse())
 
     shown = show(admin, integration)
-    assert (counts["failed_sessions"], count_connections(tmp_path) - before) == (1, 1)
+    assert (counts["failed_sessions"], count_connections(tmp_path)) == (1, 2)
     assert (shown["status"], ask(admin, FIRST_PACE)) == ("error", True)
     assert list_entries(admin, integration) == [("session.failed", "error", shown["error_message"])]
 
@@ -311,5 +313,5 @@ def test_a_session_keeps_its_lease_however_long_it_lasts(
 
 
 def wait_for_lease(admin: Platform) -> None:
-    while not ask(admin, "select lease_token is not null and state <> '{}' from integration_schedules"):
-        time.sleep(0.02)
+    leased = "select lease_token is not null and state <> '{}' from integration_schedules"
+    wait_until(lambda: ask(admin, leased), "no session has begun")

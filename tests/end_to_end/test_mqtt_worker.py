@@ -27,6 +27,7 @@ from tests.fakes.scripted_broker import CONNACK, CONNECT, SUBSCRIBE, run_script
 from tests.platform import Platform, run_tick
 from tests.seeds import SEEDS
 from tests.stack import Stack
+from tests.waiting import wait_until
 
 LIMITS = ["max_queued_messages 0", "max_inflight_messages 500"]
 
@@ -68,14 +69,17 @@ def test_workers_and_schedulers_killed_while_they_drain_store_everything_once(
 
 
 def test_the_watch_of_these_tests_sees_an_early_acknowledgement(site: Site) -> None:
+    def provoke() -> set[int]:
+        site.publish([7])
+        return set(watch.early)
+
     with AckWatch(site.broker.port, lambda numbers: numbers) as watch:
         hasty = paho.Client(CallbackAPIVersion.VERSION2, "hasty")
         hasty.connect("127.0.0.1", watch.port)
         hasty.loop_start()
-        site.wait_until(hasty.is_connected, "no connection")
+        wait_until(hasty.is_connected, "no connection")
         hasty.subscribe("site/+/telemetry", 1)
-        while not watch.early:
-            site.publish([7])
+        wait_until(provoke, "nothing was acknowledged early")
         hasty.disconnect()
         hasty.loop_stop()
 
@@ -89,16 +93,16 @@ def test_a_worker_paused_past_its_lease_stores_and_acknowledges_nothing_more(sit
     site.connect()
     (paused,), (old,) = site.workers, site.connections
     site.publish(range(100))
-    site.wait_until(lambda: old.acknowledged == 100, "the first messages were not acknowledged")
+    wait_until(lambda: old.acknowledged == 100, "the first messages were not acknowledged")
 
     paused.send_signal(signal.SIGSTOP)
     site.publish(range(100, 500))
-    site.wait_until(lambda: old.delivered == 500, "the paused worker was not sent the messages")
+    wait_until(lambda: old.delivered == 500, "the paused worker was not sent the messages")
     site.expire_leases()
     site.start_worker()
     site.wait_for(500)
     paused.send_signal(signal.SIGCONT)
-    site.wait_until(lambda: old.ended_at is not None, "the late worker did not let go")
+    wait_until(lambda: old.ended_at is not None, "the late worker did not let go")
     site.publish(range(500, 600))
     site.wait_for(600)
 
@@ -111,7 +115,7 @@ def test_a_handover_between_ticks_delays_live_messages_by_no_more_than_a_reconne
     ticks = [threading.Timer(turn, run_tick, (site.admin.stack, 2.5, 60)) for turn in range(3)]
     for tick in ticks:
         tick.start()
-    site.wait_until(lambda: bool(site.subscribed), "no session has subscribed")
+    wait_until(lambda: bool(site.subscribed), "no session has subscribed")
 
     published: list[float] = []
     while len(site.connections) < 3:
@@ -149,7 +153,7 @@ def test_a_crash_of_postgres_in_mid_session_loses_and_doubles_nothing(site: Site
 
     crash_postgres(site)
     publisher.join()
-    site.wait_until(lambda: answers(site), "Postgres did not recover")
+    wait_until(lambda: answers(site), "Postgres did not recover")
     site.wait_for(5_000)
 
     assert site.stored == list(range(5_000))
@@ -163,8 +167,8 @@ def test_postgres_stopped_and_started_while_a_worker_dies_loses_and_doubles_noth
 
     started = site.stop_postgres()
     site.workers[0].kill()
-    site.wait_until(lambda: site.postgres_pid not in {0, started}, "Postgres did not come back")
-    site.wait_until(lambda: answers(site), "Postgres does not answer")
+    wait_until(lambda: site.postgres_pid not in {0, started}, "Postgres did not come back")
+    wait_until(lambda: answers(site), "Postgres does not answer")
     site.kill_workers()
     site.start_worker()
     publisher.join()
@@ -181,7 +185,7 @@ def test_postgres_stopped_and_started_under_a_worker_that_lives_loses_and_double
 
     site.stop_postgres()
     publisher.join()
-    site.wait_until(lambda: answers(site), "Postgres does not answer")
+    wait_until(lambda: answers(site), "Postgres does not answer")
     site.wait_for(6_000)
 
     assert site.stored == list(range(6_000))
@@ -251,7 +255,7 @@ def test_topics_added_in_mid_session_take_effect_and_nothing_is_lost(
 
     topics = ["site/+/telemetry", "yard/+/telemetry"]
     site.admin.call("PATCH", f"/integrations/{site.integration['id']}", json={"config": {"topics": topics}})
-    site.wait_until(lambda: site.subscribed == topics, "the new topic was not subscribed to")
+    wait_until(lambda: site.subscribed == topics, "the new topic was not subscribed to")
     publish_all(site.broker.port, [("yard/y/telemetry", '{"temperature": 3000}')])
     publisher.join()
     site.wait_for(3_001)
@@ -279,7 +283,7 @@ def test_a_refused_topic_is_named_while_the_others_go_on(stack: Stack) -> None:
         site.clear()
         site.connect(topics="site/#, secret/#")
         message = "select error_message from device_integrations"
-        site.wait_until(lambda: bool(site.ask(message)), "nothing was said of the refused topic")
+        wait_until(lambda: bool(site.ask(message)), "nothing was said of the refused topic")
         site.kill_workers()
 
     assert "'secret/#'" in site.ask(message)

@@ -21,6 +21,7 @@ from shared.signing import verify_webhook
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 from tests.platform import Platform, run_tick
 from tests.stack import Stack, find_free_port
+from tests.waiting import wait_until
 
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -372,8 +373,7 @@ def test_database_connections_killed_in_mid_session_lose_and_double_nothing(admi
     tick.start()
     publish(admin.stack, readings(prefix, 20, device="first"))
     # A lease whose answer is lost stays taken until it runs out; here the session has to be under way.
-    while not messages_of(admin, broker):
-        time.sleep(0.05)
+    wait_until(lambda: messages_of(admin, broker), "no session is under way")
 
     for part in range(5):
         publish(admin.stack, readings(prefix, 20, device=f"d{part}"))

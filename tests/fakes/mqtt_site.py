@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,8 +24,7 @@ from tests.fakes.ack_watch import AckWatch, Connection
 from tests.fakes.brokers import Broker, find_port, publish_all
 from tests.fakes.scripted_broker import ScriptedBroker
 from tests.platform import Platform
-
-PATIENCE_SECONDS = 40.0
+from tests.waiting import wait_until
 
 STORED_SINCE = """
 select coalesce(json_agg(payload -> 'temperature'), '[]'),
@@ -55,7 +54,7 @@ class Site:
         """Add the integration, and have a worker subscribe."""
         self.add_integration(**config)
         self.start_worker()
-        self.wait_until(lambda: bool(self.subscribed), "no session has subscribed")
+        wait_until(lambda: bool(self.subscribed), "no session has subscribed")
 
     def add_integration(self, **config: Any) -> None:
         """Add the integration; whatever runs sessions will find it."""
@@ -181,16 +180,9 @@ class Site:
     def wait_for(self, count: int) -> None:
         """Until as many messages are stored."""
         statement = "select count(*) from device_messages where integration_id = %s"
-        self.wait_until(
+        wait_until(
             lambda: self.ask(statement, self.integration["id"]) >= count, f"{count} messages were not stored"
         )
-
-    def wait_until(self, is_done: Callable[[], bool], complaint: str) -> None:
-        """Poll; AssertionError after a long time."""
-        ends = time.monotonic() + PATIENCE_SECONDS
-        while not is_done():
-            assert time.monotonic() < ends, complaint
-            time.sleep(0.1)
 
     def ask(self, statement: str, *values: Any) -> Any:
         """The first value of the first row, None without one."""
