@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from psycopg.types.json import Jsonb
 
 from scripts.local.seed import User
 from tests.stack import Stack
@@ -57,3 +58,14 @@ def run_tick(stack: Stack, seconds: float = 20, idle_seconds: float = 1.0) -> di
     )
     assert reply.status_code == 200, reply.text
     return dict(reply.json())
+
+
+def enqueue(admin: Platform, count: int, kind: str = "telemetry", device: str = "a") -> None:
+    """Have a device say something that all webhooks want; each call is a batch and a moment of its own."""
+    source = admin.create("mqtt", {"broker_url": "mqtt://127.0.0.1", "topics": "#"}, status="inactive")
+    messages = [
+        {"event_id": str(uuid.uuid4()), "device": device, "kind": kind, "payload": {"n": number}}
+        for number in range(count)
+    ]
+    with admin.stack.connect() as connection:
+        connection.execute("select ingest_messages(%s, %s)", (source["id"], Jsonb(messages)))

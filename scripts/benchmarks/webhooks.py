@@ -7,7 +7,7 @@ many requests at once. `hang_p99_ratio` is the 99th percentile from queued to an
 that never answers, over the same without it. `full_lease_ratio` is a lease with 1,000,000 deliveries of one webhook
 waiting over one with 10,000, `full_lease_ratio_1000` with these shared out over 1,000 webhooks (not in --quick).
 `idle_cpu` is the share of one core that waiting takes. `at_once_ms` and `polled_ms` are the median from queued to sent
-where the dispatcher is told, and where it looks.
+where the dispatcher is told, and where it looks; `tick_ms` where nothing runs and the scheduler is called at once.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import aiohttp
+import httpx
 import psycopg
 from psycopg.types.json import Jsonb
 
@@ -57,6 +58,8 @@ WEBHOOKS, HEALTHY = 10, 50
 AT_ONCE = 100
 BODY_BYTES = 600
 IDLE_SECONDS = 2.0
+TICK_SECONDS = 3
+TICK = {"seconds": TICK_SECONDS, "idle_seconds": 0.2}
 INGEST = "select public.ingest_messages(%s, %s)"
 LATENCY = """
 select extract(epoch from a.started_at + make_interval(secs => %s * a.milliseconds / 1000.0) - d.created_at) * 1000
@@ -76,6 +79,7 @@ class Scene:
     connection: psycopg.Connection
     organization_id: str
     url: str
+    stack: Report
 
     def add_webhooks(self, count: int, path: str = "/hook") -> list[str]:
         """New webhooks with a signing secret; their ids."""
@@ -116,23 +120,24 @@ def measure(bench: Bench) -> Numbers:
         numbers |= {
             "at_once_ms": _measure_wait(scene, tell=True),
             "polled_ms": _measure_wait(scene, tell=False),
+            "tick_ms": _measure_tick(scene),
         }
         return numbers | ({} if bench.quick else _compare_leases(scene))
 
 
 @contextmanager
 def _set_scene(bench: Bench) -> Iterator[Scene]:
+    os.environ["INTEGRATION_KEYS"] = make_key("bench")
     with start_stack() as report, start_endpoint() as url, connect_service(report) as connection:
         _set_environment(report)
         row = connection.execute("select id::text from public.organizations order by name limit 1").fetchone()
-        yield Scene(bench, connection, row[0] if row else "", url)
+        yield Scene(bench, connection, row[0] if row else "", url, report)
 
 
 def _set_environment(report: Report) -> None:
     os.environ |= {
         "SUPABASE_URL": report.url,
         "SUPABASE_SERVICE_ROLE_KEY": report.service_role_key,
-        "INTEGRATION_KEYS": make_key("bench"),
         "OUTBOUND_ALLOW": "127.0.0.0/8",
     }
     load_settings.cache_clear()
@@ -240,6 +245,21 @@ def _measure_wait(scene: Scene, *, tell: bool) -> float:
 
     with scene.bench.step("Queued to sent, told" if tell else "Queued to sent, polled"):
         asyncio.run(say_and_wait())
+    latencies = scene.read_latencies(webhooks, answered=False)
+    scene.clear()
+    return statistics.median(latencies)
+
+
+def _measure_tick(scene: Scene) -> float:
+    webhooks = scene.add_webhooks(1)
+    source = make_integration(scene.connection, "mqtt")
+    headers = {"X-Scheduler-Secret": scene.stack.scheduler_secret}
+    for _ in scene.bench.track("Queued to sent, by ticks", scene.bench.rounds(20, 5)):
+        _say_something(scene, source, 1)
+        tick = httpx.post(
+            f"{scene.stack.url}/functions/v1/scheduler", json=TICK, headers=headers, timeout=TICK_SECONDS + 30
+        )
+        tick.raise_for_status()
     latencies = scene.read_latencies(webhooks, answered=False)
     scene.clear()
     return statistics.median(latencies)

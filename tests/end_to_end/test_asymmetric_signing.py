@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 import base64
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from psycopg.types.json import Jsonb
 
 from tests.fakes.http_receiver import HttpReceiver, Received
-from tests.platform import Platform, run_tick
-from tests.stack import Stack
-
-
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    """An admin on a stack without integrations: a tick serves all there are."""
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-    return Platform(stack, stack.user("admin", 0))
-
-
-@pytest.fixture
-def receiver() -> Iterator[HttpReceiver]:
-    with HttpReceiver() as started:
-        yield started
+from tests.platform import Platform, enqueue, run_tick
 
 
 def make_key() -> str:
@@ -43,10 +24,7 @@ def find_public(secret: str) -> str:
 
 def deliver_one(admin: Platform, receiver: HttpReceiver) -> Received:
     """What the webhook gets of a message: enqueued by its storing, sent by a tick."""
-    source = admin.create("mqtt", {"broker_url": "mqtt://127.0.0.1", "topics": "#"}, status="inactive")
-    message = {"event_id": str(uuid.uuid4()), "device": "a", "kind": "telemetry", "payload": {"n": 1}}
-    with admin.stack.connect() as connection:
-        connection.execute("select ingest_messages(%s, %s)", (source["id"], Jsonb([message])))
+    enqueue(admin, 1)
     run_tick(admin.stack, 5, 0.5)
     return receiver.requests[-1]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from standardwebhooks import WebhookVerificationError
 
 from shared.signing import make_secret
 from tests.fakes.http_receiver import Answer, HttpReceiver
-from tests.platform import Platform, run_tick
+from tests.platform import Platform, enqueue, run_tick
 
 MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": "#"}
 
@@ -22,17 +21,6 @@ MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": "#"}
 def make_webhook(admin: Platform, receiver: HttpReceiver, **config: Any) -> dict[str, Any]:
     """A webhook that gives up at the first failure."""
     return admin.create("webhook", {"url": receiver.url, "retry_schedule": []} | config)
-
-
-def enqueue(admin: Platform, count: int, kind: str = "telemetry", device: str = "a") -> None:
-    """Have a device say something that all webhooks want; each call is a batch and a moment of its own."""
-    source = admin.create("mqtt", MQTT, status="inactive")
-    messages = [
-        {"event_id": str(uuid.uuid4()), "device": device, "kind": kind, "payload": {"n": number}}
-        for number in range(count)
-    ]
-    with admin.stack.connect() as connection:
-        connection.execute("select ingest_messages(%s, %s)", (source["id"], Jsonb(messages)))
 
 
 def deliveries_of(platform: Platform, webhook: dict[str, Any], **query: str) -> list[dict[str, Any]]:

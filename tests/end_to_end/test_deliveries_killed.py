@@ -5,17 +5,15 @@ from __future__ import annotations
 import random
 import subprocess
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg.types.json import Jsonb
 
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
-from tests.platform import Platform
+from tests.platform import Platform, enqueue
 from tests.seeds import SEEDS
 from tests.stack import Stack
 from tests.waiting import wait_until
@@ -49,29 +47,10 @@ class Endpoint:
 
 
 @pytest.fixture
-def admin(stack: Stack) -> Platform:
-    """An admin on a stack without integrations: workers serve all there are."""
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-        connection.execute("delete from webhook_deliveries")
-    return Platform(stack, stack.user("admin", 0))
-
-
-@pytest.fixture
 def endpoint(request: pytest.FixtureRequest) -> Iterator[tuple[Endpoint, str]]:
     made = Endpoint(random.Random(request.node.name))  # noqa: S311 - a seed makes a failure repeatable
     with HttpReceiver(made) as receiver:
         yield made, receiver.url
-
-
-def enqueue(admin: Platform, count: int) -> None:
-    source = admin.create("mqtt", {"broker_url": "mqtt://127.0.0.1", "topics": "#"}, status="inactive")
-    messages = [
-        {"event_id": str(uuid.uuid4()), "device": "a", "kind": "telemetry", "payload": {"n": number}}
-        for number in range(count)
-    ]
-    with admin.stack.connect() as connection:
-        connection.execute("select ingest_messages(%s, %s)", (source["id"], Jsonb(messages)))
 
 
 def ask(stack: Stack, statement: str) -> list[tuple[Any, ...]]:
@@ -107,6 +86,8 @@ def test_every_delivery_ends_whatever_is_killed_and_only_what_was_in_flight_is_h
         {"url": url, "retry_schedule": [0.1] * 12, "max_concurrent": IN_FLIGHT}
         | {"rate_limit_per_minute": 100_000},
     )
+    with admin.stack.connect() as connection:
+        connection.execute("delete from webhook_deliveries")
     enqueue(admin, COUNT)
 
     worker = start_worker()

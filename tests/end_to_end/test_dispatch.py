@@ -4,27 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
-from tests.platform import Platform, run_tick
-
-SOURCE = {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": "#"}
-
-
-def enqueue(admin: Platform, count: int) -> None:
-    """Have a device say so many things that every webhook wants."""
-    source = admin.create("mqtt", SOURCE, status="inactive")
-    messages = [
-        {"event_id": str(uuid.uuid4()), "device": "a", "kind": "telemetry", "payload": {"n": number}}
-        for number in range(count)
-    ]
-    with admin.stack.connect() as connection:
-        connection.execute("select ingest_messages(%s, %s)", (source["id"], Jsonb(messages)))
+from tests.platform import Platform, enqueue, run_tick
 
 
 class Meter:

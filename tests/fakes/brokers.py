@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from scripts.benchmarks._publisher import publish_messages
+from tests.waiting import wait_until
 
 START_SECONDS = 15.0
 
@@ -73,8 +74,10 @@ def make_mosquitto(folder: Path, settings: Iterable[str] = (), listener: Iterabl
 
 
 def count_connections(folder: Path) -> int:
-    """How many connections the mosquitto of `folder` has been made."""
-    return (folder / "mosquitto.log").read_text().count("New connection from")
+    """How many connections the mosquitto of `folder` has been made, counted once that of `Broker.start` is."""
+    log = folder / "mosquitto.log"
+    wait_until(lambda: log.read_text().partition(" running\n")[2], "mosquitto has written no log")
+    return log.read_text().count("New connection from")
 
 
 def make_amqtt() -> Broker:
