@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.database import as_user
 from shared.http import Call, Reply, Router, parse_uuid
 from shared.limits import COMMANDS, settle_limits
+from shared.numbers import Whole
 
 COLUMNS = (
     "id,organization_id,device_id,integration_id,name,payload,status,attempts,expires_at,reference,result,"
@@ -30,7 +31,7 @@ class NewCommand(BaseModel):
     device_id: uuid.UUID
     name: str = Field(min_length=1, max_length=200, pattern=r"\S")
     payload: Any = Field(default_factory=dict)
-    expires_in_seconds: int = Field(default=3600, ge=1, le=600_000)
+    expires_in_seconds: Whole = Field(default=3600, ge=1, le=600_000)
     """After this it is not sent any more."""
 
 

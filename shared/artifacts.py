@@ -18,7 +18,7 @@ from shared.firmware import MAIN_PACKAGE, Deployment, Firmware, Listing, NewArti
 from shared.history import read_id
 from shared.http import Call, Reply, Router, parse_model
 from shared.limits import TESTS, WRITES, Budget
-from shared.reaching import reach_provider
+from shared.reaching import reach_provider, record_write
 
 ARTIFACT_LIMIT = 16 * 1_048_576
 """Bytes of an image that is sent as it is."""
@@ -143,6 +143,7 @@ def upload_artifact(call: Call) -> Reply:
         new = _read_upload(call)
         if firmware.has_version(new.package, new.version):
             raise Conflict(f"There is a version {new.version} of {new.package} already; choose another.")
+        _record_upload(call, new)
         artifact = firmware.add_artifact(new)
     location = f"/functions/v1/integrations/{read_id(call)}/artifacts/{artifact.id}"
     return Reply({"artifact": asdict(artifact)}, HTTPStatus.CREATED, {"Location": location})
@@ -151,7 +152,9 @@ def upload_artifact(call: Call) -> Reply:
 def delete_artifact(call: Call) -> Reply:
     """Delete an artifact; Conflict while something uses it."""
     with open_firmware(call, WRITES) as firmware:
-        firmware.delete_artifact(_name_artifact(call))
+        artifact_id = _name_artifact(call)
+        record_write(call, "artifacts", "delete", {"artifact_id": artifact_id})
+        firmware.delete_artifact(artifact_id)
     return Reply(status=HTTPStatus.NO_CONTENT)
 
 
@@ -163,7 +166,9 @@ def list_cohorts(call: Call) -> Reply:
 def create_cohort(call: Call) -> Reply:
     """Make a cohort; 201."""
     with open_firmware(call, WRITES) as firmware:
-        cohort = firmware.add_cohort(call.json(NewCohort).name)
+        name = call.json(NewCohort).name
+        record_write(call, "cohorts", "insert", {"name": name})
+        cohort = firmware.add_cohort(name)
     return Reply({"cohort": asdict(cohort)}, HTTPStatus.CREATED)
 
 
@@ -186,6 +191,8 @@ def create_deployment(call: Call) -> Reply:
     with open_firmware(call, WRITES) as firmware:
         new = call.json(NewDeployment)
         cohort_id = new.cohort_id or _name_cohort(call)
+        named = {"cohort_id": cohort_id, "name": new.name, "artifact_ids": new.artifact_ids}
+        record_write(call, "deployments", "insert", named)
         deployment = firmware.add_deployment(cohort_id, new.name, new.artifact_ids)
     return Reply({"deployment": asdict(deployment)}, HTTPStatus.CREATED)
 
@@ -212,6 +219,11 @@ def _read_upload(call: Call) -> NewArtifact:
         )
     body = call.json(UploadedArtifact)
     return NewArtifact(body.package, body.version, body.content, body.blueprint_id)
+
+
+def _record_upload(call: Call, new: NewArtifact) -> None:
+    names = {"package": new.package, "version": new.version, "blueprint_id": new.blueprint_id}
+    record_write(call, "artifacts", "insert", names | {"bytes": len(new.content)})
 
 
 def _list_page(call: Call, name: str, read: Callable[[Firmware, str | None], Listing[Any]]) -> Reply:

@@ -6,24 +6,23 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+_YOUR_TURN: Any = object()
+
+
 @dataclass(slots=True)
-class _Place(Generic[Item, Result]):
-    """One caller's place in the line: called when the result is there, or when it is their turn to do the work."""
+class _Place(Generic[Item]):
+    """One caller's place in the line: told the result, or before that that it is their turn to do the work."""
 
     item: Item
     weight: int
-    called: threading.Event = field(default_factory=threading.Event)
-    results: list[Result | Exception] = field(default_factory=list)
-
-    def finish(self, result: Result | Exception) -> None:
-        self.results.append(result)
-        self.called.set()
+    told: SimpleQueue[Any] = field(default_factory=SimpleQueue)
 
 
 class Batcher(Generic[Item, Result]):
@@ -38,40 +37,40 @@ class Batcher(Generic[Item, Result]):
     def __init__(self, run: Callable[[Sequence[Item]], Sequence[Result | Exception]], most: int) -> None:
         self._run = run
         self._most = most
-        self._line: deque[_Place[Item, Result]] = deque()
+        self._line: deque[_Place[Item]] = deque()
         self._busy = False
         self._lock = threading.Lock()
 
     def submit(self, item: Item, weight: int = 1) -> Result:
         """The result for `item`, once the call that it was part of has ended."""
-        place: _Place[Item, Result] = _Place(item, weight)
+        place = _Place(item, weight)
         with self._lock:
-            waits = self._busy
-            self._busy = True
-            if waits:
+            if self._busy:
                 self._line.append(place)
-        if waits:
-            place.called.wait()
-        if not place.results:
+            else:
+                self._busy = True
+                place.told.put(_YOUR_TURN)
+        result = place.told.get()
+        if result is _YOUR_TURN:
             self._work(place)
-        result = place.results[0]
+            result = place.told.get()
         if isinstance(result, Exception):
             raise result
-        return result
+        return cast("Result", result)
 
-    def _work(self, first: _Place[Item, Result]) -> None:
+    def _work(self, first: _Place[Item]) -> None:
         batch = self._gather(first)
         try:
             results = self._run([place.item for place in batch])
             for place, result in zip(batch, results, strict=True):
-                place.finish(result)
+                place.told.put(result)
         except Exception as error:  # noqa: BLE001 - raised again by every caller of the batch
             for place in batch:
-                place.finish(error)
+                place.told.put(error)
         finally:
             self._call_next()
 
-    def _gather(self, first: _Place[Item, Result]) -> list[_Place[Item, Result]]:
+    def _gather(self, first: _Place[Item]) -> list[_Place[Item]]:
         batch, weight = [first], first.weight
         with self._lock:
             while self._line and weight + self._line[0].weight <= self._most:
@@ -82,6 +81,6 @@ class Batcher(Generic[Item, Result]):
     def _call_next(self) -> None:
         with self._lock:
             if self._line:
-                self._line.popleft().called.set()
+                self._line.popleft().told.put(_YOUR_TURN)
             else:
                 self._busy = False

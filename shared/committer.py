@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 from shared.database import Database
@@ -98,7 +99,7 @@ class Committer:
 
     def _record_notes(self, batch: Batch) -> None:
         if batch.notes:
-            notes = [{"level": note.level, "message": note.message} for note in batch.notes]
+            notes = [asdict(note) for note in batch.notes]
             self._database.call(
                 "record_activity", p_integration_id=self._row["id"], p_kind="session", p_notes=notes
             )

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, Wi
 from shared.errors import BadRequest, FieldError
 from shared.http import Call, Reply, Router
 from shared.limits import TESTS, WRITES
-from shared.reaching import find_external_id, reach_provider, relay_refusals
+from shared.reaching import find_external_id, reach_provider, record_write, relay_refusals
 from shared.remote import DataType, Setting
 
 STRING_LIMIT = 4096
@@ -80,6 +80,8 @@ def create_setting(call: Call) -> Reply:
     settings = reach_provider(call, WRITES).settings()
     device = find_external_id(call, str(body.device_id)) if body.device_id else None
     wanted = Setting(body.key, body.data_type, body.value, device, body.blueprint_id)
+    places = {"device_id": body.device_id, "blueprint_id": body.blueprint_id}
+    record_write(call, "settings", "insert", {body.key: body.value} | places)
     with relay_refusals():
         return Reply({"setting": asdict(settings.create(wanted))}, HTTPStatus.CREATED)
 
@@ -89,6 +91,9 @@ def change_setting(call: Call) -> Reply:
     _ = call.user
     setting_id, body = _check_id("setting_id", call.parameters["setting_id"]), call.json(ChangedSetting)
     settings = reach_provider(call, WRITES).settings()
+    # Which one it is, and so whether a text is a secret, only the other side knows.
+    value = "***" if isinstance(body.value, str) else body.value
+    record_write(call, "settings", "update", {"setting_id": setting_id, "value": value})
     with relay_refusals():
         return Reply({"setting": asdict(settings.change(setting_id, body.value))})
 
@@ -98,6 +103,7 @@ def remove_setting(call: Call) -> Reply:
     _ = call.user
     setting_id = _check_id("setting_id", call.parameters["setting_id"])
     settings = reach_provider(call, WRITES).settings()
+    record_write(call, "settings", "delete", {"setting_id": setting_id})
     with relay_refusals():
         settings.remove(setting_id)
     return Reply(status=HTTPStatus.NO_CONTENT)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any, Literal
 
 from shared.errors import BadRequest, FieldError
 from shared.http import Call, Reply, Router
 from shared.limits import TESTS, WRITES
-from shared.reaching import find_external_id, reach_provider, relay_refusals
+from shared.reaching import find_external_id, reach_provider, record_write, relay_refusals
 from shared.remote import DeviceState, Path
 
 PATH_LIMIT = 512
@@ -47,6 +48,7 @@ def remove_state(call: Call) -> Reply:
     _ = call.user
     path = _require_path(call)
     state = _open_for_writing(call)
+    _record(call, "delete", path)
     with relay_refusals():
         state.remove(path)
     return Reply(status=HTTPStatus.NO_CONTENT)
@@ -70,6 +72,7 @@ def _write(call: Call, *, merge: bool) -> Reply:
     if value is None:
         raise _refuse("body", "Expected a value; send DELETE to remove one.")
     state = _open_for_writing(call)
+    _record(call, "update", path, value)
     with relay_refusals():
         return _show(path, state.write(path, value, merge=merge))
 
@@ -83,6 +86,13 @@ def _require_path(call: Call) -> Path:
 
 def _open_for_writing(call: Call) -> DeviceState:
     return reach_provider(call, WRITES).state(find_external_id(call, call.parameters["device_id"]))
+
+
+def _record(call: Call, action: Literal["update", "delete"], path: Path, value: Any = None) -> None:
+    """The value stands under its path, whose names say whether it is a secret."""
+    place = "/" + "/".join(path)
+    values = {"path": place} if value is None else {place: value}
+    record_write(call, "state", action, values | {"device_id": call.parameters["device_id"]})
 
 
 def _show(path: Path, value: object) -> Reply:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from shared.numbers import Whole
+
 VISIBLE = r"[^\x00]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*"
 """Something to be seen, and no NUL, which Postgres can't hold; the OpenAPI document says the same."""
 
@@ -73,7 +75,7 @@ class Rotation(BaseModel):
 
     name: str | None = None
     """Which secret; may be left out where there is only one."""
-    grace_seconds: int = Field(86_400, ge=0, le=604_800, strict=True)
+    grace_seconds: Whole = Field(86_400, ge=0, le=604_800)
     """How long the old one stays in use beside the new one: a day unless told, a week at most."""
 
 

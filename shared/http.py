@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
 import uuid
@@ -214,7 +215,8 @@ def _run_handler(handler: Handler, call: Call) -> Reply:
 
 def _choose_request_id(request: flask.Request) -> str:
     given = request.headers.get("X-Request-Id", "")
-    return given if _REQUEST_ID.match(given) else str(uuid.uuid4())
+    # No secret, so not from the kernel: a call of it lets another thread go first.
+    return given if _REQUEST_ID.match(given) else str(uuid.UUID(int=random.getrandbits(128), version=4))
 
 
 def _make_response(reply: Reply, headers: Headers) -> flask.Response:
@@ -251,9 +253,10 @@ def _make_problem_response(problem: Problem, request_id: str, headers: Headers) 
 def _list_cors(request: flask.Request) -> Headers:
     allowed = _split_origins(load_settings().allowed_origins)
     origin = request.headers.get("Origin", "")
-    if "*" in allowed:
-        return _CORS_OPEN
-    return [("Access-Control-Allow-Origin", origin), *_CORS] if origin in allowed else [_VARY]
+    if "*" not in allowed and origin not in allowed:
+        return [_VARY]
+    shown = ("Access-Control-Allow-Origin", "*" if "*" in allowed else origin)
+    return [shown, *(_CORS_PREFLIGHT if request.method == "OPTIONS" else _CORS)]
 
 
 @cache
@@ -263,11 +266,10 @@ def _split_origins(text: str) -> frozenset[str]:
 
 _JSON_TYPE = ("Content-Type", "application/json")
 _VARY = ("Vary", "Origin")
-_CORS = [
+_CORS = [("Access-Control-Expose-Headers", EXPOSED_HEADERS), _VARY]
+_CORS_PREFLIGHT = [
     ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
     ("Access-Control-Allow-Methods", ", ".join((*METHODS, "OPTIONS"))),
-    ("Access-Control-Expose-Headers", EXPOSED_HEADERS),
     ("Access-Control-Max-Age", "86400"),
-    _VARY,
+    *_CORS,
 ]
-_CORS_OPEN = [("Access-Control-Allow-Origin", "*"), *_CORS]

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,6 +21,8 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 
 from shared.deadline import Deadline
@@ -29,6 +31,7 @@ from shared.firmware import Firmware
 from shared.fleet import Directory
 from shared.masking import mask_secrets
 from shared.messages import Command, Event, Identity, Message
+from shared.numbers import refuse_truth
 from shared.outbound import OutboundRequest
 from shared.remote import DeviceState, Settings
 
@@ -50,10 +53,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something an admin should read in the activity log; `level` is `info`, `warning` or `error`."""
+    """Something an admin should read in the activity log; `level` is `info`, `warning` or `error`.
+
+    With `alert` it raises the alert of that kind, or ends it where the level is `info`.
+    """
 
     level: str
     message: str
+    alert: str | None = None
 
 
 @dataclass(slots=True)
@@ -131,6 +138,13 @@ class Provider(BaseModel):
 
     # From a factory, for a default would be copied in depth for every provider.
     _identity: Identity = PrivateAttr(default_factory=lambda: Identity("", "", ""))
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truth(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and _takes_number(cls.model_fields[info.field_name or ""].annotation):
+            refuse_truth(value)
+        return value
 
     @property
     def identity(self) -> Identity:
@@ -214,6 +228,18 @@ class Provider(BaseModel):
 
     def _refuse(self, what: str) -> NotSupported:
         return NotSupported(f"{type(self).label} integrations have no {what}.")
+
+
+def _takes_number(annotation: Any) -> bool:
+    """Whether a field of that type may be a number, and can't be true or false."""
+    types = list(_list_types(annotation))
+    return bool not in types and any(each in {int, float} or type(each) is int for each in types)
+
+
+def _list_types(annotation: Any) -> Iterator[Any]:
+    """What a type is made of; of a Literal its values."""
+    parts = get_args(annotation)
+    yield from [each for part in parts for each in _list_types(part)] if parts else [annotation]
 
 
 def make_provider(cls: type[Provider], config: Mapping[str, Any], identity: Identity) -> Provider:

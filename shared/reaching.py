@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Any, Literal
+
+import orjson
 
 from shared.database import as_user
 from shared.errors import BadRequest, Conflict, NotFound, Problem, ProviderRefused
@@ -14,6 +17,9 @@ from shared.limits import Budget, take_tokens
 from shared.provider import Provider
 from shared.records import read_sealed
 from shared.sealing import open_provider
+
+RECORDED_BYTES = 1_000
+"""What of a value written to the other side is kept in the audit log: all or, above that, its size."""
 
 _RELAYED: dict[int, type[Problem]] = {
     HTTPStatus.BAD_REQUEST: BadRequest,
@@ -33,6 +39,27 @@ def find_external_id(call: Call, device_id: str | None) -> str:
     """What the other side calls one of the integration's devices; NotFound where it has no such device."""
     missing = "This integration has no such device."
     return str(read_part(call, "devices", "external_id", missing, device_id=device_id)["external_id"])
+
+
+def record_write(
+    call: Call, what: str, action: Literal["insert", "update", "delete"], values: Mapping[str, Any]
+) -> None:
+    """Write down in the audit log what the caller is about to write at the other side; what is None is left out.
+
+    Before it is sent, so that nothing is written unrecorded. Of a large value only the size is kept.
+    """
+    as_user(call.user.token).call(
+        "record_remote_write",
+        p_integration_id=read_id(call),
+        p_what=what,
+        p_action=action,
+        p_values={name: _shorten(value) for name, value in values.items() if value is not None},
+    )
+
+
+def _shorten(value: Any) -> Any:
+    size = len(orjson.dumps(value))
+    return value if size <= RECORDED_BYTES else {"bytes": size}
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from shared.firmware import Artifact, Firmware, Plan, Target, read_plan
 from shared.history import choose, list_page, read_id, read_part
 from shared.http import Call, Reply, Router
 from shared.limits import WRITES, take_tokens
+from shared.numbers import Whole
 
 STATUSES = ("starting", "running", "done", "failed", "cancelled")
 STATES = ("pending", "downloading", "downloaded", "updated", "failed")
@@ -47,7 +48,7 @@ class NewRollout(Body):
     """One of each package."""
     cohort_id: PlatformId | None = None
     tag_id: PlatformId | None = None
-    time_limit_seconds: int = Field(WEEK_SECONDS, ge=60, le=90 * 86_400)
+    time_limit_seconds: Whole = Field(WEEK_SECONDS, ge=60, le=90 * 86_400)
     """What is not updated by then has failed."""
     replace: bool = False
     """Whether it takes the place of an open rollout to the same target."""

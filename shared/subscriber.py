@@ -29,7 +29,9 @@ def _trim_number(number: float) -> float:
     return int(number) if number == int(number) else number
 
 
-Seconds = Annotated[float, Field(allow_inf_nan=False), PlainSerializer(_trim_number, return_type=Any)]
+Seconds = Annotated[
+    float, Field(allow_inf_nan=False, strict=True), PlainSerializer(_trim_number, return_type=Any)
+]
 """Seconds, whole ones stored as integers."""
 
 

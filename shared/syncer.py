@@ -18,7 +18,8 @@ Policy = Literal["local", "remote", "newest", "manual"]
 class Syncer(Provider):
     """A provider that manages devices itself; it has `devices`."""
 
-    sync_direction: Literal["off"] | Direction = "import"
+    # Not "off" or a Direction: what is neither would be told twice, under names that are no field's.
+    sync_direction: Literal["off", "import", "export", "both"] = "import"
     """Which way devices are brought into step: from there to here, from here to there, or both ways."""
     sync_interval_seconds: Annotated[int, Field(ge=SHORTEST_SYNC_SECONDS, le=604_800)] = SYNC_SECONDS
     sync_conflicts: Policy = "manual"

@@ -33,6 +33,8 @@ PRUNES = (
     "prune_audit_log",
     "prune_jobs",
     "prune_conflicts",
+    "prune_firmware",
+    "prune_refusals",
 )
 """The SQL functions that forget what is past its time."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 
+from scripts.benchmarks._costs import read_costs
 from scripts.benchmarks._mosquitto import fill_queue, subscribe_session, wait_until
 from scripts.benchmarks._service import make_integration
 from scripts.local.stack import Report
@@ -40,10 +42,15 @@ SUBSCRIBED = (
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """What it was like: rows a second, and seconds from the new integration to its first row."""
+    """What it was like: rows a second, and seconds from the new integration to its first row.
+
+    `costs` is the CPU time of a message in microseconds, by part; `cores` how many cores all parts kept busy.
+    """
 
     rate: float
     first_row_s: float
+    costs: dict[str, float]
+    cores: float
 
 
 @dataclass(slots=True)
@@ -72,12 +79,16 @@ class Site:
         name = f"drain-{next(self.names)}"
         for port in ports:
             self.fill(port, name, count, devices)
+        total, begun, before = count * len(ports), time.perf_counter(), read_costs()
         ids = [self.watch_broker(port, name) for port in ports]
-        self._wait_for(ids, count * len(ports), watch)
+        self._wait_for(ids, total, watch)
+        seconds = time.perf_counter() - begun
+        used = {part: after - before[part] for part, after in read_costs().items()}
         self._count_rows(ids, count)
-        drain = Drain(float(self._read(RATE, ids)[0]), float(self._read(FIRST, ids)[0]))
+        rate, first_row_s = (float(self._read(statement, ids)[0]) for statement in (RATE, FIRST))
         self._remove(ids)
-        return drain
+        costs = {part: cpu_seconds / total * 1_000_000 for part, cpu_seconds in used.items()}
+        return Drain(rate, first_row_s, costs, sum(used.values()) / seconds)
 
     def sum_up(self) -> dict[str, float]:
         """What was lost or stored twice, of everything that was drained."""

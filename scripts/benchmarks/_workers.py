@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.benchmarks._costs import read_cpu_seconds
 from scripts.local.stack import ROOT, Report
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,13 @@ class Worker:
     @property
     def memory_mb(self) -> float:
         """Its resident memory now."""
-        pages = int(self._read("statm").split()[1])
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="utf-8").split()[1])
         return pages * PAGE_BYTES / 1_048_576
 
     @property
     def cpu_seconds(self) -> float:
         """What it has used so far."""
-        # The name, which may hold spaces, ends with the last bracket; user and system time are fields 14 and 15.
-        fields = self._read("stat").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
-
-    def _read(self, name: str) -> str:
-        return Path(f"/proc/{self.process.pid}/{name}").read_text(encoding="utf-8")
+        return read_cpu_seconds(self.process.pid)
 
 
 @contextmanager

@@ -52,8 +52,9 @@ class TopicFacts(NamedTuple):
 class Dialect:
     """How one integration's devices speak.
 
-    `filters` are the subscriptions: the first `+` of the one that matches names the device. `own_filter` matches
-    what we publish ourselves. Paths are dotted, a number picks from a list. `timestamp_pattern` is for strptime.
+    `filters` are the subscriptions: the first `+` of the one that matches, or else of `status_topic`, names the device.
+    `own_filter` matches what we publish ourselves. Paths are dotted, a number picks from a list. `timestamp_pattern` is
+    for strptime.
     """
 
     payload_format: PayloadFormat = "standard"
@@ -214,7 +215,8 @@ class Decoder:
             if dialect.status_topic
             else topic.rpartition("/")[2].lower() in STATUS_LEVELS
         )
-        return TopicFacts(topic, _as_device(find_device(topic, dialect.filters)), is_status, ignored)
+        filters = (*dialect.filters, dialect.status_topic)
+        return TopicFacts(topic, _as_device(find_device(topic, filters)), is_status, ignored)
 
     def _note_claim(self, named: str, claimed: str) -> None:
         if (named, claimed) in self._claims or len(self._claims) >= CLAIMS_TOLD:

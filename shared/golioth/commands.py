@@ -52,7 +52,7 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     params: list[Any] = Field(default_factory=list)
-    timeout_seconds: float = Field(ANSWER_SECONDS, ge=1, le=LONGEST_SECONDS)
+    timeout_seconds: float = Field(ANSWER_SECONDS, ge=1, le=LONGEST_SECONDS, strict=True)
     """How long the device may take to answer."""
 
 

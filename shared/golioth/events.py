@@ -177,6 +177,8 @@ def _read_type(event_type: str) -> tuple[Kind, str | None]:
 
 def _read_time(value: Any) -> str | None:
     """ISO 8601 to the microsecond, from that, from `{seconds, nanos}` or Unix time; None where it is no time."""
+    if value is None:
+        return None
     try:
         if isinstance(value, dict):
             moment = _EPOCH + timedelta(

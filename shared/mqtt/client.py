@@ -27,6 +27,8 @@ from shared.mqtt.wire import MQTT_5, Broker, Login, WireClient
 
 LINGER_SECONDS = 1.0
 RETAIN_IF_NEW = 1
+FILTERS_AT_ONCE = 8
+"""AWS IoT takes no more in one request, and closes the connection over a larger one."""
 
 _PINGREQ = b"\xc0\x00"
 _PUBACK = struct.Struct("!BBH").pack
@@ -68,6 +70,11 @@ class Connection:
         """The version of MQTT, as people write it."""
         return "5" if self.protocol == MQTT_5 else "3.1.1"
 
+    @property
+    def peer_certificate(self) -> Mapping[str, Any] | None:
+        """The broker's verified certificate, as `SSLSocket.getpeercert` has it; None without TLS."""
+        return self._client.peer_certificate
+
     def open(self, timeout: float) -> None:
         """Connect and log in within `timeout` seconds. OutsideError says what failed, and at which step."""
         ends = time.monotonic() + timeout
@@ -107,21 +114,20 @@ class Connection:
 
     def subscribe(self, filters: Mapping[str, int], timeout: float) -> dict[str, int]:
         """Subscribe to filters with the wanted quality of service; the granted one, or a code from 128 on, of each."""
-        names = list(filters)
-        if self.protocol == MQTT_5:
-            options = [
-                (name, SubscribeOptions(qos=filters[name], noLocal=True, retainHandling=RETAIN_IF_NEW))
-                for name in names
-            ]
-            _, request = self._client.subscribe(options)
-        else:
-            _, request = self._client.subscribe(list(filters.items()))
-        return dict(zip(names, self._take_answer(request, timeout), strict=False))
+        granted: dict[str, int] = {}
+        ends = time.monotonic() + timeout
+        for names in _split_filters(filters):
+            _, request = self._client.subscribe([self._describe(name, filters[name]) for name in names])
+            answers = self._take_answer(request, ends - time.monotonic())
+            granted |= dict(zip(names, answers, strict=False))
+        return granted
 
     def unsubscribe(self, filters: Iterable[str], timeout: float) -> None:
         """End subscriptions; what the broker has already queued for them still comes."""
-        _, request = self._client.unsubscribe(list(filters))
-        self._take_answer(request, timeout)
+        ends = time.monotonic() + timeout
+        for names in _split_filters(filters):
+            _, request = self._client.unsubscribe(names)
+            self._take_answer(request, ends - time.monotonic())
 
     def publish(self, topic: str, body: bytes) -> int:
         """Publish with QoS 1; the packet id, for `wait_published`."""
@@ -221,6 +227,12 @@ class Connection:
             )
         )
 
+    def _describe(self, name: str, qos: int) -> tuple[str, Any]:
+        """One subscription as paho wants it."""
+        if self.protocol != MQTT_5:
+            return name, qos
+        return name, SubscribeOptions(qos=qos, noLocal=True, retainHandling=RETAIN_IF_NEW)
+
     def _take_answer(self, request: int | None, timeout: float) -> list[int]:
         if request is None:
             raise ConnectionLost
@@ -281,6 +293,11 @@ class Connection:
 
     def _on_publish(self, _client: Any, _data: Any, packet_id: int, reason: Any, _properties: Any) -> None:
         self._published[packet_id] = reason.value
+
+
+def _split_filters(filters: Iterable[str]) -> list[list[str]]:
+    names = list(filters)
+    return [names[start : start + FILTERS_AT_ONCE] for start in range(0, len(names), FILTERS_AT_ONCE)]
 
 
 def _describe_loss(stream: Stream) -> str:

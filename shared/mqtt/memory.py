@@ -100,22 +100,24 @@ class Memory:
         """
         return self._has_subscribed or self._copies_left or not publish.qos
 
-    def note(self, level: str, message: str) -> None:
-        """Something for the activity log."""
-        self._notes.append(Note(level, message))
+    def note(self, level: str, message: str, alert: str | None = None) -> None:
+        """Something for the activity log, and for an alert where it has one; see `Note`."""
+        self._notes.append(Note(level, message, alert))
 
-    def tell_once(self, key: str, message: str) -> None:
+    def tell_once(self, key: str, message: str, alert: str | None = None) -> None:
         """A warning that is not repeated until `forget_told`."""
         if key not in self._told:
             self._told.add(key)
             self.changed = True
-            self.note("warning", message)
+            self.note("warning", message, alert)
 
-    def forget_told(self, key: str) -> None:
-        """What a warning was about is over; it would be told again."""
-        if key in self._told:
-            self._told.remove(key)
-            self.changed = True
+    def forget_told(self, key: str) -> bool:
+        """What a warning was about is over; it would be told again. Whether it was told."""
+        if key not in self._told:
+            return False
+        self._told.remove(key)
+        self.changed = True
+        return True
 
     @property
     def has_news(self) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from shared.deadline import Deadline
 from shared.errors import CredentialsRefused, TimedOut
+from shared.mqtt.certificates import watch_certificates
 from shared.mqtt.client import Connection, ProtocolUnsupported
 from shared.mqtt.memory import Memory
 from shared.mqtt.plan import Plan
@@ -61,6 +63,8 @@ def settle_session(connection: Connection, plan: Plan, memory: Memory) -> bool:
     if not connection.session_present:
         _begin_anew(memory)
     _warn_of_expiry(connection, plan, memory)
+    if plan.broker.tls and connection.peer_certificate:
+        watch_certificates(plan.broker.tls, connection.peer_certificate, memory, datetime.now(UTC))
     removed = sorted(memory.subscribed.keys() - set(plan.filters))
     if removed:
         connection.unsubscribe(removed, ANSWER_SECONDS)

@@ -40,6 +40,7 @@ UNSETTLED_MESSAGES = 60_000
 """More than that may not be unsettled: packet ids, of which there are 65,535, begin anew then."""
 
 TRIES = 5
+FIRST_PAUSE_SECONDS = 1.0
 
 _HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, TakenOver)
 """What another try in a second can't mend, and must not hammer the broker with."""
@@ -133,8 +134,9 @@ class _Session:
             connection.abort()
 
     def _back_off(self, tries: int) -> Iterator[Batch]:
-        """Wait half a second, doubling with each try, with jitter; what is received already goes on meanwhile."""
-        wait = Deadline(random.uniform(0.5, 1.0) * 0.5 * 2**tries)  # noqa: S311 - jitter, not a secret
+        """Wait, twice as long with each try, with jitter; what is received already goes on meanwhile."""
+        longest = FIRST_PAUSE_SECONDS * 2 ** (tries - 1)
+        wait = Deadline(random.uniform(0.5, 1.0) * longest)  # noqa: S311 - jitter, not a secret
         while not (wait.expired or self._deadline.expired):
             yield from self._give_batches()
             time.sleep(min(0.05, wait.remaining()))
@@ -146,6 +148,7 @@ class _Session:
             self._renew(connection)
             return
         if outbox.is_full:
+            outbox.close_stale(is_dry=False)
             connection.attend(COMMIT_POLL_SECONDS)
             return
         if not self._received:

@@ -68,6 +68,11 @@ class WireClient(paho.Client):
             self._server_name = broker.tls.server_name or broker.host
             self.tls_set_context(make_context(broker.tls))
 
+    @property
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """The broker's verified certificate, as `SSLSocket.getpeercert` has it; None without TLS."""
+        return self._bare.getpeercert() if isinstance(self._bare, ssl.SSLSocket) else None
+
     def _create_socket(self) -> Any:
         self._bare = connect_checked(self.host, self.port, self.connect_timeout)
         # Acknowledgements are small and the broker waits for them; what is sent is gathered by the stream already.

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationIn
 
 from shared.deadline import Deadline
 from shared.dialects import Decoder, Dialect, PayloadFormat, TimestampFormat, find_vmark_reply
-from shared.errors import ProtocolFailed
+from shared.errors import CommandRefused, ProtocolFailed
 from shared.messages import Command, Message
 from shared.mqtt.topics import check_filter, check_filters, check_template, fill_template, widen_template
 from shared.poller import Poller
@@ -77,7 +77,9 @@ class Mqtt(Poller):
     command_topic: str | None = None
     """Where commands are published, with `{device}` and `{name}`; what comes back on such topics is not stored."""
     status_topic: str | None = None
-    """The filter of the topics that carry status and last wills; None: those ending in status, availability or lwt."""
+    """The filter of the topics that carry status and last wills; None: those ending in status, availability or lwt.
+
+    Its first `+` names the device where no topic of `topics` does."""
     status_online: str = "online"
     status_offline: str = "offline"
     auto_provision_devices: bool = True
@@ -226,7 +228,7 @@ class Mqtt(Poller):
         try:
             topic = fill_template(self.command_topic, {"device": command.device, "name": command.name})
         except ValueError as error:
-            raise ProtocolFailed(str(error)) from None
+            raise CommandRefused(str(error)) from None
         publish_once(self._make_plan(), topic, orjson.dumps(command.payload))
         return Outcome(topic)
 

@@ -53,26 +53,6 @@ grant select (last_session) on public.device_integrations to authenticated;
 comment on column public.device_integrations.last_session is
   'What the session that ended last did: started_at, seconds, connect_ms, batches, messages, bytes, duplicates, rejected, warnings.';
 
-create function public.record_activity(p_integration_id uuid, p_kind text, p_notes jsonb) returns void
-language plpgsql volatile set search_path = ''
-as $$
-declare
-  v_errors text := (
-    select left(string_agg(n.message, ' '), 2000)
-      from jsonb_to_recordset(p_notes) as n(level text, message text) where n.level = 'error');
-begin
-  insert into public.integration_activity (organization_id, integration_id, kind, level, message)
-  select i.organization_id, i.id, p_kind, n.level, left(n.message, 2000)
-    from public.device_integrations i, jsonb_to_recordset(p_notes) as n(level text, message text)
-   where i.id = p_integration_id and (n.level <> 'error' or i.error_message is distinct from v_errors);
-  update public.device_integrations
-     set error_message = v_errors
-   where id = p_integration_id and error_message is distinct from v_errors and v_errors is not null;
-end
-$$;
-comment on function public.record_activity is
-  'Adds notes [{level, message}] to the activity log. Errors show as error_message while the rest of the integration works; the same ones again are not logged again.';
-
 create function public.lease_sessions(p_limit integer, p_lease_seconds integer)
 returns table (
   id uuid, organization_id uuid, integration_type text, name text, settings jsonb, api_key_encrypted text,
@@ -174,8 +154,8 @@ comment on function public.finish_session is
   'Ends a lease, keeping p_summary as last_session. Success: due again in p_due_seconds; what the other side refused of it shows as error_message. Failure: status error with the reason, tried again in 15 s doubling to 5 min, jittered.';
 
 revoke execute on function private.refuse_late_worker from public;
-revoke execute on function public.record_activity, public.lease_sessions, public.renew_session, public.park_session, public.finish_session
+revoke execute on function public.lease_sessions, public.renew_session, public.park_session, public.finish_session
   from public, anon, authenticated;
 grant execute on function private.refuse_late_worker to service_role;
-grant execute on function public.record_activity, public.lease_sessions, public.renew_session, public.park_session,
+grant execute on function public.lease_sessions, public.renew_session, public.park_session,
   public.finish_session to service_role;

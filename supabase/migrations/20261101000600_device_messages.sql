@@ -5,6 +5,7 @@ create table public.device_messages (
   organization_id uuid not null,
   integration_id uuid not null,
   device_id uuid,
+  external_id text,
   event_id text not null,
   kind text not null check (kind in ('telemetry', 'state', 'event', 'log')),
   topic text,
@@ -18,6 +19,7 @@ create table public.device_messages (
 ) partition by range (received_at);
 comment on table public.device_messages is
   'Every message received, once. No foreign keys: telemetry outlives devices and integrations; an organization takes its own along.';
+comment on column public.device_messages.external_id is 'The device as the outside names it, where it is not known here and device_id is null.';
 comment on column public.device_messages.payload is 'The normalised readings or body; null where it could not be decoded.';
 comment on column public.device_messages.raw is 'What came, where it differs from payload or could not be decoded; base64 where raw_encoding says so.';
 comment on column public.device_messages.observed_at is 'When it happened, by the device''s clock where it sends one, else received_at.';

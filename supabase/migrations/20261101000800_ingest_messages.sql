@@ -79,8 +79,8 @@ begin
   seen as (
     select f.device as external_id,
            least(max(coalesce(f.observed_at, v_received_at)), v_received_at) as last_seen_at,
-           coalesce((array_agg(f.device_status order by f.observed_at desc nulls last)
-             filter (where f.device_status is not null))[1], 'online') as status
+           -- As it would be had each come in a batch of its own: the last one tells, and who speaks is online.
+           (array_agg(coalesce(f.device_status, 'online') order by f.id desc))[1] as status
       from fresh f
      where f.device is not null
      group by f.device
@@ -112,9 +112,9 @@ begin
   ),
   stored as (
     insert into public.device_messages (
-      id, organization_id, integration_id, device_id, event_id, kind, topic, payload, raw, raw_encoding,
+      id, organization_id, integration_id, device_id, external_id, event_id, kind, topic, payload, raw, raw_encoding,
       observed_at, received_at, error)
-    select f.id, v_integration.organization_id, p_integration_id, k.id, f.event_id, coalesce(f.kind, 'event'), f.topic, f.payload,
+    select f.id, v_integration.organization_id, p_integration_id, k.id, case when k.id is null then f.device end, f.event_id, coalesce(f.kind, 'event'), f.topic, f.payload,
            f.raw, f.raw_encoding, coalesce(f.observed_at, v_received_at), v_received_at, f.error
       from fresh f left join known k on k.external_id = f.device
     returning id, kind, error, device_id

@@ -17,8 +17,8 @@ create table public.audit_log (
   request_id text,
   created_at timestamptz not null default clock_timestamp()
 );
-comment on table public.audit_log is 'Every change made to organizations, members, integrations and, by people, to devices. Never holds a secret.';
-comment on column public.audit_log.row_id is 'The id of the row; of a member the user''s.';
+comment on table public.audit_log is 'Every change made to organizations, members, integrations and, by people, to devices, rollouts and what the other side holds. Never holds a secret.';
+comment on column public.audit_log.row_id is 'The id of the row; of a member the user''s, of what is at the other side (remote.…) the integration''s.';
 comment on column public.audit_log.actor_id is 'The user; null for the service.';
 comment on column public.audit_log.actor_role is 'The user''s role in the organization when it happened.';
 comment on column public.audit_log.database_role is 'authenticated for a user, service_role or a login for anything else.';

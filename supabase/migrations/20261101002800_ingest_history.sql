@@ -21,30 +21,75 @@ as $$
 $$;
 comment on function private.is_same_reading is 'Whether two payloads say the same, with or without the topic around one of them.';
 
-create function private.has_reading(p_integration_id uuid, p_device_id uuid, p_observed_at timestamptz, p_payload jsonb)
-returns boolean
+create function private.find_reading(p_integration_id uuid, p_device_id uuid, p_message jsonb) returns text
 language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan -- planning over all partitions took longest
 as $$
+declare
+  v_at timestamptz := p_message ->> 'observed_at';
 begin
   -- Two branches, for no index serves "the same device or none". A device's clock is at most a day ahead of its arrival.
   if p_device_id is null then
-    return exists (
-      select from public.device_messages m
-       where m.device_id is null and m.observed_at <> m.received_at
-         and m.observed_at > p_observed_at - interval '1 millisecond' and m.observed_at < p_observed_at + interval '1 millisecond'
-         and m.received_at > p_observed_at - interval '1 day'
-         and m.integration_id = p_integration_id and private.is_same_reading(m.payload, m.topic, p_payload));
+    return (
+      select m.event_id from public.device_messages m
+       where m.device_id is null and m.external_id is not distinct from p_message ->> 'device' and m.observed_at <> m.received_at
+         and m.observed_at > v_at - interval '1 millisecond' and m.observed_at < v_at + interval '1 millisecond'
+         and m.received_at > v_at - interval '1 day' and m.integration_id = p_integration_id
+         and private.is_same_reading(m.payload, coalesce(m.topic, p_message ->> 'topic'), p_message -> 'payload')
+       limit 1);
   end if;
-  return exists (
-    select from public.device_messages m
+  return (
+    select m.event_id from public.device_messages m
      where m.device_id = p_device_id and m.observed_at <> m.received_at
-       and m.observed_at > p_observed_at - interval '1 millisecond' and m.observed_at < p_observed_at + interval '1 millisecond'
-       and m.received_at > p_observed_at - interval '1 day'
-       and m.integration_id = p_integration_id and private.is_same_reading(m.payload, m.topic, p_payload));
+       and m.observed_at > v_at - interval '1 millisecond' and m.observed_at < v_at + interval '1 millisecond'
+       and m.received_at > v_at - interval '1 day' and m.integration_id = p_integration_id
+       and private.is_same_reading(m.payload, coalesce(m.topic, p_message ->> 'topic'), p_message -> 'payload')
+     limit 1);
 end
 $$;
-comment on function private.has_reading is
-  'Whether the integration has stored this reading of the device, or of one that is not known here, within a millisecond of that time.';
+comment on function private.find_reading is
+  'The event_id under which the integration has stored this reading of the device, or of one that is not known here, within a millisecond of its time.';
+
+create function private.hold_history(p_integration_id uuid) returns void
+language sql volatile set search_path = ''
+as $$ select pg_advisory_xact_lock(hashtext('private.hold_history'), hashtext(p_integration_id::text)) $$;
+comment on function private.hold_history is
+  'Until the end of the transaction: of what comes pushed and read back at once, one waits and then sees the other.';
+
+create function private.name_late_readings(p_integration_id uuid, p_messages jsonb) returns jsonb
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  -- What is younger no backfill has read yet: it leaves out the last two minutes.
+  v_late timestamptz := now() - interval '1 minute';
+  v_messages jsonb;
+begin
+  if not exists (
+       select from public.integration_jobs j where j.integration_id = p_integration_id and j.kind = 'backfill')
+     or not exists (
+       select from jsonb_array_elements(p_messages) m where (m ->> 'observed_at')::timestamptz < v_late) then
+    return p_messages;
+  end if;
+  perform private.hold_history(p_integration_id);
+  with named as materialized (
+    select m.message, m.n, case when (m.message ->> 'observed_at')::timestamptz < v_late then
+             private.find_reading(p_integration_id, d.id, m.message) end as event_id
+      from jsonb_array_elements(p_messages) with ordinality as m(message, n)
+      left join public.devices d on d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
+  ),
+  -- However long ago it was stored.
+  remembered as (
+    insert into private.message_ledger (integration_id, event_id)
+    select distinct p_integration_id, n.event_id collate "C" from named n where n.event_id is not null order by 2
+    on conflict do nothing
+  )
+  select jsonb_agg(n.message || jsonb_strip_nulls(jsonb_build_object('event_id', n.event_id)) order by n.n)
+    into v_messages
+    from named n;
+  return v_messages;
+end
+$$;
+comment on function private.name_late_readings is
+  'The messages, those that a backfill has stored before they came under the ids that they have there: so they are duplicates.';
 
 create function public.ingest_history(p_integration_id uuid, p_messages jsonb) returns jsonb
 language plpgsql volatile set search_path = ''
@@ -53,6 +98,7 @@ declare
   v_judged record;
   v_counts jsonb;
 begin
+  perform private.hold_history(p_integration_id);
   with incoming as materialized (
     select m.message, m.n, d.id as device_id, coalesce(d.status, 'unknown') as device_status
       from jsonb_array_elements(p_messages) with ordinality as m(message, n)
@@ -60,14 +106,13 @@ begin
         on d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
   ),
   judged as materialized (
-    select i.*, private.has_reading(
-             p_integration_id, i.device_id, (i.message ->> 'observed_at')::timestamptz, i.message -> 'payload') as known
+    select i.*, private.find_reading(p_integration_id, i.device_id, i.message) is not null as known
       from incoming i
   )
   -- What was long ago says nothing of whether a device is online now.
   select coalesce(
            jsonb_agg(j.message || jsonb_build_object('device_status', j.device_status) order by j.n)
-             filter (where j.known is not true), '[]') as fresh,
+             filter (where not j.known), '[]') as fresh,
          count(*) filter (where j.known) as known
     into v_judged
     from judged j;
@@ -88,7 +133,9 @@ $$;
 comment on function public.ingest_history is
   'As ingest_messages, for readings of the past: what is stored already under another id counts as a duplicate, and no device''s status changes; a new one''s is unknown.';
 
-revoke execute on function private.nest_payload, private.is_same_reading, private.has_reading from public;
+revoke execute on function private.nest_payload, private.is_same_reading, private.find_reading, private.hold_history,
+  private.name_late_readings from public;
 revoke execute on function public.ingest_history from public, anon, authenticated;
-grant execute on function private.nest_payload, private.is_same_reading, private.has_reading to service_role;
+grant execute on function private.nest_payload, private.is_same_reading, private.find_reading, private.hold_history,
+  private.name_late_readings to service_role;
 grant execute on function public.ingest_history to service_role;

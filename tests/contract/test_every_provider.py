@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -67,6 +68,22 @@ def test_its_schema_marks_every_secret_write_only(name: str) -> None:
     schema = json.dumps(provider.model_json_schema())
 
     assert schema.count('"writeOnly": true') >= len(secret_fields)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_no_number_may_be_given_as_true(name: str) -> None:
+    fields = find_provider(name).model_json_schema()["properties"]
+    numbers = {key for key, schema in fields.items() if re.search("'(integer|number)'", str(schema))}
+
+    with pytest.raises(InvalidConfig) as refusal:
+        load_provider(
+            read_config(name)
+            | {key: [True] if fields[key].get("type") == "array" else True for key in numbers}
+            | {"surprise": "so that something is refused in any case"},
+            identify(name),
+        )
+
+    assert {error.field.split(".")[0] for error in refusal.value.errors} == numbers | {"surprise"}
 
 
 @pytest.mark.parametrize("name", TYPES)

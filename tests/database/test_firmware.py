@@ -321,6 +321,39 @@ def test_a_job_is_planned_for_open_rollouts_and_not_at_once_after_one_that_faile
     assert begun == [1, 0, 0, 1]
 
 
+def age_updates(service: Service, days: int) -> None:
+    service.connection.execute(
+        "update firmware_updates set created_at = now() - make_interval(days => %s),"
+        " at = now() - make_interval(days => %s)",
+        [days, days],
+    )
+
+
+def test_updates_are_forgotten_past_the_retention_in_batches_and_their_rollout_with_them(
+    service: Service, rollout_id: str
+) -> None:
+    record(service, rollout_id, *(make_report("updated", "10:01", device=name) for name in "abcde"))
+    service.connection.execute("update firmware_rollouts set status = 'done', finished_at = now()")
+    age_updates(service, 366)
+    record(service, rollout_id, make_report("updated", "10:02", device="late"))
+
+    young = service.one("select prune_firmware(p_retention_days => 400)")
+    first = service.one("select prune_firmware(p_limit => 3)")
+    service.connection.execute("update firmware_rollouts set finished_at = now() - interval '366 days'")
+    rest = service.one("select prune_firmware()")
+
+    counts = [(each["firmware_updates"], each["firmware_rollouts"]) for each in (young, first, rest)]
+    assert counts == [(0, 0), (3, 0), (2, 1)]
+    assert [update["external_id"] for update in read_updates(service)] == ["late"]
+
+
+def test_what_an_open_rollout_has_is_kept_however_old(service: Service, rollout_id: str) -> None:
+    record(service, rollout_id, make_report("downloading", "10:01"))
+    age_updates(service, 1_000)
+
+    assert service.one("select prune_firmware()") == {"firmware_updates": 0, "firmware_rollouts": 0}
+
+
 def test_ten_thousand_devices_are_one_row_each(service: Service, rollout_id: str) -> None:
     names = [f"device-{number}" for number in range(10_000)]
 

@@ -96,6 +96,7 @@ def test_readings_of_devices_that_are_not_provisioned_are_recognised_too(service
     service.ingest(integration, [pushed({"temp": 1})])
 
     assert read_back(service, integration, pushed({"temp": 1}), pushed({"temp": 2})) == (2, 1, 1)
+    assert read_back(service, integration, pushed({"temp": 1}, device="another")) == (1, 1, 0)
 
 
 def test_everything_is_counted_once_for_its_minute(service: Service) -> None:
@@ -128,6 +129,57 @@ def test_the_past_says_nothing_of_a_devices_status(service: Service, status: str
         ("a", status),
         ("new", "unknown"),
     ]
+
+
+def begin_backfill(service: Service, integration: str) -> None:
+    service.connection.execute(
+        "insert into integration_jobs (organization_id, integration_id, kind, status)"
+        " values (%s, %s, 'backfill', 'done')",
+        [service.organization_id, integration],
+    )
+
+
+def receive(service: Service, integration: str, *messages: Row) -> tuple[list[int], list[int]]:
+    """What became of pushed `messages`: received, stored, duplicates; and which of them were duplicates, from 1."""
+    post = {"integration_id": integration, "messages": list(messages), "requests": 1}
+    told = service.one("select receive_messages(%s, 0)", Jsonb([post]))[integration]
+    assert "problem" not in told, told
+    return [told[name] for name in ("received", "stored", "duplicates")], told["repeated"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [("sensor", {"temp": 21.5}), ("sensor", {"sensor": {"temp": 21.5}}), (None, {"sensor": {"temp": 21.50}})],
+)
+def test_what_is_pushed_after_it_was_read_back_is_a_duplicate_and_nothing_beside_it(
+    service: Service, topic: str | None, payload: Any
+) -> None:
+    integration = service.make_integration()
+    begin_backfill(service, integration)
+    read_back(service, integration, pushed({"sensor": {"temp": 21.5}}))
+    others = [pushed({"temp": 22}), pushed(payload, AT + timedelta(seconds=1)), pushed(payload, device="b")]
+    late = pushed(payload, topic=topic)
+
+    first = receive(service, integration, others[0], late, *others[1:])
+
+    assert first == ([4, 3, 1], [2])
+    assert receive(service, integration, late) == ([1, 0, 1], [1])
+
+
+def test_what_was_read_back_longer_ago_than_ids_are_remembered_is_known_too(service: Service) -> None:
+    integration = service.make_integration(auto_provision_devices=False)
+    begin_backfill(service, integration)
+    read_back(service, integration, pushed({"temp": 1}))
+    service.connection.execute("delete from private.message_ledger where integration_id = %s", [integration])
+
+    assert receive(service, integration, pushed({"temp": 1})) == ([1, 0, 1], [1])
+
+
+def test_without_a_backfill_the_ids_alone_say_what_is_the_same(service: Service) -> None:
+    integration = service.make_integration()
+    twice = [pushed({"temp": 1}) for _ in range(2)]
+
+    assert [receive(service, integration, each)[0] for each in twice] == [[1, 1, 0]] * 2
 
 
 def test_a_reading_is_found_by_the_index_of_its_own_time(service: Service) -> None:

@@ -77,6 +77,31 @@ def test_a_clock_that_runs_ahead_does_not_make_a_device_seen_in_the_future(servi
     assert ahead is False
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (["online", "offline"], "offline"),
+        (["offline", "online"], "online"),
+        (["offline", None], "online"),
+        ([None, "offline"], "offline"),
+    ],
+)
+def test_the_last_of_a_batch_tells_the_status_as_it_would_in_a_batch_of_its_own(
+    service: Service, said: list[str | None], status: str
+) -> None:
+    integration = service.make_integration()
+    # A clock of the device's own, behind or ahead, changes nothing.
+    times = [None, "2020-01-01T00:00:00Z"] if status == "online" else ["2020-01-01T00:00:00Z", None]
+
+    messages = [
+        make_messages(1, event_id=f"{9 - n}", device_status=each, observed_at=times[n])[0]
+        for n, each in enumerate(said)
+    ]
+    service.ingest(integration, messages)
+
+    assert service.one("select status from devices where integration_id = %s", integration) == status
+
+
 def test_the_device_count_of_the_integration_follows(service: Service) -> None:
     integration = service.make_integration()
     for device in "abc":
@@ -92,10 +117,25 @@ def test_the_device_count_of_the_integration_follows(service: Service) -> None:
 def test_devices_are_not_made_where_that_is_switched_off(service: Service) -> None:
     integration = service.make_integration(auto_provision_devices=False)
 
-    counts = service.ingest(integration, make_messages(1))
+    service.ingest(service.make_integration(), make_messages(1, device="new"))
+    service.run(
+        "insert into devices (organization_id, integration_id, external_id, name)"
+        " values (%s, %s, 'known', 'x') returning id",
+        service.organization_id,
+        integration,
+    )
 
-    assert (counts["stored"], counts["devices"]) == (1, 0)
-    assert service.one("select device_id from device_messages where integration_id = %s", integration) is None
+    counts = service.ingest(
+        integration,
+        [*make_messages(1, device="new"), *make_messages(1, device="known"), *make_messages(1, device=None)],
+    )
+
+    assert (counts["stored"], counts["devices"]) == (3, 0)
+    rows = service.run(
+        "select device_id is not null as known, external_id from device_messages where integration_id = %s order by id",
+        integration,
+    )
+    assert [tuple(row.values()) for row in rows] == [(False, "new"), (True, None), (False, None)]
 
 
 def test_a_message_that_could_not_be_decoded_is_kept_and_counted_as_failed(service: Service) -> None:

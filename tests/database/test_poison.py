@@ -31,7 +31,7 @@ def store(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         {"observed_at": "the day before"},
         {"device": "d" * 600},
         {"kind": "nonsense"},
-        {"device_status": "asleep"},
+        {"device": "b", "device_status": "asleep"},
         {"topic": "a\x00b", "raw": "a\x00b"},
     ],
 )

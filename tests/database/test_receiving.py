@@ -20,7 +20,9 @@ def receive(
 
 
 def read_wait(service: Service, integration: str, limit: int = 60) -> Any:
-    return service.one("select wait_seconds from receiver_configs(array[%s]::uuid[], %s)", integration, limit)
+    return service.one("select receiver_configs(array[%s]::uuid[], %s)", integration, limit)[0][
+        "wait_seconds"
+    ]
 
 
 def test_only_integrations_that_are_there_and_not_inactive_are_known(service: Service) -> None:
@@ -33,8 +35,8 @@ def test_only_integrations_that_are_there_and_not_inactive_are_known(service: Se
             "update device_integrations set status = %s where id = %s returning id", status, integration
         )
 
-    rows = service.run(
-        "select * from receiver_configs(array[%s, %s, %s, gen_random_uuid()]::uuid[], 60)", *known.values()
+    rows = service.one(
+        "select receiver_configs(array[%s, %s, %s, gen_random_uuid()]::uuid[], 60)", *known.values()
     )
 
     assert {row["settings"]["project_id"] for row in rows} == {"active", "error"}
@@ -98,3 +100,51 @@ def test_what_one_integration_is_refused_the_others_do_not_notice(service: Servi
     assert told[good]["stored"] == 3
     assert (told[gone]["problem"]["code"], told[bad]["problem"]["code"]) == ("PT404", "22007")
     assert service.one("select count(*) from device_messages where integration_id = %s", bad) == 0
+
+
+def report_refusals(service: Service, *integrations: str) -> None:
+    service.one("select receiver_configs('{}', 60, %s::uuid[])", list(integrations))
+
+
+def read_alerts(service: Service, integration: str) -> list[Row]:
+    return service.run("select * from alerts where integration_id = %s order by id", integration)
+
+
+def test_many_refused_requests_are_one_alert_however_often_they_are_told(service: Service) -> None:
+    integration = service.make_integration("golioth")
+
+    for _ in range(3):
+        report_refusals(service, integration)
+
+    (alert,) = read_alerts(service, integration)
+    assert (alert["kind"], alert["level"], alert["resolved_at"]) == ("receive.refused", "warning", None)
+    activity = service.run("select message from integration_activity where integration_id = %s", integration)
+    assert [entry["message"] for entry in activity] == [alert["message"]]
+
+
+def test_refusals_of_an_integration_that_is_gone_are_told_to_nobody(service: Service) -> None:
+    gone = str(uuid.uuid4())
+
+    report_refusals(service, gone)
+
+    assert read_alerts(service, gone) == []
+
+
+def test_the_alert_ends_two_hours_after_the_last_refusals_and_may_come_again(service: Service) -> None:
+    quiet, loud = service.make_integration("golioth"), service.make_integration("golioth")
+    report_refusals(service, quiet, loud)
+    service.run(
+        "update alerts set details = jsonb_build_object('last_at', now() - interval '3 hours') "
+        "where integration_id = any (%s::uuid[]) returning id",
+        [quiet, loud],
+    )
+    report_refusals(service, loud)
+
+    pruned = service.one("select prune_refusals()")
+    report_refusals(service, quiet)
+
+    assert pruned["refusals"] >= 1
+    ended = {
+        name: [bool(alert["resolved_at"]) for alert in read_alerts(service, name)] for name in (quiet, loud)
+    }
+    assert ended == {quiet: [True, False], loud: [False]}

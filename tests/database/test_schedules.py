@@ -103,6 +103,20 @@ def test_a_change_that_mends_nothing_is_alerted_anew(service: Service) -> None:
     assert list_alerts(service) == [("Not authorized.", False), ("Not authorized.", True)]
 
 
+def test_a_note_with_an_alert_raises_it_once_and_a_good_one_ends_it(service: Service) -> None:
+    integration = service.make_integration()
+    seen = []
+    for level, words in (("warning", "Ends soon."), ("warning", "Ends tomorrow."), ("info", "Was replaced.")):
+        note = {"level": level, "message": words, "alert": "certificate.broker"}
+        other = {"level": "info", "message": "Not about it.", "alert": None}
+        service.run("select record_activity(%s, 'session', %s)", integration, Jsonb([note, other]))
+        seen.append(service.run("select kind, level, message, resolved_at is null as open from alerts"))
+
+    first = {"kind": "certificate.broker", "level": "warning", "message": "Ends soon.", "open": True}
+    assert seen == [[first], [first], [first | {"open": False}]]
+    assert service.one("select count(*) from integration_activity") == 6
+
+
 def list_alerts(service: Service) -> list[tuple[str, bool]]:
     """The words of each alert, and whether it is open."""
     alerts = service.run("select kind, message, resolved_at is null as open from alerts order by id")

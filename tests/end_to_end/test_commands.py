@@ -134,6 +134,7 @@ def test_a_strangers_view_of_a_command_is_not_found(admin: Platform, stack: Stac
         ({"device_id": "x"}, "device_id"),
         ({"name": " "}, "name"),
         ({"expires_in_seconds": 0}, "expires_in_seconds"),
+        ({"expires_in_seconds": True}, "expires_in_seconds"),
     ],
 )
 def test_a_wrong_field_is_named(admin: Platform, fields: dict[str, Any], field: str) -> None:

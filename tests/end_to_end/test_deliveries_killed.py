@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import time
@@ -15,11 +14,11 @@ import pytest
 
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 from tests.platform import Platform, enqueue
+from tests.seeds import SEEDS
 from tests.stack import Stack
+from tests.waiting import wait_until
 
-SEEDS = range(int(os.environ.get("TEST_SEEDS", "3")))
 COUNT, IN_FLIGHT = 500, 50
-PATIENCE_SECONDS = 60.0
 EVENTS = ("kill", "stop postgres", "both")
 
 StartWorker = Callable[[], subprocess.Popen[bytes]]
@@ -52,13 +51,6 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[tuple[Endpoint, str]]:
     made = Endpoint(random.Random(request.node.name))  # noqa: S311 - a seed makes a failure repeatable
     with HttpReceiver(made) as receiver:
         yield made, receiver.url
-
-
-def wait_until(is_done: Callable[[], bool], complaint: str) -> None:
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while not is_done():
-        assert time.monotonic() < ends, complaint
-        time.sleep(0.02)
 
 
 def ask(stack: Stack, statement: str) -> list[tuple[Any, ...]]:

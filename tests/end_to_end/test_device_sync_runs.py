@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.fleet import Fleet, ago
+from tests.end_to_end.fleet import Fleet, ago, open_fleet
 from tests.fakes.golioth import Fault
 from tests.fakes.golioth.devices import add_device, list_writes
+from tests.platform import run_tick
+from tests.stack import Stack
 
 
 def test_a_dry_run_writes_nothing_and_says_what_it_would_do(fleet: Fleet) -> None:
@@ -52,6 +54,29 @@ def test_what_a_run_may_do_can_be_limited(
         add_device(fleet.fake, f"b-{number}")
 
     assert fleet.sync(**rules)["counts"] == counts
+
+
+def test_the_scheduler_itself_begins_and_runs_a_sync_when_it_is_due_and_not_before(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_fleet(stack, monkeypatch, sync_direction="import", sync_interval_seconds=60) as fleet:
+        add_device(fleet.fake, "first")
+        first = run_tick(stack, idle_seconds=0.5)["jobs"], list(fleet.devices())
+        add_device(fleet.fake, "second")
+        early = run_tick(stack, idle_seconds=0.5)["jobs"], list(fleet.devices())
+        age_jobs(stack, seconds=61)
+        due = run_tick(stack, idle_seconds=0.5)["jobs"], sorted(fleet.devices())
+
+    ran = {"planned": 1, "done": 1}
+    assert (first, early, due) == ((ran, ["first"]), ({}, ["first"]), (ran, ["first", "second"]))
+
+
+def age_jobs(stack: Stack, seconds: float) -> None:
+    """As if all jobs had begun that much earlier."""
+    with stack.connect() as connection:
+        connection.execute(
+            "update integration_jobs set created_at = created_at - make_interval(secs => %s)", [seconds]
+        )
 
 
 def test_an_outage_leaves_its_reason_once_and_loses_nothing(fleet: Fleet) -> None:

@@ -18,6 +18,7 @@ import pytest
 from scripts.local.seed import User
 from tests.end_to_end.examples import Example, find_differences, read_examples
 from tests.fakes.golioth import FakeGolioth
+from tests.fakes.golioth.firmware import make_artifact, make_cohort
 from tests.fakes.golioth_site import add_device, connect_golioth
 from tests.platform import Platform
 from tests.stack import Serve, Stack, find_free_port
@@ -56,6 +57,8 @@ class Scene:
     golioth_id: str
     golioth_device_id: str
     setting_id: str
+    artifact_id: str
+    cohort_id: str
     conflict_id: str
 
     @property
@@ -89,7 +92,8 @@ def set_scene(stack: Stack, admin: User, fake: FakeGolioth) -> Scene:
     (device,) = platform.rows("devices", select="id", integration_id=f"eq.{broker['id']}")
     (delivery,) = platform.rows("webhook_deliveries", select="id", integration_id=f"eq.{webhook['id']}")
     command = platform.call("POST", "/commands", json={"device_id": device["id"], "name": "reboot"})
-    golioth = connect_golioth(platform, fake, webhook_secret=WEBHOOK_SECRET)
+    own = {"webhook_secret": WEBHOOK_SECRET, "golioth_organization_id": fake.organization_id}
+    golioth = connect_golioth(platform, fake, **own)
     setting = {"key": f"KEY_{golioth['id'][:8].upper()}", "data_type": "integer", "value": 1}
     created = platform.call("POST", f"/integrations/{golioth['id']}/settings", json=setting)
     return Scene(
@@ -101,6 +105,8 @@ def set_scene(stack: Stack, admin: User, fake: FakeGolioth) -> Scene:
         golioth_id=golioth["id"],
         golioth_device_id=add_device(platform, golioth, fake, desired={"led": {"on": False}})["id"],
         setting_id=created.json()["setting"]["id"],
+        artifact_id=make_artifact(fake, "main", "1.2.9")["id"],
+        cohort_id=make_cohort(fake, "fleet")["cohortId"],
         conflict_id=record_conflict(platform, golioth["id"], device["id"]),
     )
 
@@ -129,7 +135,8 @@ def test_the_curl_example_answers_as_documented(scene: Scene, tmp_path: Path, ex
     environment = describe_variables(scene) | {name: str(file) for name, file in files.items()}
     code = PRELUDE + example.code.replace(DOCUMENTED_BROKER, scene.broker)
 
-    subprocess.run(["bash", "-c", code], env=os.environ | environment, check=True, timeout=60)
+    (tmp_path / "firmware.bin").write_bytes(b"image")
+    subprocess.run(["bash", "-c", code], cwd=tmp_path, env=os.environ | environment, check=True, timeout=60)
 
     body = files["BODY"].read_bytes() if files["BODY"].exists() else b""
     statuses = {int(status) for status in files["STATUSES"].read_text().split()}
@@ -164,6 +171,8 @@ def describe_variables(scene: Scene) -> dict[str, str]:
         "GOLIOTH_ID": scene.golioth_id,
         "GOLIOTH_DEVICE_ID": scene.golioth_device_id,
         "SETTING_ID": scene.setting_id,
+        "ARTIFACT_ID": scene.artifact_id,
+        "COHORT_ID": scene.cohort_id,
         "WEBHOOK_SECRET": WEBHOOK_SECRET,
     }
 
@@ -194,6 +203,8 @@ def run_examples(scene: Scene, node_modules: Path) -> list[dict[str, Any]]:
             "goliothId": scene.golioth_id,
             "goliothDeviceId": scene.golioth_device_id,
             "settingId": scene.setting_id,
+            "artifactId": scene.artifact_id,
+            "cohortId": scene.cohort_id,
         },
         "examples": [example.code.replace(DOCUMENTED_BROKER, scene.broker) for example in JAVASCRIPT],
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
+from psycopg.types.json import Jsonb
 
 from shared.database import as_service
 from shared.deadline import Deadline
@@ -17,6 +19,7 @@ from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth.data import say
 from tests.fakes.golioth_site import connect_golioth, read_messages
 from tests.platform import Platform, run_tick
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("functions_environment")
 
@@ -77,6 +80,36 @@ def test_what_devices_said_is_stored_with_its_own_time(
         ("telemetry", f"d{n % 3}", BEGIN + timedelta(minutes=11 * n), {"sensor": {"temp": n}})
         for n in range(250)
     ]
+
+
+def test_of_what_is_read_back_and_pushed_at_once_one_is_stored(admin: Platform, integration: Row) -> None:
+    backfill(admin, integration)
+    reading = {"device": "a", "kind": "telemetry", "payload": {"temp": 1}, "observed_at": BEGIN.isoformat()}
+    post = {
+        "integration_id": integration["id"],
+        "messages": [reading | {"event_id": "pushed"}],
+        "requests": 1,
+    }
+
+    with admin.stack.connect() as connection, ThreadPoolExecutor(1) as threads:
+        connection.execute(
+            "select ingest_history(%s, %s)", [integration["id"], Jsonb([reading | {"event_id": "read back"}])]
+        )
+        pushed = threads.submit(as_service().call, "receive_messages", p_posts=[post], p_limit=0)
+        wait_for_lock(admin)
+        connection.commit()
+        counts = pushed.result()[integration["id"]]
+
+    assert (counts["stored"], counts["duplicates"]) == (0, 1)
+    assert len(read_messages(admin, integration)) == 1
+
+
+def wait_for_lock(admin: Platform) -> None:
+    """Until somebody waits for an advisory lock."""
+    locks = "select from pg_locks where locktype = 'advisory' and not granted"
+    with admin.stack.connect() as connection:
+        connection.autocommit = True
+        wait_until(lambda: connection.execute(locks).fetchall(), "nobody waits")
 
 
 def test_what_the_webhook_brought_is_not_stored_again(

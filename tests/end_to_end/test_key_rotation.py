@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from tests.end_to_end.test_scheduler import publish, readings
 from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import run_tick
 from tests.stack import Serve, find_free_port
+from tests.waiting import wait_until
 
 OLD, NEW = make_key("old"), make_key("new")
 BOTH, ROTATED = f"{OLD},{NEW}", f"{NEW},{OLD}"
@@ -70,7 +70,7 @@ def test_keys_rotate_while_sessions_and_deliveries_run(rotation: Rotation) -> No
         tick = threading.Thread(target=lambda: results.append(run_tick(rotation.stack, 40, 4)))
         tick.start()
         publish(rotation.stack, readings(prefix, 20))
-        _wait_until(lambda: count_messages(rotation) - before >= 20)
+        wait_until(lambda: count_messages(rotation) - before >= 20, "no messages are stored")
         done = rotation.run("reseal", "--yes", keys=ROTATED)
         publish(rotation.stack, readings(prefix, 20))
         tick.join()
@@ -110,7 +110,7 @@ def test_resealing_killed_in_the_middle_loses_nothing_and_ends_right_when_run_ag
     rotation.add_sealed(1500, seal_with(OLD))
 
     with rotation.start("reseal", "--yes", keys=ROTATED) as process:
-        _wait_until(lambda: rotation.count().get("new", 0) > 0)
+        wait_until(lambda: rotation.count().get("new", 0) > 0, "nothing is re-sealed")
         process.kill()
         process.wait()
     middle, opened = rotation.count(), rotation.open_all(BOTH)
@@ -210,10 +210,3 @@ def test_status_names_every_key_and_never_shows_one(rotation: Rotation) -> None:
     ]  # fmt: skip
     assert "4 to re-seal" in shown.stdout
     assert not [key for key in (OLD, NEW) if key.partition(":")[2] in shown.stdout + shown.stderr]
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

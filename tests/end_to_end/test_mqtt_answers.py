@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,23 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from shared.deadline import Deadline
-from shared.errors import CredentialsRefused, OutsideError, ProtocolFailed, TlsFailed
+from shared.errors import CommandRefused, CredentialsRefused, OutsideError, ProtocolFailed, TlsFailed
 from shared.messages import Command
+from shared.mqtt.wire import MQTT_3
 from tests.fakes.brokers import find_port, make_mosquitto, publish_all, write_passwords
 from tests.fakes.certificates import PemAuthority
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
-from tests.fakes.scripted_broker import CONNACK, CONNECT, SUBACK_QOS_1, SUBSCRIBE, run_script
+from tests.fakes.scripted_broker import (
+    CONNACK,
+    CONNACK_WITH_SESSION,
+    CONNECT,
+    SUBACK_QOS_1,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    Answer,
+    run_script,
+    take_eight,
+)
 
 AUTHORITY = PemAuthority()
 MESSAGE = ("devices/d1/telemetry", '{"temperature": 1}')
@@ -116,6 +128,26 @@ def test_a_client_certificate_opens_a_broker_that_asks_for_one(tmp_path: Path) -
     assert all(check.ok for check in checks)
 
 
+def test_certificates_that_end_soon_are_told_once_and_so_is_their_replacement(tmp_path: Path) -> None:
+    listener = AUTHORITY.write_listener(
+        tmp_path, AUTHORITY.issue("broker", days=9), "require_certificate true"
+    )
+    old, new = AUTHORITY.issue("integration", days=5), AUTHORITY.issue("integration")
+    with make_mosquitto(tmp_path, listener=listener) as broker:
+        ledger, told = Ledger(), []
+        for client in (old, old, new):
+            own = {"client_certificate": client.certificate, "client_key": client.key}
+            ledger.run(make_provider(broker.port, use_tls=True, ca_certificate=AUTHORITY.pem, **own))
+            told.append([(note.level, note.alert) for note in ledger.notes])
+            ledger.notes.clear()
+
+    assert told == [
+        [("warning", "certificate.broker"), ("warning", "certificate.client")],
+        [],
+        [("info", "certificate.client")],
+    ]
+
+
 def test_tls_on_a_plain_port_is_told(tmp_path: Path) -> None:
     with make_mosquitto(tmp_path) as broker:
         *_, failed = make_provider(broker.port, use_tls=True).check()
@@ -123,11 +155,14 @@ def test_tls_on_a_plain_port_is_told(tmp_path: Path) -> None:
     assert (failed.name, failed.ok) == ("tls", False)
 
 
-def test_websockets_carry_a_session(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_websockets_carry_a_session(tmp_path: Path, scheme: str) -> None:
     plain = find_port()
-    extra = ["protocol websockets", "allow_anonymous true", f"listener {plain} 127.0.0.1"]
+    tls = AUTHORITY.write_listener(tmp_path, AUTHORITY.issue("broker")) if scheme == "wss" else []
+    trust = {"ca_certificate": AUTHORITY.pem} if scheme == "wss" else {}
+    extra = ["protocol websockets", *tls, f"listener {plain} 127.0.0.1", "allow_anonymous true"]
     with make_mosquitto(tmp_path, listener=extra) as broker:
-        provider = make_provider(broker.port, broker_url="ws://127.0.0.1/mqtt")
+        provider = make_provider(broker.port, broker_url=f"{scheme}://127.0.0.1/mqtt", **trust)
         ledger = Ledger()
         ledger.run(provider)
         publish_all(plain, [MESSAGE, (MESSAGE[0], '{"text": "%s"}' % ("x" * 30_000)), MESSAGE])
@@ -135,6 +170,34 @@ def test_websockets_carry_a_session(tmp_path: Path) -> None:
         ledger.run(provider, count=3)
 
     assert [message.error for message in ledger.stored.values()] == [None] * 3
+
+
+def test_the_servers_name_and_the_alpn_protocols_are_offered_to_the_broker(tmp_path: Path) -> None:
+    AUTHORITY.write_listener(tmp_path, AUTHORITY.issue("broker", address="broker.example.com"))
+    context, asked = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), []
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "key.pem")
+    context.set_alpn_protocols(["x-amzn-mqtt-ca"])
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    tls = {"use_tls": True, "ca_certificate": AUTHORITY.pem, "server_name": "broker.example.com"}
+    with run_script({CONNECT: CONNACK, SUBSCRIBE: SUBACK_QOS_1}, context) as broker:
+        Ledger().run(make_provider(broker.port, **tls, alpn="mqtt, x-amzn-mqtt-ca"))
+
+    assert (asked, broker.agreed) == (["broker.example.com"], ["x-amzn-mqtt-ca"])
+
+
+def test_a_broker_that_refuses_mqtt_5_is_spoken_to_in_3_1_1_from_then_on() -> None:
+    def answer_connect(packet: bytes) -> bytes:
+        return b"\x20\x02\x00\x00" if packet[8] == MQTT_3 else b"\x20\x03\x00\x84\x00"
+
+    answers: dict[int, Answer] = {CONNECT: answer_connect, SUBSCRIBE: b"\x90\x03\x00\x01\x01"}
+    with run_script(answers) as broker:
+        ledger = Ledger()
+        ledger.run(make_provider(broker.port))
+        tries = broker.packets.count(CONNECT)
+        ledger.run(make_provider(broker.port))
+
+    assert ledger.state["protocol"] == MQTT_3
+    assert (tries, broker.packets.count(CONNECT)) == (2, 3)
 
 
 def test_a_port_that_is_no_websocket_is_told() -> None:
@@ -207,6 +270,22 @@ def test_no_topic_granted_at_all_ends_the_session() -> None:
             Ledger().open_session(provider) as session,
         ):
             next(session)
+
+
+def test_many_topics_are_subscribed_and_unsubscribed_in_parts_that_aws_iot_takes() -> None:
+    topics = [f"site/{number:02}/#" for number in range(20)]
+    answers: dict[int, Answer] = {CONNECT: CONNACK, SUBSCRIBE: take_eight, UNSUBSCRIBE: take_eight}
+    with run_script(answers) as broker:
+        ledger = Ledger()
+        ledger.run(make_provider(broker.port, topics=topics))
+        subscribed = dict(ledger.state["subscribed"])
+        answers[CONNECT] = CONNACK_WITH_SESSION
+        ledger.run(make_provider(broker.port, topics=topics[-1:]))
+
+    assert subscribed == dict.fromkeys(topics, 1)
+    assert ledger.state["subscribed"] == {topics[-1]: 1}
+    assert (broker.packets.count(SUBSCRIBE), broker.packets.count(UNSUBSCRIBE)) == (3, 3)
+    assert ledger.notes == []
 
 
 def test_a_lower_quality_of_service_is_told() -> None:
@@ -285,3 +364,10 @@ def test_a_command_reaches_its_device_and_its_echo_is_not_stored(tmp_path: Path)
 def test_a_command_without_a_command_topic_says_what_to_set() -> None:
     with pytest.raises(OutsideError, match="Set command_topic"):
         make_provider(1).send(make_command({}))
+
+
+def test_a_command_whose_name_is_no_level_of_a_topic_is_refused_for_good() -> None:
+    command = Command("c1", "d1", "a/b", {}, datetime.now(UTC) + timedelta(minutes=1))
+
+    with pytest.raises(CommandRefused, match="name 'a/b' can't be part of a topic"):
+        make_provider(1, command_topic="devices/{device}/{name}").send(command)

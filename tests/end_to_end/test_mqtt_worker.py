@@ -1,25 +1,33 @@
-"""Workers between a real mosquitto and Postgres, whatever ends or hangs meanwhile: nothing lost, nothing twice."""
+"""Workers between a real mosquitto and Postgres, whatever ends or hangs meanwhile: nothing lost, nothing twice.
+
+Every test watches the acknowledgements too: none may go out before its message is committed.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import psycopg
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.fakes.ack_watch import AckWatch
 from tests.fakes.brokers import make_mosquitto, publish_all
 from tests.fakes.mqtt_site import Site
 from tests.fakes.scripted_broker import CONNACK, CONNECT, SUBSCRIBE, run_script
-from tests.platform import Platform
+from tests.platform import Platform, run_tick
+from tests.seeds import SEEDS
 from tests.stack import Stack
+from tests.waiting import wait_until
 
 LIMITS = ["max_queued_messages 0", "max_inflight_messages 500"]
 
@@ -29,12 +37,17 @@ def site(stack: Stack, tmp_path: Path) -> Iterator[Site]:
     with make_mosquitto(tmp_path, LIMITS) as broker:
         made = Site(Platform(stack, stack.user("admin", 0)), broker)
         made.clear()
-        yield made
-        made.kill_workers()
+        with AckWatch(broker.port, made.find_missing) as made.watch:
+            yield made
+            made.kill_workers()
+        assert made.watch.early == []
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_workers_killed_while_they_drain_store_everything_once(site: Site, seed: int) -> None:
+@pytest.mark.parametrize("start", [Site.start_worker, Site.start_scheduler])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_workers_and_schedulers_killed_while_they_drain_store_everything_once(
+    site: Site, start: Callable[[Site], object], seed: int
+) -> None:
     chance = random.Random(seed)  # noqa: S311 - a seed makes a failure repeatable
     site.connect()
     site.kill_workers()
@@ -42,16 +55,83 @@ def test_workers_killed_while_they_drain_store_everything_once(site: Site, seed:
 
     stored = [0]
     for _ in range(3):
-        site.start_worker()
+        start(site)
         site.wait_for(min(stored[-1] + 1, 12_000))
         time.sleep(chance.uniform(0, 0.05))
         site.kill_workers()
         stored.append(len(site.stored))
-    site.start_worker()
+    start(site)
     site.wait_for(16_000)
 
     assert site.stored == list(range(16_000))
     assert 0 < stored[1] < 16_000
+    assert sum(connection.acknowledged for connection in site.connections) > 12_000
+
+
+def test_the_watch_of_these_tests_sees_an_early_acknowledgement(site: Site) -> None:
+    def provoke() -> set[int]:
+        site.publish([7])
+        return set(watch.early)
+
+    with AckWatch(site.broker.port, lambda numbers: numbers) as watch:
+        hasty = paho.Client(CallbackAPIVersion.VERSION2, "hasty")
+        hasty.connect("127.0.0.1", watch.port)
+        hasty.loop_start()
+        wait_until(hasty.is_connected, "no connection")
+        hasty.subscribe("site/+/telemetry", 1)
+        wait_until(provoke, "nothing was acknowledged early")
+        hasty.disconnect()
+        hasty.loop_stop()
+
+    assert set(watch.early) == {7}
+
+
+def test_a_worker_paused_past_its_lease_stores_and_acknowledges_nothing_more(site: Site) -> None:
+    assert site.watch is not None
+    # Nor does the broker's end of the connection stop it: only the lease does.
+    site.watch.holds = True
+    site.connect()
+    (paused,), (old,) = site.workers, site.connections
+    site.publish(range(100))
+    wait_until(lambda: old.acknowledged == 100, "the first messages were not acknowledged")
+
+    paused.send_signal(signal.SIGSTOP)
+    site.publish(range(100, 500))
+    wait_until(lambda: old.delivered == 500, "the paused worker was not sent the messages")
+    site.expire_leases()
+    site.start_worker()
+    site.wait_for(500)
+    paused.send_signal(signal.SIGCONT)
+    wait_until(lambda: old.ended_at is not None, "the late worker did not let go")
+    site.publish(range(500, 600))
+    site.wait_for(600)
+
+    assert site.stored == list(range(600))
+    assert old.acknowledged == 100
+
+
+def test_a_handover_between_ticks_delays_live_messages_by_no_more_than_a_reconnect(site: Site) -> None:
+    site.add_integration(session_seconds=1)
+    ticks = [threading.Timer(turn, run_tick, (site.admin.stack, 2.5, 60)) for turn in range(3)]
+    for tick in ticks:
+        tick.start()
+    wait_until(lambda: bool(site.subscribed), "no session has subscribed")
+
+    published: list[float] = []
+    while len(site.connections) < 3:
+        published.append(time.time())
+        site.publish([len(published) - 1])
+        time.sleep(0.02)
+    site.wait_for(len(published))
+    for tick in ticks:
+        tick.join()
+
+    stored = site.list_arrivals()
+    ends = [(one.ended_at or 0, after.opened_at) for one, after in itertools.pairwise(site.connections)]
+    waits = [arrived - published[number] for number, arrived in stored]
+    assert [number for number, _ in stored] == list(range(len(published)))
+    assert len(published) > 10
+    assert max(waits) <= max(opened - ended for ended, opened in ends) + 1
 
 
 def test_a_broker_restarted_under_the_worker_loses_and_doubles_nothing(site: Site) -> None:
@@ -73,49 +153,42 @@ def test_a_crash_of_postgres_in_mid_session_loses_and_doubles_nothing(site: Site
 
     crash_postgres(site)
     publisher.join()
-    site.wait_until(lambda: answers(site), "Postgres did not recover")
+    wait_until(lambda: answers(site), "Postgres did not recover")
     site.wait_for(5_000)
 
     assert site.stored == list(range(5_000))
 
 
-def test_postgres_stopped_and_started_while_a_worker_dies_loses_doubles_and_acknowledges_nothing_early(
-    site: Site,
-) -> None:
-    with AckWatch(site.broker.port, site.find_missing) as watch:
-        site.connect(port=watch.port)
-        publisher = threading.Thread(target=publish_steadily, args=(site, 6_000))
-        publisher.start()
-        site.wait_for(1_000)
+def test_postgres_stopped_and_started_while_a_worker_dies_loses_and_doubles_nothing(site: Site) -> None:
+    site.connect()
+    publisher = threading.Thread(target=publish_steadily, args=(site, 6_000))
+    publisher.start()
+    site.wait_for(1_000)
 
-        started = site.stop_postgres()
-        site.workers[0].kill()
-        site.wait_until(lambda: site.postgres_pid not in {0, started}, "Postgres did not come back")
-        site.wait_until(lambda: answers(site), "Postgres does not answer")
-        site.kill_workers()
-        site.start_worker()
-        publisher.join()
-        site.wait_for(6_000)
+    started = site.stop_postgres()
+    site.workers[0].kill()
+    wait_until(lambda: site.postgres_pid not in {0, started}, "Postgres did not come back")
+    wait_until(lambda: answers(site), "Postgres does not answer")
+    site.kill_workers()
+    site.start_worker()
+    publisher.join()
+    site.wait_for(6_000)
 
     assert site.stored == list(range(6_000))
-    assert watch.early == []
-    assert watch.acknowledged > 1_000
 
 
 def test_postgres_stopped_and_started_under_a_worker_that_lives_loses_and_doubles_nothing(site: Site) -> None:
-    with AckWatch(site.broker.port, site.find_missing) as watch:
-        site.connect(port=watch.port)
-        publisher = threading.Thread(target=publish_steadily, args=(site, 6_000))
-        publisher.start()
-        site.wait_for(1_000)
+    site.connect()
+    publisher = threading.Thread(target=publish_steadily, args=(site, 6_000))
+    publisher.start()
+    site.wait_for(1_000)
 
-        site.stop_postgres()
-        publisher.join()
-        site.wait_until(lambda: answers(site), "Postgres does not answer")
-        site.wait_for(6_000)
+    site.stop_postgres()
+    publisher.join()
+    wait_until(lambda: answers(site), "Postgres does not answer")
+    site.wait_for(6_000)
 
     assert site.stored == list(range(6_000))
-    assert watch.early == []
 
 
 def publish_steadily(site: Site, count: int) -> None:
@@ -182,7 +255,7 @@ def test_topics_added_in_mid_session_take_effect_and_nothing_is_lost(
 
     topics = ["site/+/telemetry", "yard/+/telemetry"]
     site.admin.call("PATCH", f"/integrations/{site.integration['id']}", json={"config": {"topics": topics}})
-    site.wait_until(lambda: site.subscribed == topics, "the new topic was not subscribed to")
+    wait_until(lambda: site.subscribed == topics, "the new topic was not subscribed to")
     publish_all(site.broker.port, [("yard/y/telemetry", '{"temperature": 3000}')])
     publisher.join()
     site.wait_for(3_001)
@@ -210,7 +283,7 @@ def test_a_refused_topic_is_named_while_the_others_go_on(stack: Stack) -> None:
         site.clear()
         site.connect(topics="site/#, secret/#")
         message = "select error_message from device_integrations"
-        site.wait_until(lambda: bool(site.ask(message)), "nothing was said of the refused topic")
+        wait_until(lambda: bool(site.ask(message)), "nothing was said of the refused topic")
         site.kill_workers()
 
     assert "'secret/#'" in site.ask(message)
@@ -244,4 +317,5 @@ def test_the_last_session_says_what_it_did(site: Site) -> None:
     (row,) = site.admin.rows("device_integrations", select="last_session", id=f"eq.{site.integration['id']}")
     did = row["last_session"]
     assert (did["messages"], did["rejected"], did["duplicates"], did["bytes"]) == (2, 1, 0, 25)
+    assert (did["warnings"], did["batches"] in {1, 2}) == (0, True)
     assert did["connect_ms"] > 0

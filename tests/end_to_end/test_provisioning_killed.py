@@ -20,6 +20,7 @@ from tests.end_to_end.fleet import Fleet
 from tests.end_to_end.test_provisioning import PUMP, finish_pending, list_keys, read_provisionings
 from tests.fakes.golioth import Fault
 from tests.stack import Stack, find_free_port
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -82,12 +83,10 @@ def test_a_process_that_was_killed_in_the_middle_leaves_what_the_scheduler_compl
 
     asking = threading.Thread(target=ask)
     asking.start()
-    while not any(fault.times == 0 for fault in fleet.fake.faults):
-        time.sleep(0.01)
+    wait_until(lambda: any(fault.times == 0 for fault in fleet.fake.faults), "Golioth was not asked")
     kill_all(process)
     asking.join()
-    while not fleet.fake.store[kept]:
-        time.sleep(0.01)
+    wait_until(lambda: fleet.fake.store[kept], "Golioth did not do it")
     finish_pending(fleet)
 
     assert read_provisionings(fleet) == [("done", None)]

@@ -23,12 +23,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scripts.local.data_folder import DataFolder, database_url
-from shared.errors import Problem
+from shared.database import open_pool
+from shared.errors import Problem, Unauthenticated
 from shared.provider import PushedRequest
 from shared.receiving import Arrival, _receive_all
+from shared.refusals import BURST
+from shared.settings import load_settings
 from shared.signing import make_secret, sign_webhook
 from tests.captures import Capture, read_captures
 from tests.fakes.golioth.webhooks import Forms, Pipeline, Request
+from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 from tests.inside import environment_of
 from tests.platform import Platform
 from tests.stack import Stack
@@ -41,6 +45,7 @@ WORKED_ON = (
     "devices",
     "integration_metrics",
     "integration_activity",
+    "alerts",
     "private.message_ledger",
 )
 HTTP = httpx.Client(timeout=30)
@@ -139,7 +144,7 @@ def test_an_unknown_device_is_not_made_where_that_is_off_and_its_message_is_kept
     post(admin.stack, integration_id, FORMS.make_json("new", {"temp": 1}))
 
     (message,) = read_messages(admin, integration_id)
-    assert (message["payload"], message["device_id"]) == ({"temp": 1}, None)
+    assert (message["payload"], message["device_id"], message["external_id"]) == ({"temp": 1}, None, "new")
     assert admin.rows("devices", integration_id=f"eq.{integration_id}", select="id") == []
 
 
@@ -288,6 +293,52 @@ def test_every_wrong_signature_is_answered_401_and_does_nothing(
     assert count_work(stack) == before
 
 
+def spoil_proofs(kind: str, body: bytes) -> Iterator[tuple[dict[str, str], bytes]]:
+    """Ways in which a proof of the other kinds can be wrong, with the body it comes with."""
+    yield from (({}, body), (prove(kind, body, make_secret()), body), (prove(kind, body, ""), body))
+    (name, value), *_ = prove(kind, body).items()
+    for wrong in ("", value[:-1], value + "x", value[1:], f"{value}, {value}", value[::-1]):
+        yield {name: wrong}, body
+    if kind == "hmac-sha256":
+        now = int(time.time())
+        yield from (({name: value}, other) for other in (b"", body + b" ", body[:-1] + b"]"))
+        yield {name: value, "X-Webhook-Timestamp": str(now)}, body
+        for at in (now - 302, now + 302):
+            signed = hmac.digest(SECRET.encode(), b"%d.%s" % (at, body), "sha256").hex()
+            yield {name: signed, "X-Webhook-Timestamp": str(at)}, body
+            yield {name: signed}, body
+    if kind == "basic":
+        for pair in (f":{SECRET}", f"other:{SECRET}", "golioth:", SECRET):
+            yield {name: "Basic " + base64.b64encode(pair.encode()).decode()}, body
+
+
+@pytest.mark.parametrize("kind", ["header", "hmac-sha256", "basic"])
+def test_every_wrong_proof_of_the_other_kinds_is_answered_401_and_does_nothing(
+    stack: Stack, by_kind: dict[str, str], kind: str
+) -> None:
+    request = FORMS.make_json("a", {"temp": 1})
+    before = count_work(stack)
+
+    answers = [
+        post(stack, by_kind[kind], replace(request, body=body), proof).status_code
+        for proof, body in spoil_proofs(kind, request.body)
+    ]
+
+    assert answers == [401] * len(answers)
+    assert len(answers) >= 9
+    assert count_work(stack) == before
+
+
+def test_what_is_signed_with_its_time_passes_within_five_minutes(
+    stack: Stack, by_kind: dict[str, str]
+) -> None:
+    request, now = FORMS.make_json("a", {"temp": "timed"}), int(time.time())
+    signed = hmac.digest(SECRET.encode(), b"%d.%s" % (now - 290, request.body), "sha256").hex()
+    proof = {"X-Webhook-Signature": signed, "X-Webhook-Timestamp": str(now - 290)}
+
+    assert post(stack, by_kind["hmac-sha256"], request, proof).status_code == 202
+
+
 def test_one_right_signature_among_several_is_enough_even_over_bytes(
     stack: Stack, by_kind: dict[str, str]
 ) -> None:
@@ -346,6 +397,29 @@ def test_unproven_requests_take_nothing_of_the_senders_limit(admin: Platform) ->
     with admin.stack.connect() as connection:
         taken = connection.execute("select 1 from private.rate_limits where subject = %s", [integration_id])
         assert taken.fetchall() == []
+
+
+def test_many_wrong_secrets_raise_one_alert_and_are_answered_as_ever(admin: Platform) -> None:
+    integration_id, request = create(admin), FORMS.make_json("a", {"temp": 1})
+
+    def refuse(times: int) -> set[int]:
+        wrong = {"X-Webhook-Secret": "wrong"}
+        return {post(admin.stack, integration_id, request, wrong).status_code for _ in range(times)}
+
+    # One kept connection is served by one process, whose count comes to a burst; the request after it brings the news.
+    few = refuse(BURST - 1), count_alerts(admin, integration_id)
+    many = refuse(BURST + 2), count_alerts(admin, integration_id)
+
+    assert (few, many) == (({401}, 0), ({401}, 1))
+    activity = admin.call("GET", f"/integrations/{integration_id}/activity").json()["activity"]
+    assert [entry["kind"] for entry in activity] == ["receive.refused"]
+    assert describe(post(admin.stack, integration_id, request, {})) == describe(
+        post(admin.stack, str(uuid.uuid4()), request)
+    )
+
+
+def count_alerts(admin: Platform, integration_id: str) -> int:
+    return len(admin.rows("alerts", integration_id=f"eq.{integration_id}", select="id"))
 
 
 def test_a_config_that_no_longer_fits_is_told_to_the_admin_and_to_nobody_else(admin: Platform) -> None:
@@ -408,6 +482,41 @@ def test_a_request_that_meets_a_defect_of_ours_takes_no_other_of_its_batch_along
     assert isinstance(first, Problem)
     assert first.status == 500
     assert second == {"received": 1, "stored": 1, "duplicates": 0, "failed": 0}
+
+
+def test_requests_that_come_together_take_two_calls_of_the_database_and_unproven_ones_one(
+    admin: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    integration_ids = [create(admin) for _ in range(2)]
+
+    def make(secret: str) -> list[Arrival]:
+        headers = {"x-webhook-secret": secret, "content-type": "application/json"}
+        requests = (PushedRequest(headers, b'{"n": %d}' % number) for number in range(4))
+        return [Arrival(integration_ids[n % 2], None, request) for n, request in enumerate(requests)]
+
+    with environment_of(admin.stack, monkeypatch), HttpReceiver(relay_to(admin.stack)) as database:
+        monkeypatch.setenv("SUPABASE_URL", database.url.removesuffix("/hook"))
+        load_settings.cache_clear()
+        proven = _receive_all([*make(SECRET), *make("wrong")])
+        unproven = _receive_all(make("wrong"))
+        open_pool(load_settings().supabase_url).close()
+
+    assert [isinstance(result, dict) for result in proven] == [True] * 4 + [False] * 4
+    assert all(isinstance(result, Unauthenticated) for result in unproven)
+    calls = [request.path.rpartition("/")[2] for request in database.requests]
+    assert calls == ["receiver_configs", "receive_messages", "receiver_configs"]
+
+
+def relay_to(stack: Stack) -> Callable[[Received], Answer]:
+    """What the stack answers to the same request."""
+
+    def relay(request: Received) -> Answer:
+        names = ("apikey", "authorization", "content-type")
+        headers = {name: request.headers[name] for name in names}
+        reply = HTTP.post(f"{stack.url}{request.path}", content=request.body, headers=headers)
+        return Answer(reply.status_code, reply.content)
+
+    return relay
 
 
 def test_while_the_database_is_away_senders_are_asked_to_come_again_and_nothing_is_lost(

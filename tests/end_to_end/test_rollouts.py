@@ -39,6 +39,7 @@ from tests.fakes.golioth.firmware import (
 from tests.inside import environment_of
 from tests.platform import run_tick
 from tests.stack import Stack
+from tests.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -257,8 +258,7 @@ def test_a_worker_that_was_taken_over_stops_and_nothing_is_counted_twice(fleet: 
     late = threading.Thread(target=fleet.step)
     begun = len(list_event_calls(fleet))
     late.start()
-    while len(list_event_calls(fleet)) == begun:
-        time.sleep(0.01)
+    wait_until(lambda: len(list_event_calls(fleet)) > begun, "nobody asked for events")
     with fleet.site.platform.stack.connect() as connection:
         connection.execute("update integration_jobs set due_at = now()")
     counts = fleet.step()
@@ -450,8 +450,7 @@ def test_a_rollout_cancelled_while_the_platform_is_told_is_taken_back(site: Site
     site.fake.faults.append(Fault("POST .*/releases", seconds=1))
     starting = threading.Thread(target=fleet.step)
     starting.start()
-    while not [call for call in site.fake.calls if call.startswith("POST /projects")]:
-        time.sleep(0.01)
+    wait_until(lambda: any(call.startswith("POST /projects") for call in site.fake.calls), "nothing was told")
     cancelled = site.call("POST", f"/rollouts/{rollout_id}/cancel")
     starting.join()
 

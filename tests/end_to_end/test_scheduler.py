@@ -21,6 +21,7 @@ from shared.signing import verify_webhook
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 from tests.platform import Platform, run_tick
 from tests.stack import Stack, find_free_port
+from tests.waiting import wait_until
 
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -112,6 +113,24 @@ def test_what_is_published_while_nobody_listens_is_stored_at_the_next_tick(admin
     run_tick(admin.stack)
 
     assert (len(before), len(messages_of(admin, broker))) == (0, 100)
+
+
+def test_a_device_that_is_not_known_is_not_made_where_that_is_off_and_its_messages_name_it(
+    admin: Platform,
+) -> None:
+    prefix = uuid.uuid4().hex
+    broker = connect_broker(admin, prefix, auto_provision_devices=False)
+
+    publish(admin.stack, readings(prefix, 1, device="new"))
+    run_tick(admin.stack)
+
+    (message,) = messages_of(admin, broker)
+    assert (message["payload"]["temperature"], message["device_id"], message["external_id"]) == (
+        0,
+        None,
+        "new",
+    )
+    assert admin.rows("devices", integration_id=f"eq.{broker['id']}", select="id") == []
 
 
 def test_a_malformed_message_is_kept_with_its_reason_and_the_others_arrive(
@@ -354,8 +373,7 @@ def test_database_connections_killed_in_mid_session_lose_and_double_nothing(admi
     tick.start()
     publish(admin.stack, readings(prefix, 20, device="first"))
     # A lease whose answer is lost stays taken until it runs out; here the session has to be under way.
-    while not messages_of(admin, broker):
-        time.sleep(0.05)
+    wait_until(lambda: messages_of(admin, broker), "no session is under way")
 
     for part in range(5):
         publish(admin.stack, readings(prefix, 20, device=f"d{part}"))

@@ -14,15 +14,13 @@ import pytest
 from tests.end_to_end.test_scheduler import connect_broker, messages_of, publish, readings
 from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import Platform
+from tests.seeds import SEEDS
 from tests.stack import Stack
+from tests.waiting import wait_until
 
 
-def wait_for_messages(
-    admin: Platform, integration: dict[str, object], count: int, seconds: float = 60
-) -> None:
-    ends = time.monotonic() + seconds
-    while len(messages_of(admin, integration)) < count and time.monotonic() < ends:
-        time.sleep(0.3)
+def wait_for_messages(admin: Platform, integration: dict[str, object], count: int) -> None:
+    wait_until(lambda: len(messages_of(admin, integration)) >= count, "messages are missing", 0.2)
 
 
 def expire_leases(stack: Stack) -> None:
@@ -52,7 +50,7 @@ def test_a_live_message_arrives_while_the_worker_runs_and_sigterm_ends_it_cleanl
     assert leased == (0,)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_workers_killed_at_random_moments_lose_and_double_nothing(
     admin: Platform, stack: Stack, start_worker: Callable[[], subprocess.Popen[bytes]], seed: int
 ) -> None:
@@ -90,15 +88,12 @@ def test_workers_killed_at_random_moments_lose_and_double_nothing(
     assert len(heard) - 600 <= 3 * 50
 
 
-def wait_for_deliveries(stack: Stack, webhook_id: str, count: int, seconds: float = 60) -> None:
-    ends = time.monotonic() + seconds
-    done = (0,)
-    while done != (count,) and time.monotonic() < ends:
-        time.sleep(0.2)
-        with stack.connect() as connection:
-            row = connection.execute(
-                "select count(*) from webhook_deliveries where status = 'delivered' and integration_id = %s",
-                (webhook_id,),
-            ).fetchone()
-        assert row is not None
-        done = (row[0],)
+def wait_for_deliveries(stack: Stack, webhook_id: str, count: int) -> None:
+    delivered = "select count(*) from webhook_deliveries where status = 'delivered' and integration_id = %s"
+    with stack.connect() as connection:
+        connection.autocommit = True
+        wait_until(
+            lambda: connection.execute(delivered, (webhook_id,)).fetchone() == (count,),
+            "deliveries are missing",
+            0.2,
+        )

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from scripts.benchmarks._publisher import publish_messages
+from tests.waiting import wait_until
 
 START_SECONDS = 15.0
 
@@ -64,11 +65,19 @@ def make_mosquitto(folder: Path, settings: Iterable[str] = (), listener: Iterabl
             "The mosquitto broker is missing; run the tests with scripts/test, which installs it."
         )
     port = find_port()
-    lines = [f"user {getpass.getuser()}", "persistence true", f"persistence_location {folder}/", *settings]
+    lines = [f"user {getpass.getuser()}", f"log_dest file {folder}/mosquitto.log"]
+    lines += ["persistence true", f"persistence_location {folder}/", *settings]
     lines += [f"listener {port} 127.0.0.1", *(tuple(listener) or ("allow_anonymous true",))]
     path = folder / "mosquitto.conf"
     path.write_text("\n".join(lines) + "\n")
     return Broker([program, "-c", str(path)], port)
+
+
+def count_connections(folder: Path) -> int:
+    """How many connections the mosquitto of `folder` has been made, counted once that of `Broker.start` is."""
+    log = folder / "mosquitto.log"
+    wait_until(lambda: log.read_text().partition(" running\n")[2], "mosquitto has written no log")
+    return log.read_text().count("New connection from")
 
 
 def make_amqtt() -> Broker:

@@ -24,14 +24,14 @@ class Pair:
 class PemAuthority:
     """A certificate authority that hands out PEM."""
 
-    def __init__(self, name: str = "Test Authority") -> None:
+    def __init__(self, name: str = "Test Authority", days: int = 365) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _make_name(name)
-        draft = _begin(self._name, self._name, self._key.public_key(), days=1)
+        draft = _begin(self._name, self._name, self._key.public_key(), days=days)
         draft = draft.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.pem = draft.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
-    def issue(self, common_name: str, *, address: str = "127.0.0.1", days: int = 1) -> Pair:
+    def issue(self, common_name: str, *, address: str = "127.0.0.1", days: int = 365) -> Pair:
         """A certificate for `address` (or a host's name) under `common_name`, valid for `days`; negative: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         draft = _begin(_make_name(common_name), self._name, key.public_key(), days=days)

@@ -156,7 +156,8 @@ def test_a_long_queue_comes_in_windows_and_completely(stack: Stack, topic: str) 
         writer.publish(topic, numbered(count))
 
     with connected(stack, topic, clean=False) as reader:
-        reader.run_until(lambda: len(reader.messages) > MAX_IN_FLIGHT, 1)
+        reader.run_until(lambda: len(reader.messages) >= MAX_IN_FLIGHT)
+        reader.run_until(lambda: len(reader.messages) > MAX_IN_FLIGHT, 0.3)
         assert len(reader.messages) == MAX_IN_FLIGHT
 
         reader.acknowledge(list(reader.messages))

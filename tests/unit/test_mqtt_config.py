@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,6 +129,13 @@ def test_a_refusal_names_the_field_and_the_remedy(config: dict[str, Any], field:
     assert error.field == field
     assert words.replace("\\", "") in error.message
     assert CANARY not in error.message
+
+
+def test_every_config_in_the_documentation_is_valid() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text()
+    configs = [json.loads(block) for block in re.findall(r"```json\n(.+?)```", text, re.DOTALL)]
+
+    assert [load(**config)._make_plan().broker.port for config in configs] == [1883, 8883, 443, 1883]
 
 
 def test_several_wrong_fields_are_all_named() -> None:

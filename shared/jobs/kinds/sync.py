@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.jobs.job import Failed, Job, JobOutcome
 from shared.jobs.syncing import Rules, Sync
+from shared.numbers import Whole
 from shared.syncer import Direction, Policy, Syncer
 
 CAPABILITY = "devices"
@@ -25,7 +26,7 @@ class Request(BaseModel):
     """Who has the say where both sides changed a name or tags."""
     create_missing: bool | None = None
     update_existing: bool | None = None
-    limit: int | None = Field(None, ge=1, le=1_000_000)
+    limit: Whole | None = Field(None, ge=1, le=1_000_000)
     """At most so many new devices, on both sides together."""
 
 
