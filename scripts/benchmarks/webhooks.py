@@ -111,8 +111,10 @@ def measure(bench: Bench) -> Numbers:
     sys.setswitchinterval(SWITCH_SECONDS)
     set_collector()
     with bench.step("Starting a stack"), _set_scene(bench) as scene:
-        bare = asyncio.run(_post_bare(scene.url, bench.rounds(40_000, 10_000)))
+        # Before and after, for the machine may have other work meanwhile.
+        before = _post_bare(scene)
         rate = _measure_rate(scene)
+        bare = statistics.mean([before, _post_bare(scene)])
         alone = _measure_p99(scene, hanging=0)
         beside = _measure_p99(scene, hanging=1)
         numbers = {"rate": rate, "bare_rate": bare, "ratio": rate / bare, "hang_p99_ratio": beside / alone}
@@ -143,7 +145,12 @@ def _set_environment(report: Report) -> None:
     load_settings.cache_clear()
 
 
-async def _post_bare(url: str, count: int) -> float:
+def _post_bare(scene: Scene) -> float:
+    with scene.bench.step("Posting bare"):
+        return asyncio.run(_post_all(scene.url, scene.bench.rounds(40_000, 10_000)))
+
+
+async def _post_all(url: str, count: int) -> float:
     left = iter(range(count))
     body = os.urandom(BODY_BYTES // 2).hex().encode()
 
