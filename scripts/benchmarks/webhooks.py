@@ -161,9 +161,9 @@ async def _post_bare(url: str, count: int) -> float:
 def _measure_rate(scene: Scene) -> float:
     webhooks = scene.add_webhooks(WEBHOOKS)
     source = make_integration(scene.connection, "mqtt")
-    for _ in scene.bench.track("Filling the queue", scene.bench.rounds(8, 2)):
+    for _ in scene.bench.track("Filling the queue", scene.bench.rounds(8, 4)):
         scene.connection.execute(INGEST, [source, make_batch(100).decode()])
-    total = scene.bench.rounds(8, 2) * 500 * len(webhooks)
+    total = scene.bench.rounds(8, 4) * 500 * len(webhooks)
     with scene.bench.step(f"Delivering {total:,}"):
         seconds = asyncio.run(_dispatch_all(total))
     scene.clear()

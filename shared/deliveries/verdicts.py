@@ -13,6 +13,7 @@ from shared.errors import Problem, TimedOut, TooLarge
 from shared.outbound import OutboundReply
 
 OVERLOAD_SECONDS = 60.0
+JITTER = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +37,23 @@ class Verdict:
 def judge_attempt(attempt: Attempt, number: int, schedule: tuple[float, ...]) -> Verdict:
     """Standard Webhooks 1.0.0: 2xx is success, all else is tried again after `schedule[number - 1]` seconds.
 
-    A timeout or 429 waits at least 60 s, `Retry-After` up to twice the schedule's delay; ±20 % jitter. 410 and an
-    exhausted schedule end it, and so does a body that rendered too large. `number` counts attempts from 1.
+    Never sooner than 60 s after a timeout or 429, nor than `Retry-After` asks, up to twice the delay; jitter is ±20 %
+    of the schedule and up to 20 % more than what was asked for. 410 and an exhausted schedule end it, and so does a
+    body that rendered too large. `number` counts attempts from 1.
     """
     status = attempt.reply.status if attempt.reply else None
     if status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Verdict("delivered")
     if status == HTTPStatus.GONE or isinstance(attempt.problem, TooLarge) or number > len(schedule):
         return Verdict("dead")
-    delay = schedule[number - 1]
+    delay, least = schedule[number - 1], 0.0
     if status == HTTPStatus.TOO_MANY_REQUESTS or isinstance(attempt.problem, TimedOut):
-        delay = max(delay, OVERLOAD_SECONDS)
+        least = OVERLOAD_SECONDS
     asked = parse_retry_after(attempt.reply.headers, attempt.started_at) if attempt.reply else None
     if asked is not None:
-        delay = min(max(asked, delay), 2 * delay)
-    return Verdict("retry", delay * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+        least = max(least, min(asked, 2 * max(delay, least)))
+    more = random.uniform(0, JITTER)  # noqa: S311 - jitter, not a secret
+    return Verdict("retry", max(delay * (1 - JITTER + 2 * more), least * (1 + more)))
 
 
 def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
