@@ -60,13 +60,18 @@ def _run_until_stopped(options: Options, children: Children) -> NoReturn:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    _ignore_signals()
     raise Stopped
 
 
-def _stop_everything(options: Options, children: Children) -> None:
-    # A second, impatient Ctrl-C must not cut this short: it would leave Postgres behind.
+def _ignore_signals() -> None:
+    """A second, impatient Ctrl-C must not cut the stop short: it would leave Postgres behind."""
     for each in STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
+
+
+def _stop_everything(options: Options, children: Children) -> None:
+    _ignore_signals()
     if options.ready_file:
         options.ready_file.unlink(missing_ok=True)
     children.stop_all()

@@ -112,7 +112,7 @@ def test_a_wrong_key_is_told_in_golioths_words(fleet: Fleet) -> None:
 def test_a_wrong_field_of_a_job_is_named(fleet: Fleet) -> None:
     wrong: dict[str, dict[str, Any]] = {
         "direction": {"kind": "sync", "direction": "sideways"},
-        "limit": {"kind": "sync", "limit": 0},
+        "limit": {"kind": "sync", "limit": True},
         "surprise": {"kind": "sync", "surprise": 1},
         "kind": {"kind": "x"},
     }

@@ -208,6 +208,7 @@ def test_a_rotation_of_what_somebody_else_changed_is_refused(admin: Platform, re
     [
         ({"name": "password"}, "name"),
         ({"grace_seconds": -1}, "grace_seconds"),
+        ({"grace_seconds": True}, "grace_seconds"),
         ({"grace_seconds": 604_801}, "grace_seconds"),
         ({"signing_secret": "x"}, "signing_secret"),
     ],

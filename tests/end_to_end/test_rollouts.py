@@ -369,6 +369,7 @@ def test_a_name_that_the_platform_has_already_is_refused(fleet: Fleet) -> None:
         ({"cohort_id": None}, ""),
         ({"tag_id": "beta"}, ""),
         ({"time_limit_seconds": 5}, "time_limit_seconds"),
+        ({"time_limit_seconds": True}, "time_limit_seconds"),
         ({"x": 1}, "x"),
     ],
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.jobs.job import Failed, Job, JobOutcome
 from shared.jobs.syncing import Rules, Sync
-from shared.numbers import Whole
+from shared.numbers import refuse_truth
 from shared.syncer import Direction, Policy, Syncer
 
 CAPABILITY = "devices"
@@ -26,7 +28,7 @@ class Request(BaseModel):
     """Who has the say where both sides changed a name or tags."""
     create_missing: bool | None = None
     update_existing: bool | None = None
-    limit: Whole | None = Field(None, ge=1, le=1_000_000)
+    limit: Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(refuse_truth)] | None = None
     """At most so many new devices, on both sides together."""
 
 
