@@ -72,7 +72,8 @@ def _decode_cbor(body: bytes) -> Body:
     except (cbor2.CBORError, ValueError) as error:
         reason = f"Not CBOR that can be kept as JSON: {error}."
         return Body(None, body, reason[:500] if body else "The body is empty.")
-    return Body(document, body, find_trouble(document, orjson.dumps(document)))
+    trouble = find_trouble(document, orjson.dumps(document))
+    return Body(None if trouble else document, body, trouble)
 
 
 def _read_cbor(body: bytes) -> Any:

@@ -49,7 +49,11 @@ def store_posts(posts: Sequence[Post]) -> list[Counts | Exception]:
         "p_posts": [_describe_group(name, group) for name, group in groups.items()],
         "p_limit": load_settings().rate_limit_receive,
     }
-    told = call_patiently("receive_messages", arguments)
+    try:
+        told = call_patiently("receive_messages", arguments)
+    except BadRequest as refusal:
+        # What can't even be read as JSON by the database, such as a NUL, is refused to all of a call.
+        return [_store_alone(post, refusal) for post in posts]
     shares = {name: iter(_share_out(group, told[name])) for name, group in groups.items()}
     return [next(shares[post.integration_id]) for post in posts]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.local.processes import die_with_parent
 from scripts.local.stack import ROOT
 from shared.settings import load_settings
 from tests.fakes.golioth import FakeGolioth
@@ -113,7 +115,11 @@ def start_worker(stack: Stack) -> Iterator[Callable[[], subprocess.Popen[bytes]]
     def start() -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-m", "shared.worker"]
         process = subprocess.Popen(
-            argv, cwd=ROOT, env={**os.environ, **environment}, stderr=subprocess.DEVNULL
+            argv,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stderr=subprocess.DEVNULL,
+            preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - it makes one system call
         )
         started.append(process)
         return process

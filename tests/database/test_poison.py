@@ -9,8 +9,10 @@ import pytest
 
 from shared.database import as_service
 from shared.deadline import Deadline
+from shared.errors import NotFound
 from shared.ingest import Store
 from shared.messages import Message
+from shared.posts import Post, store_posts
 from tests.inside import environment_of
 from tests.platform import Platform
 from tests.stack import Stack
@@ -53,3 +55,18 @@ def test_a_message_the_database_refuses_is_kept_as_text_and_the_others_as_they_a
     assert rows[:9] == [(str(number), True, None) for number in range(9)]
     assert rows[9][:2] == (None, False)
     assert rows[9][2] in {"as it came", "a\ufffdb"}
+
+
+def test_a_pushed_message_the_database_can_not_read_harms_no_other_request(store: Store) -> None:
+    good, poison = Message("good", "a", payload={"n": 1}), Message("poison", "a", payload={"\x00": None})
+    elsewhere = str(uuid.uuid4())
+
+    counts = store_posts(
+        [Post(store.integration_id, [good]), Post(store.integration_id, [poison]), Post(elsewhere, [good])]
+    )
+
+    assert counts[:2] == [
+        {"received": 1, "stored": 1, "duplicates": 0, "failed": 0},
+        {"received": 1, "stored": 0, "duplicates": 0, "failed": 1},
+    ]
+    assert isinstance(counts[2], NotFound)

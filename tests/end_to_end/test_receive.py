@@ -19,7 +19,7 @@ import cbor2
 import httpx
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scripts.local.data_folder import DataFolder, database_url
@@ -612,6 +612,7 @@ def test_no_headers_and_no_bytes_are_answered_with_an_error_of_ours(
 
 
 @given(headers=HEADERS, content_type=st.sampled_from(CONTENT_TYPES), document=ODD)
+@example(headers={}, content_type="application/cbor", document={"\x00": None})
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_document_in_no_form_is_answered_with_an_error_of_ours(
     send_anything: Callable[[dict[str, str], bytes], int],

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
+import cbor2
 import orjson
 import pytest
 
 from shared.errors import Unauthenticated
 from shared.golioth.events import EVENTS_LIMIT, SAME_SECONDS, parse_request
-from shared.messages import Message
+from shared.messages import Message, decode_raw
 from shared.provider import PushedRequest
 from tests.captures import Capture, read_captures
 
@@ -201,6 +203,17 @@ def test_a_batch_that_is_none_is_kept_whole(body: Any) -> None:
     assert message.error
     assert message.payload is None
     assert (message.raw or "").encode() == (body if isinstance(body, bytes) else orjson.dumps(body))
+
+
+@pytest.mark.parametrize("write", [orjson.dumps, cbor2.dumps])
+def test_an_envelope_with_what_can_not_be_kept_is_kept_as_it_came(write: Callable[[Any], bytes]) -> None:
+    kind = "application/json" if write is orjson.dumps else "application/cbor"
+    content = write(ENVELOPE | {"data": {"a\x00b": 1}})
+
+    message = parse_one(content, {"content-type": kind})
+
+    assert (message.payload, decode_raw(message.raw or "", message.raw_encoding)) == (None, content)
+    assert message.error
 
 
 def test_data_in_base64_is_read_by_its_own_type() -> None:
