@@ -25,8 +25,8 @@ from shared.outbound import OutboundClient, OutboundRequest
 from shared.pulse import Pulse
 from shared.subscriber import Subscriber
 
-IN_FLIGHT = 500
-LEASE_AT_ONCE = 250
+IN_FLIGHT = 800
+LEASE_AT_ONCE = 400
 LEASE_SECONDS = 60
 """Longer than the longest request (30 s), so that nobody else sends what is still being sent."""
 

@@ -14,7 +14,7 @@ from shared.pulse import Pulse
 
 GATHER_SECONDS = 0.01
 MOST_GATHERS = 5
-ENOUGH = 200
+ENOUGH = 300
 """Results go together once there are so many, or none came for `GATHER_SECONDS`, or after `MOST_GATHERS` of these."""
 
 RETRY_SECONDS = 0.25
@@ -65,8 +65,10 @@ class Recorder:
     async def _gather(self) -> None:
         for _ in range(MOST_GATHERS):
             before = len(self._results)
+            if before >= ENOUGH:
+                return
             await asyncio.sleep(GATHER_SECONDS)
-            if self._ending or len(self._results) == before or len(self._results) >= ENOUGH:
+            if self._ending or len(self._results) == before:
                 return
 
     async def _flush(self) -> bool:
