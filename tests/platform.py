@@ -60,11 +60,17 @@ def run_tick(stack: Stack, seconds: float = 20, idle_seconds: float = 1.0) -> di
     return dict(reply.json())
 
 
-def enqueue(admin: Platform, count: int, kind: str = "telemetry", device: str = "a") -> None:
+def enqueue(
+    admin: Platform,
+    count: int,
+    kind: str = "telemetry",
+    device: str = "a",
+    payload: dict[str, Any] | None = None,
+) -> None:
     """Have a device say something that all webhooks want; each call is a batch and a moment of its own."""
     source = admin.create("mqtt", {"broker_url": "mqtt://127.0.0.1", "topics": "#"}, status="inactive")
     messages = [
-        {"event_id": str(uuid.uuid4()), "device": device, "kind": kind, "payload": {"n": number}}
+        {"event_id": str(uuid.uuid4()), "device": device, "kind": kind, "payload": payload or {"n": number}}
         for number in range(count)
     ]
     with admin.stack.connect() as connection:

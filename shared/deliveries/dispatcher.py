@@ -1,7 +1,7 @@
 """One run of the dispatcher: leasing, sending and recording go on side by side until the deadline.
 
 A slow endpoint keeps only its own slots, so the others go on. Answers are recorded in batches while the next ones
-are awaited, and the next deliveries are leased before the last are through.
+are awaited, and the next deliveries are leased while the last are still being begun.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from shared.database import Database
 from shared.deadline import Deadline
 from shared.deliveries.recorder import Recorder
-from shared.deliveries.results import describe_attempt, describe_unsent
+from shared.deliveries.results import Result, describe_attempt, describe_unsent
 from shared.deliveries.sending import Providers, build_request, make_attempt
 from shared.deliveries.verdicts import judge_attempt
 from shared.errors import Problem
@@ -25,8 +25,12 @@ from shared.outbound import OutboundClient, OutboundRequest
 from shared.pulse import Pulse
 from shared.subscriber import Subscriber
 
-IN_FLIGHT = 800
+IN_FLIGHT = 1_000
+IN_FLIGHT_BYTES = 32 * 1_048_576
 LEASE_AT_ONCE = 400
+LEASE_BYTES = 8 * 1_048_576
+"""Of payloads, which a delivery may have up to a megabyte of; always at least one delivery, whatever its size."""
+
 LEASE_SECONDS = 60
 """Longer than the longest request (30 s), so that nobody else sends what is still being sent."""
 
@@ -66,19 +70,22 @@ class _Dispatcher:
         self._deadline = deadline
         self._pulse = pulse
         self._tasks: set[asyncio.Task[None]] = set()
+        self._open: dict[str, int] = {}
         self._providers = Providers()
         self._wake = asyncio.Event()
-        self._recorder = Recorder(database, pulse, self._wake.set)
+        self._recorder = Recorder(database, pulse, self._close_all)
         self._last_start = min(LAST_START_SECONDS, deadline.remaining() / 4)
 
     async def run(self) -> Counter[str]:
         self._loop = asyncio.get_running_loop()
+        self._starting = self._loop.create_task(asyncio.sleep(0))
         recording = asyncio.create_task(self._recorder.run())
         with self._pulse.on_queued(self._wake_up):
             while not self._deadline.expired:
                 self._wake.clear()
                 if not await self._lease_all():
                     await self._wait_awake(min(POLL_SECONDS, self._deadline.remaining()))
+        await self._starting
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._recorder.end()
@@ -99,19 +106,32 @@ class _Dispatcher:
 
     async def _lease_all(self) -> bool:
         """Lease what there is room for; whether there may be more at once."""
-        room = min(LEASE_AT_ONCE, IN_FLIGHT - len(self._tasks) - self._recorder.waiting)
-        if room <= 0 or self._deadline.remaining() < self._last_start:
+        room = min(LEASE_AT_ONCE, IN_FLIGHT - len(self._open))
+        room_bytes = min(LEASE_BYTES, IN_FLIGHT_BYTES - sum(self._open.values()))
+        if min(room, room_bytes) <= 0 or self._deadline.remaining() < self._last_start:
             return False
         try:
             leased = await asyncio.to_thread(
-                self._database.call, "lease_deliveries", p_limit=room, p_lease_seconds=LEASE_SECONDS
+                self._database.call,
+                "lease_deliveries",
+                p_limit=room,
+                p_lease_seconds=LEASE_SECONDS,
+                p_bytes=room_bytes,
             )
         except Problem as problem:
             get_log().warning("deliveries could not be leased", code=problem.code, detail=problem.detail)
             self._recorder.counts["failed_leases"] += 1
             return False
-        await self._start_all(leased["integrations"], leased["deliveries"])
-        return len(leased["deliveries"]) == room
+        deliveries = leased["deliveries"]
+        self._open |= {delivery["id"]: delivery["payload_bytes"] for delivery in deliveries}
+        await self._starting
+        self._starting = self._loop.create_task(self._start_all(leased["integrations"], deliveries))
+        return len(deliveries) == room
+
+    def _close_all(self, results: list[Result]) -> None:
+        for result in results:
+            self._open.pop(result["id"], None)
+        self._wake.set()
 
     async def _start_all(self, rows: dict[str, Any], deliveries: list[dict[str, Any]]) -> None:
         webhooks = {key: (row, self._providers.open(row)) for key, row in rows.items()}

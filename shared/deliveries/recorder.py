@@ -24,11 +24,11 @@ MOST_AT_ONCE = 500
 class Recorder:
     """Results are added as they come; `counts` adds up what `finish_deliveries` says of them.
 
-    `recorded` is called after each batch: endpoints have room again. What the database does not take is kept and
+    `recorded` is called with each batch: their endpoints have room again. What the database does not take is kept and
     tried again; should this process end first, the leases run out and the deliveries are sent again.
     """
 
-    def __init__(self, database: Database, pulse: Pulse, recorded: Callable[[], None]) -> None:
+    def __init__(self, database: Database, pulse: Pulse, recorded: Callable[[list[Result]], None]) -> None:
         self.counts: Counter[str] = Counter()
         self._database = database
         self._pulse = pulse
@@ -36,11 +36,6 @@ class Recorder:
         self._results: list[Result] = []
         self._added = asyncio.Event()
         self._ending = False
-
-    @property
-    def waiting(self) -> int:
-        """Results that are not written down yet."""
-        return len(self._results)
 
     def add(self, result: Result) -> None:
         """Take one more result."""
@@ -84,7 +79,7 @@ class Recorder:
         del self._results[: len(results)]
         if self._results:
             self._added.set()
-        self._recorded()
+        self._recorded(results)
         return True
 
     async def _record(self, results: list[Result]) -> None:

@@ -7,6 +7,7 @@ create table public.webhook_deliveries (
   event_type text not null,
   message_id uuid not null,
   message_received_at timestamptz not null,
+  payload_bytes integer not null default 0,
   status text not null default 'pending' check (status in ('pending', 'delivering', 'delivered', 'dead', 'cancelled')),
   attempts integer not null default 0,
   due_at timestamptz not null default now(),
@@ -25,6 +26,7 @@ create table public.webhook_deliveries (
     references public.device_integrations (organization_id, id) on delete set null (integration_id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table public.webhook_deliveries is 'One message or event on its way to one webhook. Its id is the webhook-id, the same over all attempts.';
+comment on column public.webhook_deliveries.payload_bytes is 'About how large the message''s payload is: a lease takes no more of them than whoever sends them can hold.';
 comment on column public.webhook_deliveries.due_at is 'pending: when to try; delivering: when the lease ends and another may try.';
 comment on column public.webhook_deliveries.ordering_key is 'Of an ordered webhook: its device or itself. Of one key the oldest goes out, and what follows waits for its end.';
 comment on column public.webhook_deliveries.replayed_at is

@@ -117,7 +117,7 @@ begin
     select f.id, v_integration.organization_id, p_integration_id, k.id, case when k.id is null then f.device end, f.event_id, coalesce(f.kind, 'event'), f.topic, f.payload,
            f.raw, f.raw_encoding, coalesce(f.observed_at, v_received_at), v_received_at, f.error
       from fresh f left join known k on k.external_id = f.device
-    returning id, kind, error, device_id
+    returning id, kind, error, device_id, pg_column_size(payload) as payload_bytes
   ),
   subscribers as (
     select w.id, w.settings -> 'events' as events, w.settings -> 'device_filter' as device_filter, w.settings ->> 'ordered' as ordered,
@@ -132,9 +132,10 @@ begin
   ),
   enqueued as (
     insert into public.webhook_deliveries (
-      id, organization_id, integration_id, event_type, message_id, message_received_at, ordering_key)
+      id, organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key)
     -- Time and number as in the message's id, the rest by chance: these ids rise with time too.
     select (left(s.id::text, 18) || w.id_end)::uuid, v_integration.organization_id, w.id, 'device.' || s.kind, s.id, v_received_at,
+           s.payload_bytes,
            case w.ordered when 'device' then coalesce(s.device_id, w.id) when 'integration' then w.id end
       from subscribers w join stored s on s.error is null and private.wants_event(w.events, s.kind)
      where w.device_filter is null or (w.id, s.device_id) in (select a.webhook, a.device from aimed a)

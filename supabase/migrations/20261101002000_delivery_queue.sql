@@ -91,32 +91,33 @@ $$;
 comment on function private.return_expired is
   'Deliveries whose lease ran out are due again, or dead after the last try; for the rate they count as sent until the lease ended.';
 
-create function private.find_heads(p_integration_id uuid, p_limit integer) returns table (id uuid, due_at timestamptz)
+create function private.find_heads(p_integration_id uuid, p_limit integer)
+returns table (id uuid, due_at timestamptz, payload_bytes integer)
 language sql volatile set search_path = ''
 as $$
   -- From any key on and round, and no further than a thousand: however many wait, all get their turn.
   with recursive start as (select gen_random_uuid() as key),
   above as (
     select n.* from start s cross join lateral (
-      select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
+      select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
        where d.integration_id = p_integration_id and d.ordering_key > s.key and d.stage is not null
        order by d.ordering_key, d.message_id
        limit 1) n
     union all
     select n.* from above a cross join lateral (
-      select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
+      select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
        where d.integration_id = p_integration_id and d.ordering_key > a.ordering_key and d.stage is not null
        order by d.ordering_key, d.message_id
        limit 1) n
   ),
   below as (
-    (select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
+    (select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
       where d.integration_id = p_integration_id and d.ordering_key is not null and d.stage is not null
       order by d.ordering_key, d.message_id
       limit 1)
     union all
     select n.* from below b cross join lateral (
-      select d.ordering_key, d.id, d.stage, d.due_at from public.webhook_deliveries d
+      select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
        where d.integration_id = p_integration_id and d.ordering_key > b.ordering_key and d.stage is not null
        order by d.ordering_key, d.message_id
        limit 1) n
@@ -128,12 +129,12 @@ as $$
     select b.* from below b where b.ordering_key <= (select s.key from start s)
     limit 1000
   )
-  select h.id, h.due_at from heads h where h.stage = 3 and h.due_at <= now() order by h.due_at limit p_limit
+  select h.id, h.due_at, h.payload_bytes from heads h where h.stage = 3 and h.due_at <= now() order by h.due_at limit p_limit
 $$;
 comment on function private.find_heads is 'The oldest open delivery of up to a thousand ordering keys, where it is due and not under way.';
 
 create function private.pick_shares(
-  p_integration_ids uuid[], p_limit integer, p_depth integer, out picked uuid[], out more boolean
+  p_integration_ids uuid[], p_limit integer, p_bytes integer, p_depth integer, out picked uuid[], out more boolean
 )
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
@@ -156,31 +157,31 @@ begin
        and (e.circuit = 'closed' or e.probe_at <= now())
   ),
   shares as (
-    select f.id, f.n, r.leased_at, f.n = p_depth and r.room > p_depth as more
+    select f.id, f.n, f.payload_bytes, r.leased_at, f.n = p_depth and r.room > p_depth as more
       from (select *, least(room, p_depth) as reach from rooms where room > 0) r
       cross join lateral (
-        select w.id, row_number() over (order by w.turn) as n
+        select w.id, w.payload_bytes, row_number() over (order by w.turn) as n
           from (
-            (select d.id, d.due_at as turn from public.webhook_deliveries d
+            (select d.id, d.payload_bytes, d.due_at as turn from public.webhook_deliveries d
               where d.integration_id = r.integration_id and d.stage = 0 and d.due_at <= now() and r.active
               order by d.due_at limit r.reach)
             union all
             -- First tries before retries, but not for ever.
-            (select d.id, d.due_at + interval '10 minutes' from public.webhook_deliveries d
+            (select d.id, d.payload_bytes, d.due_at + interval '10 minutes' from public.webhook_deliveries d
               where d.integration_id = r.integration_id and d.stage = 1 and d.due_at <= now() and r.active
               order by d.due_at limit r.reach)
             union all
-            select h.id, h.due_at
+            select h.id, h.payload_bytes, h.due_at
               from (select from public.webhook_deliveries d where d.integration_id = r.integration_id and d.stage = 3 limit 1) ordered
               cross join lateral private.find_heads(r.integration_id, r.reach) h
              where r.active
             union all
-            (select d.id, d.due_at from public.webhook_deliveries d
+            (select d.id, d.payload_bytes, d.due_at from public.webhook_deliveries d
               where d.integration_id = r.integration_id and d.stage = 4 and d.due_at <= now() and r.active
               order by d.due_at limit r.reach)
             union all
             -- A replay was asked for by somebody: it goes out while the webhook is switched off, too.
-            (select d.id, d.due_at from public.webhook_deliveries d
+            (select d.id, d.payload_bytes, d.due_at from public.webhook_deliveries d
               where d.integration_id = r.integration_id and d.replayed_at is not null and d.status = 'pending'
                 and d.due_at <= now() and not r.active
               order by d.due_at limit r.reach)
@@ -190,14 +191,17 @@ begin
       ) f
      order by f.n, r.leased_at
      limit p_limit
+  ),
+  fitting as (
+    select s.*, sum(s.payload_bytes) over (order by s.n, s.leased_at, s.id) - s.payload_bytes < p_bytes as fits from shares s
   )
-  select array_agg(s.id), bool_or(s.more) into picked, more from shares s;
+  select array_agg(f.id) filter (where f.fits), bool_or(f.more) and bool_and(f.fits) into picked, more from fitting f;
 end
 $$;
 comment on function private.pick_shares is
-  'Up to p_limit that may go out now and up to p_depth of each webhook, and whether that left out any that might.';
+  'Up to p_limit and p_bytes that may go out now and up to p_depth of each webhook, and whether p_depth left out any that might.';
 
-create function private.pick_deliveries(p_integration_ids uuid[], p_limit integer) returns uuid[]
+create function private.pick_deliveries(p_integration_ids uuid[], p_limit integer, p_bytes integer) returns uuid[]
 language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -206,7 +210,7 @@ declare
   v_shares record;
 begin
   loop
-    v_shares := private.pick_shares(p_integration_ids, p_limit, v_depth);
+    v_shares := private.pick_shares(p_integration_ids, p_limit, p_bytes, v_depth);
     exit when v_shares.more is not true or cardinality(v_shares.picked) = p_limit;
     v_depth := v_depth * 4;
   end loop;
@@ -216,7 +220,7 @@ $$;
 comment on function private.pick_deliveries is
   'What may go out now: one for each webhook, then the second of each, and so on, those first that waited longest.';
 
-create function public.lease_deliveries(p_limit integer, p_lease_seconds integer) returns json
+create function public.lease_deliveries(p_limit integer, p_lease_seconds integer, p_bytes integer default 8388608) returns json
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
 declare
@@ -231,7 +235,7 @@ begin
   end if;
   perform private.return_expired(v_locked);
   delete from private.webhook_sends where integration_id = any (v_locked) and second < now() - interval '2 minutes';
-  v_picked := private.pick_deliveries(v_locked, p_limit);
+  v_picked := private.pick_deliveries(v_locked, p_limit, p_bytes);
   with leased as (
     update public.webhook_deliveries d
        set status = 'delivering', attempts = d.attempts + 1, lease_token = v_token,
@@ -253,6 +257,7 @@ begin
     'deliveries', coalesce((
       select json_agg(json_build_object(
                'id', l.id, 'lease_token', l.lease_token, 'integration_id', l.integration_id, 'attempts', l.attempts,
+               'payload_bytes', l.payload_bytes,
                'event_type', l.event_type, 'kind', m.kind, 'topic', m.topic, 'payload', m.payload,
                'observed_at', m.observed_at, 'source', json_build_object(
                  'integration_id', m.integration_id, 'integration_type', o.integration_type, 'name', o.name),
@@ -268,7 +273,7 @@ begin
 end
 $$;
 comment on function public.lease_deliveries is
-  'Takes due deliveries, fairly over webhooks and within each one''s rate, concurrency and circuit, with their messages and the sealed config of their webhooks.';
+  'Takes due deliveries, fairly over webhooks and within each one''s rate, concurrency and circuit, with their messages and the sealed config of their webhooks. Together their payloads have about p_bytes, or are one.';
 
 create function private.judge_endpoints(p_tally jsonb) returns void
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan

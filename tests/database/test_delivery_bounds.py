@@ -144,3 +144,28 @@ def test_an_ordered_webhook_hears_everything_in_the_order_it_was_stored(service:
         finish(service, leased, "dead" if len(heard) == 2 else "delivered")
 
     assert heard == list("abab")
+
+
+def test_payloads_leased_together_stay_within_the_bytes_asked_for_and_all_get_their_turn(
+    service: Service,
+) -> None:
+    make_webhook(service)
+    make_webhook(service, ordered="device")
+    enqueue(service, 4, payload={"image": "A" * 100_000})
+
+    sizes = []
+    for _ in range(8):
+        leased = service.one("select lease_deliveries(100, 60, 150000)")["deliveries"]
+        sizes.append(len(leased))
+        finish(service, leased, "delivered")
+
+    assert (sizes[:3], sum(sizes)) == ([2, 2, 2], 8)
+
+
+def test_a_payload_larger_than_what_may_be_leased_goes_alone(service: Service) -> None:
+    make_webhook(service)
+    enqueue(service, 2, payload={"image": "A" * 100_000})
+
+    leased = service.one("select lease_deliveries(100, 60, 1)")["deliveries"]
+
+    assert [len(delivery["payload"]["image"]) for delivery in leased] == [100_000]

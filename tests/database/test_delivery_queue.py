@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from psycopg.types.json import Jsonb
-
 from tests.database.fixtures import Service, make_messages
-
-
-def enqueue(service: Service, count: int) -> None:
-    service.ingest(service.make_integration(), make_messages(count))
-
-
-def lease(service: Service, limit: int = 100) -> dict[str, Any]:
-    leased: dict[str, Any] = service.one("select lease_deliveries(%s, 60)", limit)
-    return leased
-
-
-def finish(service: Service, deliveries: list[dict[str, Any]], outcome: str, **fields: Any) -> dict[str, int]:
-    results = [
-        {"id": row["id"], "lease_token": row["lease_token"], "outcome": outcome, "milliseconds": 5}
-        | {"started_at": "2026-01-01T00:00:00Z"}
-        | fields
-        for row in deliveries
-    ]
-    counts: dict[str, int] = service.one("select finish_deliveries(%s)", Jsonb(results))
-    return counts
+from tests.database.queue import enqueue, finish, lease
 
 
 def test_a_leased_delivery_brings_its_message_its_device_and_its_webhook(service: Service) -> None:
     webhook = service.make_integration("webhook", events=["*"])
     enqueue(service, 1)
 
-    leased = lease(service)
+    leased = service.one("select lease_deliveries(100, 60)")
 
     (delivery,) = leased["deliveries"]
     assert set(leased["integrations"]) == {webhook}
@@ -46,7 +23,7 @@ def test_one_webhook_gets_no_more_than_it_may_have_in_flight(service: Service) -
     service.make_integration("webhook", events=["*"], max_concurrent=3)
     enqueue(service, 10)
 
-    sizes = [len(lease(service)["deliveries"]) for _ in range(2)]
+    sizes = [len(lease(service)) for _ in range(2)]
 
     assert sizes == [3, 0]
 
@@ -57,7 +34,7 @@ def test_a_flood_on_one_webhook_leaves_room_for_the_others(service: Service) -> 
     quiet = service.make_integration("webhook", events=["*"])
     enqueue(service, 1)
 
-    leased = lease(service, 20)["deliveries"]
+    leased = lease(service, 20)
 
     assert {row["integration_id"] for row in leased} == {flooded, quiet}
 
@@ -65,9 +42,9 @@ def test_a_flood_on_one_webhook_leaves_room_for_the_others(service: Service) -> 
 def test_a_delivery_whose_lease_ran_out_is_leased_again_and_its_late_result_refused(service: Service) -> None:
     service.make_integration("webhook", events=["*"])
     enqueue(service, 1)
-    late = lease(service)["deliveries"]
+    late = lease(service)
     service.connection.execute("update webhook_deliveries set due_at = now() - interval '1 s'")
-    again = lease(service)["deliveries"]
+    again = lease(service)
 
     counts = [finish(service, rows, "delivered") for rows in (late, again)]
 
@@ -79,10 +56,10 @@ def test_a_retry_is_pending_until_it_is_due(service: Service) -> None:
     service.make_integration("webhook", events=["*"])
     enqueue(service, 1)
 
-    counts = finish(service, lease(service)["deliveries"], "retry", retry_seconds=60, status_code=503)
+    counts = finish(service, lease(service), "retry", retry_seconds=60, status_code=503)
 
     assert counts["retried"] == 1
-    assert lease(service)["deliveries"] == []
+    assert lease(service) == []
     (row,) = service.run(
         "select status, attempts, due_at > now() + interval '50 s' as later from webhook_deliveries"
     )
@@ -92,9 +69,9 @@ def test_a_retry_is_pending_until_it_is_due(service: Service) -> None:
 def test_every_attempt_is_recorded(service: Service) -> None:
     service.make_integration("webhook", events=["*"])
     enqueue(service, 1)
-    finish(service, lease(service)["deliveries"], "retry", retry_seconds=0, error="timeout: no answer")
+    finish(service, lease(service), "retry", retry_seconds=0, error="timeout: no answer")
 
-    finish(service, lease(service)["deliveries"], "delivered", status_code=200, reply="ok")
+    finish(service, lease(service), "delivered", status_code=200, reply="ok")
 
     rows = service.run("select attempt, status_code, error, reply from webhook_attempts order by attempt")
     assert [tuple(row.values()) for row in rows] == [
@@ -107,18 +84,18 @@ def test_an_inactive_webhook_keeps_its_queue_and_sends_nothing(service: Service)
     webhook = service.make_integration("webhook", events=["*"])
     enqueue(service, 2)
     service.connection.execute("update device_integrations set status = 'inactive' where id = %s", (webhook,))
-    while_inactive = lease(service)["deliveries"]
+    while_inactive = lease(service)
 
     service.connection.execute("update device_integrations set status = 'active' where id = %s", (webhook,))
 
     assert while_inactive == []
-    assert len(lease(service)["deliveries"]) == 2
+    assert len(lease(service)) == 2
 
 
 def test_deleting_a_webhook_cancels_its_queue_and_keeps_the_record(service: Service) -> None:
     webhook = service.make_integration("webhook", events=["*"])
     enqueue(service, 2)
-    finish(service, lease(service, 1)["deliveries"], "delivered")
+    finish(service, lease(service, 1), "delivered")
 
     service.connection.execute("delete from device_integrations where id = %s", (webhook,))
 
@@ -140,7 +117,7 @@ def test_a_lease_reads_little_more_than_it_takes_however_many_wait(service: Serv
     enqueue(service, 100)
     before = count_reads(service)
 
-    leased = lease(service, 20)["deliveries"]
+    leased = lease(service, 20)
 
     assert len({row["integration_id"] for row in leased}) == 20
     assert count_reads(service) - before < 200
@@ -149,11 +126,11 @@ def test_a_lease_reads_little_more_than_it_takes_however_many_wait(service: Serv
 def test_a_lease_looks_deeper_where_few_webhooks_wait(service: Service) -> None:
     for _ in range(20):
         service.make_integration("webhook", events=["*"], device_filter={"external_ids": ["b"]})
-    service.ingest(service.make_integration(), make_messages(1, device="b"))
+    enqueue(service, 1, device="b")
     flooded = service.make_integration("webhook", events=["*"], max_concurrent=100)
     enqueue(service, 200)
 
-    leased = lease(service, 60)["deliveries"]
+    leased = lease(service, 60)
 
     assert len(leased) == 60
     assert sum(row["integration_id"] == flooded for row in leased) == 40
@@ -167,12 +144,12 @@ def test_the_devices_of_an_ordered_webhook_get_their_turn_by_parts_however_many_
     )
     messages = [message for number in range(2_500) for message in make_messages(1, device=str(number))]
     service.ingest(service.make_integration(), messages)
-    before, deliveries = count_reads(service), lease(service, 1_000)["deliveries"]
+    before, deliveries = count_reads(service), lease(service, 1_000)
     read = count_reads(service) - before
 
     while deliveries:
         finish(service, deliveries, "delivered")
-        deliveries = lease(service, 1_000)["deliveries"]
+        deliveries = lease(service, 1_000)
 
     assert read < 6_000
     assert service.one("select count(*) from webhook_deliveries where status = 'delivered'") == 2_500

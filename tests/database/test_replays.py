@@ -9,7 +9,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.database.fixtures import Service, make_messages
-from tests.database.test_delivery_queue import enqueue, finish, lease
+from tests.database.queue import enqueue, finish, lease
 from tests.database.test_row_level_security import act_as
 from tests.stack import Stack
 
@@ -20,7 +20,7 @@ def make_dead(service: Service, count: int = 1) -> str:
     """A webhook all of whose deliveries are dead after one attempt; its id."""
     webhook = service.make_integration("webhook", events=["*"], max_concurrent=100)
     enqueue(service, count)
-    finish(service, lease(service)["deliveries"], "dead", status_code=500)
+    finish(service, lease(service), "dead", status_code=500)
     return webhook
 
 
@@ -51,7 +51,7 @@ def test_a_replay_keeps_the_id_and_goes_out_once_more(service: Service, stack: S
 
     counts = replay_all(service, stack, webhook)
 
-    (leased,) = lease(service)["deliveries"]
+    (leased,) = lease(service)
     assert counts == {"replayed": 1, "left": 0}
     assert (leased["id"], leased["attempts"]) == (str(before["id"]), 2)
 
@@ -59,13 +59,13 @@ def test_a_replay_keeps_the_id_and_goes_out_once_more(service: Service, stack: S
 def test_a_replay_that_fails_is_not_tried_again(service: Service, stack: Stack) -> None:
     webhook = service.make_integration("webhook", events=["*"])
     enqueue(service, 1)
-    finish(service, lease(service)["deliveries"], "delivered")
+    finish(service, lease(service), "delivered")
     replay_all(service, stack, webhook, status="delivered")
 
-    finish(service, lease(service)["deliveries"], "retry", retry_seconds=0)
+    finish(service, lease(service), "retry", retry_seconds=0)
 
     assert statuses(service) == ["dead"]
-    assert lease(service)["deliveries"] == []
+    assert lease(service) == []
 
 
 def test_a_replay_goes_out_while_its_webhook_is_inactive_and_the_rest_waits(
@@ -77,7 +77,7 @@ def test_a_replay_goes_out_while_its_webhook_is_inactive_and_the_rest_waits(
 
     replay_all(service, stack, webhook)
 
-    (leased,) = lease(service)["deliveries"]
+    (leased,) = lease(service)
     assert leased["attempts"] == 2
     assert statuses(service) == ["delivering", "pending", "pending"]
 
@@ -87,7 +87,7 @@ def test_a_replay_that_fails_does_not_count_against_its_endpoint(service: Servic
     (before,) = service.run("select failures, failing_since, circuit from webhook_endpoints")
     replay_all(service, stack, webhook)
 
-    finish(service, lease(service)["deliveries"], "dead", status_code=500)
+    finish(service, lease(service), "dead", status_code=500)
 
     assert service.run("select failures, failing_since, circuit from webhook_endpoints") == [before]
 
@@ -111,7 +111,7 @@ def test_a_range_is_what_its_fields_say(service: Service, stack: Stack, fields: 
     counts = replay_all(service, stack, webhook, **fields)
 
     assert counts["replayed"] == replayed
-    assert len(lease(service)["deliveries"]) == replayed
+    assert len(lease(service)) == replayed
 
 
 def test_one_call_replays_ten_thousand_and_says_how_many_are_left(service: Service, stack: Stack) -> None:
@@ -140,10 +140,10 @@ def test_paging_through_what_was_delivered_ends_though_it_is_delivered_again(
     first = call_as(
         service, stack, "admin", "select replay_deliveries(%s, %s)", webhook, Jsonb({"status": "delivered"})
     )
-    finish(service, lease(service)["deliveries"], "delivered")
+    finish(service, lease(service), "delivered")
 
     again = replay_all(service, stack, webhook, status="delivered")
-    finish(service, lease(service)["deliveries"], "delivered")
+    finish(service, lease(service), "delivered")
     onward = replay_all(service, stack, webhook, status="delivered", not_replayed_since=first["replayed_at"])
 
     assert (first["replayed"], again["replayed"], onward["replayed"]) == (3, 3, 0)
@@ -188,7 +188,7 @@ def test_cancelling_takes_a_delivery_off_the_queue_and_refuses_its_late_result(
 ) -> None:
     webhook = service.make_integration("webhook", events=["*"])
     enqueue(service, 3)
-    leased = lease(service, 1)["deliveries"]
+    leased = lease(service, 1)
 
     one = call_as(service, stack, "admin", "select cancel_delivery(%s, %s)", webhook, leased[0]["id"])
     rest = call_as(service, stack, "admin", "select cancel_deliveries(%s)", webhook)
