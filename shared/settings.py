@@ -6,8 +6,13 @@ Errors: RuntimeError names the variable that is missing or malformed and what it
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
+
+MOST_DAYS = 36_500
+MOST_SECONDS = 3_600
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,9 @@ class Settings:
     """Calls a minute through the API, 0 for no limit: creating, changing and deleting; connection tests; commands."""
     rate_limit_receive: int
     """Proven requests a minute that one integration may be sent, 0 for no limit."""
+    retention_days_messages: int
+    retention_days_history: int
+    """How long messages are kept; and activity, metrics and commands that have ended."""
 
 
 @cache
@@ -48,6 +56,8 @@ def load_settings() -> Settings:
         scheduler_seconds=_read_seconds("SCHEDULER_SECONDS", 50.0),
         outbound_allow=read("OUTBOUND_ALLOW", ""),
         allowed_origins=read("ALLOWED_ORIGINS", "*"),
+        retention_days_messages=_read_days("RETENTION_DAYS_MESSAGES", 90),
+        retention_days_history=_read_days("RETENTION_DAYS_HISTORY", 90),
         rate_limit_writes_user=_read_count("RATE_LIMIT_WRITES_USER", 600),
         rate_limit_writes_organization=_read_count("RATE_LIMIT_WRITES_ORGANIZATION", 1200),
         rate_limit_tests_user=_read_count("RATE_LIMIT_TESTS_USER", 60),
@@ -67,11 +77,17 @@ def require_setting(name: str) -> str:
 
 
 def _read_seconds(name: str, default: float) -> float:
-    text = os.environ.get(name, "")
-    try:
-        return float(text) if text else default
-    except ValueError:
-        raise RuntimeError(f"{name} must be a number of seconds.") from None
+    text = os.environ.get(name, "") or str(default)
+    if not _NUMBER.fullmatch(text) or not 1 <= float(text) <= MOST_SECONDS:
+        raise RuntimeError(f"{name} must be a number of seconds, from 1 to {MOST_SECONDS}.")
+    return float(text)
+
+
+def _read_days(name: str, default: int) -> int:
+    text = os.environ.get(name, "") or str(default)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_DAYS):
+        raise RuntimeError(f"{name} must be a whole number of days, from 1 to {MOST_DAYS}.")
+    return int(text)
 
 
 def _read_count(name: str, default: int) -> int:

@@ -12,31 +12,16 @@ from shared.commanding import run_commands
 from shared.database import Database
 from shared.deadline import Deadline
 from shared.deliveries import dispatch_deliveries
-from shared.errors import Problem
 from shared.jobs.working import run_jobs
-from shared.log import get_log
+from shared.maintenance import run_maintenance
 from shared.polling import run_sessions
 from shared.pulse import Pulse
-from shared.resealing import reseal_some
 
 ENDING_SECONDS = 1.0
 """Kept of the tick for sessions to commit, acknowledge and disconnect."""
 
 LAST_LOOK_SECONDS = 0.3
 """For the deliveries, once the sessions of an idle tick have ended."""
-
-PRUNES = (
-    "prune_messages",
-    "prune_deliveries",
-    "prune_idempotency_keys",
-    "prune_rate_limits",
-    "prune_audit_log",
-    "prune_jobs",
-    "prune_conflicts",
-    "prune_firmware",
-    "prune_refusals",
-)
-"""The SQL functions that forget what is past its time."""
 
 
 def run_tick(database: Database, deadline: Deadline, idle_seconds: float | None) -> dict[str, dict[str, Any]]:
@@ -48,7 +33,7 @@ def run_tick(database: Database, deadline: Deadline, idle_seconds: float | None)
         commands = threads.submit(run_commands, database, work, pulse)
         jobs = threads.submit(run_jobs, database, work, pulse)
         deliveries = threads.submit(asyncio.run, dispatch_deliveries(database, deadline, pulse))
-        maintenance = threads.submit(_run_maintenance, database, work)
+        maintenance = threads.submit(run_maintenance, database, work)
         _watch(work, pulse, idle_seconds, sessions)
         session_counts = sessions.result()
         if idle_seconds is not None:
@@ -71,12 +56,3 @@ def _watch(
         if idle_seconds is not None and pulse.idle_seconds() >= idle_seconds:
             deadline.shorten()
         stopped.wait(min(0.05, deadline.remaining()))
-
-
-def _run_maintenance(database: Database, deadline: Deadline) -> dict[str, Any]:
-    try:
-        pruned = {name: count for prune in PRUNES for name, count in database.call(prune).items()}
-        return {**pruned, **reseal_some(database, deadline)}
-    except Problem as problem:
-        get_log().warning("maintenance was put off", code=problem.code, detail=problem.detail)
-        return {"put_off": problem.code}

@@ -16,7 +16,7 @@ from shared.log import get_log
 from shared.tick import run_tick
 
 TICK_SECONDS = 600.0
-"""How often maintenance runs, and how long a session lasts at most."""
+"""How long a session lasts at most."""
 
 SWITCH_SECONDS = 0.001
 """A commit has to wait for the interpreter whenever the network has answered it, by default for 5 ms while a session

@@ -21,7 +21,7 @@ FOR_USERS = ("SUPABASE_ANON_KEY", "SUPABASE_JWT_SECRET", "ALLOWED_ORIGINS", "RAT
 NEEDS = {
     "integrations": (*FOR_USERS, *SEALING),
     "commands": FOR_USERS,
-    "scheduler": (SERVICE_KEY, "SCHEDULER_", *SEALING),
+    "scheduler": (SERVICE_KEY, "SCHEDULER_", "RETENTION_DAYS_", *SEALING),
 }
 FOR_RECEIVERS = (SERVICE_KEY, *SEALING, "RATE_LIMIT_")
 """What every other function gets: it is pushed to, and acts as the service."""

@@ -120,7 +120,9 @@ begin
   end loop;
   delete from private.message_ledger
    where ctid = any (array(
-     select l.ctid from private.message_ledger l where l.seen_at < now() - interval '7 days' limit p_limit));
+     select l.ctid from private.message_ledger l
+      where l.seen_at < now() - interval '7 days'
+      limit p_limit for update skip locked));
   get diagnostics v_forgotten = row_count;
   return jsonb_build_object('partitions_dropped', v_dropped, 'ids_forgotten', v_forgotten);
 end

@@ -234,6 +234,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "prune_audit_log": frozenset({"service_role"}),
     "prune_conflicts": frozenset({"service_role"}),
     "prune_deliveries": frozenset({"service_role"}),
+    "prune_history": frozenset({"service_role"}),
     "prune_firmware": frozenset({"service_role"}),
     "prune_idempotency_keys": frozenset({"service_role"}),
     "prune_jobs": frozenset({"service_role"}),

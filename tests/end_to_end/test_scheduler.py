@@ -388,6 +388,20 @@ def test_database_connections_killed_in_mid_session_lose_and_double_nothing(admi
     assert len(rows) == len({row["event_id"] for row in rows}) == 120
 
 
+def test_a_tick_forgets_more_than_one_batch_of_what_is_past_its_time(admin: Platform) -> None:
+    source = admin.create("mqtt", {"broker_url": "mqtt://127.0.0.1", "topics": "#"}, status="inactive")
+    with admin.stack.connect() as connection:
+        connection.execute(
+            "insert into private.message_ledger (integration_id, event_id, seen_at)"
+            " select %s, n::text, now() - interval '8 days' from generate_series(1, 45000) n",
+            (source["id"],),
+        )
+
+    done = run_tick(admin.stack, 10, 3)
+
+    assert done["maintenance"]["ids_forgotten"] == 45_000
+
+
 @pytest.mark.parametrize("headers", [{}, {"X-Scheduler-Secret": "wrong"}, {"Authorization": "Bearer wrong"}])
 def test_only_the_scheduler_may_tick(stack: Stack, headers: dict[str, str]) -> None:
     reply = httpx.post(f"{stack.url}/functions/v1/scheduler", json={"seconds": 1}, headers=headers)
