@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 MOST_DAYS = 36_500
-MOST_SECONDS = 3_600
+LEAST_SECONDS, MOST_SECONDS = 0.1, 3_600
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
@@ -78,8 +78,8 @@ def require_setting(name: str) -> str:
 
 def _read_seconds(name: str, default: float) -> float:
     text = os.environ.get(name, "") or str(default)
-    if not _NUMBER.fullmatch(text) or not 1 <= float(text) <= MOST_SECONDS:
-        raise RuntimeError(f"{name} must be a number of seconds, from 1 to {MOST_SECONDS}.")
+    if not _NUMBER.fullmatch(text) or not LEAST_SECONDS <= float(text) <= MOST_SECONDS:
+        raise RuntimeError(f"{name} must be a number of seconds, from {LEAST_SECONDS} to {MOST_SECONDS}.")
     return float(text)
 
 

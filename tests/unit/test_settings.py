@@ -23,8 +23,8 @@ def _read_anew() -> Iterator[None]:
         ("RETENTION_DAYS_HISTORY", "ninety", "whole number of days"),
         ("RATE_LIMIT_RECEIVE", "-1", "0 for no limit"),
         ("SCHEDULER_SECONDS", "a minute", "number of seconds"),
-        ("SCHEDULER_SECONDS", "inf", "from 1 to 3600"),
-        ("SCHEDULER_SECONDS", "0", "from 1 to 3600"),
+        ("SCHEDULER_SECONDS", "inf", "from 0.1 to 3600"),
+        ("SCHEDULER_SECONDS", "0", "from 0.1 to 3600"),
     ],
 )
 def test_a_malformed_variable_is_named_with_what_it_should_hold(
