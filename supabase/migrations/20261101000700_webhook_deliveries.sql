@@ -3,7 +3,7 @@
 create table public.webhook_deliveries (
   id uuid primary key default gen_random_uuid(),
   organization_id uuid not null references public.organizations (id) on delete cascade,
-  integration_id uuid,
+  integration_id uuid not null,
   event_type text not null,
   message_id uuid not null,
   message_received_at timestamptz not null,
@@ -21,11 +21,11 @@ create table public.webhook_deliveries (
         when ordering_key is not null then 3 when replayed_at is not null then 4 when attempts > 0 then 1 else 0
       end
       when 'delivering' then 2
-    end) stored,
-  foreign key (organization_id, integration_id)
-    references public.device_integrations (organization_id, id) on delete set null (integration_id)
+    end) stored
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table public.webhook_deliveries is 'One message or event on its way to one webhook. Its id is the webhook-id, the same over all attempts.';
+comment on column public.webhook_deliveries.integration_id is
+  'The webhook, which the record of its deliveries outlives. No foreign key: with a month of them it could not be deleted.';
 comment on column public.webhook_deliveries.payload_bytes is 'About how large the message''s payload is: a lease takes no more of them than whoever sends them can hold.';
 comment on column public.webhook_deliveries.due_at is 'pending: when to try; delivering: when the lease ends and another may try.';
 comment on column public.webhook_deliveries.ordering_key is 'Of an ordered webhook: its device or itself. Of one key the oldest goes out, and what follows waits for its end.';
@@ -80,11 +80,15 @@ as $$
 begin
   update public.webhook_deliveries
      set status = 'cancelled', lease_token = null
-   where integration_id = old.id and status in ('pending', 'delivering');
+   where id = any (array(
+     select d.id from public.webhook_deliveries d
+      where d.integration_id = old.id and d.stage is not null
+      limit 10000));
   return old;
 end
 $$;
-comment on function private.cancel_deliveries is 'A deleted integration takes its pending deliveries off the queue; what was delivered stays on record.';
+comment on function private.cancel_deliveries is
+  'A deleted integration takes its pending deliveries off the queue, those over ten thousand with the next maintenance; what was delivered stays on record.';
 revoke execute on function private.cancel_deliveries from public;
 create trigger cancel_deliveries before delete on public.device_integrations
   for each row execute function private.cancel_deliveries();

@@ -99,8 +99,30 @@ def test_deleting_a_webhook_cancels_its_queue_and_keeps_the_record(service: Serv
 
     service.connection.execute("delete from device_integrations where id = %s", (webhook,))
 
-    rows = service.run("select status, integration_id from webhook_deliveries order by status")
-    assert [tuple(row.values()) for row in rows] == [("cancelled", None), ("delivered", None)]
+    rows = service.run("select status, integration_id::text from webhook_deliveries order by status")
+    assert [tuple(row.values()) for row in rows] == [("cancelled", webhook), ("delivered", webhook)]
+
+
+def test_a_webhook_is_deleted_at_once_however_many_wait_and_maintenance_cancels_the_rest(
+    service: Service,
+) -> None:
+    webhook = service.make_integration("webhook", events=["*"])
+    kept = service.make_integration("webhook", events=["*"])
+    service.connection.execute(
+        "insert into webhook_deliveries"
+        " (organization_id, integration_id, event_type, message_id, message_received_at)"
+        " select %s, w, 'device.telemetry', gen_random_uuid(), now()"
+        " from unnest(%s::uuid[]) w cross join generate_series(1, 10500)",
+        (service.organization_id, [webhook, kept]),
+    )
+
+    service.connection.execute("delete from device_integrations where id = %s", (webhook,))
+    at_once = service.one("select count(*) from webhook_deliveries where status = 'cancelled'")
+    leased = lease(service)
+    pruned = service.one("select prune_deliveries()")
+
+    assert (at_once, pruned["deliveries_cancelled"]) == (10_000, 500)
+    assert {row["integration_id"] for row in leased} == {kept}
 
 
 def count_reads(service: Service) -> int:
