@@ -65,11 +65,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class EventDevice:
-    """The device an event is about."""
+    """The device an event is about; without `id` and `name` where it is none of the platform's devices."""
 
-    id: str
+    id: str | None
     external_id: str
-    name: str
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,8 +261,8 @@ begin
                'event_type', l.event_type, 'kind', m.kind, 'topic', m.topic, 'payload', m.payload,
                'observed_at', m.observed_at, 'source', json_build_object(
                  'integration_id', m.integration_id, 'integration_type', o.integration_type, 'name', o.name),
-               'device', case when v.id is not null then
-                 json_build_object('id', v.id, 'external_id', v.external_id, 'name', v.name) end)
+               'device', case when coalesce(v.external_id, m.external_id) is not null then
+                 json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end)
              order by l.created_at, l.id)
         from leased l
         left join public.device_messages m on m.id = l.message_id and m.received_at = l.message_received_at

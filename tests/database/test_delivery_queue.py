@@ -19,6 +19,16 @@ def test_a_leased_delivery_brings_its_message_its_device_and_its_webhook(service
     assert delivery["source"]["integration_type"] == "mqtt"
 
 
+def test_a_delivery_names_a_device_that_is_not_known_here(service: Service) -> None:
+    service.make_integration("webhook", events=["*"])
+    source = service.make_integration(auto_provision_devices=False)
+    service.ingest(source, make_messages(1, device="stranger"))
+
+    (delivery,) = lease(service)
+
+    assert delivery["device"] == {"id": None, "external_id": "stranger", "name": None}
+
+
 def test_one_webhook_gets_no_more_than_it_may_have_in_flight(service: Service) -> None:
     service.make_integration("webhook", events=["*"], max_concurrent=3)
     enqueue(service, 10)
