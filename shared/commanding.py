@@ -21,8 +21,8 @@ from shared.provider import Outcome, Provider
 from shared.pulse import Pulse
 from shared.sealing import open_provider
 
-AT_ONCE = 64
-"""No more than 4 of them of one integration: `lease_commands` sees to it."""
+AT_ONCE = 128
+"""No more than 16 of them of one integration: `lease_commands` sees to it."""
 
 LEASE_SECONDS = 60
 POLL_SECONDS = 0.25

@@ -117,7 +117,7 @@ begin
     select f.id, v_integration.organization_id, p_integration_id, k.id, case when k.id is null then f.device end, f.event_id, coalesce(f.kind, 'event'), f.topic, f.payload,
            f.raw, f.raw_encoding, coalesce(f.observed_at, v_received_at), v_received_at, f.error
       from fresh f left join known k on k.external_id = f.device
-    returning id, kind, error, device_id, pg_column_size(payload) as payload_bytes
+    returning id, kind, error, device_id, coalesce(pg_column_size(payload), 0) as payload_bytes
   ),
   subscribers as (
     select w.id, w.settings -> 'events' as events, w.settings -> 'device_filter' as device_filter, w.settings ->> 'ordered' as ordered,

@@ -120,7 +120,7 @@ $$;
 comment on function private.pick_commands is
   'Up to p_limit commands that are due, no more than p_each of one integration under way: one whose broker never answers holds up no other.';
 
-create function public.lease_commands(p_limit integer, p_lease_seconds integer, p_each integer default 4) returns jsonb
+create function public.lease_commands(p_limit integer, p_lease_seconds integer, p_each integer default 16) returns jsonb
 language plpgsql volatile set search_path = ''
 as $$
 declare

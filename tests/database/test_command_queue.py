@@ -41,14 +41,14 @@ def finish(service: Service, commands: list[Row]) -> None:
     service.one("select finish_commands(%s)", Jsonb(results))
 
 
-def test_no_more_than_four_commands_of_one_integration_are_under_way(service: Service) -> None:
-    send(service, 10)
+def test_no_more_than_sixteen_commands_of_one_integration_are_under_way(service: Service) -> None:
+    send(service, 40)
 
     first, second = lease(service), lease(service)
     finish(service, first[:1])
     third = lease(service)
 
-    assert (len(first), len(second), len(third)) == (4, 0, 1)
+    assert (len(first), len(second), len(third)) == (16, 0, 1)
 
 
 def test_a_flood_to_one_integration_leaves_room_for_the_others(service: Service) -> None:
@@ -61,7 +61,7 @@ def test_a_flood_to_one_integration_leaves_room_for_the_others(service: Service)
 
 
 def test_commands_of_one_integration_go_out_in_the_order_they_were_due(service: Service) -> None:
-    send(service, 6)
+    send(service, 20)
     service.connection.execute(
         "update device_commands set due_at = now() - n * interval '1 s'"
         " from (select id, row_number() over (order by id) as n from device_commands) o where o.id = device_commands.id"
@@ -72,13 +72,13 @@ def test_commands_of_one_integration_go_out_in_the_order_they_were_due(service: 
     finish(service, leased)
 
     assert [{row["id"] for row in leased}, {row["id"] for row in lease(service)}] == [
-        set(wanted[:4]),
-        set(wanted[4:]),
+        set(wanted[:16]),
+        set(wanted[16:]),
     ]
 
 
 def test_commands_expire_however_many_are_under_way(service: Service) -> None:
-    integration_id = send(service, 6)
+    integration_id = send(service, 18)
     lease(service)
     service.connection.execute(
         "update device_commands set created_at = created_at - interval '1 h', expires_at = now() - interval '1 s'"
@@ -88,4 +88,4 @@ def test_commands_expire_however_many_are_under_way(service: Service) -> None:
 
     assert lease(service) == []
     statuses = service.run("select status, count(*) from device_commands group by 1 order by 1")
-    assert [tuple(row.values()) for row in statuses] == [("expired", 2), ("sending", 4)]
+    assert [tuple(row.values()) for row in statuses] == [("expired", 2), ("sending", 16)]

@@ -19,6 +19,15 @@ def test_a_leased_delivery_brings_its_message_its_device_and_its_webhook(service
     assert delivery["source"]["integration_type"] == "mqtt"
 
 
+def test_a_message_of_bytes_alone_goes_out_without_a_payload(service: Service) -> None:
+    service.make_integration("webhook", events=["*"])
+    enqueue(service, 1, payload=None, raw="//4A", raw_encoding="base64")
+
+    (delivery,) = lease(service)
+
+    assert (delivery["payload"], delivery["payload_bytes"]) == (None, 0)
+
+
 def test_a_delivery_names_a_device_that_is_not_known_here(service: Service) -> None:
     service.make_integration("webhook", events=["*"])
     source = service.make_integration(auto_provision_devices=False)

@@ -25,8 +25,7 @@ TIMES = {
 
 def age_history(service: Service, days: int) -> None:
     """Activity, metrics, a finished and a pending command, all so old."""
-    for table in ("device_commands", "integration_metrics"):
-        service.connection.execute(f"delete from {table}")
+    service.connection.execute("delete from integration_metrics")
     service.ingest(service.make_integration(), make_messages(2))
     for statement in (ACTIVITY, COMMANDS):
         service.connection.execute(statement)
