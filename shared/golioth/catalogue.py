@@ -8,6 +8,9 @@ from typing import Any
 from shared.firmware import Artifact, Begun, Cohort, Deployment, Package
 from shared.golioth.ota import clean_text, read_time
 
+LONGEST_COUNT = 18
+"""Digits: more does not fit into JSON's 64 bits, or is refused by Python."""
+
 
 def read_begun(item: Mapping[str, Any]) -> Begun:
     """A deployment or a release, as what was begun."""
@@ -48,12 +51,17 @@ def read_deployment(item: Mapping[str, Any]) -> Deployment:
     return Deployment(
         str(item.get("deploymentId") or ""),
         str(item.get("name") or ""),
-        tuple(str(each) for each in item.get("artifactIds") or ()),
+        read_texts(item.get("artifactIds")),
         read_time(item.get("createdAt")),
     )
+
+
+def read_texts(value: Any) -> tuple[str, ...]:
+    """The texts of a list; none where it is no list."""
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
 
 def _read_count(value: Any) -> int | None:
     """A number, which Golioth writes as text where it may be large."""
     text = str(value)
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_COUNT else None

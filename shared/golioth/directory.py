@@ -182,7 +182,8 @@ def _read_settings(status: Any) -> dict[str, Any] | None:
     known = _read_object(status)
     if not (text := _read_text(known.get("status"))):
         return None
-    errors = [error for error in known.get("errors") or [] if isinstance(error, dict)]
+    listed = known.get("errors")
+    errors = [error for error in listed if isinstance(error, dict)] if isinstance(listed, list) else []
     told = [{"key": _read_text(error.get("key")), "code": error.get("code")} for error in errors]
     return {"status": text, "errors": [each for each in told if isinstance(each["code"], int)]}
 

@@ -53,6 +53,7 @@ from shared.golioth.catalogue import (
     read_cohort,
     read_deployment,
     read_package,
+    read_texts,
 )
 from shared.golioth.ota import clean_text, read_event, read_packages
 
@@ -142,7 +143,7 @@ class GoliothFirmware(Firmware):
         """See `Firmware`. Conflict where something else stands under the name."""
         found = self._find(plan)
         wanted = [artifact.id for artifact in plan.artifacts]
-        if found and set(found.get("artifactIds") or ()) != set(wanted):
+        if found and set(read_texts(found.get("artifactIds"))) != set(wanted):
             raise Conflict(f"Golioth has another deployment or release named {plan.name} already.")
         if plan.target.cohort_id:
             return read_begun(found) if found else self._deploy(plan, wanted)
@@ -191,7 +192,7 @@ class GoliothFirmware(Firmware):
             named = self._list_all(self._deployments(plan.target.cohort_id), name=plan.name)
             return next((item for item in named if item.get("name") == plan.name), None)
         tagged = self._list_all(self._api.in_project("releases"), releaseTags=plan.name)
-        return next((item for item in tagged if plan.name in (item.get("releaseTags") or ())), None)
+        return next((item for item in tagged if plan.name in read_texts(item.get("releaseTags"))), None)
 
     def _deploy(self, plan: Plan, artifact_ids: list[str]) -> Begun:
         deployment = self.add_deployment(str(plan.target.cohort_id), plan.name, artifact_ids)

@@ -75,3 +75,12 @@ def test_what_is_malformed_in_a_device_counts_as_absent(wrong: dict[str, Any]) -
 def test_a_device_without_an_id_is_none(item: dict[str, Any]) -> None:
     with pytest.raises(ProtocolFailed):
         read_device(item)
+
+
+@pytest.mark.parametrize("errors", [5, True, "x", {"code": 1}])
+def test_settings_errors_that_are_no_list_count_as_none(errors: Any) -> None:
+    known = {"lastSettingsStatus": {"status": "out-of-sync", "errors": errors}}
+
+    device = read_device({"id": "x", "metadata": known})
+
+    assert device.settings == {"status": "out-of-sync", "errors": []}
