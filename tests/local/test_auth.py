@@ -48,6 +48,14 @@ def test_a_seeded_user_signs_in_and_is_recognised(stack: Stack) -> None:
     assert (reply.json()["id"], reply.json()["email"]) == (admin.id, admin.email)
 
 
+def test_a_new_user_has_an_identity_as_one_who_had_signed_up_before_would_not(stack: Stack) -> None:
+    user = sign_up(stack).json()["user"]
+
+    (identity,) = user["identities"]
+    assert (identity["provider"], identity["user_id"]) == ("email", user["id"])
+    assert identity["identity_data"]["email"] == user["email"]
+
+
 @pytest.mark.parametrize("email", ["admin@alpha.test", "nobody@alpha.test"])
 def test_a_wrong_password_and_an_unknown_address_look_the_same(stack: Stack, email: str) -> None:
     reply = auth(stack, "POST", "/token?grant_type=password", json={"email": email, "password": "wrong"})

@@ -104,6 +104,13 @@ def test_a_role_the_login_may_not_take_is_refused(rest: Rest) -> None:
         ("GET", "/orgs?select=id.sum()", 400, "PGRST127"),
         ("GET", "/orgs?select=id,count()", 400, "PGRST127"),
         ("GET", "/parents?order=orgs(name)", 400, "PGRST127"),
+        ("GET", "/orgs?select=id,parents(id)&parents=is.null", 400, "PGRST127"),
+        (
+            "GET",
+            "/orgs?select=id,kids:parents(id)&or=(id.eq.1,and(kids.not.is.null,id.eq.2))",
+            400,
+            "PGRST127",
+        ),
         ("DELETE", "/orgs?id=eq.1&limit=1", 400, "PGRST127"),
         ("GET", "/orgs?missing=eq.1", 400, "42703"),
         ("GET", "/orgs?id=eq.x", 400, "22P02"),
@@ -133,6 +140,34 @@ def test_a_body_that_can_not_be_inserted_is_400(rest: Rest, body: bytes, code: s
     reply = rest.call("POST", "/orgs", token=make_token("service_role"), content=body)
 
     assert (reply.status_code, reply.json()["code"]) == (400, code)
+
+
+@pytest.mark.parametrize("path", ["/orgs", "/rpc/write_org"])
+@pytest.mark.parametrize("content_type", ["text/csv", "application/x-www-form-urlencoded"])
+def test_a_body_in_another_format_is_refused_by_its_name(rest: Rest, path: str, content_type: str) -> None:
+    body = b'{"id": 9, "name": "JSON all the same"}'
+
+    reply = rest.call(
+        "POST",
+        path,
+        token=make_token("service_role"),
+        content=body,
+        headers={"Content-Type": content_type},
+    )
+
+    assert (reply.status_code, reply.json()["code"]) == (400, "PGRST127")
+    assert content_type in reply.json()["details"]
+    assert rest.read("/orgs?id=eq.9") == []
+
+
+def test_a_body_that_does_not_say_it_is_json_is_refused(rest: Rest) -> None:
+    headers = {"Content-Type": "text/plain"}
+
+    reply = rest.call(
+        "PATCH", "/orgs?id=eq.1", token=make_token("service_role"), content=b"{}", headers=headers
+    )
+
+    assert (reply.status_code, reply.json()["code"]) == (400, "PGRST102")
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b"[1]", b'{"p_value": 1}\x00', b'{"p_value": 1'])

@@ -103,6 +103,12 @@ def test_an_unknown_function_or_argument_is_404(rest: Rest, name: str, body: dic
     assert [(reply.status_code, reply.json()["code"]) for reply in (posted, got)] == [(404, "PGRST202")] * 2
 
 
+def test_an_unknown_function_is_named_with_all_arguments_given(rest: Rest) -> None:
+    reply = rest.call("GET", "/rpc/add_them?a=1&misspelt=2", token=make_token("service_role"))
+
+    assert "add_them(a, misspelt)" in reply.json()["message"]
+
+
 def test_functions_that_differ_in_types_only_are_ambiguous(rest: Rest) -> None:
     reply = post(rest, "twice", {"a": 1})
 

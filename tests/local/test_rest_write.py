@@ -44,13 +44,14 @@ def test_many_rows_are_inserted_at_once(rest: Rest) -> None:
     assert reply.headers["Content-Range"] == "*/2"
 
 
-def test_no_rows_and_a_row_without_columns_can_be_inserted(rest: Rest) -> None:
+def test_no_rows_and_rows_without_columns_can_be_inserted(rest: Rest) -> None:
     rest.execute("create table public.plain (id int primary key generated always as identity)")
 
     none = write(rest, "POST", "/plain", json=[])
     one = write(rest, "POST", "/plain", json={})
+    two = write(rest, "POST", "/plain", json=[{}, {}])
 
-    assert (none.json(), one.json()) == ([], [{"id": 1}])
+    assert (none.json(), one.json(), two.json()) == ([], [{"id": 1}], [{"id": 2}, {"id": 3}])
     rest.execute("drop table public.plain")
 
 

@@ -193,6 +193,62 @@ def test_two_stacks_run_side_by_side_but_not_on_one_folder(stack: Stack, new_ser
     assert "Another stack runs on" in third.output
 
 
+def test_a_second_start_that_is_refused_leaves_the_running_stacks_ready_file(new_serve: NewServe) -> None:
+    serve = new_serve()
+    serve.start()
+    again = new_serve()
+    again.arguments = ["--data", str(serve.folder / "data"), "--ready-file", str(serve.ready_file)]
+
+    again.launch()
+
+    assert wait_for_end(again) == 1
+    assert serve.ready_file.exists()
+
+
+def test_a_ready_file_left_behind_does_not_outlive_a_start_that_fails(new_serve: NewServe) -> None:
+    serve = new_serve()
+    serve.ready_file.write_text("{}")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", serve.port))
+        taken.listen()
+
+        serve.launch()
+
+        assert wait_for_end(serve) == 1
+    assert not serve.ready_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--data", "{file}"], 1, "choose a --data folder that you may write to"),
+        (["--data", "{file}/below"], 1, "choose a --data folder that you may write to"),
+        (["--data", "{damaged}"], 1, "credentials.json is damaged"),
+        (["--ready-file", "{file}/ready"], 1, "choose another --ready-file"),
+        (["--ready-file", "{folder}"], 1, "choose another --ready-file"),
+        (["--port", "70000"], 2, "70000 is not a port"),
+        (["--port", "0"], 2, "0 is not a port"),
+        (["--migrations", "{folder}/none"], 2, "is not a folder"),
+        (["--functions", "{file}"], 2, "is not a folder"),
+    ],
+)
+def test_an_option_that_can_not_serve_is_named_before_anything_starts(
+    new_serve: NewServe, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "credentials.json").write_text("{")
+    places = {"file": tmp_path / "file", "folder": tmp_path, "damaged": tmp_path / "damaged"}
+    serve = new_serve(*[argument.format(**places) for argument in arguments])
+
+    serve.launch()
+
+    assert wait_for_end(serve) == code
+    assert message in serve.output
+    assert "Traceback" not in serve.output
+    assert "Postgres" not in serve.output
+
+
 def test_functions_are_served_with_dashes_and_what_follows_their_name(
     new_serve: NewServe, tmp_path: Path
 ) -> None:

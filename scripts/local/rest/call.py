@@ -12,7 +12,7 @@ import orjson
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
-from scripts.local.rest.errors import RestError, refuse_token
+from scripts.local.rest.errors import RestError, refuse_feature, refuse_token
 from scripts.local.rest.prefer import Preferences, parse_prefer
 from scripts.local.rest.query import Query, parse_query
 from scripts.local.rest.transaction import Identity
@@ -28,6 +28,8 @@ ARRAY_TYPES = (
     "application/vnd.pgrst.array+json",
     "application/vnd.pgrst.array",
 )
+CONTENT_TYPES = {"", *OBJECT_TYPES, *ARRAY_TYPES} - {"*/*", "application/*"}
+OTHER_BODIES = {"text/csv", "application/x-www-form-urlencoded"}
 PROFILE = {"GET": "Accept-Profile", "HEAD": "Accept-Profile"}
 BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 Verify = Callable[[str], dict[str, Any]]
@@ -114,6 +116,14 @@ class Call:
             raise RestError(
                 413, "PGRST102", f"The body is larger than {MAX_BODY} bytes, the most this server reads."
             ) from None
+
+    def check_content_type(self) -> None:
+        """The body is JSON, or says nothing; `curl -d` without a header says that it is a form."""
+        given = self.request.mimetype
+        if given in OTHER_BODIES:
+            raise refuse_feature(f"a body of {given}; send application/json")
+        if given not in CONTENT_TYPES:
+            raise RestError(400, "PGRST102", f"Content-Type not acceptable: {given}")
 
     def check_profile(self) -> None:
         """Only `public` is exposed; a client that asks for another schema is told so."""

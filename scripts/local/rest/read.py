@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from psycopg.sql import SQL, Composable
 
 from scripts.local.rest.binding import Binder, join, quote
 from scripts.local.rest.errors import refuse_feature
 from scripts.local.rest.filters import Scope
-from scripts.local.rest.nodes import Column, Count, Embed, Node, Star
+from scripts.local.rest.nodes import Column, Condition, Count, Embed, Logic, Node, Star
 from scripts.local.rest.relations import Relation, find_relation
 from scripts.local.rest.schema import Schema, Table
 
@@ -29,6 +31,7 @@ class Reader:
         joins: list[Composable] | None = None,
     ) -> Composable:
         """`select … from source` with everything the node asks for; the source must be known by the alias."""
+        _refuse_embed_filters(node, table)
         scope = self.scope(alias, table)
         columns, laterals, terms = self._render_items(node, scope, table)
         terms += (joins or []) + [scope.render_term(term) for term in node.where]
@@ -114,6 +117,24 @@ class Reader:
         source = SQL("{} as {}").format(quote("public", relation.table), quote(alias))
         node = embed.node if embed.node.items else Node([Star()], embed.node.where)
         return self.render_rows(node, source, alias, self.schema.tables[relation.table], joins)
+
+
+def _refuse_embed_filters(node: Node, table: Table | None) -> None:
+    """A filter on the name of an embedded table (`children=is.null`) would be taken for one on a column."""
+    embedded = {embed.name for embed in node.embeds()} - set(table.columns if table else ())
+    for column in _list_filtered(node.where):
+        if column in embedded:
+            raise refuse_feature(
+                f"a filter on whether '{column}' has rows; {column}!inner(...) keeps those that have"
+            )
+
+
+def _list_filtered(terms: Iterable[Condition | Logic]) -> Iterator[str]:
+    for term in terms:
+        if isinstance(term, Logic):
+            yield from _list_filtered(term.terms)
+        else:
+            yield term.path.column
 
 
 def _is_count_item(item: Star | Count | Column | Embed, table: Table | None) -> bool:

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 
 from scripts.local.rest.answer import REPLY_SETTINGS, make_response, require_single, wrap_rows
 from scripts.local.rest.binding import JSONB, Binder, Value, bind_bytes, bind_json, bind_text, quote
-from scripts.local.rest.call import READING, Call, Media
+from scripts.local.rest.call import OTHER_BODIES, READING, Call, Media
 from scripts.local.rest.errors import RestError, refuse_feature
 from scripts.local.rest.filters import make_array
 from scripts.local.rest.functions import find_function, find_unnamed, list_argument_names, refuse_unknown
@@ -116,6 +116,8 @@ class Rpc:
     def _plan_whole(self, content: bytes, content_type: str, keys: tuple[str, ...] | None = None) -> Plan:
         """The whole body as the one unnamed argument."""
         function = find_unnamed(self.schema, self.name, content_type)
+        if function is None and content_type in OTHER_BODIES:
+            self.call.check_content_type()
         if function is None and content_type == JSON and keys is None and self.name in self.schema.functions:
             raise refuse_body("The body of an rpc must be a JSON object of named arguments")
         if function is None:
@@ -153,7 +155,9 @@ class Rpc:
         except RestError as error:
             if error.code == "PGRST100" and self.call.method in READING:
                 # A misspelt argument looks like a filter that can't be read.
-                raise refuse_unknown(self.name, [key for key, _ in pairs], with_body=False) from error
+                raise refuse_unknown(
+                    self.name, [key for key, _ in self.call.pairs], with_body=False
+                ) from error
             raise
         node = query.node
         if query.columns is not None:

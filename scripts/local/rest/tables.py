@@ -101,6 +101,7 @@ def _render_returned(writer: Writer, call: Call) -> Composable:
 def _render_change(writer: Writer, call: Call, content: bytes, returned: Composable) -> Composable:
     if call.method == "DELETE":
         return writer.render_delete(returned)
+    call.check_content_type()
     payload = parse_rows(content, same_keys=writer.query.columns is None)
     if call.method == "PATCH":
         return writer.render_update(payload, returned)

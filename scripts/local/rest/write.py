@@ -43,10 +43,11 @@ class Writer:
     ) -> Composable:
         """`insert into … returning …`."""
         columns = self._columns_of(payload)
-        if not columns and payload.rows:
-            return SQL("insert into {} default values returning {}").format(self.target, returned)
         if not columns:
-            return self._render_nothing(returned)
+            # As many rows of nothing but defaults: `default values` would make one.
+            return SQL("insert into {} select from generate_series(1, {}) returning {}").format(
+                self.target, payload.rows, returned
+            )
         source = (
             self._render_defaulted(payload, columns)
             if missing_default
