@@ -145,6 +145,7 @@ def test_a_broker_that_refuses_us_is_asked_once_and_not_soon_again(
     counts = run_sessions(as_service(), Deadline(1.5), Pulse())
 
     shown = show(admin, integration)
+    wait_until(lambda: count_connections(tmp_path) > before, "the broker has not written that it was asked")
     assert (counts["failed_sessions"], count_connections(tmp_path) - before) == (1, 1)
     assert (shown["status"], ask(admin, FIRST_PACE)) == ("error", True)
     assert list_entries(admin, integration) == [("session.failed", "error", shown["error_message"])]

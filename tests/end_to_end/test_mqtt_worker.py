@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as paho
 import psycopg
@@ -199,9 +200,22 @@ def publish_steadily(site: Site, count: int) -> None:
 
 
 def crash_postgres(site: Site) -> None:
-    """SIGKILL of one backend: Postgres ends all others and goes through recovery."""
-    pid = site.ask("select pid from pg_stat_activity where usename = 'authenticator' limit 1")
-    os.kill(pid, signal.SIGKILL)
+    """SIGKILL of one backend: Postgres ends all others, which this waits for, and goes through recovery."""
+    with site.admin.stack.connect() as connection:
+        row = connection.execute(
+            "select pid from pg_stat_activity where usename = 'authenticator'"
+        ).fetchone()
+        assert row is not None
+        os.kill(row[0], signal.SIGKILL)
+        wait_until(lambda: is_cut(connection), "Postgres has not noticed")
+
+
+def is_cut(connection: psycopg.Connection[Any]) -> bool:
+    try:
+        connection.execute("select 1")
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 def answers(site: Site) -> bool:
