@@ -18,6 +18,9 @@ from shared.sessions import run_session
 SESSIONS_AT_ONCE = 200
 """Each has a thread, which sleeps while its broker is silent."""
 
+TURN_SECONDS = 600.0
+"""How long a session lasts at most: so that those beyond `SESSIONS_AT_ONCE` get their turn."""
+
 LEASE_POLL_SECONDS = 0.25
 MORE_POLL_SECONDS = 0.05
 """How long to wait where there may be more: time for another worker to take its share."""
@@ -33,7 +36,7 @@ def run_sessions(database: Database, deadline: Deadline, pulse: Pulse) -> Counte
             room = min(share, SESSIONS_AT_ONCE - len(running))
             rows = _lease(database, room, counts) if room else []
             for row in rows:
-                running.add(threads.submit(run_session, row, database, deadline, pulse))
+                running.add(threads.submit(run_session, row, database, deadline.within(TURN_SECONDS), pulse))
             # One first, then two, four …: so that workers side by side share what is due at the same moment.
             share = share * 2 if len(rows) == share else 1
             pause = MORE_POLL_SECONDS if share > 1 else LEASE_POLL_SECONDS

@@ -15,8 +15,8 @@ from shared.deadline import Deadline
 from shared.log import get_log
 from shared.tick import run_tick
 
-TICK_SECONDS = 600.0
-"""How long a session lasts at most."""
+TICK_SECONDS = 3_600.0
+"""How often it says in the log what it has done; between two ticks everything that is under way ends first."""
 
 SWITCH_SECONDS = 0.001
 """A commit has to wait for the interpreter whenever the network has answered it, by default for 5 ms while a session

@@ -75,7 +75,7 @@ class _Session:
         tries = 0
         while not (self._deadline.expired and self._connection):
             try:
-                self._turn()
+                yield from self._turn()
             except _HOPELESS:
                 raise
             except OutsideError:
@@ -99,28 +99,32 @@ class _Session:
             self._connection.abort()
             self._connection = None
 
-    def _turn(self) -> None:
+    def _turn(self) -> Iterator[Batch]:
         if self._connection is None:
             begun = time.monotonic()
-            self._connection = self._connect()
+            yield from self._connect()
             self._connected_at = time.monotonic()
             self._connect_ms = round((self._connected_at - begun) * 1000, 1)
         else:
             self._receive(self._connection)
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> Iterator[Batch]:
+        """Each step may take its time; the signs of life between them keep the lease."""
         connection, forgotten = self._open(), 0
-        if connection.session_present and self._memory.exceeds_window:
-            forgotten = self._search(connection)
-            connection = self._open()
         try:
+            yield from self._give_batches()
+            if connection.session_present and self._memory.exceeds_window:
+                forgotten = self._search(connection)
+                yield from self._give_batches()
+                connection = self._open()
+                yield from self._give_batches()
             has_subscribed = settle_session(connection, self._plan, self._memory)
         except BaseException:
             connection.abort()
             raise
         self._memory.begin_connection(connection.protocol, has_subscribed=has_subscribed, forgotten=forgotten)
         self._stored = 0 if connection.session_present else None
-        return connection
+        self._connection = connection
 
     def _open(self) -> Connection:
         login = Login(self._plan.client_id, self._plan.expiry_seconds, RECEIVE_MAXIMUM)
