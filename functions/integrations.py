@@ -22,7 +22,7 @@ from shared.conflicts import add_conflict_routes
 from shared.database import as_user
 from shared.device_settings import add_settings_routes
 from shared.device_state import add_state_routes
-from shared.errors import BadRequest, Conflict, PreconditionFailed
+from shared.errors import BadRequest, Conflict, FieldError, PreconditionFailed
 from shared.forms import ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
 from shared.generated import make_secrets, plan_rotation
 from shared.history import add_history_routes
@@ -99,14 +99,17 @@ def create_integration(call: Call) -> Reply:
 def change_named_integration(call: Call) -> Reply:
     """PATCH with the id in the query or the body."""
     body = call.json(ChangedIntegration)
-    return _change(call, _name_integration(call.query("id") or str(body.id or "")), body)
+    return _change(call, _choose_named(call, body.id), body)
 
 
 @router.route("DELETE", "/")
 def delete_named_integration(call: Call) -> Reply:
     """DELETE with the id in the query or the body."""
     named = call.json(Target).id if call.body.strip() else None
-    return _delete(call, _name_integration(call.query("id") or str(named or "")))
+    integration_id = _choose_named(call, named)
+    _ = call.user
+    _require_same(integration_id, named)
+    return _delete(call, integration_id)
 
 
 @router.route("POST", "/test")
@@ -167,6 +170,22 @@ def test_saved(call: Call) -> Reply:
     return _show_checks(checks)
 
 
+def _choose_named(call: Call, named: uuid.UUID | None) -> str:
+    """The id in the query, or else the one in the body."""
+    text = call.query("id") or str(named or "")
+    if not text:
+        problem = FieldError("id", "Required: in the path, as ?id= or in the body.")
+        raise BadRequest(
+            "Which integration? Name it in the path, as ?id= or as id in the body.", errors=[problem]
+        )
+    return _name_integration(text)
+
+
+def _require_same(integration_id: str, named: uuid.UUID | None) -> None:
+    if named and str(named) != integration_id:
+        raise Conflict("The body names another integration than the address; leave one of the two out.")
+
+
 def _name_integration(text: str | None) -> str:
     integration_id = parse_uuid(text, "id")
     bind_log(integration=integration_id)
@@ -189,8 +208,7 @@ def _fill_columns(body: NewIntegration, made: Mapping[str, str]) -> dict[str, An
 
 def _change(call: Call, integration_id: str, body: ChangedIntegration) -> Reply:
     _ = call.user
-    if body.id and str(body.id) != integration_id:
-        raise Conflict("The body names another integration than the address; leave one of the two out.")
+    _require_same(integration_id, body.id)
     values = body.model_dump(include={"name", "status"}, exclude_unset=True)
     versions = list_versions(call.request.headers.get("If-Match"))
     if body.config is not None:

@@ -100,7 +100,7 @@ _COLLECTION_CALLS = {
     "delete": Operation(
         "deleteIntegrationById",
         "Delete the integration whose id is in the query or the body",
-        (*_DELETE, *READING_BODY),
+        (*_DELETE, *READING_BODY, Conflict),
         status=HTTPStatus.NO_CONTENT,
         body="Target",
         body_required=False,

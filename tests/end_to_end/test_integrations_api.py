@@ -429,7 +429,19 @@ def test_a_filter_by_a_status_there_is_not_is_refused_and_not_an_empty_list(admi
 
 
 def test_a_delete_without_an_id_says_so(admin: Platform) -> None:
-    assert problem(admin.call("DELETE", "/integrations")) == (400, "bad_request")
+    reply = admin.call("DELETE", "/integrations")
+
+    assert problem(reply) == (400, "bad_request")
+    assert "?id=" in reply.json()["detail"]
+
+
+def test_a_delete_that_names_two_integrations_is_refused(admin: Platform) -> None:
+    one, other = admin.create("mqtt", MQTT), admin.create("mqtt", MQTT)
+
+    reply = admin.call("DELETE", f"/integrations?id={one['id']}", json={"id": other["id"]})
+
+    assert problem(reply) == (409, "conflict")
+    assert admin.call("GET", f"/integrations/{one['id']}").status_code == 200
 
 
 def test_a_problem_is_sent_with_its_length(admin: Platform) -> None:
