@@ -13,6 +13,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from shared import polling
 from shared.commanding import run_commands
 from shared.database import as_service
 from shared.deadline import Deadline
@@ -104,6 +105,19 @@ def test_five_tries_end_in_an_error_with_its_reason_and_a_success_later_clears_i
         ("session.failed", "error", failed["error_message"]),
         ("session.recovered", "info", "The connection works again."),
     ]
+
+
+def test_sessions_for_which_there_is_no_room_get_their_turn(
+    admin: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "SESSIONS_AT_ONCE", 1)
+    monkeypatch.setattr(polling, "TURN_SECONDS", 1.0)
+    with make_mosquitto(tmp_path) as broker:
+        integrations = [connect(admin, broker.port, client_id=f"turn-{number}") for number in range(2)]
+
+        run_sessions(as_service(), Deadline(4), Pulse())
+
+    assert [show(admin, each)["sync_status"] for each in integrations] == ["ok", "ok"]
 
 
 @pytest.fixture(params=["wrong password", "unknown authority", "no client certificate"])
