@@ -11,6 +11,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from shared.deadline import Deadline
@@ -217,6 +218,9 @@ class _Session:
 
     def _finish(self) -> Iterator[Batch]:
         """Take nothing new, wait a bounded time for the commits, acknowledge them and say goodbye."""
+        with suppress(ConnectionLost):
+            # First, for what is committed already is no backlog.
+            self._settle(0)
         self._note_backlog()
         self._collect_received()
         self._outbox.close_batch()
