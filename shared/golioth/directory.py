@@ -182,8 +182,7 @@ def _read_settings(status: Any) -> dict[str, Any] | None:
     known = _read_object(status)
     if not (text := _read_text(known.get("status"))):
         return None
-    listed = known.get("errors")
-    errors = [error for error in listed if isinstance(error, dict)] if isinstance(listed, list) else []
+    errors = [error for error in _read_list(known.get("errors")) if isinstance(error, dict)]
     told = [{"key": _read_text(error.get("key")), "code": error.get("code")} for error in errors]
     return {"status": text, "errors": [each for each in told if isinstance(each["code"], int)]}
 
@@ -192,9 +191,12 @@ def _read_object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _read_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _read_names(value: Any) -> tuple[str, ...]:
-    names = value if isinstance(value, list) else []
-    return tuple(sorted({text for name in names if (text := _read_text(name))}))
+    return tuple(sorted({text for name in _read_list(value) if (text := _read_text(name))}))
 
 
 def _read_text(value: Any) -> str | None:

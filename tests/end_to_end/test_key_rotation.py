@@ -104,6 +104,16 @@ def test_the_scheduler_reseals_by_itself_and_the_old_key_can_go(rotation: Rotati
     assert (shown["status"], shown["error_message"]) == ("active", None)
 
 
+def test_credentials_that_open_with_no_key_are_not_tried_again_and_again_within_a_minute(
+    rotation: Rotation,
+) -> None:
+    rotation.add_sealed(3_000, seal_with(make_key("lost")))
+
+    done = run_tick(rotation.stack, 12, 5)
+
+    assert 0 < done["maintenance"]["unopened"] <= 1_000
+
+
 def test_resealing_killed_in_the_middle_loses_nothing_and_ends_right_when_run_again(
     rotation: Rotation,
 ) -> None:
