@@ -11,10 +11,10 @@ import flask
 import functions_framework
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.database import as_user
-from shared.http import Call, Reply, Router, parse_uuid
-from shared.limits import COMMANDS, settle_limits
-from shared.numbers import Whole
+from shared.runtime.database.client import as_user
+from shared.runtime.numbers import Whole
+from shared.runtime.web.rate_limits import COMMANDS, settle_limits
+from shared.runtime.web.routing import Call, Reply, Router, parse_uuid
 
 COLUMNS = (
     "id,organization_id,device_id,integration_id,name,payload,status,attempts,expires_at,reference,result,"

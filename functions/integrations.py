@@ -16,30 +16,36 @@ from typing import Any
 import flask
 import functions_framework
 
-from shared.changes import plan_config
-from shared.conditions import list_versions
-from shared.conflicts import add_conflict_routes
-from shared.database import as_user
-from shared.device_settings import add_settings_routes
-from shared.device_state import add_state_routes
-from shared.errors import BadRequest, Conflict, FieldError, PreconditionFailed
-from shared.forms import ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
-from shared.generated import make_secrets, plan_rotation
-from shared.history import add_history_routes
-from shared.http import Call, Reply, Router, parse_uuid
-from shared.idempotency import bind_fingerprint, check_fingerprint, read_key, seal_fingerprint
-from shared.jobs.calls import add_job_routes
-from shared.limits import TESTS, take_tokens
-from shared.log import bind_log
-from shared.message_replays import add_message_routes
-from shared.messages import Identity
-from shared.provider import Check
-from shared.providers import find_provider, list_types, load_provider
-from shared.provisioning.calls import add_provisioning_routes
-from shared.records import list_rows, read_row, read_sealed, show_one, write_row
-from shared.replays import add_replay_routes
-from shared.rollouts import add_firmware_routes
-from shared.sealing import open_provider, seal_provider
+from shared.deliveries.replay import add_replay_routes
+from shared.devices.conflicts import add_conflict_routes
+from shared.devices.provisioning import add_provisioning_routes
+from shared.devices.settings import add_settings_routes
+from shared.devices.state import add_state_routes
+from shared.firmware.rollouts import add_firmware_routes
+from shared.integrations.bodies import (
+    ChangedIntegration,
+    NewIntegration,
+    Rotation,
+    Target,
+    UnsavedIntegration,
+)
+from shared.integrations.generated_secrets import make_secrets, plan_rotation
+from shared.integrations.patch import plan_config
+from shared.integrations.records import list_rows, read_row, read_sealed, show_one, write_row
+from shared.integrations.scope import add_history_routes
+from shared.integrations.sealing import open_provider, seal_provider
+from shared.jobs.routes import add_job_routes
+from shared.messages.replay import add_message_routes
+from shared.provider.base import Check
+from shared.provider.catalogue import find_provider, list_types, load_provider
+from shared.provider.messages import Identity
+from shared.runtime.database.client import as_user
+from shared.runtime.errors import BadRequest, Conflict, FieldError, PreconditionFailed
+from shared.runtime.log import bind_log
+from shared.runtime.web.etags import list_versions
+from shared.runtime.web.idempotency import bind_fingerprint, check_fingerprint, read_key, seal_fingerprint
+from shared.runtime.web.rate_limits import TESTS, take_tokens
+from shared.runtime.web.routing import Call, Reply, Router, parse_uuid
 
 PATCH_TRIES = 5
 

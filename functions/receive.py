@@ -5,8 +5,8 @@ from __future__ import annotations
 import flask
 import functions_framework
 
-from shared.http import Call, Reply, Router
-from shared.receiving import receive_messages
+from shared.messages.receive import receive_messages
+from shared.runtime.web.routing import Call, Reply, Router
 
 router = Router("receive")
 

@@ -6,12 +6,12 @@ import flask
 import functions_framework
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.auth import authenticate_scheduler
-from shared.database import as_service
-from shared.deadline import Deadline
-from shared.http import Call, Reply, Router
-from shared.settings import load_settings
-from shared.tick import run_tick
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
+from shared.runtime.settings import load_settings
+from shared.runtime.web.auth import authenticate_scheduler
+from shared.runtime.web.routing import Call, Reply, Router
+from shared.scheduler.tick import run_tick
 
 router = Router("scheduler")
 

@@ -16,7 +16,7 @@ import pytest
 
 from scripts.local.processes import die_with_parent
 from scripts.local.stack import ROOT
-from shared.settings import load_settings
+from shared.runtime.settings import load_settings
 from tests.fakes.golioth import FakeGolioth
 from tests.stack import Serve, Stack, find_free_port
 
@@ -113,7 +113,7 @@ def start_worker(stack: Stack) -> Iterator[Callable[[], subprocess.Popen[bytes]]
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
-        argv = [sys.executable, "-m", "shared.worker"]
+        argv = [sys.executable, "-m", "shared.scheduler.worker"]
         process = subprocess.Popen(
             argv,
             cwd=ROOT,

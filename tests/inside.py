@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from shared.database import open_pool
-from shared.settings import load_settings, require_setting
-from shared.vault import load_vault
+from shared.runtime.database.client import open_pool
+from shared.runtime.settings import load_settings, require_setting
+from shared.runtime.vault.ring import load_vault
 from tests.stack import Stack
 
 

@@ -9,7 +9,12 @@ from pathlib import Path
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
-PARTS = {b"shared.worker": "worker", b"postgres:": "postgres", b"mosquitto.conf": "broker", b"": "rest"}
+PARTS = {
+    b"shared.scheduler.worker": "worker",
+    b"postgres:": "postgres",
+    b"mosquitto.conf": "broker",
+    b"": "rest",
+}
 
 
 def read_costs() -> dict[str, float]:

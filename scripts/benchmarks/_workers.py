@@ -45,7 +45,7 @@ def start_worker(report: Report) -> Iterator[Worker]:
         "SUPABASE_JWT_SECRET": report.jwt_secret,
         "OUTBOUND_ALLOW": "127.0.0.0/8",
     }
-    argv = [sys.executable, "-m", "shared.worker"]
+    argv = [sys.executable, "-m", "shared.scheduler.worker"]
     process = subprocess.Popen(argv, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     try:
         yield Worker(process)

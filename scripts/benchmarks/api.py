@@ -25,7 +25,7 @@ from scripts.benchmarks._cold_start import start_function
 from scripts.benchmarks._scratch import start_stack
 from scripts.local.seed import User
 from scripts.local.stack import Report
-from shared.records import COLUMNS
+from shared.integrations.records import COLUMNS
 
 REACH = {
     "get_p50_ratio": "≤ 1.5",

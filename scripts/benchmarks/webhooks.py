@@ -35,16 +35,16 @@ from scripts.benchmarks._messages import make_batch
 from scripts.benchmarks._scratch import start_stack
 from scripts.benchmarks._service import connect_service, make_integration
 from scripts.local.stack import Report
-from shared.database import as_service
-from shared.deadline import Deadline
 from shared.deliveries import dispatch_deliveries, set_collector
-from shared.keyring import make_key
-from shared.messages import Identity
-from shared.providers import load_provider
-from shared.pulse import Pulse
-from shared.sealing import seal_provider
-from shared.settings import load_settings
-from shared.worker import SWITCH_SECONDS
+from shared.integrations.sealing import seal_provider
+from shared.provider.catalogue import load_provider
+from shared.provider.messages import Identity
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
+from shared.runtime.idle_watch import Pulse
+from shared.runtime.settings import load_settings
+from shared.runtime.vault.keys import make_key
+from shared.scheduler.worker import SWITCH_SECONDS
 
 REACH = {
     "rate": "≥ 4,000/s",

@@ -19,7 +19,7 @@ AUDIENCE = "authenticated"
 ROLES = frozenset({"anon", "authenticated", "service_role"})
 
 
-class InvalidToken(ValueError):  # noqa: N818 - reads as a sentence, as those of shared/errors.py do
+class InvalidToken(ValueError):  # noqa: N818 - reads as a sentence, as those of shared/runtime/errors.py do
     """The token is malformed, forged, expired or not meant for this stack; the message says which."""
 
 

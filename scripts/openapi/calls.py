@@ -13,7 +13,7 @@ from scripts.openapi.operation import PAGE, Operation, in_header, in_query
 from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, READING_BODY
 from scripts.openapi.pushed import PUSHED
 from scripts.openapi.reaching import REACHING_ONE
-from shared.errors import (
+from shared.runtime.errors import (
     BadRequest,
     Conflict,
     IdempotencyMismatch,

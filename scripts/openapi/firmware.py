@@ -8,8 +8,8 @@ from typing import Any
 from scripts.openapi.headers import LIMITS, LOCATION
 from scripts.openapi.operation import PAGE, Operation, in_query
 from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, OUTSIDE, READING_BODY
-from shared.errors import Conflict, InvalidConfig, NotSupported, RateLimited, VaultError
-from shared.rollouts import STATES, STATUSES
+from shared.firmware.rollouts import STATES, STATUSES
+from shared.runtime.errors import Conflict, InvalidConfig, NotSupported, RateLimited, VaultError
 
 _SEE = (*ALWAYS, *NAMING_ONE)
 _REACH = (*_SEE, *ADMINS_ONLY, *OUTSIDE, Conflict, InvalidConfig, NotSupported, RateLimited, VaultError)

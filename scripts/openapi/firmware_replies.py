@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import AwareDatetime
 
 from scripts.openapi.replies import Answer
-from shared.rollouts import STATES, STATUSES
+from shared.firmware.rollouts import STATES, STATUSES
 
 
 class Artifact(Answer):

@@ -7,10 +7,10 @@ from http import HTTPStatus
 from scripts.openapi.headers import LIMITS, LOCATION
 from scripts.openapi.operation import PAGE, Operation, in_query
 from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, READING_BODY, Kind
-from shared import conflicts
-from shared.errors import Conflict, InvalidConfig, NotSupported, OutsideError, RateLimited, VaultError
-from shared.jobs.calls import STATUSES
+from shared.devices import conflicts
 from shared.jobs.kinds import list_kinds
+from shared.jobs.routes import STATUSES
+from shared.runtime.errors import Conflict, InvalidConfig, NotSupported, OutsideError, RateLimited, VaultError
 
 _READ = (*ALWAYS, *NAMING_ONE)
 _CHANGE = (*_READ, *ADMINS_ONLY, Conflict, RateLimited)

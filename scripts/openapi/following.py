@@ -7,8 +7,8 @@ from http import HTTPStatus
 from scripts.openapi.headers import LIMITS, LOCATION
 from scripts.openapi.operation import PAGE, Operation, in_query
 from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, READING_BODY
-from shared.errors import Conflict, Gone, InvalidConfig, NotSupported, RateLimited, VaultError
-from shared.history import LEVELS, STATUSES
+from shared.integrations.scope import LEVELS, STATUSES
+from shared.runtime.errors import Conflict, Gone, InvalidConfig, NotSupported, RateLimited, VaultError
 
 _READ = (*ALWAYS, *NAMING_ONE)
 _CHANGE = (*_READ, *ADMINS_ONLY, Conflict, RateLimited)

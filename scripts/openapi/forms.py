@@ -11,16 +11,23 @@ from functions.commands import NewCommand
 from functions.scheduler import Tick
 from scripts.openapi import replies
 from scripts.openapi.firmware_replies import FIRMWARE_REPLIES
-from shared.artifacts import NewCohort, NewDeployment, UploadedArtifact
-from shared.conflicts import Resolution
-from shared.device_settings import ChangedSetting, NewSetting
-from shared.forms import VISIBLE, ChangedIntegration, NewIntegration, Rotation, Target, UnsavedIntegration
+from shared.deliveries.replay import CancelledRange, ReplayedRange
+from shared.devices.conflicts import Resolution
+from shared.devices.provisioning import NewProvisioning
+from shared.devices.settings import ChangedSetting, NewSetting
+from shared.firmware.artifacts import NewCohort, NewDeployment, UploadedArtifact
+from shared.firmware.rollouts import NewRollout
+from shared.integrations.bodies import (
+    VISIBLE,
+    ChangedIntegration,
+    NewIntegration,
+    Rotation,
+    Target,
+    UnsavedIntegration,
+)
 from shared.jobs.kinds import find_kind, list_kinds
-from shared.message_replays import ReplayedMessages
-from shared.providers import find_provider, list_types
-from shared.provisioning.calls import NewProvisioning
-from shared.replays import CancelledRange, ReplayedRange
-from shared.rollouts import NewRollout
+from shared.messages.replay import ReplayedMessages
+from shared.provider.catalogue import find_provider, list_types
 
 Schema = dict[str, Any]
 

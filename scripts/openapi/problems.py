@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from scripts.openapi import headers
-from shared.errors import (
+from shared.runtime.errors import (
     AddressBlocked,
     BadRequest,
     ConnectionRefused,

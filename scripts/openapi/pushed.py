@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from scripts.openapi.operation import Operation
 from scripts.openapi.problems import ALWAYS
-from shared.errors import RateLimited, TooLarge
+from shared.runtime.errors import RateLimited, TooLarge
 
 _ABOUT = (
     "The body is of any type. What can't be proven, for whatever reason, is answered with the same 401. "

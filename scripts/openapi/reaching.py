@@ -7,8 +7,8 @@ from http import HTTPStatus
 from scripts.openapi.headers import LIMITS
 from scripts.openapi.operation import Operation, in_query
 from scripts.openapi.problems import ADMINS_ONLY, ALWAYS, NAMING_ONE, OUTSIDE, READING_BODY
-from shared.device_state import PATH_LIMIT
-from shared.errors import (
+from shared.devices.state import PATH_LIMIT
+from shared.runtime.errors import (
     Conflict,
     InvalidConfig,
     NotSupported,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from shared.provider import CAPABILITIES
+from shared.provider.base import CAPABILITIES
 
 
 class Answer(BaseModel):

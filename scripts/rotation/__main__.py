@@ -15,12 +15,12 @@ from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
 from scripts.rotation.advice import choose_key_id, describe_first, describe_next
-from shared.database import as_service
-from shared.errors import Problem
-from shared.keyring import make_key, read_keys
-from shared.resealing import reseal_all
-from shared.settings import load_settings
-from shared.vault import load_vault
+from shared.integrations.resealing import reseal_all
+from shared.runtime.database.client import as_service
+from shared.runtime.errors import Problem
+from shared.runtime.settings import load_settings
+from shared.runtime.vault.keys import make_key, read_keys
+from shared.runtime.vault.ring import load_vault
 
 PASSES = 5
 """A row that was just being changed is met again by the next pass."""

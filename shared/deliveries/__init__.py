@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shared.deliveries.dispatcher import dispatch_deliveries, set_collector
-from shared.deliveries.events import make_event
-from shared.deliveries.verdicts import Attempt, Verdict, judge_attempt, parse_retry_after
+from shared.deliveries.event import make_event
+from shared.deliveries.verdict import Attempt, Verdict, judge_attempt, parse_retry_after
 
 __all__ = [
     "Attempt",

@@ -13,17 +13,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from shared.database import Database
-from shared.deadline import Deadline
 from shared.deliveries.recorder import Recorder
-from shared.deliveries.results import Result, describe_attempt, describe_unsent
+from shared.deliveries.result import Result, describe_attempt, describe_unsent
 from shared.deliveries.sending import Providers, build_request, make_attempt
-from shared.deliveries.verdicts import judge_attempt
-from shared.errors import Problem
-from shared.log import get_log
-from shared.outbound import OutboundClient, OutboundRequest
-from shared.pulse import Pulse
-from shared.subscriber import Subscriber
+from shared.deliveries.verdict import judge_attempt
+from shared.provider.subscriber import Subscriber
+from shared.runtime.database.client import Database
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import Problem
+from shared.runtime.idle_watch import Pulse
+from shared.runtime.log import get_log
+from shared.runtime.outbound import OutboundClient, OutboundRequest
 
 IN_FLIGHT = 1_000
 IN_FLIGHT_BYTES = 32 * 1_048_576

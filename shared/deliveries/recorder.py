@@ -6,11 +6,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from shared.database import Database
-from shared.deliveries.results import Result
-from shared.errors import BadRequest, Problem
-from shared.log import get_log
-from shared.pulse import Pulse
+from shared.deliveries.result import Result
+from shared.runtime.database.client import Database
+from shared.runtime.errors import BadRequest, Problem
+from shared.runtime.idle_watch import Pulse
+from shared.runtime.log import get_log
 
 GATHER_SECONDS = 0.01
 MOST_GATHERS = 5

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.deliveries.events import make_event
-from shared.deliveries.verdicts import Attempt
-from shared.errors import ConnectionRefused, NameNotResolved, NotSupported, Problem, TlsFailed
-from shared.log import get_log
-from shared.outbound import OutboundClient, OutboundReply, OutboundRequest
-from shared.sealing import open_provider
-from shared.subscriber import Subscriber
+from shared.deliveries.event import make_event
+from shared.deliveries.verdict import Attempt
+from shared.integrations.sealing import open_provider
+from shared.provider.subscriber import Subscriber
+from shared.runtime.errors import ConnectionRefused, NameNotResolved, NotSupported, Problem, TlsFailed
+from shared.runtime.log import get_log
+from shared.runtime.outbound import OutboundClient, OutboundReply, OutboundRequest
 
 AT_ONCE_SECONDS = 1.0
 KEPT_PROVIDERS = 2000

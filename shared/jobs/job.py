@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from shared.database import Database
-from shared.deadline import Deadline
-from shared.provider import Provider
+from shared.provider.base import Provider
+from shared.runtime.database.client import Database
+from shared.runtime.deadline import Deadline
 
 LEASE_SECONDS = 30
 """How long a job is held without a sign of its worker; a running one is renewed by itself."""

@@ -3,7 +3,7 @@
 create function private.write_cursor(p_created_at timestamptz, p_id text) returns text
 language sql stable set search_path = ''
 as $$
-  -- base64url without padding, as shared/paging.py reads it; base64 breaks its lines.
+  -- base64url without padding, as shared/runtime/web/paging.py reads it; base64 breaks its lines.
   select rtrim(translate(encode(convert_to((to_jsonb(p_created_at) #>> '{}') || ' ' || p_id, 'utf8'), 'base64'), E'+/\n', '-_'), '=')
 $$;
 comment on function private.write_cursor is 'What names the last row of a page, newest first, to the call for the next page.';

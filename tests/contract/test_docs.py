@@ -8,7 +8,7 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from shared.provider import CAPABILITIES, Provider
+from shared.provider.base import CAPABILITIES, Provider
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -1,4 +1,4 @@
-"""What holds for every provider there is; a new file in shared/providers is covered by being there."""
+"""What holds for every provider there is; a new file in shared/provider/catalogue is covered by being there."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from shared.errors import InvalidConfig, NotSupported
-from shared.messages import Identity
-from shared.provider import CAPABILITIES, Provider, name_secrets, split_config
-from shared.providers import find_provider, list_types, load_provider
+from shared.provider.base import CAPABILITIES, Provider, name_secrets, split_config
+from shared.provider.catalogue import find_provider, list_types, load_provider
+from shared.provider.messages import Identity
+from shared.runtime.errors import InvalidConfig, NotSupported
 from tests.contract.configs import read_config
 
 IDENTITY = Identity(

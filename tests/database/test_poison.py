@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.database import as_service
-from shared.deadline import Deadline
-from shared.errors import NotFound
-from shared.ingest import Store
-from shared.messages import Message
-from shared.posts import Post, store_posts
+from shared.messages.receive_store import Post, store_posts
+from shared.messages.store import Store
+from shared.provider.messages import Message
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import NotFound
 from tests.inside import environment_of
 from tests.platform import Platform
 from tests.stack import Stack

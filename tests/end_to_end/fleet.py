@@ -13,10 +13,10 @@ import pytest
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from shared.database import as_service
-from shared.deadline import Deadline
 from shared.jobs.kinds import find_kind
-from shared.jobs.running import run_job
+from shared.jobs.run import run_job
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
 from tests.fakes.golioth import FakeGolioth
 from tests.inside import environment_of
 from tests.platform import Platform

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.local.stack import ROOT
-from shared.vault import SealContext, Vault
+from shared.runtime.vault.ring import SealContext, Vault
 from tests.platform import Platform
 from tests.stack import Serve, Stack
 

@@ -19,12 +19,12 @@ from urllib.parse import quote
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from shared.deadline import Deadline
-from shared.messages import Command, Event, EventDevice, Identity
-from shared.provider import Provider, PushedRequest
-from shared.providers import list_types, load_provider
-from shared.settings import load_settings
-from shared.vault import SealContext, Vault
+from shared.provider.base import Provider, PushedRequest
+from shared.provider.catalogue import list_types, load_provider
+from shared.provider.messages import Command, Event, EventDevice, Identity
+from shared.runtime.deadline import Deadline
+from shared.runtime.settings import load_settings
+from shared.runtime.vault.ring import SealContext, Vault
 from tests.canaries.cage import Cage
 from tests.canaries.configs import Planted, aim_at, find_secrets, list_invalid, plant_all
 from tests.canaries.drive import Driver

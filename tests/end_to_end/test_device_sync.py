@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.database import as_service
+from shared.runtime.database.client import as_service
 from tests.end_to_end.fleet import Fleet, ago, open_fleet
 from tests.fakes.golioth import Fault
 from tests.fakes.golioth.devices import add_device, add_tags, list_writes

@@ -11,10 +11,10 @@ import orjson
 import pytest
 from psycopg.types.json import Jsonb
 
-from shared.database import as_service
-from shared.deadline import Deadline
 from shared.jobs.kinds import find_kind
-from shared.jobs.running import run_job
+from shared.jobs.run import run_job
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth.data import say
 from tests.fakes.golioth_site import connect_golioth, read_messages

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared.commanding import run_commands
-from shared.database import as_service
-from shared.deadline import Deadline
-from shared.pulse import Pulse
+from shared.commands.sending import run_commands
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
+from shared.runtime.idle_watch import Pulse
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth_site import add_device, connect_golioth
 from tests.platform import Platform, run_tick

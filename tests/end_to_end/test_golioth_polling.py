@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.database import as_service
-from shared.deadline import Deadline
-from shared.pulse import Pulse
-from shared.sessions import run_session
+from shared.messages.session import run_session
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
+from shared.runtime.idle_watch import Pulse
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth.data import log
 from tests.fakes.golioth_site import connect_golioth, read_messages

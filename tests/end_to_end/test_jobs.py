@@ -12,13 +12,13 @@ import pytest
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel, ConfigDict
 
-from shared.database import as_service
-from shared.deadline import Deadline
-from shared.errors import TimedOut
 from shared.jobs import Again, Done, Job, JobOutcome
 from shared.jobs.kinds import Kind
-from shared.jobs.working import run_jobs
-from shared.pulse import Pulse
+from shared.jobs.pool import run_jobs
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import TimedOut
+from shared.runtime.idle_watch import Pulse
 from tests.platform import Platform
 
 pytestmark = pytest.mark.usefixtures("functions_environment")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shared.keyring import make_key
+from shared.runtime.vault.keys import make_key
 from tests.end_to_end.rotation import Rotation, seal_with
 from tests.end_to_end.test_scheduler import publish, readings
 from tests.fakes.http_receiver import HttpReceiver

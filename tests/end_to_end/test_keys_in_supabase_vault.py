@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shared.keyring import make_key
+from shared.runtime.vault.keys import make_key
 from tests.end_to_end.rotation import Rotation
 from tests.platform import run_tick
 from tests.stack import Serve, find_free_port

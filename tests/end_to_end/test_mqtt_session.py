@@ -14,12 +14,12 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from shared.deadline import Deadline
-from shared.errors import ConnectionRefused
-from shared.messages import MESSAGE_LIMIT
-from shared.mqtt.outbox import UNCOMMITTED_MESSAGES
-from shared.mqtt.window import WINDOW_MESSAGES
-from shared.provider import Batch, Provider
+from shared.provider.base import Batch, Provider
+from shared.provider.messages import MESSAGE_LIMIT
+from shared.providers.mqtt.acknowledging import UNCOMMITTED_MESSAGES
+from shared.providers.mqtt.redelivery import WINDOW_MESSAGES
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import ConnectionRefused
 from tests.fakes.brokers import Broker, make_amqtt, make_mosquitto, publish_all
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
 from tests.fakes.scripted_broker import (
@@ -365,7 +365,7 @@ def write_publishes(numbers: range, *, again: bool = False) -> bytes:
 def test_a_new_connection_is_begun_before_packet_ids_are_ambiguous(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.mqtt.session.UNSETTLED_MESSAGES", 4_000)
+    monkeypatch.setattr("shared.providers.mqtt.session.UNSETTLED_MESSAGES", 4_000)
     with make_mosquitto(tmp_path, ["max_inflight_messages 0", "max_queued_messages 0"]) as broker:
         ledger = Ledger()
         ledger.run(make_provider(broker.port))

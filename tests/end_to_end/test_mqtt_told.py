@@ -13,14 +13,14 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from shared import polling
-from shared.commanding import run_commands
-from shared.database import as_service
-from shared.deadline import Deadline
-from shared.mqtt.session import TRIES
-from shared.polling import run_sessions
-from shared.pulse import Pulse
-from shared.sessions import run_session
+from shared.commands.sending import run_commands
+from shared.messages import session_pool
+from shared.messages.session import run_session
+from shared.messages.session_pool import run_sessions
+from shared.providers.mqtt.session import TRIES
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
+from shared.runtime.idle_watch import Pulse
 from tests.fakes.brokers import Broker, count_connections, make_mosquitto, publish_all, write_passwords
 from tests.fakes.certificates import PemAuthority
 from tests.fakes.scripted_broker import CONNACK, CONNECT, SUBACK_QOS_1, SUBSCRIBE, Answer, run_script
@@ -77,7 +77,7 @@ def list_entries(admin: Platform, integration: dict[str, Any]) -> list[tuple[str
 def test_five_tries_end_in_an_error_with_its_reason_and_a_success_later_clears_it(
     admin: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.mqtt.session.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("shared.providers.mqtt.session.FIRST_PAUSE_SECONDS", 0.01)
     answers: dict[int, Answer] = {CONNECT: b"", SUBSCRIBE: SUBACK_QOS_1}
     with run_script(answers) as broker:
         integration = connect(admin, broker.port, protocol_version="5")
@@ -110,8 +110,8 @@ def test_five_tries_end_in_an_error_with_its_reason_and_a_success_later_clears_i
 def test_sessions_for_which_there_is_no_room_get_their_turn(
     admin: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(polling, "SESSIONS_AT_ONCE", 1)
-    monkeypatch.setattr(polling, "TURN_SECONDS", 1.0)
+    monkeypatch.setattr(session_pool, "SESSIONS_AT_ONCE", 1)
+    monkeypatch.setattr(session_pool, "TURN_SECONDS", 1.0)
     with make_mosquitto(tmp_path) as broker:
         integrations = [connect(admin, broker.port, client_id=f"turn-{number}") for number in range(2)]
 
@@ -303,9 +303,9 @@ def run_commands_once(admin: Platform, command_id: str) -> dict[str, Any]:
 def test_a_session_keeps_its_lease_however_long_it_lasts(
     admin: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_busy: bool
 ) -> None:
-    monkeypatch.setattr("shared.committer.RENEW_SECONDS", 60 if is_busy else 0.2)
-    for module in ("committer", "polling"):
-        monkeypatch.setattr(f"shared.{module}.LEASE_SECONDS", 2)
+    monkeypatch.setattr("shared.messages.committer.RENEW_SECONDS", 60 if is_busy else 0.2)
+    for module in ("committer", "session_pool"):
+        monkeypatch.setattr(f"shared.messages.{module}.LEASE_SECONDS", 2)
     with make_mosquitto(tmp_path) as broker:
         connect(admin, broker.port, poll_interval_seconds=600)
         counts: list[Any] = []

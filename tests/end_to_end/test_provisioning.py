@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.database import as_service
 from shared.jobs.kinds import find_kind
+from shared.runtime.database.client import as_service
 from tests.end_to_end.fleet import Fleet
 from tests.fakes.golioth import Fault
 from tests.fakes.golioth.devices import add_device, list_writes

@@ -23,13 +23,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scripts.local.data_folder import DataFolder, database_url
-from shared.database import open_pool
-from shared.errors import Problem, Unauthenticated
-from shared.provider import PushedRequest
-from shared.receiving import Arrival, _receive_all
-from shared.refusals import BURST
-from shared.settings import load_settings
-from shared.signing import make_secret, sign_webhook
+from shared.messages.receive import Arrival, _receive_all
+from shared.messages.refused_pushes import BURST
+from shared.provider.base import PushedRequest
+from shared.provider.standard_webhooks import make_secret, sign_webhook
+from shared.runtime.database.client import open_pool
+from shared.runtime.errors import Problem, Unauthenticated
+from shared.runtime.settings import load_settings
 from tests.captures import Capture, read_captures
 from tests.fakes.golioth.webhooks import Forms, Pipeline, Request
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received

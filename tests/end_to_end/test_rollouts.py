@@ -17,10 +17,10 @@ import httpx
 import pytest
 
 from scripts.local.stack import ROOT
-from shared.database import as_service
-from shared.deadline import Deadline
 from shared.jobs.kinds import find_kind
-from shared.jobs.running import run_job
+from shared.jobs.run import run_job
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
 from tests.end_to_end.firmware_site import Site, open_site
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth.firmware import (
@@ -234,7 +234,10 @@ def kill_worker(fleet: Fleet, before_call: int) -> None:
     with stack.connect() as connection:
         connection.execute("update integration_jobs set due_at = now() where status = 'pending'")
     worker = subprocess.Popen(
-        [sys.executable, "-m", "shared.worker"], cwd=ROOT, stderr=subprocess.DEVNULL, env=dict(os.environ)
+        [sys.executable, "-m", "shared.scheduler.worker"],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ),
     )
     ends = time.monotonic() + 30
     while len(list_event_calls(fleet)) < begun + before_call and time.monotonic() < ends:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Oracle
 
-from shared.messages import Event, EventDevice, Identity
-from shared.outbound import send_once
-from shared.provider import Check
-from shared.providers import load_provider
+from shared.provider.base import Check
+from shared.provider.catalogue import load_provider
+from shared.provider.messages import Event, EventDevice, Identity
+from shared.provider.standard_webhooks import make_secret, verify_webhook
 from shared.providers.webhook import Webhook
-from shared.settings import load_settings
-from shared.signing import make_secret, verify_webhook
+from shared.runtime.outbound import send_once
+from shared.runtime.settings import load_settings
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 
 CANARY = "c4nary-S3cret-value"

@@ -7,7 +7,13 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from shared.outbound import AddressPolicy, OutboundClient, OutboundReply, OutboundRequest, SocketAddress
+from shared.runtime.outbound import (
+    AddressPolicy,
+    OutboundClient,
+    OutboundReply,
+    OutboundRequest,
+    SocketAddress,
+)
 from tests.fakes.http_server import Answer, HttpServer, serve_http
 
 LOOPBACK = AddressPolicy.from_text("127.0.0.0/8,::1/128")

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, cast
 
-from shared.deadline import Deadline
-from shared.messages import Identity, Message
-from shared.provider import Batch, Note, Provider
-from shared.providers import load_provider
+from shared.provider.base import Batch, Note, Provider
+from shared.provider.catalogue import load_provider
+from shared.provider.messages import Identity, Message
+from shared.runtime.deadline import Deadline
 
 INTEGRATION = "3f0b7a52-0f5e-4f43-9c55-0d3f1c2a9b11"
 SECONDS = 60.0

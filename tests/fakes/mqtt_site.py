@@ -75,7 +75,7 @@ class Site:
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         """One more worker."""
-        return self._launch([sys.executable, "-m", "shared.worker"])
+        return self._launch([sys.executable, "-m", "shared.scheduler.worker"])
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
         """The scheduler function as a process of its own, with a tick under way; counted among the workers."""

@@ -6,10 +6,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from shared.errors import AddressBlocked
-from shared.outbound import AddressPolicy, check_address, is_allowed, load_policy
-from shared.outbound.addresses import BLOCKED, OPENABLE
-from shared.settings import load_settings
+from shared.runtime.errors import AddressBlocked
+from shared.runtime.outbound import AddressPolicy, check_address, is_allowed, load_policy
+from shared.runtime.outbound.addresses import BLOCKED, OPENABLE
+from shared.runtime.settings import load_settings
 
 PUBLIC = [
     "1.1.1.1",

@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from werkzeug.datastructures import Headers
 
-from shared.auth import (
+from shared.runtime.errors import Unauthenticated, Unavailable
+from shared.runtime.settings import load_settings
+from shared.runtime.web.auth import (
     JWKS_SECONDS,
     LEEWAY_SECONDS,
     REFETCH_COOLDOWN_SECONDS,
@@ -29,8 +31,6 @@ from shared.auth import (
     load_keys,
     verify_token,
 )
-from shared.errors import Unauthenticated, Unavailable
-from shared.settings import load_settings
 
 SECRET = "a-legacy-secret-of-at-least-32-bytes"
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.batching import Batcher
+from shared.runtime.batching import Batcher
 
 
 class Work:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from shared import connections
-from shared.connections import FAILURES, KEPT_SECONDS, Answer, Connections
+from shared.runtime.database import connections
+from shared.runtime.database.connections import FAILURES, KEPT_SECONDS, Answer, Connections
 from tests.fakes.http_certificates import Authority
 from tests.fakes.http_server import HttpServer, answer_bytes, answer_ok, answer_with, serve_http
 

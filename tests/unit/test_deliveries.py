@@ -10,8 +10,8 @@ import pytest
 
 from shared.deliveries import Attempt, judge_attempt, parse_retry_after
 from shared.deliveries.sending import make_attempt
-from shared.errors import ConnectionRefused, Problem, ProtocolFailed, TimedOut, TooLarge
-from shared.outbound import OutboundClient, OutboundReply, OutboundRequest
+from shared.runtime.errors import ConnectionRefused, Problem, ProtocolFailed, TimedOut, TooLarge
+from shared.runtime.outbound import OutboundClient, OutboundReply, OutboundRequest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SCHEDULE = (10.0, 100.0)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.dialects import Decoder, Dialect, find_vmark_reply, match_topic, parse_time
-from shared.messages import MESSAGE_LIMIT, Message
+from shared.provider.decoding import Decoder, Dialect, find_vmark_reply, match_topic, parse_time
+from shared.provider.messages import MESSAGE_LIMIT, Message
 
 TOPIC = "devices/d1/telemetry"
 STANDARD = Dialect(filters=("devices/+/telemetry", "site/+/#"))

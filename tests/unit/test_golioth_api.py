@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.deadline import Deadline
-from shared.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
-from shared.golioth.api import Account, GoliothApi
+from shared.providers.golioth.api import Account, GoliothApi
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
 from tests.fakes.golioth import Call, FakeGolioth, Fault, Reply, route
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.golioth.catalogue import read_artifact, read_deployment, read_texts
+from shared.providers.golioth.firmware_objects import read_artifact, read_deployment, read_texts
 
 
 @pytest.mark.parametrize("size", ["9" * 5_000, "9" * 19, "-1", None, [], True])

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from shared.errors import InvalidConfig
-from shared.messages import Identity
-from shared.provider import make_provider
+from shared.provider.base import make_provider
+from shared.provider.messages import Identity
 from shared.providers.golioth import Golioth
+from shared.runtime.errors import InvalidConfig
 
 ACCOUNT = {"api_key": "canary-key", "project_id": "acme-sensors"}
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import ProtocolFailed
-from shared.fleet import RemoteDevice
-from shared.golioth.directory import read_device
+from shared.provider.directory import RemoteDevice
+from shared.providers.golioth.devices import read_device
+from shared.runtime.errors import ProtocolFailed
 
 CAPTURED: dict[str, Any] = {
     "id": "65f0c0ffee",

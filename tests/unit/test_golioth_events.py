@@ -10,10 +10,10 @@ import cbor2
 import orjson
 import pytest
 
-from shared.errors import Unauthenticated
-from shared.golioth.events import EVENTS_LIMIT, SAME_SECONDS, parse_request
-from shared.messages import Message, decode_raw
-from shared.provider import PushedRequest
+from shared.provider.base import PushedRequest
+from shared.provider.messages import Message, decode_raw
+from shared.providers.golioth.parse import EVENTS_LIMIT, SAME_SECONDS, parse_request
+from shared.runtime.errors import Unauthenticated
 from tests.captures import Capture, read_captures
 
 PROJECT, DEVICE = "acme-sensors", "65f0c1a2b3c4d5e6f7a8b9c0"

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.deadline import Deadline
-from shared.errors import (
+from shared.provider.firmware import Artifact, NewArtifact, Plan, Target
+from shared.providers.golioth.api import Account
+from shared.providers.golioth.firmware import GoliothFirmware
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import (
     BadRequest,
     Conflict,
     NotFound,
@@ -16,9 +19,6 @@ from shared.errors import (
     ProtocolFailed,
     ProviderRefused,
 )
-from shared.firmware import Artifact, NewArtifact, Plan, Target
-from shared.golioth.api import Account
-from shared.golioth.firmware import GoliothFirmware
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth.firmware import add_device, install_update, make_artifact, make_cohort
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.firmware import OtaEvent, judge_state
-from shared.golioth.ota import read_event, read_packages, read_time
+from shared.provider.firmware import OtaEvent, judge_state
+from shared.providers.golioth.firmware_reports import read_event, read_packages, read_time
 
 STATES = ("pending", "downloading", "downloaded", "updated", "failed")
 

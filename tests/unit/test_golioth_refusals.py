@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.deadline import Deadline
-from shared.errors import ProtocolFailed, ProviderRefused
-from shared.golioth.api import Account, GoliothApi
+from shared.providers.golioth.api import Account, GoliothApi
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import ProtocolFailed, ProviderRefused
 from tests.fakes.golioth import ApiError, Call, FakeGolioth, Reply, route
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")

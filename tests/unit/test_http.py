@@ -14,9 +14,9 @@ from functions_framework import create_app
 from pydantic import BaseModel, ConfigDict
 
 from scripts.local.stack import ROOT
-from shared.errors import RateLimited
-from shared.http import BODY_LIMIT, Call, Reply, Router
-from shared.settings import load_settings
+from shared.runtime.errors import RateLimited
+from shared.runtime.settings import load_settings
+from shared.runtime.web.routing import BODY_LIMIT, Call, Reply, Router
 from tests.stack import find_free_port
 
 SECRET = "a-legacy-secret-of-at-least-32-bytes"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from shared.database import Database
-from shared.deadline import Deadline
-from shared.errors import BadRequest, LeaseLost, Unavailable
-from shared.ingest import COUNTS, LeaseHold, Store
-from shared.messages import Message
+from shared.messages.store import COUNTS, LeaseHold, Store
+from shared.provider.messages import Message
+from shared.runtime.database.client import Database
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import BadRequest, LeaseLost, Unavailable
 
 
 class Balking(Database):

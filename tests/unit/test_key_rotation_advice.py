@@ -10,8 +10,8 @@ import pytest
 
 from scripts.rotation.__main__ import describe_use, list_doubts
 from scripts.rotation.advice import choose_key_id, describe_first, describe_next
-from shared.keyring import make_key
-from shared.vault import SealContext, Vault
+from shared.runtime.vault.keys import make_key
+from shared.runtime.vault.ring import SealContext, Vault
 
 CONTEXT = SealContext("organization", "integration", "mqtt")
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from shared.masking import MASK, mask_secrets
+from shared.runtime.masking import MASK, mask_secrets
 
 SECRET = 'a-secret "of/some+length" & <more>'
 WORD = "of/some+length"

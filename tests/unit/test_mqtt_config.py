@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from shared.errors import InvalidConfig
-from shared.messages import Identity
-from shared.mqtt.topics import fill_template, widen_template
-from shared.provider import split_config
-from shared.providers import load_provider
+from shared.provider.base import split_config
+from shared.provider.catalogue import load_provider
+from shared.provider.messages import Identity
 from shared.providers.mqtt import Mqtt
+from shared.providers.mqtt.topics import fill_template, widen_template
+from shared.runtime.errors import InvalidConfig
 
 PEM = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----"
 KEY = "-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-from shared.dialects import Decoder, Dialect
-from shared.mqtt.client import Connection
-from shared.mqtt.memory import Memory
-from shared.mqtt.outbox import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
-from shared.mqtt.plan import Plan
-from shared.mqtt.stream import Publish
-from shared.mqtt.window import Window
-from shared.mqtt.wire import Broker
+from shared.provider.decoding import Decoder, Dialect
+from shared.providers.mqtt.acknowledging import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.packets import Publish
+from shared.providers.mqtt.paho_client import Broker
+from shared.providers.mqtt.plan import Plan
+from shared.providers.mqtt.redelivery import Window
+from shared.providers.mqtt.saved_state import Memory
 
 PLAN = Plan(Broker("h", 1883), "me", ("devices/+/telemetry",), Decoder(Dialect()))
 

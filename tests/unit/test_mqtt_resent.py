@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
-from shared.mqtt.client import Connection
-from shared.mqtt.memory import Memory
-from shared.mqtt.resent import count_forgotten
-from shared.mqtt.stream import Publish
-from shared.mqtt.window import WINDOW_MESSAGES
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.packets import Publish
+from shared.providers.mqtt.redelivery import WINDOW_MESSAGES
+from shared.providers.mqtt.resent import count_forgotten
+from shared.providers.mqtt.saved_state import Memory
 
 OLDER = 500
 """So many messages are stored before those that the window still holds."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from shared.errors import AddressBlocked, BadRequest, NameNotResolved, Problem
-from shared.outbound import AddressPolicy, OutboundClient, OutboundRequest, SocketAddress, send_once
+from shared.runtime.errors import AddressBlocked, BadRequest, NameNotResolved, Problem
+from shared.runtime.outbound import AddressPolicy, OutboundClient, OutboundRequest, SocketAddress, send_once
 from tests.fakes.http_exchange import LOOPBACK, answer_names, exchange, make_request, send_with
 from tests.fakes.http_server import HttpServer, answer_ok, answer_with, serve_http
 
@@ -257,6 +257,6 @@ def test_send_once_serves_callers_without_an_event_loop() -> None:
 
 
 def test_importing_it_does_not_import_the_http_client() -> None:
-    code = "import sys, shared.outbound; sys.exit('aiohttp' in sys.modules or 'ssl' in sys.modules)"
+    code = "import sys, shared.runtime.outbound; sys.exit('aiohttp' in sys.modules or 'ssl' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

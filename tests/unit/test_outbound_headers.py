@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import BadRequest
-from shared.outbound import find_forbidden_headers
-from shared.outbound.headers import FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, check_headers
+from shared.runtime.errors import BadRequest
+from shared.runtime.outbound import find_forbidden_headers
+from shared.runtime.outbound.headers import FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, check_headers
 
 BREAKING_VALUES = ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\x00b", "a\x7fb", "a\tb", "\ud800"]
 BREAKING_NAMES = ["X Evil", "X-Evil:", "X\r\nEvil", "", "X-Évil", "X\x00"]

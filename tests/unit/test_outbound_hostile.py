@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from shared.errors import ConnectionRefused, NameNotResolved, ProtocolFailed, TimedOut
-from shared.outbound import OutboundClient, SocketAddress
+from shared.runtime.errors import ConnectionRefused, NameNotResolved, ProtocolFailed, TimedOut
+from shared.runtime.outbound import OutboundClient, SocketAddress
 from tests.fakes import hostile_answers as hostile
 from tests.fakes.http_exchange import LOOPBACK, answer_names, exchange, make_request, send_with, wait_until
 from tests.fakes.http_server import Answer, HttpServer, answer_ok, answer_with, serve_http

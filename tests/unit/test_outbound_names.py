@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from shared.errors import AddressBlocked, ConnectionRefused, NameNotResolved, TimedOut
-from shared.outbound import AddressPolicy, SocketAddress, connect_checked, resolve_checked
+from shared.runtime.errors import AddressBlocked, ConnectionRefused, NameNotResolved, TimedOut
+from shared.runtime.outbound import AddressPolicy, SocketAddress, connect_checked, resolve_checked
 from tests.fakes.http_exchange import LOOPBACK, answer_names, make_address
 
 PUBLIC_ONLY = AddressPolicy()
@@ -56,8 +56,8 @@ def test_a_look_up_that_hangs_ends_at_the_deadline() -> None:
 def test_a_look_up_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
     code = """
 import time
-from shared.errors import TimedOut
-from shared.outbound import resolve_checked
+from shared.runtime.errors import TimedOut
+from shared.runtime.outbound import resolve_checked
 try:
     resolve_checked("a.test", 1, 0.1, look_up=lambda host, port: time.sleep(60))
 except TimedOut:

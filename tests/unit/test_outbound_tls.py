@@ -11,8 +11,8 @@ from typing import Self
 
 import pytest
 
-from shared.errors import TimedOut, TlsFailed
-from shared.outbound import OutboundClient, OutboundReply
+from shared.runtime.errors import TimedOut, TlsFailed
+from shared.runtime.outbound import OutboundClient, OutboundReply
 from tests.fakes import hostile_answers as hostile
 from tests.fakes.http_certificates import Authority
 from tests.fakes.http_exchange import LOOPBACK, answer_names, make_request, send_with, wait_until

@@ -9,9 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, SecretStr
 
-from shared.errors import InvalidConfig, NotSupported
-from shared.messages import Identity
-from shared.provider import Provider, make_provider, merge_config, name_secrets, patch_config, split_config
+from shared.provider.base import (
+    Provider,
+    make_provider,
+    merge_config,
+    name_secrets,
+    patch_config,
+    split_config,
+)
+from shared.provider.messages import Identity
+from shared.runtime.errors import InvalidConfig, NotSupported
 
 IDENTITY = Identity("o", "i", "sample")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.refusals import BURST, INTEGRATIONS, WINDOW_SECONDS, Refusals
+from shared.messages.refused_pushes import BURST, INTEGRATIONS, WINDOW_SECONDS, Refusals
 
 
 def refuse(refusals: Refusals, times: int, integration_id: str = "one", now: float = 0) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.settings import load_settings
+from shared.runtime.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Oracle
 
-from shared.errors import Unauthenticated
-from shared.signing import SIGNATURE_LIMIT, check_secret, make_secret, sign_webhook, verify_webhook
+from shared.provider.standard_webhooks import (
+    SIGNATURE_LIMIT,
+    check_secret,
+    make_secret,
+    sign_webhook,
+    verify_webhook,
+)
+from shared.runtime.errors import Unauthenticated
 
 untimed = settings(deadline=None)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.errors import TooLarge
-from shared.templates import (
+from shared.providers.webhook.template import (
     DEPTH_LIMIT,
     OUTPUT_LIMIT,
     PLACEHOLDER_LIMIT,
@@ -19,6 +18,7 @@ from shared.templates import (
     compile_template,
     render_template,
 )
+from shared.runtime.errors import TooLarge
 
 untimed = settings(deadline=None)
 CONTEXT: dict[str, Any] = {

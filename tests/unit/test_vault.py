@@ -13,10 +13,10 @@ from itertools import count
 import orjson
 import pytest
 
-from shared.errors import Unavailable, VaultError
-from shared.keyring import NEW_KEY_COMMAND
-from shared.settings import load_settings
-from shared.vault import SealContext, Vault, load_vault
+from shared.runtime.errors import Unavailable, VaultError
+from shared.runtime.settings import load_settings
+from shared.runtime.vault.keys import NEW_KEY_COMMAND
+from shared.runtime.vault.ring import SealContext, Vault, load_vault
 from tests.fakes.http_receiver import Answer, HttpReceiver
 
 CONTEXT = SealContext(

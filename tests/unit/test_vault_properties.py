@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.errors import VaultError
-from shared.vault import SealContext, Vault
+from shared.runtime.errors import VaultError
+from shared.runtime.vault.ring import SealContext, Vault
 from tests.unit.test_vault import make_key, make_vault
 
 VAULT = make_vault("new", "old")

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import InvalidConfig, Unauthenticated
-from shared.messages import Identity
-from shared.provider import make_provider
-from shared.receiver import Receiver
-from shared.signing import make_secret, sign_webhook
-from shared.verification import Authentication, Expected, verify_request
+from shared.provider.base import make_provider
+from shared.provider.messages import Identity
+from shared.provider.proof import Authentication, Expected, verify_request
+from shared.provider.receiver import Receiver
+from shared.provider.standard_webhooks import make_secret, sign_webhook
+from shared.runtime.errors import InvalidConfig, Unauthenticated
 
 NOW, BODY = 1_700_000_000, b'{"temp": 21.5}'
 SECRET, OTHER = make_secret(), make_secret()

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from shared import __version__
-from shared.errors import InvalidConfig, TooLarge
-from shared.messages import Event, EventDevice, Identity
-from shared.outbound import OutboundRequest
-from shared.provider import merge_config, name_secrets, split_config
-from shared.providers import load_provider
+from shared.provider.base import merge_config, name_secrets, split_config
+from shared.provider.catalogue import load_provider
+from shared.provider.messages import Event, EventDevice, Identity
+from shared.provider.standard_webhooks import make_secret, verify_webhook
 from shared.providers.webhook import Webhook
-from shared.signing import make_secret, verify_webhook
+from shared.runtime.errors import InvalidConfig, TooLarge
+from shared.runtime.outbound import OutboundRequest
 
 URL = "https://hooks.example.com/in"
 IDENTITY = Identity("o1", "i1", "webhook", "Plant")

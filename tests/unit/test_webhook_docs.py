@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from shared.messages import Event, EventDevice, Identity
-from shared.providers import load_provider
+from shared.provider.catalogue import load_provider
+from shared.provider.messages import Event, EventDevice, Identity
 from shared.providers.webhook import Webhook
 
 TEXT = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.mqtt.window import WINDOW_MESSAGES, WINDOW_RUNS, Window
+from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, WINDOW_RUNS, Window
 
 TOPIC, BODY = "devices/d1/telemetry", b'{"temperature":21}'
 

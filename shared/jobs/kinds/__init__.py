@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.errors import BadRequest, FieldError
 from shared.jobs.job import Job, JobOutcome
+from shared.runtime.errors import BadRequest, FieldError
 
 
 @dataclass(frozen=True, slots=True)

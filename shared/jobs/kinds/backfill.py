@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from shared.ingest import Store
 from shared.jobs.job import Again, Done, Job, JobOutcome
+from shared.messages.store import Store
 
 CAPABILITY = "history"
 LONGEST = timedelta(days=31)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.errors import OutsideError
-from shared.fleet import Directory
+from shared.devices.provisioning_steps import Provisioning, complete
 from shared.jobs.job import Again, Done, Job, JobOutcome
-from shared.provisioning.completing import Provisioning, complete
+from shared.provider.directory import Directory
+from shared.runtime.errors import OutsideError
 
 CAPABILITY = "devices"
 PLAN = "plan_provisionings"

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.errors import LeaseLost, OutsideError, Problem, ProtocolFailed, Unavailable
-from shared.following import Follower
+from shared.firmware.follow import Follower
 from shared.jobs.job import Again, Done, Job, JobOutcome
+from shared.runtime.errors import LeaseLost, OutsideError, Problem, ProtocolFailed, Unavailable
 
 CAPABILITY = "firmware"
 PLAN = "plan_rollouts"

@@ -1,4 +1,4 @@
-"""Bringing the devices here and those of the provider into step; see shared/jobs/syncing.py."""
+"""Bringing the devices here and those of the provider into step; see shared/jobs/sync_phases.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.jobs.job import Failed, Job, JobOutcome
-from shared.jobs.syncing import Rules, Sync
-from shared.numbers import refuse_truth
-from shared.syncer import Direction, Policy, Syncer
+from shared.jobs.sync_phases import Rules, Sync
+from shared.provider.syncer import Direction, Policy, Syncer
+from shared.runtime.numbers import refuse_truth
 
 CAPABILITY = "devices"
 PLAN = "plan_syncs"

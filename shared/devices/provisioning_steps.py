@@ -1,0 +1,98 @@
+"""The part of a provisioning that happens at the provider; safe to do again after any part of it was done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Self
+
+from shared.provider.directory import Directory, NewDevice, RemoteDevice
+from shared.runtime.errors import CredentialsRefused, ProviderRefused
+from shared.runtime.vault.ring import SealContext, load_vault
+
+SEALED_AS = "device_credentials"
+"""The type that the seals of device credentials are bound to."""
+
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioning:
+    """One device that is to be at the provider, and the key it is to sign in with, if any."""
+
+    id: str
+    wanted: NewDevice
+    identity: str | None = None
+    key: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """A row of `lease_provisionings`; VaultError where its key does not open."""
+        request = row["request"]
+        wanted = NewDevice(
+            request["name"],
+            tuple(request["hardware_ids"]),
+            tuple(request["tags"]),
+            request.get("cohort"),
+        )
+        return cls(row["id"], wanted, row["identity"], open_key(row) if row["sealed"] else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How it ended: with the device as the provider has it, or with the reason why it is undone."""
+
+    remote: RemoteDevice | None = None
+    error: str | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """The arguments of the SQL functions."""
+        return {"p_remote": self.remote, "p_error": self.error}
+
+
+def seal_key(organization_id: str, provisioning_id: str, key: str) -> str:
+    """A device's key, sealed for the row it belongs to."""
+    context = SealContext(organization_id, provisioning_id, SEALED_AS)
+    return load_vault().seal({"pre_shared_key": key}, context)
+
+
+def open_key(row: Mapping[str, Any]) -> str:
+    """The key that `seal_key` was given; VaultError where it does not open."""
+    context = SealContext(row["organization_id"], row["id"], SEALED_AS)
+    return str(load_vault().open(row["sealed"], context)["pre_shared_key"])
+
+
+def carry_out(directory: Directory, provisioning: Provisioning, found: RemoteDevice | None) -> Ending:
+    """Create the device unless an earlier try has (`found`), and give it its key.
+
+    What the provider refuses for good is undone there too. Raises OutsideErrors that may pass; the device may be there
+    then or not.
+    """
+    try:
+        remote = found or directory.create(provisioning.wanted)
+    except (ProviderRefused, CredentialsRefused) as refusal:
+        return Ending(error=_require_final(refusal))
+    if provisioning.identity and provisioning.key:
+        try:
+            directory.add_key(remote.id, provisioning.identity, provisioning.key)
+        except ProviderRefused as refusal:
+            reason = _require_final(refusal)
+            directory.delete(remote.id)
+            return Ending(error=reason)
+    return Ending(remote)
+
+
+def complete(directory: Directory, provisioning: Provisioning) -> Ending:
+    """Go on with one that was begun: it is looked for first."""
+    return carry_out(directory, provisioning, directory.find(provisioning.wanted))
+
+
+def _require_final(refusal: ProviderRefused | CredentialsRefused) -> str:
+    """The reason, where trying again would not help; raises `refusal` where it might."""
+    if isinstance(refusal, ProviderRefused) and (
+        refusal.answered in _PASSING
+        or not HTTPStatus.BAD_REQUEST <= refusal.answered < HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
+        raise refusal
+    return refusal.detail

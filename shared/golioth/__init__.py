@@ -1,1 +1,0 @@
-"""Golioth's own ways, for shared/providers/golioth.py."""

@@ -1,0 +1,1 @@
+"""Integrations: their records, their sealed configs, what is below their path."""

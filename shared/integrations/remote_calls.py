@@ -1,0 +1,74 @@
+"""What the calls share that reach an integration's other side on behalf of an admin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any, Literal
+
+import orjson
+
+from shared.integrations.records import read_sealed
+from shared.integrations.scope import read_id, read_part
+from shared.integrations.sealing import open_provider
+from shared.provider.base import Provider
+from shared.runtime.database.client import as_user
+from shared.runtime.errors import BadRequest, Conflict, NotFound, Problem, ProviderRefused
+from shared.runtime.web.rate_limits import Budget, take_tokens
+from shared.runtime.web.routing import Call
+
+RECORDED_BYTES = 1_000
+"""What of a value written to the other side is kept in the audit log: all or, above that, its size."""
+
+_RELAYED: dict[int, type[Problem]] = {
+    HTTPStatus.BAD_REQUEST: BadRequest,
+    HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.CONFLICT: Conflict,
+}
+
+
+def reach_provider(call: Call, budget: Budget) -> Provider:
+    """The provider of the integration that the path names, with its credentials: Forbidden below admin."""
+    integration_id = read_id(call)
+    take_tokens(call, as_user(call.user.token), budget, p_integration_id=integration_id)
+    return open_provider(read_sealed(call, integration_id))
+
+
+def find_external_id(call: Call, device_id: str | None) -> str:
+    """What the other side calls one of the integration's devices; NotFound where it has no such device."""
+    missing = "This integration has no such device."
+    return str(read_part(call, "devices", "external_id", missing, device_id=device_id)["external_id"])
+
+
+def record_write(
+    call: Call, what: str, action: Literal["insert", "update", "delete"], values: Mapping[str, Any]
+) -> None:
+    """Write down in the audit log what the caller is about to write at the other side; what is None is left out.
+
+    Before it is sent, so that nothing is written unrecorded. Of a large value only the size is kept.
+    """
+    as_user(call.user.token).call(
+        "record_remote_write",
+        p_integration_id=read_id(call),
+        p_what=what,
+        p_action=action,
+        p_values={name: _shorten(value) for name, value in values.items() if value is not None},
+    )
+
+
+def _shorten(value: Any) -> Any:
+    size = len(orjson.dumps(value))
+    return value if size <= RECORDED_BYTES else {"bytes": size}
+
+
+@contextmanager
+def relay_refusals() -> Iterator[None]:
+    """What the other side says of the caller's own words (400, 404, 409) is answered as such, in its words."""
+    try:
+        yield
+    except ProviderRefused as refusal:
+        problem = _RELAYED.get(refusal.answered)
+        if problem is None:
+            raise
+        raise problem(refusal.detail) from None

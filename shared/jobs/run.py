@@ -1,0 +1,153 @@
+"""Running one leased job: opened, run, and its lease finished whatever happens."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from shared.integrations.sealing import open_provider
+from shared.jobs.job import Again, Done, Failed, Job, JobOutcome
+from shared.jobs.kinds import Kind
+from shared.provider.base import Provider
+from shared.runtime.database.client import Database
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import (
+    InvalidConfig,
+    LeaseLost,
+    NotSupported,
+    OutsideError,
+    Problem,
+    Unavailable,
+    VaultError,
+)
+from shared.runtime.log import bind_log, clear_log, get_log
+
+FIRST_RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 600.0
+FAIR_SECONDS = 10.0
+"""A step that has had so long and was cut off by the end of a tick counts as failed, not as cut off."""
+
+_PASSING = (OutsideError, Unavailable, InvalidConfig, VaultError)
+"""What may be over at the next try; a config that is mended is tried at once."""
+
+FindKind = Callable[[str], Kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A failed try; the next is due in `seconds`."""
+
+    error: str
+    seconds: float
+
+
+def run_job(
+    row: Mapping[str, Any], find_kind: FindKind, database: Database, deadline: Deadline
+) -> Counter[str]:
+    """Run a row of `lease_jobs` until it is finished or `deadline`; nothing raises.
+
+    Counts one of `done`, `failed`, `retried`, `put_off` and `lost_leases`.
+    """
+    integration = row["integration"]
+    clear_log()
+    bind_log(integration=integration["id"], organization=integration["organization_id"], job=row["id"])
+    try:
+        outcome = _run(row, find_kind, database, deadline)
+        return Counter([_finish(row, database, outcome)])
+    except LeaseLost:
+        # Cancelled, or its integration changed, meanwhile: whoever did that has the say now.
+        return Counter(lost_leases=1)
+    except Problem as problem:
+        get_log().warning("a job could not be recorded", code=problem.code, detail=problem.detail)
+        return Counter(unrecorded=1)
+
+
+def _run(
+    row: Mapping[str, Any], find_kind: FindKind, database: Database, deadline: Deadline
+) -> JobOutcome | Retry:
+    began = time.monotonic()
+    job: Job[Any] | None = None
+    try:
+        kind = find_kind(row["kind"])
+        job = _open_job(row, kind, database, deadline)
+        return kind.run(job) or Done()
+    except LeaseLost:
+        raise
+    except _PASSING as problem:
+        saved = job is not None and job.saves > 0
+        if deadline.expired and (saved or time.monotonic() - began < FAIR_SECONDS):
+            return Again()
+        get_log().warning("a job failed", code=problem.code, detail=problem.detail)
+        return Retry(_describe(problem, job), _back_off(0 if saved else row["attempts"]))
+    except Problem as problem:
+        return Failed(_describe(problem, job))
+    except Exception:  # noqa: BLE001 - one job's defect must not end the others' tick
+        get_log().exception("a job failed")
+        return Failed("It failed on our side; the log has the details.")
+
+
+def _open_job(row: Mapping[str, Any], kind: Kind, database: Database, deadline: Deadline) -> Job[Any]:
+    provider = open_provider(row["integration"])
+    require_capability(type(provider), kind)
+    return Job(
+        row=row,
+        request=_read_request(kind.request, row["request"]),
+        provider=provider,
+        database=database,
+        deadline=deadline,
+        state=row["state"],
+        progress=row["progress"],
+    )
+
+
+def require_capability(provider: type[Provider], kind: Kind) -> None:
+    """NotSupported unless the provider has what the kind needs."""
+    if kind.capability not in provider.capabilities():
+        raise NotSupported(f"{provider.label} integrations have no {kind.name} jobs.")
+
+
+def _read_request(model: type[BaseModel], request: Mapping[str, Any]) -> BaseModel:
+    """Validated again: it may have been written past the API."""
+    try:
+        return model.model_validate(request)
+    except ValidationError as error:
+        wrong = {".".join(map(str, item["loc"])) or "request" for item in error.errors(include_input=False)}
+        raise Problem(f"The request is not valid: {', '.join(sorted(wrong))}.") from None
+
+
+def _describe(problem: Problem, job: Job[Any] | None) -> str:
+    wrong = "; ".join(f"{error.field}: {error.message}" for error in problem.errors)
+    words = f"{problem.detail} {wrong}" if wrong else problem.detail
+    return job.provider.mask_text(words) if job else words
+
+
+def _finish(row: Mapping[str, Any], database: Database, outcome: JobOutcome | Retry) -> str:
+    status = database.call(
+        "finish_job", p_job_id=row["id"], p_lease_token=row["lease_token"], **_describe_outcome(outcome)
+    )
+    if status == "pending":
+        return "retried" if isinstance(outcome, Retry) else "put_off"
+    return str(status)
+
+
+def _describe_outcome(outcome: JobOutcome | Retry) -> dict[str, Any]:
+    match outcome:
+        case Done(report):
+            return {"p_outcome": "done", "p_report": report}
+        case Failed(error, report):
+            return {"p_outcome": "failed", "p_error": error, "p_report": report}
+        case Again(seconds):
+            return {"p_outcome": "again", "p_retry_seconds": seconds}
+        case Retry(error, seconds):
+            return {"p_outcome": "retry", "p_error": error, "p_retry_seconds": seconds}
+
+
+def _back_off(attempts: int) -> float:
+    delay: float = min(FIRST_RETRY_SECONDS * 2 ** min(attempts, 10), LONGEST_RETRY_SECONDS)
+    return delay * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret

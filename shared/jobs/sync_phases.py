@@ -1,0 +1,198 @@
+"""A sync of devices, in three phases, each page of which is one transaction and a saved step.
+
+`compare`: page after page of the provider's devices is matched with those here and brought in step; what only changed
+here is told to the provider. `create`: devices that only are here are created there. `missing`: devices that the
+listing did not show are asked for one by one, and marked where they are gone. Doing a step twice does no harm.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from shared.jobs.job import Again, Done, Job, JobOutcome
+from shared.provider.directory import DeviceChange, Directory, NewDevice, RemoteDevice
+from shared.provider.syncer import Direction, Policy
+from shared.runtime.errors import ProviderRefused
+
+PAGE_ROWS = 100
+MOST_CHANGES = 200
+"""Changes that a report names; its counts are of all."""
+
+ANY_NUMBER = 1_000_000_000
+FIRST = str(UUID(int=0))
+END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """By what rules devices are brought in step, in the shape `sync_devices` takes."""
+
+    direction: Direction
+    conflicts: Policy
+    create_missing: bool
+    update_existing: bool
+    limit: int | None
+    online_minutes: int
+    dry_run: bool
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """What there is to do, in order."""
+        create = ("create",) if self.direction != "import" and self.create_missing else ()
+        missing = ("missing",) if self.direction != "export" and self.update_existing else ()
+        return ("compare", *create, *missing, END)
+
+
+class Sync:
+    """One run over one directory."""
+
+    def __init__(self, job: Job[Any], directory: Directory, rules: Rules) -> None:
+        self._job = job
+        self._directory = directory
+        self._rules = rules
+        self._counts = Counter[str](job.state.get("counts", {}))
+        self._changes: list[dict[str, Any]] = list(job.state.get("changes", []))
+
+    def run(self) -> JobOutcome:
+        """All pages of all phases; Again at the deadline."""
+        steps = {"compare": self._compare, "create": self._create, "missing": self._find_missing}
+        phase, cursor = self._job.state.get("phase", "compare"), self._job.state.get("cursor")
+        # A phase that the config has done away with meanwhile is over.
+        while phase != END and phase in self._rules.phases:
+            if self._job.deadline.expired:
+                return Again()
+            cursor = steps[phase](cursor)
+            if cursor is None:
+                phase = self._rules.phases[self._rules.phases.index(phase) + 1]
+            self._save(phase, cursor)
+        return self._finish()
+
+    def _compare(self, cursor: str | None) -> str | None:
+        page = self._directory.list_page(cursor)
+        self._counts["seen"] += len(page.devices)
+        if page.devices:
+            done = self._call("sync_devices", p_devices=page.devices, p_options=self._options())
+            for each in done:
+                self._note(each["action"], each)
+            self._export(done)
+        return page.next_cursor
+
+    def _create(self, cursor: str | None) -> str | None:
+        limit, claim = min(PAGE_ROWS, self._count_room()), not self._rules.dry_run
+        rows = self._call("list_unlinked", p_after=cursor or FIRST, p_limit=limit, p_claim=claim)
+        links: list[dict[str, Any]] = []
+        try:
+            for row in rows:
+                remote = self._create_one(row)
+                links.append({"device_id": row["device_id"], "remote": remote})
+        finally:
+            # What is created there is linked, whatever ended the page.
+            self._link(links)
+        return rows[-1]["device_id"] if rows else None
+
+    def _create_one(self, row: Mapping[str, Any]) -> RemoteDevice | None:
+        wanted = NewDevice(row["name"], tuple(row["hardware_ids"]), tuple(row["tags"]))
+        found = self._directory.get(row["external_id"]) or self._directory.find(wanted)
+        if found:
+            return found
+        try:
+            created = None if self._rules.dry_run else self._directory.create(wanted)
+        except ProviderRefused as refusal:
+            self._refuse(refusal, row)
+            return None
+        self._note("created_there", row)
+        return created
+
+    def _link(self, links: list[dict[str, Any]]) -> None:
+        if not links or (self._rules.dry_run and not any(link["remote"] for link in links)):
+            return
+        done = self._call("link_devices", p_links=links, p_options=self._options())
+        remotes = {link["device_id"]: link["remote"] for link in links}
+        for each in done:
+            remote = remotes[each["device_id"]]
+            if remote and not each["linked"]:
+                reason = {"error": f"{remote.name} there is another device of ours already."}
+                self._note("refused", each | {"name": remote.name, "remote_id": remote.id} | reason)
+        self._export(done)
+
+    def _find_missing(self, cursor: str | None) -> str | None:
+        rows = self._call("list_unsighted", p_after=cursor or FIRST, p_limit=PAGE_ROWS)
+        marks = [row | {"status": status} for row in rows if (status := self._look_for(row["remote_id"]))]
+        for mark in marks:
+            self._note(mark["status"], mark)
+        if marks and not self._rules.dry_run:
+            self._call("mark_devices", p_devices=marks)
+        return rows[-1]["device_id"] if rows else None
+
+    def _look_for(self, remote_id: str) -> str | None:
+        if self._directory.get(remote_id) is None:
+            return "missing"
+        return "out_of_scope" if self._directory.narrowed else None
+
+    def _export(self, done: Iterable[Mapping[str, Any]]) -> None:
+        """Tell the provider what only changed here."""
+        exported = []
+        for push in (each["push"] for each in done if "push" in each):
+            try:
+                self._update(push)
+            except ProviderRefused as refusal:
+                self._refuse(refusal, push)
+            else:
+                self._note("exported", push)
+                exported.append({"device_id": push["device_id"], "values": push["values"]})
+        if exported and not self._rules.dry_run:
+            self._call("confirm_exports", p_exports=exported)
+
+    def _update(self, push: Mapping[str, Any]) -> None:
+        if self._rules.dry_run:
+            return
+        tags = (tuple(push.get(name, ())) for name in ("add_tags", "remove_tags"))
+        self._directory.update(push["remote_id"], DeviceChange(push["values"].get("name"), *tags))
+
+    def _refuse(self, refusal: ProviderRefused, row: Mapping[str, Any]) -> None:
+        """One device that the provider does not take stops no other; anything that passes does."""
+        passing = refusal.answered == HTTPStatus.TOO_MANY_REQUESTS
+        if passing or not HTTPStatus.BAD_REQUEST <= refusal.answered < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise refusal
+        self._note("refused", {**row, "error": refusal.detail})
+
+    def _note(self, action: str, row: Mapping[str, Any]) -> None:
+        self._counts[action] += 1
+        self._counts["conflicts"] += "conflict" in row
+        quiet = action in {"unchanged", "skipped", "over_limit"} and "conflict" not in row
+        if not quiet and len(self._changes) < MOST_CHANGES:
+            names = ("device_id", "remote_id", "name", "taken", "values", "conflict", "error")
+            self._changes.append({"action": action} | {name: row[name] for name in names if name in row})
+
+    def _options(self) -> dict[str, Any]:
+        return asdict(self._rules) | {"room": self._count_room()}
+
+    def _count_room(self) -> int:
+        made = self._counts["created"] + self._counts["created_there"]
+        return max(0, (self._rules.limit or ANY_NUMBER) - made)
+
+    def _call(self, function: str, **arguments: Any) -> Any:
+        return self._job.database.call(function, **self._job.lease, **arguments)
+
+    def _save(self, phase: str, cursor: str | None) -> None:
+        counts = dict(+self._counts)
+        state = {"phase": phase, "cursor": cursor, "counts": counts, "changes": self._changes}
+        self._job.save(state, {"phase": phase} | counts)
+
+    def _finish(self) -> Done:
+        conflicts = self._counts["conflicts"]
+        if conflicts and not self._rules.dry_run:
+            message = f"Devices changed on both sides since they were last in step: {conflicts}."
+            self._job.database.call(
+                "record_activity",
+                p_integration_id=self._job.row["integration"]["id"],
+                p_kind="sync.conflicts",
+                p_notes=[{"level": "warning", "message": message}],
+            )
+        told = {"dry_run": self._rules.dry_run, "direction": self._rules.direction}
+        return Done(told | {"counts": dict(+self._counts), "changes": self._changes})

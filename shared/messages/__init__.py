@@ -1,0 +1,1 @@
+"""Messages in: polled sessions and pushed requests."""

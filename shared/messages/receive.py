@@ -1,0 +1,185 @@
+"""What `/receive` and the receivers by name do: prove the request, then store what it says, in two database calls.
+
+The two calls serve all requests that came while the ones before were under way. Whoever can't prove a request learns
+nothing: an id that is unknown, inactive, of a type that is not pushed to or with a config that does not open takes the
+same way, with a secret nobody knows, to the same 401.
+"""
+
+from __future__ import annotations
+
+import secrets as randomness
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from shared.integrations.sealing import open_provider
+from shared.messages.receive_store import Counts, Post, call_patiently, store_posts
+from shared.messages.refused_pushes import Refusals
+from shared.provider.base import Provider, PushedRequest, make_provider
+from shared.provider.catalogue import find_provider
+from shared.provider.messages import Identity
+from shared.provider.receiver import Receiver
+from shared.runtime.batching import Batcher
+from shared.runtime.database.client import as_service
+from shared.runtime.errors import InvalidConfig, NotFound, Problem, RateLimited, Unauthenticated, VaultError
+from shared.runtime.log import bind_log, get_log
+from shared.runtime.settings import load_settings
+from shared.runtime.vault.ring import SealContext, load_vault
+from shared.runtime.web.routing import Call, Reply
+
+REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
+
+BATCH_BYTES = 4 * 1_048_576
+REQUEST_BYTES = 4_096
+"""What a request counts beside its body: a thousand are a batch."""
+
+_DECOY = SealContext("", "", "")
+_NOBODY = Identity("", "", "")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request to `integration_id`, which has to be of `integration_type` where that is given."""
+
+    integration_id: str
+    integration_type: str | None
+    request: PushedRequest
+
+
+def receive_messages(call: Call, integration_type: str | None = None) -> Reply:
+    """Store what the request of a POST to `/{id}` says; only for integrations of that type, where one is given.
+
+    Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then.
+    """
+    body = call.body
+    request = PushedRequest(_read_headers(call.request.environ), body, call.request.path)
+    try:
+        integration_id = _read_id(call.parameters["id"])
+        bind_log(integration=integration_id)
+        arrival = Arrival(integration_id, integration_type, request)
+        counts = _arrivals.submit(arrival, REQUEST_BYTES + len(body))
+    except (Unauthenticated, NotFound) as refusal:
+        get_log().info("refused", reason=refusal.detail)
+        raise Unauthenticated(REFUSAL) from None
+    return Reply(counts, HTTPStatus.ACCEPTED)
+
+
+def _read_headers(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The headers by their names in lower case; through Flask's own view of them it takes ten times as long."""
+    headers = {
+        name[5:].replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    return headers | {"content-type": environ.get("CONTENT_TYPE", "")}
+
+
+def _read_id(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise Unauthenticated("The id is not a UUID.") from None
+
+
+def _receive_all(arrivals: Sequence[Arrival]) -> list[Counts | Exception]:
+    """What became of each request: its counts, or the Problem it is answered with."""
+    rows = _read_rows({arrival.integration_id for arrival in arrivals})
+    open_row = cache(lambda *named: _open_receiver(rows.get(named[0]), named[1]))
+    results: list[Counts | Exception | Post] = [_read_alone(open_row, rows, arrival) for arrival in arrivals]
+    _count_refusals(rows, arrivals, results)
+    stored = iter(store_posts([result for result in results if isinstance(result, Post)]))
+    return [next(stored) if isinstance(result, Post) else result for result in results]
+
+
+def _read_rows(integration_ids: set[str]) -> dict[str, Row]:
+    refused = _refusals.list_bursts()
+    arguments = {
+        "p_integration_ids": sorted(integration_ids),
+        "p_limit": load_settings().rate_limit_receive,
+        "p_refused": refused,
+    }
+    rows = {row["id"]: row for row in call_patiently("receiver_configs", arguments)}
+    _refusals.forget_bursts(refused)
+    return rows
+
+
+def _read_alone(
+    open_row: Callable[[str, str | None], Provider], rows: Mapping[str, Row], arrival: Arrival
+) -> Post | Problem:
+    try:
+        provider = open_row(arrival.integration_id, arrival.integration_type)
+        return _read_post(provider, rows.get(arrival.integration_id), arrival.request)
+    except Exception:  # noqa: BLE001 - one request's defect must not end the others of the batch
+        get_log().exception("a pushed request could not be read", integration=arrival.integration_id)
+        return Problem()
+
+
+def _read_post(provider: Provider, row: Row | None, request: PushedRequest) -> Post | Problem:
+    try:
+        messages = provider.receive(request)
+        if row is None:
+            raise Unauthenticated
+        _check_limit(row["wait_seconds"])
+    except Problem as problem:
+        return problem
+    return Post(row["id"], messages)
+
+
+def _count_refusals(rows: Mapping[str, Row], arrivals: Sequence[Arrival], results: Sequence[object]) -> None:
+    for arrival, result in zip(arrivals, results, strict=True):
+        row = rows.get(arrival.integration_id)
+        if isinstance(result, Unauthenticated) and row and _takes_pushes(row["integration_type"], None):
+            _refusals.add(row["id"], time.monotonic())
+
+
+def _open_receiver(row: Row | None, integration_type: str | None) -> Provider:
+    """The provider of the row, or the decoy, whose secret no request has."""
+    if row is not None:
+        try:
+            if _takes_pushes(row["integration_type"], integration_type):
+                return open_provider(row)
+        except (VaultError, InvalidConfig) as problem:
+            _tell_admin(row, problem)
+    secrets = load_vault().open(_seal_decoy(), _DECOY)
+    return make_provider(Receiver, secrets, _NOBODY)
+
+
+def _takes_pushes(of_row: str, wanted: str | None) -> bool:
+    return wanted in {None, of_row} and "parse" in find_provider(of_row).capabilities()
+
+
+@cache
+def _seal_decoy() -> str:
+    return load_vault().seal({"webhook_secret": randomness.token_urlsafe(32)}, _DECOY)
+
+
+def _tell_admin(row: Row, problem: VaultError | InvalidConfig) -> None:
+    wrong = "; ".join(f"{error.field}: {error.message}" for error in problem.errors) or problem.detail
+    message = f"Pushed messages are refused, because the config can't be used: {wrong}"
+    get_log().warning("receiver not usable", integration=row["id"], code=problem.code)
+    if row["error_message"] != message:
+        note = {"level": "error", "message": message}
+        as_service().call(
+            "record_activity", p_integration_id=row["id"], p_kind="receive.failed", p_notes=[note]
+        )
+
+
+def _check_limit(wait_seconds: int) -> None:
+    if wait_seconds:
+        raise RateLimited(
+            f"More than {load_settings().rate_limit_receive} requests a minute to this integration; "
+            f"try again in {wait_seconds} s.",
+            headers={"Retry-After": str(wait_seconds)},
+        )
+
+
+_refusals = Refusals()
+"""What they come to goes along with the next call for configs, whoever it is for: it costs none, and tells nobody."""
+
+_arrivals: Batcher[Arrival, Counts] = Batcher(_receive_all, BATCH_BYTES)

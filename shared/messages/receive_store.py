@@ -1,0 +1,94 @@
+"""Storing what proven requests brought: in one call what comes at the same time, each told what became of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.messages.store import Store, keep_trying
+from shared.provider.messages import Message
+from shared.runtime.database.client import as_service, make_problem
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import BadRequest, Problem
+from shared.runtime.settings import load_settings
+
+PATIENCE_SECONDS = 3.0
+"""How long a request waits for a database that is away: not every sender tries again."""
+
+COUNTS = ("received", "stored", "duplicates", "failed")
+
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What one proven request brought."""
+
+    integration_id: str
+    messages: Sequence[Message]
+
+
+def call_patiently(function: str, arguments: Mapping[str, Any]) -> Any:
+    """A SQL function called as the service, tried again for `PATIENCE_SECONDS` while the database is away."""
+    database = as_service()
+    return keep_trying(lambda: database.call(function, **arguments), Deadline(PATIENCE_SECONDS))
+
+
+def store_posts(posts: Sequence[Post]) -> list[Counts | Exception]:
+    """Store the messages of `posts`, once each; of each post its counts, or the Problem that kept it out.
+
+    Errors: Unavailable; then nothing is known to be stored.
+    """
+    if not posts:
+        return []
+    groups: dict[str, list[Post]] = {}
+    for post in posts:
+        groups.setdefault(post.integration_id, []).append(post)
+    arguments = {
+        "p_posts": [_describe_group(name, group) for name, group in groups.items()],
+        "p_limit": load_settings().rate_limit_receive,
+    }
+    try:
+        told = call_patiently("receive_messages", arguments)
+    except BadRequest as refusal:
+        # What can't even be read as JSON by the database, such as a NUL, is refused to all of a call.
+        return [_store_alone(post, refusal) for post in posts]
+    shares = {name: iter(_share_out(group, told[name])) for name, group in groups.items()}
+    return [next(shares[post.integration_id]) for post in posts]
+
+
+def _describe_group(integration_id: str, posts: Sequence[Post]) -> dict[str, Any]:
+    messages = [message for post in posts for message in post.messages]
+    return {"integration_id": integration_id, "messages": messages, "requests": len(posts)}
+
+
+def _share_out(posts: Sequence[Post], told: Mapping[str, Any]) -> list[Counts | Exception]:
+    """Each post's share of what was told of their integration; `repeated` are the places of duplicates, from 1."""
+    if "problem" in told:
+        return [_store_alone(post, make_problem(told["problem"])) for post in posts]
+    shares: list[Counts | Exception] = []
+    repeated, place = set(told["repeated"]), 0
+    for post in posts:
+        fresh = [message for number, message in enumerate(post.messages, place + 1) if number not in repeated]
+        place += len(post.messages)
+        shares.append(_count_messages(post, fresh))
+    return shares
+
+
+def _count_messages(post: Post, fresh: Sequence[Message]) -> Counts:
+    received, failed = len(post.messages), sum(message.error is not None for message in fresh)
+    counts = (received, len(fresh) - failed, received - len(fresh), failed)
+    return dict(zip(COUNTS, counts, strict=True))
+
+
+def _store_alone(post: Post, problem: Problem) -> Counts | Exception:
+    """Where a message has what the database refuses, each post by itself; any other problem is every post's."""
+    if not isinstance(problem, BadRequest):
+        return problem
+    store = Store(as_service(), post.integration_id)
+    try:
+        counts = store.store_batch(post.messages, None, Deadline(PATIENCE_SECONDS))
+    except Problem as own:
+        return own
+    return {name: counts[name] for name in COUNTS}

@@ -1,0 +1,1 @@
+"""What a provider is: the contract, the words that travel, the field types, the proofs."""

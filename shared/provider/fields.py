@@ -1,0 +1,119 @@
+"""Field types for configs that name an HTTP endpoint: its URL, headers with their secrets, credentials in headers."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from shared.runtime.outbound import VALUE_LIMIT, find_forbidden_headers
+
+URL_LIMIT = 2048
+HEADER_LIMIT = 50
+NAME_LIMIT = 128
+
+_UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
+_HOST = re.compile(r"(?=.{1,254}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.?")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SECRET_NAME = re.compile(
+    r"auth|token|secret|key|pass|pwd|signature|cookie|credential|session|bearer|jwt", re.IGNORECASE
+)
+_SECRET_VALUE = re.compile(r"(?:bearer|basic|digest|token)\s", re.IGNORECASE)
+_CREDENTIAL = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+
+
+def check_url(url: str) -> str:
+    """`url` if it is one that can be sent to; ValueError says what to change. Whether plain http may go there is
+    for outbound to say."""
+    if len(url) > URL_LIMIT or _UNSAFE.search(url):
+        raise ValueError(
+            f"a URL has at most {URL_LIMIT} characters; spaces and backslashes are percent-encoded"
+        )
+    try:
+        parts = urlsplit(url)
+        port_fits = parts.port != 0
+    except ValueError:
+        port_fits = False
+    if not port_fits or parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError("expected https://<host>/<path>, with a port from 1 to 65535 if any")
+    if "@" in parts.netloc:
+        raise ValueError(
+            "leave user name and password out of the URL; they go into basic_username and basic_password"
+        )
+    if "#" in url:
+        raise ValueError("leave out the fragment (# and what follows): it is never sent")
+    _check_host(parts.hostname)
+    return url
+
+
+def wrap_headers(headers: Any) -> Any:
+    """`headers` with the values that look secret, by their header's name, as SecretStr. ValueError names a bad one."""
+    if not isinstance(headers, dict):
+        return headers
+    if len(headers) > HEADER_LIMIT:
+        raise ValueError(f"at most {HEADER_LIMIT} headers")
+    wrapped = {name: _wrap_value(check_header_name(name), value) for name, value in headers.items()}
+    shown = {name: str(_reveal(value)) for name, value in wrapped.items()}
+    if problems := find_forbidden_headers(shown):
+        raise ValueError(" ".join(problems))
+    return wrapped
+
+
+def check_header_name(name: str) -> str:
+    """`name` if it is a header's name that admins may set; ValueError otherwise, without what was malformed."""
+    if not isinstance(name, str) or len(name) > NAME_LIMIT or not _HEADER_NAME.fullmatch(name):
+        # Not repeated: someone may have pasted "Authorization: Bearer …" here.
+        raise ValueError(
+            f"a header's name has at most {NAME_LIMIT} letters, digits and ! # $ % & ' * + - . ^ _ ` | ~; "
+            "the value goes apart from it"
+        )
+    if problems := find_forbidden_headers({name: ""}):
+        raise ValueError(" ".join(problems))
+    return name
+
+
+def check_credential(secret: SecretStr) -> SecretStr:
+    """`secret` if a header can carry it; ValueError otherwise."""
+    text = secret.get_secret_value()
+    if len(text) > VALUE_LIMIT or not _CREDENTIAL.fullmatch(text):
+        raise ValueError(
+            f"1 to {VALUE_LIMIT} printable ASCII characters, without line breaks and spaces around them"
+        )
+    return secret
+
+
+def reveal_headers(headers: dict[str, str | SecretStr]) -> dict[str, str]:
+    """`headers` with the secrets in the clear, ready to send."""
+    return {name: str(_reveal(value)) for name, value in headers.items()}
+
+
+EndpointUrl = Annotated[str, AfterValidator(check_url)]
+HeaderName = Annotated[str, AfterValidator(check_header_name)]
+Credential = Annotated[SecretStr, AfterValidator(check_credential)]
+Headers = Annotated[dict[str, str | SecretStr], BeforeValidator(wrap_headers)]
+
+
+def _wrap_value(name: str, value: Any) -> str | SecretStr:
+    text = _reveal(value)
+    if not isinstance(text, str):
+        raise ValueError(f"the value of {name} must be a string")  # noqa: TRY004 - pydantic's way
+    return SecretStr(text) if _SECRET_NAME.search(name) or _SECRET_VALUE.match(text) else text
+
+
+def _reveal(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def _check_host(host: str) -> None:
+    if ":" in host or _HOST.fullmatch(host):
+        return
+    import idna
+
+    try:
+        idna.encode(host, uts46=True)
+    except idna.IDNAError:
+        raise ValueError("the host name is malformed; check its spelling") from None
+    if host.isascii():
+        raise ValueError("the host name is malformed; check its spelling")

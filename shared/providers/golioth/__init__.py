@@ -1,0 +1,139 @@
+"""Golioth: pushed messages through its Pipelines, its management API for devices, state, commands and firmware."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from shared.provider.base import Batch, Check, Outcome, PushedRequest
+from shared.provider.directory import Directory
+from shared.provider.fields import Credential, EndpointUrl
+from shared.provider.firmware import Firmware
+from shared.provider.messages import Command, Message
+from shared.provider.poller import Poller
+from shared.provider.receiver import Receiver
+from shared.provider.remote import DeviceState, Settings
+from shared.provider.syncer import Syncer
+from shared.providers.golioth.api import Account, GoliothApi
+from shared.runtime.deadline import Deadline
+
+BASE_URL = "https://api.golioth.io/v1"
+
+
+def _trim_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:-]+$")]
+"""An id of Golioth's, as its console shows it."""
+
+
+class Golioth(Poller, Receiver, Syncer):
+    """One project at Golioth: the key to its API, and how its pipelines prove who they are."""
+
+    label: ClassVar[str] = "Golioth"
+    docs: ClassVar[str] = (
+        "A Golioth project: receives its pipelines' messages, syncs its devices, sends commands and firmware."
+    )
+
+    api_key: Credential
+    """An API key of the project, from the console."""
+    project_id: Name
+    golioth_organization_id: Name | None = None
+    """Golioth's organization that the project is in; needed for cohorts, deployments and packages."""
+    base_url: Annotated[EndpointUrl, AfterValidator(_trim_slash)] = BASE_URL
+
+    auto_provision_devices: bool = True
+    """Whether a message of an unknown device makes the device."""
+
+    sync_tags: tuple[Name, ...] = Field((), max_length=20)
+    """Only devices that carry one of these tags (ids of Golioth's)."""
+    sync_cohort: Name | None = None
+    """Only devices in this cohort."""
+
+    poll_interval_seconds: Annotated[float, Field(ge=10, le=86_400)] = 60
+    """How long after a look at logs and device state the next one is due."""
+    poll_logs: bool = False
+    """Whether device logs are stored as messages of kind log."""
+    poll_state: bool = True
+    """Whether coming online or offline, settings and firmware are looked for; Golioth pushes none of them."""
+
+    @property
+    def account(self) -> Account:
+        """What calls to Golioth's API need."""
+        return Account(
+            self.base_url, self.api_key.get_secret_value(), self.project_id, self.golioth_organization_id
+        )
+
+    def session(self, state: dict[str, Any], deadline: Deadline) -> Iterator[Batch]:
+        """One look at logs and devices, as far as the config asks for it; see shared/providers/golioth/session.py."""
+        from shared.providers.golioth.session import FAIR_SECONDS, Plan, poll_project
+
+        plan = Plan(
+            account=self.account,
+            logs=self.poll_logs,
+            devices=self.poll_state,
+            online=timedelta(minutes=self.online_minutes),
+            fair_seconds=min(self.session_seconds or FAIR_SECONDS, FAIR_SECONDS),
+            tags=frozenset(self.sync_tags),
+            cohort=self.sync_cohort,
+        )
+        yield from poll_project(plan, state, self.limit_session(deadline))
+
+    def send(self, command: Command) -> Outcome:
+        """A remote procedure call: the name is the method, the payload its list of parameters."""
+        from shared.providers.golioth.send import call_device
+
+        return call_device(self.account, command)
+
+    def history(
+        self, begin: datetime, end: datetime, state: dict[str, Any], deadline: Deadline
+    ) -> Iterator[Batch]:
+        """LightDB Stream, read back; see shared/providers/golioth/history.py."""
+        from shared.providers.golioth.history import read_stream
+
+        with GoliothApi(self.account, deadline) as api:
+            yield from read_stream(api, begin, end, state)
+
+    def state(self, device: str) -> DeviceState:
+        """LightDB State; see shared/providers/golioth/state.py."""
+        from shared.providers.golioth.state import LightDbState
+
+        return LightDbState(self.account, device)
+
+    def settings(self) -> Settings:
+        """The project's settings; see shared/providers/golioth/settings.py."""
+        from shared.providers.golioth.settings import ProjectSettings
+
+        return ProjectSettings(self.account)
+
+    def firmware(self, deadline: Deadline) -> Firmware:
+        """See shared/providers/golioth/firmware.py."""
+        from shared.providers.golioth.firmware import GoliothFirmware
+
+        return GoliothFirmware(self.account, deadline)
+
+    def parse(self, request: PushedRequest) -> list[Message]:
+        """The messages in what a pipeline pushed; Unauthenticated where it is of another project."""
+        from shared.providers.golioth.parse import parse_request
+
+        return parse_request(request, self.project_id, time.time())
+
+    def check(self) -> Iterator[Check]:
+        """Resolve, ask Golioth for the project, list devices."""
+        from shared.providers.golioth.check import check_project
+
+        yield from check_project(self.account)
+
+    @contextmanager
+    def devices(self, deadline: Deadline) -> Iterator[Directory]:
+        """The project's devices."""
+        from shared.providers.golioth.devices import GoliothDirectory
+
+        with GoliothApi(self.account, deadline) as api:
+            yield GoliothDirectory(api, self.sync_tags, self.sync_cohort)

@@ -1,0 +1,133 @@
+"""What has changed at devices since the last look: coming and going, firmware, settings. Golioth pushes none of it.
+
+Coming, going and firmware have times: what is later than the last look is new, and nothing is kept of the devices. The
+settings' status has none: kept is what is known of the devices that are not in sync, at most `MOST_UNSYNCED` of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from shared.provider.messages import Message
+from shared.providers.golioth.reading import TOPIC_LIMIT, keep_storable, name_event, read_moment
+
+IN_SYNC = "in-sync"
+MOST_UNSYNCED = 1_000
+DIGEST_LENGTH = 12
+
+Document = Mapping[str, Any]
+Status = Literal["online", "offline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the devices. What is later than `since` is new; without it, at the first look, nothing is.
+
+    `before` is the settings' status of the devices that were not in sync, `unsynced` of those that are not now. `after`
+    names the look before this one.
+    """
+
+    since: datetime | None
+    now: datetime
+    online: timedelta
+    before: Mapping[str, str] = field(default_factory=dict)
+    unsynced: dict[str, str] = field(default_factory=dict)
+    after: str = ""
+
+
+def find_changes(device: Document, look: Look) -> Iterator[Message]:
+    """What is new at one device, oldest first; `look.unsynced` is added to."""
+    metadata = _as_object(device.get("metadata"))
+    status = judge_status(metadata, look)
+    settings = _find_settings(device["id"], metadata, look)
+    if look.since is None:
+        return
+    found = [*_find_presence(device["id"], metadata), *_find_firmware(device["id"], metadata, status)]
+    new = [(moment, message) for moment, message in found if moment > look.since]
+    for _, message in sorted(new, key=lambda each: each[0]):
+        yield keep_storable(message)
+    if settings is not None:
+        yield keep_storable(_make_settings(device["id"], metadata, settings, status))
+
+
+def judge_status(metadata: Document, look: Look) -> Status:
+    """Online where it was seen online last, or where neither is known, where its last report is recent."""
+    online, offline = (read_moment(metadata.get(name)) for name in ("lastSeenOnline", "lastSeenOffline"))
+    if online and offline:
+        return "online" if online >= offline else "offline"
+    if online or offline:
+        return "online" if online else "offline"
+    reported = read_moment(metadata.get("lastReport"))
+    return "online" if reported and reported > look.now - look.online else "offline"
+
+
+def _find_presence(device: str, metadata: Document) -> Iterator[tuple[datetime, Message]]:
+    statuses: tuple[tuple[str, Status], ...] = (("lastSeenOnline", "online"), ("lastSeenOffline", "offline"))
+    for name, status in statuses:
+        moment = read_moment(metadata.get(name))
+        if moment:
+            event_id = name_event("status", device, status, moment.isoformat())
+            payload = {"status": status}
+            yield (
+                moment,
+                Message(
+                    event_id,
+                    device,
+                    "state",
+                    "status",
+                    payload,
+                    observed_at=moment.isoformat(),
+                    device_status=status,
+                ),
+            )
+
+
+def _find_firmware(device: str, metadata: Document, status: Status) -> Iterator[tuple[datetime, Message]]:
+    for package, update in _as_object(metadata.get("update")).items():
+        moment = read_moment(_as_object(update).get("time"))
+        if moment:
+            yield (
+                moment,
+                Message(
+                    name_event("firmware", device, package, update),
+                    device,
+                    "event",
+                    f"firmware/{package}".replace("\x00", "\ufffd")[:TOPIC_LIMIT],
+                    update,
+                    observed_at=moment.isoformat(),
+                    device_status=status,
+                ),
+            )
+
+
+def _find_settings(device: str, metadata: Document, look: Look) -> str | None:
+    """The event id of a change of the settings' status; None where it is what it was, or not kept."""
+    told = _as_object(metadata.get("lastSettingsStatus"))
+    is_fine = told.get("status") in {None, "", IN_SYNC}
+    digest = "" if is_fine else name_event("settings", told)[-DIGEST_LENGTH:]
+    if digest and len(look.unsynced) >= MOST_UNSYNCED:
+        return None
+    look.unsynced.update({device: digest} if digest else {})
+    if digest == look.before.get(device, ""):
+        return None
+    return name_event("settings", device, told, look.after)
+
+
+def _make_settings(device: str, metadata: Document, event_id: str, status: Status) -> Message:
+    moment = read_moment(metadata.get("lastReport"))
+    return Message(
+        event_id,
+        device,
+        "state",
+        "settings",
+        metadata["lastSettingsStatus"],
+        observed_at=moment.isoformat() if moment else None,
+        device_status=status,
+    )
+
+
+def _as_object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,264 @@
+"""Golioth's firmware over its API: artifacts, cohorts, packages, deployments; releases where there are no cohorts.
+
+A deployment can't be taken back and one at a time is a cohort's; a release goes to the devices with a tag and can be
+switched off. Golioth gives neither an id of ours, so a rollout is found again by its name.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from shared.provider.firmware import (
+    Artifact,
+    Begun,
+    Cohort,
+    Deployment,
+    DeviceFirmware,
+    Firmware,
+    Listing,
+    NewArtifact,
+    OtaEvent,
+    Package,
+    Plan,
+    Target,
+)
+from shared.providers.golioth.api import (
+    MOST_PAGES,
+    PAGE_SIZE,
+    Account,
+    GoliothApi,
+    is_last_page,
+    join_path,
+    read_data,
+    read_list,
+)
+from shared.providers.golioth.firmware_objects import (
+    read_artifact,
+    read_begun,
+    read_cohort,
+    read_deployment,
+    read_package,
+    read_texts,
+)
+from shared.providers.golioth.firmware_reports import clean_text, read_event, read_packages
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import (
+    BadRequest,
+    Conflict,
+    FieldError,
+    NotFound,
+    NotSupported,
+    Problem,
+    ProtocolFailed,
+    ProviderRefused,
+)
+
+_TAKEN = re.compile(r"already exists|in use", re.IGNORECASE)
+_MISSING = re.compile(r"not a valid ObjectID", re.IGNORECASE)
+
+
+class GoliothFirmware(Firmware):
+    """See `Firmware`."""
+
+    def __init__(self, account: Account, deadline: Deadline) -> None:
+        self._api = GoliothApi(account, deadline)
+
+    def __exit__(self, *details: object) -> None:
+        self._api.__exit__(*details)
+
+    # Artifacts
+
+    def list_artifacts(self, after: str | None) -> Listing[Artifact]:
+        """See `Firmware`; Golioth's order."""
+        items, following = self._list_page(self._api.in_project("artifacts"), after)
+        return Listing([read_artifact(item) for item in items], following)
+
+    def read_artifact(self, artifact_id: str) -> Artifact:
+        """See `Firmware`."""
+        return read_artifact(self._get(self._api.in_project("artifacts", artifact_id)))
+
+    def has_version(self, package: str, version: str) -> bool:
+        """See `Firmware`."""
+        named = self._list_all(self._api.in_project("artifacts"), package=package, version=version)
+        return any((item.get("package"), item.get("version")) == (package, version) for item in named)
+
+    def add_artifact(self, new: NewArtifact) -> Artifact:
+        """See `Firmware`; tried once where Golioth may have it after all."""
+        body = {
+            "projectId": self._api.account.project_id,
+            "package": new.package,
+            "version": new.version,
+            "content": base64.b64encode(new.content).decode(),
+        }
+        if new.blueprint_id:
+            body["blueprintId"] = new.blueprint_id
+        return read_artifact(self._post(join_path("artifacts"), body))
+
+    def delete_artifact(self, artifact_id: str) -> None:
+        """See `Firmware`."""
+        self._call("DELETE", self._api.in_project("artifacts", artifact_id))
+
+    # Cohorts
+
+    def list_cohorts(self, after: str | None) -> Listing[Cohort]:
+        """See `Firmware`."""
+        items, following = self._list_page(self._api.in_organization("cohorts"), after)
+        return Listing([read_cohort(item) for item in items], following)
+
+    def read_cohort(self, cohort_id: str) -> Cohort:
+        """See `Firmware`."""
+        return read_cohort(self._get(self._api.in_organization("cohorts", cohort_id)))
+
+    def add_cohort(self, name: str) -> Cohort:
+        """See `Firmware`."""
+        return read_cohort(self._post(self._api.in_organization("cohorts"), {"name": name}))
+
+    def list_packages(self, after: str | None) -> Listing[Package]:
+        """See `Firmware`."""
+        items, following = self._list_page(self._api.in_organization("packages"), after)
+        return Listing([read_package(item) for item in items], following)
+
+    def list_deployments(self, cohort_id: str, after: str | None) -> Listing[Deployment]:
+        """See `Firmware`; Golioth's order."""
+        items, following = self._list_page(self._deployments(cohort_id), after)
+        return Listing([read_deployment(item) for item in items], following)
+
+    def add_deployment(self, cohort_id: str, name: str, artifact_ids: list[str]) -> Deployment:
+        """See `Firmware`; tried once where Golioth may have it after all."""
+        body = {"name": name, "artifactIds": artifact_ids}
+        return read_deployment(self._post(self._deployments(cohort_id), body))
+
+    # Rollouts
+
+    def find(self, plan: Plan) -> Begun | None:
+        """See `Firmware`."""
+        found = self._find(plan)
+        return read_begun(found) if found else None
+
+    def begin(self, plan: Plan) -> Begun:
+        """See `Firmware`. Conflict where something else stands under the name."""
+        found = self._find(plan)
+        wanted = [artifact.id for artifact in plan.artifacts]
+        if found and set(read_texts(found.get("artifactIds"))) != set(wanted):
+            raise Conflict(f"Golioth has another deployment or release named {plan.name} already.")
+        if plan.target.cohort_id:
+            return read_begun(found) if found else self._deploy(plan, wanted)
+        if found is None:
+            return read_begun(self._release(plan, wanted))
+        if not found.get("rollout"):
+            self._switch(found, rollout=True)
+        return read_begun(found)
+
+    def withdraw(self, plan: Plan) -> None:
+        """See `Firmware`: a release is switched off; what a device has installed stays."""
+        if plan.target.cohort_id:
+            raise NotSupported(
+                "Golioth can't take back a deployment; start a rollout of the earlier version to this cohort"
+                ' with "replace": true.'
+            )
+        found = self._find(plan)
+        if found:
+            self._switch(found, rollout=False)
+
+    def list_events(self, target: Target, since: str, after: str | None) -> Listing[OtaEvent]:
+        """See `Firmware`; Golioth keeps them by cohort only."""
+        if not target.cohort_id:
+            return Listing([])
+        query = {"cohortId": target.cohort_id, "startTime": since, "limit": PAGE_SIZE, "pageToken": after}
+        reply = self._call("GET", self._api.in_organization("ota-events"), query=query)
+        events = [read_event(entry) for entry in read_list(reply)]
+        following = clean_text(reply.get("nextPageToken")) if events else None
+        return Listing([event for event in events if event], following)
+
+    def list_devices(self, target: Target, after: str | None) -> Listing[DeviceFirmware]:
+        """See `Firmware`."""
+        query = {"cohortId": target.cohort_id, "tags": target.tag_id}
+        items, following = self._list_page(self._api.in_project("devices"), after, **query)
+        return Listing(
+            [
+                DeviceFirmware(each, read_packages(item))
+                for item in items
+                if (each := clean_text(item.get("id")))
+            ],
+            following,
+        )
+
+    def _find(self, plan: Plan) -> dict[str, Any] | None:
+        if plan.target.cohort_id:
+            named = self._list_all(self._deployments(plan.target.cohort_id), name=plan.name)
+            return next((item for item in named if item.get("name") == plan.name), None)
+        tagged = self._list_all(self._api.in_project("releases"), releaseTags=plan.name)
+        return next((item for item in tagged if plan.name in read_texts(item.get("releaseTags"))), None)
+
+    def _deploy(self, plan: Plan, artifact_ids: list[str]) -> Begun:
+        deployment = self.add_deployment(str(plan.target.cohort_id), plan.name, artifact_ids)
+        return Begun(deployment.id, deployment.created_at)
+
+    def _release(self, plan: Plan, artifact_ids: list[str]) -> dict[str, Any]:
+        body = {
+            "releaseTags": [plan.name],
+            "deviceTagIds": [plan.target.tag_id],
+            "artifactIds": artifact_ids,
+            "rollout": True,
+        }
+        return self._post(self._api.in_project("releases"), body)
+
+    def _switch(self, release: Mapping[str, Any], *, rollout: bool) -> None:
+        self._call("PATCH", self._api.in_project("releases", str(release["id"])), {"rollout": rollout})
+
+    def _deployments(self, cohort_id: str) -> str:
+        return self._api.in_organization("cohorts", cohort_id, "deployments")
+
+    def _list_all(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+        after: str | None = "0"
+        for _ in range(MOST_PAGES):
+            items, after = self._list_page(path, after, **query)
+            yield from items
+            if after is None:
+                return
+
+    def _list_page(
+        self, path: str, after: str | None, **query: Any
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        page = _read_cursor(after)
+        reply = self._call("GET", path, query={**query, "page": page, "perPage": PAGE_SIZE})
+        items = read_list(reply)
+        return items, None if is_last_page(reply, page, len(items)) else str(page + 1)
+
+    def _get(self, path: str) -> dict[str, Any]:
+        return _read_object(self._call("GET", path))
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        # Once: after a 5xx Golioth may have it all the same.
+        return _read_object(self._call("POST", path, body, again=False))
+
+    def _call(self, method: str, path: str, body: Any = None, **how: Any) -> Any:
+        try:
+            return self._api.call(method, path, body, **how)
+        except ProviderRefused as refusal:
+            raise _translate_refusal(refusal) from None
+
+
+def _translate_refusal(refusal: ProviderRefused) -> Problem:
+    if refusal.answered == HTTPStatus.NOT_FOUND or _MISSING.search(refusal.detail):
+        return NotFound(refusal.detail)
+    if refusal.answered == HTTPStatus.CONFLICT or _TAKEN.search(refusal.detail):
+        return Conflict(refusal.detail)
+    return refusal
+
+
+def _read_cursor(after: str | None) -> int:
+    if after and not (after.isascii() and after.isdigit() and len(after) <= len(str(PAGE_SIZE)) * 3):
+        raise BadRequest(errors=[FieldError("cursor", "Send next_cursor of the page before, unchanged.")])
+    return int(after or 0)
+
+
+def _read_object(reply: Any) -> dict[str, Any]:
+    data = read_data(reply)
+    if not isinstance(data, dict):
+        raise ProtocolFailed("Golioth answered without an object.")
+    return data

@@ -1,0 +1,211 @@
+"""What Golioth pushes, as messages: CloudEvents in binary, structured and batched form, and the forms around them.
+
+Source: Golioth's documentation of the `webhook` destination and of the removed Output Streams; CloudEvents 1.0.2. A
+pipeline may add `inject-metadata`, whose envelope is recognised. What can't be decoded is a message with its error.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from shared.provider.base import PushedRequest
+from shared.provider.decoding import parse_time
+from shared.provider.decoding.body import Body, decode_body, read_media_type
+from shared.provider.decoding.storable import find_depth, find_trouble
+from shared.provider.messages import Kind, Message, encode_raw
+from shared.runtime.errors import Unauthenticated
+
+STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
+LEGACY_TYPE = "DEVICE_STREAM_TYPE"
+"""Output Streams: its source is Golioth's gateway and its subject `stream`; the envelope says the rest."""
+
+NOT_LEGACY = "Not an Output Stream's message, which has data, device_id, project_id and timestamp."
+TYPE_PREFIX = "io.golioth.data.v1/"
+KINDS: dict[str, Kind] = {".s": "telemetry", ".d": "state", "logs": "log"}
+ENVELOPE = frozenset(("data", "device_id", "project_id", "timestamp"))
+EVENTS_LIMIT = 1_000
+"""Events of one batch; one that holds more is kept as it came."""
+
+DEVICE_LIMIT, TOPIC_LIMIT, ID_BYTES = 512, 1_024, 2_000
+SAME_SECONDS = 300
+"""Two equal bodies without id and time are one message within so long, and two beyond."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvent:
+    """One event: `content` is its data as it came, the texts are empty where absent."""
+
+    body: Body
+    content: bytes
+    id: str = ""
+    source: str = ""
+    type: str = ""
+    subject: str = ""
+    time: str = ""
+
+
+def parse_request(request: PushedRequest, project_id: str, now: float) -> list[Message]:
+    """The messages in a proven request; Unauthenticated where it is of another project. `now` is Unix time."""
+    media_type = read_media_type(request.headers.get("content-type", ""))
+    if media_type in {STRUCTURED, BATCH}:
+        events = _read_structured(request.body, batch=media_type == BATCH)
+    else:
+        events = [_read_binary(request)]
+    return [_make_message(event, project_id, now) for event in events]
+
+
+def _read_binary(request: PushedRequest) -> CloudEvent:
+    names = ("id", "source", "type", "subject", "time")
+    attributes = {name: _read_header(request.headers.get(f"ce-{name}", "")) for name in names}
+    body = decode_body(request.headers.get("content-type", ""), request.body)
+    return CloudEvent(body, request.body, **attributes)
+
+
+def _read_header(value: str) -> str:
+    """CloudEvents' HTTP binding percent-encodes what a header can't carry."""
+    return unquote(value).replace("\x00", "\ufffd")
+
+
+def _read_structured(content: bytes, *, batch: bool) -> list[CloudEvent]:
+    try:
+        document = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        return [_keep_whole(content, f"Not a CloudEvent: {error.msg} at position {error.pos}.")]
+    trouble = find_depth(document, content)
+    if trouble:
+        return [_keep_whole(content, trouble)]
+    events = document if batch else [document]
+    if not isinstance(events, list) or len(events) > EVENTS_LIMIT:
+        return [_keep_whole(content, f"Not a list of at most {EVENTS_LIMIT} CloudEvents.")]
+    return [_read_event(event) for event in events]
+
+
+def _read_event(event: Any) -> CloudEvent:
+    content = orjson.dumps(event)
+    trouble = find_trouble(event, content)
+    if trouble or not isinstance(event, dict):
+        return _keep_whole(content, trouble or "Not a CloudEvent, which is an object.")
+    attributes = {name: _read_text(event.get(name)) for name in ("id", "source", "type", "subject", "time")}
+    body, data = _read_data(event, content)
+    return CloudEvent(body, data, **attributes)
+
+
+def _read_data(event: dict[str, Any], content: bytes) -> tuple[Body, bytes]:
+    if "data_base64" in event:
+        try:
+            data = base64.b64decode(event["data_base64"], validate=True)
+        except (ValueError, TypeError):
+            return Body(None, content, "The event's data_base64 is not base64."), content
+        return decode_body(_read_text(event.get("datacontenttype")), data), data
+    if "data" not in event:
+        return Body(None, content), content
+    data = orjson.dumps(event["data"])
+    return Body(event["data"], data if event["data"] is None else None), data
+
+
+def _read_text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _keep_whole(content: bytes, reason: str) -> CloudEvent:
+    return CloudEvent(Body(None, content, reason), content)
+
+
+def _make_message(event: CloudEvent, project_id: str, now: float) -> Message:
+    envelope, legacy = _find_envelope(event), event.type == LEGACY_TYPE
+    _check_project("" if legacy else event.subject, envelope, project_id)
+    device, body = "" if legacy else event.source, event.body
+    if envelope:
+        device, body = envelope["device_id"], Body(envelope["data"], event.content)
+    elif legacy and body.error is None:
+        body = Body(None, event.content, NOT_LEGACY)
+    raw, raw_encoding = (None, None) if body.raw is None else encode_raw(body.raw)
+    kind, topic = _read_type(event.type)
+    return Message(
+        _name_event(event, now if envelope is None else None),
+        device if 0 < len(device) <= DEVICE_LIMIT else None,
+        "event" if body.error else kind,
+        topic,
+        None if body.error else body.payload,
+        raw,
+        raw_encoding,
+        _read_time(envelope["timestamp"] if envelope else None) or _read_time(event.time),
+        body.error,
+    )
+
+
+def _find_envelope(event: CloudEvent) -> dict[str, Any] | None:
+    """What `inject-metadata` and Output Streams put around the data; no device's own imitation of it.
+
+    Where Golioth names the source in a header, the envelope has to agree: a device may send what it likes.
+    """
+    document = event.body.payload
+    if not isinstance(document, dict) or document.keys() != ENVELOPE:
+        return None
+    if not isinstance(document["device_id"], str) or not isinstance(document["project_id"], str):
+        return None
+    if event.type != LEGACY_TYPE and event.source not in {"", document["device_id"]}:
+        return None
+    return document
+
+
+def _check_project(subject: str, envelope: dict[str, Any] | None, project_id: str) -> None:
+    named = {subject, envelope["project_id"] if envelope else ""} - {""}
+    if named - {project_id}:
+        raise Unauthenticated("The event is of another project than project_id.")
+
+
+def _read_type(event_type: str) -> tuple[Kind, str | None]:
+    """The kind, and the path as the topic: `io.golioth.data.v1/.s/sensor/a` is telemetry on `sensor/a`."""
+    if event_type in {"", LEGACY_TYPE}:
+        return "telemetry", None
+    head, _, path = event_type.removeprefix(TYPE_PREFIX).partition("/")
+    kind = KINDS.get(head) if event_type.startswith(TYPE_PREFIX) else None
+    topic = path if kind else event_type
+    return kind or "event", topic[:TOPIC_LIMIT] or None
+
+
+def _read_time(value: Any) -> str | None:
+    """ISO 8601 to the microsecond, from that, from `{seconds, nanos}` or Unix time; None where it is no time."""
+    if value is None:
+        return None
+    try:
+        if isinstance(value, dict):
+            moment = _EPOCH + timedelta(
+                seconds=int(value["seconds"]), microseconds=int(value.get("nanos", 0)) // 1000
+            )
+            value = moment.isoformat()
+        return parse_time(value)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return None
+
+
+def _name_event(event: CloudEvent, now: float | None) -> str:
+    """The event's id, with its source unless it is a UUID, for only together they are unique; else a hash.
+
+    `now` is None where the content has a time in it, and so is not sent twice but by a retry.
+    """
+    if event.id:
+        named = event.id if _is_uuid(event.id) else f"{event.source}/{event.id}"
+        if len(named.encode()) <= ID_BYTES:
+            return named
+    moment = event.time or ("" if now is None else str(int(now // SAME_SECONDS)))
+    parts = (event.source.encode(), event.type.encode(), moment.encode(), event.content)
+    return hashlib.sha256(b"\x00".join(parts)).hexdigest()
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

@@ -1,0 +1,57 @@
+"""Settings that Golioth brings to devices: of the project, of a blueprint, or of one device, the nearest one counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.provider.remote import Setting, Settings
+from shared.providers.golioth.api import Account, GoliothApi, read_data, read_list
+from shared.runtime.deadline import Deadline
+
+CALL_SECONDS = 20.0
+
+
+class ProjectSettings(Settings):
+    """The settings of one project. Every call ends within `CALL_SECONDS`."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def find(self, device: str | None, blueprint_id: str | None) -> list[Setting]:
+        """All of them, or those of a device or a blueprint; Golioth lists them in one page."""
+        reply = self._call("GET", query={"deviceId": device, "blueprintId": blueprint_id})
+        return [read_setting(item) for item in read_list(reply)]
+
+    def create(self, setting: Setting) -> Setting:
+        """Create `setting`."""
+        body = {"key": setting.key, "dataType": setting.data_type, "value": setting.value}
+        places = {"deviceId": setting.device, "blueprintId": setting.blueprint_id}
+        body |= {name: place for name, place in places.items() if place}
+        # Not repeated after a 5xx: what was created then would be refused as taken.
+        return read_setting(read_data(self._call("POST", body=body, again=False)))
+
+    def change(self, setting_id: str, value: Any) -> Setting:
+        """Give it another value."""
+        return read_setting(read_data(self._call("PUT", setting_id, body={"value": value})))
+
+    def remove(self, setting_id: str) -> None:
+        """Remove it."""
+        self._call("DELETE", setting_id)
+
+    def _call(self, method: str, *place: str, **how: Any) -> Any:
+        with GoliothApi(self._account, Deadline(CALL_SECONDS)) as api:
+            return api.call(method, api.in_project("settings", *place), **how)
+
+
+def read_setting(item: dict[str, Any]) -> Setting:
+    """A setting as Golioth writes it."""
+    return Setting(
+        id=item.get("id", ""),
+        key=item.get("key", ""),
+        data_type=item.get("dataType", "string"),
+        value=item.get("value"),
+        device=item.get("deviceId") or None,
+        blueprint_id=item.get("blueprintId") or None,
+        created_at=item.get("createdAt"),
+        updated_at=item.get("updatedAt"),
+    )

@@ -1,0 +1,159 @@
+"""Batches on their way to being committed, and the acknowledgements that follow them in order."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from shared.provider.base import Batch, Note
+from shared.provider.messages import Message
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.packets import Publish
+from shared.providers.mqtt.plan import Plan
+from shared.providers.mqtt.saved_state import Memory
+
+BATCH_MESSAGES = 500
+BATCH_BYTES = 2_000_000
+BATCH_SECONDS = 0.2
+UNCOMMITTED_MESSAGES = 1_500
+UNCOMMITTED_BYTES = 16_000_000
+ASK_FROM = 200
+"""Unsettled messages from which on the broker is asked, with each batch, whether it has heard the acknowledgements."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """A batch with what to acknowledge and to answer once it is committed, and the connection it came on."""
+
+    connection: Connection
+    batch: Batch = field(default_factory=Batch)
+    packet_ids: list[int] = field(default_factory=list)
+    replies: list[tuple[str, bytes]] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
+    count: int = 0
+    named: int = 0
+    size: int = 0
+
+
+class Outbox:
+    """Collects messages to batches, and tells `memory` what the broker has heard of their acknowledgements."""
+
+    def __init__(self, plan: Plan, memory: Memory) -> None:
+        self.ready: deque[Batch] = deque()
+        self._plan = plan
+        self._memory = memory
+        self._open: _Part | None = None
+        self._outstanding: deque[_Part] = deque()
+        self._settling: deque[tuple[int, int]] = deque()
+        self._unasked = 0
+        self._live: Connection | None = None
+        self._count = 0
+        self._size = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is uncommitted that nothing more may be taken."""
+        return self._count >= UNCOMMITTED_MESSAGES or self._size >= UNCOMMITTED_BYTES
+
+    @property
+    def has_open(self) -> bool:
+        """Whether messages wait for their batch to be closed."""
+        return self._open is not None
+
+    @property
+    def has_outstanding(self) -> bool:
+        """Whether batches wait to be committed."""
+        return bool(self._outstanding)
+
+    def collect(self, connection: Connection, publish: Publish) -> None:
+        """Put what was published into the open batch; a full one is closed."""
+        if self._open is not None and self._open.connection is not connection:
+            self.close_batch()
+        part = self._open = self._open or _Part(connection)
+        message = self._decode(publish)
+        if publish.qos:
+            part.packet_ids.append(publish.packet_id)
+            part.named += not self._memory.was_copy
+        if message is not None:
+            part.batch.messages.append(message)
+            part.batch.received_bytes += publish.size
+            self._find_reply(part, publish)
+        part.count += 1
+        part.size += len(publish.body)
+        self._count += 1
+        self._size += len(publish.body)
+        if part.count >= BATCH_MESSAGES or part.size >= BATCH_BYTES:
+            self.close_batch()
+
+    def close_stale(self, *, is_dry: bool) -> None:
+        """Close the open batch once it is old enough, or once nothing more comes and no commit is under way.
+
+        So batches grow while the database is busy and stay small, thus quick, while it is not.
+        """
+        part = self._open
+        if part and ((is_dry and not self._outstanding) or time.monotonic() - part.begun >= BATCH_SECONDS):
+            self.close_batch()
+
+    def close_batch(self) -> None:
+        """Make the open batch ready, with the state as of its last message."""
+        part, self._open = self._open, None
+        if part is None:
+            return
+        self._outstanding.append(part)
+        if part.batch.messages:
+            part.batch.state = self._memory.save()
+            part.batch.notes = self.take_notes()
+            self.ready.append(part.batch)
+        else:
+            part.batch.committed = True
+
+    def close_news(self) -> None:
+        """Make a batch ready where there is something to save or tell; never ahead of the messages it speaks of."""
+        if not self._memory.has_news:
+            return
+        if self._open is not None and self._open.batch.messages:
+            self.close_batch()
+        else:
+            self.ready.append(Batch(state=self._memory.save(), notes=self.take_notes()))
+
+    def acknowledge(self, live: Connection) -> None:
+        """Acknowledge, in order, what is committed. What came on a connection that is gone, the broker sends again."""
+        self._settle(live)
+        while self._outstanding and self._outstanding[0].batch.committed:
+            part = self._outstanding.popleft()
+            self._count -= part.count
+            self._size -= part.size
+            if part.connection is live:
+                live.acknowledge(part.packet_ids)
+                for topic, body in part.replies:
+                    live.publish(topic, body)
+                self._ask(live, part.named)
+
+    def _ask(self, live: Connection, named: int) -> None:
+        self._unasked += named
+        if self._memory.unsettled >= ASK_FROM:
+            self._settling.append((self._unasked, live.ask_settled()))
+            self._unasked = 0
+
+    def _settle(self, live: Connection) -> None:
+        if live is not self._live:
+            self._live, self._unasked = live, 0
+            self._settling.clear()
+        while self._settling and live.settled >= self._settling[0][1]:
+            self._memory.settle(self._settling.popleft()[0])
+
+    def take_notes(self) -> list[Note]:
+        """The session's notes and the decoder's."""
+        return self._memory.take_notes() + [Note("warning", text) for text in self._plan.decoder.take_notes()]
+
+    def _decode(self, publish: Publish) -> Message | None:
+        event_id = self._memory.name_publish(publish)
+        if publish.size > len(publish.body):
+            return self._plan.decoder.refuse(publish.topic, publish.body, publish.size, event_id)
+        return self._plan.decoder.decode(publish.topic, publish.body, event_id)
+
+    def _find_reply(self, part: _Part, publish: Publish) -> None:
+        reply = self._plan.find_reply(publish.topic, publish.body) if self._plan.find_reply else None
+        if reply:
+            part.replies.append(reply)

@@ -1,0 +1,128 @@
+"""paho's client on a socket to a checked address, with our stream on top of it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from threading import Event, Timer
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from shared.providers.mqtt.packets import Stream
+from shared.providers.mqtt.tls import Tls, make_context
+from shared.runtime.outbound import connect_checked
+
+MQTT_5 = 5
+MQTT_3 = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where a broker is and how to reach it; `websocket_path` None means plain MQTT."""
+
+    host: str
+    port: int
+    websocket_path: str | None = None
+    tls: Tls | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    keepalive: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who connects: `clean` begins without a session, else the broker keeps it for `expiry_seconds`."""
+
+    client_id: str
+    expiry_seconds: int = 86_400
+    receive_maximum: int = 1_000
+    clean: bool = False
+
+
+class WireClient(paho.Client):
+    """paho's client, connecting the way the outside may be connected to."""
+
+    def __init__(self, broker: Broker, login: Login, protocol: int) -> None:
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            login.client_id,
+            clean_session=None if protocol == MQTT_5 else login.clean,
+            protocol=MQTTProtocolVersion(protocol),
+            transport="tcp" if broker.websocket_path is None else "websockets",
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        self.stream: Stream | None = None
+        self._bare: socket.socket | None = None
+        self._server_name = broker.host
+        if broker.username is not None:
+            self.username_pw_set(broker.username, broker.password)
+        if broker.websocket_path is not None:
+            self.ws_set_options(broker.websocket_path)
+        if broker.tls:
+            self._server_name = broker.tls.server_name or broker.host
+            self.tls_set_context(make_context(broker.tls))
+
+    @property
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """The broker's verified certificate, as `SSLSocket.getpeercert` has it; None without TLS."""
+        return self._bare.getpeercert() if isinstance(self._bare, ssl.SSLSocket) else None
+
+    def _create_socket(self) -> Any:
+        self._bare = connect_checked(self.host, self.port, self.connect_timeout)
+        # Acknowledgements are small and the broker waits for them; what is sent is gathered by the stream already.
+        self._bare.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            with _bound_time(self._bare, self.connect_timeout):
+                inner = super()._create_socket()
+        except BaseException:
+            self._bare.close()
+            raise
+        self.stream = Stream(inner, has_properties=self.protocol == MQTTProtocolVersion.MQTTv5)
+        return self.stream
+
+    def _create_socket_connection(self) -> socket.socket:
+        if self._bare is None:
+            raise AssertionError("_create_socket connects before it calls paho's own")
+        return self._bare
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        if self._ssl_context is None:
+            raise AssertionError("paho wraps only when it was given a context")
+        tcp_sock.settimeout(self.connect_timeout)
+        wrapped = self._ssl_context.wrap_socket(tcp_sock, server_hostname=self._server_name)
+        self._bare = wrapped
+        return wrapped
+
+
+@contextmanager
+def _bound_time(connection: socket.socket, seconds: float) -> Iterator[None]:
+    """End what happens on `connection` after `seconds`: a socket's own timeout is per call, and a slow drip resets it.
+
+    Raises TimeoutError then.
+    """
+    handle = connection.dup()
+    cut = Event()
+    timer = Timer(seconds, _cut_connection, (handle, cut))
+    timer.start()
+    try:
+        yield
+    except OSError:
+        if cut.is_set():
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
+        timer.join()
+        handle.close()
+
+
+def _cut_connection(handle: socket.socket, cut: Event) -> None:
+    cut.set()
+    with suppress(OSError):
+        handle.shutdown(socket.SHUT_RDWR)

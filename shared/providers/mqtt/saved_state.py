@@ -1,0 +1,152 @@
+"""What one session hands to the next, in `Batch.state`, and the notes for the activity log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.provider.base import Note
+from shared.providers.mqtt.packets import Publish
+from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, Window
+
+
+class Memory:
+    """The saved state, opened. `changed` says that it differs from what was saved last.
+
+    `unsettled` is how many of the messages named last the broker may send again, as far as its answers tell.
+    """
+
+    def __init__(self, key: str, state: Mapping[str, Any]) -> None:
+        known: Mapping[str, Any] = state if state.get("key") == key else {}
+        self.protocol: int | None = known.get("protocol")
+        self.had_session = bool(known.get("had_session"))
+        self.subscribed: dict[str, int] = dict(known.get("subscribed") or {})
+        self.window = Window(known.get("window"))
+        self.unsettled = _read_count(known.get("unsettled"))
+        self.changed = False
+        self._key = key
+        self._told: set[str] = set(known.get("told") or ())
+        self._notes: list[Note] = []
+        self._copies_left = bool(known.get("copies"))
+        self._has_subscribed = False
+        self.was_copy = False
+        self._is_first = False
+        self._forgotten = 0
+
+    def begin_connection(self, protocol: int, *, has_subscribed: bool, forgotten: int = 0) -> None:
+        """A connection is open; where it subscribed to anything, the broker sends retained copies.
+
+        `forgotten`: as many messages as are stored, will be sent again, and are older than the window; see `resent`.
+        """
+        self.changed |= protocol != self.protocol
+        self.protocol = protocol
+        self._has_subscribed = has_subscribed
+        self._is_first = True
+        self._forgotten = forgotten
+
+    def name_publish(self, publish: Publish) -> str:
+        """The event id of what was published: the old one for what comes again, else a new one."""
+        self.was_copy = publish.retain and self._expects_copies(publish)
+        if self.was_copy:
+            return self.window.find_copy(publish.topic, publish.body)
+        self._copies_left = False
+        if not publish.qos:
+            return self.window.name_unacknowledged()
+        if self._is_first:
+            self._is_first = False
+            self._find_unsettled(publish)
+        return (self._name_again(publish) if publish.duplicate else None) or self._name_new(publish)
+
+    def settle(self, count: int) -> None:
+        """The broker has heard that the oldest `count` of the unsettled messages are acknowledged."""
+        self.unsettled = max(0, self.unsettled - count)
+
+    def settle_all(self) -> None:
+        """The broker has heard every acknowledgement."""
+        self.changed |= self.exceeds_window
+        self.unsettled = 0
+
+    @property
+    def exceeds_window(self) -> bool:
+        """Whether the broker may send again more than the window holds: it keeps to no limit."""
+        return self.unsettled > WINDOW_MESSAGES
+
+    def count_since(self, publish: Publish) -> int:
+        """How many messages of the window came since `publish` did first; 0 where it is not in the window."""
+        return self.window.count_since(*_name_packet(publish)) if publish.duplicate else 0
+
+    def _find_unsettled(self, publish: Publish) -> None:
+        """Where the broker goes on says what it has heard of the acknowledgements on connections before."""
+        self.unsettled = self._forgotten + len(self.window) if self._forgotten else self.count_since(publish)
+
+    def _name_again(self, publish: Publish) -> str | None:
+        known = self.window.find_again(*_name_packet(publish))
+        if known is None and self._forgotten:
+            self._forgotten -= 1
+            return self.window.name_forgotten()
+        self._forgotten = 0
+        return known
+
+    def _name_new(self, publish: Publish) -> str:
+        self._forgotten = 0
+        self.unsettled += 1
+        return self.window.name_new(*_name_packet(publish))
+
+    def _expects_copies(self, publish: Publish) -> bool:
+        """Whether a message with the retain flag is a copy that subscribing brought, which may have come before.
+
+        Copies come after a SUBSCRIBE, or as the rest of those in the next session. Otherwise a broker has no
+        business setting the flag; amqtt sets it on all that it stored while we were away, and these are new.
+        """
+        return self._has_subscribed or self._copies_left or not publish.qos
+
+    def note(self, level: str, message: str, alert: str | None = None) -> None:
+        """Something for the activity log, and for an alert where it has one; see `Note`."""
+        self._notes.append(Note(level, message, alert))
+
+    def tell_once(self, key: str, message: str, alert: str | None = None) -> None:
+        """A warning that is not repeated until `forget_told`."""
+        if key not in self._told:
+            self._told.add(key)
+            self.changed = True
+            self.note("warning", message, alert)
+
+    def forget_told(self, key: str) -> bool:
+        """What a warning was about is over; it would be told again. Whether it was told."""
+        if key not in self._told:
+            return False
+        self._told.remove(key)
+        self.changed = True
+        return True
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to save or tell even without messages."""
+        return self.changed or bool(self._notes)
+
+    def take_notes(self) -> list[Note]:
+        """The notes since the last call."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def save(self) -> dict[str, Any]:
+        """The state as JSON, at most about 25 kB. It speaks of every message named so far, so those go with it."""
+        self.changed = False
+        return {
+            "key": self._key,
+            "protocol": self.protocol,
+            "had_session": self.had_session,
+            "subscribed": dict(self.subscribed),
+            "told": sorted(self._told),
+            "copies": self.was_copy,
+            "unsettled": self.unsettled,
+            "window": self.window.save(),
+        }
+
+
+def _read_count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _name_packet(publish: Publish) -> tuple[int, str, bytes]:
+    return publish.packet_id, publish.topic, publish.body

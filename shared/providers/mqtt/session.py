@@ -1,0 +1,255 @@
+"""One polling session: receive into batches, acknowledge what was committed, keep the broker's session for the next.
+
+The driver takes the yielded batches and commits them in order while the session goes on receiving. It sets
+`Batch.committed`; the acknowledgements follow, in the order of arrival. Closing the generator drops the connection
+without acknowledging anything more, so the broker sends the rest again.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from shared.provider.base import Batch
+from shared.providers.mqtt.acknowledging import Outbox
+from shared.providers.mqtt.connecting import open_connection, settle_session
+from shared.providers.mqtt.connection import Connection, ConnectionLost, TakenOver
+from shared.providers.mqtt.packets import Publish
+from shared.providers.mqtt.paho_client import Login
+from shared.providers.mqtt.plan import Plan
+from shared.providers.mqtt.resent import count_forgotten
+from shared.providers.mqtt.saved_state import Memory
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import AddressBlocked, CredentialsRefused, NameNotResolved, OutsideError, TlsFailed
+
+RECEIVE_MAXIMUM = 1_500
+"""With a batch and what is not asked about yet, it makes the window: what a broker that keeps to it may send again."""
+
+QUEUE_LIMITS = frozenset((100, 1_000, 10_000))
+SIGN_OF_LIFE_SECONDS = 0.4
+COMMIT_POLL_SECONDS = 0.002
+CONNECT_SECONDS = 10.0
+STEADY_SECONDS = 10.0
+DRY_SECONDS = 0.25
+FINISH_SECONDS = 10.0
+RENEW_SECONDS = 5.0
+UNSETTLED_MESSAGES = 60_000
+"""More than that may not be unsettled: packet ids, of which there are 65,535, begin anew then."""
+
+TRIES = 5
+FIRST_PAUSE_SECONDS = 1.0
+
+_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, TakenOver)
+"""What another try in a second can't mend, and must not hammer the broker with."""
+
+
+def run_session(plan: Plan, state: Mapping[str, Any], deadline: Deadline) -> Iterator[Batch]:
+    """Poll `plan`'s broker until `deadline`; see Provider.session. `state` is what the last committed batch carried.
+
+    Raises OutsideError: at once where trying again can't help, else after `TRIES` tries to connect.
+    """
+    session = _Session(plan, Memory(plan.key, state), deadline)
+    try:
+        yield from session.run()
+    finally:
+        session.abort()
+
+
+class _Session:
+    def __init__(self, plan: Plan, memory: Memory, deadline: Deadline) -> None:
+        self._plan = plan
+        self._memory = memory
+        self._deadline = deadline
+        self._outbox = Outbox(plan, memory)
+        self._connection: Connection | None = None
+        self._connected_at = 0.0
+        self._connect_ms: float | None = None
+        self._received: deque[Publish] = deque()
+        self._stored: int | None = None
+        self._yielded = time.monotonic()
+
+    def run(self) -> Iterator[Batch]:
+        tries = 0
+        while not (self._deadline.expired and self._connection):
+            try:
+                yield from self._turn()
+            except _HOPELESS:
+                raise
+            except OutsideError:
+                steady = (
+                    self._connection is not None and time.monotonic() - self._connected_at > STEADY_SECONDS
+                )
+                tries = 1 if steady else tries + 1
+                self._collect_received()
+                self.abort()
+                # It may have been our successor who ended it: saving tells whether the lease still holds, before
+                # a new connection ends the successor's.
+                self._memory.changed = True
+                if tries >= TRIES or self._deadline.expired:
+                    raise
+                yield from self._back_off(tries)
+            yield from self._give_batches()
+        yield from self._finish()
+
+    def abort(self) -> None:
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
+
+    def _turn(self) -> Iterator[Batch]:
+        if self._connection is None:
+            begun = time.monotonic()
+            yield from self._connect()
+            self._connected_at = time.monotonic()
+            self._connect_ms = round((self._connected_at - begun) * 1000, 1)
+        else:
+            self._receive(self._connection)
+
+    def _connect(self) -> Iterator[Batch]:
+        """Each step may take its time; the signs of life between them keep the lease."""
+        connection, forgotten = self._open(), 0
+        try:
+            yield from self._give_batches()
+            if connection.session_present and self._memory.exceeds_window:
+                forgotten = self._search(connection)
+                yield from self._give_batches()
+                connection = self._open()
+                yield from self._give_batches()
+            has_subscribed = settle_session(connection, self._plan, self._memory)
+        except BaseException:
+            connection.abort()
+            raise
+        self._memory.begin_connection(connection.protocol, has_subscribed=has_subscribed, forgotten=forgotten)
+        self._stored = 0 if connection.session_present else None
+        self._connection = connection
+
+    def _open(self) -> Connection:
+        login = Login(self._plan.client_id, self._plan.expiry_seconds, RECEIVE_MAXIMUM)
+        timeout = min(CONNECT_SECONDS, self._deadline.remaining())
+        return open_connection(self._plan, login, self._memory.protocol, timeout)
+
+    def _search(self, connection: Connection) -> int:
+        try:
+            return count_forgotten(connection, self._memory)
+        finally:
+            connection.abort()
+
+    def _back_off(self, tries: int) -> Iterator[Batch]:
+        """Wait, twice as long with each try, with jitter; what is received already goes on meanwhile."""
+        longest = FIRST_PAUSE_SECONDS * 2 ** (tries - 1)
+        wait = Deadline(random.uniform(0.5, 1.0) * longest)  # noqa: S311 - jitter, not a secret
+        while not (wait.expired or self._deadline.expired):
+            yield from self._give_batches()
+            time.sleep(min(0.05, wait.remaining()))
+
+    def _receive(self, connection: Connection) -> None:
+        outbox = self._outbox
+        outbox.acknowledge(connection)
+        if self._memory.unsettled >= UNSETTLED_MESSAGES:
+            self._renew(connection)
+            return
+        if outbox.is_full:
+            outbox.close_stale(is_dry=False)
+            connection.attend(COMMIT_POLL_SECONDS)
+            return
+        if not self._received:
+            self._read(connection)
+        is_dry = not self._received
+        while self._received and not outbox.is_full:
+            outbox.collect(connection, self._received.popleft())
+        outbox.acknowledge(connection)
+        outbox.close_stale(is_dry=is_dry)
+
+    def _renew(self, connection: Connection) -> None:
+        """Have everything committed and acknowledged, and begin a new connection: the goodbye tells it is heard."""
+        self._collect_received()
+        self._outbox.close_batch()
+        if self._outbox.has_outstanding:
+            connection.attend(COMMIT_POLL_SECONDS)
+            return
+        self._connection = None
+        if connection.close(RENEW_SECONDS):
+            self._memory.settle_all()
+
+    def _collect_received(self) -> None:
+        """Take what was read from a connection that ends: of it, QoS 0 does not come again."""
+        if self._connection is not None:
+            while self._received:
+                self._outbox.collect(self._connection, self._received.popleft())
+
+    def _read(self, connection: Connection) -> None:
+        begun = time.monotonic()
+        self._received.extend(connection.receive(self._find_timeout()))
+        self._watch_queue(len(self._received), time.monotonic() - begun)
+
+    def _find_timeout(self) -> float:
+        if self._outbox.has_outstanding:
+            return COMMIT_POLL_SECONDS
+        return 0.0 if self._outbox.has_open else min(SIGN_OF_LIFE_SECONDS, self._deadline.remaining())
+
+    def _watch_queue(self, received: int, waited: float) -> None:
+        """Count what the broker had stored, until nothing has come for a while though nothing is unacknowledged."""
+        if self._stored is None:
+            return
+        self._stored += received
+        if received or waited < DRY_SECONDS or self._outbox.has_open or self._outbox.has_outstanding:
+            return
+        if self._stored in QUEUE_LIMITS:
+            self._memory.note(
+                "warning",
+                f"Exactly {self._stored} messages were waiting at the broker: its queue may have overflowed. Poll "
+                "more often, lengthen session_seconds, use the worker, or raise the broker's queue limit.",
+            )
+        self._stored = None
+
+    def _give_batches(self) -> Iterator[Batch]:
+        self._outbox.close_news()
+        if time.monotonic() - self._yielded >= SIGN_OF_LIFE_SECONDS and not self._outbox.ready:
+            self._outbox.ready.append(Batch())
+        while self._outbox.ready:
+            self._yielded = time.monotonic()
+            batch = self._outbox.ready.popleft()
+            batch.connect_ms, self._connect_ms = self._connect_ms, None
+            yield batch
+
+    def _finish(self) -> Iterator[Batch]:
+        """Take nothing new, wait a bounded time for the commits, acknowledge them and say goodbye."""
+        with suppress(ConnectionLost):
+            # First, for what is committed already is no backlog.
+            self._settle(0)
+        self._note_backlog()
+        self._collect_received()
+        self._outbox.close_batch()
+        yield from self._give_batches()
+        patience = Deadline(FINISH_SECONDS)
+        try:
+            while self._outbox.has_outstanding and not patience.expired:
+                self._settle(COMMIT_POLL_SECONDS)
+                yield from self._give_batches()
+            if self._connection is not None and self._connection.close():
+                self._memory.settle_all()
+                yield from self._give_batches()
+        except ConnectionLost:
+            # What is committed is safe, and comes again under its old id.
+            return
+
+    def _note_backlog(self) -> None:
+        if not self._received and not self._outbox.is_full:
+            self._memory.forget_told("backlog")
+            return
+        self._memory.tell_once(
+            "backlog",
+            "More messages were waiting at the broker when the session ended; the next session goes on with them. "
+            "If this stays so, lengthen session_seconds or use the worker.",
+        )
+
+    def _settle(self, timeout: float) -> None:
+        if self._connection is None:
+            raise ConnectionLost
+        self._outbox.acknowledge(self._connection)
+        if self._outbox.has_outstanding:
+            self._connection.attend(timeout)

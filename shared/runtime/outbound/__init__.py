@@ -1,0 +1,38 @@
+"""The one way out: all outside HTTP, and the address check for every other socket.
+
+One look-up, every answer checked, and only those addresses are connected to. TLS verified, no redirects, no
+proxies, no cookies, no decompression, replies read to a limit, one deadline over all of it. Importing this is
+cheap: aiohttp is imported when the first request is sent.
+"""
+
+from __future__ import annotations
+
+from shared.runtime.outbound.addresses import AddressPolicy, check_address, is_allowed, load_policy
+from shared.runtime.outbound.client import OutboundClient, send_once
+from shared.runtime.outbound.exchange import REPLY_LIMIT, OutboundReply, OutboundRequest
+from shared.runtime.outbound.headers import (
+    FORBIDDEN_HEADERS,
+    FORBIDDEN_PREFIXES,
+    VALUE_LIMIT,
+    find_forbidden_headers,
+)
+from shared.runtime.outbound.names import SocketAddress, connect_checked, resolve_checked
+
+__all__ = [
+    "FORBIDDEN_HEADERS",
+    "FORBIDDEN_PREFIXES",
+    "REPLY_LIMIT",
+    "VALUE_LIMIT",
+    "AddressPolicy",
+    "OutboundClient",
+    "OutboundReply",
+    "OutboundRequest",
+    "SocketAddress",
+    "check_address",
+    "connect_checked",
+    "find_forbidden_headers",
+    "is_allowed",
+    "load_policy",
+    "resolve_checked",
+    "send_once",
+]

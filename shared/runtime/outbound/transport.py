@@ -1,0 +1,183 @@
+"""aiohttp, held to our rules: checked addresses, verified TLS, no redirects, proxies, cookies or retries.
+
+Only this module, wire.py and failures.py import aiohttp; client.py imports them when the first request is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+import time
+from functools import lru_cache
+
+import aiohttp
+import certifi
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http import HttpProcessingError
+from yarl import URL
+
+from shared.runtime.errors import AddressBlocked, BadRequest, TimedOut
+from shared.runtime.outbound.addresses import AddressPolicy
+from shared.runtime.outbound.deadlines import Deadlines
+from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
+from shared.runtime.outbound.failures import AddressRefusedError, describe_failure
+from shared.runtime.outbound.names import LookUp, Objection, check_answers, describe_name_error, start_look_up
+from shared.runtime.outbound.wire import exchange, write_request
+
+KEEPALIVE_SECONDS = 4.0
+"""Idle connections go before the other side closes them (Node after 5 s): a POST into a closing one is lost."""
+
+KEPT_ORIGINS = 2000
+"""Hosts of which the description for aiohttp is kept: making one costs as much as half a request."""
+
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+
+_CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
+
+
+class Transport:
+    """The connections of one client, on one event loop."""
+
+    def __init__(self, policy: AddressPolicy, look_up: LookUp, extra_trust: str | None) -> None:
+        self._policy = policy
+        self._look_up = look_up
+        self._extra_trust = extra_trust
+        self._deadlines = Deadlines()
+        self._connectors: dict[str, aiohttp.TCPConnector] = {}
+        self._origins: dict[tuple[str, str], aiohttp.ClientRequest] = {}
+
+    async def send(self, request: OutboundRequest, seconds: float) -> OutboundReply:
+        """Send `request`, read its reply to the limit, all within `seconds`. Raises OutsideError subclasses."""
+        url = parse_url(request.url)
+        data = write_request(request, url)
+        started = time.perf_counter()
+        task = self._deadlines.start(seconds)
+        try:
+            connection = await self._connect(url)
+            answer = await exchange(
+                connection, data, limit=request.reply_limit, with_body=request.method != "HEAD"
+            )
+        except (asyncio.CancelledError, TimeoutError) as error:
+            if self._deadlines.end(task) or isinstance(error, TimeoutError):
+                raise TimedOut(f"{url.raw_host} did not answer in full within {seconds:g} seconds.") from None
+            raise
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            raise describe_failure(error, url.raw_host or "", url.port or 0) from None
+        finally:
+            self._deadlines.end(task)
+        milliseconds = (time.perf_counter() - started) * 1000
+        return OutboundReply(answer.status, answer.headers, answer.body, answer.truncated, milliseconds)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        while self._connectors:
+            await self._connectors.popitem()[1].close()
+
+    async def _connect(self, url: URL) -> aiohttp.connector.Connection:
+        key = (url.scheme, url.raw_authority)
+        origin = self._origins.get(key)
+        if origin is None:
+            if len(self._origins) >= KEPT_ORIGINS:
+                self._origins.clear()
+            origin = self._origins[key] = aiohttp.ClientRequest(
+                "GET", url.origin(), loop=asyncio.get_running_loop()
+            )
+        connector = self._connectors.get(url.scheme) or self._open_connector(url.scheme)
+        return await connector.connect(origin, [], _NO_TIMEOUT)
+
+    def _open_connector(self, scheme: str) -> aiohttp.TCPConnector:
+        # One for each scheme: what was resolved for https, or is connected, may not be used for plain http.
+        objection = self._policy.find_objection if scheme == "https" else self._policy.find_plain_objection
+        connector = self._connectors[scheme] = aiohttp.TCPConnector(
+            resolver=_CheckedResolver(objection, self._look_up),
+            socket_factory=_make_socket_factory(objection),
+            ssl=make_trust(self._extra_trust),
+            # Callers lease what they send; a limit here would let a slow host hold up the others.
+            limit=0,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+        )
+        return connector
+
+
+@lru_cache(maxsize=1024)
+def parse_url(text: str) -> URL:
+    """`text` as a URL with a host, http or https, without credentials; BadRequest otherwise."""
+    try:
+        # As it is written: some receivers sign or compare the URL, and yarl would turn %2F into a slash.
+        url = URL(text, encoded=text.isascii())
+        host = url.raw_host
+    except ValueError:
+        host = None
+    if not host or _CONTROL_OR_SPACE.search(text) or url.scheme not in {"http", "https"}:
+        raise BadRequest("The url is not valid; write it as https://host/path.")
+    if "@" in url.raw_authority:
+        raise BadRequest("The url carries a user name or password; give them as authentication instead.")
+    if _is_disguised_address(host):
+        raise AddressBlocked(f"{host} is an address in disguise; write it as four decimal numbers.")
+    return url
+
+
+@lru_cache(maxsize=8)
+def make_trust(extra_trust: str | None) -> ssl.SSLContext:
+    """The system's trusted authorities, or certifi's where it has none, and `extra_trust` (PEM) beside them."""
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:
+        context.load_verify_locations(certifi.where())
+    if extra_trust:
+        context.load_verify_locations(cadata=extra_trust)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class _CheckedResolver(AbstractResolver):
+    """Looks a name up once and hands aiohttp only answers that were all checked."""
+
+    def __init__(self, objection: Objection, look_up: LookUp) -> None:
+        self._objection = objection
+        self._look_up = look_up
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp's signature; all families count
+    ) -> list[ResolveResult]:
+        try:
+            answers = await asyncio.wrap_future(start_look_up(host, port, self._look_up))
+        except (OSError, ValueError) as error:
+            raise describe_name_error(host, error) from None
+        return [
+            ResolveResult(
+                hostname=host,
+                host=answer.address,
+                port=port,
+                family=answer.family,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for answer in check_answers(host, answers, self._objection)
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+def _make_socket_factory(objection: Objection) -> aiohttp.SocketFactoryType:
+    # The last line: every concrete address passes here, those of the resolver and those written in the URL.
+    def make_socket(info: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, end = info
+        if words := objection(str(end[0])):
+            raise AddressRefusedError(words)
+        return socket.socket(family, kind, protocol)
+
+    return make_socket
+
+
+def _is_disguised_address(host: str) -> bool:
+    # inet_aton reads 2130706433, 0x7f.1, 0177.0.0.1 and 127.1 as 127.0.0.1, and so does the system's resolver.
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host)) != host
+    except OSError:
+        return False

@@ -1,0 +1,178 @@
+"""Who is calling: session tokens verified here, with the project's keys; never trusted unverified.
+
+ES256 and RS256 against the project's JWKS, HS256 only against the legacy secret. Checked: signature, exp, nbf, aud,
+iss, role, with 10 s of leeway. Source: Supabase "JWT signing keys" guide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import jwt
+from werkzeug.datastructures import Headers
+
+from shared.runtime.database.connections import FAILURES, Connections
+from shared.runtime.errors import Unauthenticated, Unavailable
+from shared.runtime.settings import load_settings, require_setting
+
+AUDIENCE = "authenticated"
+LEEWAY_SECONDS = 10
+JWKS_SECONDS = 600
+REFETCH_COOLDOWN_SECONDS = 30
+FETCH_SECONDS = 5.0
+TRUST_SECONDS = 60
+"""How long a verified token is believed without verifying it again, and so how long a retired key may still serve."""
+
+TRUSTED_TOKENS = 1_000
+_ALGORITHM_OF_KEY = {"EC": "ES256", "RSA": "RS256"}
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A signed-in user: the id the policies see as auth.uid(), and the token that proves it."""
+
+    id: str
+    token: str = field(repr=False)
+
+
+class TrustedTokens:
+    """Who sent which token, verified a moment ago: verifying it each time took a quarter of a short request.
+
+    Only what was accepted is kept: by hash, never past the token's own end, and all dropped when they are too many.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[float, str]] = {}
+
+    def find(self, token: str) -> str | None:
+        """The user id of a token that is still to be believed."""
+        until, user_id = self._known.get(_hash_token(token), (0.0, ""))
+        return user_id if time.time() < until else None
+
+    def keep(self, token: str, user_id: str, expires_at: int) -> None:
+        """Believe the token for `TRUST_SECONDS`, or until it ends."""
+        if len(self._known) >= TRUSTED_TOKENS:
+            self._known.clear()
+        until = min(time.time() + TRUST_SECONDS, expires_at + LEEWAY_SECONDS)
+        self._known[_hash_token(token)] = (until, user_id)
+
+
+_trusted = TrustedTokens()
+
+
+class KeySet:
+    """The project's public keys: cached, refetched for an unknown kid with a cooldown, served stale when away."""
+
+    def __init__(self, url: str) -> None:
+        self._endpoint = Connections(url, call_seconds=FETCH_SECONDS)
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched = self._tried = float("-inf")
+        self._lock = threading.Lock()
+
+    def find(self, kid: str) -> jwt.PyJWK:
+        """The key named `kid`. Unauthenticated when the project has none, Unavailable when no keys could be had."""
+        with self._lock:
+            age, since_try = time.monotonic() - self._fetched, time.monotonic() - self._tried
+            if age > JWKS_SECONDS or (kid not in self._keys and since_try > REFETCH_COOLDOWN_SECONDS):
+                self._refetch()
+            if not self._keys:
+                raise Unavailable("The project's signing keys can't be fetched just now.")
+            if kid not in self._keys:
+                raise Unauthenticated("The token is signed with a key this project does not have.")
+            return self._keys[kid]
+
+    def _refetch(self) -> None:
+        if time.monotonic() - self._tried < REFETCH_COOLDOWN_SECONDS and self._keys:
+            return
+        self._tried = time.monotonic()
+        try:
+            self._keys = self._fetch()
+        except (*FAILURES, ValueError, jwt.PyJWKSetError):
+            return
+        self._fetched = self._tried
+
+    def _fetch(self) -> dict[str, jwt.PyJWK]:
+        answer = self._endpoint.send("GET", "")
+        if not answer.is_success:
+            raise ValueError(f"the endpoint answered {answer.status}")
+        return {key.key_id: key for key in jwt.PyJWKSet.from_json(answer.body.decode()).keys if key.key_id}
+
+
+@cache
+def load_keys() -> KeySet:
+    """The key set of SUPABASE_URL, one per process."""
+    return KeySet(f"{require_setting('supabase_url')}/auth/v1/.well-known/jwks.json")
+
+
+def authenticate_user(headers: Headers) -> User:
+    """The user whose session token the `Authorization` header carries; Unauthenticated says what is wrong with it."""
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated
+    token = token.strip()
+    return User(_trusted.find(token) or _verify_user(token), token)
+
+
+def _verify_user(token: str) -> str:
+    claims = verify_token(token)
+    if claims.get("role") != "authenticated" or not claims.get("sub"):
+        raise Unauthenticated("This call needs the session token of a signed-in user, not an API key.")
+    _trusted.keep(token, str(claims["sub"]), int(claims["exp"]))
+    return str(claims["sub"])
+
+
+def _hash_token(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+
+
+def verify_token(token: str) -> dict[str, Any]:
+    """The claims of `token`, verified; Unauthenticated otherwise."""
+    try:
+        header = jwt.get_unverified_header(token)
+        key, algorithm = _choose_key(header)
+        return jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=AUDIENCE,
+            issuer=f"{require_setting('supabase_url')}/auth/v1",
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["exp", "aud", "iss", "sub"]},
+        )
+    except jwt.ExpiredSignatureError:
+        raise Unauthenticated("The session has expired; sign in again.") from None
+    except jwt.PyJWTError:
+        raise Unauthenticated("The token is not a valid session of this project.") from None
+
+
+def _choose_key(header: Mapping[str, Any]) -> tuple[Any, str]:
+    # The key decides the algorithm, never the token: a public key must not serve as an HMAC secret.
+    secret = load_settings().supabase_jwt_secret
+    if header.get("alg") == "HS256" and secret:
+        return secret, "HS256"
+    key = load_keys().find(str(header.get("kid", "")))
+    algorithm = _ALGORITHM_OF_KEY.get(key.key_type or "")
+    if algorithm is None:
+        raise Unauthenticated("The token is signed with a kind of key that is not accepted.")
+    return key.key, algorithm
+
+
+def authenticate_scheduler(headers: Headers) -> None:
+    """Let only the scheduler in: the service key as bearer token, or `X-Scheduler-Secret`; else Unauthenticated."""
+    settings = load_settings()
+    bearer = headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    proofs = (
+        (bearer, settings.supabase_service_role_key),
+        (headers.get("X-Scheduler-Secret", ""), settings.scheduler_secret),
+    )
+    if not any(wanted and hmac.compare_digest(given.encode(), wanted.encode()) for given, wanted in proofs):
+        raise Unauthenticated(
+            "Send the service key as bearer token, or the scheduler's secret in X-Scheduler-Secret."
+        )

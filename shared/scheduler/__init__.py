@@ -1,0 +1,1 @@
+"""One tick, the worker, and what is forgotten."""
