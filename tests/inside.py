@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from shared.runtime.database.client import open_pool
+from shared.runtime.database.project import open_project
 from shared.runtime.settings import load_settings, require_setting
 from shared.runtime.vault.ring import load_vault
 from tests.stack import Stack
@@ -21,11 +21,11 @@ def environment_of(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         monkeypatch.setenv(*line.split("=", 1))
     _forget()
     yield
-    open_pool(require_setting("supabase_url")).close()
+    open_project(require_setting("supabase_url")).close()
     _forget()
 
 
 def _forget() -> None:
     load_settings.cache_clear()
     load_vault.cache_clear()
-    open_pool.cache_clear()
+    open_project.cache_clear()

@@ -27,7 +27,7 @@ from shared.messages.receive import Arrival, _receive_all
 from shared.messages.refused_pushes import BURST
 from shared.provider.base import PushedRequest
 from shared.provider.standard_webhooks import make_secret, sign_webhook
-from shared.runtime.database.client import open_pool
+from shared.runtime.database.project import open_project
 from shared.runtime.errors import Problem, Unauthenticated
 from shared.runtime.settings import load_settings
 from tests.captures import Capture, read_captures
@@ -499,7 +499,7 @@ def test_requests_that_come_together_take_two_calls_of_the_database_and_unproven
         load_settings.cache_clear()
         proven = _receive_all([*make(SECRET), *make("wrong")])
         unproven = _receive_all(make("wrong"))
-        open_pool(load_settings().supabase_url).close()
+        open_project(load_settings().supabase_url).close()
 
     assert [isinstance(result, dict) for result in proven] == [True] * 4 + [False] * 4
     assert all(isinstance(result, Unauthenticated) for result in unproven)

@@ -61,6 +61,7 @@ async def serve_http(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # what was aborted closes its socket a little later
 
 
 async def answer_ok(writer: asyncio.StreamWriter) -> None:

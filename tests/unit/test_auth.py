@@ -233,4 +233,4 @@ def test_without_any_keys_the_answer_is_unavailable_not_a_verdict(project: Proje
     project.broken = True
 
     with pytest.raises(Unavailable):
-        KeySet(f"{project.url}/jwks").find("ec-1")
+        KeySet(project.url).find("ec-1")

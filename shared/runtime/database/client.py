@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 
-from shared.runtime.database.connections import FAILURES, Answer, Connections
+from shared.runtime.database.project import FAILURES, Answer, open_project
 from shared.runtime.errors import (
     BadRequest,
     Conflict,
@@ -86,9 +85,8 @@ class Database:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> bytes:
         try:
-            answer = open_pool(require_setting("supabase_url")).send(
-                method, f"/rest/v1/{path}", {**self._headers, **(headers or {})}, body
-            )
+            project = open_project(require_setting("supabase_url"))
+            answer = project.send(method, f"/rest/v1/{path}", {**self._headers, **(headers or {})}, body)
         except FAILURES as error:
             raise _away(error) from None
         if not answer.is_success:
@@ -105,12 +103,6 @@ def as_service() -> Database:
     """The database as service_role: for the scheduler and the receivers, never to answer a user."""
     key = require_setting("supabase_service_role_key")
     return Database(key, key)
-
-
-@cache
-def open_pool(url: str) -> Connections:
-    """The process's connections to the project, opened at first use so that a forked worker has its own."""
-    return Connections(url)
 
 
 def make_problem(error: dict[str, Any]) -> Problem:

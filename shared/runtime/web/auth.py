@@ -18,11 +18,12 @@ from typing import Any
 import jwt
 from werkzeug.datastructures import Headers
 
-from shared.runtime.database.connections import FAILURES, Connections
+from shared.runtime.database.project import FAILURES, Project
 from shared.runtime.errors import Unauthenticated, Unavailable
 from shared.runtime.settings import load_settings, require_setting
 
 AUDIENCE = "authenticated"
+JWKS_PATH = "/auth/v1/.well-known/jwks.json"
 LEEWAY_SECONDS = 10
 JWKS_SECONDS = 600
 REFETCH_COOLDOWN_SECONDS = 30
@@ -71,7 +72,7 @@ class KeySet:
     """The project's public keys: cached, refetched for an unknown kid with a cooldown, served stale when away."""
 
     def __init__(self, url: str) -> None:
-        self._endpoint = Connections(url, call_seconds=FETCH_SECONDS)
+        self._project = Project(url, call_seconds=FETCH_SECONDS)
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched = self._tried = float("-inf")
         self._lock = threading.Lock()
@@ -99,7 +100,7 @@ class KeySet:
         self._fetched = self._tried
 
     def _fetch(self) -> dict[str, jwt.PyJWK]:
-        answer = self._endpoint.send("GET", "")
+        answer = self._project.send("GET", JWKS_PATH)
         if not answer.is_success:
             raise ValueError(f"the endpoint answered {answer.status}")
         return {key.key_id: key for key in jwt.PyJWKSet.from_json(answer.body.decode()).keys if key.key_id}
@@ -108,7 +109,7 @@ class KeySet:
 @cache
 def load_keys() -> KeySet:
     """The key set of SUPABASE_URL, one per process."""
-    return KeySet(f"{require_setting('supabase_url')}/auth/v1/.well-known/jwks.json")
+    return KeySet(require_setting("supabase_url"))
 
 
 def authenticate_user(headers: Headers) -> User:

@@ -1,4 +1,4 @@
-"""Connections to the project: kept, never reused when gone, bounded in time and size; real sockets, real TLS."""
+"""Calls to the project: on kept connections, bounded in time and size; real sockets, real TLS."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx
 import pytest
 
-from shared.runtime.database import connections
-from shared.runtime.database.connections import FAILURES, KEPT_SECONDS, Answer, Connections
+from shared.runtime.database import project
+from shared.runtime.database.project import FAILURES, KEPT, Answer, Project
 from tests.fakes.http_certificates import Authority
 from tests.fakes.http_server import HttpServer, answer_bytes, answer_ok, answer_with, serve_http
 
-Calls = Callable[[Connections], object]
+Calls = Callable[[Project], object]
 
 
 def call(
@@ -26,7 +28,7 @@ def call(
     async def run() -> tuple[object, HttpServer]:
         async with serve_http(answer, tls=tls) as server:  # type: ignore[arg-type] # one of http_server's answers
             scheme = "https" if tls else "http"
-            opened = Connections(f"{scheme}://127.0.0.1:{server.port}/base", call_seconds=call_seconds)
+            opened = Project(f"{scheme}://127.0.0.1:{server.port}/base", call_seconds=call_seconds)
             try:
                 return await asyncio.to_thread(calls, opened), server
             finally:
@@ -35,7 +37,7 @@ def call(
     return asyncio.run(run())
 
 
-def get(opened: Connections) -> Answer:
+def get(opened: Project) -> Answer:
     return opened.send("GET", "/things?id=eq.1", {"apikey": "k"})
 
 
@@ -64,7 +66,7 @@ def test_calls_after_one_another_share_a_connection() -> None:
     ids=["closed unsaid", "closed as said"],
 )
 def test_a_connection_that_is_gone_is_not_used_again(answer: object) -> None:
-    def call_twice(opened: Connections) -> list[int]:
+    def call_twice(opened: Project) -> list[int]:
         first = get(opened)
         time.sleep(0.05)  # for what follows the answer to arrive
         return [first.status, get(opened).status]
@@ -75,12 +77,10 @@ def test_a_connection_that_is_gone_is_not_used_again(answer: object) -> None:
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def call_twice(opened: Connections) -> None:
+    def call_twice(opened: Project) -> None:
         get(opened)
-        later = time.monotonic() + KEPT_SECONDS
-        monkeypatch.setattr(
-            connections, "time", type("Clock", (), {"monotonic": staticmethod(lambda: later)})
-        )
+        later = time.monotonic() + (KEPT.keepalive_expiry or 0)
+        monkeypatch.setattr("httpcore._sync.http11.time", SimpleNamespace(monotonic=lambda: later))
         get(opened)
 
     _, server = call(answer_ok, call_twice)
@@ -116,14 +116,20 @@ def test_an_answer_is_read_to_its_end_whatever_its_form(reply: bytes, answer: An
     [
         answer_with(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", then_close=True),
         answer_with(b"", then_close=True),
-        answer_with(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more"),
         answer_with(b"SSH-2.0-OpenSSH\r\n\r\n"),
     ],
-    ids=["cut short", "none", "more than one", "another protocol"],
+    ids=["cut short", "none", "another protocol"],
 )
 def test_what_is_no_whole_answer_is_a_failure(answer: object) -> None:
     with pytest.raises(FAILURES):
         call(answer, get)
+
+
+def test_what_follows_an_answer_is_a_failure_of_the_next_call() -> None:
+    more = answer_with(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more")
+
+    with pytest.raises(FAILURES):
+        call(more, lambda opened: [get(opened), get(opened)])
 
 
 def test_a_server_that_drips_is_given_up_at_the_deadline() -> None:
@@ -134,11 +140,11 @@ def test_a_server_that_drips_is_given_up_at_the_deadline() -> None:
             await asyncio.sleep(0.02)
 
     with pytest.raises(TimeoutError):
-        call(drip, get, call_seconds=0.2)
+        call(drip, lambda opened: opened.send("GET", "/"), call_seconds=0.2)
 
 
 def test_an_answer_larger_than_the_limit_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "ANSWER_LIMIT", 100)
+    monkeypatch.setattr(project, "ANSWER_LIMIT", 100)
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n" + b"x" * 200
 
     with pytest.raises(FAILURES):
@@ -146,10 +152,8 @@ def test_an_answer_larger_than_the_limit_is_a_failure(monkeypatch: pytest.Monkey
 
 
 def test_a_line_break_in_a_header_is_never_sent() -> None:
-    opened = Connections("http://127.0.0.1:9")
-
-    with pytest.raises(ValueError, match="line break"):
-        opened.send("GET", "/", {"Authorization": "Bearer a\r\nX: y"})
+    with pytest.raises(FAILURES, match="header"):
+        call(answer_ok, lambda opened: opened.send("GET", "/", {"Authorization": "Bearer a\r\nX: y"}))
 
 
 def test_over_tls_the_project_is_called_when_its_certificate_is_trusted(
@@ -174,5 +178,5 @@ def test_over_tls_nobody_else_is_called(
     (tmp_path / "ca.pem").write_text((authority if known else Authority()).pem)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
 
-    with pytest.raises(ssl.SSLCertVerificationError):
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         call(answer_ok, get, tls=authority.issue_server(name, days=days))

@@ -1,0 +1,71 @@
+"""Kept HTTP connections to the project, for its database and its signing keys: httpx, with an end to every call.
+
+httpx bounds each wait; a call here bounds the whole answer too, in time and in size. No call is repeated: whether one
+that broke was carried out, nobody here can know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from http import HTTPStatus
+from typing import NamedTuple
+
+import httpx
+
+from shared.runtime.deadline import Deadline
+
+CALL_SECONDS = 30.0
+"""For the body of an answer as a whole, and for each wait before it."""
+
+KEPT = httpx.Limits(max_connections=None, max_keepalive_connections=40, keepalive_expiry=30.0)
+"""Less than servers, and what is between, allow an idle connection: it is to be we who end it."""
+
+ANSWER_LIMIT = 64 * 1_048_576
+FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError)
+"""What a call raises when there is no whole answer to it in time."""
+
+
+class Answer(NamedTuple):
+    """An HTTP response, whatever its status."""
+
+    status: int
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+
+class Project:
+    """HTTP connections to one project, shared by the threads of a process; none is open before the first call."""
+
+    def __init__(self, url: str, *, call_seconds: float = CALL_SECONDS) -> None:
+        self._client = httpx.Client(base_url=url, limits=KEPT, timeout=call_seconds)
+        self._call_seconds = call_seconds
+
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Answer:
+        """One request, `path` below the URL's own; FAILURES where no answer comes. Redirects are not followed."""
+        deadline, chunks, size = Deadline(self._call_seconds), list[bytes](), 0
+        with self._client.stream(method, path, headers=headers, content=body or None) as response:
+            for chunk in response.iter_bytes():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > ANSWER_LIMIT:
+                    raise ConnectionError("the answer is too large")
+                if deadline.expired:
+                    raise TimeoutError("no answer in time")
+        return Answer(response.status_code, b"".join(chunks))
+
+    def close(self) -> None:
+        """Close what is idle."""
+        self._client.close()
+
+
+@cache
+def open_project(url: str) -> Project:
+    """The process's connections to the project, opened at first use so that a forked worker has its own."""
+    return Project(url)
