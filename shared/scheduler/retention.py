@@ -29,7 +29,8 @@ PAUSE_SECONDS = 60.0
 LOOK_SECONDS = 0.05
 
 MORE_FROM = 1_000
-"""A batch so large is followed by the next at once: one a minute would not forget what a fleet says in a day."""
+"""A batch so large is followed by the next at once: one a minute would not forget what a fleet says in a day. What does
+not open waits its minute: it would not open at once either."""
 
 
 def run_maintenance(database: Database, deadline: Deadline) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def run_maintenance(database: Database, deadline: Deadline) -> dict[str, Any]:
     while True:
         found, put_off = _do_round(database, deadline)
         counts.update(found)
-        if max(found.values(), default=0) < MORE_FROM:
+        if max((count for name, count in found.items() if name != "unopened"), default=0) < MORE_FROM:
             _wait(deadline.within(PAUSE_SECONDS))
         if deadline.expired:
             return {**counts, **put_off}
