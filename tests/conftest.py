@@ -35,13 +35,14 @@ UNLIMITED = dict.fromkeys(
 NODE_PACKAGES = ("@supabase/supabase-js@2.109.0", "ws@8.23.0", "supabase@3.1.0")
 
 
+TESTS = Path(__file__).parent
 LONGEST_FIRST = ("end_to_end", "local", "database")
 """Folders whose tests take longest, so that several processes end at about the same moment."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the folders as `LONGEST_FIRST` says, everything else as it is."""
-    items.sort(key=lambda item: _find_rank(item.path.parent.name))
+    items.sort(key=lambda item: _find_rank(item.path.relative_to(TESTS).parts[0]))
 
 
 def _find_rank(folder: str) -> int:

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from scripts.local.stack import ROOT
+from tests.end_to_end.devices.test_provisioning import PUMP, finish_pending, list_keys, read_provisionings
 from tests.end_to_end.fleet import Fleet
-from tests.end_to_end.test_provisioning import PUMP, finish_pending, list_keys, read_provisionings
 from tests.fakes.golioth import Fault
 from tests.stack import Stack, find_free_port
 from tests.waiting import wait_until

@@ -11,7 +11,7 @@ from shared.provider.catalogue import load_provider
 from shared.provider.messages import Event, EventDevice, Identity
 from shared.providers.webhook import Webhook
 
-TEXT = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[4] / "docs" / "webhooks.md").read_text(encoding="utf-8")
 ONLY_READ_OR_MADE = {"signing_public_key", "previous_signing_secret", "previous_signing_secret_until"}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.end_to_end.test_scheduler import connect_broker, messages_of, publish, readings
+from tests.end_to_end.scheduler.test_tick import connect_broker, messages_of, publish, readings
 from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import Platform
 from tests.seeds import SEEDS

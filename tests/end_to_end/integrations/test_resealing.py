@@ -14,7 +14,7 @@ import pytest
 
 from shared.runtime.vault.keys import make_key
 from tests.end_to_end.rotation import Rotation, seal_with
-from tests.end_to_end.test_scheduler import publish, readings
+from tests.end_to_end.scheduler.test_tick import publish, readings
 from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import run_tick
 from tests.stack import Serve, find_free_port

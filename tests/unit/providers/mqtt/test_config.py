@@ -132,7 +132,7 @@ def test_a_refusal_names_the_field_and_the_remedy(config: dict[str, Any], field:
 
 
 def test_every_config_in_the_documentation_is_valid() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text()
+    text = (Path(__file__).parents[4] / "docs" / "mqtt.md").read_text()
     configs = [json.loads(block) for block in re.findall(r"```json\n(.+?)```", text, re.DOTALL)]
 
     assert [load(**config)._make_plan().broker.port for config in configs] == [1883, 8883, 443, 1883]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.runtime.errors import VaultError
 from shared.runtime.vault.ring import SealContext, Vault
-from tests.unit.test_vault import make_key, make_vault
+from tests.unit.runtime.vault.test_ring import make_key, make_vault
 
 VAULT = make_vault("new", "old")
 TEXT = st.text(st.characters(codec=None))

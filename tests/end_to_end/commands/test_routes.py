@@ -11,7 +11,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.end_to_end.test_scheduler import connect_broker, publish, readings
+from tests.end_to_end.scheduler.test_tick import connect_broker, publish, readings
 from tests.platform import Platform, run_tick
 from tests.stack import Stack
 
