@@ -74,7 +74,10 @@ class EventDevice:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One message or event on its way out. `id` stays the same over all attempts of a delivery."""
+    """One message or event on its way out. `id` stays the same over all attempts of a delivery.
+
+    `done` are the recipients who have it already, or never will, by the names that a `publish` before gave them.
+    """
 
     id: str
     type: str
@@ -85,6 +88,7 @@ class Event:
     device: EventDevice | None = None
     topic: str | None = None
     payload: Any = None
+    done: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ from shared.provider.base import Check, GeneratedSecret, run_check
 from shared.provider.fields import Credential, EndpointUrl, HeaderName, Headers, reveal_headers
 from shared.provider.messages import Event, EventDevice, Identity
 from shared.provider.standard_webhooks import check_secret, make_secret, show_public_key, sign_webhook
-from shared.provider.subscriber import Seconds, Subscriber
+from shared.provider.subscriber import Subscriber
+from shared.provider.subscription import Seconds
 from shared.providers.webhook.template import Template, compile_template, dump_json, render_template
 from shared.runtime.errors import OutsideError
 from shared.runtime.outbound import OutboundReply, OutboundRequest, send_once

@@ -1,0 +1,109 @@
+"""Providers that events go out to: which events they want, and how often and how many at once are tried.
+
+The database finds and paces them by these fields, whichever way they send: `deliver` or `publish`.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
+
+from shared.provider.base import Provider
+
+RETRY_LIMIT = 172_800
+"""Seconds: two days."""
+
+MOST_EVENTS = 50
+_EVENT_PATTERN = re.compile(r"\*|[A-Za-z0-9_]{1,50}(\.[A-Za-z0-9_]{1,50}){0,4}(\.\*)?")
+
+
+def _trim_number(number: float) -> float:
+    return int(number) if number == int(number) else number
+
+
+Seconds = Annotated[
+    float, Field(allow_inf_nan=False, strict=True), PlainSerializer(_trim_number, return_type=Any)
+]
+"""Seconds, whole ones stored as integers."""
+
+
+MOST_DEVICES = 200
+"""Entries of one list of a device filter."""
+
+MOST_STARS = 4
+
+
+def _check_pattern(pattern: str) -> str:
+    if pattern.count("*") > MOST_STARS or "\x00" in pattern:
+        raise ValueError(f"an external id, with at most {MOST_STARS} * for any characters")
+    return pattern
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_check_pattern)]
+DeviceType = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class DeviceFilter(BaseModel):
+    """Whose events go out: of the devices that match every list given here. At least one list is given."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    external_ids: tuple[Pattern, ...] | None = Field(None, max_length=MOST_DEVICES)
+    """The devices' external ids; `*` stands for any characters (`pump-*`)."""
+    device_types: tuple[DeviceType, ...] | None = Field(None, max_length=MOST_DEVICES)
+    """The devices' `device_type`."""
+    ids: tuple[uuid.UUID, ...] | None = Field(None, max_length=MOST_DEVICES)
+    """The devices' own ids."""
+
+    @model_validator(mode="after")
+    def _require_list(self) -> DeviceFilter:
+        given = [each for each in (self.external_ids, self.device_types, self.ids) if each is not None]
+        if not given or not all(given):
+            raise ValueError(
+                "give external_ids, device_types or ids with at least one entry each, or leave device_filter out"
+            )
+        return self
+
+
+class Subscription(Provider):
+    """The fields that every provider shares to which events go out."""
+
+    events: tuple[str, ...] = ("*",)
+    """Kinds (`telemetry`), types (`device.telemetry`), type prefixes (`device.*`) or `*`."""
+    device_filter: DeviceFilter | None = None
+    """Only events of devices that match; events without a known device don't. Left out, all go out."""
+    retry_schedule: tuple[Annotated[Seconds, Field(ge=0, le=RETRY_LIMIT)], ...] = Field(
+        (5, 30, 180), max_length=20
+    )
+    """Seconds to wait before each retry; after the last one the delivery is dead."""
+    max_concurrent: int = Field(10, ge=1, le=100)
+    """How many requests may be on their way at once."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _state_events(cls, data: Any) -> Any:
+        # The database finds subscribers by settings->'events', so the default has to be stored.
+        return {"events": ["*"], **data} if isinstance(data, dict) else data
+
+    @field_validator("events")
+    @classmethod
+    def _check_events(cls, events: tuple[str, ...]) -> tuple[str, ...]:
+        known = all(_EVENT_PATTERN.fullmatch(event) for event in events)
+        if not known or not 0 < len(events) <= MOST_EVENTS:
+            raise ValueError(
+                f"list 1 to {MOST_EVENTS} of: telemetry, state, event, log, device.telemetry …, or *"
+            )
+        return events
