@@ -21,7 +21,7 @@ from shared.messages.receive_store import Counts, Post, call_patiently, store_po
 from shared.messages.refused_pushes import Refusals
 from shared.provider.base import Provider, PushedRequest, make_provider
 from shared.provider.catalogue import find_provider
-from shared.provider.messages import Identity
+from shared.provider.messages import Identity, Message
 from shared.provider.receiver import Receiver
 from shared.runtime.batching import Batcher
 from shared.runtime.database.client import as_service
@@ -41,6 +41,14 @@ _DECOY = SealContext("", "", "")
 _NOBODY = Identity("", "", "")
 
 Row = Mapping[str, Any]
+
+
+class Decoy(Receiver):
+    """Stands for a receiver that is not there; nothing that is sent to it can be proven."""
+
+    def parse(self, request: PushedRequest) -> list[Message]:
+        """Never reached."""
+        raise Unauthenticated(f"Nobody is at {request.path}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +155,7 @@ def _open_receiver(row: Row | None, integration_type: str | None) -> Provider:
         except (VaultError, InvalidConfig) as problem:
             _tell_admin(row, problem)
     secrets = load_vault().open(_seal_decoy(), _DECOY)
-    return make_provider(Receiver, secrets, _NOBODY)
+    return make_provider(Decoy, secrets, _NOBODY)
 
 
 def _takes_pushes(of_row: str, wanted: str | None) -> bool:

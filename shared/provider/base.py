@@ -1,120 +1,37 @@
+# ruff: noqa: E402, PLC0414
 """What every provider is: a frozen pydantic model of one integration's config, and what it can do.
 
-A provider is one class in one file, `shared/provider/catalogue/<integration_type>.py`. Its fields are the config
-(secrets are `SecretStr`), its methods are its capabilities. It overrides what applies; what it does not write
-refuses with `NotSupported`. See docs/add-a-provider.md.
+A provider is one class in one module or package, `shared/providers/<integration_type>`. Its fields are the config
+(secrets are `SecretStr`), its capabilities are the mixins it derives from. See docs/add-a-provider.md.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, get_args
+from inspect import isabstract
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 
-from shared.provider.directory import Directory
-from shared.provider.firmware import Firmware
-from shared.provider.messages import Command, Event, Identity, Message
-from shared.provider.remote import DeviceState, Settings
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import FieldError, InvalidConfig, NotSupported, Problem
+from shared.provider.messages import Identity
+from shared.provider.secrets import list_values, split_config
+from shared.runtime.errors import FieldError, InvalidConfig
 from shared.runtime.masking import mask_secrets
 from shared.runtime.numbers import refuse_truth
-from shared.runtime.outbound import OutboundRequest
 
-CAPABILITIES = (
-    *("check", "session", "parse", "decode", "deliver", "send", "devices"),
-    *("state", "settings", "history", "firmware"),
-)
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from datetime import datetime
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One step of a connection test: its name, whether it passed, what was seen, and how long it took."""
-
-    name: str
-    ok: bool
-    detail: str
-    ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something an admin should read in the activity log; `level` is `info`, `warning` or `error`.
-
-    With `alert` it raises the alert of that kind, or ends it where the level is `info`.
-    """
-
-    level: str
-    message: str
-    alert: str | None = None
-
-
-@dataclass(slots=True)
-class Batch:
-    """Messages that are committed together.
-
-    The session yields it, whoever drives the session stores it and sets `committed`, and only then does the
-    session acknowledge it to the other side. An empty batch is a sign of life. `state`, where given, is saved
-    in the same transaction and handed to the next session. `received_bytes` counts bodies as they came;
-    `connect_ms` is given once, with the first batch of a connection. `more`, on the last batch, says that the session
-    was cut off: the next is due at once.
-    """
-
-    messages: list[Message] = field(default_factory=list)
-    state: dict[str, Any] | None = None
-    notes: list[Note] = field(default_factory=list)
-    received_bytes: int = 0
-    connect_ms: float | None = None
-    more: bool = False
-    committed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PushedRequest:
-    """What a receiver was sent: header names in lower case, the body as it came."""
-
-    headers: Mapping[str, str]
-    body: bytes
-    path: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the provider said of a command: its own reference, whether the device has confirmed it, and its answer.
-
-    `result` is the device's answer as JSON, where it gave one.
-    """
-
-    reference: str | None = None
-    confirmed: bool = False
-    result: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratedSecret:
-    """A secret that we make where none is given, and what a rotation does with the one before it.
-
-    `make` is given the one before it, if any, to make another of its kind. `previous` is the field that keeps that one
-    for as long as the other side may know no other, `previous_until` the field that says how long that is.
-    """
-
-    make: Callable[[str | None], str]
-    previous: str | None = None
-    previous_until: str | None = None
+    from shared.provider.devices import Directory
+    from shared.provider.firmware import Firmware
+    from shared.provider.messages import Command, Event, Message
+    from shared.provider.settings import DeviceSettings
+    from shared.provider.state import DeviceState
+    from shared.runtime.deadline import Deadline
+    from shared.runtime.outbound import OutboundRequest
 
 
 class Provider(BaseModel):
@@ -136,6 +53,9 @@ class Provider(BaseModel):
     generated: ClassVar[Mapping[str, GeneratedSecret]] = {}
     """The secrets, by field, that are made when a new config does not mention them, and shown once."""
 
+    read_in_sql: ClassVar[frozenset[str]] = frozenset()
+    """The fields of a mixin that the database reads by their name in `settings`."""
+
     # From a factory, for a default would be copied in depth for every provider.
     _identity: Identity = PrivateAttr(default_factory=lambda: Identity("", "", ""))
 
@@ -154,7 +74,7 @@ class Provider(BaseModel):
     @cached_property
     def secret_values(self) -> tuple[str, ...]:
         """Every secret in this config, for hiding them in what others will read."""
-        return tuple(_list_values(split_config(self)[1]))
+        return tuple(list_values(split_config(self)[1]))
 
     def mask_text(self, text: str, *, cut: bool = False) -> str:
         """`text` with `***` for each secret of this config; `cut` says that it was cut off at its end."""
@@ -162,72 +82,52 @@ class Provider(BaseModel):
 
     @classmethod
     def capabilities(cls) -> list[str]:
-        """The capabilities this provider has, by the methods it overrides."""
-        return [name for name in CAPABILITIES if getattr(cls, name) is not getattr(Provider, name)]
+        """The names of the capabilities that are mixed in, in the order of the catalogue."""
+        from shared.provider.capabilities import list_capabilities
 
-    def check(self) -> Iterator[Check]:
-        """Test the connection step by step, within ten seconds; a failed step ends it."""
-        raise self._refuse("connection test")
+        return list_capabilities(cls)
 
-    def session(self, state: dict[str, Any], deadline: Deadline) -> Iterator[Batch]:
-        """Poll: yield batches until idle work is done or `deadline` has expired; acknowledge only committed ones.
+    # Until every caller has narrowed its provider by `require`.
+    if TYPE_CHECKING:
 
-        `state` is what the last committed batch carried. Raises OutsideError subclasses.
-        """
-        raise self._refuse("polling session")
+        def check(self) -> Iterator[Check]: ...  # noqa: D102
+        def session(self, state: dict[str, Any], deadline: Deadline) -> Iterator[Batch]: ...  # noqa: D102
+        def parse(self, request: PushedRequest) -> list[Message]: ...  # noqa: D102
+        def receive(self, request: PushedRequest) -> list[Message]: ...  # noqa: D102
+        def decode(self, topic: str, body: bytes, event_id: str) -> Message | None: ...  # noqa: D102
+        def deliver(self, event: Event) -> OutboundRequest: ...  # noqa: D102
+        def send(self, command: Command) -> Outcome: ...  # noqa: D102
+        def devices(self, deadline: Deadline) -> AbstractContextManager[Directory]: ...  # noqa: D102
+        def state(self, device: str) -> DeviceState: ...  # noqa: D102
+        def settings(self) -> DeviceSettings: ...  # noqa: D102
+        def history(  # noqa: D102
+            self, begin: datetime, end: datetime, state: dict[str, Any], deadline: Deadline
+        ) -> Iterator[Batch]: ...
+        def firmware(self, deadline: Deadline) -> Firmware: ...  # noqa: D102
 
-    def verify(self, request: PushedRequest) -> None:
-        """Raise Unauthenticated unless `request` proves that it comes from the other side."""
-        raise self._refuse("receiver")
+    else:
 
-    def parse(self, request: PushedRequest) -> list[Message]:
-        """The messages in a verified request; what can't be decoded is a message with `raw` and `error`."""
-        raise self._refuse("receiver")
+        def __getattr__(self, name: str) -> Any:
+            from shared.provider.capabilities import MIXINS, require
 
-    def receive(self, request: PushedRequest) -> list[Message]:
-        """Verify, then parse. Not for overriding: nothing is parsed that was not verified."""
-        self.verify(request)
-        return self.parse(request)
+            for mixin in MIXINS:
+                if mixin.capability == {"receive": "parse"}.get(name, name):
+                    require(self, mixin)
+            return super().__getattr__(name)
 
-    def decode(self, topic: str, body: bytes, event_id: str) -> Message | None:
-        """The message in a body that was received earlier and could not be decoded then; None where it holds none."""
-        raise self._refuse("decoder")
 
-    def deliver(self, event: Event) -> OutboundRequest:
-        """Describe the outgoing request for `event`; the dispatcher sends it and judges the reply."""
-        raise self._refuse("delivery")
+class Capability(Provider, defer_build=True):
+    """Base of the mixins: what the provider can do, by the name of its method, and what one without it has not."""
 
-    def send(self, command: Command) -> Outcome:
-        """Send a command to a device; raises OutsideError subclasses, CommandRefused where trying again is no use."""
-        raise self._refuse("command")
+    capability: ClassVar[str]
+    lacking: ClassVar[str]
 
-    def devices(self, deadline: Deadline) -> AbstractContextManager[Directory]:
-        """The devices the other side manages, while the block runs; every call on them ends by `deadline`."""
-        raise self._refuse("device list")
-
-    def state(self, device: str) -> DeviceState:
-        """The values that the cloud and one device share, by the device's external id."""
-        raise self._refuse("device state")
-
-    def settings(self) -> Settings:
-        """The settings that devices get from the other side."""
-        raise self._refuse("device settings")
-
-    def history(
-        self, begin: datetime, end: datetime, state: dict[str, Any], deadline: Deadline
-    ) -> Iterator[Batch]:
-        """What devices have said from `begin` until before `end`, as the other side has kept it.
-
-        Each batch has a `state` that goes on after it; its `until` is the moment before which all has been read.
-        """
-        raise self._refuse("history")
-
-    def firmware(self, deadline: Deadline) -> Firmware:
-        """The platform's firmware, for as long as a `with` and until `deadline`."""
-        raise self._refuse("firmware")
-
-    def _refuse(self, what: str) -> NotSupported:
-        return NotSupported(f"{type(self).label} integrations have no {what}.")
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        # A mixin is never validated by itself: building its validator would cost every cold start. A provider's is
+        # built at once, while its module is imported, for several threads use it.
+        if not isabstract(cls):
+            cls.model_rebuild(raise_errors=False)
 
 
 def _takes_number(annotation: Any) -> bool:
@@ -254,7 +154,7 @@ def make_provider(cls: type[Provider], config: Mapping[str, Any], identity: Iden
     return provider
 
 
-def _describe_error(item: Any) -> FieldError:
+def _describe_error(item: ErrorDetails) -> FieldError:
     path = [str(part) for part in item["loc"]]
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
@@ -265,79 +165,15 @@ def _describe_error(item: Any) -> FieldError:
     return FieldError(".".join(path) or "config", message)
 
 
-def split_config(provider: Provider) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was set, as (settings, secrets): two JSON objects that `merge_config` joins again.
-
-    A secret inside an object (a header, say) goes to `secrets` under the same path; its siblings stay.
-    """
-    plain = provider.model_dump(mode="python", exclude_unset=True, exclude_none=True)
-    settings, secrets = _split_object(plain)
-    jsonable = type(provider).__pydantic_serializer__.to_python(provider, mode="json", exclude_unset=True)
-    return _pick_paths(jsonable, settings), secrets
-
-
-def _split_object(plain: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    settings: dict[str, Any] = {}
-    secrets: dict[str, Any] = {}
-    for name, value in plain.items():
-        if isinstance(value, SecretStr):
-            secrets[name] = value.get_secret_value()
-        elif isinstance(value, Mapping):
-            settings[name], inner = _split_object(value)
-            secrets.update({name: inner} if inner else {})
-        else:
-            settings[name] = value
-    return settings, secrets
-
-
-def _list_values(secrets: Mapping[str, Any]) -> Iterator[str]:
-    for value in secrets.values():
-        yield from _list_values(value) if isinstance(value, Mapping) else (str(value),)
-
-
-def _pick_paths(jsonable: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _pick_paths(jsonable[name], inner) if isinstance(inner, Mapping) else jsonable[name]
-        for name, inner in wanted.items()
-    }
-
-
-def merge_config(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """RFC 7396 merge patch: an absent field stays, `null` removes, objects merge."""
-    merged = dict(base)
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        elif isinstance(value, Mapping):
-            known = merged.get(name)
-            merged[name] = merge_config(known if isinstance(known, Mapping) else {}, value)
-        else:
-            merged[name] = value
-    return merged
-
-
-def patch_config(cls: type[Provider], base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` merged with `patch`, but for the fields that `cls` replaces whole."""
-    whole = {name: patch[name] for name in patch if name in cls.replaced_whole}
-    merged = merge_config(base, {name: value for name, value in patch.items() if name not in whole})
-    kept = {name: value for name, value in merged.items() if name not in whole}
-    return kept | {name: value for name, value in whole.items() if value is not None}
-
-
-def name_secrets(secrets: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The dotted names of the secrets that are set, sorted; never their values."""
-    names: list[str] = []
-    for name, value in secrets.items():
-        path = f"{prefix}{name}"
-        names += name_secrets(value, f"{path}.") if isinstance(value, Mapping) else [path]
-    return sorted(names)
-
-
-def run_check(name: str, step: Callable[[], str]) -> Check:
-    """Run one step of a connection test; `step` returns what it saw, or raises a Problem that says what failed."""
-    begun = time.perf_counter()
-    try:
-        ok, detail = True, step()
-    except Problem as problem:
-        ok, detail = False, problem.detail
-    return Check(name, ok, detail, round((time.perf_counter() - begun) * 1000, 1))
+# Until every import names `shared.provider` itself.
+from shared.provider.batch import Batch as Batch
+from shared.provider.batch import Note as Note
+from shared.provider.capabilities import CAPABILITIES as CAPABILITIES
+from shared.provider.check import Check as Check
+from shared.provider.check import run_check as run_check
+from shared.provider.merge_patch import merge_config as merge_config
+from shared.provider.merge_patch import patch_config as patch_config
+from shared.provider.parse import PushedRequest as PushedRequest
+from shared.provider.secrets import RotatingSecret as GeneratedSecret
+from shared.provider.secrets import name_secrets as name_secrets
+from shared.provider.send import Outcome as Outcome

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 
 from shared.runtime.outbound import VALUE_LIMIT, find_forbidden_headers
+
+Value = TypeVar("Value")
 
 URL_LIMIT = 2048
 HEADER_LIMIT = 50
@@ -87,6 +89,13 @@ def check_credential(secret: SecretStr) -> SecretStr:
 def reveal_headers(headers: dict[str, str | SecretStr]) -> dict[str, str]:
     """`headers` with the secrets in the clear, ready to send."""
     return {name: str(_reveal(value)) for name, value in headers.items()}
+
+
+def require_partner(value: Value, partner: str, info: ValidationInfo) -> Value:
+    """`value` unless it goes with the field `partner`, which stands before it and was set to nothing: ValueError."""
+    if value is not None and info.data.get(partner, "") is None:
+        raise ValueError(f"it goes with {partner}, which is not set")
+    return value
 
 
 EndpointUrl = Annotated[str, AfterValidator(check_url)]

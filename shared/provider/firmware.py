@@ -1,15 +1,14 @@
-"""Firmware at a platform: artifacts, who gets which of them, and how far each device is with it.
-
-A provider whose platform has firmware offers `Firmware`; rollouts.py and the job that follows rollouts know no other.
-"""
+"""Firmware at a platform: artifacts, who gets which of them, and how far each device is with it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
+from shared.provider.base import Capability
+from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest
 
 State = Literal["pending", "downloading", "downloaded", "updated", "failed"]
@@ -206,6 +205,17 @@ class Firmware(ABC):
     @abstractmethod
     def list_devices(self, target: Target, after: str | None) -> Listing[DeviceFirmware]:
         """The target's devices as they are now."""
+
+
+class FirmwareKeeper(Capability):
+    """A provider whose platform updates devices."""
+
+    capability: ClassVar[str] = "firmware"
+    lacking: ClassVar[str] = "firmware"
+
+    @abstractmethod
+    def firmware(self, deadline: Deadline) -> Firmware:
+        """The platform's firmware, for as long as a `with` and until `deadline`."""
 
 
 def judge_state(event: OtaEvent, wanted: str) -> Heard | None:

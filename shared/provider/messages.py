@@ -38,6 +38,14 @@ class Message:
     error: str | None = None
     device_status: Literal["online", "offline"] | None = None
 
+    @classmethod
+    def undecoded(
+        cls, body: bytes, reason: str, *, event_id: str, device: str | None = None, topic: str | None = None
+    ) -> Message:
+        """What stands for a `body` that could not be decoded: an event that keeps it, and says why."""
+        raw, raw_encoding = encode_raw(body)
+        return cls(event_id, device, "event", topic, None, raw, raw_encoding, None, reason)
+
 
 def encode_raw(body: bytes) -> tuple[str, Literal["base64"] | None]:
     """`body` as text Postgres can hold: itself where it is UTF-8 without NUL, else base64, and which it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from shared.provider.messages import Event
 from shared.provider.subscription import Subscription
@@ -28,7 +29,10 @@ class PublishOutcome:
 
 
 class Publisher(Subscription):
-    """A provider that sends events itself; it has `publish`."""
+    """A provider that sends events itself."""
+
+    capability: ClassVar[str] = "publish"
+    lacking: ClassVar[str] = "publishing"
 
     @abstractmethod
     def publish(self, events: Sequence[Event], deadline: Deadline) -> Iterator[PublishOutcome]:

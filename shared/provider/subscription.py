@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -19,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from shared.provider.base import Provider
+from shared.provider.base import Capability
 
 RETRY_LIMIT = 172_800
 """Seconds: two days."""
@@ -54,6 +55,10 @@ Pattern = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_ch
 DeviceType = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 
 
+def _name_order(ordered: Any) -> Any:
+    return {True: "device", False: "off"}[ordered] if isinstance(ordered, bool) else ordered
+
+
 class DeviceFilter(BaseModel):
     """Whose events go out: of the devices that match every list given here. At least one list is given."""
 
@@ -78,8 +83,12 @@ class DeviceFilter(BaseModel):
         return self
 
 
-class Subscription(Provider):
+class Subscription(Capability):
     """The fields that every provider shares to which events go out."""
+
+    read_in_sql: ClassVar[frozenset[str]] = frozenset(
+        {"events", "device_filter", "retry_schedule", "max_concurrent", "rate_limit_per_minute", "ordered"}
+    )
 
     events: tuple[str, ...] = ("*",)
     """Kinds (`telemetry`), types (`device.telemetry`), type prefixes (`device.*`) or `*`."""
@@ -91,6 +100,10 @@ class Subscription(Provider):
     """Seconds to wait before each retry; after the last one the delivery is dead."""
     max_concurrent: int = Field(10, ge=1, le=100)
     """How many requests may be on their way at once."""
+    rate_limit_per_minute: int = Field(100, ge=1, le=1_000_000)
+    """How many requests may arrive within any minute."""
+    ordered: Annotated[Literal["off", "device", "integration"], BeforeValidator(_name_order)] = "off"
+    """Whether events wait for the end of the one before, of the same device or of all; true means device."""
 
     @model_validator(mode="before")
     @classmethod

@@ -26,7 +26,7 @@ _PLAIN = (0, 1, 4, 5, 30, 35, 36, 43000, 258)
 """Tags whose content says it all: times, fractions, patterns and sets stay what they are made of."""
 
 
-class Body(NamedTuple):
+class DecodedBody(NamedTuple):
     """`payload` is JSON; `raw` is what came where `payload` does not say all of it; `error` why it was not decoded."""
 
     payload: Any
@@ -39,7 +39,7 @@ def read_media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def decode_body(content_type: str, body: bytes) -> Body:
+def decode_body(content_type: str, body: bytes) -> DecodedBody:
     """What `body` says. A type that is neither JSON nor CBOR is no error; without a type JSON is tried."""
     media_type = read_media_type(content_type)
     kind = _KINDS.get(media_type) or media_type.rpartition("+")[2]
@@ -47,33 +47,33 @@ def decode_body(content_type: str, body: bytes) -> Body:
         return _decode_json(body)
     if kind == CBOR:
         return _decode_cbor(body)
-    tried = _decode_json(body) if not media_type else Body(None, body)
-    return tried if tried.error is None else Body(None, body)
+    tried = _decode_json(body) if not media_type else DecodedBody(None, body)
+    return tried if tried.error is None else DecodedBody(None, body)
 
 
-def _decode_json(body: bytes) -> Body:
+def _decode_json(body: bytes) -> DecodedBody:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        return Body(
+        return DecodedBody(
             None, body, f"Not JSON: {error.msg} at position {error.pos}." if body else "The body is empty."
         )
     trouble = find_trouble(document, body)
     if trouble:
-        return Body(None, body, trouble)
-    return Body(document, body if document is None else None)
+        return DecodedBody(None, body, trouble)
+    return DecodedBody(document, body if document is None else None)
 
 
-def _decode_cbor(body: bytes) -> Body:
+def _decode_cbor(body: bytes) -> DecodedBody:
     import cbor2
 
     try:
         document = _make_jsonable(_read_cbor(body))
     except (cbor2.CBORError, ValueError) as error:
         reason = f"Not CBOR that can be kept as JSON: {error}."
-        return Body(None, body, reason[:500] if body else "The body is empty.")
+        return DecodedBody(None, body, reason[:500] if body else "The body is empty.")
     trouble = find_trouble(document, orjson.dumps(document))
-    return Body(None if trouble else document, body, trouble)
+    return DecodedBody(None if trouble else document, body, trouble)
 
 
 def _read_cbor(body: bytes) -> Any:

@@ -71,7 +71,7 @@ class Dialect:
     event_id_path: str = ""
 
 
-class Decoder:
+class PayloadDecoder:
     """Turns (topic, body) into messages for one integration. Not for sharing between threads."""
 
     def __init__(self, dialect: Dialect) -> None:

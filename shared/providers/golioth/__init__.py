@@ -10,17 +10,31 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from shared.provider.base import Batch, Check, Outcome, PushedRequest
-from shared.provider.directory import Directory
-from shared.provider.fields import Credential, EndpointUrl
-from shared.provider.firmware import Firmware
-from shared.provider.messages import Command, Message
-from shared.provider.poller import Poller
-from shared.provider.receiver import Receiver
-from shared.provider.remote import DeviceState, Settings
-from shared.provider.syncer import Syncer
+from shared.provider import (
+    Batch,
+    Check,
+    Checker,
+    Command,
+    Commander,
+    Credential,
+    Deadline,
+    DeviceSettings,
+    DeviceState,
+    Directory,
+    EndpointUrl,
+    Firmware,
+    FirmwareKeeper,
+    Historian,
+    Message,
+    Outcome,
+    Poller,
+    PushedRequest,
+    Receiver,
+    SettingsKeeper,
+    StateKeeper,
+    Syncer,
+)
 from shared.providers.golioth.api import Account, GoliothApi
-from shared.runtime.deadline import Deadline
 
 BASE_URL = "https://api.golioth.io/v1"
 
@@ -33,7 +47,9 @@ Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9.
 """An id of Golioth's, as its console shows it."""
 
 
-class Golioth(Poller, Receiver, Syncer):
+class Golioth(
+    Checker, Poller, Receiver, Commander, Syncer, StateKeeper, SettingsKeeper, Historian, FirmwareKeeper
+):
     """One project at Golioth: the key to its API, and how its pipelines prove who they are."""
 
     label: ClassVar[str] = "Golioth"
@@ -47,9 +63,6 @@ class Golioth(Poller, Receiver, Syncer):
     golioth_organization_id: Name | None = None
     """Golioth's organization that the project is in; needed for cohorts, deployments and packages."""
     base_url: Annotated[EndpointUrl, AfterValidator(_trim_slash)] = BASE_URL
-
-    auto_provision_devices: bool = True
-    """Whether a message of an unknown device makes the device."""
 
     sync_tags: tuple[Name, ...] = Field((), max_length=20)
     """Only devices that carry one of these tags (ids of Golioth's)."""
@@ -106,7 +119,7 @@ class Golioth(Poller, Receiver, Syncer):
 
         return LightDbState(self.account, device)
 
-    def settings(self) -> Settings:
+    def settings(self) -> DeviceSettings:
         """The project's settings; see shared/providers/golioth/settings.py."""
         from shared.providers.golioth.settings import ProjectSettings
 

@@ -18,10 +18,17 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
-from shared.runtime.masking import mask_secrets
-from shared.runtime.outbound import OutboundClient, OutboundReply, OutboundRequest
+from shared.provider import (
+    CredentialsRefused,
+    Deadline,
+    OutboundClient,
+    OutboundReply,
+    OutboundRequest,
+    ProtocolFailed,
+    ProviderRefused,
+    TimedOut,
+    mask_secrets,
+)
 
 PAGE_SIZE = 100
 MOST_PAGES = 10_000

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from shared.provider.base import Check, run_check
+from shared.provider import Check, CredentialsRefused, Deadline, ProviderRefused, resolve_checked, run_check
 from shared.providers.golioth.api import Account, GoliothApi, read_data, read_list
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CredentialsRefused, ProviderRefused
-from shared.runtime.outbound import resolve_checked
 
 CHECK_SECONDS = 9.0
 PORTS = {"http": 80, "https": 443}

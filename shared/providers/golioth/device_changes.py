@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from shared.provider.messages import Message
+from shared.provider import Message
 from shared.providers.golioth.reading import TOPIC_LIMIT, keep_storable, name_event, read_moment
 
 IN_SYNC = "in-sync"

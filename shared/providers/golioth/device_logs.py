@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.provider.messages import Message
+from shared.provider import Message
 from shared.providers.golioth.api import GoliothApi, read_list
 from shared.providers.golioth.reading import TOPIC_LIMIT, keep_storable, name_event, read_device, read_time
 

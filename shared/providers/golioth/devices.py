@@ -14,9 +14,16 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from shared.provider.directory import DeviceChange, DevicePage, Directory, NewDevice, RemoteDevice
+from shared.provider import (
+    DeviceChange,
+    DevicePage,
+    Directory,
+    NewDevice,
+    ProtocolFailed,
+    ProviderRefused,
+    RemoteDevice,
+)
 from shared.providers.golioth.api import MOST_PAGES, PAGE_SIZE, GoliothApi, is_last_page, read_data, read_list
-from shared.runtime.errors import ProtocolFailed, ProviderRefused
 
 MAIN_PACKAGE = "main"
 LONGEST = 512

@@ -12,18 +12,27 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from shared.provider.firmware import (
+from shared.provider import (
     Artifact,
+    BadRequest,
     Begun,
     Cohort,
+    Conflict,
+    Deadline,
     Deployment,
     DeviceFirmware,
+    FieldError,
     Firmware,
     Listing,
     NewArtifact,
+    NotFound,
+    NotSupported,
     OtaEvent,
     Package,
     Plan,
+    Problem,
+    ProtocolFailed,
+    ProviderRefused,
     Target,
 )
 from shared.providers.golioth.api import (
@@ -45,17 +54,6 @@ from shared.providers.golioth.firmware_objects import (
     read_texts,
 )
 from shared.providers.golioth.firmware_reports import clean_text, read_event, read_packages
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import (
-    BadRequest,
-    Conflict,
-    FieldError,
-    NotFound,
-    NotSupported,
-    Problem,
-    ProtocolFailed,
-    ProviderRefused,
-)
 
 _TAKEN = re.compile(r"already exists|in use", re.IGNORECASE)
 _MISSING = re.compile(r"not a valid ObjectID", re.IGNORECASE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.provider.firmware import Artifact, Begun, Cohort, Deployment, Package
+from shared.provider import Artifact, Begun, Cohort, Deployment, Package
 from shared.providers.golioth.firmware_reports import clean_text, read_time
 
 LONGEST_COUNT = 18

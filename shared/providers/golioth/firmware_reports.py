@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.provider.firmware import Heard, OtaEvent
+from shared.provider import Heard, OtaEvent
 
 STATES: dict[int, Heard] = {0: "idle", 1: "downloading", 2: "downloaded", 3: "updated"}
 SUCCEEDED, WILL_RETRY = 1, 11

@@ -13,11 +13,9 @@ from typing import Any, Self
 
 import orjson
 
-from shared.provider.base import Batch
-from shared.provider.messages import Message
+from shared.provider import Batch, Message, ProtocolFailed
 from shared.providers.golioth.api import MOST_PAGES, PAGE_SIZE, GoliothApi, is_last_page, read_list
 from shared.providers.golioth.reading import keep_storable, name_event, read_device, read_moment
-from shared.runtime.errors import ProtocolFailed
 
 QUERY = orjson.dumps(
     {"fields": [{"path": path, "type": ""} for path in ("device_id", "time", "*")], "filters": []}

@@ -16,12 +16,19 @@ from urllib.parse import unquote
 
 import orjson
 
-from shared.provider.base import PushedRequest
-from shared.provider.decoding import parse_time
-from shared.provider.decoding.body import Body, decode_body, read_media_type
-from shared.provider.decoding.storable import find_depth, find_trouble
-from shared.provider.messages import Kind, Message, encode_raw
-from shared.runtime.errors import Unauthenticated
+from shared.provider import (
+    DecodedBody,
+    Kind,
+    Message,
+    PushedRequest,
+    Unauthenticated,
+    decode_body,
+    encode_raw,
+    find_depth,
+    find_trouble,
+    parse_time,
+    read_media_type,
+)
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 LEGACY_TYPE = "DEVICE_STREAM_TYPE"
@@ -45,7 +52,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class CloudEvent:
     """One event: `content` is its data as it came, the texts are empty where absent."""
 
-    body: Body
+    body: DecodedBody
     content: bytes
     id: str = ""
     source: str = ""
@@ -100,17 +107,17 @@ def _read_event(event: Any) -> CloudEvent:
     return CloudEvent(body, data, **attributes)
 
 
-def _read_data(event: dict[str, Any], content: bytes) -> tuple[Body, bytes]:
+def _read_data(event: dict[str, Any], content: bytes) -> tuple[DecodedBody, bytes]:
     if "data_base64" in event:
         try:
             data = base64.b64decode(event["data_base64"], validate=True)
         except (ValueError, TypeError):
-            return Body(None, content, "The event's data_base64 is not base64."), content
+            return DecodedBody(None, content, "The event's data_base64 is not base64."), content
         return decode_body(_read_text(event.get("datacontenttype")), data), data
     if "data" not in event:
-        return Body(None, content), content
+        return DecodedBody(None, content), content
     data = orjson.dumps(event["data"])
-    return Body(event["data"], data if event["data"] is None else None), data
+    return DecodedBody(event["data"], data if event["data"] is None else None), data
 
 
 def _read_text(value: Any) -> str:
@@ -118,7 +125,7 @@ def _read_text(value: Any) -> str:
 
 
 def _keep_whole(content: bytes, reason: str) -> CloudEvent:
-    return CloudEvent(Body(None, content, reason), content)
+    return CloudEvent(DecodedBody(None, content, reason), content)
 
 
 def _make_message(event: CloudEvent, project_id: str, now: float) -> Message:
@@ -126,9 +133,9 @@ def _make_message(event: CloudEvent, project_id: str, now: float) -> Message:
     _check_project("" if legacy else event.subject, envelope, project_id)
     device, body = "" if legacy else event.source, event.body
     if envelope:
-        device, body = envelope["device_id"], Body(envelope["data"], event.content)
+        device, body = envelope["device_id"], DecodedBody(envelope["data"], event.content)
     elif legacy and body.error is None:
-        body = Body(None, event.content, NOT_LEGACY)
+        body = DecodedBody(None, event.content, NOT_LEGACY)
     raw, raw_encoding = (None, None) if body.raw is None else encode_raw(body.raw)
     kind, topic = _read_type(event.type)
     return Message(

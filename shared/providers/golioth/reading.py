@@ -9,9 +9,7 @@ from typing import Any
 
 import orjson
 
-from shared.provider.decoding import parse_time
-from shared.provider.decoding.storable import find_trouble
-from shared.provider.messages import Message, encode_raw
+from shared.provider import Message, encode_raw, find_trouble, parse_time
 
 TOPIC_LIMIT = 1_024
 

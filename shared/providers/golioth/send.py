@@ -12,11 +12,8 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.provider.base import Outcome
-from shared.provider.messages import Command
+from shared.provider import Command, CommandRefused, Deadline, Outcome, ProtocolFailed, ProviderRefused
 from shared.providers.golioth.api import Account, GoliothApi
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CommandRefused, ProtocolFailed, ProviderRefused
 
 ANSWER_SECONDS = 15.0
 LONGEST_SECONDS = 45.0

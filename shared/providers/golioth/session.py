@@ -12,13 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.provider.base import Batch, Note
-from shared.provider.messages import Message
+from shared.provider import Batch, Deadline, Message, Note, TimedOut
 from shared.providers.golioth.api import Account, GoliothApi
 from shared.providers.golioth.device_changes import MOST_UNSYNCED, Look, find_changes
 from shared.providers.golioth.device_logs import read_logs
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import TimedOut
 
 OVERLAP = timedelta(seconds=120)
 BATCH_LIMIT = 500

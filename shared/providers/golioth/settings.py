@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.provider.remote import Setting, Settings
+from shared.provider import Deadline, DeviceSettings, Setting
 from shared.providers.golioth.api import Account, GoliothApi, read_data, read_list
-from shared.runtime.deadline import Deadline
 
 CALL_SECONDS = 20.0
 
 
-class ProjectSettings(Settings):
+class ProjectSettings(DeviceSettings):
     """The settings of one project. Every call ends within `CALL_SECONDS`."""
 
     def __init__(self, account: Account) -> None:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.provider.remote import DeviceState, Path
+from shared.provider import Deadline, DeviceState, Path
 from shared.providers.golioth.api import Account, GoliothApi, join_path, read_data
-from shared.runtime.deadline import Deadline
 
 CALL_SECONDS = 20.0
 

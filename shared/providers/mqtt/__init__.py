@@ -10,10 +10,25 @@ from urllib.parse import SplitResult, urlsplit
 import orjson
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from shared.provider.base import Batch, Check, Outcome
-from shared.provider.decoding import Decoder, Dialect, PayloadFormat, TimestampFormat, find_vmark_reply
-from shared.provider.messages import Command, Message
-from shared.provider.poller import Poller
+from shared.provider import (
+    Batch,
+    Check,
+    Checker,
+    Command,
+    Commander,
+    CommandRefused,
+    Deadline,
+    Decoder,
+    Dialect,
+    Message,
+    Outcome,
+    PayloadDecoder,
+    PayloadFormat,
+    Poller,
+    ProtocolFailed,
+    TimestampFormat,
+    find_vmark_reply,
+)
 from shared.providers.mqtt.topics import (
     check_filter,
     check_filters,
@@ -21,8 +36,6 @@ from shared.providers.mqtt.topics import (
     fill_template,
     widen_template,
 )
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CommandRefused, ProtocolFailed
 
 if TYPE_CHECKING:
     from shared.providers.mqtt.paho_client import Broker
@@ -47,7 +60,7 @@ CommaSeparated = Annotated[
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class Mqtt(Poller):
+class Mqtt(Checker, Poller, Decoder, Commander):
     """One broker and the topics to listen to."""
 
     # Fields left out are validated too: half a pair is found at the half that is missing.
@@ -88,7 +101,6 @@ class Mqtt(Poller):
     Its first `+` names the device where no topic of `topics` does."""
     status_online: str = "online"
     status_offline: str = "offline"
-    auto_provision_devices: bool = True
 
     # Validation
 
@@ -239,8 +251,8 @@ class Mqtt(Poller):
         return Outcome(topic)
 
     @cached_property
-    def _decoder(self) -> Decoder:
-        return Decoder(self._make_dialect())
+    def _decoder(self) -> PayloadDecoder:
+        return PayloadDecoder(self._make_dialect())
 
     def _make_plan(self) -> Plan:
         from shared.providers.mqtt.plan import Plan
@@ -249,7 +261,7 @@ class Mqtt(Poller):
             broker=self._make_broker(),
             client_id=self.client_id or f"di-{self.identity.integration_id}",
             filters=self.topics,
-            decoder=Decoder(self._make_dialect()),
+            decoder=PayloadDecoder(self._make_dialect()),
             qos=self.qos,
             protocols=_PROTOCOLS[self.protocol_version],
             expiry_seconds=self.session_expiry_seconds,

@@ -6,8 +6,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from shared.provider.base import Batch, Note
-from shared.provider.messages import Message
+from shared.provider import Batch, Message, Note
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.packets import Publish
 from shared.providers.mqtt.plan import Plan

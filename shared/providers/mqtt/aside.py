@@ -9,16 +9,13 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from shared.provider.base import Check, run_check
+from shared.provider import Check, CredentialsRefused, Deadline, connect_checked, resolve_checked, run_check
 from shared.providers.mqtt.connecting import open_connection
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.paho_client import Login
 from shared.providers.mqtt.plan import Plan
 from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_filter, explain_publish
 from shared.providers.mqtt.tls import explain_failure, make_context
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CredentialsRefused
-from shared.runtime.outbound import connect_checked, resolve_checked
 
 CHECK_SECONDS = 9.0
 SEND_SECONDS = 10.0

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from shared.provider import CredentialsRefused, Deadline, TimedOut
 from shared.providers.mqtt.certificates import watch_certificates
 from shared.providers.mqtt.connection import Connection, ProtocolUnsupported
 from shared.providers.mqtt.paho_client import Login
 from shared.providers.mqtt.plan import Plan
 from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_filter
 from shared.providers.mqtt.saved_state import Memory
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CredentialsRefused, TimedOut
 
 FIRST_ANSWER_SECONDS = 2.0
 ANSWER_SECONDS = 10.0

@@ -13,6 +13,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from shared.provider import ConnectionRefused, OutsideError, ProtocolFailed, TimedOut
 from shared.providers.mqtt.packets import Publish, Stream
 from shared.providers.mqtt.paho_client import MQTT_5, Broker, Login, WireClient
 from shared.providers.mqtt.reason_codes import (
@@ -23,7 +24,6 @@ from shared.providers.mqtt.reason_codes import (
     explain_refusal,
 )
 from shared.providers.mqtt.tls import explain_failure
-from shared.runtime.errors import ConnectionRefused, OutsideError, ProtocolFailed, TimedOut
 
 LINGER_SECONDS = 1.0
 RETAIN_IF_NEW = 1

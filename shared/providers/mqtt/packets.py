@@ -14,7 +14,7 @@ import time
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from shared.provider.messages import MESSAGE_LIMIT, REFUSED_EXCERPT
+from shared.provider import MESSAGE_LIMIT, REFUSED_EXCERPT
 
 READ_BYTES = 65_536
 READ_AT_ONCE = 262_144

@@ -13,9 +13,9 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from shared.provider import connect_checked
 from shared.providers.mqtt.packets import Stream
 from shared.providers.mqtt.tls import Tls, make_context
-from shared.runtime.outbound import connect_checked
 
 MQTT_5 = 5
 MQTT_3 = 4

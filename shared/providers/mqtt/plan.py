@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.provider.messages import Message
+from shared.provider import Message
 from shared.providers.mqtt.paho_client import MQTT_3, MQTT_5, Broker
 
 WEEK_SECONDS = 604_800

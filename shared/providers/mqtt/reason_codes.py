@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.runtime.errors import CredentialsRefused, OutsideError, ProtocolFailed
+from shared.provider import CredentialsRefused, OutsideError, ProtocolFailed
 
 UNSUPPORTED_PROTOCOL = 132
 REFUSED_FROM = 128

@@ -10,9 +10,9 @@ message of the window was named before that one, and is stored.
 
 from __future__ import annotations
 
+from shared.provider import Deadline
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.saved_state import Memory
-from shared.runtime.deadline import Deadline
 
 SEARCH_SECONDS = 20.0
 QUIET_SECONDS = 0.25

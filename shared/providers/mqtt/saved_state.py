@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.provider.base import Note
+from shared.provider import Note
 from shared.providers.mqtt.packets import Publish
 from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, Window
 

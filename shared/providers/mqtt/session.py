@@ -14,7 +14,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from shared.provider.base import Batch
+from shared.provider import (
+    AddressBlocked,
+    Batch,
+    CredentialsRefused,
+    Deadline,
+    NameNotResolved,
+    OutsideError,
+    TlsFailed,
+)
 from shared.providers.mqtt.acknowledging import Outbox
 from shared.providers.mqtt.connecting import open_connection, settle_session
 from shared.providers.mqtt.connection import Connection, ConnectionLost, TakenOver
@@ -23,8 +31,6 @@ from shared.providers.mqtt.paho_client import Login
 from shared.providers.mqtt.plan import Plan
 from shared.providers.mqtt.resent import count_forgotten
 from shared.providers.mqtt.saved_state import Memory
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import AddressBlocked, CredentialsRefused, NameNotResolved, OutsideError, TlsFailed
 
 RECEIVE_MAXIMUM = 1_500
 """With a batch and what is not asked about yet, it makes the window: what a broker that keeps to it may send again."""

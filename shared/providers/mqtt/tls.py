@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.runtime.errors import TlsFailed
+from shared.provider import TlsFailed
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ import orjson
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationInfo,
@@ -25,19 +24,38 @@ from pydantic import (
 )
 
 from shared import __version__
-from shared.provider.base import Check, GeneratedSecret, run_check
-from shared.provider.fields import Credential, EndpointUrl, HeaderName, Headers, reveal_headers
-from shared.provider.messages import Event, EventDevice, Identity
-from shared.provider.standard_webhooks import check_secret, make_secret, show_public_key, sign_webhook
-from shared.provider.subscriber import Subscriber
-from shared.provider.subscription import Seconds
+from shared.provider import (
+    Check,
+    Checker,
+    Credential,
+    EndpointUrl,
+    Event,
+    EventDevice,
+    HeaderName,
+    Headers,
+    Identity,
+    OutboundReply,
+    OutboundRequest,
+    OutsideError,
+    RotatingSecret,
+    Seconds,
+    Subscriber,
+    check_secret,
+    make_secret,
+    require_partner,
+    reveal_headers,
+    run_check,
+    send_once,
+    show_public_key,
+    sign_webhook,
+)
 from shared.providers.webhook.template import Template, compile_template, dump_json, render_template
-from shared.runtime.errors import OutsideError
-from shared.runtime.outbound import OutboundReply, OutboundRequest, send_once
 
 CHECK_SECONDS = 9.0
 EXCERPT = 2_000
 """Characters of a body shown by a connection test."""
+
+_SECRET = RotatingSecret("signing_secret", make_secret)
 
 
 def _check_signing(secret: SecretStr) -> SecretStr:
@@ -51,14 +69,10 @@ def _check_username(name: str) -> str:
     return name
 
 
-def _name_order(ordered: Any) -> Any:
-    return {True: "device", False: "off"}[ordered] if isinstance(ordered, bool) else ordered
-
-
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing)]
 
 
-class Webhook(Subscriber):
+class Webhook(Checker, Subscriber):
     """Where to send, how to prove who sends, what to send and how often to try."""
 
     label: ClassVar[str] = "Custom webhook"
@@ -67,11 +81,7 @@ class Webhook(Subscriber):
     )
 
     replaced_whole: ClassVar[frozenset[str]] = frozenset({"payload_template"})
-    generated: ClassVar[Mapping[str, GeneratedSecret]] = {
-        "signing_secret": GeneratedSecret(
-            make_secret, "previous_signing_secret", "previous_signing_secret_until"
-        )
-    }
+    generated: ClassVar[Mapping[str, RotatingSecret]] = {_SECRET.name: _SECRET}
 
     url: EndpointUrl
     method: Literal["POST", "PUT", "PATCH"] = "POST"
@@ -83,10 +93,6 @@ class Webhook(Subscriber):
     headers: Headers = Field(default_factory=dict)
     payload_template: Any = None
     timeout_seconds: Annotated[Seconds, Field(gt=0, le=30)] = 30
-    rate_limit_per_minute: int = Field(100, ge=1, le=1_000_000)
-    """How many requests may arrive within any minute."""
-    ordered: Annotated[Literal["off", "device", "integration"], BeforeValidator(_name_order)] = "off"
-    """Whether events wait for the end of the one before, of the same device or of all; true means device."""
     signing_secret: SigningSecret | None = None
     """What requests are signed with: whsec_ for v1, whsk_ for v1a. Left out, one is made and shown once; null: none."""
     signing_public_key: str | None = Field(None, json_schema_extra={"readOnly": True})
@@ -119,10 +125,9 @@ class Webhook(Subscriber):
     @field_validator("basic_password", "previous_signing_secret")
     @classmethod
     def _check_partner(cls, value: Any, info: ValidationInfo) -> Any:
-        partner = "basic_username" if info.field_name == "basic_password" else "signing_secret"
-        if value is not None and info.data.get(partner, "") is None:
-            raise ValueError(f"it goes with {partner}, which is not set")
-        return value
+        return require_partner(
+            value, "basic_username" if info.field_name == "basic_password" else _SECRET.name, info
+        )
 
     @field_validator("headers")
     @classmethod
@@ -147,7 +152,7 @@ class Webhook(Subscriber):
         """The request for one attempt at `event`, signed as of now. TooLarge where the template renders to too much."""
         context = _describe_event(event)
         body = render_template(self._template, context) if self._template else _make_body(context)
-        signed = sign_webhook(self._signing_secrets, event.id, int(time.time()), body)
+        signed = sign_webhook(_SECRET.list_valid(self), event.id, int(time.time()), body)
         return OutboundRequest(
             self.method, self.url, self._fixed_headers | signed, body, self.timeout_seconds
         )
@@ -162,12 +167,6 @@ class Webhook(Subscriber):
     @cached_property
     def _template(self) -> Template:
         return compile_template(self.payload_template) if self.payload_template is not None else ()
-
-    @property
-    def _signing_secrets(self) -> list[str]:
-        until = self.previous_signing_secret_until
-        previous = None if until and until <= datetime.now(UTC) else self.previous_signing_secret
-        return [secret.get_secret_value() for secret in (self.signing_secret, previous) if secret]
 
     @cached_property
     def _fixed_headers(self) -> dict[str, str]:

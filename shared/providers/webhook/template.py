@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from shared.runtime.errors import TooLarge
+from shared.provider import TooLarge
 
 TEMPLATE_LIMIT = 65_536
 """Bytes of a template, written as JSON."""

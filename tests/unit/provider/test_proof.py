@@ -10,16 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.provider.base import make_provider
-from shared.provider.messages import Identity
+from shared.provider import (
+    Identity,
+    Message,
+    PushedRequest,
+    Receiver,
+    make_provider,
+    make_secret,
+    sign_webhook,
+)
 from shared.provider.proof import Authentication, Expected, verify_request
-from shared.provider.receiver import Receiver
-from shared.provider.standard_webhooks import make_secret, sign_webhook
 from shared.runtime.errors import InvalidConfig, Unauthenticated
 
 NOW, BODY = 1_700_000_000, b'{"temp": 21.5}'
 SECRET, OTHER = make_secret(), make_secret()
 KINDS: tuple[Authentication, ...] = ("header", "standard-webhooks", "hmac-sha256", "basic")
+
+
+class Pushed(Receiver):
+    """A receiver that makes nothing of what it was sent."""
+
+    def parse(self, request: PushedRequest) -> list[Message]:
+        return [Message.undecoded(request.body, "Never decoded.", event_id="1")]
 
 
 def prove(kind: str, secret: str = SECRET, body: bytes = BODY) -> dict[str, str]:
@@ -148,7 +160,7 @@ def test_no_header_does_anything_but_fail(kind: Authentication, value: str, body
 )
 def test_a_contradiction_is_refused_by_its_field(config: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidConfig) as refusal:
-        make_provider(Receiver, config, Identity("", "", ""))
+        make_provider(Pushed, config, Identity("", "", ""))
 
     assert [error.field for error in refusal.value.errors] == [field]
 
@@ -157,4 +169,4 @@ def test_a_public_key_is_enough_to_verify_with() -> None:
     key = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
     config = {"webhook_authentication": "standard-webhooks", "webhook_secret": key}
 
-    assert make_provider(Receiver, config, Identity("", "", ""))
+    assert make_provider(Pushed, config, Identity("", "", ""))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.provider.decoding import Decoder, Dialect, find_vmark_reply, match_topic, parse_time
+from shared.provider.decoding import Dialect, PayloadDecoder, find_vmark_reply, match_topic, parse_time
 from shared.provider.messages import MESSAGE_LIMIT, Message
 
 TOPIC = "devices/d1/telemetry"
@@ -22,7 +22,9 @@ CUSTOM = Dialect(
 
 
 def decode(body: Any, topic: str = TOPIC, dialect: Dialect = STANDARD) -> Message:
-    message = Decoder(dialect).decode(topic, body if isinstance(body, bytes) else orjson.dumps(body), "e1")
+    message = PayloadDecoder(dialect).decode(
+        topic, body if isinstance(body, bytes) else orjson.dumps(body), "e1"
+    )
     assert message is not None
     return message
 
@@ -86,7 +88,7 @@ def test_the_device_is_the_one_the_body_names_else_that_of_the_topic(
 
 
 def test_a_body_that_claims_another_device_than_its_topic_is_told_once() -> None:
-    decoder = Decoder(STANDARD)
+    decoder = PayloadDecoder(STANDARD)
 
     claimed = [decoder.decode(TOPIC, b'{"device":"d9","temperature":1}', "e") for _ in range(3)]
 
@@ -206,7 +208,7 @@ def test_a_vmark_report_gives_its_paras_and_wants_an_answer() -> None:
     ("topic", "body"), [("a/up_reply", b'{"x":1}'), ("a/up", b'{"result":0}'), ("a/up_reply", b"not json")]
 )
 def test_vmark_answers_are_ignored(topic: str, body: bytes) -> None:
-    assert Decoder(Dialect("vmark")).decode(topic, body, "e") is None
+    assert PayloadDecoder(Dialect("vmark")).decode(topic, body, "e") is None
     assert find_vmark_reply(topic, body) is None
 
 
@@ -234,7 +236,7 @@ def test_the_publishers_own_id_names_the_message_per_device() -> None:
 
 
 def test_our_own_commands_are_ignored() -> None:
-    decoder = Decoder(Dialect(filters=("devices/#",), own_filter="devices/+/commands/+"))
+    decoder = PayloadDecoder(Dialect(filters=("devices/#",), own_filter="devices/+/commands/+"))
 
     assert decoder.decode("devices/d1/commands/reboot", b"{}", "e") is None
     assert decoder.decode("devices/d1/commands", b"{}", "e") is not None
@@ -309,7 +311,7 @@ def _is_plain(value: Any) -> bool:
 def test_no_body_raises_and_what_is_kept_is_json_the_database_takes(
     body: bytes, dialect: Dialect, topic: str
 ) -> None:
-    message = Decoder(dialect).decode(topic, body, "e1")
+    message = PayloadDecoder(dialect).decode(topic, body, "e1")
 
     if message is not None:
         text = orjson.dumps(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-from shared.provider.decoding import Decoder, Dialect
+from shared.provider.decoding import Dialect, PayloadDecoder
 from shared.providers.mqtt.acknowledging import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.packets import Publish
@@ -14,7 +14,7 @@ from shared.providers.mqtt.plan import Plan
 from shared.providers.mqtt.redelivery import Window
 from shared.providers.mqtt.saved_state import Memory
 
-PLAN = Plan(Broker("h", 1883), "me", ("devices/+/telemetry",), Decoder(Dialect()))
+PLAN = Plan(Broker("h", 1883), "me", ("devices/+/telemetry",), PayloadDecoder(Dialect()))
 
 
 class Wire:

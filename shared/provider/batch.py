@@ -1,0 +1,40 @@
+"""What a session or a history hands over: messages that are committed together, and what an admin should read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.provider.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something an admin should read in the activity log; `level` is `info`, `warning` or `error`.
+
+    With `alert` it raises the alert of that kind, or ends it where the level is `info`.
+    """
+
+    level: str
+    message: str
+    alert: str | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Messages that are committed together.
+
+    The session yields it, whoever drives the session stores it and sets `committed`, and only then does the
+    session acknowledge it to the other side. An empty batch is a sign of life. `state`, where given, is saved
+    in the same transaction and handed to the next session. `received_bytes` counts bodies as they came;
+    `connect_ms` is given once, with the first batch of a connection. `more`, on the last batch, says that the session
+    was cut off: the next is due at once.
+    """
+
+    messages: list[Message] = field(default_factory=list)
+    state: dict[str, Any] | None = None
+    notes: list[Note] = field(default_factory=list)
+    received_bytes: int = 0
+    connect_ms: float | None = None
+    more: bool = False
+    committed: bool = False

@@ -1,0 +1,151 @@
+"""Devices: those that the other side manages, what can be done with them there, and the rules of their sync."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from shared.provider.base import Capability
+from shared.runtime.deadline import Deadline
+
+SYNC_SECONDS = 900
+SHORTEST_SYNC_SECONDS = 60
+
+Direction = Literal["import", "export", "both"]
+Policy = Literal["local", "remote", "newest", "manual"]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteDevice:
+    """One device as the provider has it, in the shape the SQL functions take.
+
+    `id` is what its messages come under. Tags and hardware ids are sorted, without repetitions. Times are ISO 8601 with
+    an offset, None where they are not known. `firmware` holds by package what it runs and what it is to run;
+    `firmware_version` is that of its main package.
+    """
+
+    id: str
+    name: str
+    hardware_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    cohort: str | None = None
+    enabled: bool = True
+    updated_at: str | None = None
+    last_online: str | None = None
+    last_offline: str | None = None
+    last_report: str | None = None
+    firmware_version: str | None = None
+    firmware: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    settings: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePage:
+    """Some devices, and where the next page begins; None after the last."""
+
+    devices: list[RemoteDevice]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """A device to be created at the provider."""
+
+    name: str
+    hardware_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    cohort: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChange:
+    """What a device at the provider is to have from now on; what is left out stays."""
+
+    name: str | None = None
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
+
+
+class Directory(ABC):
+    """The devices of one account. Every call raises OutsideErrors; ProviderRefused has the provider's status.
+
+    `narrowed` says that `list_page` leaves devices out, which `get` still finds.
+    """
+
+    narrowed: bool = False
+
+    @abstractmethod
+    def list_page(self, cursor: str | None) -> DevicePage:
+        """The page at `cursor`, the first where there is none."""
+
+    @abstractmethod
+    def get(self, device_id: str) -> RemoteDevice | None:
+        """The device of this id; None where there is none."""
+
+    @abstractmethod
+    def find(self, wanted: NewDevice) -> RemoteDevice | None:
+        """The device that has one of the hardware ids, or else the very name; None where there is none."""
+
+    @abstractmethod
+    def create(self, wanted: NewDevice) -> RemoteDevice:
+        """Create it; sent once, so that after a TimedOut it may be there or not."""
+
+    @abstractmethod
+    def update(self, device_id: str, change: DeviceChange) -> None:
+        """Change it; doing it twice does no harm."""
+
+    @abstractmethod
+    def delete(self, device_id: str) -> None:
+        """Delete it; one that is not there is deleted already."""
+
+    @abstractmethod
+    def add_key(self, device_id: str, identity: str, key: str) -> None:
+        """Let it sign in with a pre-shared key; the identity is added once."""
+
+    @abstractmethod
+    def name_identity(self, name: str) -> str:
+        """The identity a device of this name signs in with."""
+
+    @abstractmethod
+    def add_authority(self, certificate: str) -> None:
+        """Accept certificates of devices that this authority (PEM) has signed; it is added once."""
+
+    @abstractmethod
+    def describe_certificate(self, name: str) -> dict[str, str]:
+        """What the subject of the certificate of a device of this name has to be."""
+
+
+class Syncer(Capability):
+    """A provider that manages devices itself."""
+
+    capability: ClassVar[str] = "devices"
+    lacking: ClassVar[str] = "device list"
+    read_in_sql: ClassVar[frozenset[str]] = frozenset({"sync_direction", "sync_interval_seconds"})
+
+    # Not "off" or a Direction: what is neither would be told twice, under names that are no field's.
+    sync_direction: Literal["off", "import", "export", "both"] = "import"
+    """Which way devices are brought into step: from there to here, from here to there, or both ways."""
+    sync_interval_seconds: Annotated[int, Field(ge=SHORTEST_SYNC_SECONDS, le=604_800)] = SYNC_SECONDS
+    sync_conflicts: Policy = "manual"
+    """Who has the say where both sides changed a name or tags; manual records it and changes neither."""
+    sync_create_missing: bool = True
+    sync_update_existing: bool = True
+    sync_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """At most so many new devices in one run."""
+    online_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
+    """A device counts as online for so long after its last report, where nothing better is known."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _state_sync(cls, data: Any) -> Any:
+        # The database plans syncs by settings->'sync_direction', so the default has to be stored.
+        return {"sync_direction": "import", **data} if isinstance(data, dict) else data
+
+    @abstractmethod
+    def devices(self, deadline: Deadline) -> AbstractContextManager[Directory]:
+        """The devices the other side manages, while the block runs; every call on them ends by `deadline`."""

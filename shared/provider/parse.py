@@ -1,0 +1,120 @@
+"""Parse: pushed messages, once the request has proven who sends it in the way that the config asks for."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, final
+from urllib.parse import parse_qs
+
+from pydantic import AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
+
+from shared.provider.fields import Credential, HeaderName, require_partner
+from shared.provider.messages import Message
+from shared.provider.proof import Authentication, Expected, verify_request
+from shared.provider.secrets import RotatingSecret
+from shared.provider.source import MessageSource
+from shared.provider.standard_webhooks import check_key, make_secret
+from shared.runtime.errors import BadRequest
+
+QUERY_PARAMETERS = 100
+"""Parameters of a query string; a request with more is refused."""
+
+_SECRET = RotatingSecret("webhook_secret", make_secret)
+
+
+@dataclass(frozen=True, slots=True)
+class PushedRequest:
+    """What a receiver was sent: header names in lower case, the body as it came.
+
+    `path` is what follows the integration's id, decoded and without slashes at its ends: `line/3` of a POST to
+    `/receive/{id}/line/3`. `query_string` is the rest of the address as it came, for proofs that sign it.
+    """
+
+    headers: Mapping[str, str]
+    body: bytes
+    path: str = ""
+    query_string: str = ""
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The values of each parameter in their order; BadRequest for more than `QUERY_PARAMETERS`."""
+        try:
+            return parse_qs(self.query_string, keep_blank_values=True, max_num_fields=QUERY_PARAMETERS)
+        except ValueError:
+            raise BadRequest(f"The address has more than {QUERY_PARAMETERS} query parameters.") from None
+
+
+class Receiver(MessageSource):
+    """A provider that is pushed to."""
+
+    capability: ClassVar[str] = "parse"
+    lacking: ClassVar[str] = "receiver"
+    generated: ClassVar[Mapping[str, RotatingSecret]] = {_SECRET.name: _SECRET}
+
+    webhook_authentication: Authentication = "header"
+    """How pushed requests prove who sends them: the secret in a header, a signature, or basic authentication."""
+    webhook_secret: Credential | None = None
+    """What they prove it with. Left out, one is made and shown once; null refuses all pushed requests."""
+    webhook_secret_header: HeaderName = "X-Webhook-Secret"  # noqa: S105 - the name of a header
+    """The header that carries the secret, where the authentication is header."""
+    webhook_username: Annotated[str, Field(max_length=1024)] | None = Field(None, validate_default=True)
+    """The user name, where the authentication is basic."""
+    previous_webhook_secret: Credential | None = None
+    """Accepted too while the senders change over to webhook_secret."""
+    previous_webhook_secret_until: AwareDatetime | None = None
+    """From then on the previous secret is not accepted any more."""
+
+    @field_validator("webhook_secret", "previous_webhook_secret")
+    @classmethod
+    def _check_key(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if secret and info.data.get("webhook_authentication") == "standard-webhooks":
+            check_key(secret.get_secret_value())
+        return secret
+
+    @field_validator("webhook_secret_header")
+    @classmethod
+    def _check_header(cls, name: str, info: ValidationInfo) -> str:
+        if info.data.get("webhook_authentication", "header") != "header":
+            raise ValueError("it goes with the webhook_authentication header; set it to null with any other")
+        return name
+
+    @field_validator("webhook_username")
+    @classmethod
+    def _check_username(cls, name: str | None, info: ValidationInfo) -> str | None:
+        is_basic = info.data.get("webhook_authentication") == "basic"
+        if is_basic and (not name or ":" in name or not name.isprintable()):
+            raise ValueError("basic authentication needs a user name, without colons and control characters")
+        if name is not None and not is_basic:
+            raise ValueError("it goes with the webhook_authentication basic; set it to null with any other")
+        return name
+
+    @field_validator("previous_webhook_secret")
+    @classmethod
+    def _check_previous(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        return require_partner(secret, _SECRET.name, info)
+
+    def verify(self, request: PushedRequest) -> None:
+        """Raise Unauthenticated unless the request brings the proof that the config asks for."""
+        expected = Expected(
+            self.webhook_authentication,
+            _SECRET.list_valid(self),
+            self.webhook_secret_header,
+            self.webhook_username or "",
+        )
+        verify_request(expected, request.headers, request.body, time.time())
+
+    @abstractmethod
+    def parse(self, request: PushedRequest) -> list[Message]:
+        """The messages in a verified request; what can't be decoded is `Message.undecoded`.
+
+        Each has an `event_id` that stays the same when the sender tries again.
+        """
+
+    @final
+    def receive(self, request: PushedRequest) -> list[Message]:
+        """Verify, then parse: nothing is parsed that was not verified."""
+        self.verify(request)
+        return self.parse(request)

@@ -1,0 +1,36 @@
+"""Session: polling, for as long as the config says, and until when the next one waits."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from shared.provider.batch import Batch
+from shared.provider.source import MessageSource
+from shared.runtime.deadline import Deadline
+
+
+class Poller(MessageSource):
+    """A provider that is polled."""
+
+    capability: ClassVar[str] = "session"
+    lacking: ClassVar[str] = "polling session"
+
+    session_seconds: Annotated[float, Field(ge=1, le=3_600)] | None = None
+    """How long one session lasts at most; None: as long as a tick."""
+    poll_interval_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0
+    """How long after a session the next one is due."""
+
+    @abstractmethod
+    def session(self, state: dict[str, Any], deadline: Deadline) -> Iterator[Batch]:
+        """Poll: yield batches until idle work is done or `deadline` has expired; acknowledge only committed ones.
+
+        `state` is what the last committed batch carried. Raises OutsideError subclasses.
+        """
+
+    def limit_session(self, deadline: Deadline) -> Deadline:
+        """The deadline of a session that may last until `deadline`."""
+        return deadline.within(self.session_seconds) if self.session_seconds else deadline
