@@ -9,10 +9,14 @@ from shared.provider.catalogue import find_provider, list_types, load_provider
 from shared.provider.check import Check, Checker, run_check, run_checks
 from shared.provider.decode import Decoder
 from shared.provider.decoding import (
+    TOPIC_BYTES,
     Dialect,
     PayloadDecoder,
     PayloadFormat,
     TimestampFormat,
+    TopicRules,
+    check_filter,
+    check_filters,
     find_vmark_reply,
     parse_time,
 )
@@ -71,6 +75,7 @@ from shared.provider.messages import (
     encode_raw,
 )
 from shared.provider.parse import PushedRequest, Receiver
+from shared.provider.payload_fields import PayloadFields
 from shared.provider.publish import Publisher, PublishOutcome
 from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome

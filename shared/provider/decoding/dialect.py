@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import orjson
 
@@ -23,14 +23,12 @@ from shared.provider.decoding.readers import (
 )
 from shared.provider.decoding.storable import cut_excerpt, find_trouble
 from shared.provider.decoding.times import TimestampFormat, parse_time
-from shared.provider.decoding.topics import find_device, match_topic
-from shared.provider.messages import MESSAGE_LIMIT, Message, encode_raw
+from shared.provider.decoding.topics import DEVICE_LIMIT, TopicFacts, TopicRules
+from shared.provider.messages import MESSAGE_LIMIT, Message
 
 PayloadFormat = Literal["standard", "vmark", "custom"]
 Status = Literal["online", "offline"]
 
-STATUS_LEVELS = frozenset(("status", "availability", "lwt"))
-DEVICE_LIMIT = 512
 EVENT_ID_BYTES = 2_000
 """The ledger's index holds no more in a row."""
 
@@ -39,28 +37,14 @@ TOPICS_REMEMBERED = 32_768
 CLAIMS_TOLD = 20
 
 
-class TopicFacts(NamedTuple):
-    """What a topic says by itself: the device it names, whether it carries status, whether it is ignored."""
-
-    topic: str
-    device: str | None
-    is_status: bool
-    ignored: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one integration's devices speak.
+    """How one integration's devices write.
 
-    `filters` are the subscriptions: the first `+` of the one that matches, or else of `status_topic`, names the device.
-    `own_filter` matches what we publish ourselves. Paths are dotted, a number picks from a list. `timestamp_pattern` is
-    for strptime.
+    Paths are dotted, a number picks from a list. `timestamp_pattern` is for strptime.
     """
 
     payload_format: PayloadFormat = "standard"
-    filters: tuple[str, ...] = ()
-    own_filter: str = ""
-    status_topic: str = ""
     status_online: str = "online"
     status_offline: str = "offline"
     device_id_path: str = "device"
@@ -74,8 +58,9 @@ class Dialect:
 class PayloadDecoder:
     """Turns (topic, body) into messages for one integration. Not for sharing between threads."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, rules: TopicRules | None = None) -> None:
         self._dialect = dialect
+        self._rules = rules or TopicRules()
         formats = {"standard": "auto", "vmark": "vmark", "custom": dialect.timestamp_format}
         self._time_format = formats[dialect.payload_format]
         readers: dict[str, Callable[[dict[str, Any]], Reading]] = {
@@ -206,17 +191,9 @@ class PayloadDecoder:
         return read_custom(document, dialect.device_id_path, dialect.telemetry_path, dialect.timestamp_path)
 
     def _read_topic(self, topic: str) -> TopicFacts:
-        topic = topic.replace("\x00", "\ufffd")
-        dialect = self._dialect
-        ignored = bool(dialect.own_filter) and match_topic(dialect.own_filter, topic)
-        ignored |= dialect.payload_format == "vmark" and topic.endswith("_reply")
-        is_status = (
-            match_topic(dialect.status_topic, topic)
-            if dialect.status_topic
-            else topic.rpartition("/")[2].lower() in STATUS_LEVELS
-        )
-        filters = (*dialect.filters, dialect.status_topic)
-        return TopicFacts(topic, _as_device(find_device(topic, filters)), is_status, ignored)
+        facts = self._rules.read(topic)
+        is_answer = self._dialect.payload_format == "vmark" and topic.endswith("_reply")
+        return facts._replace(ignored=True) if is_answer else facts
 
     def _note_claim(self, named: str, claimed: str) -> None:
         if (named, claimed) in self._claims or len(self._claims) >= CLAIMS_TOLD:
@@ -233,5 +210,4 @@ def _as_device(value: Any) -> str | None:
 
 
 def _keep_raw(facts: TopicFacts, body: bytes, event_id: str, reason: str) -> Message:
-    raw, raw_encoding = encode_raw(body)
-    return Message(event_id, facts.device, "event", facts.topic, None, raw, raw_encoding, None, reason)
+    return Message.undecoded(body, reason, event_id=event_id, device=facts.device, topic=facts.topic)

@@ -1,6 +1,52 @@
-"""What a topic says by itself."""
+"""What a topic says by itself, and which filters may be subscribed to (MQTT 5, section 4.7)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+TOPIC_BYTES = 65_535
+DEVICE_LIMIT = 512
+STATUS_LEVELS = frozenset(("status", "availability", "lwt"))
+
+
+class TopicFacts(NamedTuple):
+    """What a topic says by itself: the device it names, whether it carries status, whether it is ignored."""
+
+    topic: str
+    device: str | None
+    is_status: bool
+    ignored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRules:
+    """What the topics of one integration mean.
+
+    `filters` are the subscriptions: the first `+` of the one that matches, or else of `status_topic`, names the device.
+    `own_filter` matches what we publish ourselves.
+    """
+
+    filters: tuple[str, ...] = ()
+    own_filter: str = ""
+    status_topic: str = ""
+
+    def read(self, topic: str) -> TopicFacts:
+        """What `topic` says."""
+        topic = topic.replace("\x00", "\ufffd")
+        device = find_device(topic, (*self.filters, self.status_topic))
+        is_status = (
+            match_topic(self.status_topic, topic)
+            if self.status_topic
+            else topic.rpartition("/")[2].lower() in STATUS_LEVELS
+        )
+        return TopicFacts(
+            topic,
+            device if device and len(device) <= DEVICE_LIMIT else None,
+            is_status,
+            bool(self.own_filter) and match_topic(self.own_filter, topic),
+        )
 
 
 def match_topic(topic_filter: str, topic: str) -> bool:
@@ -26,3 +72,30 @@ def find_device(topic: str, filters: tuple[str, ...]) -> str | None:
         if "+" in wanted and match_topic(topic_filter, topic):
             return levels[wanted.index("+")]
     return None
+
+
+def check_filters(filters: Sequence[str]) -> tuple[str, ...]:
+    """Each of them once; ValueError says which one is wrong by its number, for it may be a misplaced secret."""
+    for number, topic_filter in enumerate(filters, start=1):
+        try:
+            check_filter(topic_filter)
+        except ValueError as error:
+            raise ValueError(f"number {number}: {error}") from None
+    return tuple(dict.fromkeys(filters))
+
+
+def check_filter(topic_filter: str) -> str:
+    """`topic_filter` itself, where a broker may be subscribed to it (MQTT 5, section 4.7); else ValueError."""
+    if not topic_filter or len(topic_filter.encode()) > TOPIC_BYTES or "\x00" in topic_filter:
+        raise ValueError(f"a topic has 1 to {TOPIC_BYTES} bytes and no NUL character")
+    if topic_filter.startswith("$share/"):
+        raise ValueError(
+            "this is a shared subscription; write the topic without $share/<group>/: one session at a time reads "
+            "this integration, and messages shared to an absent group member would wait in its session"
+        )
+    levels = topic_filter.split("/")
+    if any(("+" in level or "#" in level) and len(level) > 1 for level in levels):
+        raise ValueError("+ and # stand for whole levels, as in devices/+/telemetry or devices/#")
+    if "#" in levels[:-1]:
+        raise ValueError("# may only be the last level")
+    return topic_filter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,20 +17,16 @@ from shared.provider import (
     Commander,
     CommandRefused,
     Deadline,
-    Decoder,
-    Dialect,
-    Message,
     Outcome,
-    PayloadDecoder,
-    PayloadFormat,
+    PayloadFields,
     Poller,
     ProtocolFailed,
-    TimestampFormat,
+    TopicRules,
+    check_filter,
+    check_filters,
     find_vmark_reply,
 )
 from shared.providers.mqtt.topics import (
-    check_filter,
-    check_filters,
     check_template,
     fill_template,
     widen_template,
@@ -60,7 +55,7 @@ CommaSeparated = Annotated[
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class Mqtt(Checker, Poller, Decoder, Commander):
+class Mqtt(Checker, Poller, PayloadFields, Commander):
     """One broker and the topics to listen to."""
 
     # Fields left out are validated too: half a pair is found at the half that is missing.
@@ -86,21 +81,12 @@ class Mqtt(Checker, Poller, Decoder, Commander):
     qos: Literal[0, 1] = 1
     keepalive: Annotated[int, Field(ge=5, le=3_600)] = 60
     session_expiry_seconds: Annotated[int, Field(ge=86_400, le=0xFFFF_FFFF)] = 604_800
-    payload_format: PayloadFormat = "standard"
-    device_id_path: str | None = None
-    telemetry_path: str | None = None
-    timestamp_path: str | None = None
-    timestamp_format: TimestampFormat | None = None
-    timestamp_pattern: str | None = None
-    event_id_path: str | None = None
     command_topic: str | None = None
     """Where commands are published, with `{device}` and `{name}`; what comes back on such topics is not stored."""
     status_topic: str | None = None
     """The filter of the topics that carry status and last wills; None: those ending in status, availability or lwt.
 
     Its first `+` names the device where no topic of `topics` does."""
-    status_online: str = "online"
-    status_offline: str = "offline"
 
     # Validation
 
@@ -192,22 +178,6 @@ class Mqtt(Checker, Poller, Decoder, Commander):
             raise ValueError("client_certificate and client_key belong together: set both or none")
         return key
 
-    @field_validator("device_id_path", "telemetry_path", "timestamp_path", "timestamp_format")
-    @classmethod
-    def _check_custom(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and info.data.get("payload_format", "custom") != "custom":
-            raise ValueError("this is for payload_format custom only")
-        return value
-
-    @field_validator("timestamp_pattern")
-    @classmethod
-    def _check_pattern(cls, pattern: str | None, info: ValidationInfo) -> str | None:
-        if (info.data.get("timestamp_format") == "custom") != bool(pattern):
-            raise ValueError(
-                "timestamp_format custom and timestamp_pattern (as %d.%m.%Y %H:%M:%S) belong together"
-            )
-        return pattern
-
     @field_validator("command_topic")
     @classmethod
     def _check_no_echo(cls, topic: str | None, info: ValidationInfo) -> str | None:
@@ -231,10 +201,6 @@ class Mqtt(Checker, Poller, Decoder, Commander):
 
         yield from run_session(self._make_plan(), state, self.limit_session(deadline))
 
-    def decode(self, topic: str, body: bytes, event_id: str) -> Message | None:
-        """As a session does, by today's dialect."""
-        return self._decoder.decode(topic, body, event_id)
-
     def send(self, command: Command) -> Outcome:
         """Publish to `command_topic` with QoS 1; the reference is the topic. The broker has it, not yet the device."""
         from shared.providers.mqtt.aside import publish_once
@@ -250,9 +216,11 @@ class Mqtt(Checker, Poller, Decoder, Commander):
         publish_once(self._make_plan(), topic, orjson.dumps(command.payload))
         return Outcome(topic)
 
-    @cached_property
-    def _decoder(self) -> PayloadDecoder:
-        return PayloadDecoder(self._make_dialect())
+    @property
+    def topic_rules(self) -> TopicRules:
+        """The subscriptions name devices; what comes on our own topics is our echo."""
+        own = widen_template(self.command_topic) if self.command_topic else ""
+        return TopicRules(self.topics, own, self.status_topic or "")
 
     def _make_plan(self) -> Plan:
         from shared.providers.mqtt.plan import Plan
@@ -261,7 +229,7 @@ class Mqtt(Checker, Poller, Decoder, Commander):
             broker=self._make_broker(),
             client_id=self.client_id or f"di-{self.identity.integration_id}",
             filters=self.topics,
-            decoder=PayloadDecoder(self._make_dialect()),
+            decoder=self.make_decoder(),
             qos=self.qos,
             protocols=_PROTOCOLS[self.protocol_version],
             expiry_seconds=self.session_expiry_seconds,
@@ -292,24 +260,6 @@ class Mqtt(Checker, Poller, Decoder, Commander):
             client_key=self.client_key.get_secret_value() if self.client_key else None,
             server_name=self.server_name,
             alpn=self.alpn,
-        )
-
-    def _make_dialect(self) -> Dialect:
-        names = (
-            "device_id_path",
-            "telemetry_path",
-            "timestamp_path",
-            "timestamp_format",
-            "timestamp_pattern",
-        )
-        chosen = {name: getattr(self, name) for name in (*names, "event_id_path", "status_topic")}
-        return Dialect(
-            payload_format=self.payload_format,
-            filters=self.topics,
-            own_filter=widen_template(self.command_topic) if self.command_topic else "",
-            status_online=self.status_online,
-            status_offline=self.status_offline,
-            **{name: value for name, value in chosen.items() if value is not None},
         )
 
 

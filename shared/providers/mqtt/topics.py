@@ -1,39 +1,12 @@
-"""Topic filters and topic templates: what may be subscribed to, and where a command is published."""
+"""Topic templates: where a command is published."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
-TOPIC_BYTES = 65_535
+from shared.provider import TOPIC_BYTES
+
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
-
-
-def check_filters(filters: Sequence[str]) -> tuple[str, ...]:
-    """Each of them once; ValueError says which one is wrong by its number, for it may be a misplaced secret."""
-    for number, topic_filter in enumerate(filters, start=1):
-        try:
-            check_filter(topic_filter)
-        except ValueError as error:
-            raise ValueError(f"number {number}: {error}") from None
-    return tuple(dict.fromkeys(filters))
-
-
-def check_filter(topic_filter: str) -> str:
-    """`topic_filter` itself, where a broker may be subscribed to it (MQTT 5, section 4.7); else ValueError."""
-    if not topic_filter or len(topic_filter.encode()) > TOPIC_BYTES or "\x00" in topic_filter:
-        raise ValueError(f"a topic has 1 to {TOPIC_BYTES} bytes and no NUL character")
-    if topic_filter.startswith("$share/"):
-        raise ValueError(
-            "this is a shared subscription; write the topic without $share/<group>/: one session at a time reads "
-            "this integration, and messages shared to an absent group member would wait in its session"
-        )
-    levels = topic_filter.split("/")
-    if any(("+" in level or "#" in level) and len(level) > 1 for level in levels):
-        raise ValueError("+ and # stand for whole levels, as in devices/+/telemetry or devices/#")
-    if "#" in levels[:-1]:
-        raise ValueError("# may only be the last level")
-    return topic_filter
 
 
 def check_template(template: str, names: frozenset[str]) -> str:

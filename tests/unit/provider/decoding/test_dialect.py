@@ -11,18 +11,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.provider.decoding import Dialect, PayloadDecoder, find_vmark_reply, match_topic, parse_time
+from shared.provider.decoding import (
+    Dialect,
+    PayloadDecoder,
+    TopicRules,
+    find_vmark_reply,
+    match_topic,
+    parse_time,
+)
 from shared.provider.messages import MESSAGE_LIMIT, Message
 
 TOPIC = "devices/d1/telemetry"
-STANDARD = Dialect(filters=("devices/+/telemetry", "site/+/#"))
+STANDARD = Dialect()
+RULES = TopicRules(("devices/+/telemetry", "site/+/#"))
 CUSTOM = Dialect(
     "custom", device_id_path="meta.dev", telemetry_path="body.values.0", timestamp_path="meta.at"
 )
 
 
-def decode(body: Any, topic: str = TOPIC, dialect: Dialect = STANDARD) -> Message:
-    message = PayloadDecoder(dialect).decode(
+def decode(
+    body: Any, topic: str = TOPIC, dialect: Dialect = STANDARD, rules: TopicRules | None = None
+) -> Message:
+    message = PayloadDecoder(dialect, rules or (RULES if dialect is STANDARD else TopicRules())).decode(
         topic, body if isinstance(body, bytes) else orjson.dumps(body), "e1"
     )
     assert message is not None
@@ -132,10 +142,11 @@ def test_a_last_will_on_a_status_topic_sets_the_device_offline(body: bytes) -> N
 
 
 def test_the_status_topic_and_its_words_can_be_set() -> None:
-    dialect = Dialect(filters=("+/lwt2",), status_topic="+/lwt2", status_online="up", status_offline="down")
+    dialect = Dialect(status_online="up", status_offline="down")
+    rules = TopicRules(("+/lwt2",), status_topic="+/lwt2")
 
-    assert decode(b"down", "d1/lwt2", dialect).device_status == "offline"
-    assert decode(b"down", "d1/status", dialect).error is not None
+    assert decode(b"down", "d1/lwt2", dialect, rules).device_status == "offline"
+    assert decode(b"down", "d1/status", dialect, rules).error is not None
 
 
 def test_a_bare_number_is_a_value_and_other_json_an_event() -> None:
@@ -229,14 +240,14 @@ def test_a_custom_path_that_leads_nowhere_is_told_and_the_body_kept() -> None:
 
 
 def test_the_publishers_own_id_names_the_message_per_device() -> None:
-    dialect = Dialect(filters=("devices/+/telemetry",), event_id_path="meta.n")
+    dialect = Dialect(event_id_path="meta.n")
 
     assert decode({"meta": {"n": 7}, "temperature": 1}, TOPIC, dialect).event_id == "d1:7"
     assert decode({"temperature": 1}, TOPIC, dialect).event_id == "e1"
 
 
 def test_our_own_commands_are_ignored() -> None:
-    decoder = PayloadDecoder(Dialect(filters=("devices/#",), own_filter="devices/+/commands/+"))
+    decoder = PayloadDecoder(Dialect(), TopicRules(("devices/#",), own_filter="devices/+/commands/+"))
 
     assert decoder.decode("devices/d1/commands/reboot", b"{}", "e") is None
     assert decoder.decode("devices/d1/commands", b"{}", "e") is not None
@@ -311,7 +322,9 @@ def _is_plain(value: Any) -> bool:
 def test_no_body_raises_and_what_is_kept_is_json_the_database_takes(
     body: bytes, dialect: Dialect, topic: str
 ) -> None:
-    message = PayloadDecoder(dialect).decode(topic, body, "e1")
+    message = PayloadDecoder(dialect, RULES if dialect is STANDARD else TopicRules()).decode(
+        topic, body, "e1"
+    )
 
     if message is not None:
         text = orjson.dumps(message)

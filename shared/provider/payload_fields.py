@@ -1,0 +1,65 @@
+"""The fields that say how devices write: the dialect of their payloads, where things are in them, times and status."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from shared.provider.decode import Decoder
+from shared.provider.decoding import Dialect, PayloadDecoder, PayloadFormat, TimestampFormat, TopicRules
+from shared.provider.messages import Message
+
+_DIALECT = (
+    *("payload_format", "device_id_path", "telemetry_path", "timestamp_path", "timestamp_format"),
+    *("timestamp_pattern", "event_id_path", "status_online", "status_offline"),
+)
+
+
+class PayloadFields(Decoder):
+    """For any provider whose devices choose what they write; what their topics say is `topic_rules`."""
+
+    payload_format: PayloadFormat = "standard"
+    device_id_path: str | None = None
+    telemetry_path: str | None = None
+    timestamp_path: str | None = None
+    timestamp_format: TimestampFormat | None = None
+    timestamp_pattern: str | None = Field(None, validate_default=True)
+    event_id_path: str | None = None
+    status_online: str = "online"
+    status_offline: str = "offline"
+
+    @field_validator("device_id_path", "telemetry_path", "timestamp_path", "timestamp_format")
+    @classmethod
+    def _check_custom(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("payload_format", "custom") != "custom":
+            raise ValueError("this is for payload_format custom only")
+        return value
+
+    @field_validator("timestamp_pattern")
+    @classmethod
+    def _check_pattern(cls, pattern: str | None, info: ValidationInfo) -> str | None:
+        if (info.data.get("timestamp_format") == "custom") != bool(pattern):
+            raise ValueError(
+                "timestamp_format custom and timestamp_pattern (as %d.%m.%Y %H:%M:%S) belong together"
+            )
+        return pattern
+
+    @property
+    def topic_rules(self) -> TopicRules:
+        """What topics say; of a provider that has none of its own, only what any topic says."""
+        return TopicRules()
+
+    def decode(self, topic: str, body: bytes, event_id: str) -> Message | None:
+        """As it is decoded when it comes, by today's fields."""
+        return self._decoder.decode(topic, body, event_id)
+
+    def make_decoder(self) -> PayloadDecoder:
+        """A decoder for one thread."""
+        given = {name: getattr(self, name) for name in _DIALECT}
+        dialect = Dialect(**{name: value for name, value in given.items() if value is not None})
+        return PayloadDecoder(dialect, self.topic_rules)
+
+    @cached_property
+    def _decoder(self) -> PayloadDecoder:
+        return self.make_decoder()
