@@ -63,6 +63,11 @@ class Problem(Exception):
         self.headers = headers or {}
         super().__init__(self.detail)
 
+    def explain(self) -> str:
+        """The detail and, after it, each wrong field as `field: message`: for those who read no `errors`."""
+        wrong = "; ".join(f"{error.field}: {error.message}" for error in self.errors)
+        return f"{self.detail} {wrong}" if wrong else self.detail
+
 
 class BadRequest(Problem):
     """The request could not be understood."""
