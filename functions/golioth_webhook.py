@@ -5,19 +5,13 @@ from __future__ import annotations
 import flask
 import functions_framework
 
-from shared.messages.receive import receive_messages
-from shared.runtime.web.routing import Call, Reply, Router
+from shared.messages.routes import golioth_receivers
+from shared.runtime.web.routing import Router
 
-router = Router("golioth-webhook")
+router = Router("golioth-webhook", golioth_receivers)
 
 
 @functions_framework.http
 def golioth_webhook(request: flask.Request) -> flask.Response:
     """Entry point."""
     return router.answer(request)
-
-
-@router.route("POST", "/{id}")
-def receive_events(call: Call) -> Reply:
-    """Store what a pipeline sends to a Golioth integration."""
-    return receive_messages(call, "golioth")

@@ -25,7 +25,7 @@ from scripts.benchmarks._cold_start import start_function
 from scripts.benchmarks._scratch import start_stack
 from scripts.local.seed import User
 from scripts.local.stack import Report
-from shared.integrations.records import COLUMNS
+from shared.integrations.records import IntegrationRow
 
 REACH = {
     "get_p50_ratio": "≤ 1.5",
@@ -35,7 +35,7 @@ REACH = {
     "concurrent_errors": "0",
 }
 INTEGRATIONS = "/functions/v1/integrations"
-TABLE = f"/rest/v1/device_integrations?select={COLUMNS}"
+TABLE = f"/rest/v1/device_integrations?select={','.join(IntegrationRow.__annotations__)}"
 LIST = f"{TABLE}&order=created_at.desc,id.desc&limit=51"
 PAGE, USERS, WARM_UP = 50, 50, 20
 NO_LIMITS = {

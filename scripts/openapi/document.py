@@ -1,26 +1,26 @@
-"""The whole document."""
+"""The whole document: every function's declared routes, and what they name."""
 
 from __future__ import annotations
 
 import re
+from importlib import import_module
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
-from scripts.openapi.calls import CALLS
-from scripts.openapi.forms import describe_schemas
-from scripts.openapi.operation import ID, describe_operation
+from scripts.openapi.operations import describe_operation, list_problems
 from scripts.openapi.problems import describe_problems
+from scripts.openapi.schemas import describe_parameter, describe_schemas
 from shared import __version__
+from shared.runtime.web.routes import Route
+from shared.runtime.web.routing import Router
 
+FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 DESCRIPTION = """Connections of an organization to MQTT brokers, webhooks and IoT platforms.
 
 Explained with examples in docs/api.md. What the database offers beside these calls (devices, messages, deliveries,
 activity) is read through `/rest/v1` with supabase-js."""
-
-NAMES_OUTSIDE = {
-    "setting_id": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}$"},
-    "artifact_id": {"type": "string", "pattern": "^[A-Za-z0-9_:-][A-Za-z0-9._:-]{0,199}$"},
-}
-"""Parameters of paths that are the other side's ids; all others are UUIDs of ours."""
 
 SERVERS = [
     {"url": "http://127.0.0.1:54321/functions/v1", "description": "scripts/serve"},
@@ -30,48 +30,46 @@ SERVERS = [
         "variables": {"project": {"default": "your-project"}},
     },
 ]
+_BEARER, _HEADER = {"type": "http", "scheme": "bearer"}, {"type": "apiKey", "in": "header"}
 SECURITY = {
-    "session": {"type": "http", "scheme": "bearer", "description": "The access token of a signed-in user."},
-    "service_key": {"type": "http", "scheme": "bearer", "description": "The project's service role key."},
+    "session": _BEARER | {"description": "The access token of a signed-in user."},
+    "service_key": _BEARER | {"description": "The project's service role key."},
     "webhook_secret": {
-        "type": "apiKey",
-        "in": "header",
+        **_HEADER,
         "name": "X-Webhook-Secret",
         "description": "The integration's own, or another proof: its config says which.",
     },
-    "scheduler_secret": {"type": "apiKey", "in": "header", "name": "X-Scheduler-Secret"},
+    "scheduler_secret": _HEADER | {"name": "X-Scheduler-Secret"},
 }
+
+
+def list_routers() -> list[Router]:
+    """The router of every function there is."""
+    names = sorted(file.stem for file in FUNCTIONS.glob("*.py") if file.stem != "__init__")
+    return [import_module(f"functions.{name}").router for name in names]
 
 
 def describe_api() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
+    by_path = attrgetter("path")
+    paths = {
+        f"/{router.name}{path.rstrip('/')}": [*same]
+        for router in list_routers()
+        for path, same in groupby(sorted(router.routes, key=by_path), key=by_path)
+    }
+    routes = [route for same in paths.values() for route in same]
+    refusals = [refusal for route in routes for refusal in describe_problems(list_problems(route)).values()]
+    components = {"schemas": describe_schemas(routes), "responses": dict(refusals)}
     return {
         "openapi": "3.1.0",
         "info": {"title": "device-integrations", "version": __version__, "description": DESCRIPTION},
         "servers": SERVERS,
-        "paths": {path: _describe_path(path) for path in CALLS},
-        "components": {
-            "securitySchemes": SECURITY,
-            "schemas": describe_schemas(),
-            "responses": _describe_responses(),
-        },
+        "paths": {path: _describe_path(same) for path, same in paths.items()},
+        "components": {"securitySchemes": SECURITY} | components,
     }
 
 
-def _describe_path(path: str) -> dict[str, Any]:
-    names = re.findall(r"{(\w+)}", path)
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": NAMES_OUTSIDE.get(name, ID)}
-        for name in names
-    ]
-    return ({"parameters": parameters} if parameters else {}) | {
-        method: describe_operation(call) for method, call in CALLS[path].items()
-    }
-
-
-def _describe_responses() -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    for calls in CALLS.values():
-        for call in calls.values():
-            named |= describe_problems(call.problems)
-    return named
+def _describe_path(same: list[Route]) -> dict[str, Any]:
+    parameters = [describe_parameter(same[0], name) for name in re.findall(r"{(\w+)}", same[0].path)]
+    shared = {"parameters": parameters} if parameters else {}
+    return shared | {route.method.lower(): describe_operation(route) for route in same}

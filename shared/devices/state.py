@@ -2,102 +2,56 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from typing import Any, Literal
+from typing import Literal
 
+from pydantic import JsonValue
+
+from shared.devices.bodies import ShownState, StatePath
 from shared.integrations.remote_calls import find_external_id, reach_provider, record_write, relay_refusals
-from shared.provider.remote import DeviceState, Path
+from shared.provider.remote import DeviceState
 from shared.runtime.errors import BadRequest, FieldError
-from shared.runtime.web.rate_limits import TESTS, WRITES
-from shared.runtime.web.routing import Call, Reply, Router
-
-PATH_LIMIT = 512
-"""Characters of a path."""
+from shared.runtime.web.call import Call
 
 
-def add_state_routes(router: Router) -> None:
-    """The calls below an integration's path."""
-    place = "/{id}/devices/{device_id}/state"
-    router.route("GET", place)(read_state)
-    router.route("PUT", place)(replace_state)
-    router.route("PATCH", place)(merge_state)
-    router.route("DELETE", place)(remove_state)
-
-
-def read_state(call: Call) -> Reply:
-    """The value at `path`, all of it without one."""
-    _ = call.user
-    path = read_path(call)
-    state = reach_provider(call, TESTS).state(find_external_id(call, call.parameters["device_id"]))
+def read_state(call: Call, place: StatePath) -> ShownState:
+    """The value at the path, all of it without one."""
+    state = _open(call)
     with relay_refusals():
-        return _show(path, state.read(path))
+        return {"path": place.path, "state": state.read(place.names)}
 
 
-def replace_state(call: Call) -> Reply:
-    """Write the body at `path`."""
-    return _write(call, merge=False)
-
-
-def merge_state(call: Call) -> Reply:
-    """Merge the body into what is at `path`."""
-    return _write(call, merge=True)
-
-
-def remove_state(call: Call) -> Reply:
-    """Remove what is at `path`."""
-    _ = call.user
-    path = _require_path(call)
-    state = _open_for_writing(call)
-    _record(call, "delete", path)
+def write_state(call: Call, place: StatePath, value: JsonValue, *, merge: bool) -> ShownState:
+    """What is at the path once `value` was written there, or merged into what was; BadRequest without a path."""
+    _require_path(place)
+    state = _open(call)
+    _record(call, "update", place, value)
     with relay_refusals():
-        state.remove(path)
-    return Reply(status=HTTPStatus.NO_CONTENT)
+        return {"path": place.path, "state": state.write(place.names, value, merge=merge)}
 
 
-def read_path(call: Call) -> Path:
-    """The names in `path`, as in `desired/led`; BadRequest for one that leads nowhere."""
-    text = (call.query("path") or "").strip("/")
-    names = tuple(text.split("/")) if text else ()
-    if len(text) > PATH_LIMIT or not text.isprintable() or {"", ".", ".."} & set(names):
-        raise _refuse(
-            "path",
-            f"Expected names with slashes between, as in desired/led, {PATH_LIMIT} characters at most.",
-        )
-    return names
-
-
-def _write(call: Call, *, merge: bool) -> Reply:
-    _ = call.user
-    path, value = _require_path(call), call.value()
-    if value is None:
-        raise _refuse("body", "Expected a value; send DELETE to remove one.")
-    state = _open_for_writing(call)
-    _record(call, "update", path, value)
+def remove_state(call: Call, place: StatePath) -> None:
+    """Remove what is at the path; BadRequest without one."""
+    _require_path(place)
+    state = _open(call)
+    _record(call, "delete", place)
     with relay_refusals():
-        return _show(path, state.write(path, value, merge=merge))
+        state.remove(place.names)
 
 
-def _require_path(call: Call) -> Path:
-    path = read_path(call)
-    if not path:
-        raise _refuse("path", "Name what to write, as in desired/led: the whole state is the device's own.")
-    return path
+def _require_path(place: StatePath) -> None:
+    if not place.path:
+        message = "Name what to write, as in desired/led: the whole state is the device's own."
+        raise BadRequest(errors=[FieldError("path", message)])
 
 
-def _open_for_writing(call: Call) -> DeviceState:
-    return reach_provider(call, WRITES).state(find_external_id(call, call.parameters["device_id"]))
+def _open(call: Call) -> DeviceState:
+    return reach_provider(call).state(find_external_id(call, call.parameters["device_id"]))
 
 
-def _record(call: Call, action: Literal["update", "delete"], path: Path, value: Any = None) -> None:
+def _record(
+    call: Call, action: Literal["update", "delete"], place: StatePath, value: JsonValue = None
+) -> None:
     """The value stands under its path, whose names say whether it is a secret."""
-    place = "/" + "/".join(path)
-    values = {"path": place} if value is None else {place: value}
+    path = f"/{place.path}"
+    values = {"path": path} if value is None else {path: value}
     record_write(call, "state", action, values | {"device_id": call.parameters["device_id"]})
-
-
-def _show(path: Path, value: object) -> Reply:
-    return Reply({"path": "/".join(path), "state": value})
-
-
-def _refuse(field: str, message: str) -> BadRequest:
-    return BadRequest(errors=[FieldError(field, message)])

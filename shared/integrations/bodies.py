@@ -1,24 +1,39 @@
-"""What callers send: the bodies of `/integrations`, in every form they may have."""
+"""What callers of `/integrations` send, in every form it may have, and what they get."""
 
 from __future__ import annotations
 
 import re
 import uuid
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from typing_extensions import TypedDict
 
+from shared.provider.base import Check
+from shared.runtime.bodies import VISIBLE, Body, Moment, Query, Text, Uuid
 from shared.runtime.numbers import Whole
+from shared.runtime.web.paging import PageQuery
 
-VISIBLE = r"[^\x00]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*"
-"""Something to be seen, and no NUL, which Postgres can't hold; the OpenAPI document says the same."""
+Status = Literal["active", "inactive", "error"]
+Level = Literal["info", "warning", "error"]
 
 
-class ConfigForms(BaseModel):
+def _check_name(name: str) -> str:
+    if not re.fullmatch(VISIBLE, name):
+        raise ValueError("must have at least one visible character and no NUL")
+    return name
+
+
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=200, json_schema_extra={"pattern": VISIBLE}),
+    AfterValidator(_check_name),
+]
+
+
+class ConfigForms(Body):
     """`config` as an object, or as a JSON string in `api_key_encrypted`, plain in both; sealed by us."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     config: dict[str, Any] | None = None
 
@@ -34,33 +49,6 @@ class ConfigForms(BaseModel):
         }
 
 
-class NewIntegration(ConfigForms):
-    """The body of POST."""
-
-    organization_id: uuid.UUID
-    integration_type: str = Field(max_length=40)
-    name: str = Field(min_length=1, max_length=200)
-    status: Literal["active", "inactive"] = "active"
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        return _check_name(name)
-
-
-class ChangedIntegration(ConfigForms):
-    """The body of PATCH: an absent field stays."""
-
-    id: uuid.UUID | None = None
-    name: str = Field(default="", min_length=1, max_length=200)
-    status: Literal["active", "inactive"] = "active"
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        return _check_name(name)
-
-
 class UnsavedIntegration(ConfigForms):
     """The body of POST /integrations/test."""
 
@@ -68,10 +56,36 @@ class UnsavedIntegration(ConfigForms):
     integration_type: str = Field(max_length=40)
 
 
-class Rotation(BaseModel):
-    """The body of POST /integrations/{id}/rotate-secret."""
+class NewIntegration(UnsavedIntegration):
+    """The body of POST."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    name: Name
+    status: Literal["active", "inactive"] = "active"
+
+
+class ChangedIntegration(ConfigForms):
+    """The body of PATCH: an absent field stays."""
+
+    id: uuid.UUID | None = None
+    """Which integration, where the address does not say it."""
+    name: Name = ""
+    status: Literal["active", "inactive"] = "active"
+
+
+class ChangedIntegrationById(ChangedIntegration):
+    """The body of PATCH in the form that may name the id there."""
+
+
+class Target(Body):
+    """The body of DELETE in the form that names the id there."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: uuid.UUID | None = None
+
+
+class Rotation(Body):
+    """The body of POST /integrations/{id}/rotate-secret."""
 
     name: str | None = None
     """Which secret; may be left out where there is only one."""
@@ -79,18 +93,101 @@ class Rotation(BaseModel):
     """How long the old one stays in use beside the new one: a day unless told, a week at most."""
 
 
-class Target(BaseModel):
-    """The body of DELETE in the form that names the id there."""
-
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+class IntegrationFilters(PageQuery):
+    """Which integrations are listed."""
 
     id: uuid.UUID | None = None
+    """Read this one; the reply is `{integration}`."""
+    organization_id: uuid.UUID | None = None
+    """Only this organization's."""
+    integration_type: Text | None = None
+    """Only of this type."""
+    status: Status | None = None
+    """Only those that are `active`, `inactive` or `error`."""
 
 
-def _check_name(name: str) -> str:
-    if not re.fullmatch(VISIBLE, name):
-        raise ValueError("must have at least one visible character and no NUL")
-    return name
+class Named(Query):
+    """Which integration, where the path does not say it."""
+
+    id: uuid.UUID | None = None
+    """Which integration; or `id` in the body."""
+
+
+class ActivityFilters(PageQuery):
+    """Which of what happened is listed."""
+
+    level: Level | None = None
+    """Only of this level."""
+
+
+class Integration(TypedDict):
+    """One integration: `config` without its secrets, and the names of the secrets that are set."""
+
+    id: Uuid
+    organization_id: Uuid
+    integration_type: str
+    name: str
+    status: Status
+    config: dict[str, Any]
+    secrets: list[str]
+    device_count: int
+    last_sync_at: Moment | None
+    sync_status: str | None
+    error_message: str | None
+    created_at: Moment
+    created_by: Uuid | None
+    updated_at: Moment
+
+
+OneIntegration = TypedDict("OneIntegration", {"integration": Integration})
+
+
+class CreatedIntegration(OneIntegration):
+    """The new integration, and the secrets that were made for it, which are shown this once."""
+
+    generated: NotRequired[dict[str, str]]
+
+
+IntegrationPage = TypedDict("IntegrationPage", {"integrations": list[Integration], "next_cursor": str | None})
+
+
+class IntegrationType(TypedDict):
+    """One kind of integration: what it can do, and the JSON Schema of its config."""
+
+    type: str
+    label: str
+    docs: str
+    capabilities: list[str]
+    config_schema: dict[str, Any]
+
+
+class Catalogue(TypedDict):
+    """Every integration type there is."""
+
+    types: list[IntegrationType]
+
+
+class Verdict(TypedDict):
+    """A connection test: `ok` when every step is; the first step that fails is the last."""
+
+    ok: bool
+    checks: list[Check]
+
+
+class ActivityRow(TypedDict):
+    """One thing that happened to an integration."""
+
+    id: int
+    organization_id: Uuid
+    integration_id: Uuid
+    kind: str
+    level: Level
+    message: str
+    details: dict[str, Any]
+    created_at: Moment
+
+
+ActivityPage = TypedDict("ActivityPage", {"activity": list[ActivityRow], "next_cursor": str | None})
 
 
 def _parse_config_string(text: Any) -> dict[str, Any]:

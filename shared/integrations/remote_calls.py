@@ -5,21 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
+from typing_extensions import TypedDict
 
 from shared.integrations.records import read_sealed
-from shared.integrations.scope import read_id, read_part
+from shared.integrations.scope import read_part
 from shared.integrations.sealing import open_provider
 from shared.provider.base import Provider
-from shared.runtime.database.client import as_user
-from shared.runtime.errors import BadRequest, Conflict, NotFound, Problem, ProviderRefused
-from shared.runtime.web.rate_limits import Budget, take_tokens
-from shared.runtime.web.routing import Call
+from shared.runtime.errors import (
+    BadRequest,
+    CommandRefused,
+    Conflict,
+    InvalidConfig,
+    NotFound,
+    NotSupported,
+    OutsideError,
+    Problem,
+    ProviderRefused,
+    VaultError,
+)
+from shared.runtime.web.call import Call
 
 RECORDED_BYTES = 1_000
 """What of a value written to the other side is kept in the audit log: all or, above that, its size."""
+
+USING = (InvalidConfig, NotSupported, VaultError)
+"""What a call may answer that uses an integration's stored config."""
+
+REACHING = (
+    *USING,
+    *(kind for kind in OutsideError.__subclasses__() if kind is not CommandRefused),
+)
+"""What a call may answer that reaches the other side."""
 
 _RELAYED: dict[int, type[Problem]] = {
     HTTPStatus.BAD_REQUEST: BadRequest,
@@ -28,36 +47,38 @@ _RELAYED: dict[int, type[Problem]] = {
 }
 
 
-def reach_provider(call: Call, budget: Budget) -> Provider:
+class _ExternalId(TypedDict):
+    external_id: str
+
+
+def reach_provider(call: Call) -> Provider:
     """The provider of the integration that the path names, with its credentials: Forbidden below admin."""
-    integration_id = read_id(call)
-    take_tokens(call, as_user(call.user.token), budget, p_integration_id=integration_id)
-    return open_provider(read_sealed(call, integration_id))
+    return open_provider(read_sealed(call))
 
 
-def find_external_id(call: Call, device_id: str | None) -> str:
+def find_external_id(call: Call, device_id: str) -> str:
     """What the other side calls one of the integration's devices; NotFound where it has no such device."""
     missing = "This integration has no such device."
-    return str(read_part(call, "devices", "external_id", missing, device_id=device_id)["external_id"])
+    return read_part(call, _ExternalId, "devices", device_id, missing)["external_id"]
 
 
 def record_write(
-    call: Call, what: str, action: Literal["insert", "update", "delete"], values: Mapping[str, Any]
+    call: Call, what: str, action: Literal["insert", "update", "delete"], values: Mapping[str, object]
 ) -> None:
     """Write down in the audit log what the caller is about to write at the other side; what is None is left out.
 
     Before it is sent, so that nothing is written unrecorded. Of a large value only the size is kept.
     """
-    as_user(call.user.token).call(
+    call.database.call(
         "record_remote_write",
-        p_integration_id=read_id(call),
+        p_integration_id=call.integration_id,
         p_what=what,
         p_action=action,
         p_values={name: _shorten(value) for name, value in values.items() if value is not None},
     )
 
 
-def _shorten(value: Any) -> Any:
+def _shorten(value: object) -> object:
     size = len(orjson.dumps(value))
     return value if size <= RECORDED_BYTES else {"bytes": size}
 

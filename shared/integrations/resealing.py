@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain, islice
-from typing import Any
 
-from shared.integrations.sealing import reseal_secrets
+from shared.integrations.sealing import Seal, reseal_secrets
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import VaultError
@@ -51,14 +50,12 @@ def reseal_some(database: Database, deadline: Deadline) -> dict[str, int]:
     return dict(counts)
 
 
-def _read_batch(database: Database, primary: str, after: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = database.call(
-        "read_stale_seals", p_key_id=primary, p_after=after, p_limit=BATCH_ROWS
-    )
+def _read_batch(database: Database, primary: str, after: str) -> list[Seal]:
+    rows: list[Seal] = database.call("read_stale_seals", p_key_id=primary, p_after=after, p_limit=BATCH_ROWS)
     return rows
 
 
-def _reseal_batch(database: Database, rows: list[dict[str, Any]]) -> Counter[str]:
+def _reseal_batch(database: Database, rows: list[Seal]) -> Counter[str]:
     seals, failures = [], []
     for row in rows:
         try:
@@ -71,5 +68,5 @@ def _reseal_batch(database: Database, rows: list[dict[str, Any]]) -> Counter[str
     return Counter(met=len(rows), resealed=resealed, unopened=len(failures))
 
 
-def _name_row(row: Mapping[str, Any]) -> dict[str, str]:
+def _name_row(row: Seal) -> dict[str, str | None]:
     return {"id": row["id"], "was": row["api_key_encrypted"]}

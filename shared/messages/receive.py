@@ -13,11 +13,11 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from http import HTTPStatus
 from typing import Any
 
 from shared.integrations.sealing import open_provider
-from shared.messages.receive_store import Counts, Post, call_patiently, store_posts
+from shared.messages.bodies import Receipt
+from shared.messages.receive_store import Post, call_patiently, store_posts
 from shared.messages.refused_pushes import Refusals
 from shared.provider.base import Provider, PushedRequest, make_provider
 from shared.provider.catalogue import find_provider
@@ -29,7 +29,7 @@ from shared.runtime.errors import InvalidConfig, NotFound, Problem, RateLimited,
 from shared.runtime.log import bind_log, get_log
 from shared.runtime.settings import load_settings
 from shared.runtime.vault.ring import SealContext, load_vault
-from shared.runtime.web.routing import Call, Reply
+from shared.runtime.web.call import Call
 
 REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
 
@@ -60,7 +60,7 @@ class Arrival:
     request: PushedRequest
 
 
-def receive_messages(call: Call, integration_type: str | None = None) -> Reply:
+def receive_messages(call: Call, integration_type: str | None = None) -> Receipt:
     """Store what the request of a POST to `/{id}` says; only for integrations of that type, where one is given.
 
     Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then.
@@ -71,11 +71,10 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Reply:
         integration_id = _read_id(call.parameters["id"])
         bind_log(integration=integration_id)
         arrival = Arrival(integration_id, integration_type, request)
-        counts = _arrivals.submit(arrival, REQUEST_BYTES + len(body))
+        return _arrivals.submit(arrival, REQUEST_BYTES + len(body))
     except (Unauthenticated, NotFound) as refusal:
         get_log().info("refused", reason=refusal.detail)
         raise Unauthenticated(REFUSAL) from None
-    return Reply(counts, HTTPStatus.ACCEPTED)
 
 
 def _read_headers(environ: Mapping[str, Any]) -> dict[str, str]:
@@ -95,11 +94,11 @@ def _read_id(text: str) -> str:
         raise Unauthenticated("The id is not a UUID.") from None
 
 
-def _receive_all(arrivals: Sequence[Arrival]) -> list[Counts | Exception]:
+def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Exception]:
     """What became of each request: its counts, or the Problem it is answered with."""
     rows = _read_rows({arrival.integration_id for arrival in arrivals})
     open_row = cache(lambda *named: _open_receiver(rows.get(named[0]), named[1]))
-    results: list[Counts | Exception | Post] = [_read_alone(open_row, rows, arrival) for arrival in arrivals]
+    results: list[Receipt | Exception | Post] = [_read_alone(open_row, rows, arrival) for arrival in arrivals]
     _count_refusals(rows, arrivals, results)
     stored = iter(store_posts([result for result in results if isinstance(result, Post)]))
     return [next(stored) if isinstance(result, Post) else result for result in results]
@@ -190,4 +189,4 @@ def _check_limit(wait_seconds: int) -> None:
 _refusals = Refusals()
 """What they come to goes along with the next call for configs, whoever it is for: it costs none, and tells nobody."""
 
-_arrivals: Batcher[Arrival, Counts] = Batcher(_receive_all, BATCH_BYTES)
+_arrivals: Batcher[Arrival, Receipt] = Batcher(_receive_all, BATCH_BYTES)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.messages.bodies import Receipt
 from shared.messages.store import Store, keep_trying
 from shared.provider.messages import Message
 from shared.runtime.database.client import as_service, make_problem
@@ -15,10 +16,6 @@ from shared.runtime.settings import load_settings
 
 PATIENCE_SECONDS = 3.0
 """How long a request waits for a database that is away: not every sender tries again."""
-
-COUNTS = ("received", "stored", "duplicates", "failed")
-
-Counts = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ def call_patiently(function: str, arguments: Mapping[str, Any]) -> Any:
     return keep_trying(lambda: database.call(function, **arguments), Deadline(PATIENCE_SECONDS))
 
 
-def store_posts(posts: Sequence[Post]) -> list[Counts | Exception]:
+def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
     """Store the messages of `posts`, once each; of each post its counts, or the Problem that kept it out.
 
     Errors: Unavailable; then nothing is known to be stored.
@@ -63,11 +60,11 @@ def _describe_group(integration_id: str, posts: Sequence[Post]) -> dict[str, Any
     return {"integration_id": integration_id, "messages": messages, "requests": len(posts)}
 
 
-def _share_out(posts: Sequence[Post], told: Mapping[str, Any]) -> list[Counts | Exception]:
+def _share_out(posts: Sequence[Post], told: Mapping[str, Any]) -> list[Receipt | Exception]:
     """Each post's share of what was told of their integration; `repeated` are the places of duplicates, from 1."""
     if "problem" in told:
         return [_store_alone(post, make_problem(told["problem"])) for post in posts]
-    shares: list[Counts | Exception] = []
+    shares: list[Receipt | Exception] = []
     repeated, place = set(told["repeated"]), 0
     for post in posts:
         fresh = [message for number, message in enumerate(post.messages, place + 1) if number not in repeated]
@@ -76,13 +73,17 @@ def _share_out(posts: Sequence[Post], told: Mapping[str, Any]) -> list[Counts | 
     return shares
 
 
-def _count_messages(post: Post, fresh: Sequence[Message]) -> Counts:
+def _count_messages(post: Post, fresh: Sequence[Message]) -> Receipt:
     received, failed = len(post.messages), sum(message.error is not None for message in fresh)
-    counts = (received, len(fresh) - failed, received - len(fresh), failed)
-    return dict(zip(COUNTS, counts, strict=True))
+    return {
+        "received": received,
+        "stored": len(fresh) - failed,
+        "duplicates": received - len(fresh),
+        "failed": failed,
+    }
 
 
-def _store_alone(post: Post, problem: Problem) -> Counts | Exception:
+def _store_alone(post: Post, problem: Problem) -> Receipt | Exception:
     """Where a message has what the database refuses, each post by itself; any other problem is every post's."""
     if not isinstance(problem, BadRequest):
         return problem
@@ -91,4 +92,9 @@ def _store_alone(post: Post, problem: Problem) -> Counts | Exception:
         counts = store.store_batch(post.messages, None, Deadline(PATIENCE_SECONDS))
     except Problem as own:
         return own
-    return {name: counts[name] for name in COUNTS}
+    return {
+        "received": counts["received"],
+        "stored": counts["stored"],
+        "duplicates": counts["duplicates"],
+        "failed": counts["failed"],
+    }

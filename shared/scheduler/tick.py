@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 from shared.commands.sending import run_commands
 from shared.deliveries import dispatch_deliveries
@@ -15,6 +14,7 @@ from shared.messages.session_pool import run_sessions
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.idle_watch import Pulse
+from shared.scheduler.bodies import TickReport
 from shared.scheduler.retention import run_maintenance
 
 ENDING_SECONDS = 1.0
@@ -24,7 +24,7 @@ LAST_LOOK_SECONDS = 0.3
 """For the deliveries, once the sessions of an idle tick have ended."""
 
 
-def run_tick(database: Database, deadline: Deadline, idle_seconds: float | None) -> dict[str, dict[str, Any]]:
+def run_tick(database: Database, deadline: Deadline, idle_seconds: float | None) -> TickReport:
     """Run one tick until `deadline`, less when nothing happened for `idle_seconds`; what it did, by part."""
     pulse, seconds = Pulse(), deadline.remaining()
     work = deadline.within(max(seconds - ENDING_SECONDS, seconds / 2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
 
 from shared.firmware.follow import Follower
 from shared.jobs.job import Again, Done, Job, JobOutcome
@@ -17,7 +18,18 @@ OPEN = ("starting", "running")
 """At most 50 of an integration, as start_rollout sees to."""
 
 FOLLOW_SECONDS = 30.0
-ROLLOUT_COLUMNS = "id,name,target,artifacts,status,started_at,state"
+
+
+class OpenRollout(TypedDict):
+    """A rollout that is followed, and where its last step stopped."""
+
+    id: str
+    name: str
+    target: dict[str, str]
+    artifacts: list[dict[str, str]]
+    status: str
+    started_at: str | None
+    state: dict[str, Any]
 
 
 class Request(BaseModel):
@@ -52,9 +64,9 @@ def run(job: Job[Request]) -> JobOutcome:
     return Again(0 if unfinished else FOLLOW_SECONDS) if still_open else Done({"rollouts": followed})
 
 
-def _read_open(job: Job[Request]) -> list[dict[str, Any]]:
+def _read_open(job: Job[Request]) -> list[OpenRollout]:
     """Those that are open, from the one after the last that had its turn."""
     mine = {"integration_id": f"eq.{job.row['integration']['id']}", "status": f"in.({','.join(OPEN)})"}
-    rows = job.database.read("firmware_rollouts", {"select": ROLLOUT_COLUMNS, **mine, "order": "id"})
+    rows = job.database.read(OpenRollout, "firmware_rollouts", {**mine, "order": "id"})
     last = job.state.get("last", "")
     return [row for row in rows if row["id"] > last] + [row for row in rows if row["id"] <= last]

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import orjson
+from typing_extensions import TypedDict
 
 from shared.runtime.database.project import FAILURES, Answer, open_project
 from shared.runtime.errors import (
@@ -35,6 +37,18 @@ _AWAY = re.compile(r"^(PGRST00[0-3]|08\w{3}|40001|40P01|53\w{3}|55P03|57014|57P0
 _MALFORMED = re.compile(r"^(22\w{3}|23502|23503|23514|54\w{3}|P0001|PGRST1\d\d)$")
 
 
+Row = TypeVar("Row")
+"""A TypedDict: its fields are the columns that are read."""
+
+
+class Refusal(TypedDict, total=False):
+    """How PostgREST, and SQL functions that answer refusals, say what is wrong; `code` is a SQLSTATE or PostgREST's."""
+
+    code: str
+    message: str
+    hint: str | None
+
+
 class Database:
     """Database access with one token. Make one per request: a shared client re-tokened would leak callers.
 
@@ -52,34 +66,36 @@ class Database:
         if request_id:
             self._headers["X-Request-Id"] = request_id
 
-    def read(self, table: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
-        """The rows of `table`; `query` is PostgREST's own, such as `{"select": "id,name", "id": "eq.…"}`."""
-        rows: list[dict[str, Any]] = orjson.loads(self._send("GET", f"{table}?{urlencode(query)}"))
+    def read(self, row: type[Row], table: str, query: Mapping[str, str]) -> list[Row]:
+        """The rows of `table` with the columns of `row`; `query` is PostgREST's own, such as `{"id": "eq.…"}`."""
+        rows: list[Row] = orjson.loads(self._send("GET", _write_path(row, table, query)))
         return rows
 
-    def read_one(self, table: str, query: Mapping[str, str], missing: str | None = None) -> dict[str, Any]:
+    def read_one(
+        self, row: type[Row], table: str, query: Mapping[str, str], missing: str | None = None
+    ) -> Row:
         """The only row; NotFound, with `missing` as its words, where there is none."""
-        rows = self.read(table, query)
+        rows = self.read(row, table, query)
         if not rows:
             raise NotFound(missing)
         return rows[0]
 
-    def insert(self, table: str, values: Mapping[str, Any], columns: str) -> dict[str, Any]:
-        """Insert one row; the `columns` of it as the database holds them now."""
-        path = f"{table}?{urlencode({'select': columns})}"
-        (row,) = orjson.loads(
+    def insert(self, row: type[Row], table: str, values: Mapping[str, object]) -> Row:
+        """Insert one row; the columns that `row` names as the database holds them now."""
+        path = _write_path(row, table, {})
+        inserted: list[Row] = orjson.loads(
             self._send("POST", path, orjson.dumps(values), {"Prefer": "return=representation"})
         )
-        return dict(row)
+        return inserted[0]
 
-    def call(self, function: str, **arguments: Any) -> Any:
+    def call(self, function: str, **arguments: object) -> Any:
         """Call a SQL function with named arguments (anything orjson writes); its JSON result, None for void."""
-        text = self.call_unread(function, **arguments)
+        text = self._send("POST", f"rpc/{function}", orjson.dumps(arguments))
         return orjson.loads(text) if text else None
 
-    def call_unread(self, function: str, **arguments: Any) -> bytes:
-        """As `call`, the result as the text that came: for one that is only passed on."""
-        return self._send("POST", f"rpc/{function}", orjson.dumps(arguments))
+    def call_unread(self, function: str, **arguments: object) -> Any:
+        """As `call`, the result as the text that came, which orjson writes as it is: for one that is only passed on."""
+        return orjson.Fragment(self._send("POST", f"rpc/{function}", orjson.dumps(arguments)))
 
     def _send(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -105,14 +121,14 @@ def as_service() -> Database:
     return Database(key, key)
 
 
-def make_problem(error: dict[str, Any]) -> Problem:
-    """The Problem for a PostgREST error body `{code, message, details, hint}`."""
-    code, message = str(error.get("code") or ""), str(error.get("message") or "")
+def make_problem(refusal: Refusal) -> Problem:
+    """The Problem of a refusal."""
+    code, message = str(refusal.get("code") or ""), str(refusal.get("message") or "")
     if _AWAY.match(code):
         return Unavailable()
     if _MALFORMED.match(code):
         return BadRequest(message)
-    if code == "PT409" and error.get("hint") == "wrong_status":
+    if code == "PT409" and refusal.get("hint") == "wrong_status":
         return Conflict(message)
     make = _PROBLEMS.get(code)
     return (
@@ -134,12 +150,16 @@ _PROBLEMS: dict[str, Callable[[str], Problem]] = {
 }
 
 
-def _read_error(answer: Answer) -> dict[str, Any]:
-    try:
-        body = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        body = None
-    return body if isinstance(body, dict) else {"code": str(answer.status), "message": ""}
+def _write_path(row: type[Any], table: str, query: Mapping[str, str]) -> str:
+    return f"{table}?{urlencode({'select': ','.join(row.__annotations__), **query})}"
+
+
+def _read_error(answer: Answer) -> Refusal:
+    with suppress(orjson.JSONDecodeError):
+        refusal: Refusal | None = orjson.loads(answer.body)
+        if isinstance(refusal, dict):
+            return refusal
+    return {"code": str(answer.status)}
 
 
 def _away(error: Exception) -> Unavailable:

@@ -16,7 +16,7 @@ from werkzeug.datastructures import Headers
 from shared.runtime.errors import BadRequest, IdempotencyMismatch, VaultError
 from shared.runtime.vault.ring import SealContext, load_vault
 
-_KEY = re.compile(r"[ -~]{1,255}")
+KEY = re.compile(r"[ !#-~][ -~]{0,254}")
 
 
 def read_key(headers: Headers) -> str | None:
@@ -25,7 +25,7 @@ def read_key(headers: Headers) -> str | None:
     if given is None:
         return None
     key = given.strip().removeprefix('"').removesuffix('"')
-    if not _KEY.fullmatch(key):
+    if not KEY.fullmatch(key):
         raise BadRequest("Idempotency-Key must be 1 to 255 printable ASCII characters, such as a UUID.")
     return key
 

@@ -3,68 +3,76 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, TypeVar
 
-from shared.runtime.errors import BadRequest, FieldError
+from pydantic import AfterValidator, BeforeValidator, Field
 
-DEFAULT_LIMIT = 50
+from shared.runtime.bodies import Query
+
 MOST_ROWS = 200
+Row = TypeVar("Row", bound=Mapping[str, object])
+"""A TypedDict with `created_at` and `id`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which page is asked for: at most `limit` rows after the one that `after` names, (created_at, id)."""
+def check_cursor(cursor: str) -> str:
+    """`cursor` itself; ValueError where it is none of ours."""
+    try:
+        read_cursor(cursor)
+    except ValueError:
+        raise ValueError("Send next_cursor of the page before, unchanged.") from None
+    return cursor
 
-    limit: int
-    after: tuple[str, str] | None
+
+def _check_digits(text: str | int) -> str | int:
+    if isinstance(text, str) and not (text.isascii() and text.isdigit()):
+        raise ValueError(f"Expected a number from 1 to {MOST_ROWS}.")
+    return text
+
+
+Cursor = Annotated[str, AfterValidator(check_cursor)]
+Limit = Annotated[int, Field(ge=1, le=MOST_ROWS), BeforeValidator(_check_digits)]
+
+
+class PageQuery(Query):
+    """Which page is asked for."""
+
+    limit: Limit = 50
+    """How many at most; 50 where absent."""
+    cursor: Cursor | None = None
+    """`next_cursor` of the page before, unchanged."""
+
+    @property
+    def after(self) -> tuple[str, str] | tuple[None, None]:
+        """The time and the id of the last row seen."""
+        return read_cursor(self.cursor) if self.cursor else (None, None)
 
     def narrow(self, query: Mapping[str, str]) -> dict[str, str]:
         """The query for this page's rows, and one more that tells whether another page follows."""
         page = {**query, "order": "created_at.desc,id.desc", "limit": str(self.limit + 1)}
-        if self.after:
-            created_at, last_id = self.after
+        created_at, last_id = self.after
+        if created_at:
             page["or"] = f'(created_at.lt."{created_at}",and(created_at.eq."{created_at}",id.lt.{last_id}))'
         return page
 
-    def cut(self, rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str | None]:
+    def cut(self, rows: list[Row]) -> tuple[list[Row], str | None]:
         """The page's rows, and the cursor of the next page where there is one."""
         page = rows[: self.limit]
         more = len(rows) > self.limit
         return page, write_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None
 
 
-def read_page(limit: str | None, cursor: str | None) -> Page:
-    """The page that the query parameters name; BadRequest says which is malformed."""
-    return Page(_parse_limit(limit), read_cursor(cursor) if cursor else None)
-
-
-def write_cursor(moment: str, last_id: object) -> str:
+def write_cursor(moment: object, last_id: object) -> str:
     """The cursor that names a row by a time and its id."""
     return base64.urlsafe_b64encode(f"{moment} {last_id}".encode()).decode().rstrip("=")
 
 
 def read_cursor(cursor: str) -> tuple[str, str]:
-    """The time and the id in a cursor; BadRequest where it is none of ours."""
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        moment, last_id = text.split(" ")
-        return _check_timestamp(moment), _check_id(last_id)
-    except (ValueError, binascii.Error):
-        raise BadRequest(
-            errors=[FieldError("cursor", "Send next_cursor of the page before, unchanged.")]
-        ) from None
-
-
-def _parse_limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_ROWS):
-        raise BadRequest(errors=[FieldError("limit", f"Expected a number from 1 to {MOST_ROWS}.")])
-    return int(text)
+    """The time and the id in a cursor; ValueError where it is none of ours."""
+    text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    moment, last_id = text.split(" ")
+    return _check_timestamp(moment), _check_id(last_id)
 
 
 def _check_timestamp(text: str) -> str:

@@ -6,14 +6,15 @@ Every reply to a limited call says what is left, in the fields of draft-ietf-htt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired
 
-from shared.runtime.database.client import Database, make_problem
+from typing_extensions import TypedDict
+
+from shared.runtime.database.client import Refusal, make_problem
 from shared.runtime.errors import RateLimited
 from shared.runtime.settings import load_settings
-from shared.runtime.web.routing import Call
+from shared.runtime.web.call import Call
 
 WINDOW_SECONDS = 60
 
@@ -35,26 +36,49 @@ class Budget:
         }
 
 
+class Policy(TypedDict):
+    """One bucket after a call: `seconds` until one more token is there."""
+
+    limit: int
+    allowed: bool
+    remaining: int
+    seconds: int
+
+
+class Taken(TypedDict):
+    """What `take_tokens` answers: the policies by whose bucket it is."""
+
+    policies: dict[str, Policy]
+
+
+class Settled(TypedDict):
+    """What every SQL function answers that takes tokens itself; its problem instead of what was wanted."""
+
+    limits: Taken
+    problem: NotRequired[Refusal]
+
+
 WRITES = Budget("write", "rate_limit_writes_user", "rate_limit_writes_organization")
 TESTS = Budget("test", "rate_limit_tests_user", "rate_limit_tests_organization")
 COMMANDS = Budget("command", "rate_limit_commands_user", "rate_limit_commands_organization")
 
 
-def take_tokens(call: Call, database: Database, budget: Budget, **charged: str) -> None:
+def take_tokens(call: Call, budget: Budget, **charged: str) -> None:
     """Take a token of the caller and one of `p_organization_id` or `p_integration_id`; RateLimited when out of them."""
-    taken = database.call("take_tokens", p_budget=budget.name, p_limits=budget.limits(), **charged)
+    taken: Taken = call.database.call(
+        "take_tokens", p_budget=budget.name, p_limits=budget.limits(), **charged
+    )
     report_limits(call, budget, taken)
 
 
-def settle_limits(call: Call, budget: Budget, result: dict[str, Any]) -> dict[str, Any]:
-    """The `{limits, problem?, …}` of a SQL function that takes tokens itself; raises RateLimited, or its problem."""
-    report_limits(call, budget, result["limits"])
-    if "problem" in result:
-        raise make_problem(result["problem"])
-    return result
+def settle_limits(call: Call, budget: Budget, settled: Settled) -> None:
+    """What a SQL function answered that takes tokens itself: its limits on the reply; RateLimited, or its problem."""
+    report_limits(call, budget, settled["limits"])
+    if "problem" in settled:
+        raise make_problem(settled["problem"])
 
 
-def report_limits(call: Call, budget: Budget, taken: Mapping[str, Any]) -> None:
+def report_limits(call: Call, budget: Budget, taken: Taken) -> None:
     """Put what the database answered on the reply; RateLimited where it refused."""
     policies = {f"{budget.name}-{whose}": policy for whose, policy in taken["policies"].items()}
     if policies:
@@ -69,7 +93,7 @@ def report_limits(call: Call, budget: Budget, taken: Mapping[str, Any]) -> None:
             raise _refuse(name, policy)
 
 
-def _refuse(name: str, policy: Mapping[str, Any]) -> RateLimited:
+def _refuse(name: str, policy: Policy) -> RateLimited:
     wait = max(1, policy["seconds"])
     return RateLimited(
         f"More than {policy['limit']} calls a minute ({name}); try again in {wait} s.",

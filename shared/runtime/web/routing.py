@@ -1,4 +1,4 @@
-"""The one way in: routing, JSON, CORS, request ids, limits, logs, and errors as RFC 9457 problem documents."""
+"""The one way in: the route of a request, who calls, what came; and an answer to anything, with its request id."""
 
 from __future__ import annotations
 
@@ -6,211 +6,120 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 import flask
-import orjson
-from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import NotFound as NoRoute
+from werkzeug.routing import Map, Rule
 
-from shared.runtime.errors import (
-    BadRequest,
-    FieldError,
-    MethodNotAllowed,
-    NotFound,
-    Problem,
-    TooLarge,
-    UnsupportedMediaType,
-)
+from shared.runtime.bodies import parse_model
+from shared.runtime.errors import MethodNotAllowed, NotFound, Problem
 from shared.runtime.log import bind_log, clear_log, get_log
-from shared.runtime.settings import load_settings
-from shared.runtime.web.auth import User, authenticate_user
+from shared.runtime.web.call import Call, parse_uuid
+from shared.runtime.web.etags import names_tag
+from shared.runtime.web.rate_limits import Budget, take_tokens
+from shared.runtime.web.responses import Headers, list_headers, make_problem_response, make_response
+from shared.runtime.web.routes import Route, Routes
 
-BODY_LIMIT = 1_048_576
-"""Bytes of a request body that are read before anything is parsed."""
-
-DRAIN_LIMIT = 8 * BODY_LIMIT
-"""Bytes of an oversized body read and dropped, so that its sender gets to read our answer."""
-
-METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
-ALLOWED_HEADERS = (
-    "authorization, apikey, x-client-info, content-type, x-request-id, idempotency-key, if-match, "
-    "if-none-match, x-region, x-supabase-api-version"
-)
-EXPOSED_HEADERS = (
-    "X-Request-Id, Location, ETag, Idempotent-Replayed, Retry-After, RateLimit, RateLimit-Policy"
-)
-PROBLEM_TYPE = "application/problem+json"
-Headers = list[tuple[str, str]]
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
-Model = TypeVar("Model", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a handler answers with: `body` is JSON, None for no body."""
-
-    body: Any = None
-    status: HTTPStatus = HTTPStatus.OK
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request, as handlers see it: path parameters, query, and the body once it is asked for."""
-
-    request: flask.Request
-    parameters: Mapping[str, str]
-    headers: dict[str, str] = field(default_factory=dict)
-    """Sent with the answer, whatever it will be: a reply or a problem."""
-
-    @cached_property
-    def user(self) -> User:
-        """The signed-in caller; Unauthenticated otherwise."""
-        user = authenticate_user(self.request.headers)
-        bind_log(user=user.id)
-        return user
-
-    @cached_property
-    def body(self) -> bytes:
-        """The body as it came, at most BODY_LIMIT bytes; TooLarge otherwise."""
-        return read_body(self.request)
-
-    def read_large(self, limit: int) -> bytes:
-        """The body as it came, at most `limit` bytes, for those who may send more; TooLarge otherwise."""
-        return read_body(self.request, limit)
-
-    def query(self, name: str) -> str | None:
-        """The query parameter `name`, None when absent or empty."""
-        return self.request.args.get(name) or None
-
-    def value(self) -> Any:
-        """The body as any JSON value; UnsupportedMediaType, BadRequest otherwise."""
-        media_type = self.request.mimetype
-        if media_type != "application/json" and not media_type.endswith("+json"):
-            raise UnsupportedMediaType
-        try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError as error:
-            raise BadRequest(f"The body is not valid JSON: {error.msg} at position {error.pos}.") from None
-
-    def json(self, model: type[Model]) -> Model:
-        """The body validated as `model`; BadRequest names each wrong field."""
-        data = self.value()
-        if not isinstance(data, dict):
-            raise BadRequest("The body must be a JSON object.")
-        return parse_model(model, data)
-
-
-def parse_model(model: type[Model], data: Mapping[str, Any]) -> Model:
-    """`data` validated as `model`; BadRequest names each wrong field and never echoes a value."""
-    try:
-        return model.model_validate(dict(data))
-    except ValidationError as error:
-        errors = [
-            FieldError(
-                ".".join(str(part) for part in item["loc"]), str(item["msg"]).removeprefix("Value error, ")
-            )
-            for item in error.errors(include_url=False, include_input=False)
-        ]
-        raise BadRequest("Some fields are missing or malformed.", errors=errors) from None
-
-
-def parse_uuid(value: str | None, name: str) -> str:
-    """`value` as a UUID in canonical form; BadRequest names the field."""
-    try:
-        return str(uuid.UUID(value or ""))
-    except ValueError:
-        problem = FieldError(name, "Expected a UUID.")
-        raise BadRequest(f"{name} must be a UUID.", errors=[problem]) from None
-
-
-def read_body(request: flask.Request, limit: int = BODY_LIMIT) -> bytes:
-    """Read at most `limit` bytes; of a larger body drop what fits in DRAIN_LIMIT and raise TooLarge."""
-    body = request.stream.read(limit + 1) if (request.content_length or 0) <= limit else None
-    if body is not None and len(body) <= limit:
-        return bytes(body)
-    dropped = 0
-    while dropped < DRAIN_LIMIT and (chunk := request.stream.read(65_536)):
-        dropped += len(chunk)
-    raise TooLarge(f"The body is larger than {limit} bytes.")
-
-
-Handler = Callable[[Call], Reply]
 
 
 class Router:
     """The routes of one function, and everything around a handler that is the same for all of them."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._routes: list[tuple[re.Pattern[str], str, Handler]] = []
-
-    def route(self, method: str, path: str) -> Callable[[Handler], Handler]:
-        """Answer `method` on `path`, in which `{name}` stands for one segment; literal routes come first."""
-        pattern = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)) + r"/?")
-
-        def register(handler: Handler) -> Handler:
-            self._routes.append((pattern, method, handler))
-            return handler
-
-        return register
+    def __init__(self, name: str, *rooms: Routes) -> None:
+        self.name = name
+        self.routes = [route for room in rooms for route in room.declared]
+        self._resources: dict[str, dict[str, Route]] = {}
+        for route in self.routes:
+            self._resources.setdefault(route.path, {})[route.method] = route
+        # Rules know no methods: else what /test does not answer would be looked for at /{id}.
+        rules = [Rule(path.translate(_BRACES), endpoint=path) for path in self._resources]
+        self._paths = Map(rules, strict_slashes=False, merge_slashes=False).bind("localhost")
 
     def answer(self, request: flask.Request) -> flask.Response:
         """Answer any request: never raises, always with a request id and CORS headers."""
         begun = time.perf_counter()
         clear_log()
         request_id = _choose_request_id(request)
-        bind_log(function=self._name, request_id=request_id)
-        headers = [("X-Request-Id", request_id), ("Cache-Control", "no-store"), *_list_cors(request)]
+        bind_log(function=self.name, request_id=request_id)
+        headers = list_headers(request, request_id)
         try:
-            response = _make_response(self._dispatch(request), headers)
+            response = self._dispatch(request, headers)
         except Problem as problem:
-            response = _make_problem_response(problem, request_id, headers)
+            response = make_problem_response(problem, request_id, headers)
         except Exception:  # noqa: BLE001 - the last resort: logged, and answered as a 500
             get_log().exception("unhandled error")
-            response = _make_problem_response(Problem(), request_id, headers)
+            response = make_problem_response(Problem(), request_id, headers)
         milliseconds = round((time.perf_counter() - begun) * 1000, 1)
         get_log().info(
             "request", method=request.method, path=request.path, status=response.status_code, ms=milliseconds
         )
         return response
 
-    def _dispatch(self, request: flask.Request) -> Reply:
-        path = self._trim_path(request.path)
-        # The first pattern that matches is the resource; a literal one stands before one with parameters.
-        resource = next((pattern for pattern, _, _ in self._routes if pattern.fullmatch(path)), None)
-        match = resource.fullmatch(path) if resource else None
-        if match is None:
-            raise NotFound(f"{self._name} has no such path.")
-        handlers = {method: handler for pattern, method, handler in self._routes if pattern == resource}
-        methods = ", ".join(sorted({*handlers, "OPTIONS"}))
+    def _dispatch(self, request: flask.Request, headers: Headers) -> flask.Response:
+        resource, parameters = self._find(request.path)
+        allowed = {"Allow": ", ".join(sorted({*resource, "OPTIONS"}))}
         if request.method == "OPTIONS":
-            return Reply(status=HTTPStatus.NO_CONTENT, headers={"Allow": methods})
-        handler = handlers.get("GET" if request.method == "HEAD" else request.method)
-        if handler is None:
-            raise MethodNotAllowed(headers={"Allow": methods})
-        return _run_handler(handler, Call(request, match.groupdict()))
+            return make_response(None, HTTPStatus.NO_CONTENT, headers, allowed)
+        route = resource.get("GET" if request.method == "HEAD" else request.method)
+        if route is None:
+            raise MethodNotAllowed(headers=allowed)
+        call = Call(request, parameters)
+        try:
+            body = _run(route, call)
+        except Problem as problem:
+            problem.headers = call.headers | problem.headers
+            raise
+        if route.method == "GET" and _is_known(request, call.headers.get("ETag")):
+            return make_response(None, HTTPStatus.NOT_MODIFIED, headers, call.headers)
+        return make_response(body, call.status or route.status, headers, call.headers)
 
-    def _trim_path(self, path: str) -> str:
+    def _find(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
+        """The routes of the path by their methods, and what stands in the place of its parameters."""
         # Behind some gateways the function sees its whole public path, behind others only what follows its name.
-        for prefix in (f"/functions/v1/{self._name}", f"/{self._name}"):
+        for prefix in (f"/functions/v1/{self.name}", f"/{self.name}"):
             if path == prefix or path.startswith(f"{prefix}/"):
                 path = path[len(prefix) :]
                 break
-        return path or "/"
+        try:
+            resource, parameters = self._paths.match(path or "/")
+        except NoRoute:
+            raise NotFound(f"{self.name} has no such path.") from None
+        return self._resources[resource], dict(parameters)
 
 
-def _run_handler(handler: Handler, call: Call) -> Reply:
-    try:
-        reply = handler(call)
-    except Problem as problem:
-        problem.headers = call.headers | problem.headers
-        raise
-    return replace(reply, headers=call.headers | dict(reply.headers))
+def _run(route: Route, call: Call) -> Any:
+    """Know the caller, parse what came, charge the budget, hand on to the handler: in this order."""
+    if route.public:
+        return route.handler(call)
+    _ = call.user
+    call.parameters = {name: _parse_parameter(route, name, value) for name, value in call.parameters.items()}
+    given: dict[str, Any] = {}
+    if route.query:
+        sent = {name: text for name, text in call.request.args.items() if text}
+        given["query"] = parse_model(route.query, sent)
+    if route.body:
+        given["body"] = call.json(route.body) if route.needs_body or call.body.strip() else None
+    if route.budget:
+        _charge(route.budget, call, given.get("body"))
+    return route.handler(call, **given)
+
+
+def _charge(budget: Budget, call: Call, body: Any) -> None:
+    whose = {"p_integration_id": call.integration_id} if "id" in call.parameters else {}
+    take_tokens(call, budget, **whose or {"p_organization_id": str(body.organization_id)})
+
+
+def _parse_parameter(route: Route, name: str, value: str) -> str:
+    if route.words and name in route.words.model_fields:
+        return str(getattr(parse_model(route.words, {name: value}), name))
+    return parse_uuid(value, name)
+
+
+def _is_known(request: flask.Request, tag: str | None) -> bool:
+    return tag is not None and names_tag(request.headers.get("If-None-Match"), tag)
 
 
 def _choose_request_id(request: flask.Request) -> str:
@@ -219,57 +128,4 @@ def _choose_request_id(request: flask.Request) -> str:
     return given if _REQUEST_ID.match(given) else str(uuid.UUID(int=random.getrandbits(128), version=4))
 
 
-def _make_response(reply: Reply, headers: Headers) -> flask.Response:
-    body = b"" if reply.body is None else orjson.dumps(reply.body)
-    # All headers at once: setting them one by one looks through those that are there, each time.
-    response = flask.Response(body, reply.status, [*headers, _JSON_TYPE, *reply.headers.items()])
-    if not body:
-        response.headers.remove("Content-Type")
-    return response
-
-
-def _make_problem_response(problem: Problem, request_id: str, headers: Headers) -> flask.Response:
-    document: dict[str, Any] = {
-        "type": "about:blank",
-        "title": problem.status.phrase,
-        "status": problem.status.value,
-        "detail": problem.detail,
-        "code": problem.code,
-        "request_id": request_id,
-    }
-    if problem.errors:
-        document["errors"] = [{"field": error.field, "message": error.message} for error in problem.errors]
-    body = orjson.dumps(document)
-    # An iterator, because functions-framework reads the rest of the request before it sends what is not streamed.
-    response = flask.Response(
-        iter((body,)), problem.status, [*headers, *problem.headers.items()], content_type=PROBLEM_TYPE
-    )
-    response.content_length = len(body)
-    if problem.status == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    return response
-
-
-def _list_cors(request: flask.Request) -> Headers:
-    allowed = _split_origins(load_settings().allowed_origins)
-    origin = request.headers.get("Origin", "")
-    if "*" not in allowed and origin not in allowed:
-        return [_VARY]
-    shown = ("Access-Control-Allow-Origin", "*" if "*" in allowed else origin)
-    return [shown, *(_CORS_PREFLIGHT if request.method == "OPTIONS" else _CORS)]
-
-
-@cache
-def _split_origins(text: str) -> frozenset[str]:
-    return frozenset(origin.strip() for origin in text.split(","))
-
-
-_JSON_TYPE = ("Content-Type", "application/json")
-_VARY = ("Vary", "Origin")
-_CORS = [("Access-Control-Expose-Headers", EXPOSED_HEADERS), _VARY]
-_CORS_PREFLIGHT = [
-    ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
-    ("Access-Control-Allow-Methods", ", ".join((*METHODS, "OPTIONS"))),
-    ("Access-Control-Max-Age", "86400"),
-    *_CORS,
-]
+_BRACES = str.maketrans("{}", "<>")

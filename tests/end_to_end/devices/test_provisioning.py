@@ -187,7 +187,7 @@ def test_a_device_here_is_not_created_twice_with_one_hardware_id(fleet: Fleet) -
 def test_a_device_with_a_certificate_is_told_its_subject_and_its_authority_registered_once(
     fleet: Fleet,
 ) -> None:
-    authority = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    authority = "-----BEGIN CERTIFICATE-----\nMIIBxjCCAW0=\n-----END CERTIFICATE-----\n"
     bodies = [
         {"name": name, "credentials": "certificate", "ca_certificate": authority} for name in ("p-1", "p-2")
     ]

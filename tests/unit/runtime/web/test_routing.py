@@ -11,37 +11,51 @@ import jwt
 import pytest
 from flask.testing import FlaskClient
 from functions_framework import create_app
-from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
 
 from scripts.local.stack import ROOT
+from shared.runtime.bodies import Body
 from shared.runtime.errors import RateLimited
 from shared.runtime.settings import load_settings
-from shared.runtime.web.routing import BODY_LIMIT, Call, Reply, Router
+from shared.runtime.web.call import BODY_LIMIT, Call
+from shared.runtime.web.routes import Routes
+from shared.runtime.web.routing import Router
 from tests.stack import find_free_port
 
 SECRET = "a-legacy-secret-of-at-least-32-bytes"
-router = Router("sample")
+routes = Routes()
 
 
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Count(Body):
     count: int
 
 
-@router.route("POST", "/things/{id}")
-def change_thing(call: Call) -> Reply:
-    return Reply({"id": call.parameters["id"], "count": call.json(Body).count})
+class Thing(TypedDict):
+    id: str
+    count: int
 
 
-@router.route("GET", "/busy")
-def refuse(_: Call) -> Reply:
+@routes.post("/things/{id}", public=True)
+def change_thing(call: Call) -> Thing:
+    return {"id": call.parameters["id"], "count": call.json(Count).count}
+
+
+@routes.get("/things/all", public=True)
+def read_all(_: Call) -> Thing:
+    return {"id": "all", "count": 0}
+
+
+@routes.get("/busy", public=True)
+def refuse(_: Call) -> None:
     raise RateLimited(headers={"Retry-After": "7"})
 
 
-@router.route("GET", "/broken")
-def break_down(_: Call) -> Reply:
+@routes.get("/broken", public=True)
+def break_down(_: Call) -> None:
     raise RuntimeError("canary-in-an-exception")
+
+
+router = Router("sample", routes)
 
 
 @pytest.fixture
@@ -62,6 +76,28 @@ def test_a_function_answers_with_and_without_its_public_prefix(client: FlaskClie
     reply = client.post(f"{prefix}/things/7", json={"count": 1})
 
     assert reply.json == {"id": "7", "count": 1}
+
+
+@pytest.mark.parametrize("path", ["/things", "/things/7/more", "/", "//things/7", "/things//7", "/elsewhere"])
+def test_a_path_that_is_not_there_is_a_404(client: FlaskClient, path: str) -> None:
+    assert client.post(path).status_code == HTTPStatus.NOT_FOUND
+
+
+def test_a_literal_path_comes_before_one_with_a_parameter(client: FlaskClient) -> None:
+    literal, refused = client.get("/things/all"), client.post("/things/all", json={"count": 1})
+
+    assert literal.json == {"id": "all", "count": 0}
+    assert (refused.status_code, refused.headers["Allow"]) == (HTTPStatus.METHOD_NOT_ALLOWED, "GET, OPTIONS")
+
+
+def test_a_slash_at_the_end_changes_nothing(client: FlaskClient) -> None:
+    assert client.post("/sample/things/7/", json={"count": 1}).json == {"id": "7", "count": 1}
+
+
+def test_head_is_get_without_a_body(client: FlaskClient) -> None:
+    reply = client.head("/things/all")
+
+    assert (reply.status_code, reply.data) == (HTTPStatus.OK, b"")
 
 
 def test_the_body_may_be_as_large_as_the_limit_and_no_larger(client: FlaskClient) -> None:

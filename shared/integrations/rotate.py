@@ -1,33 +1,32 @@
-"""Secrets that we make where none is given, as providers declare them: at create, and anew in a rotation."""
+"""Rotating a secret that we make: a new one, the old one kept beside it for the grace period."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.integrations.bodies import Rotation
+from shared.integrations.patch import Patch, change_config
+from shared.integrations.records import IntegrationRow, SealedRow
 from shared.integrations.sealing import open_secrets
 from shared.provider.base import GeneratedSecret, Provider
 from shared.provider.catalogue import find_provider
 from shared.runtime.errors import BadRequest, FieldError, NotSupported, VaultError
+from shared.runtime.web.call import Call
 
 
-def make_secrets(provider: type[Provider], config: Mapping[str, Any]) -> dict[str, str]:
-    """A value for each secret that `config` does not mention; null there asks for none."""
-    return {name: secret.make(None) for name, secret in provider.generated.items() if name not in config}
+def rotate_secret(call: Call, rotation: Rotation) -> tuple[IntegrationRow, dict[str, str]]:
+    """The integration as it is now, and the new secret by its name. Errors: NotSupported, BadRequest, and a PATCH's."""
+    made: dict[str, str] = {}
 
+    def plan(sealed: SealedRow) -> Patch:
+        provider = find_provider(sealed["integration_type"])
+        name = _choose_name(provider, rotation.name)
+        secret, old = provider.generated[name], _open_old(sealed, name)
+        made[name] = secret.make(old)
+        return made | _keep_old(secret, old, rotation.grace_seconds)
 
-def plan_rotation(sealed: Mapping[str, Any], rotation: Rotation) -> tuple[dict[str, str], dict[str, Any]]:
-    """The new secret by its name, and the config patch that sets it and keeps the old one for the grace period.
-
-    `sealed` is the row with its sealed secrets. Errors: NotSupported, BadRequest.
-    """
-    provider = find_provider(sealed["integration_type"])
-    name = _choose_name(provider, rotation.name)
-    secret, old = provider.generated[name], _open_old(sealed, name)
-    made = {name: secret.make(old)}
-    return made, made | _keep_old(secret, old, rotation.grace_seconds)
+    return change_config(call, {}, plan), made
 
 
 def _choose_name(provider: type[Provider], name: str | None) -> str:
@@ -41,7 +40,7 @@ def _choose_name(provider: type[Provider], name: str | None) -> str:
     return name or names[0]
 
 
-def _open_old(sealed: Mapping[str, Any], name: str) -> Any:
+def _open_old(sealed: SealedRow, name: str) -> Any:
     try:
         return open_secrets(sealed).get(name)
     except VaultError:

@@ -1,0 +1,103 @@
+"""One call as the document has it: its operation object, from the declared route and the docstring of its handler."""
+
+from __future__ import annotations
+
+import inspect
+from http import HTTPStatus
+
+from scripts.openapi import headers
+from scripts.openapi.headers import LIMITS, pick_headers
+from scripts.openapi.problems import Kind, describe_problems
+from scripts.openapi.schemas import Schema, list_models, list_parameters, list_replies, refer
+from shared.runtime import errors
+from shared.runtime.web.routes import Route
+
+BINARY = {"type": "string", "format": "binary", "minLength": 1}
+LINKED = {
+    "createIntegration": "getIntegration changeIntegration testIntegration deleteIntegration listDeliveries "
+    "listActivity listRollouts beginJob listConflicts",
+    "sendCommand": "getCommand",
+}
+"""What may be called next with the id of what was made."""
+
+
+def describe_operation(route: Route) -> Schema:
+    """The operation object."""
+    summary, _, description = (inspect.getdoc(route.handler) or "").partition("\n\n")
+    optional = {
+        "description": description,
+        "parameters": _list_parameters(route),
+        "requestBody": _describe_body(route),
+    }
+    refusals = describe_problems(list_problems(route))
+    return {
+        "operationId": _name_operation(route),
+        "summary": summary.replace("\n", " ").removesuffix("."),
+        **{name: value for name, value in optional.items() if value},
+        "security": [{proof: []} for proof in route.proofs],
+        "responses": {
+            **{
+                str(each.value): _describe_success(route, each) for each in (route.status, route.also) if each
+            },
+            **{status: {"$ref": f"#/components/responses/{name}"} for status, (name, _) in refusals.items()},
+        },
+    }
+
+
+def list_problems(route: Route) -> list[Kind]:
+    """Everything a call may be refused with: what was declared, and what follows from the rest of the declaration."""
+    kinds: list[Kind] = [errors.Unauthenticated, errors.Problem, errors.Unavailable, *route.problems]
+    if list_models(route):
+        kinds += [errors.BadRequest, errors.TooLarge, errors.UnsupportedMediaType]
+    if route.query:
+        kinds += [errors.BadRequest]
+    if "{" in route.path and not route.public:
+        kinds += [errors.BadRequest, errors.NotFound]
+    if route.budget or route.settles:
+        kinds += [errors.Forbidden, errors.NotFound, errors.RateLimited]
+    return kinds
+
+
+def _name_operation(route: Route) -> str:
+    first, *others = route.handler.__name__.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _list_parameters(route: Route) -> list[Schema]:
+    heeded = [
+        (headers.IF_MATCH, errors.PreconditionFailed in route.problems),
+        (headers.IF_NONE_MATCH, route.also == HTTPStatus.NOT_MODIFIED),
+        (headers.IDEMPOTENCY_KEY, errors.IdempotencyMismatch in route.problems),
+    ]
+    return [*list_parameters(route.query), *(header for header, is_heeded in heeded if is_heeded)]
+
+
+def _describe_body(route: Route) -> Schema:
+    content: Schema = {}
+    for model in list_models(route):
+        content["application/json"] = {"schema": refer(model)}
+    raw = {"schema": BINARY if content else {}}
+    content |= {media_type: raw for media_type in route.reads if isinstance(media_type, str)}
+    return {"required": route.needs_body or len(content) > 1, "content": content} if content else {}
+
+
+def _describe_success(route: Route, status: HTTPStatus) -> Schema:
+    if status == HTTPStatus.NOT_MODIFIED:
+        return {"description": "You have it as it is; no body.", "headers": pick_headers("ETag")}
+    limits = LIMITS if route.budget or route.settles else ()
+    replayed = ("Idempotent-Replayed",) if errors.IdempotencyMismatch in route.problems else ()
+    schemas = [refer(reply) for reply in list_replies(route)]
+    schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+    content = {"application/json": {"schema": schema}} if schemas else {}
+    optional: Schema = {"content": content, "links": _describe_links(route)}
+    return {
+        "description": status.phrase,
+        "headers": pick_headers(*route.headers, *limits, *replayed),
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+def _describe_links(route: Route) -> Schema:
+    names = LINKED.get(_name_operation(route), "").split()
+    named = {"path.id": f"$response.body#/{next(iter(route.reply.__annotations__))}/id"} if names else {}
+    return {name: {"operationId": name, "parameters": named} for name in names}

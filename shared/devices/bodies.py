@@ -1,0 +1,280 @@
+"""What callers of an integration's devices send, and what they get: conflicts, provisioning, state, settings."""
+
+from __future__ import annotations
+
+import math
+import re
+import uuid
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    RootModel,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import TypedDict
+
+from shared.provider.remote import DataType, Path, Setting
+from shared.runtime.bodies import VISIBLE, Body, Moment, Query, Uuid
+from shared.runtime.web.paging import PageQuery
+
+PATH_LIMIT = 512
+"""Characters of a path."""
+
+STRING_LIMIT = 4096
+_KINDS = ("integer", "float", "string", "boolean")
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+
+
+def _check_id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError("Expected an id of the other side, as its console shows it.")
+    return text
+
+
+def _check_path(text: str) -> str:
+    text = text.strip("/")
+    if (
+        len(text) > PATH_LIMIT
+        or not text.isprintable()
+        or {"", ".", ".."} & set(text.split("/") if text else ())
+    ):
+        raise ValueError(
+            f"Expected names with slashes between, as in desired/led, {PATH_LIMIT} characters at most."
+        )
+    return text
+
+
+RemoteId = Annotated[str, AfterValidator(_check_id), Field(json_schema_extra={"pattern": f"^{_ID.pattern}$"})]
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=VISIBLE)]
+
+
+class Words(Body):
+    """The parameters of paths that are the other side's ids."""
+
+    setting_id: RemoteId = ""
+
+
+# Conflicts
+
+
+class ConflictFilters(PageQuery):
+    """Which conflicts are listed."""
+
+    status: Literal["open", "resolved"] | None = None
+    """Only with this status."""
+
+
+class Resolution(Body):
+    """The body of POST …/conflicts/{conflict_id}/resolve: whose values count."""
+
+    resolution: Literal["local", "remote"]
+
+
+class FieldConflictRow(TypedDict):
+    """Fields of a device that were changed on both sides, as they were on each; `resolution` says which side counts."""
+
+    id: Uuid
+    organization_id: Uuid
+    integration_id: Uuid
+    device_id: Uuid
+    fields: list[Literal["name", "tags"]]
+    local: dict[str, Any]
+    remote: dict[str, Any]
+    status: Literal["open", "resolved"]
+    resolution: Literal["local", "remote", "agreed"] | None
+    policy: Literal["local", "remote", "newest"] | None
+    created_at: Moment
+    resolved_at: Moment | None
+    resolved_by: Uuid | None
+    applied_at: Moment | None
+
+
+OneConflict = TypedDict("OneConflict", {"conflict": FieldConflictRow})
+ConflictPage = TypedDict("ConflictPage", {"conflicts": list[FieldConflictRow], "next_cursor": str | None})
+
+
+# Provisioning
+
+
+class NewProvisioning(Body):
+    """The body of POST …/devices: a new device, or with `device_id` one that is here already."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["name"]}, {"required": ["device_id"]}]}
+    )
+
+    name: Text | None = None
+    device_id: uuid.UUID | None = None
+    hardware_ids: list[Text] | None = Field(None, max_length=20)
+    tags: list[Text] | None = Field(None, max_length=20)
+    """Ids of tags that the provider has."""
+    cohort: Text | None = None
+    serial_number: Text | None = None
+    credentials: Literal["psk", "certificate", "none"] = "psk"
+    """What it signs in with: a pre-shared key that we make, a certificate of your own authority, or what it has."""
+    ca_certificate: str | None = Field(None, min_length=1, max_length=65_536, pattern=r"^[^\x00]*$")
+    """With certificate: the authority (PEM), where the provider does not know it yet."""
+
+    @model_validator(mode="after")
+    def _require_name(self) -> NewProvisioning:
+        if self.name is None and self.device_id is None:
+            raise ValueError("give the new device a name, or the device_id of one that is here")
+        if self.ca_certificate and self.credentials != "certificate":
+            raise ValueError("ca_certificate goes with credentials: certificate")
+        return self
+
+
+class DeviceRow(TypedDict):
+    """One device as it is here; `external_id` is its id at the provider, once it is there."""
+
+    id: Uuid
+    organization_id: Uuid
+    integration_id: Uuid | None
+    external_id: str
+    name: str
+    device_type: str | None
+    status: Literal["online", "offline", "unknown"]
+    last_seen_at: Moment | None
+    firmware_version: str | None
+    metadata: dict[str, Any]
+    created_at: Moment
+    updated_at: Moment
+    edited_at: Moment
+
+
+class ProvisioningRow(TypedDict):
+    """What was to be created at the provider; `pending` is completed, or undone, by the scheduler."""
+
+    id: Uuid
+    organization_id: Uuid
+    integration_id: Uuid
+    device_id: Uuid | None
+    request: dict[str, Any]
+    credentials: Literal["psk", "certificate", "none"]
+    identity: str | None
+    status: Literal["pending", "done", "failed"]
+    error: str | None
+    due_at: Moment
+    created_by: Uuid | None
+    created_at: Moment
+    finished_at: Moment | None
+
+
+class Begun(TypedDict):
+    """What `begin_provisioning` and `finish_provisioning` answer."""
+
+    device: DeviceRow
+    provisioning: ProvisioningRow
+
+
+class Provisioned(Begun):
+    """The device, and what it signs in with: shown this once."""
+
+    credentials: dict[str, str] | None
+
+
+# State
+
+
+class StatePath(Query):
+    """Where in the state of a device."""
+
+    path: Annotated[
+        str,
+        AfterValidator(_check_path),
+        Field(json_schema_extra={"maxLength": PATH_LIMIT, "pattern": r"^[^\x00-\x1f]*$"}),
+    ] = ""
+    """Names with slashes between, as in `desired/led`."""
+
+    @property
+    def names(self) -> Path:
+        """The names on the way; none for the whole state."""
+        return tuple(self.path.split("/")) if self.path else ()
+
+
+class StateValue(RootModel[JsonValue]):
+    """Any JSON value but null."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"type": "null"}})
+
+    @field_validator("root")
+    @classmethod
+    def _refuse_null(cls, value: JsonValue) -> JsonValue:
+        if value is None:
+            raise ValueError("Expected a value; send DELETE to remove one.")
+        return value
+
+
+class ShownState(TypedDict):
+    """What is at `path` in the state of a device; null where nothing is."""
+
+    path: str
+    state: Any
+
+
+# Settings
+
+Value = Annotated[JsonValue, WithJsonSchema({"type": ["integer", "number", "string", "boolean"]})]
+
+
+class SettingFilters(Query):
+    """Which settings are listed."""
+
+    device_id: uuid.UUID | None = None
+    """Only those of this device."""
+    blueprint_id: RemoteId | None = None
+    """Only those of this blueprint, by the other side's id of it."""
+
+
+class ChangedSetting(Body):
+    """The body of PUT. `data_type`, where given, is what the value has to be."""
+
+    data_type: DataType | None = None
+    value: Value
+
+    @field_validator("value")
+    @classmethod
+    def _check_value(cls, value: JsonValue, info: ValidationInfo) -> JsonValue:
+        kinds = [info.data["data_type"]] if info.data.get("data_type") else [*_KINDS]
+        if not any(_is_of(kind, value) for kind in kinds):
+            raise ValueError(
+                f"expected a value of the type {' or '.join(kinds)}, {STRING_LIMIT} characters at most"
+            )
+        return value
+
+
+class NewSetting(ChangedSetting):
+    """The body of POST: for all devices, or with `device_id` or `blueprint_id` for those only."""
+
+    key: str = Field(pattern=r"^[A-Z0-9_]+$", max_length=255)
+    data_type: DataType
+    device_id: uuid.UUID | None = None
+    """One of the integration's devices, by its own id."""
+    blueprint_id: str | None = Field(None, pattern=f"^{_ID.pattern}$")
+    """A blueprint, by the other side's id of it."""
+
+
+OneSetting = TypedDict("OneSetting", {"setting": Setting})
+
+
+class SettingList(TypedDict):
+    """All settings that were asked for."""
+
+    settings: list[Setting]
+
+
+def _is_of(kind: str, value: JsonValue) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if isinstance(value, str):
+        return kind == "string" and len(value) <= STRING_LIMIT and "\x00" not in value
+    if isinstance(value, int):
+        return kind in {"integer", "float"}
+    return kind == "float" and isinstance(value, float) and math.isfinite(value)

@@ -1,0 +1,91 @@
+"""One request, as its handler sees it: who calls, the database as that caller, the path, the body."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from functools import cached_property
+from http import HTTPStatus
+
+import flask
+import orjson
+
+from shared.runtime.bodies import Model, parse_model
+from shared.runtime.database.client import Database, as_user
+from shared.runtime.errors import BadRequest, FieldError, TooLarge, UnsupportedMediaType
+from shared.runtime.log import bind_log
+from shared.runtime.web.auth import User, authenticate_user
+
+BODY_LIMIT = 1_048_576
+"""Bytes of a request body that are read before anything is parsed."""
+
+DRAIN_LIMIT = 8 * BODY_LIMIT
+"""Bytes of an oversized body read and dropped, so that its sender gets to read our answer."""
+
+
+@dataclass
+class Call:
+    """One request. Of the path's parameters those that are ids of ours are UUIDs in canonical form."""
+
+    request: flask.Request
+    parameters: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent with the answer, whatever it will be: a reply or a problem."""
+    status: HTTPStatus | None = None
+    """The status of the reply, where it is not the one that the route declares."""
+
+    @cached_property
+    def user(self) -> User:
+        """The signed-in caller; Unauthenticated otherwise."""
+        user = authenticate_user(self.request.headers)
+        bind_log(user=user.id)
+        return user
+
+    @cached_property
+    def database(self) -> Database:
+        """The database as the caller, so that row-level security decides."""
+        return as_user(self.user.token)
+
+    @cached_property
+    def integration_id(self) -> str:
+        """The id of the integration that the path names."""
+        bind_log(integration=self.parameters["id"])
+        return self.parameters["id"]
+
+    @cached_property
+    def body(self) -> bytes:
+        """The body as it came, at most BODY_LIMIT bytes; TooLarge otherwise."""
+        return self.read_large(BODY_LIMIT)
+
+    def read_large(self, limit: int) -> bytes:
+        """The body as it came, at most `limit` bytes; of a larger one DRAIN_LIMIT is dropped, then TooLarge raised."""
+        request = self.request
+        body = request.stream.read(limit + 1) if (request.content_length or 0) <= limit else None
+        if body is not None and len(body) <= limit:
+            return bytes(body)
+        dropped = 0
+        while dropped < DRAIN_LIMIT and (chunk := request.stream.read(65_536)):
+            dropped += len(chunk)
+        raise TooLarge(f"The body is larger than {limit} bytes.")
+
+    def json(self, model: type[Model]) -> Model:
+        """The body validated as `model`; UnsupportedMediaType, or BadRequest that names each wrong field."""
+        media_type = self.request.mimetype
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            raise UnsupportedMediaType
+        try:
+            data = orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise BadRequest(f"The body is not valid JSON: {error.msg} at position {error.pos}.") from None
+        if not isinstance(data, dict) and not model.__pydantic_root_model__:
+            raise BadRequest("The body must be a JSON object.")
+        return parse_model(model, data)
+
+
+def parse_uuid(value: str, name: str) -> str:
+    """`value` as a UUID in canonical form; BadRequest names the field."""
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        problem = FieldError(name, "Expected a UUID.")
+        raise BadRequest(f"{name} must be a UUID.", errors=[problem]) from None

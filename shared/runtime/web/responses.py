@@ -1,0 +1,104 @@
+"""Replies and problems (RFC 9457) as HTTP responses, with CORS for the origins that the operator allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from http import HTTPStatus
+from typing import Annotated, Literal, NotRequired
+
+import flask
+import orjson
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from shared.runtime.errors import FieldError, Problem
+from shared.runtime.settings import load_settings
+
+METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+ALLOWED_HEADERS = (
+    "authorization, apikey, x-client-info, content-type, x-request-id, idempotency-key, if-match, "
+    "if-none-match, x-region, x-supabase-api-version"
+)
+EXPOSED_HEADERS = (
+    "X-Request-Id, Location, ETag, Idempotent-Replayed, Retry-After, RateLimit, RateLimit-Policy"
+)
+PROBLEM_TYPE = "application/problem+json"
+Headers = list[tuple[str, str]]
+
+
+class ProblemDocument(TypedDict):
+    """RFC 9457. `code` is for programs, `detail` for people; `request_id` finds the call in the log."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: NotRequired[Annotated[list[FieldError], Field(min_length=1)]]
+
+
+def list_headers(request: flask.Request, request_id: str) -> Headers:
+    """The headers of every answer."""
+    return [("X-Request-Id", request_id), ("Cache-Control", "no-store"), *_list_cors(request)]
+
+
+def make_response(
+    body: object, status: HTTPStatus, headers: Headers, own: Mapping[str, str]
+) -> flask.Response:
+    """A reply: `body` as JSON, None for none."""
+    content = b"" if body is None else orjson.dumps(body)
+    # All headers at once: setting them one by one looks through those that are there, each time.
+    response = flask.Response(content, status, [*headers, _JSON_TYPE, *own.items()])
+    if not content:
+        response.headers.remove("Content-Type")
+    return response
+
+
+def make_problem_response(problem: Problem, request_id: str, headers: Headers) -> flask.Response:
+    """The problem document of a refusal."""
+    document: ProblemDocument = {
+        "type": "about:blank",
+        "title": problem.status.phrase,
+        "status": problem.status.value,
+        "detail": problem.detail,
+        "code": problem.code,
+        "request_id": request_id,
+    }
+    if problem.errors:
+        document["errors"] = problem.errors
+    body = orjson.dumps(document)
+    # An iterator, because functions-framework reads the rest of the request before it sends what is not streamed.
+    response = flask.Response(
+        iter((body,)), problem.status, [*headers, *problem.headers.items()], content_type=PROBLEM_TYPE
+    )
+    response.content_length = len(body)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _list_cors(request: flask.Request) -> Headers:
+    allowed = _split_origins(load_settings().allowed_origins)
+    origin = request.headers.get("Origin", "")
+    if "*" not in allowed and origin not in allowed:
+        return [_VARY]
+    shown = ("Access-Control-Allow-Origin", "*" if "*" in allowed else origin)
+    return [shown, *(_CORS_PREFLIGHT if request.method == "OPTIONS" else _CORS)]
+
+
+@cache
+def _split_origins(text: str) -> frozenset[str]:
+    return frozenset(origin.strip() for origin in text.split(","))
+
+
+_JSON_TYPE = ("Content-Type", "application/json")
+_VARY = ("Vary", "Origin")
+_CORS = [("Access-Control-Expose-Headers", EXPOSED_HEADERS), _VARY]
+_CORS_PREFLIGHT = [
+    ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
+    ("Access-Control-Allow-Methods", ", ".join((*METHODS, "OPTIONS"))),
+    ("Access-Control-Max-Age", "86400"),
+    *_CORS,
+]
