@@ -20,7 +20,8 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from shared.provider.remote import DataType, Path, Setting
+from shared.provider.settings import DataType, Setting
+from shared.provider.state import Path
 from shared.runtime.bodies import VISIBLE, Body, Moment, Query, Uuid
 from shared.runtime.web.paging import PageQuery
 

@@ -16,8 +16,7 @@ from typing_extensions import TypedDict
 from shared.devices.bodies import Begun, NewProvisioning, Provisioned
 from shared.devices.provisioning_steps import Provisioning, carry_out, seal_key
 from shared.integrations.remote_calls import reach_provider
-from shared.provider.directory import Directory, NewDevice
-from shared.provider.messages import Identity
+from shared.provider import Directory, Identity, NewDevice, Syncer
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import Conflict, OutsideError, ProviderRefused, Unavailable
 from shared.runtime.log import get_log
@@ -48,7 +47,7 @@ def provision_device(call: Call, body: NewProvisioning) -> Provisioned:
     202 where the provider's answer got lost: the scheduler then completes it with these credentials, or undoes it.
     Errors: NotSupported, Conflict where the device is there already, OutsideErrors with nothing done.
     """
-    provider = reach_provider(call)
+    provider = reach_provider(call, Syncer)
     with provider.devices(Deadline(SECONDS)) as directory:
         known = _read_device(call, body.device_id) if body.device_id else None
         provisioning = _plan(directory, body, known)

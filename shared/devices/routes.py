@@ -14,7 +14,7 @@ from shared.integrations.remote_calls import (
     relay_refusals,
 )
 from shared.integrations.scope import list_page, read_part
-from shared.provider.remote import Setting
+from shared.provider import Setting, SettingsKeeper
 from shared.runtime.errors import Conflict
 from shared.runtime.web.call import Call
 from shared.runtime.web.rate_limits import TESTS, WRITES
@@ -84,7 +84,7 @@ def remove_device_state(call: Call, query: bodies.StatePath) -> None:
 @routes.get("/{id}/settings", **READING)
 def list_settings(call: Call, query: bodies.SettingFilters) -> bodies.SettingList:
     """List the settings that devices get from the other side, all or those of a device or a blueprint."""
-    settings = reach_provider(call).settings()
+    settings = reach_provider(call, SettingsKeeper).settings()
     device = find_external_id(call, str(query.device_id)) if query.device_id else None
     with relay_refusals():
         return {"settings": settings.find(device, query.blueprint_id)}
@@ -93,7 +93,7 @@ def list_settings(call: Call, query: bodies.SettingFilters) -> bodies.SettingLis
 @routes.post("/{id}/settings", **WRITING | {"status": HTTPStatus.CREATED})
 def create_setting(call: Call, body: bodies.NewSetting) -> bodies.OneSetting:
     """Create a setting for all devices, those of a blueprint, or one."""
-    settings = reach_provider(call).settings()
+    settings = reach_provider(call, SettingsKeeper).settings()
     device = find_external_id(call, str(body.device_id)) if body.device_id else None
     wanted = Setting(body.key, body.data_type, body.value, device, body.blueprint_id)
     places = {"device_id": body.device_id, "blueprint_id": body.blueprint_id}
@@ -105,7 +105,7 @@ def create_setting(call: Call, body: bodies.NewSetting) -> bodies.OneSetting:
 @routes.put("/{id}/settings/{setting_id}", **WRITING)
 def change_setting(call: Call, body: bodies.ChangedSetting) -> bodies.OneSetting:
     """Give a setting another value."""
-    setting_id, settings = call.parameters["setting_id"], reach_provider(call).settings()
+    setting_id, settings = call.parameters["setting_id"], reach_provider(call, SettingsKeeper).settings()
     # Which one it is, and so whether a text is a secret, only the other side knows.
     value = "***" if isinstance(body.value, str) else body.value
     record_write(call, "settings", "update", {"setting_id": setting_id, "value": value})
@@ -116,7 +116,7 @@ def change_setting(call: Call, body: bodies.ChangedSetting) -> bodies.OneSetting
 @routes.delete("/{id}/settings/{setting_id}", **REMOVING)
 def remove_setting(call: Call) -> None:
     """Remove a setting."""
-    setting_id, settings = call.parameters["setting_id"], reach_provider(call).settings()
+    setting_id, settings = call.parameters["setting_id"], reach_provider(call, SettingsKeeper).settings()
     record_write(call, "settings", "delete", {"setting_id": setting_id})
     with relay_refusals():
         settings.remove(setting_id)

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from shared.devices.bodies import ShownState, StatePath
 from shared.integrations.remote_calls import find_external_id, reach_provider, record_write, relay_refusals
-from shared.provider.remote import DeviceState
+from shared.provider import DeviceState, StateKeeper
 from shared.runtime.errors import BadRequest, FieldError
 from shared.runtime.web.call import Call
 
@@ -45,7 +45,8 @@ def _require_path(place: StatePath) -> None:
 
 
 def _open(call: Call) -> DeviceState:
-    return reach_provider(call).state(find_external_id(call, call.parameters["device_id"]))
+    keeper = reach_provider(call, StateKeeper)
+    return keeper.state(find_external_id(call, call.parameters["device_id"]))
 
 
 def _record(

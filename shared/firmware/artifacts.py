@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from shared.firmware.bodies import ArtifactNames, ImageNames, UploadedArtifact
 from shared.integrations.remote_calls import reach_provider, record_write
-from shared.provider.firmware import Artifact, Firmware, NewArtifact
+from shared.provider import Artifact, Firmware, FirmwareKeeper, NewArtifact
 from shared.runtime.bodies import parse_model
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Conflict, Problem, ProviderRefused, UnsupportedMediaType
@@ -29,7 +29,7 @@ def open_firmware(call: Call, seconds: float = CALL_SECONDS) -> Iterator[Firmwar
     Errors: Forbidden, NotFound, NotSupported; what the platform says, without our secrets: BadRequest, NotFound and
     Conflict where it speaks of what the caller sent, other OutsideErrors.
     """
-    provider = reach_provider(call)
+    provider = reach_provider(call, FirmwareKeeper)
     with provider.firmware(Deadline(seconds)) as firmware:
         try:
             yield firmware

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from shared.firmware.artifacts import open_firmware
 from shared.firmware.bodies import NewRollout, RolloutRow
 from shared.integrations.scope import read_part
-from shared.provider.firmware import Artifact, Firmware, Plan, Target, read_plan
+from shared.provider import Artifact, Firmware, Plan, Target, read_plan
 from shared.runtime.errors import BadRequest, Conflict, FieldError, NotFound, NotSupported
 from shared.runtime.web.call import Call
 

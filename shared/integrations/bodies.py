@@ -7,10 +7,11 @@ import uuid
 from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from typing_extensions import TypedDict
 
-from shared.provider.base import Check
+from shared.provider import Check
+from shared.provider.capabilities import CAPABILITIES
 from shared.runtime.bodies import VISIBLE, Body, Moment, Query, Text, Uuid
 from shared.runtime.numbers import Whole
 from shared.runtime.web.paging import PageQuery
@@ -157,7 +158,7 @@ class IntegrationType(TypedDict):
     type: str
     label: str
     docs: str
-    capabilities: list[str]
+    capabilities: list[Annotated[str, WithJsonSchema({"enum": [*CAPABILITIES], "type": "string"})]]
     config_schema: dict[str, Any]
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from shared.integrations.bodies import NewIntegration
 from shared.integrations.records import IntegrationRow, write_row
 from shared.integrations.sealing import seal_provider
-from shared.provider.catalogue import find_provider, load_provider
-from shared.provider.messages import Identity
+from shared.provider import Identity, find_provider, load_provider
 from shared.runtime.log import bind_log
 from shared.runtime.web.call import Call
 from shared.runtime.web.idempotency import bind_fingerprint, check_fingerprint, read_key, seal_fingerprint

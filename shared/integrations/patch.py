@@ -12,8 +12,14 @@ from typing import Any
 from shared.integrations.bodies import ChangedIntegration
 from shared.integrations.records import IntegrationRow, SealedRow, read_sealed, write_row
 from shared.integrations.sealing import identify_row, open_secrets, seal_provider
-from shared.provider.base import merge_config, name_secrets, patch_config, split_config
-from shared.provider.catalogue import find_provider, load_provider
+from shared.provider import (
+    find_provider,
+    load_provider,
+    merge_config,
+    name_secrets,
+    patch_config,
+    split_config,
+)
 from shared.runtime.errors import (
     BadRequest,
     Conflict,

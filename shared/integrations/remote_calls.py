@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, TypeVar
 
 import orjson
 from typing_extensions import TypedDict
@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from shared.integrations.records import read_sealed
 from shared.integrations.scope import read_part
 from shared.integrations.sealing import open_provider
-from shared.provider.base import Provider
+from shared.provider import Capability, require
 from shared.runtime.errors import (
     BadRequest,
     CommandRefused,
@@ -47,13 +47,17 @@ _RELAYED: dict[int, type[Problem]] = {
 }
 
 
+Mixin = TypeVar("Mixin", bound=Capability)
+
+
 class _ExternalId(TypedDict):
     external_id: str
 
 
-def reach_provider(call: Call) -> Provider:
-    """The provider of the integration that the path names, with its credentials: Forbidden below admin."""
-    return open_provider(read_sealed(call))
+def reach_provider(call: Call, mixin: type[Mixin]) -> Mixin:
+    """The provider of the integration in the path, with its credentials: Forbidden below admin, NotSupported without
+    the capability."""
+    return require(open_provider(read_sealed(call)), mixin)
 
 
 def find_external_id(call: Call, device_id: str) -> str:

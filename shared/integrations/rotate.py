@@ -9,8 +9,7 @@ from shared.integrations.bodies import Rotation
 from shared.integrations.patch import Patch, change_config
 from shared.integrations.records import IntegrationRow, SealedRow
 from shared.integrations.sealing import open_secrets
-from shared.provider.base import GeneratedSecret, Provider
-from shared.provider.catalogue import find_provider
+from shared.provider import Provider, RotatingSecret, find_provider
 from shared.runtime.errors import BadRequest, FieldError, NotSupported, VaultError
 from shared.runtime.web.call import Call
 
@@ -47,9 +46,7 @@ def _open_old(sealed: SealedRow, name: str) -> Any:
         return None
 
 
-def _keep_old(secret: GeneratedSecret, old: Any, grace_seconds: int) -> dict[str, Any]:
-    if secret.previous is None or secret.previous_until is None:
-        return {}
+def _keep_old(secret: RotatingSecret, old: Any, grace_seconds: int) -> dict[str, Any]:
     if old is None or grace_seconds == 0:
         return {secret.previous: None, secret.previous_until: None}
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=grace_seconds)

@@ -14,8 +14,7 @@ from shared.integrations import bodies, create, patch, rotate
 from shared.integrations.records import IntegrationRow, list_rows, write_row
 from shared.integrations.remote_calls import USING, reach_provider
 from shared.integrations.scope import list_page
-from shared.provider import catalogue
-from shared.provider.messages import Identity
+from shared.provider import Checker, Identity, catalogue, require
 from shared.runtime.errors import (
     BadRequest,
     Conflict,
@@ -98,7 +97,7 @@ def test_config(call: Call, body: bodies.UnsavedIntegration) -> bodies.Verdict:
         body.config or {}, Identity(organization_id, "", body.integration_type)
     )
     call.database.call("require_role", p_organization_id=organization_id, p_role="admin")
-    checks = list(provider.check())
+    checks = list(require(provider, Checker).check())
     return {"ok": all(check.ok for check in checks), "checks": checks}
 
 
@@ -136,7 +135,7 @@ def rotate_secret(call: Call, body: bodies.Rotation | None) -> bodies.CreatedInt
 @routes.post("/{id}/test", budget=TESTS, problems=USING)
 def test_integration(call: Call) -> bodies.Verdict:
     """Test the connection of a saved integration."""
-    checks = list(reach_provider(call).check())
+    checks = list(reach_provider(call, Checker).check())
     failed = next((check.name for check in checks if not check.ok), None)
     call.database.call("record_test", p_integration_id=call.integration_id, p_failed=failed)
     return {"ok": failed is None, "checks": checks}

@@ -7,9 +7,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from shared.provider.base import Provider, merge_config, name_secrets, split_config
-from shared.provider.catalogue import load_provider
-from shared.provider.messages import Identity
+from shared.provider import Identity, Provider, load_provider, merge_config, name_secrets, split_config
 from shared.runtime.vault.ring import SealContext, load_vault
 
 

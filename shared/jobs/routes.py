@@ -10,7 +10,7 @@ from shared.integrations.scope import list_page, read_part
 from shared.jobs.bodies import JobFilters, JobPage, JobRow, NewJob, OneJob
 from shared.jobs.kinds import find_kind
 from shared.jobs.run import require_capability
-from shared.provider.catalogue import find_provider
+from shared.provider import find_provider
 from shared.runtime.bodies import parse_model
 from shared.runtime.errors import Conflict, NotSupported
 from shared.runtime.web.call import Call

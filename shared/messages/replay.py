@@ -10,10 +10,9 @@ from typing_extensions import TypedDict
 
 from shared.integrations.remote_calls import reach_provider
 from shared.messages.bodies import ReplayedCounts, ReplayedMessages
-from shared.provider.base import Provider
-from shared.provider.messages import Message, decode_raw
+from shared.provider import Decoder, Message, decode_raw
 from shared.runtime.bodies import Moment, Uuid
-from shared.runtime.errors import BadRequest, NotSupported
+from shared.runtime.errors import BadRequest
 from shared.runtime.web.call import Call
 from shared.runtime.web.paging import read_cursor, write_cursor
 
@@ -50,14 +49,12 @@ class Counts(TypedDict):
 
 def replay_messages(call: Call, wanted: ReplayedMessages) -> ReplayedCounts:
     """Decode the oldest failed messages by today's config; what still fails stays as it is."""
-    provider = reach_provider(call)
-    if "decode" not in provider.capabilities():
-        raise NotSupported(f"{provider.label} integrations can't decode again what they have stored.")
+    decoder = reach_provider(call, Decoder)
     found: list[FailedMessage] = call.database.call(
         "failed_messages", p_integration_id=call.integration_id, p_filter=_write_filter(wanted)
     )
     rows, next_cursor = _cut_rows(found)
-    decoded = list(_decode_rows(provider, rows))
+    decoded = list(_decode_rows(decoder, rows))
     counts: Counts = _store_messages(call, decoded) if decoded else {"stored": 0, "duplicates": 0}
     failed = len(rows) - counts["stored"] - counts["duplicates"]
     return {"replayed": len(rows), **counts, "failed": failed, "next_cursor": next_cursor}
@@ -80,11 +77,11 @@ def _cut_rows(rows: list[FailedMessage]) -> tuple[list[FailedMessage], str | Non
     return rows[:-1], write_cursor(rows[-2]["received_at"], rows[-2]["id"])
 
 
-def _decode_rows(provider: Provider, rows: Sequence[FailedMessage]) -> Iterator[Decoded]:
+def _decode_rows(decoder: Decoder, rows: Sequence[FailedMessage]) -> Iterator[Decoded]:
     for row in rows:
         raw = row["raw"]
         body = orjson.dumps(row["payload"]) if raw is None else decode_raw(raw, row["raw_encoding"])
-        message = provider.decode(row["topic"] or "", body, row["event_id"])
+        message = decoder.decode(row["topic"] or "", body, row["event_id"])
         if message is not None and message.error is None:
             yield {"id": row["id"], "received_at": row["received_at"], "message": message}
 
