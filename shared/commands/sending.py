@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -15,9 +14,10 @@ import orjson
 from shared.integrations.sealing import open_provider
 from shared.provider.base import Outcome, Provider
 from shared.provider.messages import Command
+from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CommandRefused, NotSupported, Problem
+from shared.runtime.errors import NotSupported, Problem
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.log import get_log
 
@@ -26,8 +26,7 @@ AT_ONCE = 128
 
 LEASE_SECONDS = 60
 POLL_SECONDS = 0.25
-FIRST_RETRY_SECONDS = 5.0
-LONGEST_RETRY_SECONDS = 300.0
+BACKOFF = Backoff(5.0, 300.0)
 RESULT_LIMIT = 65_536
 """Bytes of a device's answer that are kept."""
 
@@ -68,14 +67,11 @@ def _send(integrations: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, 
     result = {"id": row["id"], "lease_token": row["lease_token"]}
     try:
         outcome = _open(integrations.get(row["integration_id"])).send(_make_command(row))
-    except (NotSupported, CommandRefused) as refusal:
-        return result | {"outcome": "failed", "error": refusal.detail}
     except Problem as problem:
-        return result | {
-            "outcome": "retry",
-            "retry_seconds": _back_off(row["attempts"]),
-            "error": problem.detail,
-        }
+        if problem.is_final:
+            return result | {"outcome": "failed", "error": problem.detail}
+        pause = BACKOFF.pause(row["attempts"])
+        return result | {"outcome": "retry", "retry_seconds": pause, "error": problem.detail}
     except Exception:  # noqa: BLE001 - one command's defect must not end the others' tick
         get_log().exception("a command could not be sent", command=row["id"])
         return result | {"outcome": "failed", "error": "It could not be sent; the log has the details."}
@@ -103,11 +99,6 @@ def _open(integration: Mapping[str, Any] | None) -> Provider:
 def _make_command(row: Mapping[str, Any]) -> Command:
     expires_at = datetime.fromisoformat(row["expires_at"])
     return Command(row["id"], row["device"], row["name"], row["payload"], expires_at)
-
-
-def _back_off(attempts: int) -> float:
-    delay: float = min(FIRST_RETRY_SECONDS * 2 ** (attempts - 1), LONGEST_RETRY_SECONDS)
-    return delay * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
 
 
 def _finish(database: Database, results: list[dict[str, Any]], counts: Counter[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.deliveries.dispatcher import dispatch_deliveries, set_collector
 from shared.deliveries.event import make_event
-from shared.deliveries.verdict import Attempt, Verdict, judge_attempt, parse_retry_after
+from shared.deliveries.verdict import Attempt, Verdict, judge_attempt
 
 __all__ = [
     "Attempt",
@@ -12,6 +12,5 @@ __all__ = [
     "dispatch_deliveries",
     "judge_attempt",
     "make_event",
-    "parse_retry_after",
     "set_collector",
 ]

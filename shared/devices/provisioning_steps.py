@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, Self
 
 from shared.provider.directory import Directory, NewDevice, RemoteDevice
@@ -13,8 +12,6 @@ from shared.runtime.vault.ring import SealContext, load_vault
 
 SEALED_AS = "device_credentials"
 """The type that the seals of device credentials are bound to."""
-
-_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +86,10 @@ def complete(directory: Directory, provisioning: Provisioning) -> Ending:
 
 
 def _require_final(refusal: ProviderRefused | CredentialsRefused) -> str:
-    """The reason, where trying again would not help; raises `refusal` where it might."""
-    if isinstance(refusal, ProviderRefused) and (
-        refusal.answered in _PASSING
-        or not HTTPStatus.BAD_REQUEST <= refusal.answered < HTTPStatus.INTERNAL_SERVER_ERROR
-    ):
+    """The reason, where trying again would not help; raises `refusal` where it might.
+
+    Credentials that are refused are final here alone: whoever waits for the device is told, and begins anew.
+    """
+    if isinstance(refusal, ProviderRefused) and not refusal.is_final:
         raise refusal
     return refusal.detail

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Any
 
 from shared.provider.firmware import DeviceFirmware, Firmware, Listing, OtaEvent, Plan, judge_state, read_plan
 from shared.runtime.database.client import Database
-from shared.runtime.errors import BadRequest, Conflict, NotFound, NotSupported, Problem, ProviderRefused
+from shared.runtime.errors import NotSupported, Problem
 
 PAGES_AT_ONCE = 50
 """Of events, and of devices, in one step."""
@@ -34,7 +33,6 @@ SWEEP_SECONDS_PER_PAGE = 3.0
 """A larger fleet is looked through less often."""
 
 NEVER = datetime.fromtimestamp(0, UTC).isoformat()
-_PASSING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 
 Report = dict[str, Any]
 
@@ -62,7 +60,7 @@ class Follower:
             try:
                 started_at = self._begin(read_plan(self.row))
             except Problem as problem:
-                if not _is_final(problem):
+                if not problem.is_final:
                     raise
                 words = self.mask(problem.detail)
                 self.database.call("fail_rollout", p_rollout_id=self.row["id"], p_error=words)
@@ -136,7 +134,7 @@ class Follower:
         try:
             return self.firmware.list_events(plan.target, since, token)
         except Problem as problem:
-            if not token or not _is_final(problem):
+            if not token or not problem.is_final:
                 raise
             # The token is too old: what was read already is read again, and changes nothing.
             return self.firmware.list_events(plan.target, since, None)
@@ -219,10 +217,3 @@ def _make_report(event: OtaEvent, to_version: str, at: str) -> Report:
         "message": event.message,
         "at": at,
     }
-
-
-def _is_final(problem: Problem) -> bool:
-    """Whether trying again would not help."""
-    if isinstance(problem, ProviderRefused):
-        return problem.answered < HTTPStatus.INTERNAL_SERVER_ERROR and problem.answered not in _PASSING
-    return isinstance(problem, BadRequest | Conflict | NotFound)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from shared.integrations.sealing import open_provider
 from shared.jobs.job import Again, Done, Failed, Job, JobOutcome
 from shared.jobs.kinds import Kind
 from shared.provider.base import Provider
+from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
@@ -28,13 +28,13 @@ from shared.runtime.errors import (
 )
 from shared.runtime.log import bind_log, clear_log, get_log
 
-FIRST_RETRY_SECONDS = 5.0
-LONGEST_RETRY_SECONDS = 600.0
+BACKOFF = Backoff(5.0, 600.0)
 FAIR_SECONDS = 10.0
 """A step that has had so long and was cut off by the end of a tick counts as failed, not as cut off."""
 
 _PASSING = (OutsideError, Unavailable, InvalidConfig, VaultError)
-"""What may be over at the next try; a config that is mended is tried at once."""
+"""What may be over at the next try. A rule on top of the table of `is_final_status`, by which a kind judges what it was
+refused of one device or rollout: what is refused of a whole job may be by a config that is about to be mended."""
 
 FindKind = Callable[[str], Kind]
 
@@ -84,7 +84,7 @@ def _run(
         if deadline.expired and (saved or time.monotonic() - began < FAIR_SECONDS):
             return Again()
         get_log().warning("a job failed", code=problem.code, detail=problem.detail)
-        return Retry(_describe(problem, job), _back_off(0 if saved else row["attempts"]))
+        return Retry(_describe(problem, job), BACKOFF.pause(1 if saved else row["attempts"] + 1))
     except Problem as problem:
         return Failed(_describe(problem, job))
     except Exception:  # noqa: BLE001 - one job's defect must not end the others' tick
@@ -122,8 +122,7 @@ def _read_request(model: type[BaseModel], request: Mapping[str, Any]) -> BaseMod
 
 
 def _describe(problem: Problem, job: Job[Any] | None) -> str:
-    wrong = "; ".join(f"{error.field}: {error.message}" for error in problem.errors)
-    words = f"{problem.detail} {wrong}" if wrong else problem.detail
+    words = problem.explain()
     return job.provider.mask_text(words) if job else words
 
 
@@ -146,8 +145,3 @@ def _describe_outcome(outcome: JobOutcome | Retry) -> dict[str, Any]:
             return {"p_outcome": "again", "p_retry_seconds": seconds}
         case Retry(error, seconds):
             return {"p_outcome": "retry", "p_error": error, "p_retry_seconds": seconds}
-
-
-def _back_off(attempts: int) -> float:
-    delay: float = min(FIRST_RETRY_SECONDS * 2 ** min(attempts, 10), LONGEST_RETRY_SECONDS)
-    return delay * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret

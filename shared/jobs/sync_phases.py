@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -156,8 +155,7 @@ class Sync:
 
     def _refuse(self, refusal: ProviderRefused, row: Mapping[str, Any]) -> None:
         """One device that the provider does not take stops no other; anything that passes does."""
-        passing = refusal.answered == HTTPStatus.TOO_MANY_REQUESTS
-        if passing or not HTTPStatus.BAD_REQUEST <= refusal.answered < HTTPStatus.INTERNAL_SERVER_ERROR:
+        if not refusal.is_final:
             raise refusal
         self._note("refused", {**row, "error": refusal.detail})
 

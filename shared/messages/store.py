@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, TypeVar
 
 import orjson
 
 from shared.provider.messages import Message
+from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Unavailable
 
 COUNTS = ("received", "stored", "duplicates", "failed", "devices", "deliveries")
 Result = TypeVar("Result")
-RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+BACKOFF = Backoff(0.1, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,15 @@ class Store:
 
 def keep_trying(call: Callable[[], Result], deadline: Deadline) -> Result:
     """What `call` gives; while the database is away, tried again with growing pauses until `deadline`."""
-    for wait in _waits():
+    for failures in count(1):
         try:
             return call()
         except Unavailable:
+            wait = BACKOFF.pause(failures)
             if deadline.remaining() <= wait:
                 raise
             time.sleep(wait)
-    raise AssertionError("the waits never end")
+    raise AssertionError("count never ends")
 
 
 def _refuse_message(message: Message, refusal: BadRequest) -> Message:
@@ -101,9 +104,3 @@ def _refuse_message(message: Message, refusal: BadRequest) -> Message:
 
 def _drop_nul(text: str | None) -> str | None:
     return text.replace("\x00", "\ufffd") if text else text
-
-
-def _waits() -> Any:
-    yield from RETRY_SECONDS
-    while True:
-        yield RETRY_SECONDS[-1]

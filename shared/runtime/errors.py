@@ -1,33 +1,16 @@
 """The one error tree. Each class is an HTTP status, a code for programs and a default message for people.
 
-Problem                     500 internal
-├── BadRequest              400 bad_request        malformed JSON, wrong types outside of config, unknown fields
-├── Unauthenticated         401 unauthenticated
-├── Forbidden               403 forbidden          row-level security refused
-├── NotFound                404 not_found          absent, or not yours
-├── MethodNotAllowed        405 method_not_allowed
-├── Conflict                409 conflict           duplicate name
-├── Gone                    410 gone               past its retention
-├── PreconditionFailed      412 precondition_failed  somebody else was faster
-├── TooLarge                413 too_large
-├── UnsupportedMediaType    415 unsupported_media_type
-├── InvalidConfig           422 invalid_config     names each field
-├── IdempotencyMismatch     422 idempotency_mismatch
-├── RateLimited             429 rate_limited
-├── NotSupported            501 not_supported      the provider has no such capability
-├── Unavailable             503 unavailable        the database is away
-└── OutsideError            502 outside_error      something outside of us refused or failed
-    ├── AddressBlocked          address_blocked
-    ├── NameNotResolved         dns_error
-    ├── ConnectionRefused       connection_refused
-    ├── TlsFailed               tls_error
-    ├── TimedOut                timeout
-    ├── ProtocolFailed          protocol_error
-    ├── CredentialsRefused      credentials_refused
-    ├── ProviderRefused         provider_refused   with the status the provider answered
-    └── CommandRefused          command_refused    for good: sending it again would not help
-VaultError                  500 vault_error        a sealed value that does not open
-LeaseLost                   409 lease_lost         another worker has taken over
+Problem                                 500
+├── BadRequest                          400 malformed JSON, wrong types outside of config, unknown fields
+├── Unauthenticated, Forbidden          401, 403 row-level security refused
+├── NotFound, MethodNotAllowed          404 absent, or not yours; 405
+├── Conflict                            409 duplicate name; LeaseLost: another worker has taken over
+├── Gone, PreconditionFailed            410 past its retention; 412 somebody else was faster
+├── TooLarge, UnsupportedMediaType      413, 415
+├── InvalidConfig, IdempotencyMismatch  422 names each field; 422
+├── RateLimited, VaultError             429; 500 a sealed value that does not open
+├── NotSupported, Unavailable           501 the provider has no such capability; 503 the database is away
+└── OutsideError                        502 something outside refused or failed: the rest
 """
 
 from __future__ import annotations
@@ -35,6 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import ClassVar
+
+from shared.runtime.backoff import is_final_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +35,8 @@ class Problem(Exception):
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     code: ClassVar[str] = "internal"
+    final: ClassVar[bool | None] = None
+    """Where the status does not tell."""
 
     def __init__(
         self,
@@ -61,12 +48,18 @@ class Problem(Exception):
         self.detail = detail or (type(self).__doc__ or "").strip()
         self.errors = errors or []
         self.headers = headers or {}
+        self.answered: int = self.status
         super().__init__(self.detail)
 
     def explain(self) -> str:
         """The detail and, after it, each wrong field as `field: message`: for those who read no `errors`."""
         wrong = "; ".join(f"{error.field}: {error.message}" for error in self.errors)
         return f"{self.detail} {wrong}" if wrong else self.detail
+
+    @property
+    def is_final(self) -> bool:
+        """Whether trying the same again would come to the same, by the one table: `is_final_status`."""
+        return is_final_status(self.answered) if self.final is None else self.final
 
 
 class BadRequest(Problem):
@@ -150,6 +143,7 @@ class InvalidConfig(Problem):
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "invalid_config"
+    final = False  # it can be mended
 
 
 class IdempotencyMismatch(Problem):
@@ -252,3 +246,4 @@ class CommandRefused(OutsideError):
     """The command was refused for good; sending it again would not help."""
 
     code = "command_refused"
+    final = True
