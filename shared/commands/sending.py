@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Literal, TypedDict
 
 import orjson
 
-from shared.integrations.sealing import open_provider
+from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.provider.base import Outcome, Provider
 from shared.provider.messages import Command
 from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import NotSupported, Problem
+from shared.runtime.errors import BadRequest, NotSupported, Problem
 from shared.runtime.idle_watch import Pulse
+from shared.runtime.lease_loop import LeaseLoop
 from shared.runtime.log import get_log
 
 AT_ONCE = 128
 """No more than 16 of them of one integration: `lease_commands` sees to it."""
 
 LEASE_SECONDS = 60
-POLL_SECONDS = 0.25
 BACKOFF = Backoff(5.0, 300.0)
 RESULT_LIMIT = 65_536
 """Bytes of a device's answer that are kept."""
+
+UNKEPT = "What came back can't be kept."
+
+
+class CommandRow(TypedDict):
+    """A command as `lease_commands` answers it; `device` is its external id."""
+
+    id: str
+    lease_token: str
+    integration_id: str
+    attempts: int
+    name: str
+    payload: object
+    expires_at: str
+    device: str
+
+
+class LeasedCommands(TypedDict):
+    """What `lease_commands` answers: commands, and by id the integrations of those that still have one."""
+
+    integrations: dict[str, SealedIntegration]
+    commands: list[CommandRow]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What came of a command, as `finish_commands` takes it."""
+
+    id: str
+    lease_token: str
+    outcome: Literal["sent", "confirmed", "failed", "retry"]
+    error: str | None = None
+    retry_seconds: float | None = None
+    reference: str | None = None
+    result: object = None
 
 
 def run_commands(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
@@ -36,76 +70,82 @@ def run_commands(database: Database, deadline: Deadline, pulse: Pulse) -> Counte
 
     A device that takes its time to answer holds up its own command only.
     """
-    counts: Counter[str] = Counter()
-    sending: set[Future[dict[str, Any]]] = set()
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="command") as threads:
-        while sending or not deadline.expired:
-            room = 0 if deadline.expired else AT_ONCE - len(sending)
-            leased = _lease(database, room, counts) if room else {"commands": []}
-            for row in leased["commands"]:
-                sending.add(threads.submit(_send, leased["integrations"], row))
-            if not sending:
-                time.sleep(min(POLL_SECONDS, deadline.remaining()))
-                continue
-            with pulse.busy():
-                sent, sending = wait(sending, POLL_SECONDS)
-                _finish(database, [each.result() for each in sent], counts)
-    return counts
+    return _Commands(database, deadline, pulse).run()
 
 
-def _lease(database: Database, room: int, counts: Counter[str]) -> dict[str, Any]:
+Sendable = tuple[CommandRow, SealedIntegration | None]
+
+
+class _Commands(LeaseLoop[Sendable, CommandResult]):
+    """A lease is longer than any command takes, so none is renewed."""
+
+    name = "command"
+    is_eager = True
+
+    def __init__(self, database: Database, deadline: Deadline, pulse: Pulse) -> None:
+        super().__init__(database, deadline, AT_ONCE)
+        self._pulse = pulse
+
+    def lease(self, room: int) -> list[Sendable]:
+        leased: LeasedCommands = self.database.call(
+            "lease_commands", p_limit=room, p_lease_seconds=LEASE_SECONDS
+        )
+        integrations = leased["integrations"]
+        return [(row, integrations.get(row["integration_id"])) for row in leased["commands"]]
+
+    def work(self, row: Sendable) -> CommandResult:
+        with self._pulse.busy():
+            return _send(*row)
+
+    def finish(self, ended: list[CommandResult]) -> None:
+        """Record them together; one that has what JSON or the database can't hold, alone and without what came back.
+
+        What is not recorded is sent again once its lease has run out: at least once, like everything that goes out.
+        """
+        try:
+            self.counts.update(self.database.call("finish_commands", p_results=ended))
+        except (BadRequest, TypeError):
+            if len(ended) > 1:
+                for each in ended:
+                    self.attempt("failed_calls", partial(self.finish, [each]))
+            elif ended[0].error != UNKEPT:
+                self.finish([replace(ended[0], reference=None, result=None, error=UNKEPT)])
+
+
+def _send(row: CommandRow, integration: SealedIntegration | None) -> CommandResult:
     try:
-        leased: dict[str, Any] = database.call("lease_commands", p_limit=room, p_lease_seconds=LEASE_SECONDS)
-    except Problem as problem:
-        get_log().warning("commands could not be leased", code=problem.code, detail=problem.detail)
-        counts["failed_leases"] += 1
-        return {"commands": []}
-    return leased
-
-
-def _send(integrations: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    result = {"id": row["id"], "lease_token": row["lease_token"]}
-    try:
-        outcome = _open(integrations.get(row["integration_id"])).send(_make_command(row))
+        return _describe(row, _open(integration).send(_make_command(row)))
     except Problem as problem:
         if problem.is_final:
-            return result | {"outcome": "failed", "error": problem.detail}
+            return CommandResult(row["id"], row["lease_token"], "failed", problem.detail)
         pause = BACKOFF.pause(row["attempts"])
-        return result | {"outcome": "retry", "retry_seconds": pause, "error": problem.detail}
-    except Exception:  # noqa: BLE001 - one command's defect must not end the others' tick
+        return CommandResult(row["id"], row["lease_token"], "retry", problem.detail, pause)
+    except Exception:  # noqa: BLE001 - a defect is told to whoever sent the command, and is not tried again
         get_log().exception("a command could not be sent", command=row["id"])
-        return result | {"outcome": "failed", "error": "It could not be sent; the log has the details."}
-    return result | _describe(outcome)
+        words = "It could not be sent; the log has the details."
+        return CommandResult(row["id"], row["lease_token"], "failed", words)
 
 
-def _describe(outcome: Outcome) -> dict[str, Any]:
+def _describe(row: CommandRow, outcome: Outcome) -> CommandResult:
     body = orjson.dumps(outcome.result)
     kept = len(body) <= RESULT_LIMIT
-    return {
-        "outcome": "confirmed" if outcome.confirmed else "sent",
-        "reference": outcome.reference,
+    return CommandResult(
+        row["id"],
+        row["lease_token"],
+        "confirmed" if outcome.confirmed else "sent",
+        None if kept else f"The device's answer of {len(body)} bytes is too large to be kept.",
+        reference=outcome.reference,
         # Postgres has no text with NUL.
-        "result": orjson.loads(body.replace(rb"\u0000", rb"\ufffd")) if kept else None,
-        "error": None if kept else f"The device's answer of {len(body)} bytes is too large to be kept.",
-    }
+        result=orjson.loads(body.replace(rb"\u0000", rb"\ufffd")) if kept else None,
+    )
 
 
-def _open(integration: Mapping[str, Any] | None) -> Provider:
+def _open(integration: SealedIntegration | None) -> Provider:
     if integration is None:
         raise NotSupported("The integration of this device was deleted, so there is no way to reach it.")
     return open_provider(integration)
 
 
-def _make_command(row: Mapping[str, Any]) -> Command:
+def _make_command(row: CommandRow) -> Command:
     expires_at = datetime.fromisoformat(row["expires_at"])
     return Command(row["id"], row["device"], row["name"], row["payload"], expires_at)
-
-
-def _finish(database: Database, results: list[dict[str, Any]], counts: Counter[str]) -> None:
-    if not results:
-        return
-    try:
-        counts.update(database.call("finish_commands", p_results=results))
-    except Problem as problem:
-        # Their leases run out, and they are sent again: at least once, like everything that goes out.
-        get_log().warning("commands could not be recorded", code=problem.code, detail=problem.detail)

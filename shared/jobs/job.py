@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 
 from pydantic import BaseModel
 
+from shared.integrations.sealing import SealedIntegration
 from shared.provider.base import Provider
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 
 LEASE_SECONDS = 30
 """How long a job is held without a sign of its worker; a running one is renewed by itself."""
+
+
+class JobRow(TypedDict):
+    """What `lease_jobs` answers of each job."""
+
+    id: str
+    kind: str
+    request: dict[str, Any]
+    state: dict[str, Any]
+    progress: dict[str, Any]
+    attempts: int
+    created_at: str
+    lease_token: str
+    integration: SealedIntegration
+
 
 Request = TypeVar("Request", bound=BaseModel)
 
@@ -22,7 +38,7 @@ Request = TypeVar("Request", bound=BaseModel)
 class Done:
     """Finished well. `report` is for people; where there is none, the last progress says it all."""
 
-    report: Mapping[str, Any] | None = None
+    report: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +46,7 @@ class Failed:
     """Finished, and trying again would not help; `error` says why."""
 
     error: str
-    report: Mapping[str, Any] | None = None
+    report: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,7 @@ class Job(Generic[Request]):
     expired. OutsideErrors and Unavailable may pass: the job is tried again with growing pauses.
     """
 
-    row: Mapping[str, Any]
+    row: JobRow
     request: Request
     provider: Provider
     database: Database
@@ -65,7 +81,7 @@ class Job(Generic[Request]):
         """What a SQL function needs to know that the job is still held: `p_job_id`, `p_lease_token`."""
         return {"p_job_id": self.row["id"], "p_lease_token": self.row["lease_token"]}
 
-    def save(self, state: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
+    def save(self, state: Mapping[str, object], progress: Mapping[str, object]) -> None:
         """Commit a step: whoever goes on does so from `state`. LeaseLost where somebody else has taken over."""
         self.database.call(
             "save_job", **self.lease, p_state=state, p_progress=progress, p_lease_seconds=LEASE_SECONDS

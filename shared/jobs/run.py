@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from shared.integrations.sealing import open_provider
-from shared.jobs.job import Again, Done, Failed, Job, JobOutcome
+from shared.jobs.job import Again, Done, Failed, Job, JobOutcome, JobRow
 from shared.jobs.kinds import Kind
 from shared.provider.base import Provider
 from shared.runtime.backoff import Backoff
@@ -47,9 +47,7 @@ class Retry:
     seconds: float
 
 
-def run_job(
-    row: Mapping[str, Any], find_kind: FindKind, database: Database, deadline: Deadline
-) -> Counter[str]:
+def run_job(row: JobRow, find_kind: FindKind, database: Database, deadline: Deadline) -> Counter[str]:
     """Run a row of `lease_jobs` until it is finished or `deadline`; nothing raises.
 
     Counts one of `done`, `failed`, `retried`, `put_off` and `lost_leases`.
@@ -68,9 +66,7 @@ def run_job(
         return Counter(unrecorded=1)
 
 
-def _run(
-    row: Mapping[str, Any], find_kind: FindKind, database: Database, deadline: Deadline
-) -> JobOutcome | Retry:
+def _run(row: JobRow, find_kind: FindKind, database: Database, deadline: Deadline) -> JobOutcome | Retry:
     began = time.monotonic()
     job: Job[Any] | None = None
     try:
@@ -92,7 +88,7 @@ def _run(
         return Failed("It failed on our side; the log has the details.")
 
 
-def _open_job(row: Mapping[str, Any], kind: Kind, database: Database, deadline: Deadline) -> Job[Any]:
+def _open_job(row: JobRow, kind: Kind, database: Database, deadline: Deadline) -> Job[Any]:
     provider = open_provider(row["integration"])
     require_capability(type(provider), kind)
     return Job(
@@ -112,7 +108,7 @@ def require_capability(provider: type[Provider], kind: Kind) -> None:
         raise NotSupported(f"{provider.label} integrations have no {kind.name} jobs.")
 
 
-def _read_request(model: type[BaseModel], request: Mapping[str, Any]) -> BaseModel:
+def _read_request(model: type[BaseModel], request: Mapping[str, object]) -> BaseModel:
     """Validated again: it may have been written past the API."""
     try:
         return model.model_validate(request)
@@ -126,7 +122,7 @@ def _describe(problem: Problem, job: Job[Any] | None) -> str:
     return job.provider.mask_text(words) if job else words
 
 
-def _finish(row: Mapping[str, Any], database: Database, outcome: JobOutcome | Retry) -> str:
+def _finish(row: JobRow, database: Database, outcome: JobOutcome | Retry) -> str:
     status = database.call(
         "finish_job", p_job_id=row["id"], p_lease_token=row["lease_token"], **_describe_outcome(outcome)
     )
@@ -135,7 +131,7 @@ def _finish(row: Mapping[str, Any], database: Database, outcome: JobOutcome | Re
     return str(status)
 
 
-def _describe_outcome(outcome: JobOutcome | Retry) -> dict[str, Any]:
+def _describe_outcome(outcome: JobOutcome | Retry) -> dict[str, object]:
     match outcome:
         case Done(report):
             return {"p_outcome": "done", "p_report": report}

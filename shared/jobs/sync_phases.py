@@ -180,7 +180,7 @@ class Sync:
     def _save(self, phase: str, cursor: str | None) -> None:
         counts = dict(+self._counts)
         state = {"phase": phase, "cursor": cursor, "counts": counts, "changes": self._changes}
-        self._job.save(state, {"phase": phase} | counts)
+        self._job.save(state, {"phase": phase, **counts})
 
     def _finish(self) -> Done:
         conflicts = self._counts["conflicts"]
@@ -192,5 +192,5 @@ class Sync:
                 p_kind="sync.conflicts",
                 p_notes=[{"level": "warning", "message": message}],
             )
-        told = {"dry_run": self._rules.dry_run, "direction": self._rules.direction}
+        told: dict[str, object] = {"dry_run": self._rules.dry_run, "direction": self._rules.direction}
         return Done(told | {"counts": dict(+self._counts), "changes": self._changes})

@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from shared.messages.session_summary import Summary
+from shared.integrations.sealing import SealedIntegration
 from shared.messages.store import LeaseHold, Store
 from shared.provider.base import Batch
 from shared.runtime.database.client import Database
@@ -22,16 +23,58 @@ RENEW_SECONDS = 10
 COMMIT_GRACE_SECONDS = 8
 
 
+class SessionRow(SealedIntegration):
+    """What `lease_sessions` answers of each integration."""
+
+    state: dict[str, Any]
+    lease_token: str
+
+
+@dataclass(slots=True)
+class SessionSummary:
+    """What one session did, kept as `device_integrations.last_session`: counted as its batches are committed."""
+
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    begun: float = field(default_factory=time.monotonic)
+    connect_ms: float | None = None
+    batches: int = 0
+    received_bytes: int = 0
+    warnings: int = 0
+    refused: list[str] = field(default_factory=list)
+
+    def add(self, batch: Batch) -> None:
+        """Count what is committed."""
+        self.batches += bool(batch.messages)
+        self.received_bytes += batch.received_bytes
+        self.warnings += sum(note.level == "warning" for note in batch.notes)
+        self.refused += [note.message for note in batch.notes if note.level == "error"]
+
+    def describe(self, counts: Mapping[str, int]) -> dict[str, object]:
+        """As JSON; `counts` are the sums of what `ingest_messages` answered. `refused` is there where anything was."""
+        summary = {
+            "started_at": self.started_at,
+            "seconds": round(time.monotonic() - self.begun, 3),
+            "connect_ms": self.connect_ms,
+            "batches": self.batches,
+            "messages": counts.get("received", 0),
+            "bytes": self.received_bytes,
+            "duplicates": counts.get("duplicates", 0),
+            "rejected": counts.get("failed", 0),
+            "warnings": self.warnings,
+        }
+        return summary | ({"refused": " ".join(self.refused)} if self.refused else {})
+
+
 class Committer:
     """Commits batches in order on a thread of its own, so that receiving goes on meanwhile.
 
     After a failed commit nothing later is committed: a later state would claim what was never stored.
     """
 
-    def __init__(self, database: Database, row: Mapping[str, Any], deadline: Deadline) -> None:
+    def __init__(self, database: Database, row: SessionRow, deadline: Deadline) -> None:
         self.deadline = deadline
         self.counts: Counter[str] = Counter()
-        self.summary = Summary()
+        self.summary = SessionSummary()
         self.tell_queued: Callable[[], None] = lambda: None
         self._database = database
         self._row = row

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from shared.integrations.sealing import open_provider
-from shared.messages.committer import Committer
+from shared.messages.committer import Committer, SessionRow
 from shared.provider.base import Provider
 from shared.provider.poller import Poller
 from shared.runtime.database.client import Database
@@ -17,7 +15,7 @@ from shared.runtime.idle_watch import Pulse
 from shared.runtime.log import bind_log, clear_log, get_log
 
 
-def run_session(row: Mapping[str, Any], database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
+def run_session(row: SessionRow, database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
     """Run the session of a row of `lease_sessions` and finish its lease, whatever happens.
 
     The counts are those of `ingest_messages` plus `sessions`, `failed_sessions` and `parked`. Nothing raises:
@@ -48,15 +46,15 @@ def run_session(row: Mapping[str, Any], database: Database, deadline: Deadline, 
     return counts
 
 
-def _open_or_explain(row: Mapping[str, Any]) -> Provider:
+def _open_or_explain(row: SessionRow) -> Provider:
     try:
         return open_provider(row)
     except InvalidConfig as invalid:
-        wrong = "; ".join(f"{error.field}: {error.message}" for error in invalid.errors)
-        raise Problem(f"The stored config is not valid, so nothing was connected: {wrong}") from None
+        words = "The stored config is not valid, so nothing was connected:"
+        raise Problem(InvalidConfig(words, errors=invalid.errors).explain()) from None
 
 
-def _drive(provider: Provider, row: Mapping[str, Any], committer: Committer, pulse: Pulse) -> bool:
+def _drive(provider: Provider, row: SessionRow, committer: Committer, pulse: Pulse) -> bool:
     """Whether the session was cut off with more to do."""
     is_cut = False
     session = provider.session(row["state"], committer.deadline)

@@ -1,0 +1,125 @@
+"""Lease, work, renew, until the deadline: the loop of sessions, commands and jobs.
+
+A lease is a row that is nobody else's for some seconds, under a token that fences late workers. Whatever one row or one
+call to the database does, the loop goes on: what is leased and never finished is due again once its lease runs out.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import ClassVar, Generic, TypeVar
+
+from shared.runtime.database.client import Database
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import Problem
+from shared.runtime.log import get_log
+
+POLL_SECONDS = 0.25
+RENEW_SECONDS = 10.0
+
+Row = TypeVar("Row")
+Ended = TypeVar("Ended")
+Answer = TypeVar("Answer")
+
+
+class LeaseLoop(ABC, Generic[Row, Ended]):
+    """Works on up to `at_once` rows side by side, each in a thread; `counts` is what `run` returns in the end.
+
+    An exception of `lease`, `work`, `finish` or `renew` is logged, and counted as `failed_leases`, `broken` or
+    `failed_calls`.
+    """
+
+    name: ClassVar[str]
+    """What a row is, for threads and the log."""
+
+    is_eager: ClassVar[bool] = False
+    """Whether to lease again as soon as everything under way has ended, even before the pause is over."""
+
+    def __init__(self, database: Database, deadline: Deadline, at_once: int) -> None:
+        self.counts: Counter[str] = Counter()
+        self.database = database
+        self.deadline = deadline
+        self._at_once = at_once
+        self._running: dict[Future[Ended | None], Row] = {}
+        self._renewed = time.monotonic()
+
+    @abstractmethod
+    def lease(self, room: int) -> Sequence[Row]:
+        """Lease up to `room` rows of what is due."""
+
+    @abstractmethod
+    def work(self, row: Row) -> Ended:
+        """All there is to do for one row, in a thread of its own; it sees to it that it ends by the deadline."""
+
+    @abstractmethod
+    def finish(self, ended: list[Ended]) -> None:
+        """Count what has ended since the last time, and record it where `work` has not."""
+
+    def renew(self, rows: list[Row]) -> None:
+        """Keep the leases of what is under way; called every `RENEW_SECONDS`."""
+
+    def find_room(self) -> int:
+        """How many rows may be leased now."""
+        return self._at_once - len(self._running)
+
+    def find_pause(self) -> float:
+        """Seconds until the next lease."""
+        return POLL_SECONDS
+
+    def run(self) -> Counter[str]:
+        """Work until the deadline; returns once everything under way has ended."""
+        with ThreadPoolExecutor(self._at_once, thread_name_prefix=self.name) as threads:
+            while not self.deadline.expired:
+                room = self.find_room()
+                rows = self.attempt("failed_leases", partial(self.lease, room)) if room else None
+                for row in rows or ():
+                    self._running[threads.submit(self._work, row)] = row
+                self._rest(min(self.find_pause(), self.deadline.remaining()))
+                self._look_after()
+            while self._running:
+                wait(self._running, POLL_SECONDS)
+                self._look_after()
+        return self.counts
+
+    def attempt(self, count: str, call: Callable[[], Answer]) -> Answer | None:
+        """What `call` gives; None, one more in `count` and a line in the log where it fails."""
+        try:
+            return call()
+        except Problem as problem:
+            get_log().warning(f"{self.name}: {count}", code=problem.code, detail=problem.detail)
+        except Exception:  # noqa: BLE001 - no call may end the loop, and everybody's work with it
+            get_log().exception(f"{self.name}: {count}")
+        self.counts[count] += 1
+        return None
+
+    def _work(self, row: Row) -> Ended | None:
+        try:
+            return self.work(row)
+        except Exception:  # noqa: BLE001 - nor may a row
+            get_log().exception(f"a {self.name} broke off")
+            return None
+
+    def _rest(self, seconds: float) -> None:
+        if self.is_eager and self._running:
+            wait(self._running, seconds)
+        else:
+            time.sleep(seconds)
+
+    def _look_after(self) -> None:
+        """Finish what has ended, and keep the leases of what has not."""
+        ended = [each for each in self._running if each.done()]
+        results = [result for each in ended if (result := each.result()) is not None]
+        for each in ended:
+            del self._running[each]
+        if len(results) < len(ended):
+            self.counts["broken"] += len(ended) - len(results)
+        if results:
+            self.attempt("failed_calls", partial(self.finish, results))
+        if self._running and time.monotonic() - self._renewed > RENEW_SECONDS:
+            self._renewed = time.monotonic()
+            self.attempt("failed_calls", partial(self.renew, list(self._running.values())))
