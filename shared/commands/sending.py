@@ -11,8 +11,7 @@ from typing import Literal, TypedDict
 import orjson
 
 from shared.integrations.sealing import SealedIntegration, open_provider
-from shared.provider.base import Outcome, Provider
-from shared.provider.messages import Command
+from shared.provider import Command, Commander, Outcome, require
 from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
@@ -140,10 +139,10 @@ def _describe(row: CommandRow, outcome: Outcome) -> CommandResult:
     )
 
 
-def _open(integration: SealedIntegration | None) -> Provider:
+def _open(integration: SealedIntegration | None) -> Commander:
     if integration is None:
         raise NotSupported("The integration of this device was deleted, so there is no way to reach it.")
-    return open_provider(integration)
+    return require(open_provider(integration), Commander)
 
 
 def _make_command(row: CommandRow) -> Command:

@@ -1,10 +1,11 @@
-"""The webhook dispatcher, the one async island: leases due deliveries, sends them side by side, records the answers."""
+"""Deliveries out: the dispatcher, the one async island, leases, sends and records them; dead letters and redelivery."""
 
 from __future__ import annotations
 
+from shared.deliveries.attempt import Attempt
+from shared.deliveries.delivery import make_event
 from shared.deliveries.dispatcher import dispatch_deliveries, set_collector
-from shared.deliveries.event import make_event
-from shared.deliveries.verdict import Attempt, Verdict, judge_attempt
+from shared.deliveries.verdict import Verdict, judge_attempt
 
 __all__ = [
     "Attempt",

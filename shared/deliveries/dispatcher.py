@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
+from shared.deliveries.attempt import build_request, make_attempt, name_problem
+from shared.deliveries.delivery import DeliveryRow, LeasedDeliveries
+from shared.deliveries.publishing import Publishing
 from shared.deliveries.recorder import Recorder
-from shared.deliveries.result import Result, describe_attempt, describe_unsent
-from shared.deliveries.sending import Providers, build_request, make_attempt
-from shared.deliveries.verdict import judge_attempt
-from shared.provider.subscriber import Subscriber
+from shared.deliveries.result import Result, conclude_attempt, describe_unsent
+from shared.integrations.sealing import SealedIntegration, open_provider
+from shared.provider import Publisher, Subscriber
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import Problem
+from shared.runtime.errors import NotSupported, Problem
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.log import get_log
 from shared.runtime.outbound import OutboundClient, OutboundRequest
@@ -44,11 +44,7 @@ LAST_START_SECONDS = 2.0
 COLLECT_AFTER = 50_000
 """Hundreds of requests under way look like a leak: with Python's usual 700, looking for it took a fifth of the time."""
 
-Webhooks = dict[str, tuple[dict[str, Any], Subscriber | Problem]]
-"""The rows of the webhooks leased for, and their providers or why there is none."""
-
-Ready = tuple[dict[str, Any], Subscriber, OutboundRequest | Problem]
-"""A leased delivery, its provider, and what goes out or why nothing can."""
+KEPT_PROVIDERS = 2000
 
 
 async def dispatch_deliveries(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
@@ -71,9 +67,10 @@ class _Dispatcher:
         self._pulse = pulse
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: dict[str, int] = {}
-        self._providers = Providers()
+        self._providers = _Providers()
         self._wake = asyncio.Event()
         self._recorder = Recorder(database, pulse, self._close_all)
+        self._publishing = Publishing(deadline, pulse, self._recorder.add)
         self._last_start = min(LAST_START_SECONDS, deadline.remaining() / 4)
 
     async def run(self) -> Counter[str]:
@@ -86,8 +83,8 @@ class _Dispatcher:
                 if not await self._lease_all():
                     await self._wait_awake(min(POLL_SECONDS, self._deadline.remaining()))
         await self._starting
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if under_way := self._tasks | self._publishing.tasks:
+            await asyncio.wait(under_way)
         self._recorder.end()
         await recording
         return self._recorder.counts
@@ -110,50 +107,79 @@ class _Dispatcher:
         room_bytes = min(LEASE_BYTES, IN_FLIGHT_BYTES - sum(self._open.values()))
         if min(room, room_bytes) <= 0 or self._deadline.remaining() < self._last_start:
             return False
-        try:
-            leased = await asyncio.to_thread(
-                self._database.call,
-                "lease_deliveries",
-                p_limit=room,
-                p_lease_seconds=LEASE_SECONDS,
-                p_bytes=room_bytes,
-            )
-        except Problem as problem:
-            get_log().warning("deliveries could not be leased", code=problem.code, detail=problem.detail)
-            self._recorder.counts["failed_leases"] += 1
-            return False
+        leased = await asyncio.to_thread(self._lease, room, room_bytes)
         deliveries = leased["deliveries"]
         self._open |= {delivery["id"]: delivery["payload_bytes"] for delivery in deliveries}
         await self._starting
-        self._starting = self._loop.create_task(self._start_all(leased["integrations"], deliveries))
+        self._starting = self._loop.create_task(self._start_all(leased))
         return len(deliveries) == room
+
+    def _lease(self, room: int, room_bytes: int) -> LeasedDeliveries:
+        try:
+            leased: LeasedDeliveries = self._database.call(
+                "lease_deliveries", p_limit=room, p_lease_seconds=LEASE_SECONDS, p_bytes=room_bytes
+            )
+        except Exception as error:  # noqa: BLE001 - no call may end the dispatcher, and everybody's deliveries with it
+            problem = error if isinstance(error, Problem) else Problem(repr(error))
+            get_log().warning("deliveries could not be leased", code=problem.code, detail=problem.detail)
+            self._recorder.counts["failed_leases"] += 1
+            return {"integrations": {}, "deliveries": []}
+        return leased
 
     def _close_all(self, results: list[Result]) -> None:
         for result in results:
-            self._open.pop(result["id"], None)
+            self._open.pop(result.id, None)
         self._wake.set()
 
-    async def _start_all(self, rows: dict[str, Any], deliveries: list[dict[str, Any]]) -> None:
-        webhooks = {key: (row, self._providers.open(row)) for key, row in rows.items()}
+    async def _start_all(self, leased: LeasedDeliveries) -> None:
+        rows, deliveries = leased["integrations"], leased["deliveries"]
+        providers = {key: self._providers.open(row) for key, row in rows.items()}
+        published: dict[str, tuple[Publisher, list[DeliveryRow]]] = {}
         for first in range(0, len(deliveries), START_AT_ONCE):
-            for ready in list(self._build_requests(webhooks, deliveries[first : first + START_AT_ONCE])):
-                task = asyncio.create_task(self._deliver(*ready))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            for delivery in deliveries[first : first + START_AT_ONCE]:
+                key = delivery["integration_id"]
+                match providers[key]:
+                    case Subscriber() as provider:
+                        self._start(delivery, provider, build_request(provider, delivery, rows[key]))
+                    case Publisher() as publisher:
+                        published.setdefault(key, (publisher, []))[1].append(delivery)
+                    case Problem() as problem:
+                        self._recorder.add(describe_unsent(delivery, problem))
             await asyncio.sleep(0)
+        for key, (publisher, batch) in published.items():
+            self._publishing.add(publisher, rows[key], batch)
 
-    def _build_requests(self, webhooks: Webhooks, deliveries: list[dict[str, Any]]) -> Iterator[Ready]:
-        for delivery in deliveries:
-            row, provider = webhooks[delivery["integration_id"]]
-            if isinstance(provider, Problem):
-                self._recorder.add(describe_unsent(delivery, provider))
-            else:
-                yield delivery, provider, build_request(provider, delivery, row)
+    def _start(self, delivery: DeliveryRow, provider: Subscriber, request: OutboundRequest | Problem) -> None:
+        task = asyncio.create_task(self._deliver(delivery, provider, request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _deliver(
-        self, delivery: dict[str, Any], provider: Subscriber, request: OutboundRequest | Problem
+        self, delivery: DeliveryRow, provider: Subscriber, request: OutboundRequest | Problem
     ) -> None:
         with self._pulse.busy():
             attempt = await make_attempt(self._client, request, self._deadline.remaining())
-            verdict = judge_attempt(attempt, delivery["attempts"], provider.retry_schedule)
-            self._recorder.add(describe_attempt(delivery, attempt, verdict, provider))
+            self._recorder.add(conclude_attempt(delivery, attempt, provider))
+
+
+class _Providers:
+    """The opened providers of a run, opened again when their row has changed."""
+
+    def __init__(self) -> None:
+        self._opened: dict[str, tuple[SealedIntegration, Subscriber | Publisher]] = {}
+
+    def open(self, row: SealedIntegration) -> Subscriber | Publisher | Problem:
+        """The provider of an integration's row, or why it can't be used."""
+        kept = self._opened.get(row["id"])
+        if kept and kept[0] == row:
+            return kept[1]
+        try:
+            provider = open_provider(row)
+        except Exception as error:  # noqa: BLE001 - one integration's defect must not end the others' deliveries
+            return name_problem(error)
+        if not isinstance(provider, Subscriber | Publisher):
+            return NotSupported("Events can't be sent to an integration of this type; remove events from it.")
+        if len(self._opened) >= KEPT_PROVIDERS:
+            self._opened.clear()
+        self._opened[row["id"]] = (row, provider)
+        return provider

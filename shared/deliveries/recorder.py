@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from shared.deliveries.result import Result
 from shared.runtime.database.client import Database
-from shared.runtime.errors import BadRequest, Problem
+from shared.runtime.errors import Unavailable
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.log import get_log
 
@@ -71,7 +72,7 @@ class Recorder:
         try:
             if results:
                 await self._record(results)
-        except Problem as problem:
+        except Unavailable as problem:
             get_log().warning("attempts could not be recorded yet", code=problem.code, detail=problem.detail)
             await asyncio.sleep(RETRY_SECONDS)
             self._added.set()
@@ -83,14 +84,23 @@ class Recorder:
         return True
 
     async def _record(self, results: list[Result]) -> None:
-        """Record attempts; one that the database can't hold is recorded alone, without its answer."""
+        """Record attempts, those that the database can't hold alone and without their answer. Unavailable passes."""
         try:
             counts = await asyncio.to_thread(self._database.call, "finish_deliveries", p_results=results)
-        except BadRequest:
-            if len(results) == 1 and results[0]["reply"] is None:
-                raise
-            for result in results:
-                await self._record([result | {"reply": None}])
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - what can never be recorded must not keep all that comes after it
+            await self._record_alone(results)
             return
         self.counts.update(counts)
         self._pulse.beat()
+
+    async def _record_alone(self, results: list[Result]) -> None:
+        if len(results) > 1:
+            for result in results:
+                await self._record([result])
+        elif results[0].reply is not None:
+            await self._record([replace(results[0], reply=None)])
+        else:
+            get_log().exception("an attempt could not be recorded", delivery=results[0].id)
+            self.counts["unrecorded"] += 1

@@ -1,52 +1,82 @@
-"""Results as `finish_deliveries` takes them."""
+"""Results as `finish_deliveries` takes them: one attempt each, its answer without the secrets it may echo."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
-from shared.deliveries.verdict import Attempt, Verdict
-from shared.provider.base import Provider
+from shared.deliveries.attempt import Attempt, name_problem
+from shared.deliveries.delivery import DeliveryRow
+from shared.deliveries.verdict import Verdict, judge_attempt
+from shared.provider import Provider, Subscription
 from shared.runtime.errors import InvalidConfig, Problem
-from shared.runtime.outbound import OutboundReply
 
-Result = dict[str, Any]
-
-
-def describe_attempt(
-    delivery: Mapping[str, Any], attempt: Attempt, verdict: Verdict, provider: Provider | None
-) -> Result:
-    """What one attempt came to, its answer without the secrets that the endpoint may have echoed."""
-    reply, problem = attempt.reply, attempt.problem
-    return {
-        "id": delivery["id"],
-        "lease_token": delivery["lease_token"],
-        "outcome": verdict.outcome,
-        "retry_seconds": verdict.retry_seconds,
-        "started_at": attempt.started_at,
-        "milliseconds": round(attempt.milliseconds),
-        "status_code": reply.status if reply else None,
-        "error": f"{problem.code}: {problem.detail}"[:2000] if problem else None,
-        "reply": show_reply(reply, provider) if reply and provider else None,
-    }
+ERROR_LIMIT = HEARD_LIMIT = 2_000
 
 
-def describe_unsent(delivery: Mapping[str, Any], problem: Problem) -> Result:
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one attempt came to. `reply` is the beginning of the answer."""
+
+    id: str
+    lease_token: str
+    outcome: str
+    retry_seconds: float | None
+    started_at: datetime
+    milliseconds: int
+    status_code: int | None
+    error: str | None
+    reply: str | None
+
+
+def conclude_attempt(delivery: DeliveryRow, attempt: Attempt, provider: Subscription) -> Result:
+    """What an attempt came to, whatever it was: a defect of ours or of the provider's is a failed attempt."""
+    try:
+        verdict = judge_attempt(attempt, delivery["attempts"], provider.retry_schedule)
+        return _describe(delivery, attempt, verdict, provider)
+    except Exception as error:  # noqa: BLE001 - no answer may end the dispatcher, nor keep its place for ever
+        failed = Attempt(attempt.started_at, attempt.milliseconds, problem=name_problem(error))
+        verdict = judge_attempt(failed, delivery["attempts"], provider.retry_schedule)
+        return _describe(delivery, failed, verdict, None)
+
+
+def describe_unsent(delivery: DeliveryRow, problem: Problem) -> Result:
     """Why nothing could be sent; the delivery stays as it was and the integration shows the reason."""
-    unsent = describe_attempt(delivery, Attempt(datetime.now(UTC), 0), Verdict("unsent"), None)
-    return unsent | {"error": explain_unusable(problem)[:2000]}
+    unsent = _describe(delivery, Attempt(datetime.now(UTC), 0), Verdict("unsent"), None)
+    return replace(unsent, error=explain_unusable(problem)[:ERROR_LIMIT])
 
 
 def explain_unusable(problem: Problem) -> str:
     """Why a webhook can't be used, in words for its admin."""
     if not isinstance(problem, InvalidConfig):
         return problem.detail
-    wrong = "; ".join(f"{error.field}: {error.message}" for error in problem.errors)
-    return f"The stored config is not valid, so nothing was sent: {wrong}"
+    words = "The stored config is not valid, so nothing was sent:"
+    return InvalidConfig(words, errors=problem.errors).explain()
 
 
-def show_reply(reply: OutboundReply, provider: Provider) -> str:
-    """The beginning of the answer as text, secrets masked."""
-    text = reply.body.decode(errors="replace").replace("\x00", "\ufffd")
-    return provider.mask_text(text, cut=reply.truncated)
+def _describe(delivery: DeliveryRow, attempt: Attempt, verdict: Verdict, provider: Provider | None) -> Result:
+    reply, problem = attempt.reply, attempt.problem
+    error = f"{problem.code}: {problem.detail}" if problem else None
+    return Result(
+        id=delivery["id"],
+        lease_token=delivery["lease_token"],
+        outcome=verdict.outcome,
+        retry_seconds=verdict.retry_seconds,
+        started_at=attempt.started_at,
+        milliseconds=round(attempt.milliseconds),
+        status_code=reply.status if reply else None,
+        error=_show(error, provider)[:ERROR_LIMIT] if error else None,
+        reply=_show_answer(attempt, provider) if provider else None,
+    )
+
+
+def _show_answer(attempt: Attempt, provider: Provider) -> str | None:
+    if attempt.reply:
+        return _show(attempt.reply.body.decode(errors="replace"), provider, cut=attempt.reply.truncated)
+    return _show(attempt.heard, provider)[:HEARD_LIMIT] if attempt.heard else None
+
+
+def _show(text: str, provider: Provider | None, *, cut: bool = False) -> str:
+    """`text` as Postgres can hold it, secrets masked."""
+    storable = text.encode(errors="replace").decode().replace("\x00", "\ufffd")
+    return provider.mask_text(storable, cut=cut) if provider else storable

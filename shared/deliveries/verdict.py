@@ -1,55 +1,63 @@
-"""What came of an attempt, and what becomes of its delivery."""
+"""What becomes of a delivery after an attempt: delivered, redelivery by the retry schedule, or dead letter."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
+from typing import Literal
 
+from shared.deliveries.attempt import Attempt
 from shared.runtime.backoff import parse_retry_after, vary_pause
-from shared.runtime.errors import Problem, TimedOut, TooLarge
-from shared.runtime.outbound import OutboundReply
+from shared.runtime.errors import CommandRefused, ProviderRefused, TimedOut, TooLarge
 
 OVERLOAD_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """What came of one request: a reply, or the error that kept it away."""
-
-    started_at: datetime
-    milliseconds: float
-    reply: OutboundReply | None = None
-    problem: Problem | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of the delivery: `delivered`, `dead`, `retry` in so many seconds, or `unsent`."""
+    """What becomes of the delivery; a retry is due in so many seconds, and `unsent` leaves it as it was."""
 
-    outcome: str
+    outcome: Literal["delivered", "dead", "retry", "unsent"]
     retry_seconds: float | None = None
 
 
 def judge_attempt(attempt: Attempt, number: int, schedule: tuple[float, ...]) -> Verdict:
-    """Standard Webhooks 1.0.0: 2xx is success, all else is tried again after `schedule[number - 1]` seconds.
-
-    A rule on top of the table of `is_final_status`: of all that is final there, only 410 ends a delivery, for whoever
-    answers 404 or 401 today may be mended before the schedule is over.
+    """Success, the end, or another try after `schedule[number - 1]` seconds; `number` counts attempts from 1.
 
     Never sooner than 60 s after a timeout or 429, nor than `Retry-After` asks, up to twice the delay; jitter is ±20 %
-    of the schedule and up to 20 % more than what was asked for. 410 and an exhausted schedule end it, and so does a
-    body that rendered too large. `number` counts attempts from 1.
+    of the schedule and up to 20 % more than what was asked for.
     """
-    status = attempt.reply.status if attempt.reply else None
-    if status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+    if attempt.problem is None and (attempt.reply is None or _is_success(attempt.reply.status)):
         return Verdict("delivered")
-    if status == HTTPStatus.GONE or isinstance(attempt.problem, TooLarge) or number > len(schedule):
+    if _ends(attempt) or number > len(schedule):
         return Verdict("dead")
     delay, least = schedule[number - 1], 0.0
-    if status == HTTPStatus.TOO_MANY_REQUESTS or isinstance(attempt.problem, TimedOut):
+    if _read_status(attempt) == HTTPStatus.TOO_MANY_REQUESTS or isinstance(attempt.problem, TimedOut):
         least = OVERLOAD_SECONDS
     asked = parse_retry_after(attempt.reply.headers, attempt.started_at) if attempt.reply else None
     if asked is not None:
         least = max(least, min(asked, 2 * max(delay, least)))
     return Verdict("retry", max(vary_pause(delay), vary_pause(least, less=0)))
+
+
+def _is_success(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _ends(attempt: Attempt) -> bool:
+    """Whether no other try would help, whatever the schedule says.
+
+    Over HTTP by a rule on top of the table of `is_final_status`, Standard Webhooks 1.0.0: of all that is final there,
+    only 410 ends a delivery, for an endpoint that answers 404 or 401 today may be mended before the schedule is over.
+    What a provider publishes itself ends by the table. Both end with what is too large.
+    """
+    if attempt.reply:
+        return attempt.reply.status == HTTPStatus.GONE
+    is_refusal = isinstance(attempt.problem, CommandRefused | ProviderRefused | TooLarge)
+    return is_refusal and attempt.problem is not None and attempt.problem.is_final
+
+
+def _read_status(attempt: Attempt) -> int:
+    if attempt.reply:
+        return attempt.reply.status
+    return attempt.problem.answered if attempt.problem else 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from shared.provider.directory import Directory, NewDevice, RemoteDevice
+from shared.provider import Directory, NewDevice, RemoteDevice
 from shared.runtime.errors import CredentialsRefused, ProviderRefused
 from shared.runtime.vault.ring import SealContext, load_vault
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.provider.firmware import DeviceFirmware, Firmware, Listing, OtaEvent, Plan, judge_state, read_plan
+from shared.provider import DeviceFirmware, Firmware, Listing, OtaEvent, Plan, judge_state, read_plan
 from shared.runtime.database.client import Database
 from shared.runtime.errors import NotSupported, Problem
 

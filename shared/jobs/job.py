@@ -9,7 +9,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 from pydantic import BaseModel
 
 from shared.integrations.sealing import SealedIntegration
-from shared.provider.base import Provider
+from shared.provider import Provider
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from shared.integrations.sealing import open_provider
 from shared.jobs.job import Again, Done, Failed, Job, JobOutcome, JobRow
 from shared.jobs.kinds import Kind
-from shared.provider.base import Provider
+from shared.provider import Provider
 from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
@@ -104,7 +104,7 @@ def _open_job(row: JobRow, kind: Kind, database: Database, deadline: Deadline) -
 
 def require_capability(provider: type[Provider], kind: Kind) -> None:
     """NotSupported unless the provider has what the kind needs."""
-    if kind.capability not in provider.capabilities():
+    if not issubclass(provider, kind.capability):
         raise NotSupported(f"{provider.label} integrations have no {kind.name} jobs.")
 
 

@@ -14,8 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.jobs.job import Again, Done, Job, JobOutcome
-from shared.provider.directory import DeviceChange, Directory, NewDevice, RemoteDevice
-from shared.provider.syncer import Direction, Policy
+from shared.provider import DeviceChange, Direction, Directory, NewDevice, Policy, RemoteDevice
 from shared.runtime.errors import ProviderRefused
 
 PAGE_ROWS = 100

@@ -1,4 +1,6 @@
-"""Committing the batches of one session in order, beside the receiving, and keeping its lease."""
+"""Committing the batches of one session in order, beside the receiving, and keeping its lease: renewed, it is the
+session's heartbeat.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from shared.integrations.sealing import SealedIntegration
-from shared.messages.store import LeaseHold, Store
-from shared.provider.base import Batch
+from shared.messages.store import COUNTS, LeaseHold, Store
+from shared.provider import Batch
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import Unavailable
@@ -135,16 +137,15 @@ class Committer:
     def _store_batch(self, batch: Batch) -> None:
         grace = Deadline(self.deadline.remaining() + COMMIT_GRACE_SECONDS)
         counts = self._store.store_batch(batch.messages, batch.state, grace)
-        self.counts.update(counts)
+        self.counts.update({str(name): counts[name] for name in COUNTS})
         if counts["deliveries"]:
             self.tell_queued()
         self._renewed = time.monotonic()
 
     def _record_notes(self, batch: Batch) -> None:
         if batch.notes:
-            notes = [asdict(note) for note in batch.notes]
             self._database.call(
-                "record_activity", p_integration_id=self._row["id"], p_kind="session", p_notes=notes
+                "record_activity", p_integration_id=self._row["id"], p_kind="session", p_notes=batch.notes
             )
 
     def _renew(self) -> None:

@@ -6,8 +6,7 @@ from collections import Counter
 
 from shared.integrations.sealing import open_provider
 from shared.messages.committer import Committer, SessionRow
-from shared.provider.base import Provider
-from shared.provider.poller import Poller
+from shared.provider import Poller, Provider
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import InvalidConfig, LeaseLost, NotFound, Problem, Unavailable
@@ -27,11 +26,11 @@ def run_session(row: SessionRow, database: Database, deadline: Deadline, pulse: 
     counts = committer.counts
     try:
         provider = _open_or_explain(row)
-        if "session" not in provider.capabilities():
+        if not isinstance(provider, Poller):
             database.call("park_session", p_integration_id=row["id"], p_lease_token=row["lease_token"])
             return Counter(parked=1)
         is_cut = _drive(provider, row, committer, pulse)
-        committer.finish(None, 0.0 if is_cut else _find_pause(provider))
+        committer.finish(None, 0.0 if is_cut else provider.poll_interval_seconds)
         counts["sessions"] += 1
     except (LeaseLost, NotFound):
         # Changed, deactivated or deleted meanwhile, or taken over: whoever did that has the say now.
@@ -54,7 +53,7 @@ def _open_or_explain(row: SessionRow) -> Provider:
         raise Problem(InvalidConfig(words, errors=invalid.errors).explain()) from None
 
 
-def _drive(provider: Provider, row: SessionRow, committer: Committer, pulse: Pulse) -> bool:
+def _drive(provider: Poller, row: SessionRow, committer: Committer, pulse: Pulse) -> bool:
     """Whether the session was cut off with more to do."""
     is_cut = False
     session = provider.session(row["state"], committer.deadline)
@@ -73,10 +72,6 @@ def _drive(provider: Provider, row: SessionRow, committer: Committer, pulse: Pul
     finally:
         session.close()  # type: ignore[attr-defined]
         committer.close()
-
-
-def _find_pause(provider: Provider) -> float:
-    return provider.poll_interval_seconds if isinstance(provider, Poller) else 0.0
 
 
 def _explain_failure(committer: Committer, problem: Problem) -> None:

@@ -1,24 +1,39 @@
-"""Storing a batch of messages: retried while the database is away, and never failed by one bad message."""
+"""Storing a batch of messages, deduplicated: retried while the database is away, never failed by one bad message."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import Literal, TypedDict, TypeVar, get_args
 
 import orjson
 
-from shared.provider.messages import Message
+from shared.provider import Message
 from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Unavailable
 
-COUNTS = ("received", "stored", "duplicates", "failed", "devices", "deliveries")
+CountName = Literal["received", "stored", "duplicates", "failed", "devices", "deliveries"]
+COUNTS: tuple[CountName, ...] = get_args(CountName)
 Result = TypeVar("Result")
 BACKOFF = Backoff(0.1, 2.0)
+
+
+class IngestCounts(TypedDict):
+    """What `ingest_messages` answers of a batch: received = stored + duplicates + failed."""
+
+    received: int
+    stored: int
+    duplicates: int
+    failed: int
+    devices: int
+    """Made anew."""
+    deliveries: int
+    """Queued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +54,16 @@ class Store:
     function: str = "ingest_messages"
 
     def store_batch(
-        self, messages: Sequence[Message], state: dict[str, Any] | None, deadline: Deadline
-    ) -> dict[str, int]:
-        """Store `messages`, once each, and `state` with them; the counts named in `COUNTS`.
+        self, messages: Sequence[Message], state: Mapping[str, object] | None, deadline: Deadline
+    ) -> IngestCounts:
+        """Store `messages`, once each, and `state` with them.
 
         Tried again until `deadline` while the database is away, which is safe: a message is stored once.
         Errors: Unavailable after that, LeaseLost, NotFound when the integration is gone.
         """
         return keep_trying(lambda: self._store_parts(messages, state), deadline)
 
-    def _store_parts(self, messages: Sequence[Message], state: dict[str, Any] | None) -> dict[str, int]:
+    def _store_parts(self, messages: Sequence[Message], state: Mapping[str, object] | None) -> IngestCounts:
         try:
             return self._call(messages, state)
         except BadRequest as refusal:
@@ -58,19 +73,18 @@ class Store:
                 return self._call([_refuse_message(messages[0], refusal)], state)
         # The state speaks of the whole batch, so only the last part may bring it.
         middle = len(messages) // 2
-        first = self._store_parts(messages[:middle], None)
-        second = self._store_parts(messages[middle:], state)
-        return {name: first[name] + second[name] for name in COUNTS}
+        counts = self._store_parts(messages[:middle], None)
+        rest = self._store_parts(messages[middle:], state)
+        for name in COUNTS:
+            counts[name] += rest[name]
+        return counts
 
-    def _call(self, messages: Sequence[Message], state: dict[str, Any] | None) -> dict[str, int]:
-        arguments: dict[str, Any] = {"p_integration_id": self.integration_id, "p_messages": messages}
+    def _call(self, messages: Sequence[Message], state: Mapping[str, object] | None) -> IngestCounts:
+        call = partial(self.database.call, p_integration_id=self.integration_id, p_messages=messages)
         if self.lease:
-            arguments |= {
-                "p_lease_token": self.lease.token,
-                "p_lease_seconds": self.lease.seconds,
-                "p_state": state,
-            }
-        counts: dict[str, int] = self.database.call(self.function, **arguments)
+            lease = {"p_lease_token": self.lease.token, "p_lease_seconds": self.lease.seconds}
+            call = partial(call, **lease, p_state=state)
+        counts: IngestCounts = call(self.function)
         return counts
 
 

@@ -1,7 +1,7 @@
 """The kinds of jobs: every module in this folder is one, found by its file name.
 
 A kind's module has `Request`, the pydantic model of what may be asked for (unknown fields refused), `CAPABILITY`, the
-capability of the provider it needs, and `run(job)`. `PLAN`, where it has one, names the SQL function that begins jobs
+mixin of the provider it needs, and `run(job)`. `PLAN`, where it has one, names the SQL function that begins jobs
 of this kind when they are due.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared.jobs.job import Job, JobOutcome
+from shared.provider import Capability
 from shared.runtime.errors import BadRequest, FieldError
 
 
@@ -26,7 +27,7 @@ class Kind:
 
     name: str
     request: type[BaseModel]
-    capability: str
+    capability: type[Capability]
     run: Callable[[Job[Any]], JobOutcome | None]
     plan: str | None = None
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from shared.jobs.job import Again, Done, Job, JobOutcome
-from shared.messages.store import Store
+from shared.messages.store import CountName, Store
+from shared.provider import Historian, require
 
-CAPABILITY = "history"
+CAPABILITY = Historian
 LONGEST = timedelta(days=31)
 SETTLING = timedelta(minutes=2)
 """What is younger may still be on its way to us, and would be stored twice."""
 
-COUNTED = ("received", "stored", "duplicates", "failed")
+COUNTED: tuple[CountName, ...] = ("received", "stored", "duplicates", "failed")
 
 
 class Request(BaseModel):
@@ -45,10 +47,11 @@ def run(job: Job[Request]) -> JobOutcome:
     """Page by page, each stored before the place after it is saved: a crash in between reads one page again."""
     begin, end = job.request.from_, min(job.request.to, datetime.now(UTC) - SETTLING)
     store = Store(job.database, job.provider.identity.integration_id, function="ingest_history")
-    counts = {name: job.progress.get(name, 0) for name in COUNTED}
-    for batch in job.provider.history(begin, end, job.state, job.deadline):
-        stored = store.store_batch(batch.messages, None, job.deadline) if batch.messages else {}
-        counts = {name: count + stored.get(name, 0) for name, count in counts.items()}
+    counts = Counter[str]({name: job.progress.get(name, 0) for name in COUNTED})
+    for batch in require(job.provider, Historian).history(begin, end, job.state, job.deadline):
+        if batch.messages:
+            stored = store.store_batch(batch.messages, None, job.deadline)
+            counts.update({str(name): stored[name] for name in COUNTED})
         state = batch.state or {}
         job.save(state, {**counts, "until": state["until"]})
         if job.deadline.expired:

@@ -6,10 +6,10 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.devices.provisioning_steps import Provisioning, complete
 from shared.jobs.job import Again, Done, Job, JobOutcome
-from shared.provider.directory import Directory
+from shared.provider import Directory, Syncer, require
 from shared.runtime.errors import OutsideError
 
-CAPABILITY = "devices"
+CAPABILITY = Syncer
 PLAN = "plan_provisionings"
 PAUSE_SECONDS = 300
 """How long one that failed is left, so that it does not stand before the others."""
@@ -23,7 +23,7 @@ class Request(BaseModel):
 
 def run(job: Job[Request]) -> JobOutcome:
     """One after the other; where one fails for a reason that may pass, the job is tried again for the others."""
-    with job.provider.devices(job.deadline) as directory:
+    with require(job.provider, Syncer).devices(job.deadline) as directory:
         while not job.deadline.expired:
             rows = job.database.call(
                 "lease_provisionings", **job.lease, p_limit=1, p_lease_seconds=PAUSE_SECONDS

@@ -9,9 +9,10 @@ from typing_extensions import TypedDict
 
 from shared.firmware.follow import Follower
 from shared.jobs.job import Again, Done, Job, JobOutcome
+from shared.provider import FirmwareKeeper, require
 from shared.runtime.errors import LeaseLost, OutsideError, Problem, ProtocolFailed, Unavailable
 
-CAPABILITY = "firmware"
+CAPABILITY = FirmwareKeeper
 PLAN = "plan_rollouts"
 
 OPEN = ("starting", "running")
@@ -43,7 +44,7 @@ def run(job: Job[Request]) -> JobOutcome:
     followed: dict[str, dict[str, Any]] = {}
     trouble: list[Problem] = []
     unfinished = False
-    with job.provider.firmware(job.deadline) as firmware:
+    with require(job.provider, FirmwareKeeper).firmware(job.deadline) as firmware:
         for row in _read_open(job):
             follower = Follower(row, firmware, job.database, job.provider.mask_text)
             try:

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from shared.jobs.job import Failed, Job, JobOutcome
+from shared.jobs.job import Job, JobOutcome
 from shared.jobs.sync_phases import Rules, Sync
-from shared.provider.syncer import Direction, Policy, Syncer
+from shared.provider import Direction, Policy, Syncer, require
 from shared.runtime.numbers import refuse_truth
 
-CAPABILITY = "devices"
+CAPABILITY = Syncer
 PLAN = "plan_syncs"
 
 
@@ -34,9 +34,7 @@ class Request(BaseModel):
 
 def run(job: Job[Request]) -> JobOutcome:
     """All phases, page by page, from where the last run stopped."""
-    provider = job.provider
-    if not isinstance(provider, Syncer):
-        return Failed(f"{provider.label} integrations have no rules for a sync.")
+    provider = require(job.provider, Syncer)
     with provider.devices(job.deadline) as directory:
         return Sync(job, directory, choose_rules(job.request, provider)).run()
 

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from tests.fakes import hostile_answers as hostile
 from tests.fakes.http_certificates import Authority
-from tests.fakes.http_receiver import HttpReceiver
+from tests.fakes.http_receiver import Answer, HttpReceiver
 from tests.fakes.http_server import HttpServer, answer_with, serve_http
 from tests.platform import Platform, enqueue, run_tick
 from tests.stack import find_free_port
@@ -135,3 +135,15 @@ def test_an_address_that_is_blocked_by_the_time_it_is_sent_to_is_named(admin: Pl
     (attempt,) = row["webhook_attempts"]
     assert (row["status"], attempt["status_code"]) == ("dead", None)
     assert attempt["error"].startswith("address_blocked: ")
+
+
+def test_a_time_to_retry_after_that_no_calendar_has_is_a_retry_by_the_schedule(admin: Platform) -> None:
+    date = "Mon, 01 Jan 99999999999 00:00:00 GMT"
+    with HttpReceiver(lambda _: Answer(503, headers={"Retry-After": date})) as receiver:
+        webhook = admin.create("webhook", {"url": receiver.url, "retry_schedule": [300]})
+        enqueue(admin, 3)
+        done = run_tick(admin.stack, 6, 0.5)
+
+    rows = admin.rows("webhook_deliveries", integration_id=f"eq.{webhook['id']}", select="status,attempts")
+    assert done["deliveries"]["retried"] == 3
+    assert rows == [{"status": "pending", "attempts": 1}] * 3

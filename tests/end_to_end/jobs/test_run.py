@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.jobs import Again, Done, Job, JobOutcome
 from shared.jobs.kinds import Kind
 from shared.jobs.pool import run_jobs
+from shared.provider import Capability, Commander, Subscriber
 from shared.runtime.database.client import as_service
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import TimedOut
@@ -50,7 +51,7 @@ def begin(admin: Platform, integration_id: str, **request: Any) -> str:
     return str(row[0])
 
 
-def work(run: Run, seconds: float = 1.0, capability: str = "deliver") -> Counter[str]:
+def work(run: Run, seconds: float = 1.0, capability: type[Capability] = Subscriber) -> Counter[str]:
     """What a tick of so many seconds does, with `run` as the only kind."""
     kind = Kind("probe", Request, capability, run)
     return run_jobs(as_service(), Deadline(seconds), Pulse(), lambda _: kind)
@@ -118,10 +119,10 @@ def test_a_defect_ends_its_job_and_no_other(admin: Platform, integration_id: str
 
 @pytest.mark.parametrize(
     ("request_", "capability", "told"),
-    [({"pages": "x", "y": 1}, "deliver", "pages, y"), ({}, "send", "have no")],
+    [({"pages": "x", "y": 1}, Subscriber, "pages, y"), ({}, Commander, "have no")],
 )
 def test_a_request_written_past_the_api_is_refused_with_its_reason(
-    admin: Platform, integration_id: str, request_: dict[str, Any], capability: str, told: str
+    admin: Platform, integration_id: str, request_: dict[str, Any], capability: type[Capability], told: str
 ) -> None:
     job_id = begin(admin, integration_id, **request_)
 

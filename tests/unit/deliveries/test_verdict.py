@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.deliveries import Attempt, judge_attempt
-from shared.deliveries.sending import make_attempt
+from shared.deliveries.attempt import make_attempt
 from shared.runtime.errors import ConnectionRefused, Problem, ProtocolFailed, TimedOut, TooLarge
 from shared.runtime.outbound import OutboundClient, OutboundReply, OutboundRequest
 

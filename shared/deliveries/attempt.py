@@ -1,58 +1,46 @@
-"""From a row of `lease_deliveries` to an attempt."""
+"""One attempt over HTTP: from a leased delivery to a reply, or to what kept it away."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from shared.deliveries.event import make_event
-from shared.deliveries.verdict import Attempt
-from shared.integrations.sealing import open_provider
-from shared.provider.subscriber import Subscriber
-from shared.runtime.errors import ConnectionRefused, NameNotResolved, NotSupported, Problem, TlsFailed
+from shared.deliveries.delivery import DeliveryRow, make_event
+from shared.integrations.sealing import SealedIntegration
+from shared.provider import Subscriber
+from shared.runtime.errors import ConnectionRefused, NameNotResolved, Problem, TlsFailed
 from shared.runtime.log import get_log
 from shared.runtime.outbound import OutboundClient, OutboundReply, OutboundRequest
 
 AT_ONCE_SECONDS = 1.0
-KEPT_PROVIDERS = 2000
 
 NEVER_SENT = (ConnectionRefused, NameNotResolved, TlsFailed)
 """What failed before the request was on the wire: to try again at once exceeds no rate of the endpoint's."""
 
 
-class Providers:
-    """The opened providers of a run, opened again when their row has changed."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of one try: a reply, or the problem that kept it away; neither where it was taken without a reply.
 
-    def __init__(self) -> None:
-        self._opened: dict[str, tuple[Mapping[str, Any], Subscriber]] = {}
+    `heard` is what is kept of the answer where it is no reply of HTTP.
+    """
 
-    def open(self, row: Mapping[str, Any]) -> Subscriber | Problem:
-        """The provider of an integration's row, or why it can't be used."""
-        kept = self._opened.get(row["id"])
-        if kept and kept[0] == row:
-            return kept[1]
-        try:
-            provider = open_provider(row)
-        except Problem as problem:
-            return problem
-        if not isinstance(provider, Subscriber):
-            return NotSupported("Events can't be sent to an integration of this type; remove events from it.")
-        if len(self._opened) >= KEPT_PROVIDERS:
-            self._opened.clear()
-        self._opened[row["id"]] = (row, provider)
-        return provider
+    started_at: datetime
+    milliseconds: float
+    reply: OutboundReply | None = None
+    problem: Problem | None = None
+    heard: str | None = None
 
 
 def build_request(
-    provider: Subscriber, delivery: Mapping[str, Any], row: Mapping[str, Any]
+    provider: Subscriber, delivery: DeliveryRow, row: SealedIntegration
 ) -> OutboundRequest | Problem:
     """What `provider` sends of a delivery, signed as of now; the reason where it can't be built."""
     try:
         return provider.deliver(make_event(delivery, row))
     except Exception as error:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
-        return _name_problem(error)
+        return name_problem(error)
 
 
 async def make_attempt(client: OutboundClient, request: OutboundRequest | Problem, seconds: float) -> Attempt:
@@ -64,7 +52,7 @@ async def make_attempt(client: OutboundClient, request: OutboundRequest | Proble
     try:
         reply = await _send(client, request, max(0.1, min(request.timeout_seconds, seconds)))
     except Exception as error:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
-        problem = _name_problem(error)
+        problem = name_problem(error)
     return Attempt(started_at, (time.perf_counter() - begun) * 1000, reply, problem)
 
 
@@ -79,8 +67,9 @@ async def _send(client: OutboundClient, request: OutboundRequest, seconds: float
     return await client.send(request, seconds - passed)
 
 
-def _name_problem(error: Exception) -> Problem:
+def name_problem(error: Exception) -> Problem:
+    """`error` where it says what is wrong; a defect goes to the log."""
     if isinstance(error, Problem):
         return error
     get_log().error("a delivery could not be sent", exc_info=error)
-    return Problem("The request could not be sent; the log has the details.")
+    return Problem("It could not be sent; the log has the details.")

@@ -1,0 +1,70 @@
+"""A delivery as it is leased, and the event that it brings."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TypedDict
+
+from shared.integrations.sealing import SealedIntegration
+from shared.provider import Event, EventDevice, Identity
+
+
+class SourceRow(TypedDict):
+    """The integration a message came from; all None once that is deleted."""
+
+    integration_id: str | None
+    integration_type: str | None
+    name: str | None
+
+
+class DeviceRow(TypedDict):
+    """The device a message is about; only its external id where it is none of the platform's."""
+
+    id: str | None
+    external_id: str
+    name: str | None
+
+
+class DeliveryRow(TypedDict):
+    """A delivery as `lease_deliveries` answers it; `attempts` counts the one to come."""
+
+    id: str
+    lease_token: str
+    integration_id: str
+    attempts: int
+    payload_bytes: int
+    event_type: str
+    kind: str | None
+    topic: str | None
+    payload: object
+    observed_at: str | None
+    source: SourceRow
+    device: DeviceRow | None
+
+
+class LeasedDeliveries(TypedDict):
+    """What `lease_deliveries` answers: deliveries, and by id the integrations they go out through."""
+
+    integrations: dict[str, SealedIntegration]
+    deliveries: list[DeliveryRow]
+
+
+def make_event(delivery: DeliveryRow, row: SealedIntegration) -> Event:
+    """The event of a delivery, for the integration in `row`."""
+    source, device = delivery["source"], delivery["device"]
+    return Event(
+        id=delivery["id"],
+        type=delivery["event_type"],
+        kind=delivery["kind"] or "event",
+        at=delivery["observed_at"] or datetime.now(UTC).isoformat(),
+        organization_id=row["organization_id"],
+        integration=Identity(
+            row["organization_id"],
+            source["integration_id"] or "",
+            source["integration_type"] or "",
+            source["name"] or "",
+        ),
+        device=EventDevice(**device) if device else None,
+        topic=delivery["topic"],
+        payload=delivery["payload"],
+    )
