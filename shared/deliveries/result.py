@@ -50,8 +50,7 @@ def explain_unusable(problem: Problem) -> str:
     """Why a webhook can't be used, in words for its admin."""
     if not isinstance(problem, InvalidConfig):
         return problem.detail
-    words = "The stored config is not valid, so nothing was sent:"
-    return InvalidConfig(words, errors=problem.errors).explain()
+    return problem.explain("The stored config is not valid, so nothing was sent:")
 
 
 def _describe(delivery: DeliveryRow, attempt: Attempt, verdict: Verdict, provider: Provider | None) -> Result:

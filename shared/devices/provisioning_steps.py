@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import NotRequired, Self, TypedDict
 
 from shared.provider import Directory, NewDevice, RemoteDevice
 from shared.runtime.errors import CredentialsRefused, ProviderRefused
@@ -12,6 +11,27 @@ from shared.runtime.vault.ring import SealContext, load_vault
 
 SEALED_AS = "device_credentials"
 """The type that the seals of device credentials are bound to."""
+
+
+class WantedDevice(TypedDict):
+    """The device that is to be made, as `begin_provisioning` took it down."""
+
+    name: str
+    hardware_ids: list[str]
+    tags: list[str]
+    cohort: NotRequired[str | None]
+
+
+class ProvisioningRow(TypedDict):
+    """What `lease_provisionings` answers."""
+
+    id: str
+    organization_id: str
+    device_id: str
+    request: WantedDevice
+    credentials: str
+    identity: str | None
+    sealed: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +44,7 @@ class Provisioning:
     key: str | None = field(default=None, repr=False)
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
+    def from_row(cls, row: ProvisioningRow) -> Self:
         """A row of `lease_provisionings`; VaultError where its key does not open."""
         request = row["request"]
         wanted = NewDevice(
@@ -43,7 +63,7 @@ class Ending:
     remote: RemoteDevice | None = None
     error: str | None = None
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """The arguments of the SQL functions."""
         return {"p_remote": self.remote, "p_error": self.error}
 
@@ -54,10 +74,10 @@ def seal_key(organization_id: str, provisioning_id: str, key: str) -> str:
     return load_vault().seal({"pre_shared_key": key}, context)
 
 
-def open_key(row: Mapping[str, Any]) -> str:
+def open_key(row: ProvisioningRow) -> str:
     """The key that `seal_key` was given; VaultError where it does not open."""
     context = SealContext(row["organization_id"], row["id"], SEALED_AS)
-    return str(load_vault().open(row["sealed"], context)["pre_shared_key"])
+    return str(load_vault().open(row["sealed"] or "", context)["pre_shared_key"])
 
 
 def carry_out(directory: Directory, provisioning: Provisioning, found: RemoteDevice | None) -> Ending:

@@ -13,16 +13,12 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
-from shared.integrations.sealing import open_provider
+from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.messages.bodies import Receipt
 from shared.messages.receive_store import Post, call_patiently, store_posts
 from shared.messages.refused_pushes import Refusals
-from shared.provider.base import Provider, PushedRequest, make_provider
-from shared.provider.catalogue import find_provider
-from shared.provider.messages import Identity, Message
-from shared.provider.receiver import Receiver
+from shared.provider import Identity, Message, PushedRequest, Receiver, find_provider, make_provider, require
 from shared.runtime.batching import Batcher
 from shared.runtime.database.client import as_service
 from shared.runtime.errors import InvalidConfig, NotFound, Problem, RateLimited, Unauthenticated, VaultError
@@ -40,7 +36,13 @@ REQUEST_BYTES = 4_096
 _DECOY = SealContext("", "", "")
 _NOBODY = Identity("", "", "")
 
-Row = Mapping[str, Any]
+
+class ReceiverRow(SealedIntegration):
+    """What `receiver_configs` answers of each integration that is active."""
+
+    error_message: str | None
+    wait_seconds: int
+    """For how long it has used up its requests a minute; 0 where it has not."""
 
 
 class Decoy(Receiver):
@@ -77,7 +79,7 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
         raise Unauthenticated(REFUSAL) from None
 
 
-def _read_headers(environ: Mapping[str, Any]) -> dict[str, str]:
+def _read_headers(environ: Mapping[str, str]) -> dict[str, str]:
     """The headers by their names in lower case; through Flask's own view of them it takes ten times as long."""
     headers = {
         name[5:].replace("_", "-").lower(): value
@@ -104,20 +106,20 @@ def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Exception]:
     return [next(stored) if isinstance(result, Post) else result for result in results]
 
 
-def _read_rows(integration_ids: set[str]) -> dict[str, Row]:
+def _read_rows(integration_ids: set[str]) -> dict[str, ReceiverRow]:
     refused = _refusals.list_bursts()
-    arguments = {
-        "p_integration_ids": sorted(integration_ids),
-        "p_limit": load_settings().rate_limit_receive,
-        "p_refused": refused,
-    }
-    rows = {row["id"]: row for row in call_patiently("receiver_configs", arguments)}
+    rows: list[ReceiverRow] = call_patiently(
+        "receiver_configs",
+        p_integration_ids=sorted(integration_ids),
+        p_limit=load_settings().rate_limit_receive,
+        p_refused=refused,
+    )
     _refusals.forget_bursts(refused)
-    return rows
+    return {row["id"]: row for row in rows}
 
 
 def _read_alone(
-    open_row: Callable[[str, str | None], Provider], rows: Mapping[str, Row], arrival: Arrival
+    open_row: Callable[[str, str | None], Receiver], rows: Mapping[str, ReceiverRow], arrival: Arrival
 ) -> Post | Problem:
     try:
         provider = open_row(arrival.integration_id, arrival.integration_type)
@@ -127,7 +129,7 @@ def _read_alone(
         return Problem()
 
 
-def _read_post(provider: Provider, row: Row | None, request: PushedRequest) -> Post | Problem:
+def _read_post(provider: Receiver, row: ReceiverRow | None, request: PushedRequest) -> Post | Problem:
     try:
         messages = provider.receive(request)
         if row is None:
@@ -138,27 +140,29 @@ def _read_post(provider: Provider, row: Row | None, request: PushedRequest) -> P
     return Post(row["id"], messages)
 
 
-def _count_refusals(rows: Mapping[str, Row], arrivals: Sequence[Arrival], results: Sequence[object]) -> None:
+def _count_refusals(
+    rows: Mapping[str, ReceiverRow], arrivals: Sequence[Arrival], results: Sequence[object]
+) -> None:
     for arrival, result in zip(arrivals, results, strict=True):
         row = rows.get(arrival.integration_id)
         if isinstance(result, Unauthenticated) and row and _takes_pushes(row["integration_type"], None):
             _refusals.add(row["id"], time.monotonic())
 
 
-def _open_receiver(row: Row | None, integration_type: str | None) -> Provider:
+def _open_receiver(row: ReceiverRow | None, integration_type: str | None) -> Receiver:
     """The provider of the row, or the decoy, whose secret no request has."""
     if row is not None:
         try:
             if _takes_pushes(row["integration_type"], integration_type):
-                return open_provider(row)
+                return require(open_provider(row), Receiver)
         except (VaultError, InvalidConfig) as problem:
             _tell_admin(row, problem)
     secrets = load_vault().open(_seal_decoy(), _DECOY)
-    return make_provider(Decoy, secrets, _NOBODY)
+    return require(make_provider(Decoy, secrets, _NOBODY), Receiver)
 
 
 def _takes_pushes(of_row: str, wanted: str | None) -> bool:
-    return wanted in {None, of_row} and "parse" in find_provider(of_row).capabilities()
+    return wanted in {None, of_row} and issubclass(find_provider(of_row), Receiver)
 
 
 @cache
@@ -166,9 +170,9 @@ def _seal_decoy() -> str:
     return load_vault().seal({"webhook_secret": randomness.token_urlsafe(32)}, _DECOY)
 
 
-def _tell_admin(row: Row, problem: VaultError | InvalidConfig) -> None:
-    wrong = "; ".join(f"{error.field}: {error.message}" for error in problem.errors) or problem.detail
-    message = f"Pushed messages are refused, because the config can't be used: {wrong}"
+def _tell_admin(row: ReceiverRow, problem: VaultError | InvalidConfig) -> None:
+    why = problem.explain("") or problem.detail
+    message = f"Pushed messages are refused, because the config can't be used: {why}"
     get_log().warning("receiver not usable", integration=row["id"], code=problem.code)
     if row["error_message"] != message:
         note = {"level": "error", "message": message}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from shared.messages.bodies import Receipt
 from shared.messages.store import Store, keep_trying
-from shared.provider.messages import Message
-from shared.runtime.database.client import as_service, make_problem
+from shared.provider import Message
+from shared.runtime.database.client import Refusal, as_service, make_problem
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Problem
 from shared.runtime.settings import load_settings
@@ -26,7 +26,23 @@ class Post:
     messages: Sequence[Message]
 
 
-def call_patiently(function: str, arguments: Mapping[str, Any]) -> Any:
+class StoredPosts(TypedDict, total=False):
+    """What `receive_messages` answers of an integration: the problem that kept all out, or where duplicates are."""
+
+    problem: Refusal
+    repeated: list[int]
+    """Their places among the messages of all posts, from 1."""
+
+
+class PostGroup(TypedDict):
+    """The posts of one integration, as `receive_messages` takes them."""
+
+    integration_id: str
+    messages: list[Message]
+    requests: int
+
+
+def call_patiently(function: str, **arguments: object) -> Any:
     """A SQL function called as the service, tried again for `PATIENCE_SECONDS` while the database is away."""
     database = as_service()
     return keep_trying(lambda: database.call(function, **arguments), Deadline(PATIENCE_SECONDS))
@@ -42,12 +58,10 @@ def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
     groups: dict[str, list[Post]] = {}
     for post in posts:
         groups.setdefault(post.integration_id, []).append(post)
-    arguments = {
-        "p_posts": [_describe_group(name, group) for name, group in groups.items()],
-        "p_limit": load_settings().rate_limit_receive,
-    }
+    described = [_describe_group(name, group) for name, group in groups.items()]
+    limit = load_settings().rate_limit_receive
     try:
-        told = call_patiently("receive_messages", arguments)
+        told: dict[str, StoredPosts] = call_patiently("receive_messages", p_posts=described, p_limit=limit)
     except BadRequest as refusal:
         # What can't even be read as JSON by the database, such as a NUL, is refused to all of a call.
         return [_store_alone(post, refusal) for post in posts]
@@ -55,13 +69,13 @@ def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
     return [next(shares[post.integration_id]) for post in posts]
 
 
-def _describe_group(integration_id: str, posts: Sequence[Post]) -> dict[str, Any]:
+def _describe_group(integration_id: str, posts: Sequence[Post]) -> PostGroup:
     messages = [message for post in posts for message in post.messages]
     return {"integration_id": integration_id, "messages": messages, "requests": len(posts)}
 
 
-def _share_out(posts: Sequence[Post], told: Mapping[str, Any]) -> list[Receipt | Exception]:
-    """Each post's share of what was told of their integration; `repeated` are the places of duplicates, from 1."""
+def _share_out(posts: Sequence[Post], told: StoredPosts) -> list[Receipt | Exception]:
+    """Each post's share of what was told of their integration."""
     if "problem" in told:
         return [_store_alone(post, make_problem(told["problem"])) for post in posts]
     shares: list[Receipt | Exception] = []

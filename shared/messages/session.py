@@ -50,7 +50,7 @@ def _open_or_explain(row: SessionRow) -> Provider:
         return open_provider(row)
     except InvalidConfig as invalid:
         words = "The stored config is not valid, so nothing was connected:"
-        raise Problem(InvalidConfig(words, errors=invalid.errors).explain()) from None
+        raise Problem(invalid.explain(words)) from None
 
 
 def _drive(provider: Poller, row: SessionRow, committer: Committer, pulse: Pulse) -> bool:

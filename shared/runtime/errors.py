@@ -51,10 +51,10 @@ class Problem(Exception):
         self.answered: int = self.status
         super().__init__(self.detail)
 
-    def explain(self) -> str:
-        """The detail and, after it, each wrong field as `field: message`: for those who read no `errors`."""
+    def explain(self, words: str | None = None) -> str:
+        """The detail, or `words`, and after it each wrong field as `field: message`: for those who read no `errors`."""
         wrong = "; ".join(f"{error.field}: {error.message}" for error in self.errors)
-        return f"{self.detail} {wrong}" if wrong else self.detail
+        return " ".join(filter(None, (self.detail if words is None else words, wrong)))
 
     @property
     def is_final(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.devices.provisioning_steps import Provisioning, complete
+from shared.devices.provisioning_steps import Provisioning, ProvisioningRow, complete
 from shared.jobs.job import Again, Done, Job, JobOutcome
 from shared.provider import Directory, Syncer, require
 from shared.runtime.errors import OutsideError
@@ -25,7 +25,7 @@ def run(job: Job[Request]) -> JobOutcome:
     """One after the other; where one fails for a reason that may pass, the job is tried again for the others."""
     with require(job.provider, Syncer).devices(job.deadline) as directory:
         while not job.deadline.expired:
-            rows = job.database.call(
+            rows: list[ProvisioningRow] = job.database.call(
                 "lease_provisionings", **job.lease, p_limit=1, p_lease_seconds=PAUSE_SECONDS
             )
             if not rows:

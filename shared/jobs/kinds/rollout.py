@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict
-from typing_extensions import TypedDict
 
-from shared.firmware.follow import Follower
+from shared.firmware.follower import Followed, Follower, OpenRollout
 from shared.jobs.job import Again, Done, Job, JobOutcome
 from shared.provider import FirmwareKeeper, require
 from shared.runtime.errors import LeaseLost, OutsideError, Problem, ProtocolFailed, Unavailable
@@ -21,18 +18,6 @@ OPEN = ("starting", "running")
 FOLLOW_SECONDS = 30.0
 
 
-class OpenRollout(TypedDict):
-    """A rollout that is followed, and where its last step stopped."""
-
-    id: str
-    name: str
-    target: dict[str, str]
-    artifacts: list[dict[str, str]]
-    status: str
-    started_at: str | None
-    state: dict[str, Any]
-
-
 class Request(BaseModel):
     """Nothing to ask for: the rollouts are in the database."""
 
@@ -41,7 +26,7 @@ class Request(BaseModel):
 
 def run(job: Job[Request]) -> JobOutcome:
     """One step of each open rollout, in turns; what one is refused stops no other."""
-    followed: dict[str, dict[str, Any]] = {}
+    followed: dict[str, Followed] = {}
     trouble: list[Problem] = []
     unfinished = False
     with require(job.provider, FirmwareKeeper).firmware(job.deadline) as firmware:

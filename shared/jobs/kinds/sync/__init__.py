@@ -1,4 +1,4 @@
-"""Bringing the devices here and those of the provider into step; see shared/jobs/sync_phases.py."""
+"""Bringing the devices here and those of the provider into step, phase by phase."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.jobs.job import Job, JobOutcome
-from shared.jobs.sync_phases import Rules, Sync
+from shared.jobs.kinds.sync.phases import Rules, Sync
 from shared.provider import Direction, Policy, Syncer, require
 from shared.runtime.numbers import refuse_truth
 

@@ -8,12 +8,13 @@ listing did not show are asked for one by one, and marked where they are gone. D
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
 from shared.jobs.job import Again, Done, Job, JobOutcome
+from shared.jobs.kinds.sync.rows import Change, Link, Push, SyncedRow, UnlinkedRow
 from shared.provider import DeviceChange, Direction, Directory, NewDevice, Policy, RemoteDevice
 from shared.runtime.errors import ProviderRefused
 
@@ -54,7 +55,7 @@ class Sync:
         self._directory = directory
         self._rules = rules
         self._counts = Counter[str](job.state.get("counts", {}))
-        self._changes: list[dict[str, Any]] = list(job.state.get("changes", []))
+        self._changes: list[dict[str, object]] = list(job.state.get("changes", []))
 
     def run(self) -> JobOutcome:
         """All pages of all phases; Again at the deadline."""
@@ -74,7 +75,9 @@ class Sync:
         page = self._directory.list_page(cursor)
         self._counts["seen"] += len(page.devices)
         if page.devices:
-            done = self._call("sync_devices", p_devices=page.devices, p_options=self._options())
+            done: list[SyncedRow] = self._call(
+                "sync_devices", p_devices=page.devices, p_options=self._options()
+            )
             for each in done:
                 self._note(each["action"], each)
             self._export(done)
@@ -82,8 +85,10 @@ class Sync:
 
     def _create(self, cursor: str | None) -> str | None:
         limit, claim = min(PAGE_ROWS, self._count_room()), not self._rules.dry_run
-        rows = self._call("list_unlinked", p_after=cursor or FIRST, p_limit=limit, p_claim=claim)
-        links: list[dict[str, Any]] = []
+        rows: list[UnlinkedRow] = self._call(
+            "list_unlinked", p_after=cursor or FIRST, p_limit=limit, p_claim=claim
+        )
+        links: list[Link] = []
         try:
             for row in rows:
                 remote = self._create_one(row)
@@ -93,7 +98,7 @@ class Sync:
             self._link(links)
         return rows[-1]["device_id"] if rows else None
 
-    def _create_one(self, row: Mapping[str, Any]) -> RemoteDevice | None:
+    def _create_one(self, row: UnlinkedRow) -> RemoteDevice | None:
         wanted = NewDevice(row["name"], tuple(row["hardware_ids"]), tuple(row["tags"]))
         found = self._directory.get(row["external_id"]) or self._directory.find(wanted)
         if found:
@@ -101,28 +106,31 @@ class Sync:
         try:
             created = None if self._rules.dry_run else self._directory.create(wanted)
         except ProviderRefused as refusal:
-            self._refuse(refusal, row)
+            self._refuse(refusal, {"device_id": row["device_id"], "name": row["name"]})
             return None
-        self._note("created_there", row)
+        self._note("created_there", {"device_id": row["device_id"], "name": row["name"]})
         return created
 
-    def _link(self, links: list[dict[str, Any]]) -> None:
+    def _link(self, links: list[Link]) -> None:
         if not links or (self._rules.dry_run and not any(link["remote"] for link in links)):
             return
-        done = self._call("link_devices", p_links=links, p_options=self._options())
+        done: list[SyncedRow] = self._call("link_devices", p_links=links, p_options=self._options())
         remotes = {link["device_id"]: link["remote"] for link in links}
         for each in done:
             remote = remotes[each["device_id"]]
             if remote and not each["linked"]:
-                reason = {"error": f"{remote.name} there is another device of ours already."}
-                self._note("refused", each | {"name": remote.name, "remote_id": remote.id} | reason)
+                reason = f"{remote.name} there is another device of ours already."
+                change: Change = {"device_id": each["device_id"], "name": remote.name, "remote_id": remote.id}
+                self._note("refused", {**change, "error": reason})
         self._export(done)
 
     def _find_missing(self, cursor: str | None) -> str | None:
-        rows = self._call("list_unsighted", p_after=cursor or FIRST, p_limit=PAGE_ROWS)
-        marks = [row | {"status": status} for row in rows if (status := self._look_for(row["remote_id"]))]
-        for mark in marks:
-            self._note(mark["status"], mark)
+        rows: list[Change] = self._call("list_unsighted", p_after=cursor or FIRST, p_limit=PAGE_ROWS)
+        found = [(row, self._look_for(row["remote_id"])) for row in rows]
+        marks = [{"device_id": row["device_id"], "status": status} for row, status in found if status]
+        for row, status in found:
+            if status:
+                self._note(status, row)
         if marks and not self._rules.dry_run:
             self._call("mark_devices", p_devices=marks)
         return rows[-1]["device_id"] if rows else None
@@ -132,42 +140,47 @@ class Sync:
             return "missing"
         return "out_of_scope" if self._directory.narrowed else None
 
-    def _export(self, done: Iterable[Mapping[str, Any]]) -> None:
+    def _export(self, done: Iterable[SyncedRow]) -> None:
         """Tell the provider what only changed here."""
         exported = []
         for push in (each["push"] for each in done if "push" in each):
+            told: Change = {
+                "device_id": push["device_id"],
+                "remote_id": push["remote_id"],
+                "values": push["values"],
+            }
             try:
                 self._update(push)
             except ProviderRefused as refusal:
-                self._refuse(refusal, push)
+                self._refuse(refusal, told)
             else:
-                self._note("exported", push)
+                self._note("exported", told)
                 exported.append({"device_id": push["device_id"], "values": push["values"]})
         if exported and not self._rules.dry_run:
             self._call("confirm_exports", p_exports=exported)
 
-    def _update(self, push: Mapping[str, Any]) -> None:
+    def _update(self, push: Push) -> None:
         if self._rules.dry_run:
             return
-        tags = (tuple(push.get(name, ())) for name in ("add_tags", "remove_tags"))
-        self._directory.update(push["remote_id"], DeviceChange(push["values"].get("name"), *tags))
+        add, remove = tuple(push.get("add_tags", ())), tuple(push.get("remove_tags", ()))
+        self._directory.update(push["remote_id"], DeviceChange(push["values"].get("name"), add, remove))
 
-    def _refuse(self, refusal: ProviderRefused, row: Mapping[str, Any]) -> None:
+    def _refuse(self, refusal: ProviderRefused, change: Change) -> None:
         """One device that the provider does not take stops no other; anything that passes does."""
         if not refusal.is_final:
             raise refusal
-        self._note("refused", {**row, "error": refusal.detail})
+        self._note("refused", {**change, "error": refusal.detail})
 
-    def _note(self, action: str, row: Mapping[str, Any]) -> None:
+    def _note(self, action: str, change: Change) -> None:
         self._counts[action] += 1
-        self._counts["conflicts"] += "conflict" in row
-        quiet = action in {"unchanged", "skipped", "over_limit"} and "conflict" not in row
+        self._counts["conflicts"] += "conflict" in change
+        quiet = action in {"unchanged", "skipped", "over_limit"} and "conflict" not in change
         if not quiet and len(self._changes) < MOST_CHANGES:
-            names = ("device_id", "remote_id", "name", "taken", "values", "conflict", "error")
-            self._changes.append({"action": action} | {name: row[name] for name in names if name in row})
+            told = {name: value for name, value in change.items() if name in Change.__annotations__}
+            self._changes.append(told | {"action": action})
 
-    def _options(self) -> dict[str, Any]:
-        return asdict(self._rules) | {"room": self._count_room()}
+    def _options(self) -> dict[str, object]:
+        return {**asdict(self._rules), "room": self._count_room()}
 
     def _count_room(self) -> int:
         made = self._counts["created"] + self._counts["created_there"]

@@ -9,13 +9,14 @@ which tells who belongs to the target, and what became of those that said nothin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import NotRequired, TypedDict
 
-from shared.provider import DeviceFirmware, Firmware, Listing, OtaEvent, Plan, judge_state, read_plan
+from shared.firmware.reports import Hearing, Report
+from shared.provider import Firmware, Listing, OtaEvent, Plan, read_plan
 from shared.runtime.database.client import Database
 from shared.runtime.errors import NotSupported, Problem
 
@@ -34,23 +35,66 @@ SWEEP_SECONDS_PER_PAGE = 3.0
 
 NEVER = datetime.fromtimestamp(0, UTC).isoformat()
 
-Report = dict[str, Any]
+Sweep = TypedDict("Sweep", {"from": str, "page": str | None, "pages": int})
+"""A look through all devices that has begun: when by our clock, and how far it is."""
+
+
+class FollowState(TypedDict, total=False):
+    """From where the next step goes on: times are ISO 8601, or seconds since 1970 by our clock."""
+
+    newest: str
+    """The newest moment that an event tells of."""
+    heard_at: float
+    """When that was heard of."""
+    since: str
+    token: str | None
+    """The page of events since then that is next; None where all are read."""
+    sweep: Sweep
+    next_sweep: float
+    swept_from: str
+    """When the last whole sweep began."""
+
+
+class OpenRollout(TypedDict):
+    """A rollout that is followed, and where its last step stopped."""
+
+    id: str
+    name: str
+    target: dict[str, str]
+    artifacts: list[dict[str, str]]
+    status: str
+    started_at: str | None
+    state: FollowState
+
+
+class Followed(TypedDict):
+    """How far it is; devices are counted once it runs."""
+
+    status: str
+    counts: NotRequired[dict[str, int]]
+
+
+class Swept(TypedDict, total=False):
+    """What `settle_rollout` is to know of a sweep that is done; nothing of any other."""
+
+    p_swept: bool
+    p_missed_since: str
 
 
 @dataclass
 class Follower:
     """One open rollout, a row of `firmware_rollouts`, and what it takes to follow it."""
 
-    row: Mapping[str, Any]
+    row: OpenRollout
     firmware: Firmware
     database: Database
     mask: Callable[[str], str]
     """Takes our secrets out of what the platform says."""
-    state: dict[str, Any] = field(default_factory=dict)
+    state: FollowState = field(default_factory=FollowState)
     unfinished: bool = False
     """Whether there is more to read than one step reads."""
 
-    def follow(self) -> dict[str, Any]:
+    def follow(self) -> Followed:
         """Begin it where it has not begun, and read on; `{status, counts}`.
 
         What the platform refuses for good ends the rollout with its words; other OutsideErrors pass.
@@ -67,10 +111,10 @@ class Follower:
                 return {"status": "failed"}
         return self._read_on(started_at) if started_at else {"status": "cancelled"}
 
-    def settle(self, error: str | None = None, **read: Any) -> dict[str, Any]:
+    def settle(self, error: str | None = None, swept: Swept | None = None, *, more: bool = False) -> Followed:
         """Count, and end it where all are through or its time is over; `error` is why nothing is heard."""
-        settled: dict[str, Any] = self.database.call(
-            "settle_rollout", p_rollout_id=self.row["id"], p_error=error, **read
+        settled: Followed = self.database.call(
+            "settle_rollout", p_rollout_id=self.row["id"], p_error=error, p_more=more, **(swept or {})
         )
         return settled
 
@@ -89,9 +133,9 @@ class Follower:
                 self.firmware.withdraw(plan)
         return started_at
 
-    def _read_on(self, started_at: str) -> dict[str, Any]:
+    def _read_on(self, started_at: str) -> Followed:
         plan, started = read_plan(self.row), datetime.fromisoformat(started_at)
-        self.state = {"newest": started_at, "heard_at": 0.0} | self.row["state"]
+        self.state = {"newest": started_at, "heard_at": 0.0, **self.row["state"]}
         heard = Hearing({artifact.package: artifact.version for artifact in plan.artifacts}, started)
         at_end = self._read_events(plan, heard, self._find_since(started))
         swept = self._sweep(plan, heard)
@@ -99,7 +143,7 @@ class Follower:
             # What was said before a device was looked at is in the history before the rollout may end.
             at_end = self._read_events(plan, heard, self.state["newest"])
         self.unfinished = not at_end or "sweep" in self.state
-        return self.settle(p_more=self.unfinished, **swept)
+        return self.settle(swept=swept, more=self.unfinished)
 
     def _find_since(self, started: datetime) -> str:
         newest = datetime.fromisoformat(self.state["newest"])
@@ -139,7 +183,7 @@ class Follower:
             # The token is too old: what was read already is read again, and changes nothing.
             return self.firmware.list_events(plan.target, since, None)
 
-    def _sweep(self, plan: Plan, heard: Hearing) -> dict[str, Any]:
+    def _sweep(self, plan: Plan, heard: Hearing) -> Swept:
         """Look through all devices where that is due; what `settle` is to know of it once it is done."""
         if "sweep" not in self.state:
             if time.time() < self.state.get("next_sweep", 0):
@@ -149,71 +193,23 @@ class Follower:
         for _ in range(PAGES_AT_ONCE):
             page = self.firmware.list_devices(plan.target, sweep["page"])
             sweep |= {"page": page.after, "pages": sweep["pages"] + 1}
-            ended = {} if page.after else self._end_sweep(sweep)
+            ended: Swept = {} if page.after else self._end_sweep(sweep)
             self._record([report for device in page.items for report in heard.report_device(device)])
             if ended:
                 return ended
         return {}
 
-    def _end_sweep(self, sweep: Mapping[str, Any]) -> dict[str, Any]:
+    def _end_sweep(self, sweep: Sweep) -> Swept:
         self.state["next_sweep"] = time.time() + max(SWEEP_SECONDS, sweep["pages"] * SWEEP_SECONDS_PER_PAGE)
         # Gone is who was missed by this sweep and the one before: one alone misses who moves between its pages.
         missed_since = self.state.get("swept_from", NEVER)
         self.state["swept_from"] = self.state.pop("sweep")["from"]
         return {"p_swept": True, "p_missed_since": missed_since}
 
-    def _record(self, reports: list[Report]) -> Any:
-        for report in reports:
-            report["message"] = report["message"] and self.mask(report["message"])
-        return self.database.call(
-            "record_firmware", p_rollout_id=self.row["id"], p_reports=reports, p_state=self.state
+    def _record(self, reports: Sequence[Report]) -> str:
+        """When that was, by the database's clock."""
+        masked = [replace(each, message=each.message and self.mask(each.message)) for each in reports]
+        at: str = self.database.call(
+            "record_firmware", p_rollout_id=self.row["id"], p_reports=masked, p_state=self.state
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Hearing:
-    """What is heard, as `record_firmware` takes it: `wanted` is the version of each package, from `started` on."""
-
-    wanted: Mapping[str, str]
-    started: datetime
-
-    def report_event(self, event: OtaEvent) -> Report | None:
-        """A step of the history; None for what speaks of no version at all."""
-        version = self.wanted.get(event.package)
-        ours = version is not None and (
-            event.target_version in (None, version) or event.current_version == version
-        )
-        to_version = version if ours else event.target_version
-        if not to_version:
-            return None
-        at = event.at or self.started.isoformat()
-        return _make_report(event, to_version, at) | {"ours": ours, "event": event.event_type}
-
-    def report_device(self, device: DeviceFirmware) -> list[Report]:
-        """What a device says of itself, for each package; idle where that is of another time or update."""
-        return [
-            self._report_package(
-                device.packages.get(package) or OtaEvent(device.device, package, "idle"), version
-            )
-            for package, version in self.wanted.items()
-        ]
-
-    def _report_package(self, said: OtaEvent, version: str) -> Report:
-        at = datetime.fromisoformat(said.at) if said.at else self.started
-        report = _make_report(said, version, max(at, self.started).isoformat())
-        elsewhere = said.target_version not in (None, version) or at < self.started
-        if report["state"] != "updated" and elsewhere:
-            report |= {"state": "idle", "message": None}
-        return report | {"ours": True, "listed": True}
-
-
-def _make_report(event: OtaEvent, to_version: str, at: str) -> Report:
-    return {
-        "device": event.device,
-        "package": event.package,
-        "to_version": to_version,
-        "from_version": event.current_version,
-        "state": judge_state(event, to_version),
-        "message": event.message,
-        "at": at,
-    }
+        return at
