@@ -31,6 +31,7 @@ from shared.provider.devices import (
     NewDevice,
     Policy,
     RemoteDevice,
+    SettingsStatus,
     Syncer,
 )
 from shared.provider.fields import (
@@ -113,6 +114,7 @@ from shared.runtime.errors import (
 )
 from shared.runtime.masking import mask_secrets
 from shared.runtime.outbound import (
+    JsonApi,
     OutboundClient,
     OutboundReply,
     OutboundRequest,

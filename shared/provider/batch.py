@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from shared.provider.messages import Message
 
@@ -32,7 +32,7 @@ class Batch:
     """
 
     messages: list[Message] = field(default_factory=list)
-    state: dict[str, Any] | None = None
+    state: Mapping[str, object] | None = None
     notes: list[Note] = field(default_factory=list)
     received_bytes: int = 0
     connect_ms: float | None = None

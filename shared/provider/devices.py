@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,20 @@ SHORTEST_SYNC_SECONDS = 60
 
 Direction = Literal["import", "export", "both"]
 Policy = Literal["local", "remote", "newest", "manual"]
+
+
+class SettingsError(TypedDict):
+    """A setting that a device has refused, and its code for why."""
+
+    key: str | None
+    code: int
+
+
+class SettingsStatus(TypedDict):
+    """Whether a device has its settings, and which it has refused."""
+
+    status: str
+    errors: list[SettingsError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +54,8 @@ class RemoteDevice:
     last_offline: str | None = None
     last_report: str | None = None
     firmware_version: str | None = None
-    firmware: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    settings: Mapping[str, Any] | None = None
+    firmware: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    settings: SettingsStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

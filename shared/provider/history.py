@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from shared.provider.base import Capability
 from shared.provider.batch import Batch
@@ -20,7 +20,7 @@ class Historian(Capability):
 
     @abstractmethod
     def history(
-        self, begin: datetime, end: datetime, state: dict[str, Any], deadline: Deadline
+        self, begin: datetime, end: datetime, state: Mapping[str, object], deadline: Deadline
     ) -> Iterator[Batch]:
         """What devices have said from `begin` until before `end`, as the other side has kept it.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -25,7 +25,7 @@ class Poller(MessageSource):
     """How long after a session the next one is due."""
 
     @abstractmethod
-    def session(self, state: dict[str, Any], deadline: Deadline) -> Iterator[Batch]:
+    def session(self, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
         """Poll: yield batches until idle work is done or `deadline` has expired; acknowledge only committed ones.
 
         `state` is what the last committed batch carried. Raises OutsideError subclasses.

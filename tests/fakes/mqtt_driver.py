@@ -47,7 +47,7 @@ class Ledger:
         self.notes += batch.notes
         self.connections += batch.connect_ms is not None
         if batch.state is not None:
-            self.state = batch.state
+            self.state = dict(batch.state)
         batch.committed = True
 
     def commit_all(self, batches: list[Batch]) -> None:

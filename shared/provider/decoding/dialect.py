@@ -16,6 +16,7 @@ from shared.provider.decoding.readers import (
     NUMBERS,
     Reading,
     find_path,
+    find_vmark_reply,
     is_vmark_reply,
     read_custom,
     read_standard,
@@ -56,11 +57,15 @@ class Dialect:
 
 
 class PayloadDecoder:
-    """Turns (topic, body) into messages for one integration. Not for sharing between threads."""
+    """Turns (topic, body) into messages for one integration. Not for sharing between threads.
+
+    `find_reply`, where the dialect has answers, gives what to publish, as (topic, body), once a message is committed.
+    """
 
     def __init__(self, dialect: Dialect, rules: TopicRules | None = None) -> None:
         self._dialect = dialect
         self._rules = rules or TopicRules()
+        self.find_reply = find_vmark_reply if dialect.payload_format == "vmark" else None
         formats = {"standard": "auto", "vmark": "vmark", "custom": dialect.timestamp_format}
         self._time_format = formats[dialect.payload_format]
         readers: dict[str, Callable[[dict[str, Any]], Reading]] = {

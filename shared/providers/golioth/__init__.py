@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
@@ -83,11 +83,11 @@ class Golioth(
             self.base_url, self.api_key.get_secret_value(), self.project_id, self.golioth_organization_id
         )
 
-    def session(self, state: dict[str, Any], deadline: Deadline) -> Iterator[Batch]:
+    def session(self, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
         """One look at logs and devices, as far as the config asks for it; see shared/providers/golioth/session.py."""
-        from shared.providers.golioth.session import FAIR_SECONDS, Plan, poll_project
+        from shared.providers.golioth.session import FAIR_SECONDS, PollPlan, poll_project
 
-        plan = Plan(
+        plan = PollPlan(
             account=self.account,
             logs=self.poll_logs,
             devices=self.poll_state,
@@ -105,7 +105,7 @@ class Golioth(
         return call_device(self.account, command)
 
     def history(
-        self, begin: datetime, end: datetime, state: dict[str, Any], deadline: Deadline
+        self, begin: datetime, end: datetime, state: Mapping[str, object], deadline: Deadline
     ) -> Iterator[Batch]:
         """LightDB Stream, read back; see shared/providers/golioth/history.py."""
         from shared.providers.golioth.history import read_stream

@@ -1,12 +1,20 @@
-"""The connection test: does Golioth answer, does it know the key and the project, can devices be read."""
+"""Check: does Golioth answer, does it know the key and the project, can devices be read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from shared.provider import Check, CredentialsRefused, Deadline, ProviderRefused, resolve_checked, run_check
+from shared.provider import (
+    Check,
+    CredentialsRefused,
+    Deadline,
+    ProviderRefused,
+    resolve_checked,
+    run_checks,
+)
 from shared.providers.golioth.api import Account, GoliothApi, read_data, read_list
+from shared.providers.golioth.values import Item
 
 CHECK_SECONDS = 9.0
 PORTS = {"http": 80, "https": 443}
@@ -14,53 +22,47 @@ PORTS = {"http": 80, "https": 443}
 
 def check_project(account: Account) -> Iterator[Check]:
     """Resolve, connect, be known, read; a failed step ends it. Within `CHECK_SECONDS` in all."""
-    deadline = Deadline(CHECK_SECONDS)
-    with GoliothApi(account, deadline) as api:
-        test = _Test(api, deadline)
-        steps: list[tuple[str, Callable[[], str]]] = [
-            ("address", test.resolve),
-            ("https", test.connect),
-            ("project", test.find_project),
-            ("devices", test.read_devices),
-        ]
-        for name, step in steps:
-            outcome = run_check(name, step)
-            yield outcome
-            if not outcome.ok:
-                return
+    with GoliothApi(account, Deadline(CHECK_SECONDS)) as api:
+        test = _Test(api)
+        yield from run_checks(
+            [
+                ("address", test.resolve),
+                ("https", test.connect),
+                ("project", test.find_project),
+                ("devices", test.read_devices),
+            ]
+        )
 
 
 class _Test:
     """The steps; the answer to one request serves two of them."""
 
-    def __init__(self, api: GoliothApi, deadline: Deadline) -> None:
+    def __init__(self, api: GoliothApi) -> None:
         self._api = api
-        self._deadline = deadline
-        self._project: dict[str, str] = {}
+        self._url = urlsplit(api.account.base_url)
+        self._project = Item(None)
         self._refusal: CredentialsRefused | ProviderRefused | None = None
 
     def resolve(self) -> str:
-        url = urlsplit(self._api.account.base_url)
-        host, port = url.hostname or "", url.port or PORTS[url.scheme]
-        addresses = resolve_checked(host, port, self._deadline.remaining())
+        host, port = self._url.hostname or "", self._url.port or PORTS[self._url.scheme]
+        addresses = resolve_checked(host, port, self._api.deadline.remaining())
         return f"{host} is {', '.join(address.address for address in addresses)}."
 
     def connect(self) -> str:
         try:
-            self._project = read_data(self._api.call("GET", self._api.in_project(), again=False))
+            self._project = Item(read_data(self._api.call("GET", self._api.in_project(), again=False)))
         except (CredentialsRefused, ProviderRefused) as refusal:
             self._refusal = refusal
-        return f"{urlsplit(self._api.account.base_url).hostname} answers."
+        return f"{self._url.hostname} answers."
 
     def find_project(self) -> str:
         if self._refusal:
             raise self._refusal
-        return f"The key is accepted for the project {self._project.get('name') or self._api.account.project_id}."
+        return f"The key is accepted for the project {self._project.text('name') or self._api.account.project_id}."
 
     def read_devices(self) -> str:
-        reply = self._api.call(
-            "GET", self._api.in_project("devices"), query={"page": 0, "perPage": 1}, again=False
-        )
-        count = reply.get("total") if isinstance(reply, dict) else None
+        query = {"page": 0, "perPage": 1}
+        reply = self._api.call("GET", self._api.in_project("devices"), query=query, again=False)
         read_list(reply)
-        return f"{count} devices can be read." if isinstance(count, int) else "Devices can be read."
+        count = Item(reply).count("total")
+        return "Devices can be read." if count is None else f"{count} devices can be read."

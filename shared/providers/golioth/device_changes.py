@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from shared.provider import Message
-from shared.providers.golioth.reading import TOPIC_LIMIT, keep_storable, name_event, read_moment
+from shared.providers.golioth.messages import keep_storable, name_event, name_topic, read_moment, read_time
+from shared.providers.golioth.values import Item, Object
 
 IN_SYNC = "in-sync"
 MOST_UNSYNCED = 1_000
 DIGEST_LENGTH = 12
 
-Document = Mapping[str, Any]
 Status = Literal["online", "offline"]
 
 
@@ -38,22 +38,22 @@ class Look:
     after: str = ""
 
 
-def find_changes(device: Document, look: Look) -> Iterator[Message]:
+def find_changes(device_id: str, fields: Object, look: Look) -> Iterator[Message]:
     """What is new at one device, oldest first; `look.unsynced` is added to."""
-    metadata = _as_object(device.get("metadata"))
-    status = judge_status(metadata, look)
-    settings = _find_settings(device["id"], metadata, look)
+    metadata = Item(fields).item("metadata")
+    status = judge_status(metadata.fields, look)
+    settings = _find_settings(device_id, metadata, look)
     if look.since is None:
         return
-    found = [*_find_presence(device["id"], metadata), *_find_firmware(device["id"], metadata, status)]
+    found = [*_find_presence(device_id, metadata), *_find_firmware(device_id, metadata, status)]
     new = [(moment, message) for moment, message in found if moment > look.since]
     for _, message in sorted(new, key=lambda each: each[0]):
         yield keep_storable(message)
     if settings is not None:
-        yield keep_storable(_make_settings(device["id"], metadata, settings, status))
+        yield keep_storable(_make_settings(device_id, metadata, settings, status))
 
 
-def judge_status(metadata: Document, look: Look) -> Status:
+def judge_status(metadata: Object, look: Look) -> Status:
     """Online where it was seen online last, or where neither is known, where its last report is recent."""
     online, offline = (read_moment(metadata.get(name)) for name in ("lastSeenOnline", "lastSeenOffline"))
     if online and offline:
@@ -64,48 +64,26 @@ def judge_status(metadata: Document, look: Look) -> Status:
     return "online" if reported and reported > look.now - look.online else "offline"
 
 
-def _find_presence(device: str, metadata: Document) -> Iterator[tuple[datetime, Message]]:
+def _find_presence(device: str, metadata: Item) -> Iterator[tuple[datetime, Message]]:
     statuses: tuple[tuple[str, Status], ...] = (("lastSeenOnline", "online"), ("lastSeenOffline", "offline"))
     for name, status in statuses:
-        moment = read_moment(metadata.get(name))
-        if moment:
-            event_id = name_event("status", device, status, moment.isoformat())
-            payload = {"status": status}
-            yield (
-                moment,
-                Message(
-                    event_id,
-                    device,
-                    "state",
-                    "status",
-                    payload,
-                    observed_at=moment.isoformat(),
-                    device_status=status,
-                ),
-            )
+        if moment := read_moment(metadata.fields.get(name)):
+            at = moment.isoformat()
+            event_id, payload = name_event("status", device, status, at), {"status": status}
+            yield moment, Message(event_id, device, "state", "status", payload, None, None, at, None, status)
 
 
-def _find_firmware(device: str, metadata: Document, status: Status) -> Iterator[tuple[datetime, Message]]:
-    for package, update in _as_object(metadata.get("update")).items():
-        moment = read_moment(_as_object(update).get("time"))
-        if moment:
-            yield (
-                moment,
-                Message(
-                    name_event("firmware", device, package, update),
-                    device,
-                    "event",
-                    f"firmware/{package}".replace("\x00", "\ufffd")[:TOPIC_LIMIT],
-                    update,
-                    observed_at=moment.isoformat(),
-                    device_status=status,
-                ),
-            )
+def _find_firmware(device: str, metadata: Item, status: Status) -> Iterator[tuple[datetime, Message]]:
+    for package, update in metadata.item("update").fields.items():
+        if moment := read_moment(Item(update).fields.get("time")):
+            event_id, at = name_event("firmware", device, package, update), moment.isoformat()
+            topic = name_topic(f"firmware/{package}")
+            yield moment, Message(event_id, device, "event", topic, update, None, None, at, None, status)
 
 
-def _find_settings(device: str, metadata: Document, look: Look) -> str | None:
+def _find_settings(device: str, metadata: Item, look: Look) -> str | None:
     """The event id of a change of the settings' status; None where it is what it was, or not kept."""
-    told = _as_object(metadata.get("lastSettingsStatus"))
+    told = metadata.item("lastSettingsStatus").fields
     is_fine = told.get("status") in {None, "", IN_SYNC}
     digest = "" if is_fine else name_event("settings", told)[-DIGEST_LENGTH:]
     if digest and len(look.unsynced) >= MOST_UNSYNCED:
@@ -116,18 +94,6 @@ def _find_settings(device: str, metadata: Document, look: Look) -> str | None:
     return name_event("settings", device, told, look.after)
 
 
-def _make_settings(device: str, metadata: Document, event_id: str, status: Status) -> Message:
-    moment = read_moment(metadata.get("lastReport"))
-    return Message(
-        event_id,
-        device,
-        "state",
-        "settings",
-        metadata["lastSettingsStatus"],
-        observed_at=moment.isoformat() if moment else None,
-        device_status=status,
-    )
-
-
-def _as_object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _make_settings(device: str, metadata: Item, event_id: str, status: Status) -> Message:
+    payload, at = metadata.fields.get("lastSettingsStatus"), read_time(metadata.fields.get("lastReport"))
+    return Message(event_id, device, "state", "settings", payload, None, None, at, None, status)

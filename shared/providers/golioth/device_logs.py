@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from shared.provider import Message
 from shared.providers.golioth.api import GoliothApi, read_list
-from shared.providers.golioth.reading import TOPIC_LIMIT, keep_storable, name_event, read_device, read_time
+from shared.providers.golioth.messages import keep_storable, name_event, name_topic, read_device, read_time
+from shared.providers.golioth.values import Object
 
 SHORTEST = timedelta(milliseconds=1)
 
@@ -35,9 +35,9 @@ def read_logs(api: GoliothApi, begin: datetime, end: datetime) -> Iterator[tuple
         yield stop, [make_log(entry) for entry in reversed(entries)]
 
 
-def make_log(entry: dict[str, Any]) -> Message:
+def make_log(entry: Object) -> Message:
     """A line as a message of kind log; its module is the topic."""
-    device, module = read_device(entry), entry.get("module")
+    device = read_device(entry)
     payload = {
         name: entry[name] for name in ("level", "module", "message", "metadata", "type") if entry.get(name)
     }
@@ -46,14 +46,14 @@ def make_log(entry: dict[str, Any]) -> Message:
             name_event("log", device, entry.get("timestamp"), payload),
             device,
             "log",
-            module.replace("\x00", "\ufffd")[:TOPIC_LIMIT] if isinstance(module, str) and module else None,
+            name_topic(entry.get("module")),
             payload,
             observed_at=read_time(entry.get("timestamp")),
         )
     )
 
 
-def _is_cut(reply: dict[str, Any], count: int) -> bool:
+def _is_cut(reply: Object, count: int) -> bool:
     """Whether there is more than came: by the `total`, or where that is not told by a full page."""
     total, size = reply.get("total"), reply.get("perPage")
     if isinstance(total, int) and total > count:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 from shared.provider import (
     DeviceChange,
@@ -22,11 +20,12 @@ from shared.provider import (
     ProtocolFailed,
     ProviderRefused,
     RemoteDevice,
+    SettingsStatus,
 )
-from shared.providers.golioth.api import MOST_PAGES, PAGE_SIZE, GoliothApi, is_last_page, read_data, read_list
+from shared.providers.golioth.api import GoliothApi, read_data, read_list
+from shared.providers.golioth.values import LONGEST_TEXT, Item
 
 MAIN_PACKAGE = "main"
-LONGEST = 512
 _ABSENT = {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}
 """An id of ours that can't be one of Golioth's may be told as malformed."""
 
@@ -51,18 +50,14 @@ class GoliothDirectory(Directory):
     def list_page(self, cursor: str | None) -> DevicePage:
         """The cursor is `<number of the tag>.<page>`; a device with several of the tags comes with the first."""
         number, _, page_text = (cursor or "0.0").partition(".")
-        turn, page = int(number), int(page_text)
-        if page >= MOST_PAGES:
-            raise ProtocolFailed(f"Golioth's list has more than {MOST_PAGES} pages.")
-        tag = self._tags[turn] if self._tags else None
-        query = {"tags": tag, "cohortId": self._cohort, "page": page, "perPage": PAGE_SIZE}
-        reply = self._api.call("GET", self._devices(), query=query)
-        items = read_list(reply)
+        turn = int(number)
+        query = {"tags": self._tags[turn] if self._tags else None, "cohortId": self._cohort}
+        items, following = self._api.get_page(self._devices(), int(page_text), query)
         devices = [read_device(item) for item in items]
         earlier = set(self._tags[:turn])
         return DevicePage(
             [device for device in devices if earlier.isdisjoint(device.tags)],
-            self._find_next(turn, page, last=is_last_page(reply, page, len(items))),
+            self._name_next(turn, following),
         )
 
     def get(self, device_id: str) -> RemoteDevice | None:
@@ -140,84 +135,55 @@ class GoliothDirectory(Directory):
     def _devices(self, *parts: str) -> str:
         return self._api.in_project("devices", *parts)
 
-    def _find_next(self, turn: int, page: int, *, last: bool) -> str | None:
-        if not last:
-            return f"{turn}.{page + 1}"
+    def _name_next(self, turn: int, page: int | None) -> str | None:
+        if page is not None:
+            return f"{turn}.{page}"
         return f"{turn + 1}.0" if turn + 1 < len(self._tags) else None
 
 
-def read_device(item: Any) -> RemoteDevice:
+def read_device(value: object) -> RemoteDevice:
     """A device object of Golioth's; ProtocolFailed without an id. What is malformed in it counts as absent."""
-    device_id = item.get("id") if isinstance(item, dict) else None
-    if not isinstance(device_id, str) or not 0 < len(device_id) <= LONGEST:
+    item = Item(value)
+    device_id = item.fields.get("id")
+    if not isinstance(device_id, str) or not 0 < len(device_id) <= LONGEST_TEXT:
         raise ProtocolFailed("Golioth answered with a device that has no id.")
-    known = _read_object(item.get("metadata"))
-    firmware = _read_firmware(known.get("update"))
+    known = item.item("metadata")
+    firmware = {name: _read_package(update) for name, update in known.named("update").items()}
     return RemoteDevice(
         id=device_id,
-        name=_read_text(item.get("name")) or device_id,
-        hardware_ids=_read_names(item.get("hardwareIds")),
-        tags=_read_names(item.get("tagIds")),
-        cohort=_read_text(item.get("cohortId")),
-        enabled=item.get("enabled") is not False,
-        updated_at=_read_time(item.get("updatedAt")),
-        last_online=_read_time(known.get("lastSeenOnline")),
-        last_offline=_read_time(known.get("lastSeenOffline")),
-        last_report=_read_time(known.get("lastReport")),
+        name=item.text("name") or device_id,
+        hardware_ids=_read_names(item, "hardwareIds"),
+        tags=_read_names(item, "tagIds"),
+        cohort=item.text("cohortId"),
+        enabled=item.fields.get("enabled") is not False,
+        updated_at=item.time("updatedAt"),
+        last_online=known.time("lastSeenOnline"),
+        last_offline=known.time("lastSeenOffline"),
+        last_report=known.time("lastReport"),
         firmware_version=_choose_version(firmware),
         firmware=firmware,
-        settings=_read_settings(known.get("lastSettingsStatus")),
+        settings=_read_settings(known.item("lastSettingsStatus")),
     )
 
 
-def _read_firmware(update: Any) -> dict[str, dict[str, Any]]:
-    packages = {name: _read_object(state) for name, state in _read_object(update).items()}
-    return {
-        _clean(name): {
-            ours: text for theirs, ours in _FIRMWARE.items() if (text := _read_text(state.get(theirs)))
-        }
-        for name, state in sorted(packages.items())
-    }
+def _read_names(item: Item, name: str) -> tuple[str, ...]:
+    return tuple(sorted(set(item.texts(name))))
 
 
-def _choose_version(firmware: dict[str, dict[str, Any]]) -> str | None:
+def _read_package(update: Item) -> dict[str, str]:
+    return {ours: text for theirs, ours in _FIRMWARE.items() if (text := update.text(theirs))}
+
+
+def _choose_version(firmware: Mapping[str, Mapping[str, str]]) -> str | None:
     package = firmware.get(MAIN_PACKAGE) or next(iter(firmware.values()), {})
     return package.get("version")
 
 
-def _read_settings(status: Any) -> dict[str, Any] | None:
-    known = _read_object(status)
-    if not (text := _read_text(known.get("status"))):
+def _read_settings(known: Item) -> SettingsStatus | None:
+    if not (status := known.text("status")):
         return None
-    errors = [error for error in _read_list(known.get("errors")) if isinstance(error, dict)]
-    told = [{"key": _read_text(error.get("key")), "code": error.get("code")} for error in errors]
-    return {"status": text, "errors": [each for each in told if isinstance(each["code"], int)]}
-
-
-def _read_object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _read_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _read_names(value: Any) -> tuple[str, ...]:
-    return tuple(sorted({text for name in _read_list(value) if (text := _read_text(name))}))
-
-
-def _read_text(value: Any) -> str | None:
-    return _clean(value) or None if isinstance(value, str) else None
-
-
-def _clean(text: str) -> str:
-    # Postgres has no text with NUL.
-    return text.replace("\x00", "")[:LONGEST]
-
-
-def _read_time(value: Any) -> str | None:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return moment.isoformat() if moment and moment.tzinfo else None
+    told = [(error.text("key"), error.fields.get("code")) for error in known.items("errors")]
+    return {
+        "status": status,
+        "errors": [{"key": key, "code": code} for key, code in told if isinstance(code, int)],
+    }

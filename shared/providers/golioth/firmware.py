@@ -1,4 +1,4 @@
-"""Golioth's firmware over its API: artifacts, cohorts, packages, deployments; releases where there are no cohorts.
+"""Firmware: Golioth's artifacts, cohorts, packages and deployments; releases where there are no cohorts.
 
 A deployment can't be taken back and one at a time is a cohort's; a release goes to the devices with a tag and can be
 switched off. Golioth gives neither an id of ours, so a rollout is found again by its name.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -35,26 +36,18 @@ from shared.provider import (
     ProviderRefused,
     Target,
 )
-from shared.providers.golioth.api import (
-    MOST_PAGES,
-    PAGE_SIZE,
-    Account,
-    GoliothApi,
-    is_last_page,
-    join_path,
-    read_data,
-    read_list,
-)
+from shared.providers.golioth.api import PAGE_SIZE, Account, GoliothApi, read_data, read_list
 from shared.providers.golioth.firmware_objects import (
     read_artifact,
     read_begun,
     read_cohort,
     read_deployment,
     read_package,
-    read_texts,
 )
-from shared.providers.golioth.firmware_reports import clean_text, read_event, read_packages
+from shared.providers.golioth.firmware_reports import read_event, read_packages
+from shared.providers.golioth.values import Item, Object
 
+LONGEST_TOKEN = 4_096
 _TAKEN = re.compile(r"already exists|in use", re.IGNORECASE)
 _MISSING = re.compile(r"not a valid ObjectID", re.IGNORECASE)
 
@@ -66,6 +59,7 @@ class GoliothFirmware(Firmware):
         self._api = GoliothApi(account, deadline)
 
     def __exit__(self, *details: object) -> None:
+        """Close the connection."""
         self._api.__exit__(*details)
 
     # Artifacts
@@ -91,10 +85,9 @@ class GoliothFirmware(Firmware):
             "package": new.package,
             "version": new.version,
             "content": base64.b64encode(new.content).decode(),
+            **({"blueprintId": new.blueprint_id} if new.blueprint_id else {}),
         }
-        if new.blueprint_id:
-            body["blueprintId"] = new.blueprint_id
-        return read_artifact(self._post(join_path("artifacts"), body))
+        return read_artifact(self._post("/artifacts", body))
 
     def delete_artifact(self, artifact_id: str) -> None:
         """See `Firmware`."""
@@ -141,7 +134,7 @@ class GoliothFirmware(Firmware):
         """See `Firmware`. Conflict where something else stands under the name."""
         found = self._find(plan)
         wanted = [artifact.id for artifact in plan.artifacts]
-        if found and set(read_texts(found.get("artifactIds"))) != set(wanted):
+        if found and set(Item(found).texts("artifactIds")) != set(wanted):
             raise Conflict(f"Golioth has another deployment or release named {plan.name} already.")
         if plan.target.cohort_id:
             return read_begun(found) if found else self._deploy(plan, wanted)
@@ -169,34 +162,28 @@ class GoliothFirmware(Firmware):
         query = {"cohortId": target.cohort_id, "startTime": since, "limit": PAGE_SIZE, "pageToken": after}
         reply = self._call("GET", self._api.in_organization("ota-events"), query=query)
         events = [read_event(entry) for entry in read_list(reply)]
-        following = clean_text(reply.get("nextPageToken")) if events else None
+        following = Item(reply).text("nextPageToken", LONGEST_TOKEN) if events else None
         return Listing([event for event in events if event], following)
 
     def list_devices(self, target: Target, after: str | None) -> Listing[DeviceFirmware]:
         """See `Firmware`."""
         query = {"cohortId": target.cohort_id, "tags": target.tag_id}
         items, following = self._list_page(self._api.in_project("devices"), after, **query)
-        return Listing(
-            [
-                DeviceFirmware(each, read_packages(item))
-                for item in items
-                if (each := clean_text(item.get("id")))
-            ],
-            following,
-        )
+        named = [(Item(item).text("id"), item) for item in items]
+        return Listing([DeviceFirmware(name, read_packages(item)) for name, item in named if name], following)
 
-    def _find(self, plan: Plan) -> dict[str, Any] | None:
+    def _find(self, plan: Plan) -> Object | None:
         if plan.target.cohort_id:
             named = self._list_all(self._deployments(plan.target.cohort_id), name=plan.name)
             return next((item for item in named if item.get("name") == plan.name), None)
         tagged = self._list_all(self._api.in_project("releases"), releaseTags=plan.name)
-        return next((item for item in tagged if plan.name in read_texts(item.get("releaseTags"))), None)
+        return next((item for item in tagged if plan.name in Item(item).texts("releaseTags")), None)
 
     def _deploy(self, plan: Plan, artifact_ids: list[str]) -> Begun:
         deployment = self.add_deployment(str(plan.target.cohort_id), plan.name, artifact_ids)
         return Begun(deployment.id, deployment.created_at)
 
-    def _release(self, plan: Plan, artifact_ids: list[str]) -> dict[str, Any]:
+    def _release(self, plan: Plan, artifact_ids: list[str]) -> Object:
         body = {
             "releaseTags": [plan.name],
             "deviceTagIds": [plan.target.tag_id],
@@ -205,40 +192,40 @@ class GoliothFirmware(Firmware):
         }
         return self._post(self._api.in_project("releases"), body)
 
-    def _switch(self, release: Mapping[str, Any], *, rollout: bool) -> None:
+    def _switch(self, release: Object, *, rollout: bool) -> None:
         self._call("PATCH", self._api.in_project("releases", str(release["id"])), {"rollout": rollout})
 
     def _deployments(self, cohort_id: str) -> str:
         return self._api.in_organization("cohorts", cohort_id, "deployments")
 
-    def _list_all(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
-        after: str | None = "0"
-        for _ in range(MOST_PAGES):
-            items, after = self._list_page(path, after, **query)
-            yield from items
-            if after is None:
-                return
+    def _list_all(self, path: str, **query: object) -> Iterator[Object]:
+        with _translated_refusals():
+            for page in self._api.list_pages(path, query):
+                yield from page
 
-    def _list_page(
-        self, path: str, after: str | None, **query: Any
-    ) -> tuple[list[dict[str, Any]], str | None]:
-        page = _read_cursor(after)
-        reply = self._call("GET", path, query={**query, "page": page, "perPage": PAGE_SIZE})
-        items = read_list(reply)
-        return items, None if is_last_page(reply, page, len(items)) else str(page + 1)
+    def _list_page(self, path: str, after: str | None, **query: object) -> tuple[list[Object], str | None]:
+        with _translated_refusals():
+            items, following = self._api.get_page(path, _read_cursor(after), query)
+        return items, None if following is None else str(following)
 
-    def _get(self, path: str) -> dict[str, Any]:
+    def _get(self, path: str) -> Object:
         return _read_object(self._call("GET", path))
 
-    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _post(self, path: str, body: Object) -> Object:
         # Once: after a 5xx Golioth may have it all the same.
         return _read_object(self._call("POST", path, body, again=False))
 
-    def _call(self, method: str, path: str, body: Any = None, **how: Any) -> Any:
-        try:
+    def _call(self, method: str, path: str, body: object = None, **how: Any) -> Any:
+        with _translated_refusals():
             return self._api.call(method, path, body, **how)
-        except ProviderRefused as refusal:
-            raise _translate_refusal(refusal) from None
+
+
+@contextmanager
+def _translated_refusals() -> Iterator[None]:
+    try:
+        yield
+    except ProviderRefused as refusal:
+        raise _translate_refusal(refusal) from None
 
 
 def _translate_refusal(refusal: ProviderRefused) -> Problem:
@@ -255,7 +242,7 @@ def _read_cursor(after: str | None) -> int:
     return int(after or 0)
 
 
-def _read_object(reply: Any) -> dict[str, Any]:
+def _read_object(reply: Any) -> Object:
     data = read_data(reply)
     if not isinstance(data, dict):
         raise ProtocolFailed("Golioth answered without an object.")

@@ -9,11 +9,10 @@ told stays a step of the history without a state. How a device fares is settled 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
 
 from shared.provider import Heard, OtaEvent
+from shared.providers.golioth.firmware_objects import TEXT_LIMIT
+from shared.providers.golioth.values import Item
 
 STATES: dict[int, Heard] = {0: "idle", 1: "downloading", 2: "downloaded", 3: "updated"}
 SUCCEEDED, WILL_RETRY = 1, 11
@@ -38,70 +37,58 @@ _WORDS: tuple[tuple[str, Heard], ...] = (
     (r"updating|install", "downloaded"),
     (r"\bidle\b", "idle"),
 )
-TEXT_LIMIT = 200
 
 
-def read_event(entry: Mapping[str, Any]) -> OtaEvent | None:
+def read_event(entry: object) -> OtaEvent | None:
     """An entry of `ota-events`; None where it names no device or package."""
-    device, package = clean_text(entry.get("deviceId")), clean_text(entry.get("packageId"))
+    item = Item(entry)
+    device, package = _read_name(item, "deviceId"), _read_name(item, "packageId")
     if not device or not package:
         return None
-    words = f"{entry.get('eventType') or ''} {entry.get('message') or ''}".replace("_", " ")
+    words = f"{item.text('eventType') or ''} {item.text('message') or ''}".replace("_", " ")
     return OtaEvent(
         device,
         package,
-        _read_words(words) or STATES.get(_read_code(entry.get("status"))),
-        read_time(entry.get("timestamp")),
-        clean_text(entry.get("currentVersion")),
-        clean_text(entry.get("targetVersion")),
-        clean_text(entry.get("eventType")) or "event",
-        clean_text(entry.get("message")),
+        _read_words(words) or STATES.get(_read_code(item, "status")),
+        item.time("timestamp"),
+        _read_name(item, "currentVersion"),
+        _read_name(item, "targetVersion"),
+        _read_name(item, "eventType") or "event",
+        _read_name(item, "message"),
     )
 
 
-def read_packages(device: Mapping[str, Any]) -> dict[str, OtaEvent]:
+def read_packages(fields: object) -> dict[str, OtaEvent]:
     """`metadata.update` of a device, by package."""
-    metadata = device.get("metadata")
-    updates = metadata.get("update") if isinstance(metadata, Mapping) else None
-    if not isinstance(updates, Mapping):
-        return {}
-    entries = ((clean_text(name), entry) for name, entry in updates.items() if isinstance(entry, Mapping))
-    device_id = clean_text(device.get("id")) or ""
-    return {name: _read_update(device_id, name, entry) for name, entry in entries if name}
+    device = Item(fields)
+    updates = device.item("metadata").named("update")
+    return {name: _read_update(_read_name(device, "id") or "", name, each) for name, each in updates.items()}
 
 
-def _read_update(device: str, package: str, entry: Mapping[str, Any]) -> OtaEvent:
-    reason = _read_code(entry.get("reasonCode"))
-    state = STATES.get(_read_code(entry.get("stateCode"))) or _read_words(str(entry.get("state") or ""))
+def _read_update(device: str, package: str, update: Item) -> OtaEvent:
+    reason = _read_code(update, "reasonCode")
+    state = STATES.get(_read_code(update, "stateCode")) or _read_words(update.text("state") or "")
     message = None
     if reason in FAILURES:
-        state, message = "failed", clean_text(entry.get("reason")) or FAILURES[reason]
+        state, message = "failed", _read_name(update, "reason") or FAILURES[reason]
     elif reason == WILL_RETRY:
         state, message = "pending", RETRYING
     elif reason == SUCCEEDED:
         state = "updated"
-    version, target = clean_text(entry.get("version")), clean_text(entry.get("target"))
-    return OtaEvent(device, package, state, read_time(entry.get("time")), version, target, message=message)
+    version, target = _read_name(update, "version"), _read_name(update, "target")
+    return OtaEvent(
+        device, package[:TEXT_LIMIT], state, update.time("time"), version, target, message=message
+    )
 
 
-def read_time(value: Any) -> str | None:
-    """A timestamp in ISO 8601 with an offset, None where it is none."""
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
-
-
-def clean_text(value: Any) -> str | None:
-    """`value` as text the database can hold; None where nothing is in it."""
-    return str(value).replace("\x00", "")[:TEXT_LIMIT] or None if value is not None else None
+def _read_name(item: Item, name: str) -> str | None:
+    return item.text(name, TEXT_LIMIT)
 
 
 def _read_words(text: str) -> Heard | None:
     return next((state for words, state in _WORDS if re.search(words, text, re.IGNORECASE)), None)
 
 
-def _read_code(value: Any) -> int:
-    text = str(value)
-    return int(text) if text.isascii() and text.isdigit() else -1
+def _read_code(item: Item, name: str) -> int:
+    code = item.count(name)
+    return -1 if code is None else code

@@ -6,16 +6,17 @@ slices that hold a few pages each, for deep pages are slow and shift where rows 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypedDict, cast
 
 import orjson
 
 from shared.provider import Batch, Message, ProtocolFailed
 from shared.providers.golioth.api import MOST_PAGES, PAGE_SIZE, GoliothApi, is_last_page, read_list
-from shared.providers.golioth.reading import keep_storable, name_event, read_device, read_moment
+from shared.providers.golioth.messages import keep_storable, name_event, read_device, read_moment
+from shared.providers.golioth.values import Object
 
 QUERY = orjson.dumps(
     {"fields": [{"path": path, "type": ""} for path in ("device_id", "time", "*")], "filters": []}
@@ -24,6 +25,14 @@ FIRST_SLICE, LONGEST_SLICE, SHORTEST_SLICE = timedelta(hours=1), timedelta(days=
 SLICE_ROWS = 2_000
 EDGE = timedelta(milliseconds=1)
 """Asked for beyond a slice's ends, as nobody says whether they belong to it; what is beyond belongs to other slices."""
+
+
+class PlaceState(TypedDict):
+    """A place as it is saved; `until` is the moment before which all is read."""
+
+    until: str
+    seconds: float
+    page: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,14 @@ class Place:
     page: int = 0
 
     @classmethod
-    def read(cls, state: dict[str, Any], begin: datetime) -> Self:
+    def read(cls, state: Mapping[str, object], begin: datetime) -> Self:
         """The place that `state` names; where it names none, the beginning."""
         if not state:
             return cls(begin)
-        return cls(datetime.fromisoformat(state["until"]), timedelta(seconds=state["seconds"]), state["page"])
+        saved = cast("PlaceState", state)
+        return cls(datetime.fromisoformat(saved["until"]), timedelta(seconds=saved["seconds"]), saved["page"])
 
-    def write(self) -> dict[str, Any]:
+    def write(self) -> PlaceState:
         """What `read` takes."""
         return {"until": self.begin.isoformat(), "seconds": self.length.total_seconds(), "page": self.page}
 
@@ -57,7 +67,9 @@ class Place:
         return self.begin + self.length
 
 
-def read_stream(api: GoliothApi, begin: datetime, end: datetime, state: dict[str, Any]) -> Iterator[Batch]:
+def read_stream(
+    api: GoliothApi, begin: datetime, end: datetime, state: Mapping[str, object]
+) -> Iterator[Batch]:
     """The rows from `begin` until before `end`; each batch's state is what goes on after it."""
     place = Place.read(state, begin)
     while place.begin < end:
@@ -73,7 +85,7 @@ def read_stream(api: GoliothApi, begin: datetime, end: datetime, state: dict[str
         yield Batch(messages, place.write())
 
 
-def make_reading(row: dict[str, Any]) -> Message:
+def make_reading(row: Object) -> Message:
     """A row as telemetry. Its id is made of device, time and readings, so that reading it again gives the same."""
     payload = {name: value for name, value in row.items() if name not in {"time", "device_id", "deviceId"}}
     device, moment = read_device(row), read_moment(row.get("time"))
@@ -95,6 +107,6 @@ def _holds_many(reply: Any) -> bool:
     return isinstance(total, int) and total > SLICE_ROWS
 
 
-def _is_within(row: dict[str, Any], place: Place) -> bool:
+def _is_within(row: Object, place: Place) -> bool:
     moment = read_moment(row.get("time"))
     return moment is None or place.begin <= moment < place.end

@@ -11,10 +11,11 @@ import hashlib
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, cast
 from urllib.parse import unquote
 
 import orjson
+from pydantic import JsonValue
 
 from shared.provider import (
     DecodedBody,
@@ -29,6 +30,7 @@ from shared.provider import (
     parse_time,
     read_media_type,
 )
+from shared.providers.golioth.values import Object
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 LEGACY_TYPE = "DEVICE_STREAM_TYPE"
@@ -37,7 +39,6 @@ LEGACY_TYPE = "DEVICE_STREAM_TYPE"
 NOT_LEGACY = "Not an Output Stream's message, which has data, device_id, project_id and timestamp."
 TYPE_PREFIX = "io.golioth.data.v1/"
 KINDS: dict[str, Kind] = {".s": "telemetry", ".d": "state", "logs": "log"}
-ENVELOPE = frozenset(("data", "device_id", "project_id", "timestamp"))
 EVENTS_LIMIT = 1_000
 """Events of one batch; one that holds more is kept as it came."""
 
@@ -59,6 +60,15 @@ class CloudEvent:
     type: str = ""
     subject: str = ""
     time: str = ""
+
+
+class Envelope(TypedDict):
+    """What stands around a device's own data."""
+
+    data: JsonValue
+    device_id: str
+    project_id: str
+    timestamp: object
 
 
 def parse_request(request: PushedRequest, project_id: str, now: float) -> list[Message]:
@@ -107,10 +117,10 @@ def _read_event(event: Any) -> CloudEvent:
     return CloudEvent(body, data, **attributes)
 
 
-def _read_data(event: dict[str, Any], content: bytes) -> tuple[DecodedBody, bytes]:
+def _read_data(event: Object, content: bytes) -> tuple[DecodedBody, bytes]:
     if "data_base64" in event:
         try:
-            data = base64.b64decode(event["data_base64"], validate=True)
+            data = base64.b64decode(cast("str", event["data_base64"]), validate=True)
         except (ValueError, TypeError):
             return DecodedBody(None, content, "The event's data_base64 is not base64."), content
         return decode_body(_read_text(event.get("datacontenttype")), data), data
@@ -151,22 +161,22 @@ def _make_message(event: CloudEvent, project_id: str, now: float) -> Message:
     )
 
 
-def _find_envelope(event: CloudEvent) -> dict[str, Any] | None:
+def _find_envelope(event: CloudEvent) -> Envelope | None:
     """What `inject-metadata` and Output Streams put around the data; no device's own imitation of it.
 
     Where Golioth names the source in a header, the envelope has to agree: a device may send what it likes.
     """
     document = event.body.payload
-    if not isinstance(document, dict) or document.keys() != ENVELOPE:
+    if not isinstance(document, dict) or document.keys() != Envelope.__required_keys__:
         return None
     if not isinstance(document["device_id"], str) or not isinstance(document["project_id"], str):
         return None
     if event.type != LEGACY_TYPE and event.source not in {"", document["device_id"]}:
         return None
-    return document
+    return cast("Envelope", document)
 
 
-def _check_project(subject: str, envelope: dict[str, Any] | None, project_id: str) -> None:
+def _check_project(subject: str, envelope: Envelope | None, project_id: str) -> None:
     named = {subject, envelope["project_id"] if envelope else ""} - {""}
     if named - {project_id}:
         raise Unauthenticated("The event is of another project than project_id.")

@@ -7,15 +7,16 @@ Looks overlap, for clocks differ and Golioth may know of things late; what comes
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypedDict, cast
 
 from shared.provider import Batch, Deadline, Message, Note, TimedOut
 from shared.providers.golioth.api import Account, GoliothApi
 from shared.providers.golioth.device_changes import MOST_UNSYNCED, Look, find_changes
 from shared.providers.golioth.device_logs import read_logs
+from shared.providers.golioth.values import Item, Object
 
 OVERLAP = timedelta(seconds=120)
 BATCH_LIMIT = 500
@@ -25,11 +26,33 @@ SAVED_PAGES = 10
 FAIR_SECONDS = 10.0
 """A session that has had so long, or as long as it may have, and got nothing has failed; a shorter one was cut off."""
 
-State = dict[str, Any]
+
+class LogsPlace(TypedDict):
+    """Up to where logs are read."""
+
+    until: str
+
+
+class DevicesPlace(TypedDict, total=False):
+    """How far a look at the devices is, or which one was the last; see `Look`."""
+
+    page: int
+    began: str
+    since: str | None
+    before: Mapping[str, str]
+    unsynced: dict[str, str]
+    after: str
+
+
+class SavedPlaces(TypedDict, total=False):
+    """The state of a session: where each of its looks goes on."""
+
+    logs: LogsPlace
+    devices: DevicesPlace
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PollPlan:
     """What is looked at: devices with one of `tags` and in `cohort` only, where those are given."""
 
     account: Account
@@ -40,11 +63,11 @@ class Plan:
     tags: frozenset[str] = frozenset()
     cohort: str | None = None
 
-    def concerns(self, device: dict[str, Any]) -> bool:
+    def concerns(self, device: Object) -> bool:
         """Whether the device, as Golioth describes it, is one of those."""
-        if not isinstance(device.get("id"), str) or (self.cohort and device.get("cohortId") != self.cohort):
+        if self.cohort and device.get("cohortId") != self.cohort:
             return False
-        return not self.tags or not self.tags.isdisjoint(device.get("tagIds") or ())
+        return not self.tags or not self.tags.isdisjoint(Item(device).texts("tagIds"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,63 +75,90 @@ class Step:
     """Messages, and where to go on once they are committed; None where that is not worth a save."""
 
     messages: list[Message]
-    place: State | None
+    places: SavedPlaces | None
     notes: list[Note] = field(default_factory=list)
 
 
-def poll_project(plan: Plan, state: State, deadline: Deadline) -> Iterator[Batch]:
+def poll_project(plan: PollPlan, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
     """Batches of what is new. A look that `deadline` cuts off goes on with the next session, at once."""
-    polls: dict[str, Callable[[GoliothApi, Plan, State], Iterator[Step]]] = {}
-    polls |= {"logs": _poll_logs} if plan.logs else {}
-    polls |= {"devices": _poll_devices} if plan.devices else {}
-    kept = {name: state[name] for name in polls if name in state}
-    began, got_on = time.monotonic(), False
+    saved, began, got_on = _read_places(plan, state), time.monotonic(), False
     with GoliothApi(plan.account, deadline) as api:
         try:
-            for name, poll in polls.items():
-                for step in poll(api, plan, kept.get(name, {})):
-                    got_on = True
-                    kept |= {} if step.place is None else {name: step.place}
-                    yield from _make_batches(step, dict(kept))
+            for step in _poll(api, plan, saved):
+                got_on = True
+                saved |= step.places or {}
+                yield from _make_batches(step, saved.copy())
         except TimedOut:
             if not deadline.expired or (not got_on and time.monotonic() - began > 0.9 * plan.fair_seconds):
                 raise
             yield Batch(more=True)
 
 
-def _make_batches(step: Step, kept: State) -> Iterator[Batch]:
+def _read_places(plan: PollPlan, state: Mapping[str, object]) -> SavedPlaces:
+    looks = [name for name, wanted in (("logs", plan.logs), ("devices", plan.devices)) if wanted]
+    return cast("SavedPlaces", {name: state[name] for name in looks if name in state})
+
+
+def _poll(api: GoliothApi, plan: PollPlan, saved: SavedPlaces) -> Iterator[Step]:
+    if plan.logs:
+        yield from _poll_logs(api, saved.get("logs"))
+    if plan.devices:
+        yield from _poll_devices(api, plan, saved.get("devices", {}))
+
+
+def _make_batches(step: Step, saved: SavedPlaces) -> Iterator[Batch]:
     """The state comes with the last of them."""
     last = max(len(step.messages) - 1, 0) // BATCH_LIMIT * BATCH_LIMIT
     for start in range(0, last, BATCH_LIMIT):
         yield Batch(step.messages[start : start + BATCH_LIMIT])
-    yield Batch(step.messages[last:], None if step.place is None else kept, step.notes)
+    yield Batch(step.messages[last:], None if step.places is None else saved, step.notes)
 
 
-def _poll_logs(api: GoliothApi, _: Plan, state: State) -> Iterator[Step]:
+def _poll_logs(api: GoliothApi, place: LogsPlace | None) -> Iterator[Step]:
     now = datetime.now(UTC)
-    begin = (datetime.fromisoformat(state["until"]) if state else now) - OVERLAP
+    begin = (datetime.fromisoformat(place["until"]) if place else now) - OVERLAP
     for until, messages in read_logs(api, begin, now):
-        yield Step(messages, {"until": until.isoformat()})
+        yield Step(messages, {"logs": {"until": until.isoformat()}})
 
 
-def _poll_devices(api: GoliothApi, plan: Plan, state: State) -> Iterator[Step]:
+def _poll_devices(api: GoliothApi, plan: PollPlan, saved: DevicesPlace) -> Iterator[Step]:
     now = datetime.now(UTC)
-    place: State = {"page": 0, "began": now.isoformat(), "since": None, "before": {}, "unsynced": {}, **state}
-    since = datetime.fromisoformat(place["since"]) if place["since"] else None
+    began, since = datetime.fromisoformat(saved.get("began") or now.isoformat()), _read_since(saved)
     look = Look(
-        since, now, plan.online, place["before"], dict(place["unsynced"]), after=place.get("after", "")
+        since,
+        now,
+        plan.online,
+        saved.get("before", {}),
+        dict(saved.get("unsynced", {})),
+        after=saved.get("after", ""),
     )
-    pages = api.list_pages(api.in_project("devices"), first=place["page"])
-    for number, page in enumerate(pages, place["page"] + 1):
-        devices = filter(plan.concerns, page)
-        messages = [message for device in devices for message in find_changes(device, look)]
+    place: DevicesPlace = {**saved, "began": began.isoformat()}
+    first = saved.get("page", 0)
+    for number, page in enumerate(api.list_pages(api.in_project("devices"), first=first), first + 1):
+        messages = list(_find_all(plan, look, page))
         is_saved = bool(messages) or number % SAVED_PAGES == 0
-        yield Step(messages, place | {"page": number, "unsynced": dict(look.unsynced)} if is_saved else None)
-    began = datetime.fromisoformat(place["began"])
+        on: DevicesPlace = {**place, "page": number, "unsynced": dict(look.unsynced)}
+        yield Step(messages, {"devices": on} if is_saved else None)
     # What was before the first look is no news.
     since = max(since, began - OVERLAP) if since else began
-    kept = {"after": place["began"], "since": since.isoformat(), "before": look.unsynced}
-    yield Step([], kept, _warn(look))
+    after: DevicesPlace = {
+        "after": began.isoformat(),
+        "since": since.isoformat(),
+        "before": look.unsynced,
+    }
+    yield Step([], {"devices": after}, _warn(look))
+
+
+def _read_since(saved: DevicesPlace) -> datetime | None:
+    since = saved.get("since")
+    return datetime.fromisoformat(since) if since else None
+
+
+def _find_all(plan: PollPlan, look: Look, page: list[Object]) -> Iterator[Message]:
+    for device in filter(plan.concerns, page):
+        device_id = device.get("id")
+        if isinstance(device_id, str):
+            yield from find_changes(device_id, device, look)
 
 
 def _warn(look: Look) -> list[Note]:

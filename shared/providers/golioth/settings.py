@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from shared.provider import Deadline, DeviceSettings, Setting
+from pydantic import JsonValue
+
+from shared.provider import DataType, Deadline, DeviceSettings, Setting
 from shared.providers.golioth.api import Account, GoliothApi, read_data, read_list
+from shared.providers.golioth.values import Item, Object
 
 CALL_SECONDS = 20.0
 
@@ -29,7 +32,7 @@ class ProjectSettings(DeviceSettings):
         # Not repeated after a 5xx: what was created then would be refused as taken.
         return read_setting(read_data(self._call("POST", body=body, again=False)))
 
-    def change(self, setting_id: str, value: Any) -> Setting:
+    def change(self, setting_id: str, value: JsonValue) -> Setting:
         """Give it another value."""
         return read_setting(read_data(self._call("PUT", setting_id, body={"value": value})))
 
@@ -42,15 +45,16 @@ class ProjectSettings(DeviceSettings):
             return api.call(method, api.in_project("settings", *place), **how)
 
 
-def read_setting(item: dict[str, Any]) -> Setting:
+def read_setting(fields: Object) -> Setting:
     """A setting as Golioth writes it."""
+    item = Item(fields)
     return Setting(
-        id=item.get("id", ""),
-        key=item.get("key", ""),
-        data_type=item.get("dataType", "string"),
-        value=item.get("value"),
-        device=item.get("deviceId") or None,
-        blueprint_id=item.get("blueprintId") or None,
-        created_at=item.get("createdAt"),
-        updated_at=item.get("updatedAt"),
+        id=item.text("id") or "",
+        key=item.text("key") or "",
+        data_type=cast("DataType", item.text("dataType") or "string"),
+        value=cast("JsonValue", item.fields.get("value")),
+        device=item.text("deviceId"),
+        blueprint_id=item.text("blueprintId"),
+        created_at=item.text("createdAt"),
+        updated_at=item.text("updatedAt"),
     )

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import JsonValue
+
 from shared.provider import Deadline, DeviceState, Path
-from shared.providers.golioth.api import Account, GoliothApi, join_path, read_data
+from shared.providers.golioth.api import Account, GoliothApi, read_data
 
 CALL_SECONDS = 20.0
 
@@ -20,18 +22,21 @@ class LightDbState(DeviceState):
         self._account = account
         self._device = device
 
-    def read(self, path: Path) -> Any:
+    def read(self, path: Path) -> JsonValue:
         """The value at `path`; None where there is none."""
-        return read_data(self._call("GET", path))
+        value: JsonValue = read_data(self._call("GET", path))
+        return value
 
-    def write(self, path: Path, value: Any, *, merge: bool) -> Any:
+    def write(self, path: Path, value: JsonValue, *, merge: bool) -> JsonValue:
         """Write `value`; what Golioth says is there now."""
-        return read_data(self._call("PATCH" if merge else "PUT", path, value))
+        written: JsonValue = read_data(self._call("PATCH" if merge else "PUT", path, value))
+        return written
 
     def remove(self, path: Path) -> None:
         """Remove what is at `path`."""
         self._call("DELETE", path)
 
-    def _call(self, method: str, path: Path, value: Any = None) -> Any:
+    def _call(self, method: str, path: Path, value: JsonValue = None) -> Any:
         with GoliothApi(self._account, Deadline(CALL_SECONDS)) as api:
-            return api.call(method, api.in_project("devices", self._device, "data") + join_path(*path), value)
+            place = api.in_project("devices", self._device, "data") + api.join_path(*path)
+            return api.call(method, place, value)

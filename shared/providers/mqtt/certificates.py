@@ -6,12 +6,11 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from cryptography import x509
 
+from shared.providers.mqtt.broker import Tls
 from shared.providers.mqtt.saved_state import Memory
-from shared.providers.mqtt.tls import Tls
 
 WARN_BEFORE = timedelta(days=14)
 WARN_IN_LAST = 3
@@ -33,7 +32,7 @@ class Certificate:
         return self.ends - now < min(WARN_BEFORE, (self.ends - self.begins) / WARN_IN_LAST)
 
 
-def watch_certificates(tls: Tls, peer: Mapping[str, Any], memory: Memory, now: datetime) -> None:
+def watch_certificates(tls: Tls, peer: Mapping[str, object], memory: Memory, now: datetime) -> None:
     """Note what ends soon, once, and when it was replaced. `peer` is the broker's, as from `SSLSocket.getpeercert`."""
     for certificate in _list_certificates(tls, peer):
         if certificate.is_ending(now):
@@ -46,7 +45,7 @@ def watch_certificates(tls: Tls, peer: Mapping[str, Any], memory: Memory, now: d
             memory.note("info", f"{certificate.name} was replaced.", alert=certificate.alert)
 
 
-def _list_certificates(tls: Tls, peer: Mapping[str, Any]) -> Iterator[Certificate]:
+def _list_certificates(tls: Tls, peer: Mapping[str, object]) -> Iterator[Certificate]:
     yield Certificate(
         "certificate.broker",
         "The broker's certificate",
@@ -78,5 +77,5 @@ def _list_certificates(tls: Tls, peer: Mapping[str, Any]) -> Iterator[Certificat
         )
 
 
-def _read_time(text: str) -> datetime:
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
+def _read_time(text: object) -> datetime:
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(text)), UTC)

@@ -14,15 +14,11 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from shared.provider import ConnectionRefused, OutsideError, ProtocolFailed, TimedOut
+from shared.providers.mqtt.answers import Answers
+from shared.providers.mqtt.broker import MQTT_5, Broker
 from shared.providers.mqtt.packets import Publish, Stream
-from shared.providers.mqtt.paho_client import MQTT_5, Broker, Login, WireClient
-from shared.providers.mqtt.reason_codes import (
-    REFUSED_FROM,
-    TAKEN_OVER,
-    UNSUPPORTED_PROTOCOL,
-    explain_disconnect,
-    explain_refusal,
-)
+from shared.providers.mqtt.paho_client import Login, WireClient
+from shared.providers.mqtt.reason_codes import ConnectionLost
 from shared.providers.mqtt.tls import explain_failure
 
 LINGER_SECONDS = 1.0
@@ -34,36 +30,18 @@ _PINGREQ = b"\xc0\x00"
 _PUBACK = struct.Struct("!BBH").pack
 
 
-class ProtocolUnsupported(ProtocolFailed):
-    """The broker does not speak this version of MQTT."""
-
-
-class ConnectionLost(OutsideError):  # noqa: N818 - named as its siblings in shared/runtime/errors.py
-    """The connection to the broker was lost."""
-
-
-class TakenOver(ProtocolFailed):
-    """Another client connected with the same client id."""
-
-
 class Connection:
     """A connection that is driven by calling it. Any call may raise ConnectionLost."""
 
     def __init__(self, broker: Broker, login: Login, protocol: int) -> None:
         self.protocol = protocol
-        self.session_present = False
-        self.expiry_seconds = login.expiry_seconds
         self._broker = broker
         self._login = login
         self._client = WireClient(broker, login, protocol)
+        self._answers = Answers(self._client, login, protocol)
         self._received: list[Publish] = []
-        self._connack: tuple[int, str] | None = None
-        self._granted: dict[int, list[int]] = {}
-        self._published: dict[int, int] = {}
-        self._lost_because: OutsideError | None = None
         self._next_upkeep = 0.0
         self._asked = 0
-        self._listen()
 
     @property
     def version(self) -> str:
@@ -71,7 +49,17 @@ class Connection:
         return "5" if self.protocol == MQTT_5 else "3.1.1"
 
     @property
-    def peer_certificate(self) -> Mapping[str, Any] | None:
+    def session_present(self) -> bool:
+        """Whether the broker has kept our session."""
+        return self._answers.session_present
+
+    @property
+    def expiry_seconds(self) -> int:
+        """For how long the broker keeps it."""
+        return self._answers.expiry_seconds
+
+    @property
+    def peer_certificate(self) -> Mapping[str, object] | None:
         """The broker's verified certificate, as `SSLSocket.getpeercert` has it; None without TLS."""
         return self._client.peer_certificate
 
@@ -94,10 +82,10 @@ class Connection:
                 f"The connection to the broker failed: {error.strerror or error}."
             ) from None
         try:
-            self._wait_for(lambda: self._connack is not None, ends - time.monotonic())
+            self._wait_for(lambda: self._answers.has_login, ends - time.monotonic())
         except ConnectionLost as lost:
             raise self._explain_end(lost) from None
-        self._check_connack()
+        self._answers.check_login()
 
     def receive(self, timeout: float) -> list[Publish]:
         """What was published to us, waiting up to `timeout` seconds for something to happen."""
@@ -135,8 +123,8 @@ class Connection:
 
     def wait_published(self, packet_id: int, timeout: float) -> int:
         """Wait for the broker to take what was published; its reason code, from 128 on a refusal."""
-        self._wait_for(lambda: packet_id in self._published, timeout)
-        return self._published.pop(packet_id)
+        self._wait_for(lambda: packet_id in self._answers.published, timeout)
+        return self._answers.published.pop(packet_id)
 
     def acknowledge(self, packet_ids: Iterable[int]) -> None:
         """Acknowledge QoS 1 messages in this order; they go out at once as far as the network takes them."""
@@ -197,35 +185,11 @@ class Connection:
             properties=properties if not self._login.clean else None,
         )
 
-    def _check_connack(self) -> None:
-        code, name = self._connack or (UNSUPPORTED_PROTOCOL, "")
-        if code == UNSUPPORTED_PROTOCOL:
-            raise ProtocolUnsupported
-        if code >= REFUSED_FROM:
-            raise explain_refusal(code, name)
-
     def _explain_end(self, lost: ConnectionLost) -> OutsideError:
-        """Why there is no connection, when the broker closed it before or with its answer."""
-        if self._connack is not None:
-            return (
-                explain_refusal(*self._connack)
-                if self._connack[0] != UNSUPPORTED_PROTOCOL
-                else ProtocolUnsupported()
-            )
         failure = self._client.stream.failure if self._client.stream else None
-        if isinstance(failure, ssl.SSLError):
+        if isinstance(failure, ssl.SSLError) and not self._answers.has_login:
             return explain_failure(failure, self._broker.host)
-        if self.protocol == MQTT_5:
-            return ProtocolUnsupported(
-                "The broker closed the connection without an answer; check that this port speaks MQTT."
-            )
-        return (
-            lost
-            if self._lost_because
-            else ProtocolFailed(
-                "The broker closed the connection without an answer; check the port, use_tls, username and client_id."
-            )
-        )
+        return self._answers.explain_end(lost)
 
     def _describe(self, name: str, qos: int) -> tuple[str, Any]:
         """One subscription as paho wants it."""
@@ -236,8 +200,8 @@ class Connection:
     def _take_answer(self, request: int | None, timeout: float) -> list[int]:
         if request is None:
             raise ConnectionLost
-        self._wait_for(lambda: request in self._granted, timeout)
-        return self._granted.pop(request)
+        self._wait_for(lambda: request in self._answers.granted, timeout)
+        return self._answers.granted.pop(request)
 
     def _wait_for(self, is_done: Callable[[], bool], timeout: float) -> None:
         ends = time.monotonic() + timeout
@@ -261,7 +225,7 @@ class Connection:
             self._client.loop_read()
         stream.flush()
         if stream.ended and len(self._received) == held:
-            raise self._lost_because or ConnectionLost(_describe_loss(stream))
+            raise self._answers.lost_because or ConnectionLost(_describe_loss(stream))
         self._keep_up()
 
     def _keep_up(self) -> None:
@@ -270,29 +234,6 @@ class Connection:
             self._next_upkeep = now + 1
             self._client.loop_misc()
             self._stream.flush()
-
-    def _listen(self) -> None:
-        self._client.on_connect = self._on_connect
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_subscribe = self._on_answer
-        self._client.on_unsubscribe = self._on_answer
-        self._client.on_publish = self._on_publish
-
-    def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._connack = (reason.value, reason.getName())
-        self.session_present = flags.session_present
-        self.expiry_seconds = getattr(properties, "SessionExpiryInterval", self.expiry_seconds)
-
-    def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
-        if flags.is_disconnect_packet_from_server:
-            words = explain_disconnect(reason.value, reason.getName())
-            self._lost_because = TakenOver(words) if reason.value == TAKEN_OVER else ConnectionLost(words)
-
-    def _on_answer(self, _client: Any, _data: Any, request: int, reasons: Any, _properties: Any) -> None:
-        self._granted[request] = [reason.value for reason in reasons]
-
-    def _on_publish(self, _client: Any, _data: Any, packet_id: int, reason: Any, _properties: Any) -> None:
-        self._published[packet_id] = reason.value
 
 
 def _split_filters(filters: Iterable[str]) -> list[list[str]]:

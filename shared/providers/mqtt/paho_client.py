@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event, Timer
 from typing import Any
 
@@ -14,24 +14,9 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from shared.provider import connect_checked
+from shared.providers.mqtt.broker import MQTT_5, Broker
 from shared.providers.mqtt.packets import Stream
-from shared.providers.mqtt.tls import Tls, make_context
-
-MQTT_5 = 5
-MQTT_3 = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where a broker is and how to reach it; `websocket_path` None means plain MQTT."""
-
-    host: str
-    port: int
-    websocket_path: str | None = None
-    tls: Tls | None = None
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    keepalive: int = 60
+from shared.providers.mqtt.tls import make_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +54,7 @@ class WireClient(paho.Client):
             self.tls_set_context(make_context(broker.tls))
 
     @property
-    def peer_certificate(self) -> dict[str, Any] | None:
+    def peer_certificate(self) -> Mapping[str, object] | None:
         """The broker's verified certificate, as `SSLSocket.getpeercert` has it; None without TLS."""
         return self._bare.getpeercert() if isinstance(self._bare, ssl.SSLSocket) else None
 

@@ -15,7 +15,6 @@ _CREDENTIALS = {
     140: "The broker wants another way of authentication than user name and password.",
 }
 _CONNECT = {
-    132: "The broker does not speak this version of MQTT.",
     133: "The broker does not accept the client id; set another client_id.",
     136: "The broker is not available just now.",
     137: "The broker is too busy just now.",
@@ -45,8 +44,22 @@ _DISCONNECT = {
 }
 
 
+class ProtocolUnsupported(ProtocolFailed):
+    """The broker does not speak this version of MQTT."""
+
+
+class ConnectionLost(OutsideError):  # noqa: N818 - named as its siblings in shared/runtime/errors.py
+    """The connection to the broker was lost."""
+
+
+class TakenOver(ProtocolFailed):
+    """Another client connected with the same client id."""
+
+
 def explain_refusal(code: int, name: str) -> OutsideError:
     """The error for a CONNACK with reason `code`, which paho calls `name`."""
+    if code == UNSUPPORTED_PROTOCOL:
+        return ProtocolUnsupported()
     if code in _CREDENTIALS:
         return CredentialsRefused(_CREDENTIALS[code])
     return ProtocolFailed(_CONNECT.get(code, f"The broker refused the connection: {name}."))
@@ -57,9 +70,10 @@ def explain_filter(topic_filter: str, code: int) -> str:
     return f"The broker refused the topic {topic_filter!r}: {_SUBSCRIBE.get(code, f'reason code {code}')}."
 
 
-def explain_disconnect(code: int, name: str) -> str:
+def explain_disconnect(code: int, name: str) -> OutsideError:
     """Why the broker closed the connection."""
-    return _DISCONNECT.get(code, f"The broker closed the connection: {name}.")
+    words = _DISCONNECT.get(code, f"The broker closed the connection: {name}.")
+    return TakenOver(words) if code == TAKEN_OVER else ConnectionLost(words)
 
 
 def explain_publish(topic: str, code: int) -> OutsideError:

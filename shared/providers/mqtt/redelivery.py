@@ -6,8 +6,8 @@ however equal it looks: two equal readings sent on purpose are two messages.
 
 What a broker may send again is always the end of what it sent, so the window holds the last packet ids, each once, in
 the order of their first arrival. With a broker that keeps to limits it holds all that may come again; for one that does
-not, see `resent`. The window is saved with the batch it describes, in one transaction, so it is right after a kill at
-any moment.
+not, see `count_forgotten`. The window is saved with the batch it describes, in one transaction, so it is right after a
+kill at any moment.
 """
 
 from __future__ import annotations
@@ -17,12 +17,20 @@ import struct
 from base64 import b64decode, b64encode
 from binascii import Error as BinasciiError
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from shared.provider import Deadline
+
+if TYPE_CHECKING:
+    from shared.providers.mqtt.connection import Connection
+    from shared.providers.mqtt.saved_state import Memory
 
 WINDOW_MESSAGES = 2_200
 """Packet ids that are remembered."""
 
 WINDOW_RUNS = 150
+SEARCH_SECONDS = 20.0
+QUIET_SECONDS = 0.25
 
 _ENTRY = struct.Struct("!H6s")
 
@@ -66,7 +74,7 @@ class _Run:
 class Window:
     """Gives every message its event id, unique for a new one, the old one for one that is sent again."""
 
-    def __init__(self, saved: Any = None) -> None:
+    def __init__(self, saved: object = None) -> None:
         self._nonce = secrets.token_hex(6)
         self._count = 0
         self._known: dict[int, _Known] = {}
@@ -110,13 +118,13 @@ class Window:
     def __len__(self) -> int:
         return len(self._known)
 
-    def save(self) -> list[list[Any]]:
+    def save(self) -> list[tuple[str, int, str]]:
         """The window as JSON, about 11 bytes a message, for `Window(saved)`: runs of consecutive numbers."""
         if self._runs is None:
             self._runs = []
             for packet_id, known in self._known.items():
                 self._append(packet_id, known)
-        return [[run.nonce, run.first, b64encode(run.entries).decode()] for run in self._runs[-WINDOW_RUNS:]]
+        return [(run.nonce, run.first, b64encode(run.entries).decode()) for run in self._runs[-WINDOW_RUNS:]]
 
     def _next(self) -> int:
         self._count += 1
@@ -154,6 +162,29 @@ class Window:
                     self._remember(packet_id, _Known(digest, nonce, number))
         except (ValueError, TypeError, struct.error, BinasciiError):
             return
+
+
+def count_forgotten(connection: Connection, memory: Memory) -> int:
+    """How many messages come again before the oldest one of the window; 0 where that one does not come.
+
+    For brokers that send more at once than they were allowed to: mosquitto up to 2.0.12 does with every stored queue,
+    others where their limit is switched off. While such a one sends, it may not read our acknowledgements, so that
+    after a kill of ours tens of thousands of stored messages come again. A broker sends again in the order in which it
+    sent first (MQTT 5, section 4.6), so what comes before the oldest message of the window was named before that one,
+    and is stored. Nothing is acknowledged, so that all of it comes once more on the next connection.
+    """
+    count, deadline, answer = 0, Deadline(SEARCH_SECONDS), connection.ask_settled()
+    while not deadline.expired:
+        received = connection.receive(QUIET_SECONDS)
+        for publish in received:
+            if publish.qos and not publish.retain:
+                since = memory.count_since(publish)
+                if since or not publish.duplicate or count == memory.unsettled:
+                    return count if since == len(memory.window) else 0
+                count += 1
+        if not received and connection.settled >= answer:
+            break
+    return 0
 
 
 def _digest(topic: str, body: bytes, size: int = 6) -> bytes:

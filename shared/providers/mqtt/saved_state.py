@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict, cast
 
 from shared.provider import Note
 from shared.providers.mqtt.packets import Publish
 from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, Window
+
+
+class SavedState(TypedDict, total=False):
+    """The state as JSON, as it is saved with the messages it speaks of. `key` names the broker's session."""
+
+    key: str
+    protocol: int | None
+    had_session: bool
+    subscribed: dict[str, int]
+    told: list[str]
+    copies: bool
+    unsettled: int
+    window: list[tuple[str, int, str]]
 
 
 class Memory:
@@ -16,16 +29,16 @@ class Memory:
     `unsettled` is how many of the messages named last the broker may send again, as far as its answers tell.
     """
 
-    def __init__(self, key: str, state: Mapping[str, Any]) -> None:
-        known: Mapping[str, Any] = state if state.get("key") == key else {}
-        self.protocol: int | None = known.get("protocol")
+    def __init__(self, key: str, state: Mapping[str, object]) -> None:
+        known = cast("SavedState", state if state.get("key") == key else {})
+        self.protocol = known.get("protocol")
         self.had_session = bool(known.get("had_session"))
-        self.subscribed: dict[str, int] = dict(known.get("subscribed") or {})
+        self.subscribed = dict(known.get("subscribed") or {})
         self.window = Window(known.get("window"))
-        self.unsettled = _read_count(known.get("unsettled"))
+        self.unsettled = max(0, known.get("unsettled") or 0)
         self.changed = False
         self._key = key
-        self._told: set[str] = set(known.get("told") or ())
+        self._told = set(known.get("told") or ())
         self._notes: list[Note] = []
         self._copies_left = bool(known.get("copies"))
         self._has_subscribed = False
@@ -36,7 +49,7 @@ class Memory:
     def begin_connection(self, protocol: int, *, has_subscribed: bool, forgotten: int = 0) -> None:
         """A connection is open; where it subscribed to anything, the broker sends retained copies.
 
-        `forgotten`: as many messages as are stored, will be sent again, and are older than the window; see `resent`.
+        `forgotten`: as many messages as are stored, will be sent again, and are older than the window.
         """
         self.changed |= protocol != self.protocol
         self.protocol = protocol
@@ -129,7 +142,7 @@ class Memory:
         notes, self._notes = self._notes, []
         return notes
 
-    def save(self) -> dict[str, Any]:
+    def save(self) -> SavedState:
         """The state as JSON, at most about 25 kB. It speaks of every message named so far, so those go with it."""
         self.changed = False
         return {
@@ -142,10 +155,6 @@ class Memory:
             "unsettled": self.unsettled,
             "window": self.window.save(),
         }
-
-
-def _read_count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _name_packet(publish: Publish) -> tuple[int, str, bytes]:

@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
 
 from shared.provider import (
     AddressBlocked,
@@ -23,24 +22,25 @@ from shared.provider import (
     OutsideError,
     TlsFailed,
 )
-from shared.providers.mqtt.acknowledging import Outbox
-from shared.providers.mqtt.connecting import open_connection, settle_session
-from shared.providers.mqtt.connection import Connection, ConnectionLost, TakenOver
+from shared.providers.mqtt.acknowledgements import Outbox
+from shared.providers.mqtt.broker_queue import BrokerQueue
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.login import open_connection
 from shared.providers.mqtt.packets import Publish
 from shared.providers.mqtt.paho_client import Login
-from shared.providers.mqtt.plan import Plan
-from shared.providers.mqtt.resent import count_forgotten
+from shared.providers.mqtt.plan import BrokerPlan
+from shared.providers.mqtt.reason_codes import ConnectionLost, TakenOver
+from shared.providers.mqtt.redelivery import count_forgotten
 from shared.providers.mqtt.saved_state import Memory
+from shared.providers.mqtt.subscriptions import settle_session
 
 RECEIVE_MAXIMUM = 1_500
 """With a batch and what is not asked about yet, it makes the window: what a broker that keeps to it may send again."""
 
-QUEUE_LIMITS = frozenset((100, 1_000, 10_000))
 SIGN_OF_LIFE_SECONDS = 0.4
 COMMIT_POLL_SECONDS = 0.002
 CONNECT_SECONDS = 10.0
 STEADY_SECONDS = 10.0
-DRY_SECONDS = 0.25
 FINISH_SECONDS = 10.0
 RENEW_SECONDS = 5.0
 UNSETTLED_MESSAGES = 60_000
@@ -53,7 +53,7 @@ _HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, Tak
 """What another try in a second can't mend, and must not hammer the broker with."""
 
 
-def run_session(plan: Plan, state: Mapping[str, Any], deadline: Deadline) -> Iterator[Batch]:
+def run_session(plan: BrokerPlan, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
     """Poll `plan`'s broker until `deadline`; see Provider.session. `state` is what the last committed batch carried.
 
     Raises OutsideError: at once where trying again can't help, else after `TRIES` tries to connect.
@@ -66,7 +66,7 @@ def run_session(plan: Plan, state: Mapping[str, Any], deadline: Deadline) -> Ite
 
 
 class _Session:
-    def __init__(self, plan: Plan, memory: Memory, deadline: Deadline) -> None:
+    def __init__(self, plan: BrokerPlan, memory: Memory, deadline: Deadline) -> None:
         self._plan = plan
         self._memory = memory
         self._deadline = deadline
@@ -75,7 +75,7 @@ class _Session:
         self._connected_at = 0.0
         self._connect_ms: float | None = None
         self._received: deque[Publish] = deque()
-        self._stored: int | None = None
+        self._queue = BrokerQueue(memory)
         self._yielded = time.monotonic()
 
     def run(self) -> Iterator[Batch]:
@@ -130,7 +130,7 @@ class _Session:
             connection.abort()
             raise
         self._memory.begin_connection(connection.protocol, has_subscribed=has_subscribed, forgotten=forgotten)
-        self._stored = 0 if connection.session_present else None
+        self._queue.begin(is_kept=connection.session_present)
         self._connection = connection
 
     def _open(self) -> Connection:
@@ -190,27 +190,13 @@ class _Session:
     def _read(self, connection: Connection) -> None:
         begun = time.monotonic()
         self._received.extend(connection.receive(self._find_timeout()))
-        self._watch_queue(len(self._received), time.monotonic() - begun)
+        is_idle = not (self._outbox.has_open or self._outbox.has_outstanding)
+        self._queue.count(len(self._received), time.monotonic() - begun, is_idle=is_idle)
 
     def _find_timeout(self) -> float:
         if self._outbox.has_outstanding:
             return COMMIT_POLL_SECONDS
         return 0.0 if self._outbox.has_open else min(SIGN_OF_LIFE_SECONDS, self._deadline.remaining())
-
-    def _watch_queue(self, received: int, waited: float) -> None:
-        """Count what the broker had stored, until nothing has come for a while though nothing is unacknowledged."""
-        if self._stored is None:
-            return
-        self._stored += received
-        if received or waited < DRY_SECONDS or self._outbox.has_open or self._outbox.has_outstanding:
-            return
-        if self._stored in QUEUE_LIMITS:
-            self._memory.note(
-                "warning",
-                f"Exactly {self._stored} messages were waiting at the broker: its queue may have overflowed. Poll "
-                "more often, lengthen session_seconds, use the worker, or raise the broker's queue limit.",
-            )
-        self._stored = None
 
     def _give_batches(self) -> Iterator[Batch]:
         self._outbox.close_news()

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import ssl
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.provider import TlsFailed
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """How to do TLS: PEM texts, the name to verify (None: the broker's host) and the ALPN protocols to offer."""
-
-    ca_certificate: str | None = None
-    client_certificate: str | None = None
-    client_key: str | None = field(default=None, repr=False)
-    server_name: str | None = None
-    alpn: tuple[str, ...] = ()
+from shared.providers.mqtt.broker import Tls
 
 
 def make_context(tls: Tls) -> ssl.SSLContext:

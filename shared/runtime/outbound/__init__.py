@@ -16,6 +16,7 @@ from shared.runtime.outbound.headers import (
     VALUE_LIMIT,
     find_forbidden_headers,
 )
+from shared.runtime.outbound.json_api import JsonApi
 from shared.runtime.outbound.names import SocketAddress, connect_checked, resolve_checked
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "REPLY_LIMIT",
     "VALUE_LIMIT",
     "AddressPolicy",
+    "JsonApi",
     "OutboundClient",
     "OutboundReply",
     "OutboundRequest",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.providers.mqtt.broker import MQTT_5, Broker
 from shared.providers.mqtt.connection import Connection
-from shared.providers.mqtt.paho_client import MQTT_5, Broker, Login
+from shared.providers.mqtt.paho_client import Login
 from tests.fakes.brokers import make_mosquitto, publish_all
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")

@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from shared.provider.base import Batch, Provider
 from shared.provider.messages import MESSAGE_LIMIT
-from shared.providers.mqtt.acknowledging import UNCOMMITTED_MESSAGES
+from shared.providers.mqtt.acknowledgements import UNCOMMITTED_MESSAGES
 from shared.providers.mqtt.redelivery import WINDOW_MESSAGES
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import ConnectionRefused

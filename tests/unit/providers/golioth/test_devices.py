@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.provider.directory import RemoteDevice
+from shared.provider import RemoteDevice, SettingsStatus
 from shared.providers.golioth.devices import read_device
 from shared.runtime.errors import ProtocolFailed
 
@@ -83,4 +83,5 @@ def test_settings_errors_that_are_no_list_count_as_none(errors: Any) -> None:
 
     device = read_device({"id": "x", "metadata": known})
 
-    assert device.settings == {"status": "out-of-sync", "errors": []}
+    untold: SettingsStatus = {"status": "out-of-sync", "errors": []}
+    assert device.settings == untold

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.provider.firmware import OtaEvent, judge_state
-from shared.providers.golioth.firmware_reports import read_event, read_packages, read_time
+from shared.providers.golioth.firmware_reports import read_event, read_packages
+from shared.providers.golioth.values import Item
 
 STATES = ("pending", "downloading", "downloaded", "updated", "failed")
 
@@ -109,7 +110,7 @@ def test_a_device_that_runs_the_version_is_updated_whatever_it_says() -> None:
 
 @pytest.mark.parametrize("value", ["", None, "yesterday", 5, {}])
 def test_no_time_is_made_of_what_is_none(value: Any) -> None:
-    assert read_time(value) is None
+    assert Item({"time": value}).time("time") is None
 
 
 def test_times_carry_an_offset_and_texts_nothing_the_database_can_not_hold() -> None:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.provider.base import Note
+from shared.providers.mqtt.broker import Tls
 from shared.providers.mqtt.certificates import watch_certificates
 from shared.providers.mqtt.saved_state import Memory
-from shared.providers.mqtt.tls import Tls
 from tests.fakes.certificates import PemAuthority
 
 GOOD = {"notBefore": "Jan  1 00:00:00 2026 GMT", "notAfter": "Jan  1 00:00:00 2036 GMT"}

@@ -47,7 +47,7 @@ def load(**config: Any) -> Mqtt:
 def test_scheme_port_and_tls_together_say_where_the_broker_is(
     config: dict[str, Any], port: int, *, secured: bool, path: str | None
 ) -> None:
-    broker = load(**config)._make_plan().broker
+    broker = load(**config).plan.broker
 
     assert (broker.port, broker.tls is not None, broker.websocket_path) == (port, secured, path)
 
@@ -57,8 +57,8 @@ def test_topics_are_a_list_or_separated_by_commas() -> None:
 
 
 def test_the_client_id_is_made_of_the_integration_unless_given() -> None:
-    assert load()._make_plan().client_id == "di-i-1"
-    assert load(client_id="mine")._make_plan().client_id == "mine"
+    assert load().plan.client_id == "di-i-1"
+    assert load(client_id="mine").plan.client_id == "mine"
 
 
 def test_password_and_key_are_secrets_and_shown_nowhere() -> None:
@@ -67,7 +67,7 @@ def test_password_and_key_are_secrets_and_shown_nowhere() -> None:
     settings, secrets = split_config(provider)
 
     assert set(secrets) == {"password", "client_key"}
-    assert CANARY not in repr(settings) + repr(provider) + repr(provider._make_plan())
+    assert CANARY not in repr(settings) + repr(provider) + repr(provider.plan)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_every_config_in_the_documentation_is_valid() -> None:
     text = (Path(__file__).parents[4] / "docs" / "mqtt.md").read_text()
     configs = [json.loads(block) for block in re.findall(r"```json\n(.+?)```", text, re.DOTALL)]
 
-    assert [load(**config)._make_plan().broker.port for config in configs] == [1883, 8883, 443, 1883]
+    assert [load(**config).plan.broker.port for config in configs] == [1883, 8883, 443, 1883]
 
 
 def test_several_wrong_fields_are_all_named() -> None:

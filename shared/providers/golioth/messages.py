@@ -1,40 +1,45 @@
-"""What Golioth's API tells of devices when asked, as messages: the same thing told twice has the same event id."""
+"""Messages made of what Golioth's API tells of devices when asked: the same thing told twice has the same event id."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import orjson
 
-from shared.provider import Message, encode_raw, find_trouble, parse_time
+from shared.provider import Message, find_trouble, parse_time
+from shared.providers.golioth.values import Object
 
 TOPIC_LIMIT = 1_024
 
 
-def name_event(what: str, *parts: Any) -> str:
+def name_event(what: str, *parts: object) -> str:
     """An id made of what happened: whoever asks again gets the same."""
     content = orjson.dumps([what, *parts], option=orjson.OPT_SORT_KEYS)
     return f"golioth-{what}-{hashlib.sha256(content).hexdigest()}"
 
 
-def read_time(value: Any) -> str | None:
-    """A moment as Golioth writes it, in ISO 8601; None for what is none, such as the year 1."""
+def name_topic(text: object) -> str | None:
+    """`text` as a topic that the database can hold; None where it is none."""
+    return text.replace("\x00", "\ufffd")[:TOPIC_LIMIT] or None if isinstance(text, str) else None
+
+
+def read_time(value: object) -> str | None:
+    """When a device said something, in ISO 8601; None for what is no time that can be believed, such as the year 1."""
     try:
         return parse_time(value)
     except ValueError:
         return None
 
 
-def read_moment(value: Any) -> datetime | None:
+def read_moment(value: object) -> datetime | None:
     """The same as a datetime."""
     text = read_time(value)
     return datetime.fromisoformat(text) if text else None
 
 
-def read_device(item: dict[str, Any]) -> str | None:
+def read_device(item: Object) -> str | None:
     """The device's id: the API's document says `deviceId`, its client reads `device_id`."""
     device = item.get("device_id") or item.get("deviceId")
     return device if isinstance(device, str) else None
@@ -46,13 +51,7 @@ def keep_storable(message: Message) -> Message:
     trouble = find_trouble(message.payload, body)
     if trouble is None:
         return message
-    raw, raw_encoding = encode_raw(body)
-    return replace(
-        message,
-        kind="event",
-        payload=None,
-        raw=raw,
-        raw_encoding=raw_encoding,
-        error=trouble,
-        device_status=None,
+    refused = Message.undecoded(
+        body, trouble, event_id=message.event_id, device=message.device, topic=message.topic
     )
+    return replace(refused, observed_at=message.observed_at)

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from shared.provider.decoding import Dialect, PayloadDecoder
-from shared.providers.mqtt.acknowledging import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
+from shared.providers.mqtt.acknowledgements import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
+from shared.providers.mqtt.broker import Broker
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.packets import Publish
-from shared.providers.mqtt.paho_client import Broker
-from shared.providers.mqtt.plan import Plan
+from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.redelivery import Window
 from shared.providers.mqtt.saved_state import Memory
 
-PLAN = Plan(Broker("h", 1883), "me", ("devices/+/telemetry",), PayloadDecoder(Dialect()))
+PLAN = BrokerPlan(Broker("h", 1883), "me", ("devices/+/telemetry",), PayloadDecoder(Dialect()))
 
 
 class Wire:

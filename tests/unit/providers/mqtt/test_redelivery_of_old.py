@@ -7,8 +7,7 @@ from typing import cast
 
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.packets import Publish
-from shared.providers.mqtt.redelivery import WINDOW_MESSAGES
-from shared.providers.mqtt.resent import count_forgotten
+from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, count_forgotten
 from shared.providers.mqtt.saved_state import Memory
 
 OLDER = 500

@@ -1,4 +1,4 @@
-"""Batches on their way to being committed, and the acknowledgements that follow them in order."""
+"""Acknowledgements: batches on their way to being committed, and the PUBACKs that follow them in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from shared.provider import Batch, Message, Note
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.packets import Publish
-from shared.providers.mqtt.plan import Plan
+from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.saved_state import Memory
 
 BATCH_MESSAGES = 500
@@ -38,7 +38,7 @@ class _Part:
 class Outbox:
     """Collects messages to batches, and tells `memory` what the broker has heard of their acknowledgements."""
 
-    def __init__(self, plan: Plan, memory: Memory) -> None:
+    def __init__(self, plan: BrokerPlan, memory: Memory) -> None:
         self.ready: deque[Batch] = deque()
         self._plan = plan
         self._memory = memory
@@ -153,6 +153,6 @@ class Outbox:
         return self._plan.decoder.decode(publish.topic, publish.body, event_id)
 
     def _find_reply(self, part: _Part, publish: Publish) -> None:
-        reply = self._plan.find_reply(publish.topic, publish.body) if self._plan.find_reply else None
-        if reply:
+        find_reply = self._plan.decoder.find_reply
+        if find_reply and (reply := find_reply(publish.topic, publish.body)):
             part.replies.append(reply)

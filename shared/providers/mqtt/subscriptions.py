@@ -1,59 +1,21 @@
-"""Opening a connection with the version of MQTT the broker speaks, and settling what it is subscribed to."""
+"""What the broker's session is subscribed to, brought to what the config wants; and the gaps there are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from shared.provider import CredentialsRefused, Deadline, TimedOut
+from shared.provider import CredentialsRefused
 from shared.providers.mqtt.certificates import watch_certificates
-from shared.providers.mqtt.connection import Connection, ProtocolUnsupported
-from shared.providers.mqtt.paho_client import Login
-from shared.providers.mqtt.plan import Plan
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_filter
 from shared.providers.mqtt.saved_state import Memory
 
-FIRST_ANSWER_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
-SHORTEST_SECONDS = 0.5
 
 
-def open_connection(plan: Plan, login: Login, protocol: int | None, timeout: float) -> Connection:
-    """Connect with the version known to work, or with each of the plan's in turn. OutsideError says what failed.
-
-    A broker that does not know MQTT 5 may refuse it, close, or (amqtt) wait for the rest of a packet it misreads;
-    so while nothing is known, silence on the first version is taken as "not known".
-    """
-    deadline = Deadline(timeout)
-    for version in _order_versions(plan, protocol):
-        patience = deadline.remaining() if version == protocol else FIRST_ANSWER_SECONDS
-        try:
-            return _open(plan, login, version, min(deadline.remaining(), patience))
-        except ProtocolUnsupported:
-            continue
-        except TimedOut:
-            if version == protocol:
-                raise
-    return _open(plan, login, plan.protocols[-1], deadline.remaining())
-
-
-def _order_versions(plan: Plan, known: int | None) -> list[int]:
-    """What to try before the plan's last version, which is tried with all the time that is left."""
-    first = [known] if known in plan.protocols else []
-    return first + [version for version in plan.protocols[:-1] if version != known]
-
-
-def _open(plan: Plan, login: Login, version: int, timeout: float) -> Connection:
-    connection = Connection(plan.broker, login, version)
-    try:
-        connection.open(max(timeout, SHORTEST_SECONDS))
-    except BaseException:
-        connection.abort()
-        raise
-    return connection
-
-
-def settle_session(connection: Connection, plan: Plan, memory: Memory) -> bool:
+def settle_session(connection: Connection, plan: BrokerPlan, memory: Memory) -> bool:
     """Bring the broker's session to what `plan` wants, noting gaps; whether anything was subscribed to.
 
     Nothing is subscribed to again where the broker kept the session: it would send retained messages once more.
@@ -90,7 +52,7 @@ def _begin_anew(memory: Memory) -> None:
         )
 
 
-def _warn_of_expiry(connection: Connection, plan: Plan, memory: Memory) -> None:
+def _warn_of_expiry(connection: Connection, plan: BrokerPlan, memory: Memory) -> None:
     if connection.expiry_seconds < plan.expiry_seconds:
         memory.tell_once(
             f"expiry:{connection.expiry_seconds}",
@@ -99,7 +61,7 @@ def _warn_of_expiry(connection: Connection, plan: Plan, memory: Memory) -> None:
         )
 
 
-def _note_granted(granted: Mapping[str, int], plan: Plan, memory: Memory) -> None:
+def _note_granted(granted: Mapping[str, int], plan: BrokerPlan, memory: Memory) -> None:
     refused = [explain_filter(name, code) for name, code in granted.items() if code >= REFUSED_FROM]
     if refused and len(refused) == len(plan.filters):
         raise CredentialsRefused(" ".join(refused))

@@ -1,0 +1,176 @@
+"""The broker: where it is, who logs in there and how TLS is done, as the config says and as connecting takes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+from shared.provider import Provider
+
+MQTT_5 = 5
+MQTT_3 = 4
+PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+
+_SECURED = {"mqtt": "mqtts", "mqtts": "mqtts", "ws": "wss", "wss": "wss"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to do TLS: PEM texts, the name to verify (None: the broker's host) and the ALPN protocols to offer."""
+
+    ca_certificate: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = field(default=None, repr=False)
+    server_name: str | None = None
+    alpn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where a broker is and how to reach it; `websocket_path` None means plain MQTT."""
+
+    host: str
+    port: int
+    websocket_path: str | None = None
+    tls: Tls | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    keepalive: int = 60
+
+
+def _split_list(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[
+    tuple[str, ...], BeforeValidator(_split_list, json_schema_input_type=tuple[str, ...] | str)
+]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class BrokerFields(Provider):
+    """The fields that say how to reach the broker."""
+
+    # Fields left out are validated too: half a pair is found at the half that is missing.
+    model_config = ConfigDict(validate_default=True)
+
+    broker_url: str
+    """`mqtt://`, `mqtts://`, `ws://` or `wss://`, host, and for WebSockets the path (`/mqtt` where absent)."""
+    port: Port | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    use_tls: bool | None = None
+    ca_certificate: str | None = None
+    client_certificate: str | None = None
+    client_key: SecretStr | None = None
+    server_name: str | None = None
+    alpn: CommaSeparated = ()
+    keepalive: Annotated[int, Field(ge=5, le=3_600)] = 60
+
+    @field_validator("broker_url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        parts = _split_url(url)
+        if parts.scheme not in PORTS or not parts.hostname:
+            raise ValueError("write it as mqtt://host, mqtts://host, ws://host/path or wss://host/path")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError(
+                "leave user name and password out of the URL; they go into username and password"
+            )
+        if parts.query or parts.fragment or (parts.path.strip("/") and parts.scheme in {"mqtt", "mqtts"}):
+            raise ValueError("nothing may follow the host and port; topics go into topics")
+        return url
+
+    @field_validator("ca_certificate", "client_certificate")
+    @classmethod
+    def _check_certificate(cls, pem: str | None) -> str | None:
+        if pem and "-----BEGIN CERTIFICATE-----" not in pem:
+            raise ValueError("paste the certificate as PEM text, beginning with -----BEGIN CERTIFICATE-----")
+        return pem
+
+    @field_validator("client_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
+        text = key.get_secret_value() if key else ""
+        if text and "PRIVATE KEY-----" not in text:
+            raise ValueError("paste the key as PEM text, beginning with -----BEGIN PRIVATE KEY-----")
+        if "ENCRYPTED" in text:
+            raise ValueError("the key is encrypted; give it without a passphrase, it is stored sealed")
+        return key
+
+    @field_validator("port")
+    @classmethod
+    def _check_port(cls, port: int | None, info: ValidationInfo) -> int | None:
+        in_url = _split_url(info.data.get("broker_url", "")).port
+        if port is not None and in_url is not None and in_url != port:
+            raise ValueError("broker_url names another port; write it in one of the two only")
+        return port
+
+    @field_validator("password")
+    @classmethod
+    def _check_password(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if password is not None and info.data.get("username") is None:
+            raise ValueError("set username too: MQTT has no password without a user name")
+        return password
+
+    @field_validator("use_tls")
+    @classmethod
+    def _check_tls(cls, use_tls: bool | None, info: ValidationInfo) -> bool | None:  # noqa: FBT001 - a field's value
+        scheme = _split_url(info.data.get("broker_url", "")).scheme
+        if use_tls is False and scheme in {"mqtts", "wss"}:
+            raise ValueError(
+                f"broker_url says {scheme}://, which is TLS; leave use_tls out or write mqtt:// or ws://"
+            )
+        return use_tls
+
+    @field_validator("ca_certificate", "client_certificate", "client_key", "server_name", "alpn")
+    @classmethod
+    def _check_tls_is_used(cls, value: object, info: ValidationInfo) -> object:
+        scheme = _split_url(info.data.get("broker_url", "mqtts://")).scheme
+        if value and not (info.data.get("use_tls") or scheme in {"mqtts", "wss"}):
+            raise ValueError("this is for TLS only: write broker_url with mqtts:// or wss://, or set use_tls")
+        return value
+
+    @field_validator("client_key")
+    @classmethod
+    def _check_pair(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "client_certificate" in info.data and bool(key) != bool(info.data["client_certificate"]):
+            raise ValueError("client_certificate and client_key belong together: set both or none")
+        return key
+
+    @property
+    def broker(self) -> Broker:
+        """The broker that the fields mean."""
+        url = _split_url(self.broker_url)
+        scheme = _SECURED[url.scheme] if self.use_tls else url.scheme
+        return Broker(
+            host=url.hostname or "",
+            port=self.port or url.port or PORTS[scheme],
+            websocket_path=(url.path or "/mqtt") if scheme in {"ws", "wss"} else None,
+            tls=self._make_tls() if scheme in {"mqtts", "wss"} else None,
+            username=self.username,
+            password=self.password.get_secret_value() if self.password else None,
+            keepalive=self.keepalive,
+        )
+
+    def _make_tls(self) -> Tls:
+        return Tls(
+            ca_certificate=self.ca_certificate,
+            client_certificate=self.client_certificate,
+            client_key=self.client_key.get_secret_value() if self.client_key else None,
+            server_name=self.server_name,
+            alpn=self.alpn,
+        )
+
+
+def _split_url(url: str) -> SplitResult:
+    """The parts of `url`; ValueError, in words, where its host or port is no such thing."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("the host or port in it is not valid; a port is a number from 1 to 65535") from None
+    return parts

@@ -1,0 +1,34 @@
+"""Send: a command published over a short connection beside the session."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from shared.provider import Command, CommandRefused, Deadline, ProtocolFailed
+from shared.providers.mqtt.login import log_in_aside
+from shared.providers.mqtt.plan import BrokerPlan
+from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_publish
+from shared.providers.mqtt.topics import fill_template
+
+SEND_SECONDS = 10.0
+
+
+def choose_topic(template: str | None, command: Command) -> str:
+    """Where `command` is published; ProtocolFailed without a template, CommandRefused for a name that fits in none."""
+    if not template:
+        raise ProtocolFailed(
+            "Set command_topic to send commands, for example devices/{device}/commands/{name}."
+        )
+    try:
+        return fill_template(template, {"device": command.device, "name": command.name})
+    except ValueError as error:
+        raise CommandRefused(str(error)) from None
+
+
+def publish_once(plan: BrokerPlan, topic: str, body: bytes) -> None:
+    """Publish with QoS 1 and wait for the broker to take it. OutsideError says why it did not."""
+    deadline = Deadline(SEND_SECONDS)
+    with closing(log_in_aside(plan, deadline)) as connection:
+        code = connection.wait_published(connection.publish(topic, body), deadline.remaining())
+    if code >= REFUSED_FROM:
+        raise explain_publish(topic, code)

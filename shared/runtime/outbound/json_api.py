@@ -1,0 +1,146 @@
+"""The client of any outside API that speaks JSON: retries within one deadline, errors in its words, secrets masked."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
+from shared.runtime.masking import mask_secrets
+from shared.runtime.outbound.client import OutboundClient
+from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
+
+REQUEST_SECONDS = 30.0
+REPLY_BYTES = 16 * 1_048_576
+RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
+LONGEST_WAIT = 30.0
+WORDS_LIMIT = 500
+
+
+class JsonApi:
+    """One account's calls, over one kept connection. Use it in a `with`; `name` is what people call the other side.
+
+    Every call ends by `deadline`. 429 is tried again, 5xx too unless `call` is told that it may not be repeated.
+    Errors: ProviderRefused with the status and the words of the answer, CredentialsRefused for 401 and 403, other
+    OutsideErrors. `headers` go with each call; none of `secrets` comes back in what it answers.
+    """
+
+    def __init__(
+        self, name: str, base_url: str, headers: Mapping[str, str], secrets: list[str], deadline: Deadline
+    ) -> None:
+        self.deadline = deadline
+        self._name = name
+        self._base_url = base_url
+        self._headers = {"Accept": "application/json", **headers}
+        self._secrets = secrets
+        self._runner = asyncio.Runner()
+        self._client = OutboundClient()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._runner.run(self._client.close())
+        finally:
+            self._runner.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, object] | None = None,
+        again: bool = True,
+    ) -> Any:
+        """The reply's JSON, None where it is empty. `again`: whether it may be repeated after a 5xx.
+
+        What is None or empty in `query` is left out; a list is a parameter for each of its values.
+        """
+        request = self._make_request(method, path, body, query or {})
+        for wait in (*RETRY_SECONDS, None):
+            reply = self._send(request)
+            if wait is None or not _is_passing(reply, again=again):
+                break
+            self._pause(reply, wait)
+        return self._read(reply)
+
+    def join_path(self, *parts: str) -> str:
+        """`/a/b` with each part escaped whole; ProtocolFailed for a part that would lead elsewhere."""
+        if wrong := {"", ".", ".."} & set(parts):
+            raise ProtocolFailed(f"{self._name} has nothing of the name {wrong.pop()!r}.")
+        return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+    def _make_request(
+        self, method: str, path: str, body: object, query: Mapping[str, object]
+    ) -> OutboundRequest:
+        wanted = {name: value for name, value in query.items() if value not in (None, "")}
+        return OutboundRequest(
+            method,
+            f"{self._base_url}{path}" + (f"?{urlencode(wanted, doseq=True)}" if wanted else ""),
+            self._headers if body is None else {**self._headers, "Content-Type": "application/json"},
+            None if body is None else orjson.dumps(body),
+            reply_limit=REPLY_BYTES,
+        )
+
+    def _send(self, request: OutboundRequest) -> OutboundReply:
+        seconds = min(REQUEST_SECONDS, self.deadline.remaining())
+        if seconds <= 0:
+            raise TimedOut(
+                f"The time for {self._name}'s API was used up; the rest follows with the next run."
+            )
+        # Rounded up, so that once it has passed the deadline has, too.
+        timed = replace(request, timeout_seconds=math.ceil(seconds * 100) / 100)
+        return self._runner.run(self._client.send(timed))
+
+    def _pause(self, reply: OutboundReply, wait: float) -> None:
+        asked = reply.headers.get("Retry-After", "")
+        seconds = float(asked) if asked.isascii() and asked.isdigit() else wait * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        if seconds >= min(LONGEST_WAIT, self.deadline.remaining()):
+            self._read(reply)
+        time.sleep(seconds)
+
+    def _read(self, reply: OutboundReply) -> Any:
+        if reply.truncated:
+            raise ProtocolFailed(f"{self._name}'s answer is larger than {REPLY_BYTES} bytes.")
+        is_success = HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES
+        document = None
+        try:
+            document = orjson.loads(self._hide_secrets(reply.body)) if reply.body else None
+        except orjson.JSONDecodeError:
+            if is_success:
+                raise ProtocolFailed(f"{self._name}'s answer is not JSON.") from None
+        if not is_success:
+            raise self._make_refusal(reply.status, document)
+        return document
+
+    def _hide_secrets(self, body: bytes) -> bytes:
+        # What is not the other side may say back what it is sent: a key is no data.
+        for secret in self._secrets:
+            body = body.replace(secret.encode(), b"***")
+        return body
+
+    def _make_refusal(self, status: int, document: object) -> CredentialsRefused | ProviderRefused:
+        words = str(document.get("message") or "") if isinstance(document, dict) else ""
+        # Masked in every form; and Postgres has no text with NUL.
+        words = mask_secrets(words, self._secrets)[:WORDS_LIMIT].replace("\x00", "\ufffd")
+        said = f": {words}" if words else "."
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return CredentialsRefused(f"{self._name} refused the API key ({status}){said}")
+        return ProviderRefused(f"{self._name} answered {status}{said}", answered=status)
+
+
+def _is_passing(reply: OutboundReply, *, again: bool) -> bool:
+    failed = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.status != HTTPStatus.NOT_IMPLEMENTED
+    return reply.status == HTTPStatus.TOO_MANY_REQUESTS or (again and failed)
