@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import base64
 import time
-import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cached_property
-from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
@@ -30,13 +26,9 @@ from shared.provider import (
     Credential,
     EndpointUrl,
     Event,
-    EventDevice,
     HeaderName,
     Headers,
-    Identity,
-    OutboundReply,
     OutboundRequest,
-    OutsideError,
     RotatingSecret,
     Seconds,
     Subscriber,
@@ -44,16 +36,11 @@ from shared.provider import (
     make_secret,
     require_partner,
     reveal_headers,
-    run_check,
-    send_once,
     show_public_key,
     sign_webhook,
 )
-from shared.providers.webhook.template import Template, compile_template, dump_json, render_template
-
-CHECK_SECONDS = 9.0
-EXCERPT = 2_000
-"""Characters of a body shown by a connection test."""
+from shared.providers.webhook.deliver import make_body
+from shared.providers.webhook.template import Template, compile_template
 
 _SECRET = RotatingSecret("signing_secret", make_secret)
 
@@ -122,16 +109,21 @@ class Webhook(Checker, Subscriber):
             )
         return value
 
-    @field_validator("basic_password", "previous_signing_secret")
+    @field_validator("basic_password")
     @classmethod
-    def _check_partner(cls, value: Any, info: ValidationInfo) -> Any:
-        return require_partner(
-            value, "basic_username" if info.field_name == "basic_password" else _SECRET.name, info
-        )
+    def _check_password(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        return require_partner(password, "basic_username", info)
+
+    @field_validator("previous_signing_secret")
+    @classmethod
+    def _check_previous(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        return require_partner(secret, _SECRET.name, info)
 
     @field_validator("headers")
     @classmethod
-    def _check_overlap(cls, headers: Any, info: ValidationInfo) -> Any:
+    def _check_overlap(
+        cls, headers: dict[str, str | SecretStr], info: ValidationInfo
+    ) -> dict[str, str | SecretStr]:
         taken = {name.lower(): field for name, field in _name_auth_header(info.data)}
         for name in headers:
             if field := taken.get(name.lower()):
@@ -150,8 +142,7 @@ class Webhook(Checker, Subscriber):
 
     def deliver(self, event: Event) -> OutboundRequest:
         """The request for one attempt at `event`, signed as of now. TooLarge where the template renders to too much."""
-        context = _describe_event(event)
-        body = render_template(self._template, context) if self._template else _make_body(context)
+        body = make_body(event, self._template)
         signed = sign_webhook(_SECRET.list_valid(self), event.id, int(time.time()), body)
         return OutboundRequest(
             self.method, self.url, self._fixed_headers | signed, body, self.timeout_seconds
@@ -159,10 +150,9 @@ class Webhook(Checker, Subscriber):
 
     def check(self) -> Iterator[Check]:
         """Send an `integration.test` event: what is sent, then what the endpoint answers, secrets masked."""
-        request = self.deliver(_make_test_event(self.identity))
-        request = replace(request, timeout_seconds=min(self.timeout_seconds, CHECK_SECONDS))
-        yield run_check("request", lambda: self._show_request(request))
-        yield run_check("answer", lambda: self._show_reply(send_once(request)))
+        from shared.providers.webhook.check import check_endpoint
+
+        yield from check_endpoint(self)
 
     @cached_property
     def _template(self) -> Template:
@@ -193,26 +183,8 @@ class Webhook(Checker, Subscriber):
         """Every secret in this config, and the pair that basic authentication makes of one."""
         return (*super().secret_values, *((self._basic_pair,) if self.basic_username else ()))
 
-    def _show_request(self, request: OutboundRequest) -> str:
-        url, query, _ = request.url.partition("?")
-        lines = [
-            f"{request.method} {url}{query and '?…'}",
-            *(f"{name}: {value}" for name, value in request.headers.items()),
-        ]
-        body = self.mask_text((request.body or b"").decode())
-        return "\n".join([self.mask_text("\n".join(lines)), "", _cut_text(body)])
 
-    def _show_reply(self, reply: OutboundReply) -> str:
-        text = reply.body.decode(errors="replace").replace("\x00", "\ufffd")
-        body = _cut_text(self.mask_text(text, cut=reply.truncated))
-        shown = f"{reply.status} after {reply.milliseconds:.0f} ms\n{body}".strip()
-        if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-            return shown
-        hint = " Redirects are not followed: set url to where it leads." if reply.status // 100 == 3 else ""  # noqa: PLR2004 - 3xx
-        raise OutsideError(f"Expected a 2xx answer.{hint} Got {shown}")
-
-
-def _name_auth_header(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _name_auth_header(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if data.get("api_key"):
         yield data.get("api_key_header", ""), "api_key"
     for field in ("bearer_token", "basic_username"):
@@ -225,45 +197,3 @@ def _is_quoted_json(text: str) -> bool:
         return isinstance(orjson.loads(text), dict | list)
     except orjson.JSONDecodeError:
         return False
-
-
-def _describe_event(event: Event) -> dict[str, Any]:
-    device, source = event.device, event.integration
-    return {
-        "event": {
-            "id": event.id,
-            "type": event.type,
-            "kind": event.kind,
-            "at": event.at,
-            "topic": event.topic,
-        },
-        "device": device and {"id": device.id, "external_id": device.external_id, "name": device.name},
-        "payload": event.payload,
-        "integration": {"id": source.integration_id, "name": source.name, "type": source.integration_type},
-        "organization_id": event.organization_id,
-    }
-
-
-def _make_body(context: dict[str, Any]) -> bytes:
-    event = context["event"]
-    data = {"kind": event["kind"], "topic": event["topic"]}
-    data |= {name: context[name] for name in ("device", "payload", "integration", "organization_id")}
-    return dump_json({"type": event["type"], "timestamp": event["at"], "data": data})
-
-
-def _make_test_event(identity: Identity) -> Event:
-    return Event(
-        id=str(uuid.uuid4()),
-        type="integration.test",
-        kind="event",
-        at=datetime.now(UTC).isoformat(),
-        organization_id=identity.organization_id,
-        integration=identity,
-        device=EventDevice(id=str(uuid.UUID(int=0)), external_id="test-device", name="Test device"),
-        topic="test",
-        payload={"message": "A test of this webhook."},
-    )
-
-
-def _cut_text(text: str) -> str:
-    return text if len(text) <= EXCERPT else f"{text[:EXCERPT]}…"

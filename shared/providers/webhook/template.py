@@ -62,13 +62,8 @@ Template = tuple[bytes | Slot, ...]
 """A compiled template: JSON as it is, with slots between."""
 
 
-def check_template(template: Any) -> None:
-    """ValueError says what is wrong with `template` and where, as a JSON pointer; it never repeats a value."""
-    compile_template(template)
-
-
 def compile_template(template: Any) -> Template:
-    """`template` ready to render. ValueError as `check_template`."""
+    """`template` ready to render. ValueError says what is wrong and where, as a JSON pointer; it repeats no value."""
     pieces: list[bytes | Slot] = []
     size = count = 0
     for piece in _compile_value(template, ""):
@@ -82,7 +77,7 @@ def compile_template(template: Any) -> Template:
     return _join_pieces(pieces)
 
 
-def render_template(template: Template, context: dict[str, Any]) -> bytes:
+def render_template(template: Template, context: Mapping[str, object]) -> bytes:
     """The JSON document of a compiled template, UTF-8. TooLarge over `OUTPUT_LIMIT` bytes or for endless nesting."""
     rendered: list[bytes] = []
     size = 0
@@ -193,7 +188,7 @@ def _parse_path(token: re.Match[str], pointer: str) -> tuple[str, ...]:
     return path
 
 
-def _render_slot(slot: Slot, context: dict[str, Any]) -> bytes:
+def _render_slot(slot: Slot, context: Mapping[str, object]) -> bytes:
     value = _follow_path(slot.path, context)
     if not slot.embedded:
         return dump_json(value)
@@ -202,8 +197,8 @@ def _render_slot(slot: Slot, context: dict[str, Any]) -> bytes:
     return dump_json(value if isinstance(value, str) else dump_json(value).decode())[1:-1]
 
 
-def _follow_path(path: tuple[str, ...], context: dict[str, Any]) -> Any:
-    value: Any = context
+def _follow_path(path: tuple[str, ...], context: Mapping[str, object]) -> object:
+    value: object = context
     for name in path:
         if isinstance(value, dict):
             value = value.get(name)

@@ -14,7 +14,6 @@ from shared.providers.webhook.template import (
     OUTPUT_LIMIT,
     PLACEHOLDER_LIMIT,
     TEMPLATE_LIMIT,
-    check_template,
     compile_template,
     render_template,
 )
@@ -140,7 +139,7 @@ def test_a_bad_template_is_refused_with_the_place_of_the_error(
     template: Any, place: str, reason: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^at {place}: ") as caught:
-        check_template(template)
+        compile_template(template)
 
     assert reason in str(caught.value)
 
@@ -148,7 +147,7 @@ def test_a_bad_template_is_refused_with_the_place_of_the_error(
 def test_an_error_never_repeats_what_the_template_holds() -> None:
     for template in ("{{ sk_live_12345 }}", "sk_live_12345 {{", {"a": "{{ device.sk_live_12345 }}"}):
         with pytest.raises(ValueError, match="at ") as caught:
-            check_template(template)
+            compile_template(template)
 
         assert "sk_live" not in str(caught.value)
 
@@ -164,12 +163,12 @@ def test_depth_is_bounded() -> None:
     assert render(nest(DEPTH_LIMIT)) == nest(DEPTH_LIMIT)
     for levels in (DEPTH_LIMIT + 1, 100_000):
         with pytest.raises(ValueError, match=f"at most {DEPTH_LIMIT} levels"):
-            check_template(nest(levels))
+            compile_template(nest(levels))
 
 
 def test_size_and_placeholders_are_bounded() -> None:
-    check_template("x" * (TEMPLATE_LIMIT - 2))
-    check_template(["{{ event.id }}"] * PLACEHOLDER_LIMIT)
+    compile_template("x" * (TEMPLATE_LIMIT - 2))
+    compile_template(["{{ event.id }}"] * PLACEHOLDER_LIMIT)
 
     for template in (
         "x" * TEMPLATE_LIMIT,
@@ -179,7 +178,7 @@ def test_size_and_placeholders_are_bounded() -> None:
         with pytest.raises(
             ValueError, match=f"at most {TEMPLATE_LIMIT} bytes and {PLACEHOLDER_LIMIT} placeholders"
         ):
-            check_template(template)
+            compile_template(template)
 
 
 def test_output_is_bounded_however_often_a_payload_is_named() -> None:
@@ -230,7 +229,7 @@ def test_whatever_the_payload_the_outcome_is_json_with_the_payload_in_its_places
 def test_any_text_is_refused_with_a_reason_or_renders_to_json(parts: list[str]) -> None:
     refusal = None
     try:
-        check_template({"a": "".join(parts)})
+        compile_template({"a": "".join(parts)})
     except ValueError as error:
         refusal = str(error)
 
