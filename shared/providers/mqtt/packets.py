@@ -100,11 +100,6 @@ class Stream:
         """Whether paho has a packet, or the end, to read."""
         return bool(self._control) or self.ended
 
-    @property
-    def has_outgoing(self) -> bool:
-        """Whether something still has to be sent."""
-        return bool(self._outgoing)
-
     def flush(self) -> None:
         """Send what the network takes now."""
         try:

@@ -7,7 +7,7 @@ cheap: aiohttp is imported when the first request is sent.
 
 from __future__ import annotations
 
-from shared.runtime.outbound.addresses import AddressPolicy, check_address, is_allowed, load_policy
+from shared.runtime.outbound.addresses import AddressPolicy, load_policy
 from shared.runtime.outbound.client import OutboundClient, send_once
 from shared.runtime.outbound.exchange import REPLY_LIMIT, OutboundReply, OutboundRequest
 from shared.runtime.outbound.headers import (
@@ -30,10 +30,8 @@ __all__ = [
     "OutboundReply",
     "OutboundRequest",
     "SocketAddress",
-    "check_address",
     "connect_checked",
     "find_forbidden_headers",
-    "is_allowed",
     "load_policy",
     "resolve_checked",
     "send_once",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from shared.runtime.errors import AddressBlocked
 from shared.runtime.settings import load_settings
 
 Address = IPv4Address | IPv6Address
@@ -92,17 +91,6 @@ class AddressPolicy:
 def load_policy() -> AddressPolicy:
     """The operator's policy, from OUTBOUND_ALLOW; RuntimeError where that is malformed."""
     return _parse_policy(load_settings().outbound_allow)
-
-
-def is_allowed(address: str) -> bool:
-    """Whether integrations may reach `address` (numeric, without brackets); ValueError where it is no address."""
-    return load_policy().find_objection(address) is None
-
-
-def check_address(host: str, address: str, policy: AddressPolicy | None = None) -> None:
-    """Raise AddressBlocked, naming `host`, unless its `address` may be reached."""
-    if objection := (policy or load_policy()).find_objection(address):
-        raise AddressBlocked(f"{host} {objection}.")
 
 
 _parse_policy = lru_cache(maxsize=8)(AddressPolicy.from_text)

@@ -101,10 +101,6 @@ class Vault:
         opened: dict[str, Any] = json.loads(plain)
         return opened
 
-    def needs_resealing(self, sealed: str) -> bool:
-        """Whether `sealed` needs the primary key instead of its own; VaultError where it is malformed."""
-        return _split_sealed(sealed)[0] != self._primary
-
     def reseal(self, sealed: str, context: SealContext) -> str:
         """The same secrets sealed anew with the primary key; VaultError where they do not open."""
         return self.seal(self.open(sealed, context), context)
