@@ -142,7 +142,7 @@ def _list_types(annotation: Any) -> Iterator[Any]:
     yield from [each for part in parts for each in _list_types(part)] if parts else [annotation]
 
 
-def make_provider(cls: type[Provider], config: Mapping[str, Any], identity: Identity) -> Provider:
+def make_provider(cls: type[Provider], config: Mapping[str, object], identity: Identity) -> Provider:
     """Validate `config` as `cls`. InvalidConfig lists every wrong field by its path, without its value."""
     try:
         provider = cls.model_validate(dict(config))

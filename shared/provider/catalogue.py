@@ -6,7 +6,6 @@ import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
 
 from shared.provider.base import Provider, make_provider
 from shared.provider.messages import Identity
@@ -37,6 +36,6 @@ def find_provider(integration_type: str) -> type[Provider]:
     return provider
 
 
-def load_provider(config: Mapping[str, Any], identity: Identity) -> Provider:
+def load_provider(config: Mapping[str, object], identity: Identity) -> Provider:
     """Validate `config` as the provider of `identity.integration_type`. InvalidConfig names every wrong field."""
     return make_provider(find_provider(identity.integration_type), config, identity)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from shared.provider.base import Provider
 
 
-def merge_config(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def merge_config(base: Mapping[str, object], patch: Mapping[str, object]) -> dict[str, object]:
     """RFC 7396 merge patch: an absent field stays, `null` removes, objects merge."""
     merged = dict(base)
     for name, value in patch.items():
@@ -22,7 +21,9 @@ def merge_config(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def patch_config(cls: type[Provider], base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def patch_config(
+    cls: type[Provider], base: Mapping[str, object], patch: Mapping[str, object]
+) -> dict[str, object]:
     """`base` merged with `patch`, but for the fields that `cls` replaces whole."""
     whole = {name: patch[name] for name in patch if name in cls.replaced_whole}
     merged = merge_config(base, {name: value for name, value in patch.items() if name not in whole})

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import JsonValue
+
 Kind = Literal["telemetry", "state", "event", "log"]
+JsonObject = dict[str, JsonValue]
 
 MESSAGE_LIMIT = 1_048_576
 """Bytes of one message's body that are kept; a larger one is refused alone, with its beginning."""

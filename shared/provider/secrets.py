@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
@@ -39,7 +38,7 @@ class RotatingSecret:
         return [secret.get_secret_value() for secret in secrets if secret]
 
 
-def split_config(config: BaseModel) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_config(config: BaseModel) -> tuple[dict[str, object], dict[str, object]]:
     """What was set, as (settings, secrets): two JSON objects that `merge_config` joins again.
 
     A secret inside an object (a header, say) goes to `secrets` under the same path; its siblings stay.
@@ -50,9 +49,9 @@ def split_config(config: BaseModel) -> tuple[dict[str, Any], dict[str, Any]]:
     return _pick_paths(jsonable, settings), secrets
 
 
-def _split_object(plain: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    settings: dict[str, Any] = {}
-    secrets: dict[str, Any] = {}
+def _split_object(plain: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+    settings: dict[str, object] = {}
+    secrets: dict[str, object] = {}
     for name, value in plain.items():
         if isinstance(value, SecretStr):
             secrets[name] = value.get_secret_value()
@@ -64,20 +63,21 @@ def _split_object(plain: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
     return settings, secrets
 
 
-def list_values(secrets: Mapping[str, Any]) -> Iterator[str]:
+def list_values(secrets: Mapping[str, object]) -> Iterator[str]:
     """The values of `secrets`, those inside objects too."""
     for value in secrets.values():
         yield from list_values(value) if isinstance(value, Mapping) else (str(value),)
 
 
-def _pick_paths(jsonable: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _pick_paths(jsonable: object, wanted: Mapping[str, object]) -> dict[str, object]:
+    found = jsonable if isinstance(jsonable, Mapping) else {}
     return {
-        name: _pick_paths(jsonable[name], inner) if isinstance(inner, Mapping) else jsonable[name]
+        name: _pick_paths(found[name], inner) if isinstance(inner, Mapping) else found[name]
         for name, inner in wanted.items()
     }
 
 
-def name_secrets(secrets: Mapping[str, Any], prefix: str = "") -> list[str]:
+def name_secrets(secrets: Mapping[str, object], prefix: str = "") -> list[str]:
     """The dotted names of the secrets that are set, sorted; never their values."""
     names: list[str] = []
     for name, value in secrets.items():

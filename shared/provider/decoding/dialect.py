@@ -5,7 +5,7 @@ What a topic says (device, status or not, our own echo) is worked out once per t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from shared.provider.decoding.readers import (
 from shared.provider.decoding.storable import cut_excerpt, find_trouble
 from shared.provider.decoding.times import TimestampFormat, parse_time
 from shared.provider.decoding.topics import DEVICE_LIMIT, TopicFacts, TopicRules
-from shared.provider.messages import MESSAGE_LIMIT, Message
+from shared.provider.messages import MESSAGE_LIMIT, JsonObject, Message
 
 PayloadFormat = Literal["standard", "vmark", "custom"]
 Status = Literal["online", "offline"]
@@ -68,7 +68,7 @@ class PayloadDecoder:
         self.find_reply = find_vmark_reply if dialect.payload_format == "vmark" else None
         formats = {"standard": "auto", "vmark": "vmark", "custom": dialect.timestamp_format}
         self._time_format = formats[dialect.payload_format]
-        readers: dict[str, Callable[[dict[str, Any]], Reading]] = {
+        readers: dict[str, Callable[[JsonObject], Reading]] = {
             "standard": read_standard,
             "vmark": read_vmark,
         }
@@ -117,7 +117,7 @@ class PayloadDecoder:
         return told
 
     def _keep_object(
-        self, facts: TopicFacts, document: dict[str, Any], body: bytes, event_id: str
+        self, facts: TopicFacts, document: JsonObject, body: bytes, event_id: str
     ) -> Message | None:
         if self._read is read_vmark and is_vmark_reply(document):
             return None
@@ -153,7 +153,7 @@ class PayloadDecoder:
             self._note_claim(facts.device, device)
         return device
 
-    def _find_status(self, facts: TopicFacts, document: Mapping[str, Any]) -> Status | None:
+    def _find_status(self, facts: TopicFacts, document: JsonObject) -> Status | None:
         value = document.get("status")
         if value is None and facts.is_status:
             value = document.get("state", document.get("online"))
@@ -163,7 +163,7 @@ class PayloadDecoder:
             return "online" if value else "offline"
         return self._statuses.get(value.strip().lower()) if isinstance(value, str) else None
 
-    def _find_event_id(self, document: dict[str, Any], device: str | None, event_id: str) -> str:
+    def _find_event_id(self, document: JsonObject, device: str | None, event_id: str) -> str:
         own = find_path(document, self._dialect.event_id_path)
         if not isinstance(own, str | int) or isinstance(own, bool) or own == "":
             return event_id
@@ -191,7 +191,7 @@ class PayloadDecoder:
             return Message(event_id, facts.device, "state", facts.topic, payload, word, device_status=status)
         return _keep_raw(facts, body, event_id, f"Not JSON: {reason}." if body else "The body is empty.")
 
-    def _read_custom(self, document: dict[str, Any]) -> Reading:
+    def _read_custom(self, document: JsonObject) -> Reading:
         dialect = self._dialect
         return read_custom(document, dialect.device_id_path, dialect.telemetry_path, dialect.timestamp_path)
 

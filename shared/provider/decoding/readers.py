@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from shared.provider.messages import Kind
+from shared.provider.messages import JsonObject, Kind
 
 KNOWN_READINGS = frozenset(
     (
@@ -39,7 +39,7 @@ class Reading(NamedTuple):
     error: str | None = None
 
 
-def read_standard(document: dict[str, Any]) -> Reading:
+def read_standard(document: JsonObject) -> Reading:
     """The known readings; where there are none every number but times and ids; else the whole body."""
     device = None
     for name in DEVICE_FIELDS:
@@ -57,7 +57,7 @@ def read_standard(document: dict[str, Any]) -> Reading:
     return Reading(device, "state" if isinstance(document.get("status"), str) else "event", document, when)
 
 
-def read_vmark(document: dict[str, Any]) -> Reading:
+def read_vmark(document: JsonObject) -> Reading:
     """The object in `paras`, else in `data`; else the whole body."""
     payload = document.get("paras", document.get("data"))
     is_report = document.get("handle", "properties_report") == "properties_report"
@@ -68,9 +68,7 @@ def read_vmark(document: dict[str, Any]) -> Reading:
     return Reading(document.get("device"), "event", document, document.get("time"))
 
 
-def read_custom(
-    document: dict[str, Any], device_path: str, telemetry_path: str, timestamp_path: str
-) -> Reading:
+def read_custom(document: JsonObject, device_path: str, telemetry_path: str, timestamp_path: str) -> Reading:
     """What is at the configured paths; without a telemetry path the whole body."""
     device, when = find_path(document, device_path), find_path(document, timestamp_path)
     payload = find_path(document, telemetry_path) if telemetry_path else document
@@ -91,7 +89,7 @@ def find_path(document: Any, path: str) -> Any:
     return document
 
 
-def is_vmark_reply(document: dict[str, Any]) -> bool:
+def is_vmark_reply(document: JsonObject) -> bool:
     """Whether this is the answer to a report, our own most likely, and no reading at all."""
     return len(document) == 1 and "result" in document
 
@@ -108,11 +106,11 @@ def find_vmark_reply(topic: str, body: bytes) -> tuple[str, bytes] | None:
     return (f"{topic}_reply", b'{"result":0}') if is_report else None
 
 
-def _find_known(document: dict[str, Any]) -> dict[str, Any]:
-    readings: dict[str, Any] = {}
+def _find_known(document: JsonObject) -> dict[str, float]:
+    readings: dict[str, float] = {}
     for name, value in document.items():
         if name in KNOWN_READINGS:
-            number = value if type(value) in NUMBERS else _read_number(value)
+            number = value if type(value) is float or type(value) is int else _read_number(value)
             if number is not None:
                 readings[name] = number
     return readings

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, cast
 from urllib.parse import unquote
@@ -146,19 +146,17 @@ def _make_message(event: CloudEvent, project_id: str, now: float) -> Message:
         device, body = envelope["device_id"], DecodedBody(envelope["data"], event.content)
     elif legacy and body.error is None:
         body = DecodedBody(None, event.content, NOT_LEGACY)
-    raw, raw_encoding = (None, None) if body.raw is None else encode_raw(body.raw)
     kind, topic = _read_type(event.type)
-    return Message(
-        _name_event(event, now if envelope is None else None),
-        device if 0 < len(device) <= DEVICE_LIMIT else None,
-        "event" if body.error else kind,
-        topic,
-        None if body.error else body.payload,
-        raw,
-        raw_encoding,
-        _read_time(envelope["timestamp"] if envelope else None) or _read_time(event.time),
-        body.error,
-    )
+    event_id = _name_event(event, now if envelope is None else None)
+    device_id = device if 0 < len(device) <= DEVICE_LIMIT else None
+    observed_at = _read_time(envelope["timestamp"] if envelope else None) or _read_time(event.time)
+    if body.error:
+        kept = Message.undecoded(
+            body.raw or b"", body.error, event_id=event_id, device=device_id, topic=topic
+        )
+        return replace(kept, observed_at=observed_at)
+    raw, raw_encoding = (None, None) if body.raw is None else encode_raw(body.raw)
+    return Message(event_id, device_id, kind, topic, body.payload, raw, raw_encoding, observed_at)
 
 
 def _find_envelope(event: CloudEvent) -> Envelope | None:
