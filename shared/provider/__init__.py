@@ -1,4 +1,6 @@
 """The one import of whoever writes a provider, or uses one: the contract, the words that travel, the way out."""
+# ruff: noqa: I001 - packed by hand: a name a line would be as long as all of it
+# fmt: off
 
 from __future__ import annotations
 
@@ -8,117 +10,43 @@ from shared.provider.capabilities import MIXINS, require
 from shared.provider.catalogue import find_provider, list_types, load_provider
 from shared.provider.check import Check, Checker, run_check, run_checks
 from shared.provider.decode import Decoder
-from shared.provider.decoding import (
-    TOPIC_BYTES,
-    Dialect,
-    PayloadDecoder,
-    PayloadFormat,
-    TimestampFormat,
-    TopicRules,
-    check_filter,
-    check_filters,
-    find_vmark_reply,
-    parse_time,
-)
 from shared.provider.decoding.body import DecodedBody, decode_body, read_media_type
+from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
+from shared.provider.decoding.readers import find_vmark_reply
 from shared.provider.decoding.storable import find_depth, find_trouble
+from shared.provider.decoding.times import TimestampFormat, parse_time
+from shared.provider.decoding.topics import TOPIC_BYTES, TopicRules, check_filter, check_filters
 from shared.provider.deliver import Subscriber
 from shared.provider.devices import (
-    DeviceChange,
-    DevicePage,
-    Direction,
-    Directory,
-    NewDevice,
-    Policy,
-    RemoteDevice,
-    SettingsStatus,
-    Syncer,
+    DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
-from shared.provider.fields import (
-    Credential,
-    EndpointUrl,
-    HeaderName,
-    Headers,
-    require_partner,
-    reveal_headers,
-)
+from shared.provider.fields import Credential, EndpointUrl, HeaderName, Headers, require_partner, reveal_headers
 from shared.provider.firmware import (
-    MAIN_PACKAGE,
-    Artifact,
-    Begun,
-    Cohort,
-    Deployment,
-    DeviceFirmware,
-    Firmware,
-    FirmwareKeeper,
-    Heard,
-    Listing,
-    NewArtifact,
-    OtaEvent,
-    Package,
-    Plan,
-    Target,
-    judge_state,
-    read_plan,
+    MAIN_PACKAGE, Artifact, Begun, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,
+    NewArtifact, OtaEvent, Package, Plan, Target, judge_state, read_plan,
 )
 from shared.provider.history import Historian
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
-    MESSAGE_LIMIT,
-    REFUSED_EXCERPT,
-    Command,
-    Event,
-    EventDevice,
-    Identity,
-    Kind,
-    Message,
-    decode_raw,
-    encode_raw,
+    MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, decode_raw, encode_raw,
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields
-from shared.provider.publish import Publisher, PublishOutcome
+from shared.provider.publish import PublishOutcome, Publisher
 from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome
 from shared.provider.session import Poller
 from shared.provider.settings import DataType, DeviceSettings, Setting, SettingsKeeper
-from shared.provider.standard_webhooks import (
-    check_secret,
-    make_secret,
-    show_public_key,
-    sign_webhook,
-    verify_webhook,
-)
+from shared.provider.standard_webhooks import check_secret, make_secret, show_public_key, sign_webhook, verify_webhook
 from shared.provider.state import DeviceState, Path, StateKeeper
 from shared.provider.subscription import DeviceFilter, Seconds, Subscription
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
-    AddressBlocked,
-    BadRequest,
-    CommandRefused,
-    Conflict,
-    ConnectionRefused,
-    CredentialsRefused,
-    FieldError,
-    NameNotResolved,
-    NotFound,
-    NotSupported,
-    OutsideError,
-    Problem,
-    ProtocolFailed,
-    ProviderRefused,
-    TimedOut,
-    TlsFailed,
-    TooLarge,
-    Unauthenticated,
+    AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused, FieldError,
+    NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed, ProviderRefused, TimedOut,
+    TlsFailed, TooLarge, Unauthenticated,
 )
 from shared.runtime.masking import mask_secrets
 from shared.runtime.outbound import (
-    JsonApi,
-    OutboundClient,
-    OutboundReply,
-    OutboundRequest,
-    connect_checked,
-    resolve_checked,
-    send_once,
+    JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, resolve_checked, send_once,
 )

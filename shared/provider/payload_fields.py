@@ -7,7 +7,9 @@ from functools import cached_property
 from pydantic import Field, ValidationInfo, field_validator
 
 from shared.provider.decode import Decoder
-from shared.provider.decoding import Dialect, PayloadDecoder, PayloadFormat, TimestampFormat, TopicRules
+from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
+from shared.provider.decoding.times import TimestampFormat
+from shared.provider.decoding.topics import TopicRules
 from shared.provider.messages import Message
 
 _DIALECT = (

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.provider.decoding import (
+from shared.provider import (
+    MESSAGE_LIMIT,
     Dialect,
+    Message,
     PayloadDecoder,
     TopicRules,
     find_vmark_reply,
-    match_topic,
     parse_time,
 )
-from shared.provider.messages import MESSAGE_LIMIT, Message
+from shared.provider.decoding.topics import match_topic
 
 TOPIC = "devices/d1/telemetry"
 STANDARD = Dialect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-from shared.provider.decoding import Dialect, PayloadDecoder
+from shared.provider import Dialect, PayloadDecoder
 from shared.providers.mqtt.acknowledgements import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
 from shared.providers.mqtt.broker import Broker
 from shared.providers.mqtt.connection import Connection
