@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from shared.provider.messages import Message
+from shared.provider import Message
 
 BATCH = 500
 _run, _numbers = secrets.token_hex(6), itertools.count()

@@ -37,8 +37,7 @@ from scripts.benchmarks._service import connect_service, make_integration
 from scripts.local.stack import Report
 from shared.deliveries import dispatch_deliveries, set_collector
 from shared.integrations.sealing import seal_provider
-from shared.provider.catalogue import load_provider
-from shared.provider.messages import Identity
+from shared.provider import Identity, load_provider
 from shared.runtime.database.client import as_service
 from shared.runtime.deadline import Deadline
 from shared.runtime.idle_watch import Pulse

@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from shared.integrations import bodies
 from shared.jobs.kinds import find_kind, list_kinds
-from shared.provider.catalogue import find_provider, list_types
+from shared.provider import find_provider, list_types
 from shared.runtime.bodies import Query
 from shared.runtime.web.responses import ProblemDocument
 from shared.runtime.web.routes import Route

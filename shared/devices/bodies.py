@@ -20,8 +20,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from shared.provider.settings import DataType, Setting
-from shared.provider.state import Path
+from shared.provider import DataType, Path, Setting
 from shared.runtime.bodies import VISIBLE, Body, Moment, Query, Uuid
 from shared.runtime.web.paging import PageQuery
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from typing_extensions import TypedDict
 
-from shared.provider.firmware import MAIN_PACKAGE, Artifact, Cohort, Deployment, Package, State
+from shared.provider import MAIN_PACKAGE, Artifact, Cohort, Deployment, Package, UpdateState
 from shared.runtime.bodies import Body, Moment, Query, Text, Uuid
 from shared.runtime.numbers import Whole
 from shared.runtime.web.paging import PageQuery
@@ -142,7 +142,7 @@ class RolloutFilters(PageQuery):
 class UpdateFilters(PageQuery):
     """Which devices of a rollout are listed."""
 
-    state: State | None = None
+    state: UpdateState | None = None
     """Only devices in this state."""
 
 
@@ -193,7 +193,7 @@ class UpdateRow(TypedDict):
     package: str
     from_version: str | None
     to_version: str
-    state: State
+    state: UpdateState
     message: str | None
     at: Moment
     steps: list[dict[str, str]]

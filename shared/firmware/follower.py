@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NotRequired, TypedDict
 
 from shared.firmware.reports import Hearing, Report
-from shared.provider import Firmware, Listing, OtaEvent, Plan, read_plan
+from shared.provider import Firmware, Listing, OtaEvent, RolloutPlan, read_plan
 from shared.runtime.database.client import Database
 from shared.runtime.errors import NotSupported, Problem
 
@@ -118,7 +118,7 @@ class Follower:
         )
         return settled
 
-    def _begin(self, plan: Plan) -> str | None:
+    def _begin(self, plan: RolloutPlan) -> str | None:
         """When it began by the platform's clock; None where it was cancelled before."""
         rollout_id = self.row["id"]
         if not self.database.call("claim_rollout", p_rollout_id=rollout_id):
@@ -150,7 +150,7 @@ class Follower:
         fresh = time.time() - self.state["heard_at"] < OVERLAP.total_seconds()
         return max(newest - OVERLAP if fresh else newest, started).isoformat()
 
-    def _read_events(self, plan: Plan, heard: Hearing, since: str) -> bool:
+    def _read_events(self, plan: RolloutPlan, heard: Hearing, since: str) -> bool:
         """From where it stopped in the middle, else from `since`; whether it got to the end."""
         if not self.state.get("token"):
             self.state["since"] = since
@@ -173,7 +173,7 @@ class Follower:
         if newest > known:
             self.state |= {"newest": newest.isoformat(), "heard_at": time.time()}
 
-    def _list_events(self, plan: Plan) -> Listing[OtaEvent]:
+    def _list_events(self, plan: RolloutPlan) -> Listing[OtaEvent]:
         since, token = self.state["since"], self.state.get("token")
         try:
             return self.firmware.list_events(plan.target, since, token)
@@ -183,7 +183,7 @@ class Follower:
             # The token is too old: what was read already is read again, and changes nothing.
             return self.firmware.list_events(plan.target, since, None)
 
-    def _sweep(self, plan: Plan, heard: Hearing) -> Swept:
+    def _sweep(self, plan: RolloutPlan, heard: Hearing) -> Swept:
         """Look through all devices where that is due; what `settle` is to know of it once it is done."""
         if "sweep" not in self.state:
             if time.time() < self.state.get("next_sweep", 0):

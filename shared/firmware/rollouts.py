@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from shared.firmware.artifacts import open_firmware
 from shared.firmware.bodies import NewRollout, RolloutRow
 from shared.integrations.scope import read_part
-from shared.provider import Artifact, Firmware, Plan, Target, read_plan
+from shared.provider import Artifact, Firmware, RolloutPlan, RolloutTarget, read_plan
 from shared.runtime.errors import BadRequest, Conflict, FieldError, NotFound, NotSupported
 from shared.runtime.web.call import Call
 
@@ -75,7 +75,7 @@ def read_rollout(call: Call, rollout_id: str) -> RolloutRow:
     return read_part(call, RolloutRow, "firmware_rollouts", rollout_id)
 
 
-def _make_plan(firmware: Firmware, new: NewRollout) -> Plan:
+def _make_plan(firmware: Firmware, new: NewRollout) -> RolloutPlan:
     artifacts = tuple(_find_artifact(firmware, each) for each in new.artifact_ids)
     if len({artifact.package for artifact in artifacts}) < len(artifacts):
         raise BadRequest(errors=[FieldError("artifact_ids", "Send one artifact of each package.")])
@@ -84,10 +84,10 @@ def _make_plan(firmware: Firmware, new: NewRollout) -> Plan:
             firmware.read_cohort(new.cohort_id)
         except NotFound as problem:
             raise BadRequest(errors=[FieldError("cohort_id", problem.detail)]) from None
-    return Plan(new.name, Target(new.cohort_id, new.tag_id), artifacts)
+    return RolloutPlan(new.name, RolloutTarget(new.cohort_id, new.tag_id), artifacts)
 
 
-def _withdraw_open(call: Call, firmware: Firmware, target: Target) -> None:
+def _withdraw_open(call: Call, firmware: Firmware, target: RolloutTarget) -> None:
     """Take back at the platform, where it can, what the new rollout takes the place of."""
     begun = {"status": f"in.({','.join(OPEN)})", "begun_at": "not.is.null"}
     query = {"integration_id": f"eq.{call.integration_id}", **begun}
@@ -97,7 +97,7 @@ def _withdraw_open(call: Call, firmware: Firmware, target: Target) -> None:
                 firmware.withdraw(read_plan(row))
 
 
-def _describe_target(target: Target) -> dict[str, str]:
+def _describe_target(target: RolloutTarget) -> dict[str, str]:
     return {name: value for name, value in asdict(target).items() if value}
 
 

@@ -10,8 +10,7 @@ import orjson
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from typing_extensions import TypedDict
 
-from shared.provider import Check
-from shared.provider.capabilities import CAPABILITIES
+from shared.provider import MIXINS, Check
 from shared.runtime.bodies import VISIBLE, Body, Moment, Query, Text, Uuid
 from shared.runtime.numbers import Whole
 from shared.runtime.web.paging import PageQuery
@@ -158,7 +157,9 @@ class IntegrationType(TypedDict):
     type: str
     label: str
     docs: str
-    capabilities: list[Annotated[str, WithJsonSchema({"enum": [*CAPABILITIES], "type": "string"})]]
+    capabilities: list[
+        Annotated[str, WithJsonSchema({"enum": [each.capability for each in MIXINS], "type": "string"})]
+    ]
     config_schema: dict[str, Any]
 
 

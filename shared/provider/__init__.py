@@ -23,7 +23,7 @@ from shared.provider.devices import (
 from shared.provider.fields import Credential, EndpointUrl, HeaderName, Headers, require_partner, reveal_headers
 from shared.provider.firmware import (
     MAIN_PACKAGE, Artifact, Begun, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,
-    NewArtifact, OtaEvent, Package, Plan, Target, judge_state, read_plan,
+    NewArtifact, OtaEvent, Package, RolloutPlan, RolloutTarget, UpdateState, judge_state, read_plan,
 )
 from shared.provider.history import Historian
 from shared.provider.merge_patch import merge_config, patch_config
@@ -40,6 +40,7 @@ from shared.provider.settings import DataType, DeviceSettings, Setting, Settings
 from shared.provider.standard_webhooks import check_secret, make_secret, show_public_key, sign_webhook, verify_webhook
 from shared.provider.state import DeviceState, Path, StateKeeper
 from shared.provider.subscription import DeviceFilter, Seconds, Subscription
+from shared.runtime.backoff import Backoff
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
     AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused, FieldError,

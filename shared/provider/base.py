@@ -1,4 +1,3 @@
-# ruff: noqa: E402, PLC0414
 """What every provider is: a frozen pydantic model of one integration's config, and what it can do.
 
 A provider is one class in one module or package, `shared/providers/<integration_type>`. Its fields are the config
@@ -10,28 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from inspect import isabstract
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from shared.provider.messages import Identity
-from shared.provider.secrets import list_values, split_config
+from shared.provider.secrets import RotatingSecret, list_values, split_config
 from shared.runtime.errors import FieldError, InvalidConfig
 from shared.runtime.masking import mask_secrets
 from shared.runtime.numbers import refuse_truth
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from datetime import datetime
-
-    from shared.provider.devices import Directory
-    from shared.provider.firmware import Firmware
-    from shared.provider.messages import Command, Event, Message
-    from shared.provider.settings import DeviceSettings
-    from shared.provider.state import DeviceState
-    from shared.runtime.deadline import Deadline
-    from shared.runtime.outbound import OutboundRequest
 
 
 class Provider(BaseModel):
@@ -50,7 +37,7 @@ class Provider(BaseModel):
     replaced_whole: ClassVar[frozenset[str]] = frozenset()
     """Fields that a patch replaces as one value: their inside is the admin's own document."""
 
-    generated: ClassVar[Mapping[str, GeneratedSecret]] = {}
+    generated: ClassVar[Mapping[str, RotatingSecret]] = {}
     """The secrets, by field, that are made when a new config does not mention them, and shown once."""
 
     read_in_sql: ClassVar[frozenset[str]] = frozenset()
@@ -86,34 +73,6 @@ class Provider(BaseModel):
         from shared.provider.capabilities import list_capabilities
 
         return list_capabilities(cls)
-
-    # Until every caller has narrowed its provider by `require`.
-    if TYPE_CHECKING:
-
-        def check(self) -> Iterator[Check]: ...  # noqa: D102
-        def session(self, state: dict[str, Any], deadline: Deadline) -> Iterator[Batch]: ...  # noqa: D102
-        def parse(self, request: PushedRequest) -> list[Message]: ...  # noqa: D102
-        def receive(self, request: PushedRequest) -> list[Message]: ...  # noqa: D102
-        def decode(self, topic: str, body: bytes, event_id: str) -> Message | None: ...  # noqa: D102
-        def deliver(self, event: Event) -> OutboundRequest: ...  # noqa: D102
-        def send(self, command: Command) -> Outcome: ...  # noqa: D102
-        def devices(self, deadline: Deadline) -> AbstractContextManager[Directory]: ...  # noqa: D102
-        def state(self, device: str) -> DeviceState: ...  # noqa: D102
-        def settings(self) -> DeviceSettings: ...  # noqa: D102
-        def history(  # noqa: D102
-            self, begin: datetime, end: datetime, state: dict[str, Any], deadline: Deadline
-        ) -> Iterator[Batch]: ...
-        def firmware(self, deadline: Deadline) -> Firmware: ...  # noqa: D102
-
-    else:
-
-        def __getattr__(self, name: str) -> Any:
-            from shared.provider.capabilities import MIXINS, require
-
-            for mixin in MIXINS:
-                if mixin.capability == {"receive": "parse"}.get(name, name):
-                    require(self, mixin)
-            return super().__getattr__(name)
 
 
 class Capability(Provider, defer_build=True):
@@ -163,17 +122,3 @@ def _describe_error(item: ErrorDetails) -> FieldError:
         path = path[: max(1, len(path) - 1)]
         message = f"{within}Unknown field; see GET /integrations/types for the fields of this type."
     return FieldError(".".join(path) or "config", message)
-
-
-# Until every import names `shared.provider` itself.
-from shared.provider.batch import Batch as Batch
-from shared.provider.batch import Note as Note
-from shared.provider.capabilities import CAPABILITIES as CAPABILITIES
-from shared.provider.check import Check as Check
-from shared.provider.check import run_check as run_check
-from shared.provider.merge_patch import merge_config as merge_config
-from shared.provider.merge_patch import patch_config as patch_config
-from shared.provider.parse import PushedRequest as PushedRequest
-from shared.provider.secrets import RotatingSecret as GeneratedSecret
-from shared.provider.secrets import name_secrets as name_secrets
-from shared.provider.send import Outcome as Outcome

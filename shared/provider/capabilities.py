@@ -27,8 +27,6 @@ MIXINS: tuple[type[Capability], ...] = (
 )
 """In the order of the catalogue."""
 
-CAPABILITIES = tuple(mixin.capability for mixin in MIXINS)
-
 
 def list_capabilities(provider: type[Provider]) -> list[str]:
     """The names of the capabilities that are mixed in."""

@@ -11,8 +11,8 @@ from shared.provider.base import Capability
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest
 
-State = Literal["pending", "downloading", "downloaded", "updated", "failed"]
-Heard = State | Literal["idle"]
+UpdateState = Literal["pending", "downloading", "downloaded", "updated", "failed"]
+Heard = UpdateState | Literal["idle"]
 """What a device may say: idle is no step, but shows what it runs."""
 
 MAIN_PACKAGE = "main"
@@ -71,7 +71,7 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RolloutTarget:
     """Whose devices: one of the two is set."""
 
     cohort_id: str | None = None
@@ -79,11 +79,11 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RolloutPlan:
     """What a rollout does: `name` is the platform's name for it too, by which it is found again."""
 
     name: str
-    target: Target
+    target: RolloutTarget
     artifacts: tuple[Artifact, ...]
 
 
@@ -187,23 +187,23 @@ class Firmware(ABC):
         """Give a cohort something else to run."""
 
     @abstractmethod
-    def find(self, plan: Plan) -> Begun | None:
+    def find(self, plan: RolloutPlan) -> Begun | None:
         """What stands at the platform under the plan's name, where anything does."""
 
     @abstractmethod
-    def begin(self, plan: Plan) -> Begun:
+    def begin(self, plan: RolloutPlan) -> Begun:
         """Start it, once: what is there already under its name, with these artifacts, is taken for it."""
 
     @abstractmethod
-    def withdraw(self, plan: Plan) -> None:
+    def withdraw(self, plan: RolloutPlan) -> None:
         """Take it back; NotSupported where the platform can't."""
 
     @abstractmethod
-    def list_events(self, target: Target, since: str, after: str | None) -> Listing[OtaEvent]:
+    def list_events(self, target: RolloutTarget, since: str, after: str | None) -> Listing[OtaEvent]:
         """What was said of its devices since then, in any order; nothing where the platform keeps no events."""
 
     @abstractmethod
-    def list_devices(self, target: Target, after: str | None) -> Listing[DeviceFirmware]:
+    def list_devices(self, target: RolloutTarget, after: str | None) -> Listing[DeviceFirmware]:
         """The target's devices as they are now."""
 
 
@@ -228,15 +228,15 @@ def judge_state(event: OtaEvent, wanted: str) -> Heard | None:
     return event.state
 
 
-def read_plan(row: Mapping[str, Any]) -> Plan:
+def read_plan(row: Mapping[str, Any]) -> RolloutPlan:
     """The plan of a row of `firmware_rollouts`; BadRequest where it was written past the API and makes none."""
     try:
         artifacts = tuple(
             Artifact(str(each["id"]), str(each["package"]), str(each["version"])) for each in row["artifacts"]
         )
-        target = Target(**row["target"])
+        target = RolloutTarget(**row["target"])
     except (TypeError, KeyError):
         raise BadRequest("The target or the artifacts are not what the API writes.") from None
     if not artifacts or bool(target.cohort_id) == bool(target.tag_id):
         raise BadRequest("A rollout has artifacts, and a cohort or a tag.")
-    return Plan(row["name"], target, artifacts)
+    return RolloutPlan(row["name"], target, artifacts)

@@ -32,4 +32,4 @@ class Commander(Capability):
 
     @abstractmethod
     def send(self, command: Command) -> Outcome:
-        """Send a command to a device; raises OutsideError subclasses, CommandRefused where trying again is no use."""
+        """Send a command to a device; raises OutsideErrors, CommandRefused where they are final but do not say so."""

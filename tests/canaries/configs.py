@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from shared.provider.base import split_config
-from shared.provider.catalogue import find_provider, list_types, load_provider
-from shared.provider.messages import Identity
+from shared.provider import Identity, find_provider, list_types, load_provider, split_config
 from shared.runtime.errors import InvalidConfig
 from tests.canaries.cage import Cage, list_candidates
 from tests.contract.configs import read_config

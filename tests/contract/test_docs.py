@@ -8,8 +8,9 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from shared.provider.base import CAPABILITIES, Provider
+from shared.provider import MIXINS, Provider
 
+CAPABILITIES = [mixin.capability for mixin in MIXINS]
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 

@@ -1,19 +1,26 @@
-"""What holds for every provider there is; a new file in shared/provider/catalogue is covered by being there."""
+"""What holds for every provider there is; a new file in shared/providers is covered by being there."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from shared.provider.base import CAPABILITIES, Provider, name_secrets, split_config
-from shared.provider.catalogue import find_provider, list_types, load_provider
-from shared.provider.messages import Identity
+from shared.provider import (
+    MIXINS,
+    Identity,
+    Provider,
+    find_provider,
+    list_types,
+    load_provider,
+    name_secrets,
+    require,
+    split_config,
+)
 from shared.runtime.errors import InvalidConfig, NotSupported
 from tests.contract.configs import read_config
 
@@ -152,12 +159,10 @@ def test_every_secret_has_a_name_that_can_be_shown(name: str) -> None:
 @pytest.mark.parametrize("name", TYPES)
 def test_what_it_can_not_do_refuses_clearly(name: str) -> None:
     provider = load(name)
-    missing = set(CAPABILITIES) - set(provider.capabilities())
+    missing = [mixin for mixin in MIXINS if mixin.capability not in provider.capabilities()]
 
-    for capability in missing:
-        with pytest.raises(NotSupported):
-            call_with_nothing(getattr(provider, capability))
-
-
-def call_with_nothing(method: Callable[..., Any]) -> None:
-    method(*(None for _ in inspect.signature(method).parameters))
+    assert missing
+    for mixin in missing:
+        assert not hasattr(provider, mixin.capability)
+        with pytest.raises(NotSupported, match=f"^{provider.label} integrations have no {mixin.lacking}"):
+            require(provider, mixin)

@@ -9,7 +9,7 @@ import pytest
 
 from shared.messages.receive_store import Post, store_posts
 from shared.messages.store import Store
-from shared.provider.messages import Message
+from shared.provider import Message
 from shared.runtime.database.client import as_service
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import NotFound

@@ -19,9 +19,27 @@ from urllib.parse import quote
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from shared.provider.base import Provider, PushedRequest
-from shared.provider.catalogue import list_types, load_provider
-from shared.provider.messages import Command, Event, EventDevice, Identity
+from shared.provider import (
+    Checker,
+    Command,
+    Commander,
+    Event,
+    EventDevice,
+    Historian,
+    Identity,
+    Poller,
+    Provider,
+    Publisher,
+    PushedRequest,
+    Receiver,
+    SettingsKeeper,
+    StateKeeper,
+    Subscriber,
+    Syncer,
+    list_types,
+    load_provider,
+    require,
+)
 from shared.runtime.deadline import Deadline
 from shared.runtime.settings import load_settings
 from shared.runtime.vault.ring import SealContext, Vault
@@ -190,22 +208,27 @@ def _list_actions(provider: Provider, secret: str) -> Iterator[Any]:
     event = Event(
         "id", "device.event", "event", "now", "o", provider.identity, EventDevice("d", "d", "d"), "t", {}
     )
-    yield lambda: list(provider.check())
-    yield lambda: list(provider.session({}, Deadline(2)))
-    yield lambda: provider.receive(request)
+    yield lambda: list(require(provider, Checker).check())
+    yield lambda: list(require(provider, Poller).session({}, Deadline(2)))
+    yield lambda: require(provider, Receiver).receive(request)
     # What it makes of a body holds that body.
-    yield lambda: provider.parse(request) and None
-    yield lambda: provider.deliver(event) and None
-    yield lambda: provider.send(Command("c", "d", "n", {}, None))  # type: ignore[arg-type] # whatever it makes of it
-    yield lambda: _list_devices(provider)
-    yield lambda: provider.state("d").read(("a",))
-    yield lambda: provider.settings().find(None, None)
-    yield lambda: list(provider.history(datetime.now(UTC), datetime.now(UTC), {}, Deadline(2)))
+    yield lambda: require(provider, Receiver).parse(request) and None
+    yield lambda: require(provider, Subscriber).deliver(event) and None
+    yield lambda: list(require(provider, Publisher).publish([event], Deadline(2)))
+    yield lambda: require(provider, Commander).send(Command("c", "d", "n", {}, datetime.now(UTC)))
+    yield lambda: _list_devices(require(provider, Syncer))
+    yield lambda: require(provider, StateKeeper).state("d").read(("a",))
+    yield lambda: require(provider, SettingsKeeper).settings().find(None, None)
+    yield lambda: list(_read_history(require(provider, Historian)))
 
 
-def _list_devices(provider: Provider) -> object:
+def _list_devices(provider: Syncer) -> object:
     with provider.devices(Deadline(2)) as directory:
         return directory.list_page(None)
+
+
+def _read_history(provider: Historian) -> Iterator[object]:
+    return provider.history(datetime.now(UTC), datetime.now(UTC), {}, Deadline(2))
 
 
 def _catch(action: Any) -> Iterator[str]:

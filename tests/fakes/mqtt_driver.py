@@ -9,19 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, cast
 
-from shared.provider.base import Batch, Note, Provider
-from shared.provider.catalogue import load_provider
-from shared.provider.messages import Identity, Message
+from shared.provider import Batch, Identity, Message, Note, Poller, load_provider, require
+from shared.providers.mqtt import Mqtt
 from shared.runtime.deadline import Deadline
 
 INTEGRATION = "3f0b7a52-0f5e-4f43-9c55-0d3f1c2a9b11"
 SECONDS = 60.0
 
 
-def make_provider(port: int, **config: Any) -> Provider:
+def make_provider(port: int, **config: Any) -> Mqtt:
     """An mqtt integration of the broker on `port`."""
     settings = {"broker_url": "mqtt://127.0.0.1", "port": port, "topics": "devices/+/telemetry"}
-    return load_provider(settings | config, Identity("organization", INTEGRATION, "mqtt"))
+    return require(load_provider(settings | config, Identity("organization", INTEGRATION, "mqtt")), Mqtt)
 
 
 class Ledger:
@@ -55,11 +54,11 @@ class Ledger:
         for batch in batches:
             self.commit(batch)
 
-    def open_session(self, provider: Provider, deadline: Deadline | None = None) -> closing[Any]:
+    def open_session(self, provider: Poller, deadline: Deadline | None = None) -> closing[Any]:
         """The session, to be driven by hand."""
         return closing(cast("Any", provider.session(self.state, deadline or Deadline(SECONDS))))
 
-    def run(self, provider: Provider, count: int = 0) -> None:
+    def run(self, provider: Poller, count: int = 0) -> None:
         """A session that commits at once and ends politely once `count` messages are stored, or has subscribed."""
         deadline = Deadline(SECONDS)
         with self.open_session(provider, deadline) as session:
@@ -69,7 +68,7 @@ class Ledger:
                     deadline.shorten(0)
         assert len(self.stored) >= count, f"{len(self.stored)} of {count} messages came"
 
-    def run_until(self, provider: Provider, count: int) -> None:
+    def run_until(self, provider: Poller, count: int) -> None:
         """A session that commits at once and is killed, with no goodbye, when `count` messages or no more have come."""
         stop = self.received + count
         with self.open_session(provider) as session:
@@ -78,13 +77,13 @@ class Ledger:
                 if self.received >= stop or batch == Batch(committed=True):
                     return
 
-    def watch(self, provider: Provider, seconds: float) -> None:
+    def watch(self, provider: Poller, seconds: float) -> None:
         """A session that commits at once and lasts all of `seconds`."""
         with self.open_session(provider, Deadline(seconds)) as session:
             for batch in session:
                 self.commit(batch)
 
-    def run_slowly(self, provider: Provider, count: int, seconds_per_batch: float) -> None:
+    def run_slowly(self, provider: Poller, count: int, seconds_per_batch: float) -> None:
         """As `run`, committing on another thread that takes its time, while the session goes on receiving."""
         deadline = Deadline(SECONDS)
         waiting: deque[Batch | None] = deque()

@@ -30,11 +30,11 @@ from shared.provider import (
     NotSupported,
     OtaEvent,
     Package,
-    Plan,
     Problem,
     ProtocolFailed,
     ProviderRefused,
-    Target,
+    RolloutPlan,
+    RolloutTarget,
 )
 from shared.providers.golioth.api import PAGE_SIZE, Account, GoliothApi, read_data, read_list
 from shared.providers.golioth.firmware_objects import (
@@ -125,12 +125,12 @@ class GoliothFirmware(Firmware):
 
     # Rollouts
 
-    def find(self, plan: Plan) -> Begun | None:
+    def find(self, plan: RolloutPlan) -> Begun | None:
         """See `Firmware`."""
         found = self._find(plan)
         return read_begun(found) if found else None
 
-    def begin(self, plan: Plan) -> Begun:
+    def begin(self, plan: RolloutPlan) -> Begun:
         """See `Firmware`. Conflict where something else stands under the name."""
         found = self._find(plan)
         wanted = [artifact.id for artifact in plan.artifacts]
@@ -144,7 +144,7 @@ class GoliothFirmware(Firmware):
             self._switch(found, rollout=True)
         return read_begun(found)
 
-    def withdraw(self, plan: Plan) -> None:
+    def withdraw(self, plan: RolloutPlan) -> None:
         """See `Firmware`: a release is switched off; what a device has installed stays."""
         if plan.target.cohort_id:
             raise NotSupported(
@@ -155,7 +155,7 @@ class GoliothFirmware(Firmware):
         if found:
             self._switch(found, rollout=False)
 
-    def list_events(self, target: Target, since: str, after: str | None) -> Listing[OtaEvent]:
+    def list_events(self, target: RolloutTarget, since: str, after: str | None) -> Listing[OtaEvent]:
         """See `Firmware`; Golioth keeps them by cohort only."""
         if not target.cohort_id:
             return Listing([])
@@ -165,25 +165,25 @@ class GoliothFirmware(Firmware):
         following = Item(reply).text("nextPageToken", LONGEST_TOKEN) if events else None
         return Listing([event for event in events if event], following)
 
-    def list_devices(self, target: Target, after: str | None) -> Listing[DeviceFirmware]:
+    def list_devices(self, target: RolloutTarget, after: str | None) -> Listing[DeviceFirmware]:
         """See `Firmware`."""
         query = {"cohortId": target.cohort_id, "tags": target.tag_id}
         items, following = self._list_page(self._api.in_project("devices"), after, **query)
         named = [(Item(item).text("id"), item) for item in items]
         return Listing([DeviceFirmware(name, read_packages(item)) for name, item in named if name], following)
 
-    def _find(self, plan: Plan) -> Object | None:
+    def _find(self, plan: RolloutPlan) -> Object | None:
         if plan.target.cohort_id:
             named = self._list_all(self._deployments(plan.target.cohort_id), name=plan.name)
             return next((item for item in named if item.get("name") == plan.name), None)
         tagged = self._list_all(self._api.in_project("releases"), releaseTags=plan.name)
         return next((item for item in tagged if plan.name in Item(item).texts("releaseTags")), None)
 
-    def _deploy(self, plan: Plan, artifact_ids: list[str]) -> Begun:
+    def _deploy(self, plan: RolloutPlan, artifact_ids: list[str]) -> Begun:
         deployment = self.add_deployment(str(plan.target.cohort_id), plan.name, artifact_ids)
         return Begun(deployment.id, deployment.created_at)
 
-    def _release(self, plan: Plan, artifact_ids: list[str]) -> Object:
+    def _release(self, plan: RolloutPlan, artifact_ids: list[str]) -> Object:
         body = {
             "releaseTags": [plan.name],
             "deviceTagIds": [plan.target.tag_id],

@@ -6,7 +6,6 @@ is nowhere told: our deadline ends the call.
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -29,17 +28,6 @@ STATUS_NAMES = (
 PASSING_CODES = frozenset((4, 14))
 """Deadline exceeded and unavailable: the device is away or slow just now."""
 
-FINAL_STATUSES = frozenset(
-    (
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.METHOD_NOT_ALLOWED,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.NOT_IMPLEMENTED,
-    )
-)
-
 EXCERPT = 500
 
 
@@ -56,18 +44,13 @@ class Arguments(BaseModel):
 def call_device(account: Account, command: Command) -> Outcome:
     """Call the method on the device; confirmed, with what it answered.
 
-    Errors: CommandRefused for what no repetition mends, other OutsideErrors for what may pass.
+    Errors: CommandRefused for what the device or we refuse for good, other OutsideErrors.
     """
     arguments = read_arguments(command.payload)
     with GoliothApi(account, Deadline(arguments.timeout_seconds)) as api:
         path = api.in_project("devices", command.device, "rpc")
         body = {"method": command.name, "params": arguments.params}
-        try:
-            return read_outcome(api.call("POST", path, body, again=False))
-        except ProviderRefused as refusal:
-            if refusal.answered in FINAL_STATUSES:
-                raise CommandRefused(refusal.detail) from None
-            raise
+        return read_outcome(api.call("POST", path, body, again=False))
 
 
 def read_arguments(payload: Any) -> Arguments:

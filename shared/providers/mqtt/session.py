@@ -7,7 +7,6 @@ without acknowledging anything more, so the broker sends the rest again.
 
 from __future__ import annotations
 
-import random
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from contextlib import suppress
 
 from shared.provider import (
     AddressBlocked,
+    Backoff,
     Batch,
     CredentialsRefused,
     Deadline,
@@ -48,6 +48,7 @@ UNSETTLED_MESSAGES = 60_000
 
 TRIES = 5
 FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 8.0
 
 _HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, TakenOver)
 """What another try in a second can't mend, and must not hammer the broker with."""
@@ -145,9 +146,8 @@ class _Session:
             connection.abort()
 
     def _back_off(self, tries: int) -> Iterator[Batch]:
-        """Wait, twice as long with each try, with jitter; what is received already goes on meanwhile."""
-        longest = FIRST_PAUSE_SECONDS * 2 ** (tries - 1)
-        wait = Deadline(random.uniform(0.5, 1.0) * longest)  # noqa: S311 - jitter, not a secret
+        """Wait, twice as long with each try; what is received already goes on meanwhile."""
+        wait = Deadline(Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS).pause(tries))
         while not (wait.expired or self._deadline.expired):
             yield from self._give_batches()
             time.sleep(min(0.05, wait.remaining()))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import orjson
 
+from shared.runtime.backoff import Backoff, is_final_status, parse_retry_after
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
 from shared.runtime.masking import mask_secrets
@@ -22,7 +23,8 @@ from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 
 REQUEST_SECONDS = 30.0
 REPLY_BYTES = 16 * 1_048_576
-RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
+TRIES = 5
+BACKOFF = Backoff(0.5, 4.0)
 LONGEST_WAIT = 30.0
 WORDS_LIMIT = 500
 
@@ -30,9 +32,9 @@ WORDS_LIMIT = 500
 class JsonApi:
     """One account's calls, over one kept connection. Use it in a `with`; `name` is what people call the other side.
 
-    Every call ends by `deadline`. 429 is tried again, 5xx too unless `call` is told that it may not be repeated.
-    Errors: ProviderRefused with the status and the words of the answer, CredentialsRefused for 401 and 403, other
-    OutsideErrors. `headers` go with each call; none of `secrets` comes back in what it answers.
+    Every call ends by `deadline`; what may pass is tried again. Errors: ProviderRefused with the status and the words
+    of the answer, CredentialsRefused for 401 and 403, other OutsideErrors. `headers` go with each call; none of
+    `secrets` comes back in what it answers.
     """
 
     def __init__(
@@ -64,16 +66,17 @@ class JsonApi:
         query: Mapping[str, object] | None = None,
         again: bool = True,
     ) -> Any:
-        """The reply's JSON, None where it is empty. `again`: whether it may be repeated after a 5xx.
+        """The reply's JSON, None where it is empty. `again`: whether what may have had its effect may be repeated.
 
         What is None or empty in `query` is left out; a list is a parameter for each of its values.
         """
         request = self._make_request(method, path, body, query or {})
-        for wait in (*RETRY_SECONDS, None):
-            reply = self._send(request)
-            if wait is None or not _is_passing(reply, again=again):
+        reply = self._send(request)
+        for failures in range(1, TRIES):
+            if not _is_passing(reply, again=again):
                 break
-            self._pause(reply, wait)
+            self._pause(reply, BACKOFF.pause(failures))
+            reply = self._send(request)
         return self._read(reply)
 
     def join_path(self, *parts: str) -> str:
@@ -105,8 +108,8 @@ class JsonApi:
         return self._runner.run(self._client.send(timed))
 
     def _pause(self, reply: OutboundReply, wait: float) -> None:
-        asked = reply.headers.get("Retry-After", "")
-        seconds = float(asked) if asked.isascii() and asked.isdigit() else wait * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        asked = parse_retry_after(reply.headers, datetime.now(UTC))
+        seconds = wait if asked is None else asked
         if seconds >= min(LONGEST_WAIT, self.deadline.remaining()):
             self._read(reply)
         time.sleep(seconds)
@@ -142,5 +145,7 @@ class JsonApi:
 
 
 def _is_passing(reply: OutboundReply, *, again: bool) -> bool:
-    failed = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.status != HTTPStatus.NOT_IMPLEMENTED
-    return reply.status == HTTPStatus.TOO_MANY_REQUESTS or (again and failed)
+    """Whether another try may help, and does no harm: what is answered with 429 was not begun."""
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return True
+    return again and reply.status >= HTTPStatus.BAD_REQUEST and not is_final_status(reply.status)

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from shared import providers
 from shared.deliveries import dispatch_deliveries, publishing
-from shared.provider.catalogue import find_provider, list_types
+from shared.provider import find_provider, list_types
 from shared.runtime.database.client import as_service
 from shared.runtime.deadline import Deadline
 from shared.runtime.idle_watch import Pulse

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from standardwebhooks import Webhook as Oracle
 from standardwebhooks import WebhookVerificationError
 
-from shared.provider.standard_webhooks import make_secret
+from shared.provider import make_secret
 from tests.fakes.http_receiver import Answer, HttpReceiver
 from tests.platform import Platform, enqueue, run_tick
 

@@ -25,8 +25,7 @@ from hypothesis import strategies as st
 from scripts.local.data_folder import DataFolder, database_url
 from shared.messages.receive import Arrival, _receive_all
 from shared.messages.refused_pushes import BURST
-from shared.provider.base import PushedRequest
-from shared.provider.standard_webhooks import make_secret, sign_webhook
+from shared.provider import PushedRequest, make_secret, sign_webhook
 from shared.runtime.database.project import open_project
 from shared.runtime.errors import Problem, Unauthenticated
 from shared.runtime.settings import load_settings

@@ -17,7 +17,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from shared.provider.standard_webhooks import verify_webhook
+from shared.provider import verify_webhook
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 from tests.platform import Platform, run_tick
 from tests.stack import Stack, find_free_port

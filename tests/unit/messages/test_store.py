@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.messages.store import COUNTS, LeaseHold, Store
-from shared.provider.messages import Message
+from shared.provider import Message
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, LeaseLost, Unavailable

@@ -9,15 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, SecretStr
 
-from shared.provider.base import (
+from shared.provider import (
+    Checker,
+    Identity,
     Provider,
     make_provider,
     merge_config,
     name_secrets,
     patch_config,
+    require,
     split_config,
 )
-from shared.provider.messages import Identity
 from shared.runtime.errors import InvalidConfig, NotSupported
 
 IDENTITY = Identity("o", "i", "sample")
@@ -69,7 +71,7 @@ def test_a_wrong_field_is_named_and_its_value_is_not() -> None:
 
 def test_a_capability_that_is_not_written_refuses_by_name() -> None:
     with pytest.raises(NotSupported, match="Sample integrations have no connection test"):
-        make(url="u").check()
+        require(make(url="u"), Checker)
 
     assert Sample.capabilities() == []
 

@@ -12,13 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Oracle
 
-from shared.provider.standard_webhooks import (
-    SIGNATURE_LIMIT,
-    check_secret,
-    make_secret,
-    sign_webhook,
-    verify_webhook,
-)
+from shared.provider import check_secret, make_secret, sign_webhook, verify_webhook
+from shared.provider.standard_webhooks import SIGNATURE_LIMIT
 from shared.runtime.errors import Unauthenticated
 
 untimed = settings(deadline=None)

@@ -13,7 +13,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from shared.provider.messages import Command
+from shared.provider import Command
 from shared.providers.mqtt.broker import MQTT_3
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CommandRefused, CredentialsRefused, OutsideError, ProtocolFailed, TlsFailed

@@ -14,8 +14,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from shared.provider.base import Batch, Provider
-from shared.provider.messages import MESSAGE_LIMIT
+from shared.provider import MESSAGE_LIMIT, Batch, Poller
 from shared.providers.mqtt.acknowledgements import UNCOMMITTED_MESSAGES
 from shared.providers.mqtt.redelivery import WINDOW_MESSAGES
 from shared.runtime.deadline import Deadline
@@ -121,7 +120,7 @@ def test_sessions_killed_at_random_moments_store_each_message_once(tmp_path: Pat
     assert kills > 1
 
 
-def kill_session(ledger: Ledger, provider: Provider, chance: random.Random) -> None:
+def kill_session(ledger: Ledger, provider: Poller, chance: random.Random) -> None:
     """A session whose commits lag behind at random, ended with no goodbye after a random number of batches."""
     waiting: list[Batch] = []
     with ledger.open_session(provider) as session:

@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Oracle
 
-from shared.provider.base import Check
-from shared.provider.catalogue import load_provider
-from shared.provider.messages import Event, EventDevice, Identity
-from shared.provider.standard_webhooks import make_secret, verify_webhook
+from shared.provider import Check, Event, EventDevice, Identity, load_provider, make_secret, verify_webhook
 from shared.providers.webhook import Webhook
 from shared.runtime.outbound import send_once
 from shared.runtime.settings import load_settings

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.provider.decoding.body import decode_body
+from shared.provider import decode_body
 
 CBOR, JSON = "application/cbor", "application/json"
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.provider.base import make_provider
-from shared.provider.messages import Identity
+from shared.provider import Identity, make_provider
 from shared.providers.golioth import Golioth
 from shared.runtime.errors import InvalidConfig
 

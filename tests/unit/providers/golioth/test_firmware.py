@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.provider.firmware import Artifact, NewArtifact, Plan, Target
+from shared.provider import Artifact, NewArtifact, RolloutPlan, RolloutTarget
 from shared.providers.golioth.api import Account
 from shared.providers.golioth.firmware import GoliothFirmware
 from shared.runtime.deadline import Deadline
@@ -34,15 +34,15 @@ def firmware(fake: FakeGolioth) -> Iterator[GoliothFirmware]:
         yield opened
 
 
-def plan_deployment(fake: FakeGolioth, name: str = "spring") -> Plan:
+def plan_deployment(fake: FakeGolioth, name: str = "spring") -> RolloutPlan:
     artifact = make_artifact(fake, "main", "1.3")
-    target = Target(cohort_id=make_cohort(fake, "fleet")["cohortId"])
-    return Plan(name, target, (Artifact(artifact["id"], "main", "1.3"),))
+    target = RolloutTarget(cohort_id=make_cohort(fake, "fleet")["cohortId"])
+    return RolloutPlan(name, target, (Artifact(artifact["id"], "main", "1.3"),))
 
 
-def plan_release(fake: FakeGolioth) -> Plan:
+def plan_release(fake: FakeGolioth) -> RolloutPlan:
     artifact = make_artifact(fake, "main", "1.3")
-    return Plan("spring", Target(tag_id="beta"), (Artifact(artifact["id"], "main", "1.3"),))
+    return RolloutPlan("spring", RolloutTarget(tag_id="beta"), (Artifact(artifact["id"], "main", "1.3"),))
 
 
 def test_an_image_arrives_as_it_was_sent(fake: FakeGolioth, firmware: GoliothFirmware) -> None:
@@ -123,7 +123,7 @@ def test_another_deployment_of_the_same_name_is_not_taken_for_ours(
 ) -> None:
     plan = plan_deployment(fake)
     other = Artifact(make_artifact(fake, "main", "1.4")["id"], "main", "1.4")
-    firmware.begin(Plan(plan.name, plan.target, (other,)))
+    firmware.begin(RolloutPlan(plan.name, plan.target, (other,)))
 
     with pytest.raises(Conflict, match="another deployment"):
         firmware.begin(plan)
@@ -166,7 +166,7 @@ def test_events_are_read_to_their_end(
 
     events, after = [], None
     while True:
-        page = firmware.list_events(Target(cohort), "2026-01-01T00:00:00+00:00", after)
+        page = firmware.list_events(RolloutTarget(cohort), "2026-01-01T00:00:00+00:00", after)
         events += page.items
         after = page.after
         if after is None:
@@ -182,12 +182,12 @@ def test_the_devices_of_a_tag_are_listed_and_have_no_events(
     wanted = add_device(fake, "a", "1.2", tags=("beta",))
     add_device(fake, "b", "1.2")
 
-    devices = firmware.list_devices(Target(tag_id="beta"), None)
+    devices = firmware.list_devices(RolloutTarget(tag_id="beta"), None)
 
     assert [(device.device, device.packages["main"].current_version) for device in devices.items] == [
         (wanted, "1.2")
     ]
-    assert firmware.list_events(Target(tag_id="beta"), "2026-01-01T00:00:00Z", None).items == []
+    assert firmware.list_events(RolloutTarget(tag_id="beta"), "2026-01-01T00:00:00Z", None).items == []
 
 
 def test_cohorts_and_packages_are_listed(fake: FakeGolioth, firmware: GoliothFirmware) -> None:

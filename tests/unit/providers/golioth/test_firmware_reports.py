@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.provider.firmware import OtaEvent, judge_state
+from shared.provider import OtaEvent, judge_state
 from shared.providers.golioth.firmware_reports import read_event, read_packages
 from shared.providers.golioth.values import Item
 

@@ -10,8 +10,7 @@ import cbor2
 import orjson
 import pytest
 
-from shared.provider.base import PushedRequest
-from shared.provider.messages import Message, decode_raw
+from shared.provider import Message, PushedRequest, decode_raw
 from shared.providers.golioth.parse import EVENTS_LIMIT, SAME_SECONDS, parse_request
 from shared.runtime.errors import Unauthenticated
 from tests.captures import Capture, read_captures

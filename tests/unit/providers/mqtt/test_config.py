@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.provider.base import split_config
-from shared.provider.catalogue import load_provider
-from shared.provider.messages import Identity
+from shared.provider import Identity, load_provider, split_config
 from shared.providers.mqtt import Mqtt
 from shared.providers.mqtt.topics import fill_template, widen_template
 from shared.runtime.errors import InvalidConfig

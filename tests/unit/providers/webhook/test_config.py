@@ -13,10 +13,17 @@ from typing import Any
 import pytest
 
 from shared import __version__
-from shared.provider.base import merge_config, name_secrets, split_config
-from shared.provider.catalogue import load_provider
-from shared.provider.messages import Event, EventDevice, Identity
-from shared.provider.standard_webhooks import make_secret, verify_webhook
+from shared.provider import (
+    Event,
+    EventDevice,
+    Identity,
+    load_provider,
+    make_secret,
+    merge_config,
+    name_secrets,
+    split_config,
+    verify_webhook,
+)
 from shared.providers.webhook import Webhook
 from shared.runtime.errors import InvalidConfig, TooLarge
 from shared.runtime.outbound import OutboundRequest

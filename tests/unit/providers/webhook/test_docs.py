@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from shared.provider.catalogue import load_provider
-from shared.provider.messages import Event, EventDevice, Identity
+from shared.provider import Event, EventDevice, Identity, load_provider
 from shared.providers.webhook import Webhook
 
 TEXT = (Path(__file__).parents[4] / "docs" / "webhooks.md").read_text(encoding="utf-8")
