@@ -68,7 +68,8 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
     Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then.
     """
     body = call.body
-    request = PushedRequest(_read_headers(call.request.environ), body, call.request.path)
+    environ, rest = call.request.environ, call.parameters.get("rest", "")
+    request = PushedRequest(_read_headers(environ), body, rest.strip("/"), environ.get("QUERY_STRING", ""))
     try:
         integration_id = _read_id(call.parameters["id"])
         bind_log(integration=integration_id)

@@ -18,7 +18,8 @@ class PublishOutcome:
     """What became of one event for one of its recipients.
 
     Without a `problem` the other side has taken it, and `reference` is its own name for it, where it gave one. With one
-    it has not, and a problem that `is_final` ends it. `recipient` is the provider's name for whom it was for, the same at every attempt; empty where there is only one.
+    it has not, and a problem that `is_final` ends it. `recipient` is the provider's name for whom it was for, the same
+    at every attempt; empty where there is only one.
     """
 
     event_id: str
