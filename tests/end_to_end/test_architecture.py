@@ -1,0 +1,62 @@
+"""docs/architecture.md says which files a change goes through; one that is traced says whether that is so."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from http import HTTPStatus
+
+import pytest
+from functions_framework import create_app
+
+from scripts.local.stack import ROOT
+from shared.runtime.database.client import Database
+from tests.platform import Platform
+from tests.tracing import Step, Trace, read_steps
+
+MOST_STOPS = 6
+CHANGE = "The way of a change"
+
+
+def trace_change(admin: Platform) -> Trace:
+    """A PATCH of an MQTT config and its password, as functions-framework runs it, after another like it."""
+    config = {"broker_url": "mqtt://b.example.com", "topics": "a/#", "username": "u"}
+    made = admin.create("mqtt", config, status="inactive")
+    app = create_app("integrations", str(ROOT / "functions" / "integrations.py"))  # type: ignore[no-untyped-call] # published without types
+    client, trace = app.test_client(), Trace(Database.call)
+    headers = {"Authorization": f"Bearer {admin.stack.token(admin.user)}"}
+
+    def change() -> int:
+        config = {"topics": "devices/+/telemetry", "password": str(uuid.uuid4())}
+        reply = client.patch(f"/integrations/{made['id']}", json={"config": config}, headers=headers)
+        return int(reply.status_code)
+
+    assert change() == HTTPStatus.OK
+    assert trace.run(change) == HTTPStatus.OK
+    return trace
+
+
+def write_folders(step: Step, folders: list[str]) -> Step:
+    """The step with the folders that the page names in the place of the files in them."""
+    named = {file: next((each for each in folders if file.startswith(each)), file) for file in step.asks}
+    return Step(step.stop, frozenset(named.values()))
+
+
+@pytest.mark.usefixtures("functions_environment")
+def test_a_change_goes_through_the_files_that_the_page_says_in_that_order(admin: Platform) -> None:
+    told = read_steps(CHANGE)
+    folders = sorted({each for step in told for each in step.asks if each.endswith("/")}, reverse=True)
+
+    steps = [write_folders(step, folders) for step in trace_change(admin).list_steps()]
+
+    assert steps == told
+
+
+@pytest.mark.usefixtures("functions_environment")
+def test_a_change_has_six_stops_and_comes_back_to_none_more_than_once(admin: Platform) -> None:
+    trace = trace_change(admin)
+
+    visits = Counter(step.stop for step in trace.list_steps())
+    assert set(visits) == set(trace.stack)
+    assert len(visits) <= MOST_STOPS
+    assert max(visits.values()) <= 1 + 1
