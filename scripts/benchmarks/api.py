@@ -28,7 +28,7 @@ from scripts.local.stack import Report
 from shared.integrations.records import IntegrationRow
 
 REACH = {
-    "get_p50_ratio": "≤ 1.5",
+    "get_p50_ratio": "≤ 2",
     "post_p50_ratio": "≤ 2",
     "cold_start_s": "≤ 1.0 s",
     "rss_mb": "≤ 120 MB",

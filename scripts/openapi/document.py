@@ -6,9 +6,10 @@ import re
 from importlib import import_module
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
+import functions
 from scripts.openapi.operations import describe_operation, list_problems
 from scripts.openapi.problems import describe_problems
 from scripts.openapi.schemas import describe_parameter, describe_schemas
@@ -16,7 +17,6 @@ from shared import __version__
 from shared.runtime.web.routes import Route
 from shared.runtime.web.routing import Router
 
-FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 DESCRIPTION = """Connections of an organization to MQTT brokers, webhooks and IoT platforms.
 
 Explained with examples in docs/api.md. What the database offers beside these calls (devices, messages, deliveries,
@@ -45,8 +45,8 @@ SECURITY = {
 
 def list_routers() -> list[Router]:
     """The router of every function there is."""
-    names = sorted(file.stem for file in FUNCTIONS.glob("*.py") if file.stem != "__init__")
-    return [import_module(f"functions.{name}").router for name in names]
+    names = (module.name for module in iter_modules(functions.__path__))
+    return [import_module(f"functions.{name}").router for name in sorted(names)]
 
 
 def describe_api() -> dict[str, Any]:

@@ -6,7 +6,6 @@ import inspect
 from http import HTTPStatus
 
 from scripts.openapi import headers
-from scripts.openapi.headers import LIMITS, pick_headers
 from scripts.openapi.problems import Kind, describe_problems
 from scripts.openapi.schemas import Schema, list_models, list_parameters, list_replies, refer
 from shared.runtime import errors
@@ -83,16 +82,15 @@ def _describe_body(route: Route) -> Schema:
 
 def _describe_success(route: Route, status: HTTPStatus) -> Schema:
     if status == HTTPStatus.NOT_MODIFIED:
-        return {"description": "You have it as it is; no body.", "headers": pick_headers("ETag")}
-    limits = LIMITS if route.budget or route.settles else ()
-    replayed = ("Idempotent-Replayed",) if errors.IdempotencyMismatch in route.problems else ()
+        return {"description": "You have it as it is; no body.", "headers": headers.pick_headers("ETag")}
+    limits = headers.LIMITS if route.budget or route.settles else ()
     schemas = [refer(reply) for reply in list_replies(route)]
     schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
     content = {"application/json": {"schema": schema}} if schemas else {}
     optional: Schema = {"content": content, "links": _describe_links(route)}
     return {
         "description": status.phrase,
-        "headers": pick_headers(*route.headers, *limits, *replayed),
+        "headers": headers.pick_headers(*route.headers, *limits),
         **{name: value for name, value in optional.items() if value},
     }
 

@@ -30,11 +30,10 @@ def describe_problems(kinds: Iterable[Kind]) -> dict[str, tuple[str, dict[str, A
 
 
 def _describe(kinds: list[Kind]) -> dict[str, Any]:
-    status = kinds[0].status
-    own = {"status": {"const": status.value}, "code": {"enum": [kind.code for kind in kinds]}}
+    own = {"status": {"const": kinds[0].status.value}, "code": {"enum": [kind.code for kind in kinds]}}
     schema = {"allOf": [{"$ref": "#/components/schemas/ProblemDocument"}, {"properties": own}]}
     return {
         "description": "\n\n".join(f"`{kind.code}`: {(kind.__doc__ or '').strip()}" for kind in kinds),
-        "headers": pick_headers(*_HEADERS.get(status, ())),
+        "headers": pick_headers(*_HEADERS.get(kinds[0].status, ())),
         "content": {"application/problem+json": {"schema": schema}},
     }

@@ -17,9 +17,8 @@ from shared.runtime.web.responses import ProblemDocument
 from shared.runtime.web.routes import Route
 
 Schema = dict[str, Any]
-
+UUID = {"type": "string", "format": "uuid"}
 REFERENCE = "#/components/schemas/{model}"
-ID = {"type": "string", "format": "uuid"}
 SEALED = "The config as a JSON string, in plain; it is sealed before it is stored. Instead of `config`."
 MERGED = (
     "A merge patch (RFC 7396) of the config, with its type's fields: an absent one stays, `null` removes."
@@ -77,7 +76,7 @@ def list_parameters(query: type[Query] | None) -> Iterator[Schema]:
 def describe_parameter(route: Route, name: str) -> Schema:
     """A parameter of the path: an id of ours, or a word of the other side's."""
     words = route.words.model_json_schema()["properties"] if route.words else {}
-    return {"name": name, "in": "path", "required": True, "schema": _strip(words.get(name, ID))}
+    return {"name": name, "in": "path", "required": True, "schema": _strip(words.get(name, UUID))}
 
 
 def _strip(schema: Schema) -> Schema:
@@ -138,5 +137,5 @@ def _describe_change(model: type[BaseModel]) -> Schema:
 
 
 def _describe_string(content: Schema) -> Schema:
-    sealed = {"type": "string", "description": SEALED}
-    return sealed | {"contentMediaType": "application/json", "contentSchema": content}
+    form = {"contentMediaType": "application/json", "contentSchema": content}
+    return {"type": "string", "description": SEALED} | form

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -24,34 +23,22 @@ from shared.provider import DataType, Path, Setting
 from shared.runtime.bodies import VISIBLE, Body, Moment, Query, Uuid
 from shared.runtime.web.paging import PageQuery
 
-PATH_LIMIT = 512
-"""Characters of a path."""
-
-STRING_LIMIT = 4096
-_KINDS = ("integer", "float", "string", "boolean")
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
-
-
-def _check_id(text: str) -> str:
-    if not _ID.fullmatch(text):
-        raise ValueError("Expected an id of the other side, as its console shows it.")
-    return text
+PATH_LIMIT, STRING_LIMIT = 512, 4096
+"""Characters of a path in a state, and of the value of a setting."""
 
 
 def _check_path(text: str) -> str:
-    text = text.strip("/")
-    if (
-        len(text) > PATH_LIMIT
-        or not text.isprintable()
-        or {"", ".", ".."} & set(text.split("/") if text else ())
-    ):
+    path = text.strip("/")
+    names = {*path.split("/")} if path else set[str]()
+    if len(path) > PATH_LIMIT or not path.isprintable() or {"", ".", ".."} & names:
         raise ValueError(
             f"Expected names with slashes between, as in desired/led, {PATH_LIMIT} characters at most."
         )
-    return text
+    return path
 
 
-RemoteId = Annotated[str, AfterValidator(_check_id), Field(json_schema_extra={"pattern": f"^{_ID.pattern}$"})]
+RemoteId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,200}$")]
+"""An id of the other side, as its console shows it."""
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=VISIBLE)]
 
 
@@ -59,9 +46,6 @@ class Words(Body):
     """The parameters of paths that are the other side's ids."""
 
     setting_id: RemoteId = ""
-
-
-# Conflicts
 
 
 class ConflictFilters(PageQuery):
@@ -85,8 +69,8 @@ class FieldConflictRow(TypedDict):
     integration_id: Uuid
     device_id: Uuid
     fields: list[Literal["name", "tags"]]
-    local: dict[str, Any]
-    remote: dict[str, Any]
+    local: dict[str, object]
+    remote: dict[str, object]
     status: Literal["open", "resolved"]
     resolution: Literal["local", "remote", "agreed"] | None
     policy: Literal["local", "remote", "newest"] | None
@@ -98,9 +82,6 @@ class FieldConflictRow(TypedDict):
 
 OneConflict = TypedDict("OneConflict", {"conflict": FieldConflictRow})
 ConflictPage = TypedDict("ConflictPage", {"conflicts": list[FieldConflictRow], "next_cursor": str | None})
-
-
-# Provisioning
 
 
 class NewProvisioning(Body):
@@ -143,7 +124,7 @@ class DeviceRow(TypedDict):
     status: Literal["online", "offline", "unknown"]
     last_seen_at: Moment | None
     firmware_version: str | None
-    metadata: dict[str, Any]
+    metadata: dict[str, object]
     created_at: Moment
     updated_at: Moment
     edited_at: Moment
@@ -156,7 +137,7 @@ class ProvisioningRow(TypedDict):
     organization_id: Uuid
     integration_id: Uuid
     device_id: Uuid | None
-    request: dict[str, Any]
+    request: dict[str, object]
     credentials: Literal["psk", "certificate", "none"]
     identity: str | None
     status: Literal["pending", "done", "failed"]
@@ -178,9 +159,6 @@ class Provisioned(Begun):
     """The device, and what it signs in with: shown this once."""
 
     credentials: dict[str, str] | None
-
-
-# State
 
 
 class StatePath(Query):
@@ -212,14 +190,9 @@ class StateValue(RootModel[JsonValue]):
         return value
 
 
-class ShownState(TypedDict):
-    """What is at `path` in the state of a device; null where nothing is."""
+ShownState = TypedDict("ShownState", {"path": str, "state": Any})
+"""What is at `path` in the state of a device; null where nothing is."""
 
-    path: str
-    state: Any
-
-
-# Settings
 
 Value = Annotated[JsonValue, WithJsonSchema({"type": ["integer", "number", "string", "boolean"]})]
 
@@ -242,7 +215,7 @@ class ChangedSetting(Body):
     @field_validator("value")
     @classmethod
     def _check_value(cls, value: JsonValue, info: ValidationInfo) -> JsonValue:
-        kinds = [info.data["data_type"]] if info.data.get("data_type") else [*_KINDS]
+        kinds = [info.data["data_type"]] if info.data.get("data_type") else [*get_args(DataType)]
         if not any(_is_of(kind, value) for kind in kinds):
             raise ValueError(
                 f"expected a value of the type {' or '.join(kinds)}, {STRING_LIMIT} characters at most"
@@ -257,17 +230,12 @@ class NewSetting(ChangedSetting):
     data_type: DataType
     device_id: uuid.UUID | None = None
     """One of the integration's devices, by its own id."""
-    blueprint_id: str | None = Field(None, pattern=f"^{_ID.pattern}$")
+    blueprint_id: RemoteId | None = None
     """A blueprint, by the other side's id of it."""
 
 
 OneSetting = TypedDict("OneSetting", {"setting": Setting})
-
-
-class SettingList(TypedDict):
-    """All settings that were asked for."""
-
-    settings: list[Setting]
+SettingList = TypedDict("SettingList", {"settings": list[Setting]})
 
 
 def _is_of(kind: str, value: JsonValue) -> bool:

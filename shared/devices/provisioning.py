@@ -38,7 +38,7 @@ class _Known(TypedDict):
     id: str
     external_id: str
     name: str
-    metadata: dict[str, Any]
+    metadata: dict[str, object]
 
 
 def provision_device(call: Call, body: NewProvisioning) -> Provisioned:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from shared.devices import bodies, provisioning, state
 from shared.integrations.remote_calls import (
@@ -21,8 +20,8 @@ from shared.runtime.web.rate_limits import TESTS, WRITES
 from shared.runtime.web.routes import Routes
 
 STATE = "/{id}/devices/{device_id}/state"
-READING: dict[str, Any] = {"budget": TESTS, "problems": REACHING}
-WRITING: dict[str, Any] = {"budget": WRITES, "problems": (*REACHING, Conflict)}
+READING: dict[str, object] = {"budget": TESTS, "problems": REACHING}
+WRITING: dict[str, object] = {"budget": WRITES, "problems": (*REACHING, Conflict)}
 REMOVING = WRITING | {"status": HTTPStatus.NO_CONTENT}
 
 routes = Routes(bodies.Words)

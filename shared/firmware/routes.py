@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from shared.firmware import artifacts, bodies, rollouts
 from shared.firmware.artifacts import open_firmware
@@ -15,8 +14,8 @@ from shared.runtime.web.call import Call
 from shared.runtime.web.rate_limits import TESTS, WRITES
 from shared.runtime.web.routes import Routes
 
-READING: dict[str, Any] = {"budget": TESTS, "problems": (*REACHING, Conflict)}
-WRITING: dict[str, Any] = {"budget": WRITES, "problems": (*REACHING, Conflict)}
+READING: dict[str, object] = {"budget": TESTS, "problems": (*REACHING, Conflict)}
+WRITING: dict[str, object] = {"budget": WRITES, "problems": (*REACHING, Conflict)}
 CREATING = WRITING | {"status": HTTPStatus.CREATED}
 
 routes = Routes(bodies.Words)

@@ -35,7 +35,7 @@ Name = Annotated[
 class ConfigForms(Body):
     """`config` as an object, or as a JSON string in `api_key_encrypted`, plain in both; sealed by us."""
 
-    config: dict[str, Any] | None = None
+    config: dict[str, object] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -128,7 +128,7 @@ class Integration(TypedDict):
     integration_type: str
     name: str
     status: Status
-    config: dict[str, Any]
+    config: dict[str, object]
     secrets: list[str]
     device_count: int
     last_sync_at: Moment | None
@@ -160,7 +160,7 @@ class IntegrationType(TypedDict):
     capabilities: list[
         Annotated[str, WithJsonSchema({"enum": [each.capability for each in MIXINS], "type": "string"})]
     ]
-    config_schema: dict[str, Any]
+    config_schema: dict[str, object]
 
 
 class Catalogue(TypedDict):
@@ -185,14 +185,14 @@ class ActivityRow(TypedDict):
     kind: str
     level: Level
     message: str
-    details: dict[str, Any]
+    details: dict[str, object]
     created_at: Moment
 
 
 ActivityPage = TypedDict("ActivityPage", {"activity": list[ActivityRow], "next_cursor": str | None})
 
 
-def _parse_config_string(text: Any) -> dict[str, Any]:
+def _parse_config_string(text: Any) -> dict[str, object]:
     try:
         config = orjson.loads(text) if isinstance(text, str) else None
     except orjson.JSONDecodeError:

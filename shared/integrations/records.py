@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NotRequired
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -24,7 +24,7 @@ class IntegrationRow(TypedDict):
     integration_type: str
     name: str
     status: Status
-    settings: dict[str, Any]
+    settings: dict[str, object]
     secret_names: list[str]
     device_count: int
     last_sync_at: Moment | None

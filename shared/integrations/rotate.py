@@ -46,7 +46,7 @@ def _open_old(sealed: SealedRow, name: str) -> Any:
         return None
 
 
-def _keep_old(secret: RotatingSecret, old: Any, grace_seconds: int) -> dict[str, Any]:
+def _keep_old(secret: RotatingSecret, old: Any, grace_seconds: int) -> dict[str, object]:
     if old is None or grace_seconds == 0:
         return {secret.previous: None, secret.previous_until: None}
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=grace_seconds)

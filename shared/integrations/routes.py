@@ -59,7 +59,7 @@ def list_integrations(
     "/",
     status=HTTPStatus.CREATED,
     settles=WRITES,
-    headers=("Location", "ETag"),
+    headers=("Location", "ETag", "Idempotent-Replayed"),
     problems=(*WRITING, IdempotencyMismatch),
 )
 def create_integration(call: Call, body: bodies.NewIntegration) -> bodies.CreatedIntegration:

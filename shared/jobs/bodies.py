@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import TypedDict
@@ -46,10 +46,10 @@ class JobRow(TypedDict):
     organization_id: Uuid
     integration_id: Uuid
     kind: str
-    request: dict[str, Any]
+    request: dict[str, object]
     status: Status
-    progress: dict[str, Any]
-    report: dict[str, Any] | None
+    progress: dict[str, object]
+    report: dict[str, object] | None
     error: str | None
     attempts: int
     due_at: Moment

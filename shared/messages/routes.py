@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from shared.integrations.remote_calls import USING
 from shared.messages.bodies import Receipt, ReplayedCounts, ReplayedMessages
@@ -14,7 +13,7 @@ from shared.runtime.web.call import Call
 from shared.runtime.web.rate_limits import WRITES
 from shared.runtime.web.routes import Routes
 
-PUSHED: dict[str, Any] = {
+PUSHED: dict[str, object] = {
     "public": True,
     "proofs": ("webhook_secret",),
     "status": HTTPStatus.ACCEPTED,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -24,4 +22,4 @@ class TickReport(TypedDict):
     commands: dict[str, int]
     jobs: dict[str, int]
     deliveries: dict[str, int]
-    maintenance: dict[str, Any]
+    maintenance: dict[str, object]

@@ -83,10 +83,14 @@ class Router:
             if path == prefix or path.startswith(f"{prefix}/"):
                 path = path[len(prefix) :]
                 break
+        absent = NotFound(f"{self.name} has no such path.")
+        if path.startswith("//") and path.strip("/"):
+            # werkzeug would take them for one.
+            raise absent
         try:
             resource, parameters = self._paths.match(path or "/")
         except NoRoute:
-            raise NotFound(f"{self.name} has no such path.") from None
+            raise absent from None
         return self._resources[resource], dict(parameters)
 
 
@@ -96,7 +100,7 @@ def _run(route: Route, call: Call) -> Any:
         return route.handler(call)
     _ = call.user
     call.parameters = {name: _parse_parameter(route, name, value) for name, value in call.parameters.items()}
-    given: dict[str, Any] = {}
+    given: dict[str, object] = {}
     if route.query:
         sent = {name: text for name, text in call.request.args.items() if text}
         given["query"] = parse_model(route.query, sent)
