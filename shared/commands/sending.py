@@ -1,4 +1,4 @@
-"""Sending commands to devices: leased, sent side by side, tried again until they expire, recorded."""
+"""Sending commands to devices: leased, sent side by side, tried again with backoff until they expire, recorded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RESULT_LIMIT = 65_536
 UNKEPT = "What came back can't be kept."
 
 
-class CommandRow(TypedDict):
+class LeasedCommand(TypedDict):
     """A command as `lease_commands` answers it; `device` is its external id."""
 
     id: str
@@ -44,11 +44,11 @@ class CommandRow(TypedDict):
     device: str
 
 
-class LeasedCommands(TypedDict):
+class CommandLeases(TypedDict):
     """What `lease_commands` answers: commands, and by id the integrations of those that still have one."""
 
     integrations: dict[str, SealedIntegration]
-    commands: list[CommandRow]
+    commands: list[LeasedCommand]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def run_commands(database: Database, deadline: Deadline, pulse: Pulse) -> Counte
     return _Commands(database, deadline, pulse).run()
 
 
-Sendable = tuple[CommandRow, SealedIntegration | None]
+Sendable = tuple[LeasedCommand, SealedIntegration | None]
 
 
 class _Commands(LeaseLoop[Sendable, CommandResult]):
@@ -86,7 +86,7 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
         self._pulse = pulse
 
     def lease(self, room: int) -> list[Sendable]:
-        leased: LeasedCommands = self.database.call(
+        leased: CommandLeases = self.database.call(
             "lease_commands", p_limit=room, p_lease_seconds=LEASE_SECONDS
         )
         integrations = leased["integrations"]
@@ -111,7 +111,7 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
                 self.finish([replace(ended[0], reference=None, result=None, error=UNKEPT)])
 
 
-def _send(row: CommandRow, integration: SealedIntegration | None) -> CommandResult:
+def _send(row: LeasedCommand, integration: SealedIntegration | None) -> CommandResult:
     try:
         return _describe(row, _open(integration).send(_make_command(row)))
     except Problem as problem:
@@ -125,7 +125,7 @@ def _send(row: CommandRow, integration: SealedIntegration | None) -> CommandResu
         return CommandResult(row["id"], row["lease_token"], "failed", words)
 
 
-def _describe(row: CommandRow, outcome: Outcome) -> CommandResult:
+def _describe(row: LeasedCommand, outcome: Outcome) -> CommandResult:
     body = orjson.dumps(outcome.result)
     kept = len(body) <= RESULT_LIMIT
     return CommandResult(
@@ -145,6 +145,6 @@ def _open(integration: SealedIntegration | None) -> Commander:
     return require(open_provider(integration), Commander)
 
 
-def _make_command(row: CommandRow) -> Command:
+def _make_command(row: LeasedCommand) -> Command:
     expires_at = datetime.fromisoformat(row["expires_at"])
     return Command(row["id"], row["device"], row["name"], row["payload"], expires_at)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from shared.deliveries.attempt import Attempt
 from shared.deliveries.delivery import make_event
 from shared.deliveries.dispatcher import dispatch_deliveries, set_collector
-from shared.deliveries.verdict import Verdict, judge_attempt
+from shared.deliveries.judgement import Judgement, judge_attempt
 
 __all__ = [
     "Attempt",
-    "Verdict",
+    "Judgement",
     "dispatch_deliveries",
     "judge_attempt",
     "make_event",

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.deliveries.delivery import DeliveryRow, make_event
+from shared.deliveries.delivery import LeasedDelivery, make_event
 from shared.integrations.sealing import SealedIntegration
 from shared.provider import Subscriber
 from shared.runtime.errors import ConnectionRefused, NameNotResolved, Problem, TlsFailed
@@ -34,7 +34,7 @@ class Attempt:
 
 
 def build_request(
-    provider: Subscriber, delivery: DeliveryRow, row: SealedIntegration
+    provider: Subscriber, delivery: LeasedDelivery, row: SealedIntegration
 ) -> OutboundRequest | Problem:
     """What `provider` sends of a delivery, signed as of now; the reason where it can't be built."""
     try:
@@ -71,5 +71,5 @@ def name_problem(error: Exception) -> Problem:
     """`error` where it says what is wrong; a defect goes to the log."""
     if isinstance(error, Problem):
         return error
-    get_log().error("a delivery could not be sent", exc_info=error)
+    get_log().error("a defect in the deliveries", exc_info=error)
     return Problem("It could not be sent; the log has the details.")

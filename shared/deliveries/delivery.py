@@ -9,7 +9,7 @@ from shared.integrations.sealing import SealedIntegration
 from shared.provider import Event, EventDevice, Identity
 
 
-class SourceRow(TypedDict):
+class EventSourceRow(TypedDict):
     """The integration a message came from; all None once that is deleted."""
 
     integration_id: str | None
@@ -17,7 +17,7 @@ class SourceRow(TypedDict):
     name: str | None
 
 
-class DeviceRow(TypedDict):
+class EventDeviceRow(TypedDict):
     """The device a message is about; only its external id where it is none of the platform's."""
 
     id: str | None
@@ -25,7 +25,7 @@ class DeviceRow(TypedDict):
     name: str | None
 
 
-class DeliveryRow(TypedDict):
+class LeasedDelivery(TypedDict):
     """A delivery as `lease_deliveries` answers it; `attempts` counts the one to come."""
 
     id: str
@@ -38,18 +38,18 @@ class DeliveryRow(TypedDict):
     topic: str | None
     payload: object
     observed_at: str | None
-    source: SourceRow
-    device: DeviceRow | None
+    source: EventSourceRow
+    device: EventDeviceRow | None
 
 
-class LeasedDeliveries(TypedDict):
+class DeliveryLeases(TypedDict):
     """What `lease_deliveries` answers: deliveries, and by id the integrations they go out through."""
 
     integrations: dict[str, SealedIntegration]
-    deliveries: list[DeliveryRow]
+    deliveries: list[LeasedDelivery]
 
 
-def make_event(delivery: DeliveryRow, row: SealedIntegration) -> Event:
+def make_event(delivery: LeasedDelivery, row: SealedIntegration) -> Event:
     """The event of a delivery, for the integration in `row`."""
     source, device = delivery["source"], delivery["device"]
     return Event(

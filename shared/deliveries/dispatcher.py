@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import suppress
 
 from shared.deliveries.attempt import build_request, make_attempt, name_problem
-from shared.deliveries.delivery import DeliveryRow, LeasedDeliveries
+from shared.deliveries.delivery import DeliveryLeases, LeasedDelivery
 from shared.deliveries.publishing import Publishing
 from shared.deliveries.recorder import Recorder
 from shared.deliveries.result import Result, conclude_attempt, describe_unsent
@@ -114,13 +114,13 @@ class _Dispatcher:
         self._starting = self._loop.create_task(self._start_all(leased))
         return len(deliveries) == room
 
-    def _lease(self, room: int, room_bytes: int) -> LeasedDeliveries:
+    def _lease(self, room: int, room_bytes: int) -> DeliveryLeases:
         try:
-            leased: LeasedDeliveries = self._database.call(
+            leased: DeliveryLeases = self._database.call(
                 "lease_deliveries", p_limit=room, p_lease_seconds=LEASE_SECONDS, p_bytes=room_bytes
             )
         except Exception as error:  # noqa: BLE001 - no call may end the dispatcher, and everybody's deliveries with it
-            problem = error if isinstance(error, Problem) else Problem(repr(error))
+            problem = name_problem(error)
             get_log().warning("deliveries could not be leased", code=problem.code, detail=problem.detail)
             self._recorder.counts["failed_leases"] += 1
             return {"integrations": {}, "deliveries": []}
@@ -131,10 +131,10 @@ class _Dispatcher:
             self._open.pop(result.id, None)
         self._wake.set()
 
-    async def _start_all(self, leased: LeasedDeliveries) -> None:
+    async def _start_all(self, leased: DeliveryLeases) -> None:
         rows, deliveries = leased["integrations"], leased["deliveries"]
         providers = {key: self._providers.open(row) for key, row in rows.items()}
-        published: dict[str, tuple[Publisher, list[DeliveryRow]]] = {}
+        published: dict[str, tuple[Publisher, list[LeasedDelivery]]] = {}
         for first in range(0, len(deliveries), START_AT_ONCE):
             for delivery in deliveries[first : first + START_AT_ONCE]:
                 key = delivery["integration_id"]
@@ -149,13 +149,15 @@ class _Dispatcher:
         for key, (publisher, batch) in published.items():
             self._publishing.add(publisher, rows[key], batch)
 
-    def _start(self, delivery: DeliveryRow, provider: Subscriber, request: OutboundRequest | Problem) -> None:
+    def _start(
+        self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem
+    ) -> None:
         task = asyncio.create_task(self._deliver(delivery, provider, request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _deliver(
-        self, delivery: DeliveryRow, provider: Subscriber, request: OutboundRequest | Problem
+        self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem
     ) -> None:
         with self._pulse.busy():
             attempt = await make_attempt(self._client, request, self._deadline.remaining())

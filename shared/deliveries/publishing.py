@@ -20,7 +20,7 @@ from itertools import islice
 from typing import TypeVar
 
 from shared.deliveries.attempt import Attempt, name_problem
-from shared.deliveries.delivery import DeliveryRow, make_event
+from shared.deliveries.delivery import LeasedDelivery, make_event
 from shared.deliveries.result import Result, conclude_attempt
 from shared.integrations.sealing import SealedIntegration
 from shared.provider import Publisher, PublishOutcome
@@ -47,12 +47,12 @@ _places: dict[str, threading.BoundedSemaphore] = {}
 
 
 @dataclass
-class Batch:
+class Publication:
     """What is published together: leased deliveries of one integration, `row`, by their ids."""
 
     provider: Publisher
     row: SealedIntegration
-    deliveries: dict[str, DeliveryRow]
+    deliveries: dict[str, LeasedDelivery]
     record: Callable[[Result], None]
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.perf_counter)
@@ -95,11 +95,13 @@ class Publishing:
         self._deadline = deadline
         self._pulse = pulse
         self._record = record
-        self._waiting: dict[str, list[Batch]] = {}
+        self._waiting: dict[str, list[Publication]] = {}
 
-    def add(self, provider: Publisher, row: SealedIntegration, deliveries: Sequence[DeliveryRow]) -> None:
+    def add(self, provider: Publisher, row: SealedIntegration, deliveries: Sequence[LeasedDelivery]) -> None:
         """Publish `deliveries`, once the batch of their integration that is under way has ended."""
-        batch = Batch(provider, row, {delivery["id"]: delivery for delivery in deliveries}, self._record)
+        batch = Publication(
+            provider, row, {delivery["id"]: delivery for delivery in deliveries}, self._record
+        )
         if row["id"] in self._waiting:
             self._waiting[row["id"]].append(batch)
             return
@@ -119,7 +121,7 @@ class Publishing:
         finally:
             del self._waiting[integration_id]
 
-    async def _publish(self, batch: Batch) -> None:
+    async def _publish(self, batch: Publication) -> None:
         deadline = self._deadline.within(BATCH_SECONDS)
         integration_type = batch.row["integration_type"]
         places = _places.setdefault(integration_type, threading.BoundedSemaphore(PLACES_OF_A_TYPE))
@@ -151,7 +153,7 @@ async def _take_place(places: threading.BoundedSemaphore) -> bool:
 
 
 def _work(
-    batch: Batch,
+    batch: Publication,
     deadline: Deadline,
     ended: asyncio.Future[Problem | None],
     places: threading.BoundedSemaphore,

@@ -1,4 +1,4 @@
-"""Writes down what attempts came to, in batches, while others are under way."""
+"""Writes down what attempts came to, in batches; SQL judges by it, down to the circuit breaker of each endpoint."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shared.deliveries.attempt import Attempt, name_problem
-from shared.deliveries.delivery import DeliveryRow
-from shared.deliveries.verdict import Verdict, judge_attempt
+from shared.deliveries.delivery import LeasedDelivery
+from shared.deliveries.judgement import Judgement, judge_attempt
 from shared.provider import Provider, Subscription
 from shared.runtime.errors import InvalidConfig, Problem
 
@@ -29,7 +29,7 @@ class Result:
     reply: str | None
 
 
-def conclude_attempt(delivery: DeliveryRow, attempt: Attempt, provider: Subscription) -> Result:
+def conclude_attempt(delivery: LeasedDelivery, attempt: Attempt, provider: Subscription) -> Result:
     """What an attempt came to, whatever it was: a defect of ours or of the provider's is a failed attempt."""
     try:
         verdict = judge_attempt(attempt, delivery["attempts"], provider.retry_schedule)
@@ -40,9 +40,9 @@ def conclude_attempt(delivery: DeliveryRow, attempt: Attempt, provider: Subscrip
         return _describe(delivery, failed, verdict, None)
 
 
-def describe_unsent(delivery: DeliveryRow, problem: Problem) -> Result:
+def describe_unsent(delivery: LeasedDelivery, problem: Problem) -> Result:
     """Why nothing could be sent; the delivery stays as it was and the integration shows the reason."""
-    unsent = _describe(delivery, Attempt(datetime.now(UTC), 0), Verdict("unsent"), None)
+    unsent = _describe(delivery, Attempt(datetime.now(UTC), 0), Judgement("unsent"), None)
     return replace(unsent, error=explain_unusable(problem)[:ERROR_LIMIT])
 
 
@@ -53,7 +53,9 @@ def explain_unusable(problem: Problem) -> str:
     return problem.explain("The stored config is not valid, so nothing was sent:")
 
 
-def _describe(delivery: DeliveryRow, attempt: Attempt, verdict: Verdict, provider: Provider | None) -> Result:
+def _describe(
+    delivery: LeasedDelivery, attempt: Attempt, verdict: Judgement, provider: Provider | None
+) -> Result:
     reply, problem = attempt.reply, attempt.problem
     error = f"{problem.code}: {problem.detail}" if problem else None
     return Result(

@@ -22,7 +22,7 @@ class WantedDevice(TypedDict):
     cohort: NotRequired[str | None]
 
 
-class ProvisioningRow(TypedDict):
+class LeasedProvisioning(TypedDict):
     """What `lease_provisionings` answers."""
 
     id: str
@@ -44,7 +44,7 @@ class Provisioning:
     key: str | None = field(default=None, repr=False)
 
     @classmethod
-    def from_row(cls, row: ProvisioningRow) -> Self:
+    def from_row(cls, row: LeasedProvisioning) -> Self:
         """A row of `lease_provisionings`; VaultError where its key does not open."""
         request = row["request"]
         wanted = NewDevice(
@@ -74,7 +74,7 @@ def seal_key(organization_id: str, provisioning_id: str, key: str) -> str:
     return load_vault().seal({"pre_shared_key": key}, context)
 
 
-def open_key(row: ProvisioningRow) -> str:
+def open_key(row: LeasedProvisioning) -> str:
     """The key that `seal_key` was given; VaultError where it does not open."""
     context = SealContext(row["organization_id"], row["id"], SEALED_AS)
     return str(load_vault().open(row["sealed"] or "", context)["pre_shared_key"])

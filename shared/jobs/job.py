@@ -17,7 +17,7 @@ LEASE_SECONDS = 30
 """How long a job is held without a sign of its worker; a running one is renewed by itself."""
 
 
-class JobRow(TypedDict):
+class LeasedJob(TypedDict):
     """What `lease_jobs` answers of each job."""
 
     id: str
@@ -67,7 +67,7 @@ class Job(Generic[Request]):
     expired. OutsideErrors and Unavailable may pass: the job is tried again with growing pauses.
     """
 
-    row: JobRow
+    row: LeasedJob
     request: Request
     provider: Provider
     database: Database

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from functools import partial
 
-from shared.jobs.job import LEASE_SECONDS, JobRow
+from shared.jobs.job import LEASE_SECONDS, LeasedJob
 from shared.jobs.kinds import find_kind, list_kinds
 from shared.jobs.run import FindKind, run_job
 from shared.runtime.database.client import Database
@@ -28,7 +28,7 @@ def run_jobs(
     return _Jobs(database, deadline, pulse, find).run()
 
 
-class _Jobs(LeaseLoop[JobRow, Counter[str]]):
+class _Jobs(LeaseLoop[LeasedJob, Counter[str]]):
     name = "job"
 
     def __init__(self, database: Database, deadline: Deadline, pulse: Pulse, find: FindKind) -> None:
@@ -37,14 +37,14 @@ class _Jobs(LeaseLoop[JobRow, Counter[str]]):
         self._find = find
         self._next_plan = time.monotonic()
 
-    def lease(self, room: int) -> list[JobRow]:
+    def lease(self, room: int) -> list[LeasedJob]:
         if time.monotonic() >= self._next_plan:
             self._next_plan = time.monotonic() + PLAN_SECONDS
             self._plan()
-        rows: list[JobRow] = self.database.call("lease_jobs", p_limit=room, p_lease_seconds=LEASE_SECONDS)
+        rows: list[LeasedJob] = self.database.call("lease_jobs", p_limit=room, p_lease_seconds=LEASE_SECONDS)
         return rows
 
-    def work(self, row: JobRow) -> Counter[str]:
+    def work(self, row: LeasedJob) -> Counter[str]:
         with self._pulse.busy():
             return run_job(row, self._find, self.database, self.deadline)
 
@@ -52,7 +52,7 @@ class _Jobs(LeaseLoop[JobRow, Counter[str]]):
         for counts in ended:
             self.counts.update(counts)
 
-    def renew(self, rows: list[JobRow]) -> None:
+    def renew(self, rows: list[LeasedJob]) -> None:
         leases = [{"id": row["id"], "lease_token": row["lease_token"]} for row in rows]
         self.database.call("renew_jobs", p_leases=leases, p_lease_seconds=LEASE_SECONDS)
 

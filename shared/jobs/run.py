@@ -1,4 +1,4 @@
-"""Running one leased job: opened, run, and its lease finished whatever happens."""
+"""Running one leased job: opened, run, and its lease finished whatever happens, with backoff where it may pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from shared.integrations.sealing import open_provider
-from shared.jobs.job import Again, Done, Failed, Job, JobOutcome, JobRow
+from shared.jobs.job import Again, Done, Failed, Job, JobOutcome, LeasedJob
 from shared.jobs.kinds import Kind
 from shared.provider import Provider
 from shared.runtime.backoff import Backoff
@@ -47,7 +47,7 @@ class Retry:
     seconds: float
 
 
-def run_job(row: JobRow, find_kind: FindKind, database: Database, deadline: Deadline) -> Counter[str]:
+def run_job(row: LeasedJob, find_kind: FindKind, database: Database, deadline: Deadline) -> Counter[str]:
     """Run a row of `lease_jobs` until it is finished or `deadline`; nothing raises.
 
     Counts one of `done`, `failed`, `retried`, `put_off` and `lost_leases`.
@@ -66,7 +66,7 @@ def run_job(row: JobRow, find_kind: FindKind, database: Database, deadline: Dead
         return Counter(unrecorded=1)
 
 
-def _run(row: JobRow, find_kind: FindKind, database: Database, deadline: Deadline) -> JobOutcome | Retry:
+def _run(row: LeasedJob, find_kind: FindKind, database: Database, deadline: Deadline) -> JobOutcome | Retry:
     began = time.monotonic()
     job: Job[Any] | None = None
     try:
@@ -88,7 +88,7 @@ def _run(row: JobRow, find_kind: FindKind, database: Database, deadline: Deadlin
         return Failed("It failed on our side; the log has the details.")
 
 
-def _open_job(row: JobRow, kind: Kind, database: Database, deadline: Deadline) -> Job[Any]:
+def _open_job(row: LeasedJob, kind: Kind, database: Database, deadline: Deadline) -> Job[Any]:
     provider = open_provider(row["integration"])
     require_capability(type(provider), kind)
     return Job(
@@ -122,7 +122,7 @@ def _describe(problem: Problem, job: Job[Any] | None) -> str:
     return job.provider.mask_text(words) if job else words
 
 
-def _finish(row: JobRow, database: Database, outcome: JobOutcome | Retry) -> str:
+def _finish(row: LeasedJob, database: Database, outcome: JobOutcome | Retry) -> str:
     status = database.call(
         "finish_job", p_job_id=row["id"], p_lease_token=row["lease_token"], **_describe_outcome(outcome)
     )

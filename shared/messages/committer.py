@@ -1,6 +1,4 @@
-"""Committing the batches of one session in order, beside the receiving, and keeping its lease: renewed, it is the
-session's heartbeat.
-"""
+"""Committing the batches of a session in order, beside the receiving; each renews its lease, which is its heartbeat."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ RENEW_SECONDS = 10
 COMMIT_GRACE_SECONDS = 8
 
 
-class SessionRow(SealedIntegration):
+class LeasedSession(SealedIntegration):
     """What `lease_sessions` answers of each integration."""
 
     state: dict[str, Any]
@@ -73,7 +71,7 @@ class Committer:
     After a failed commit nothing later is committed: a later state would claim what was never stored.
     """
 
-    def __init__(self, database: Database, row: SessionRow, deadline: Deadline) -> None:
+    def __init__(self, database: Database, row: LeasedSession, deadline: Deadline) -> None:
         self.deadline = deadline
         self.counts: Counter[str] = Counter()
         self.summary = SessionSummary()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from shared.integrations.sealing import open_provider
-from shared.messages.committer import Committer, SessionRow
+from shared.messages.committer import Committer, LeasedSession
 from shared.provider import Poller, Provider
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
@@ -14,7 +14,7 @@ from shared.runtime.idle_watch import Pulse
 from shared.runtime.log import bind_log, clear_log, get_log
 
 
-def run_session(row: SessionRow, database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
+def run_session(row: LeasedSession, database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
     """Run the session of a row of `lease_sessions` and finish its lease, whatever happens.
 
     The counts are those of `ingest_messages` plus `sessions`, `failed_sessions` and `parked`. Nothing raises:
@@ -45,7 +45,7 @@ def run_session(row: SessionRow, database: Database, deadline: Deadline, pulse: 
     return counts
 
 
-def _open_or_explain(row: SessionRow) -> Provider:
+def _open_or_explain(row: LeasedSession) -> Provider:
     try:
         return open_provider(row)
     except InvalidConfig as invalid:
@@ -53,7 +53,7 @@ def _open_or_explain(row: SessionRow) -> Provider:
         raise Problem(invalid.explain(words)) from None
 
 
-def _drive(provider: Poller, row: SessionRow, committer: Committer, pulse: Pulse) -> bool:
+def _drive(provider: Poller, row: LeasedSession, committer: Committer, pulse: Pulse) -> bool:
     """Whether the session was cut off with more to do."""
     is_cut = False
     session = provider.session(row["state"], committer.deadline)

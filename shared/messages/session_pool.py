@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from shared.messages.committer import LEASE_SECONDS, SessionRow
+from shared.messages.committer import LEASE_SECONDS, LeasedSession
 from shared.messages.session import run_session
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
@@ -26,7 +26,7 @@ def run_sessions(database: Database, deadline: Deadline, pulse: Pulse) -> Counte
     return _Sessions(database, deadline, pulse).run()
 
 
-class _Sessions(LeaseLoop[SessionRow, Counter[str]]):
+class _Sessions(LeaseLoop[LeasedSession, Counter[str]]):
     """Each keeps its own lease: with every batch it commits."""
 
     name = "session"
@@ -45,17 +45,17 @@ class _Sessions(LeaseLoop[SessionRow, Counter[str]]):
     def find_pause(self) -> float:
         return MORE_POLL_SECONDS if self._share > 1 else super().find_pause()
 
-    def lease(self, room: int) -> list[SessionRow]:
+    def lease(self, room: int) -> list[LeasedSession]:
         # One first, then two, four …: so that workers side by side share what is due at the same moment.
         share, self._share = self._share, 1
-        rows: list[SessionRow] = self.database.call(
+        rows: list[LeasedSession] = self.database.call(
             "lease_sessions", p_limit=room, p_lease_seconds=LEASE_SECONDS
         )
         if len(rows) == share:
             self._share = share * 2
         return rows
 
-    def work(self, row: SessionRow) -> Counter[str]:
+    def work(self, row: LeasedSession) -> Counter[str]:
         return run_session(row, self.database, self.deadline.within(TURN_SECONDS), self._pulse)
 
     def finish(self, ended: list[Counter[str]]) -> None:

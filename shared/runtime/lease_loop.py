@@ -1,4 +1,4 @@
-"""Lease, work, renew, until the deadline: the loop of sessions, commands and jobs.
+"""Lease, work, renew (the heartbeat), until the deadline: the loop of sessions, commands and jobs.
 
 A lease is a row that is nobody else's for some seconds, under a token that fences late workers. Whatever one row or one
 call to the database does, the loop goes on: what is leased and never finished is due again once its lease runs out.
@@ -24,7 +24,7 @@ RENEW_SECONDS = 10.0
 
 Row = TypeVar("Row")
 Ended = TypeVar("Ended")
-Answer = TypeVar("Answer")
+Given = TypeVar("Given")
 
 
 class LeaseLoop(ABC, Generic[Row, Ended]):
@@ -86,7 +86,7 @@ class LeaseLoop(ABC, Generic[Row, Ended]):
                 self._look_after()
         return self.counts
 
-    def attempt(self, count: str, call: Callable[[], Answer]) -> Answer | None:
+    def attempt(self, count: str, call: Callable[[], Given]) -> Given | None:
         """What `call` gives; None, one more in `count` and a line in the log where it fails."""
         try:
             return call()

@@ -1,29 +1,35 @@
-"""Maintenance: what is past its time is forgotten, in batches, and stored credentials are sealed anew."""
+"""Retention: what is past its time is forgotten, in batches; and stored credentials are sealed anew.
+
+What is kept how long: the operator's days are settings, named beside the SQL function that forgets; a function without
+one has the time of its own in supabase/migrations.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 from shared.integrations.resealing import reseal_some
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import Problem
+from shared.runtime.errors import Problem, Unavailable
 from shared.runtime.log import get_log
 from shared.runtime.settings import load_settings
 
-PRUNES = (
-    "prune_deliveries",
-    "prune_idempotency_keys",
-    "prune_rate_limits",
-    "prune_audit_log",
-    "prune_jobs",
-    "prune_conflicts",
-    "prune_firmware",
-    "prune_refusals",
-)
-"""The SQL functions that forget what is past its time, beside those whose time the operator sets."""
+PRUNES: dict[str, str | None] = {
+    "prune_messages": "retention_days_messages",
+    "prune_history": "retention_days_history",
+    "prune_deliveries": None,
+    "prune_idempotency_keys": None,
+    "prune_rate_limits": None,
+    "prune_audit_log": None,
+    "prune_jobs": None,
+    "prune_conflicts": None,
+    "prune_firmware": None,
+    "prune_refusals": None,
+}
 
 PAUSE_SECONDS = 60.0
 LOOK_SECONDS = 0.05
@@ -33,8 +39,8 @@ MORE_FROM = 1_000
 not open waits its minute: it would not open at once either."""
 
 
-def run_maintenance(database: Database, deadline: Deadline) -> dict[str, Any]:
-    """Do what there is to do, each minute until `deadline`; its counts, and why the last round was `put_off`."""
+def run_maintenance(database: Database, deadline: Deadline) -> dict[str, int | str]:
+    """Do what there is to do, each minute until `deadline`; its counts, and why something was `put_off` last."""
     counts: Counter[str] = Counter()
     while True:
         found, put_off = _do_round(database, deadline)
@@ -46,22 +52,28 @@ def run_maintenance(database: Database, deadline: Deadline) -> dict[str, Any]:
 
 
 def _do_round(database: Database, deadline: Deadline) -> tuple[dict[str, int], dict[str, str]]:
-    try:
-        return {**_prune_all(database), **reseal_some(database, deadline)}, {}
-    except Problem as problem:
-        get_log().warning("maintenance was put off", code=problem.code, detail=problem.detail)
-        return {}, {"put_off": problem.code}
+    """All of it, each in a guard of its own; while the database is away the rest waits for the next round."""
+    found: dict[str, int] = {}
+    put_off: dict[str, str] = {}
+    work = [_plan_prune(database, function, days) for function, days in PRUNES.items()]
+    work.append(partial(reseal_some, database, deadline))
+    for each in work:
+        try:
+            found |= each()
+        except Problem as problem:
+            get_log().warning("maintenance was put off", code=problem.code, detail=problem.detail)
+            put_off = {"put_off": problem.code}
+            if isinstance(problem, Unavailable):
+                break
+        except Exception:  # noqa: BLE001 - what can't be forgotten must not keep the rest from it
+            get_log().exception("maintenance was put off")
+            put_off = {"put_off": Problem.code}
+    return found, put_off
 
 
-def _prune_all(database: Database) -> dict[str, int]:
-    settings = load_settings()
-    pruned: dict[str, int] = database.call(
-        "prune_messages", p_retention_days=settings.retention_days_messages
-    )
-    pruned |= database.call("prune_history", p_retention_days=settings.retention_days_history)
-    for function in PRUNES:
-        pruned |= database.call(function)
-    return pruned
+def _plan_prune(database: Database, function: str, days: str | None) -> Callable[[], dict[str, int]]:
+    arguments = {"p_retention_days": getattr(load_settings(), days)} if days else {}
+    return partial(database.call, function, **arguments)
 
 
 def _wait(deadline: Deadline) -> None:

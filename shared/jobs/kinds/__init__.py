@@ -1,6 +1,6 @@
 """The kinds of jobs: every module in this folder is one, found by its file name.
 
-A kind's module has `Request`, the pydantic model of what may be asked for (unknown fields refused), `CAPABILITY`, the
+A kind's module has `REQUEST`, the pydantic model of what may be asked for (unknown fields refused), `CAPABILITY`, the
 mixin of the provider it needs, and `run(job)`. `PLAN`, where it has one, names the SQL function that begins jobs
 of this kind when they are due.
 """
@@ -45,4 +45,4 @@ def find_kind(name: str) -> Kind:
         known = ", ".join(list_kinds())
         raise BadRequest(errors=[FieldError("kind", f"Unknown kind; one of: {known}.")])
     module = import_module(f"{__name__}.{name}")
-    return Kind(name, module.Request, module.CAPABILITY, module.run, getattr(module, "PLAN", None))
+    return Kind(name, module.REQUEST, module.CAPABILITY, module.run, getattr(module, "PLAN", None))

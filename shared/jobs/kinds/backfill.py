@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationInfo, field_validator
 
 from shared.jobs.job import Again, Done, Job, JobOutcome
 from shared.messages.store import CountName, Store
 from shared.provider import Historian, require
+from shared.runtime.bodies import Body
 
 CAPABILITY = Historian
 LONGEST = timedelta(days=31)
@@ -19,10 +20,10 @@ SETTLING = timedelta(minutes=2)
 COUNTED: tuple[CountName, ...] = ("received", "stored", "duplicates", "failed")
 
 
-class Request(BaseModel):
+class BackfillRequest(Body):
     """From when on, and until before when; 31 days at most."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, serialize_by_alias=True)
+    model_config = ConfigDict(serialize_by_alias=True)
 
     from_: AwareDatetime = Field(alias="from")
     to: AwareDatetime
@@ -43,7 +44,10 @@ class Request(BaseModel):
         return end
 
 
-def run(job: Job[Request]) -> JobOutcome:
+REQUEST = BackfillRequest
+
+
+def run(job: Job[BackfillRequest]) -> JobOutcome:
     """Page by page, each stored before the place after it is saved: a crash in between reads one page again."""
     begin, end = job.request.from_, min(job.request.to, datetime.now(UTC) - SETTLING)
     store = Store(job.database, job.provider.identity.integration_id, function="ingest_history")

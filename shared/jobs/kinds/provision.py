@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
-from shared.devices.provisioning_steps import Provisioning, ProvisioningRow, complete
+from shared.devices.provisioning_steps import LeasedProvisioning, Provisioning, complete
 from shared.jobs.job import Again, Done, Job, JobOutcome
 from shared.provider import Directory, Syncer, require
+from shared.runtime.bodies import Body
 from shared.runtime.errors import OutsideError
 
 CAPABILITY = Syncer
@@ -15,17 +14,18 @@ PAUSE_SECONDS = 300
 """How long one that failed is left, so that it does not stand before the others."""
 
 
-class Request(BaseModel):
+class ProvisionRequest(Body):
     """Nothing to choose: all that were left are done."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+REQUEST = ProvisionRequest
 
 
-def run(job: Job[Request]) -> JobOutcome:
+def run(job: Job[ProvisionRequest]) -> JobOutcome:
     """One after the other; where one fails for a reason that may pass, the job is tried again for the others."""
     with require(job.provider, Syncer).devices(job.deadline) as directory:
         while not job.deadline.expired:
-            rows: list[ProvisioningRow] = job.database.call(
+            rows: list[LeasedProvisioning] = job.database.call(
                 "lease_provisionings", **job.lease, p_limit=1, p_lease_seconds=PAUSE_SECONDS
             )
             if not rows:
@@ -35,7 +35,7 @@ def run(job: Job[Request]) -> JobOutcome:
     return Again()
 
 
-def _complete(job: Job[Request], directory: Directory, provisioning: Provisioning) -> str:
+def _complete(job: Job[ProvisionRequest], directory: Directory, provisioning: Provisioning) -> str:
     place = {**job.lease, "p_provisioning_id": provisioning.id}
     try:
         ending = complete(directory, provisioning)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
 from shared.firmware.follower import Followed, Follower, OpenRollout
 from shared.jobs.job import Again, Done, Job, JobOutcome
 from shared.provider import FirmwareKeeper, require
+from shared.runtime.bodies import Body
 from shared.runtime.errors import LeaseLost, OutsideError, Problem, ProtocolFailed, Unavailable
 
 CAPABILITY = FirmwareKeeper
@@ -18,13 +17,14 @@ OPEN = ("starting", "running")
 FOLLOW_SECONDS = 30.0
 
 
-class Request(BaseModel):
+class RolloutRequest(Body):
     """Nothing to ask for: the rollouts are in the database."""
 
-    model_config = ConfigDict(extra="forbid")
+
+REQUEST = RolloutRequest
 
 
-def run(job: Job[Request]) -> JobOutcome:
+def run(job: Job[RolloutRequest]) -> JobOutcome:
     """One step of each open rollout, in turns; what one is refused stops no other."""
     followed: dict[str, Followed] = {}
     trouble: list[Problem] = []
@@ -50,7 +50,7 @@ def run(job: Job[Request]) -> JobOutcome:
     return Again(0 if unfinished else FOLLOW_SECONDS) if still_open else Done({"rollouts": followed})
 
 
-def _read_open(job: Job[Request]) -> list[OpenRollout]:
+def _read_open(job: Job[RolloutRequest]) -> list[OpenRollout]:
     """Those that are open, from the one after the last that had its turn."""
     mine = {"integration_id": f"eq.{job.row['integration']['id']}", "status": f"in.({','.join(OPEN)})"}
     rows = job.database.read(OpenRollout, "firmware_rollouts", {**mine, "order": "id"})

@@ -1,4 +1,4 @@
-"""The one way out: all outside HTTP, and the address check for every other socket.
+"""The one way out: all outside HTTP, and the address check against SSRF for every other socket.
 
 One look-up, every answer checked, and only those addresses are connected to. TLS verified, no redirects, no
 proxies, no cookies, no decompression, replies read to a limit, one deadline over all of it. Importing this is

@@ -1,4 +1,4 @@
-"""Which addresses integrations may reach: the public internet, and what the operator lists in OUTBOUND_ALLOW.
+"""Which addresses integrations may reach (SSRF): the public internet, and what the operator lists in OUTBOUND_ALLOW.
 
 Block list: facts of Svix's sender plus the ranges it lacks; `ipaddress.is_global` alone lets through multicast,
 NAT64, 192.88.99/24, 3fff::/20, 5f00::/16, fec0::/10, ::127.0.0.1 and 168.63.129.16.

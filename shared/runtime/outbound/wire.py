@@ -27,7 +27,7 @@ _DEFAULTS = (("accept", "Accept: */*"), ("user-agent", "User-Agent: device-integ
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WireReply:
     """A reply as it came over the wire."""
 
     status: int
@@ -50,7 +50,7 @@ def write_request(request: OutboundRequest, url: URL) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-async def exchange(connection: Connection, data: bytes, *, limit: int, with_body: bool) -> Answer:
+async def exchange(connection: Connection, data: bytes, *, limit: int, with_body: bool) -> WireReply:
     """Write `data`, read the reply; whatever goes wrong, the connection is dropped at once.
 
     `limit` is the most of the body that is kept, `with_body` is false for HEAD. Raises aiohttp's errors.
@@ -74,7 +74,7 @@ def drop_connection(connection: Connection) -> None:
     connection.close()
 
 
-async def _exchange(connection: Connection, data: bytes, *, limit: int, with_body: bool) -> Answer:
+async def _exchange(connection: Connection, data: bytes, *, limit: int, with_body: bool) -> WireReply:
     protocol, transport = connection.protocol, connection.transport
     assert protocol is not None and transport is not None  # noqa: S101, PT018 - it has just been handed out
     protocol.set_response_params(
@@ -90,7 +90,7 @@ async def _exchange(connection: Connection, data: bytes, *, limit: int, with_bod
         message, payload = await protocol.read()
         if message.code >= HTTPStatus.OK or message.code == HTTPStatus.SWITCHING_PROTOCOLS:
             body = await _read_body(payload, limit + 1)
-            return Answer(message.code, message.headers, body[:limit], len(body) > limit)
+            return WireReply(message.code, message.headers, body[:limit], len(body) > limit)
     raise ProtocolFailed(
         "The server answered 100 Continue again and again instead of a reply; look into its log."
     )

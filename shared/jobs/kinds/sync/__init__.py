@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from shared.jobs.job import Job, JobOutcome
 from shared.jobs.kinds.sync.phases import Rules, Sync
 from shared.provider import Direction, Policy, Syncer, require
+from shared.runtime.bodies import Body
 from shared.runtime.numbers import refuse_truth
 
 CAPABILITY = Syncer
 PLAN = "plan_syncs"
 
 
-class Request(BaseModel):
+class SyncRequest(Body):
     """What may be asked of one run; what is left out is as the integration's config has it."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     direction: Direction | None = None
     """From the provider to here, from here to there, or both ways."""
@@ -32,14 +31,17 @@ class Request(BaseModel):
     """At most so many new devices, on both sides together."""
 
 
-def run(job: Job[Request]) -> JobOutcome:
+REQUEST = SyncRequest
+
+
+def run(job: Job[SyncRequest]) -> JobOutcome:
     """All phases, page by page, from where the last run stopped."""
     provider = require(job.provider, Syncer)
     with provider.devices(job.deadline) as directory:
         return Sync(job, directory, choose_rules(job.request, provider)).run()
 
 
-def choose_rules(request: Request, config: Syncer) -> Rules:
+def choose_rules(request: SyncRequest, config: Syncer) -> Rules:
     """The rules of one run; a config that is off is asked for import."""
     configured = "import" if config.sync_direction == "off" else config.sync_direction
     return Rules(

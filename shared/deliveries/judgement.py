@@ -14,30 +14,30 @@ OVERLOAD_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """What becomes of the delivery; a retry is due in so many seconds, and `unsent` leaves it as it was."""
 
     outcome: Literal["delivered", "dead", "retry", "unsent"]
     retry_seconds: float | None = None
 
 
-def judge_attempt(attempt: Attempt, number: int, schedule: tuple[float, ...]) -> Verdict:
+def judge_attempt(attempt: Attempt, number: int, schedule: tuple[float, ...]) -> Judgement:
     """Success, the end, or another try after `schedule[number - 1]` seconds; `number` counts attempts from 1.
 
     Never sooner than 60 s after a timeout or 429, nor than `Retry-After` asks, up to twice the delay; jitter is ±20 %
     of the schedule and up to 20 % more than what was asked for.
     """
     if attempt.problem is None and (attempt.reply is None or _is_success(attempt.reply.status)):
-        return Verdict("delivered")
+        return Judgement("delivered")
     if _ends(attempt) or number > len(schedule):
-        return Verdict("dead")
+        return Judgement("dead")
     delay, least = schedule[number - 1], 0.0
     if _read_status(attempt) == HTTPStatus.TOO_MANY_REQUESTS or isinstance(attempt.problem, TimedOut):
         least = OVERLOAD_SECONDS
     asked = parse_retry_after(attempt.reply.headers, attempt.started_at) if attempt.reply else None
     if asked is not None:
         least = max(least, min(asked, 2 * max(delay, least)))
-    return Verdict("retry", max(vary_pause(delay), vary_pause(least, less=0)))
+    return Judgement("retry", max(vary_pause(delay), vary_pause(least, less=0)))
 
 
 def _is_success(status: int) -> bool:
