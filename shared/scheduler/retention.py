@@ -39,7 +39,7 @@ MORE_FROM = 1_000
 not open waits its minute: it would not open at once either."""
 
 
-def run_maintenance(database: Database, deadline: Deadline) -> dict[str, int | str]:
+def run_maintenance(database: Database, deadline: Deadline) -> dict[str, object]:
     """Do what there is to do, each minute until `deadline`; its counts, and why something was `put_off` last."""
     counts: Counter[str] = Counter()
     while True:
