@@ -21,9 +21,9 @@ NEVER_SENT = (ConnectionRefused, NameNotResolved, TlsFailed)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of one try: a reply, or the problem that kept it away; neither where it was taken without a reply.
+    """What came of one try: a reply, or the problem that kept it away; neither where a provider has published it.
 
-    `heard` is what is kept of the answer where it is no reply of HTTP.
+    `heard` is what is kept of the answer then.
     """
 
     started_at: datetime
@@ -31,6 +31,7 @@ class Attempt:
     reply: OutboundReply | None = None
     problem: Problem | None = None
     heard: str | None = None
+    is_published: bool = False
 
 
 def build_request(

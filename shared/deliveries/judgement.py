@@ -8,7 +8,7 @@ from typing import Literal
 
 from shared.deliveries.attempt import Attempt
 from shared.runtime.backoff import parse_retry_after, vary_pause
-from shared.runtime.errors import CommandRefused, ProviderRefused, TimedOut, TooLarge
+from shared.runtime.errors import TimedOut, TooLarge
 
 OVERLOAD_SECONDS = 60.0
 
@@ -53,8 +53,9 @@ def _ends(attempt: Attempt) -> bool:
     """
     if attempt.reply:
         return attempt.reply.status == HTTPStatus.GONE
-    is_refusal = isinstance(attempt.problem, CommandRefused | ProviderRefused | TooLarge)
-    return is_refusal and attempt.problem is not None and attempt.problem.is_final
+    if attempt.is_published and attempt.problem:
+        return attempt.problem.is_final
+    return isinstance(attempt.problem, TooLarge)
 
 
 def _read_status(attempt: Attempt) -> int:

@@ -83,7 +83,7 @@ class Publication:
 
     def _settle(self, delivery_id: str, problem: Problem | None, heard: str | None) -> None:
         milliseconds = (time.perf_counter() - self.begun) * 1000
-        attempt = Attempt(self.started_at, milliseconds, problem=problem, heard=heard)
+        attempt = Attempt(self.started_at, milliseconds, problem=problem, heard=heard, is_published=True)
         self.record(conclude_attempt(self.deliveries.pop(delivery_id), attempt, self.provider))
 
 
