@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Mapping
@@ -45,6 +44,8 @@ class JsonApi:
         self._base_url = base_url
         self._headers = {"Accept": "application/json", **headers}
         self._secrets = secrets
+        import asyncio
+
         self._runner = asyncio.Runner()
         self._client = OutboundClient()
 
