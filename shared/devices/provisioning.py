@@ -1,4 +1,4 @@
-"""The call that makes a device: here, at its provider, and the credentials it signs in there with.
+"""Provisioning a device: made here and at its provider, with the credentials it signs in there with.
 
 What is about to be done is written down first. Should anything be cut off after that, the scheduler completes it or,
 where the provider refuses, undoes it.

@@ -1,4 +1,4 @@
-"""The state of a device at the other side, for admins: read, and written where it says what is wanted of the device."""
+"""The state of a device at the other side (a shadow, a twin), for admins: read, and what is wanted of it written."""
 
 from __future__ import annotations
 

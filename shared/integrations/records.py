@@ -1,4 +1,4 @@
-"""Integrations in the database, as the caller: reading them, and the one call that writes them."""
+"""Integrations in the database, as the caller: reading them, and the one call that writes them (optimistic lock)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sealing stored credentials anew with the primary key, in batches.
+"""Key rotation: stored credentials sealed anew with the primary key, in batches.
 
 Safe to interrupt, to run twice and beside running functions: each batch is one transaction, a row changed meanwhile
 keeps its change, and what is re-sealed is no change to anyone who works by it.

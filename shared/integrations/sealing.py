@@ -1,4 +1,4 @@
-"""From a provider to the columns of `device_integrations`, and back: secrets sealed by the vault."""
+"""Credentials at rest: from a provider to the columns of `device_integrations`, and back."""
 
 from __future__ import annotations
 

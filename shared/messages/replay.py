@@ -1,4 +1,4 @@
-"""Decoding again what could not be decoded, once the config is mended: for admins, as the database decides."""
+"""Replaying failed messages: decoded again once the config is mended, for admins, as the database decides."""
 
 from __future__ import annotations
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from threading import Lock
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from shared.runtime.errors import BadRequest, FieldError
 
-_building = Lock()
 Model = TypeVar("Model", bound=BaseModel)
 
 VISIBLE = r"^[^\x00]*[^\s\x00-\x1f\x7f-\x9f][^\x00]*$"
@@ -27,8 +25,7 @@ Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 class Body(BaseModel):
     """What callers send: no fields but its own, and no error that repeats a value."""
 
-    # Built when the first such body comes: a cold start answers one call, not all there are.
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class Query(Body):
@@ -39,9 +36,6 @@ class Query(Body):
 
 def parse_model(model: type[Model], data: Mapping[str, Any]) -> Model:
     """`data` validated as `model`; BadRequest names each wrong field and never echoes a value."""
-    if not model.__pydantic_complete__:
-        with _building:
-            model.model_rebuild()
     try:
         return model.model_validate(data)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Who is calling: session tokens verified here, with the project's keys; never trusted unverified.
+"""Authentication: session tokens verified here, with the project's keys; never trusted unverified.
 
 ES256 and RS256 against the project's JWKS, HS256 only against the legacy secret. Checked: signature, exp, nbf, aud,
 iss, role, with 10 s of leeway. Source: Supabase "JWT signing keys" guide.

@@ -1,4 +1,4 @@
-"""Pages of a list, newest first: a cursor names the last row seen, so that new rows don't shift what follows."""
+"""Cursor pagination, newest first: a cursor names the last row seen, so that new rows don't shift what follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate limits per user and per organization, held across instances by the database.
+"""Rate limits per user and per organization: token buckets, held across instances by the database.
 
 Every reply to a limited call says what is left, in the fields of draft-ietf-httpapi-ratelimit-headers (10 and later):
 `RateLimit-Policy: "write-user";q=600;w=60` and `RateLimit: "write-user";r=599;t=1`.
