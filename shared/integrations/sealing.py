@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from typing_extensions import TypedDict
@@ -35,7 +34,7 @@ class SealedColumns(TypedDict):
     secret_names: list[str]
 
 
-def identify_row(row: Seal | Mapping[str, Any]) -> Identity:
+def identify_row(row: Seal) -> Identity:
     """The identity of a row."""
     return Identity(row["organization_id"], row["id"], row["integration_type"], row["name"])
 
@@ -47,7 +46,7 @@ def seal_provider(provider: Provider) -> SealedColumns:
     return {"settings": settings, "api_key_encrypted": sealed, "secret_names": name_secrets(secrets)}
 
 
-def open_secrets(row: Seal | Mapping[str, Any]) -> dict[str, Any]:
+def open_secrets(row: Seal) -> dict[str, Any]:
     """The secrets of a row; VaultError where they don't open."""
     sealed = row["api_key_encrypted"]
     return load_vault().open(sealed, _bind_context(identify_row(row))) if sealed else {}
@@ -58,7 +57,7 @@ def reseal_secrets(row: Seal) -> str:
     return load_vault().reseal(row["api_key_encrypted"] or "", _bind_context(identify_row(row)))
 
 
-def open_provider(row: SealedIntegration | Mapping[str, Any]) -> Provider:
+def open_provider(row: SealedIntegration) -> Provider:
     """The provider of a row, validated again: it may have been written past the API.
 
     Errors: VaultError, InvalidConfig.

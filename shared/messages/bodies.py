@@ -9,6 +9,12 @@ from shared.runtime.bodies import Body
 from shared.runtime.web.paging import Cursor
 
 
+class Words(Body):
+    """The parameters of paths that are not ids of ours."""
+
+    rest: str = ""
+
+
 class Receipt(TypedDict):
     """What became of the messages in a pushed request: received = stored + duplicates + failed."""
 

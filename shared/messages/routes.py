@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from shared.integrations.remote_calls import USING
-from shared.messages.bodies import Receipt, ReplayedCounts, ReplayedMessages
+from shared.messages.bodies import Receipt, ReplayedCounts, ReplayedMessages, Words
 from shared.messages.receive import receive_messages as receive
 from shared.messages.replay import replay_messages as replay
 from shared.runtime.errors import RateLimited, TooLarge
@@ -22,7 +22,7 @@ PUSHED: dict[str, object] = {
 }
 
 routes = Routes()
-receivers = Routes()
+receivers = Routes(Words)
 golioth_receivers = Routes()
 
 
@@ -33,6 +33,12 @@ def receive_messages(call: Call) -> Receipt:
     The body is of any type. What can't be proven, for whatever reason, is answered with the same 401.
     Send again what is answered 429 or 503: it is stored once.
     """
+    return receive(call)
+
+
+@receivers.post("/{id}/{rest}", **PUSHED)
+def receive_messages_below(call: Call) -> Receipt:
+    """Store what is pushed below an integration's address, whose type reads the rest of it; see receiveMessages."""
     return receive(call)
 
 

@@ -64,5 +64,6 @@ def test_only_those_that_prove_themselves_otherwise_need_no_session() -> None:
     assert public == {
         "receive_golioth_events": ("webhook_secret",),
         "receive_messages": ("webhook_secret",),
+        "receive_messages_below": ("webhook_secret",),
         "run_scheduler": ("scheduler_secret", "service_key"),
     }

@@ -28,7 +28,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One call of the API; `path` begins below the function's own, `{name}` in it stands for one segment."""
+    """One call of the API; in `path`, which begins below the function's own, `{rest}` takes all that follows."""
 
     method: str
     path: str

@@ -35,7 +35,7 @@ class Router:
         for route in self.routes:
             self._resources.setdefault(route.path, {})[route.method] = route
         # Rules know no methods: else what /test does not answer would be looked for at /{id}.
-        rules = [Rule(path.translate(_BRACES), endpoint=path) for path in self._resources]
+        rules = [Rule(_write_rule(path), endpoint=path) for path in self._resources]
         self._paths = Map(rules, strict_slashes=False, merge_slashes=False).bind("localhost")
 
     def answer(self, request: flask.Request) -> flask.Response:
@@ -126,10 +126,11 @@ def _is_known(request: flask.Request, tag: str | None) -> bool:
     return tag is not None and names_tag(request.headers.get("If-None-Match"), tag)
 
 
+def _write_rule(path: str) -> str:
+    return path.replace("{rest}", "<path:rest>").translate(str.maketrans("{}", "<>"))
+
+
 def _choose_request_id(request: flask.Request) -> str:
     given = request.headers.get("X-Request-Id", "")
     # No secret, so not from the kernel: a call of it lets another thread go first.
     return given if _REQUEST_ID.match(given) else str(uuid.UUID(int=random.getrandbits(128), version=4))
-
-
-_BRACES = str.maketrans("{}", "<>")

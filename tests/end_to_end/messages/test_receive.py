@@ -89,6 +89,15 @@ def count_work(stack: Stack) -> list[int]:
     return [count[0] for count in counts if count]
 
 
+def test_what_follows_the_id_in_the_address_is_for_the_type_to_read(admin: Platform) -> None:
+    integration_id, request = create(admin), FORMS.make_json("a", {"t": 1})
+
+    by_address = post(admin.stack, f"{integration_id}/line/3?shift=2", request, by="receive")
+    unproven = post(admin.stack, f"{integration_id}/line/3", request, proof={}, by="receive")
+
+    assert (by_address.status_code, by_address.json()["stored"], unproven.status_code) == (202, 1, 401)
+
+
 @pytest.mark.parametrize("capture", read_captures("golioth"), ids=lambda capture: capture.name)
 @pytest.mark.parametrize("by", ["golioth-webhook", "receive"])
 def test_a_captured_request_is_stored_as_the_messages_beside_it(

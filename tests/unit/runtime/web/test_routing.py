@@ -45,6 +45,11 @@ def read_all(_: Call) -> Thing:
     return {"id": "all", "count": 0}
 
 
+@routes.post("/below/{id}/{rest}", public=True)
+def read_rest(call: Call) -> Thing:
+    return {"id": call.parameters["rest"], "count": 0}
+
+
 @routes.get("/busy", public=True)
 def refuse(_: Call) -> None:
     raise RateLimited(headers={"Retry-After": "7"})
@@ -90,6 +95,12 @@ def test_a_literal_path_comes_before_one_with_a_parameter(client: FlaskClient) -
 
     assert literal.json == {"id": "all", "count": 0}
     assert (refused.status_code, refused.headers["Allow"]) == (HTTPStatus.METHOD_NOT_ALLOWED, "GET, OPTIONS")
+
+
+def test_the_rest_of_a_path_may_have_slashes(client: FlaskClient) -> None:
+    replies = [client.post(f"/sample/below/7/{rest}").json for rest in ("line", "line/3")]
+
+    assert replies == [{"id": "line", "count": 0}, {"id": "line/3", "count": 0}]
 
 
 def test_a_slash_at_the_end_changes_nothing(client: FlaskClient) -> None:
