@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Mapping
@@ -44,6 +43,9 @@ class JsonApi:
         self._name = name
         self._base_url = base_url
         self._headers = {"Accept": "application/json", **headers}
+        # Imported here, for it brings ssl with it, and whoever calls no API does not need it.
+        import asyncio
+
         self._secrets = secrets
         self._runner = asyncio.Runner()
         self._client = OutboundClient()
