@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from inspect import isabstract
 from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, ValidationInfo, field_validator
@@ -83,9 +82,9 @@ class Capability(Provider, defer_build=True):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        # A mixin is never validated by itself: building its validator would cost every cold start. A provider's is
-        # built at once, while its module is imported, for several threads use it.
-        if not isabstract(cls):
+        # A mixin, which has no label, is never validated by itself: building its validator would cost every cold start.
+        # A provider's is built at once, while its module is imported, for several threads use it.
+        if hasattr(cls, "label"):
             cls.model_rebuild(raise_errors=False)
 
 

@@ -63,7 +63,11 @@ class DeviceFilter(BaseModel):
     """Whose events go out: of the devices that match every list given here. At least one list is given."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
     external_ids: tuple[Pattern, ...] | None = Field(None, max_length=MOST_DEVICES)

@@ -43,6 +43,9 @@ class JsonApi:
         self._name = name
         self._base_url = base_url
         self._headers = {"Accept": "application/json", **headers}
+        # Imported here, for it brings ssl with it, and whoever calls no API does not need it.
+        import asyncio
+
         self._secrets = secrets
         import asyncio
 
