@@ -47,8 +47,6 @@ class JsonApi:
         import asyncio
 
         self._secrets = secrets
-        import asyncio
-
         self._runner = asyncio.Runner()
         self._client = OutboundClient()
 
