@@ -6,9 +6,12 @@ import flask
 import functions_framework
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.runtime.database.access import SERVICE_KEY, check_access
 from shared.runtime.database.client import as_service
 from shared.runtime.deadline import Deadline
+from shared.runtime.log import get_log
 from shared.runtime.settings import load_settings
+from shared.runtime.stopping import ends_with_process
 from shared.runtime.web.auth import authenticate_scheduler
 from shared.runtime.web.routing import Call, Reply, Router
 from shared.scheduler.tick import run_tick
@@ -36,5 +39,8 @@ def run_scheduler(call: Call) -> Reply:
     """Run one tick and say what it did."""
     authenticate_scheduler(call.request.headers)
     tick = call.json(Tick) if call.body else Tick()
-    seconds = tick.seconds or load_settings().scheduler_seconds
-    return Reply(run_tick(as_service(), Deadline(seconds), tick.idle_seconds))
+    check_access(SERVICE_KEY)
+    with ends_with_process(Deadline(tick.seconds or load_settings().scheduler_seconds)) as deadline:
+        counts = run_tick(as_service(), deadline, tick.idle_seconds)
+    get_log().info("tick", **counts)
+    return Reply(counts)

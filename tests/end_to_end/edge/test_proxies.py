@@ -202,7 +202,10 @@ def test_what_goes_wrong_in_between_is_told_as_a_problem_that_a_browser_may_read
 
     preflight, reply = httpx.options(url, headers=asked), httpx.get(url, headers=asked)
 
-    assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (204, "authorization")
+    assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (
+        204,
+        "authorization",
+    )
     assert (reply.status_code, reply.json()["status"]) == (status, status)
     assert said in reply.json()["detail"]
     assert reply.headers["content-type"] == "application/problem+json"
