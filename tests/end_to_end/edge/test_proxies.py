@@ -67,9 +67,9 @@ def test_they_pass_the_checks_of_deno(deno: Path, command: list[str]) -> None:
 
 
 def test_supabase_js_creates_reads_changes_tests_and_deletes(seen: dict[str, Any]) -> None:
-    id = seen["created"]["id"]
+    created = seen["created"]["id"]
 
-    assert id in [integration["id"] for integration in seen["listed"]["integrations"]]
+    assert created in [integration["id"] for integration in seen["listed"]["integrations"]]
     assert seen["tag"]
     assert seen["changed"]["name"] == "Changed by supabase-js"
     assert [check["ok"] for check in seen["tested"]["checks"]] == [True, False]
@@ -151,11 +151,14 @@ async def _stream_through(start_edge: Callable[[str, str], str]) -> tuple[list[b
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     edge = start_edge("http://127.0.0.1:9", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    async with server, httpx.AsyncClient(timeout=20) as client:
-        async with client.stream("POST", f"{edge}/functions/v1/receive/x", content=send()) as reply:
-            async for chunk in reply.aiter_raw():
-                heard.append(chunk)
-                released.set()
+    async with (
+        server,
+        httpx.AsyncClient(timeout=20) as client,
+        client.stream("POST", f"{edge}/functions/v1/receive/x", content=send()) as reply,
+    ):
+        async for chunk in reply.aiter_raw():
+            heard.append(chunk)
+            released.set()
     return asked, heard
 
 

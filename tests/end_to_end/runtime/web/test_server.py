@@ -75,7 +75,7 @@ def start(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.process.wait()
 
 
-def test_a_function_is_served_with_its_probes_beside_it(start: Callable[..., Server], stack: Stack) -> None:
+def test_a_function_is_served_with_its_probes_beside_it(start: Callable[..., Server]) -> None:
     server = start("golioth_webhook")
     server.wait_until_up()
 

@@ -289,8 +289,9 @@ def test_the_check_that_refused_a_token_is_in_the_log_and_the_token_is_not(
     assert token.split(".")[2] not in str(line)
 
 
+@pytest.mark.usefixtures("project")
 def test_a_legacy_session_where_its_secret_is_not_set_is_told_in_the_log(
-    project: Project, monkeypatch: pytest.MonkeyPatch, caplog_lines: list[dict[str, Any]]
+    monkeypatch: pytest.MonkeyPatch, caplog_lines: list[dict[str, Any]]
 ) -> None:
     monkeypatch.delenv("SUPABASE_JWT_SECRET")
     load_settings.cache_clear()
