@@ -1,4 +1,4 @@
-"""What the image holds, without Docker: what COPY copies, installed as RUN installs it, and each command started and asked."""
+"""What the image holds, tried without Docker: what COPY copies, installed as RUN installs it, each command started."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def read_command(instruction: str) -> list[str]:
     return [str(part) for part in shlex.split(found[-1].strip("[]").replace(",", " "))]
 
 
-@pytest.mark.parametrize("file", FUNCTIONS, ids=lambda file: url_name(file))
+@pytest.mark.parametrize("file", FUNCTIONS, ids=url_name)
 def test_each_function_starts_and_reaches_the_project(
     image: Image, stack: Stack, file: Path, tmp_path: Path
 ) -> None:
