@@ -1,4 +1,4 @@
-"""The table of settings in docs/deploy.md, made from the model: `python -m scripts.deployment.variables` writes it anew."""
+"""The table of settings in docs/deploy.md, made from the model; `python -m scripts.deployment.variables` writes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def make_table() -> str:
 
 
 def _make_row(variable: Variable) -> str:
-    readers = "all" if variable.used_by == ALL else ", ".join(_mark(name, variable) for name in variable.used_by)
+    readers = (
+        "all" if variable.used_by == ALL else ", ".join(_mark(name, variable) for name in variable.used_by)
+    )
     if variable.needed_by == ALL:
         readers = "**all**"
     name = f"`{variable.name}`" + (" (secret)" if variable.is_secret else "")

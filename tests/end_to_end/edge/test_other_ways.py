@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_deploy_docs import read_blocks
+from scripts.deployment.variables import DOCUMENT
+from tests.documents import read_blocks
 from tests.stack import Stack
 
 CALLS = Path(__file__).with_name("other_ways.mjs").read_text()
@@ -19,7 +20,7 @@ CALLS = Path(__file__).with_name("other_ways.mjs").read_text()
 def test_a_frontend_reaches_functions_at_an_address_of_their_own(
     stack: Stack, start_edge: Callable[[str, str], str], node_modules: Path, name: str
 ) -> None:
-    (example,) = (block for block in read_blocks("js", "5. ") if block.startswith(f"// {name}\n"))
+    (example,) = (block for block in read_blocks(DOCUMENT, "js", "5. ") if block.startswith(f"// {name}\n"))
     admin = stack.user("admin")
     # At the project's own address no function works, so that what does not go elsewhere fails.
     values = {"SUPABASE_URL": start_edge(stack.url, ""), "FUNCTIONS_URL": f"{stack.url}/functions/v1"}
