@@ -75,6 +75,7 @@ def test_a_new_project_made_from_a_dump_and_the_key_ring_goes_on(
     superuser = database_url(credentials, urlsplit(fresh.db_url).port or 0, "supabase_admin")
     with psycopg.connect(superuser) as connection:
         connection.execute("delete from auth.users")
+        connection.execute("drop schema supabase_migrations cascade")  # a new project has no history
 
     run_block(DUMP, tmp_path, OLD=stack.db_url)
     run_block(RESTORE, tmp_path, NEW=superuser)
