@@ -79,13 +79,11 @@ def test_a_new_project_made_from_a_dump_and_the_key_ring_goes_on(
 
     run_block(DUMP, tmp_path, OLD=stack.db_url)
     run_block(RESTORE, tmp_path, NEW=superuser)
-    serve.stop()
-    restored = serve.start()
 
-    moved = Platform(restored, stack.user("admin"))
+    moved = Platform(fresh, stack.user("admin"))
     assert moved.call("GET", f"/integrations/{integration_id}").json()["integration"]["status"] == "active"
-    assert push(restored, integration_id, secret, known)["duplicates"] == 1
-    assert push(restored, integration_id, secret, new)["stored"] == 1
+    assert push(fresh, integration_id, secret, known)["duplicates"] == 1
+    assert push(fresh, integration_id, secret, new)["stored"] == 1
     payloads = moved.rows(
         "device_messages", integration_id=f"eq.{integration_id}", select="payload", order="id"
     )
