@@ -1,7 +1,7 @@
 """Asks OSV, the public database of known vulnerabilities, about every package the image installs.
 
-Sends names and versions of requirements.lock, nothing else. Ends with 1 where a vulnerability is known, with 0 and a word
-where the database can't be reached: a machine without network can still be checked.
+Sends names and versions of requirements.lock, nothing else. Ends with 1 where a vulnerability is known, with 0 and a
+word where the database can't be reached: a machine without network can still be checked.
 """
 
 from __future__ import annotations
