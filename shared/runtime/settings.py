@@ -1,71 +1,190 @@
-"""The environment, read once: every variable the functions know, with its default.
+"""The environment as one typed model: every variable the functions know, its default, its check, and who needs it.
 
-Errors: RuntimeError names the variable that is missing or malformed and what it should hold.
+The table of docs/deploy.md, what scripts/deploy gives each function and what scripts/doctor looks at are made of it.
+Errors: RuntimeError names every variable that is missing or malformed and what it should hold, never what it holds.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import Annotated, Any, NamedTuple
 
-MOST_DAYS = 36_500
-LEAST_SECONDS, MOST_SECONDS = 0.1, 3_600
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from shared.runtime.setting_checks import (
+    check_anon_key,
+    check_networks,
+    check_origins,
+    check_secret,
+    check_service_key,
+    check_text,
+    check_url,
+    read_count,
+    read_days,
+    read_seconds,
+)
+
+USERS = ("integrations", "commands")
+RECEIVERS = ("golioth-webhook", "receive")
+WORK = ("scheduler", "worker")
+ALL = (*USERS, *RECEIVERS, *WORK)
+"""The functions by their names in URLs, and the worker, which is a process and no function."""
+
+SEALING = ("integrations", *RECEIVERS, *WORK)
+"""Those that seal or open credentials, and call what integrations name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the operator sets. Names are the environment's, in lower case."""
+def _setting(default: Any, about: str, *used_by: str, needed_by: tuple[str, ...] = (), **more: Any) -> Any:
+    """A field: `used_by` are the functions that read it, `needed_by` those that can't do without."""
+    parts: Any = {"used_by": used_by, "needed_by": needed_by}
+    return Field(default=default, description=about, json_schema_extra=parts, validate_default=False, **more)
 
-    supabase_url: str
-    supabase_anon_key: str
-    supabase_service_role_key: str
-    supabase_jwt_secret: str
-    integration_keys: str
-    scheduler_secret: str
-    scheduler_seconds: float
-    outbound_allow: str
-    allowed_origins: str
-    rate_limit_writes_user: int
-    rate_limit_writes_organization: int
-    rate_limit_tests_user: int
-    rate_limit_tests_organization: int
-    rate_limit_commands_user: int
-    rate_limit_commands_organization: int
-    """Calls a minute through the API, 0 for no limit: creating, changing and deleting; connection tests; commands."""
-    rate_limit_receive: int
-    """Proven requests a minute that one integration may be sent, 0 for no limit."""
-    retention_days_messages: int
-    retention_days_history: int
-    """How long messages are kept; and activity, metrics and commands that have ended."""
+
+Count = Annotated[int, BeforeValidator(read_count)]
+Days = Annotated[int, BeforeValidator(read_days)]
+Seconds = Annotated[float, BeforeValidator(read_seconds)]
+Url = Annotated[str, BeforeValidator(check_url)]
+
+
+class Settings(BaseModel):
+    """What the operator sets. Names are the environment's, in lower case; secrets are not in its repr."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    supabase_url: Url = _setting("", "the project's URL", *ALL, needed_by=ALL)
+    supabase_anon_key: Annotated[str, BeforeValidator(check_anon_key)] = _setting(
+        "", "the publishable key (`sb_publishable_…`), or the legacy anon key", *USERS, needed_by=USERS
+    )
+    supabase_service_role_key: Annotated[str, BeforeValidator(check_service_key)] = _setting(
+        "",
+        "a secret key (`sb_secret_…`), or the legacy service role key; `integrations` needs it only where the vault's "
+        "keys are in Supabase Vault",
+        *RECEIVERS,
+        *WORK,
+        needed_by=(*RECEIVERS, *WORK),
+        repr=False,
+    )
+    supabase_jwt_secret: Annotated[str, BeforeValidator(check_text)] = _setting(
+        "",
+        "only while sessions are still signed with the legacy HS256 secret: that secret",
+        *USERS,
+        repr=False,
+    )
+    supabase_jwt_issuer: Annotated[str, BeforeValidator(check_text)] = _setting(
+        "",
+        "only where sessions name another issuer than `SUPABASE_URL` with `/auth/v1`: on a custom domain, self-hosted",
+        *USERS,
+    )
+    functions_url: Url = _setting(
+        "",
+        "the address under which the outside reaches the functions; default: `SUPABASE_URL` with `/functions/v1`, "
+        "where the Edge Functions are",
+        *SEALING,
+    )
+    integration_keys: Annotated[str, BeforeValidator(check_text)] = _setting(
+        "",
+        "the vault's keys, `<id>:<base64url of 32 bytes>`, comma-separated, the first seals; empty where they are in "
+        "Supabase Vault",
+        *SEALING,
+        repr=False,
+    )
+    scheduler_secret: Annotated[str, BeforeValidator(check_secret)] = _setting(
+        "",
+        "a long random text, sent by whoever calls `/scheduler` as `X-Scheduler-Secret`",
+        "scheduler",
+        repr=False,
+    )
+    scheduler_seconds: Seconds = _setting(50.0, "how long a tick lasts at most", "scheduler")
+    outbound_allow: Annotated[str, BeforeValidator(check_networks)] = _setting(
+        "",
+        "private networks that integrations may reach, e.g. `10.20.0.0/16`, comma-separated; empty allows none",
+        *SEALING,
+    )
+    allowed_origins: Annotated[str, BeforeValidator(check_origins)] = _setting(
+        "*", "origins of your frontends, e.g. `https://app.example.com`, comma-separated", *USERS
+    )
+    rate_limit_writes_user: Count = _setting(
+        600, "writes a minute of one user, 0 for no limit", "integrations"
+    )
+    rate_limit_writes_organization: Count = _setting(1200, "and of one organization", "integrations")
+    rate_limit_tests_user: Count = _setting(60, "connection tests a minute of one user", "integrations")
+    rate_limit_tests_organization: Count = _setting(120, "and of one organization", "integrations")
+    rate_limit_commands_user: Count = _setting(600, "commands a minute of one user", "commands")
+    rate_limit_commands_organization: Count = _setting(1200, "and of one organization", "commands")
+    rate_limit_receive: Count = _setting(
+        6000, "proven requests a minute to one integration, 0 for no limit", *RECEIVERS
+    )
+    retention_days_messages: Days = _setting(90, "how many days messages are kept", *WORK)
+    retention_days_history: Days = _setting(
+        90, "how many days activity, metrics and ended commands are kept", *WORK
+    )
+    google_cloud_project: Annotated[str, BeforeValidator(check_text)] = _setting(
+        "", "on Google Cloud the project, so that Cloud Logging joins log lines to traces", *ALL
+    )
+
+    @property
+    def jwt_issuer(self) -> str:
+        """What session tokens have to name as their issuer."""
+        return self.supabase_jwt_issuer or f"{self.supabase_url}/auth/v1"
+
+    @property
+    def public_url(self) -> str:
+        """The functions' address as the outside knows it, without a slash at its end."""
+        return self.functions_url or f"{self.supabase_url}/functions/v1"
+
+
+class Variable(NamedTuple):
+    """One variable of the environment, as documents and deployments see it."""
+
+    name: str
+    about: str
+    default: str
+    used_by: tuple[str, ...]
+    needed_by: tuple[str, ...]
+    is_secret: bool
+
+
+def list_variables() -> Iterator[Variable]:
+    """Every variable there is, in the order of the model."""
+    for name, field in Settings.model_fields.items():
+        extra: Any = field.json_schema_extra
+        yield Variable(
+            name.upper(),
+            field.description or "",
+            f"{field.default:g}" if isinstance(field.default, float) else str(field.default),
+            extra["used_by"],
+            extra["needed_by"],
+            is_secret=not field.repr,
+        )
 
 
 @cache
 def load_settings() -> Settings:
     """The settings of this process; cached, so a change needs a new process (tests call `cache_clear`)."""
-    read = os.environ.get
-    return Settings(
-        supabase_url=read("SUPABASE_URL", "").rstrip("/"),
-        supabase_anon_key=read("SUPABASE_ANON_KEY", ""),
-        supabase_service_role_key=read("SUPABASE_SERVICE_ROLE_KEY", ""),
-        supabase_jwt_secret=read("SUPABASE_JWT_SECRET", ""),
-        integration_keys=read("INTEGRATION_KEYS", ""),
-        scheduler_secret=read("SCHEDULER_SECRET", ""),
-        scheduler_seconds=_read_seconds("SCHEDULER_SECONDS", 50.0),
-        outbound_allow=read("OUTBOUND_ALLOW", ""),
-        allowed_origins=read("ALLOWED_ORIGINS", "*"),
-        retention_days_messages=_read_days("RETENTION_DAYS_MESSAGES", 90),
-        retention_days_history=_read_days("RETENTION_DAYS_HISTORY", 90),
-        rate_limit_writes_user=_read_count("RATE_LIMIT_WRITES_USER", 600),
-        rate_limit_writes_organization=_read_count("RATE_LIMIT_WRITES_ORGANIZATION", 1200),
-        rate_limit_tests_user=_read_count("RATE_LIMIT_TESTS_USER", 60),
-        rate_limit_tests_organization=_read_count("RATE_LIMIT_TESTS_ORGANIZATION", 120),
-        rate_limit_receive=_read_count("RATE_LIMIT_RECEIVE", 6000),
-        rate_limit_commands_user=_read_count("RATE_LIMIT_COMMANDS_USER", 600),
-        rate_limit_commands_organization=_read_count("RATE_LIMIT_COMMANDS_ORGANIZATION", 1200),
-    )
+    return read_settings(os.environ)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings in `environment`, an empty variable being as good as none."""
+    given = {name: environment.get(name.upper(), "").strip() for name in Settings.model_fields}
+    try:
+        return Settings.model_validate({name: value for name, value in given.items() if value})
+    except ValidationError as error:
+        wrong = {str(item["loc"][0]).upper(): str(item["ctx"]["error"]) for item in error.errors()}
+        raise RuntimeError(" ".join(f"{name} {message}." for name, message in wrong.items())) from None
+
+
+def list_missing(function: str, settings: Settings) -> list[str]:
+    """The variables that `function` can't do without and that are not set."""
+    missing = [
+        variable.name
+        for variable in list_variables()
+        if function in variable.needed_by and not getattr(settings, variable.name.lower())
+    ]
+    keyless = not (settings.integration_keys or settings.supabase_service_role_key)
+    return [*missing, *(["INTEGRATION_KEYS"] if function in SEALING and keyless else [])]
 
 
 def require_setting(name: str) -> str:
@@ -74,24 +193,3 @@ def require_setting(name: str) -> str:
     if not value:
         raise RuntimeError(f"{name.upper()} is not set; see docs/deploy.md for what it holds.")
     return str(value)
-
-
-def _read_seconds(name: str, default: float) -> float:
-    text = os.environ.get(name, "") or str(default)
-    if not _NUMBER.fullmatch(text) or not LEAST_SECONDS <= float(text) <= MOST_SECONDS:
-        raise RuntimeError(f"{name} must be a number of seconds, from {LEAST_SECONDS} to {MOST_SECONDS}.")
-    return float(text)
-
-
-def _read_days(name: str, default: int) -> int:
-    text = os.environ.get(name, "") or str(default)
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_DAYS):
-        raise RuntimeError(f"{name} must be a whole number of days, from 1 to {MOST_DAYS}.")
-    return int(text)
-
-
-def _read_count(name: str, default: int) -> int:
-    text = os.environ.get(name, "") or str(default)
-    if not (text.isascii() and text.isdigit()):
-        raise RuntimeError(f"{name} must be a whole number, 0 for no limit.")
-    return int(text)

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import orjson
 from typing_extensions import TypedDict
 
-from shared.runtime.database.project import FAILURES, Answer, open_project
+from shared.runtime.database.project import FAILURES, Answer, list_key_headers, open_project
 from shared.runtime.errors import (
     BadRequest,
     Conflict,
@@ -55,10 +55,9 @@ class Database:
     The id of that request goes along, for the audit log.
     """
 
-    def __init__(self, token: str, apikey: str) -> None:
+    def __init__(self, authorization: Mapping[str, str]) -> None:
         self._headers = {
-            "apikey": apikey,
-            "Authorization": f"Bearer {token}",
+            **authorization,
             "Content-Type": "application/json",
             "User-Agent": "device-integrations",
         }
@@ -112,13 +111,12 @@ class Database:
 
 def as_user(token: str) -> Database:
     """The database as the caller: their token, their rights."""
-    return Database(token, require_setting("supabase_anon_key"))
+    return Database({"apikey": require_setting("supabase_anon_key"), "Authorization": f"Bearer {token}"})
 
 
 def as_service() -> Database:
     """The database as service_role: for the scheduler and the receivers, never to answer a user."""
-    key = require_setting("supabase_service_role_key")
-    return Database(key, key)
+    return Database(list_key_headers(require_setting("supabase_service_role_key")))
 
 
 def make_problem(refusal: Refusal) -> Problem:

@@ -65,6 +65,11 @@ class Project:
         self._client.close()
 
 
+def list_key_headers(key: str) -> dict[str, str]:
+    """The headers for a call with an API key alone; `sb_…` keys are no tokens, so they are not sent as one."""
+    return {"apikey": key} | ({} if key.startswith("sb_") else {"Authorization": f"Bearer {key}"})
+
+
 @cache
 def open_project(url: str) -> Project:
     """The process's connections to the project, opened at first use so that a forked worker has its own."""

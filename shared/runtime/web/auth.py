@@ -20,6 +20,7 @@ from werkzeug.datastructures import Headers
 
 from shared.runtime.database.project import FAILURES, Project
 from shared.runtime.errors import Unauthenticated, Unavailable
+from shared.runtime.log import get_log
 from shared.runtime.settings import load_settings, require_setting
 
 AUDIENCE = "authenticated"
@@ -32,6 +33,9 @@ TRUST_SECONDS = 60
 """How long a verified token is believed without verifying it again, and so how long a retired key may still serve."""
 
 TRUSTED_TOKENS = 1_000
+REASON_LENGTH = 200
+"""Characters of what a refused token says of itself that are logged."""
+
 _ALGORITHM_OF_KEY = {"EC": "ES256", "RSA": "RS256"}
 
 
@@ -115,9 +119,12 @@ def load_keys() -> KeySet:
 def authenticate_user(headers: Headers) -> User:
     """The user whose session token the `Authorization` header carries; Unauthenticated says what is wrong with it."""
     scheme, _, token = headers.get("Authorization", "").partition(" ")
+    token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated
-    token = token.strip()
+    if token.startswith("sb_") or token == load_settings().supabase_anon_key:
+        # What supabase-js sends while nobody is signed in.
+        raise Unauthenticated("You are not signed in: this came with the project's API key and no session.")
     return User(_trusted.find(token) or _verify_user(token), token)
 
 
@@ -143,14 +150,27 @@ def verify_token(token: str) -> dict[str, Any]:
             key,
             algorithms=[algorithm],
             audience=AUDIENCE,
-            issuer=f"{require_setting('supabase_url')}/auth/v1",
+            issuer=load_settings().jwt_issuer,
             leeway=LEEWAY_SECONDS,
             options={"require": ["exp", "aud", "iss", "sub"]},
         )
+    except Unauthenticated as error:
+        get_log().warning("a session token was refused", check="Key", reason=error.detail)
+        raise
     except jwt.ExpiredSignatureError:
         raise Unauthenticated("The session has expired; sign in again.") from None
-    except jwt.PyJWTError:
+    except jwt.PyJWTError as error:
+        _log_refusal(token, error)
         raise Unauthenticated("The token is not a valid session of this project.") from None
+
+
+def _log_refusal(token: str, error: jwt.PyJWTError) -> None:
+    """Which check refused it: a wrong SUPABASE_JWT_ISSUER looks to users like a session that is never valid."""
+    told = {"check": type(error).__name__.removesuffix("Error"), "reason": str(error)[:REASON_LENGTH]}
+    if isinstance(error, jwt.InvalidIssuerError):
+        claims = jwt.decode(token, options={"verify_signature": False})
+        told |= {"issuer": str(claims.get("iss"))[:REASON_LENGTH], "accepted": load_settings().jwt_issuer}
+    get_log().warning("a session token was refused", **told)
 
 
 def _choose_key(header: Mapping[str, Any]) -> tuple[Any, str]:
@@ -158,6 +178,10 @@ def _choose_key(header: Mapping[str, Any]) -> tuple[Any, str]:
     secret = load_settings().supabase_jwt_secret
     if header.get("alg") == "HS256" and secret:
         return secret, "HS256"
+    if header.get("alg") == "HS256":
+        raise Unauthenticated(
+            "The token is signed with the legacy secret, which is not accepted here any more."
+        )
     key = load_keys().find(str(header.get("kid", "")))
     algorithm = _ALGORITHM_OF_KEY.get(key.key_type or "")
     if algorithm is None:
@@ -166,11 +190,12 @@ def _choose_key(header: Mapping[str, Any]) -> tuple[Any, str]:
 
 
 def authenticate_scheduler(headers: Headers) -> None:
-    """Let only the scheduler in: the service key as bearer token, or `X-Scheduler-Secret`; else Unauthenticated."""
+    """Let only the scheduler in: the service key as bearer token or `apikey`, or `X-Scheduler-Secret`."""
     settings = load_settings()
     bearer = headers.get("Authorization", "").removeprefix("Bearer ").strip()
     proofs = (
         (bearer, settings.supabase_service_role_key),
+        (headers.get("apikey", ""), settings.supabase_service_role_key),
         (headers.get("X-Scheduler-Secret", ""), settings.scheduler_secret),
     )
     if not any(wanted and hmac.compare_digest(given.encode(), wanted.encode()) for given, wanted in proofs):

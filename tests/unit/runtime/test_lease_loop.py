@@ -25,7 +25,7 @@ class Errands(LeaseLoop[int, int]):
     def __init__(
         self, leases: Plan, *, at_once: int = 4, seconds: float = 0.5, broken: tuple[int, ...] = ()
     ) -> None:
-        super().__init__(Database("", ""), Deadline(seconds), at_once)
+        super().__init__(Database({}), Deadline(seconds), at_once)
         self.rooms: list[int] = []
         self.done: list[int] = []
         self.renewed: list[list[int]] = []

@@ -13,11 +13,13 @@ from typing import Any
 
 import jwt
 import pytest
+import structlog
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from werkzeug.datastructures import Headers
 
 from shared.runtime.errors import Unauthenticated, Unavailable
+from shared.runtime.log import get_log
 from shared.runtime.settings import load_settings
 from shared.runtime.web.auth import (
     JWKS_SECONDS,
@@ -234,3 +236,75 @@ def test_without_any_keys_the_answer_is_unavailable_not_a_verdict(project: Proje
 
     with pytest.raises(Unavailable):
         KeySet(project.url).find("ec-1")
+
+
+@pytest.mark.parametrize("key", ["sb_publishable_a", "sb_secret_a", "the-legacy-anon-key"])
+def test_a_caller_without_a_session_is_told_so(
+    project: Project, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("SUPABASE_ANON_KEY", "the-legacy-anon-key")
+    load_settings.cache_clear()
+
+    with pytest.raises(Unauthenticated, match="You are not signed in"):
+        authenticate_user(Headers({"Authorization": f"Bearer {key}", "apikey": key}))
+
+    assert project.fetches == 0
+
+
+def test_sessions_of_a_custom_domain_are_believed_once_their_issuer_is_set(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = project.sign(iss="https://id.example.com/auth/v1")
+    with pytest.raises(Unauthenticated):
+        verify_token(token)
+
+    monkeypatch.setenv("SUPABASE_JWT_ISSUER", "https://id.example.com/auth/v1")
+    load_settings.cache_clear()
+
+    assert verify_token(token)["sub"] == "u"
+    with pytest.raises(Unauthenticated):
+        verify_token(project.sign())
+
+
+@pytest.mark.parametrize(
+    ("claims", "check", "told"),
+    [
+        ({"iss": "https://id.example.com"}, "InvalidIssuer", "https://id.example.com"),
+        ({"aud": "others"}, "InvalidAudience", "Audience"),
+        ({"nbf": 4_000_000_000}, "ImmatureSignature", "nbf"),
+        ({"sub": None}, "MissingRequiredClaim", "sub"),
+    ],
+)
+def test_the_check_that_refused_a_token_is_in_the_log_and_the_token_is_not(
+    project: Project, caplog_lines: list[dict[str, Any]], claims: dict[str, Any], check: str, told: str
+) -> None:
+    token = project.sign(**claims)
+
+    with pytest.raises(Unauthenticated):
+        verify_token(token)
+
+    (line,) = caplog_lines
+    assert (line["event"], line["check"]) == ("a session token was refused", check)
+    assert told in str(line)
+    assert token.split(".")[2] not in str(line)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_legacy_session_where_its_secret_is_not_set_is_told_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog_lines: list[dict[str, Any]]
+) -> None:
+    monkeypatch.delenv("SUPABASE_JWT_SECRET")
+    load_settings.cache_clear()
+
+    with pytest.raises(Unauthenticated, match="legacy secret"):
+        verify_token(sign_hs256(SECRET.encode(), {"alg": "HS256"}, {"sub": "u"}))
+
+    assert [line["check"] for line in caplog_lines] == ["Key"]
+
+
+@pytest.fixture
+def caplog_lines() -> Iterator[list[dict[str, Any]]]:
+    """What is logged while the test runs, each line with the event's words as `event`."""
+    get_log()
+    with structlog.testing.capture_logs() as lines:
+        yield lines  # type: ignore[misc] # mutable mappings, as dicts are

@@ -15,11 +15,14 @@ from typing_extensions import TypedDict
 
 from scripts.local.stack import ROOT
 from shared.runtime.bodies import Body
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
 from shared.runtime.errors import RateLimited
 from shared.runtime.settings import load_settings
 from shared.runtime.web.call import BODY_LIMIT, Call
 from shared.runtime.web.routes import Routes
 from shared.runtime.web.routing import Router
+from shared.scheduler.tick import run_tick
 from tests.stack import find_free_port
 
 SECRET = "a-legacy-secret-of-at-least-32-bytes"
@@ -210,12 +213,19 @@ def test_while_the_database_is_away_users_are_asked_to_try_again(away: str) -> N
     assert reply.get_json(force=True)["code"] == "unavailable"
 
 
-def test_while_the_database_is_away_a_tick_ends_and_says_so(away: str) -> None:
+def test_while_the_database_is_away_a_tick_says_so_and_names_the_variable(away: str) -> None:
     app = create_app("scheduler", str(ROOT / "functions" / "scheduler.py"))  # type: ignore[no-untyped-call] # published without types
 
     reply = app.test_client().post("/", json={"seconds": 2}, headers={"Authorization": "Bearer service"})
 
-    done = reply.get_json()
+    assert away
+    assert reply.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert reply.get_json(force=True)["detail"].startswith("SUPABASE_URL: ")
+
+
+def test_a_tick_whose_database_goes_away_ends_and_says_so(away: str) -> None:
+    done = run_tick(as_service(), Deadline(2), None)
+
     assert away
     assert done["maintenance"] == {"put_off": "unavailable"}
     assert set(done["sessions"]) == set(done["deliveries"]) == {"failed_leases"}

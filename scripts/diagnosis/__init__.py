@@ -1,0 +1,1 @@
+"""scripts/doctor: what a deployment still lacks, with the remedy for each."""
