@@ -60,11 +60,11 @@ class Router:
 
     def _dispatch(self, request: flask.Request, headers: Headers) -> flask.Response:
         resource, parameters = self._find(request.path)
-        allowed = {"Allow": ", ".join(sorted({*resource, "OPTIONS"}))}
-        if request.method == "OPTIONS":
-            return make_response(None, HTTPStatus.NO_CONTENT, headers, allowed)
         route = resource.get("GET" if request.method == "HEAD" else request.method)
         if route is None:
+            allowed = {"Allow": ", ".join(sorted({*resource, "OPTIONS"}))}
+            if request.method == "OPTIONS":
+                return make_response(None, HTTPStatus.NO_CONTENT, headers, allowed)
             raise MethodNotAllowed(headers=allowed)
         call = Call(request, parameters)
         try:
