@@ -22,7 +22,7 @@ from shared.provider.devices import (
 )
 from shared.provider.fields import Credential, EndpointUrl, HeaderName, Headers, require_partner, reveal_headers
 from shared.provider.firmware import (
-    MAIN_PACKAGE, Artifact, Begun, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,
+    MAIN_PACKAGE, Artifact, BegunRollout, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,
     NewArtifact, OtaEvent, Package, RolloutPlan, RolloutTarget, UpdateState, judge_state, read_plan,
 )
 from shared.provider.history import Historian

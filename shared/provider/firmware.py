@@ -88,7 +88,7 @@ class RolloutPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class BegunRollout:
     """The platform has it: its own id, and when by its own clock (ISO 8601)."""
 
     reference: str
@@ -187,11 +187,11 @@ class Firmware(ABC):
         """Give a cohort something else to run."""
 
     @abstractmethod
-    def find(self, plan: RolloutPlan) -> Begun | None:
+    def find(self, plan: RolloutPlan) -> BegunRollout | None:
         """What stands at the platform under the plan's name, where anything does."""
 
     @abstractmethod
-    def begin(self, plan: RolloutPlan) -> Begun:
+    def begin(self, plan: RolloutPlan) -> BegunRollout:
         """Start it, once: what is there already under its name, with these artifacts, is taken for it."""
 
     @abstractmethod

@@ -106,11 +106,11 @@ def find_vmark_reply(topic: str, body: bytes) -> tuple[str, bytes] | None:
     return (f"{topic}_reply", b'{"result":0}') if is_report else None
 
 
-def _find_known(document: JsonObject) -> dict[str, float]:
+def _find_known(document: dict[str, Any]) -> dict[str, float]:
     readings: dict[str, float] = {}
     for name, value in document.items():
         if name in KNOWN_READINGS:
-            number = value if type(value) is float or type(value) is int else _read_number(value)
+            number = value if type(value) in NUMBERS else _read_number(value)
             if number is not None:
                 readings[name] = number
     return readings

@@ -16,7 +16,7 @@ from typing import Any
 from shared.provider import (
     Artifact,
     BadRequest,
-    Begun,
+    BegunRollout,
     Cohort,
     Conflict,
     Deadline,
@@ -125,12 +125,12 @@ class GoliothFirmware(Firmware):
 
     # Rollouts
 
-    def find(self, plan: RolloutPlan) -> Begun | None:
+    def find(self, plan: RolloutPlan) -> BegunRollout | None:
         """See `Firmware`."""
         found = self._find(plan)
         return read_begun(found) if found else None
 
-    def begin(self, plan: RolloutPlan) -> Begun:
+    def begin(self, plan: RolloutPlan) -> BegunRollout:
         """See `Firmware`. Conflict where something else stands under the name."""
         found = self._find(plan)
         wanted = [artifact.id for artifact in plan.artifacts]
@@ -179,9 +179,9 @@ class GoliothFirmware(Firmware):
         tagged = self._list_all(self._api.in_project("releases"), releaseTags=plan.name)
         return next((item for item in tagged if plan.name in Item(item).texts("releaseTags")), None)
 
-    def _deploy(self, plan: RolloutPlan, artifact_ids: list[str]) -> Begun:
+    def _deploy(self, plan: RolloutPlan, artifact_ids: list[str]) -> BegunRollout:
         deployment = self.add_deployment(str(plan.target.cohort_id), plan.name, artifact_ids)
-        return Begun(deployment.id, deployment.created_at)
+        return BegunRollout(deployment.id, deployment.created_at)
 
     def _release(self, plan: RolloutPlan, artifact_ids: list[str]) -> Object:
         body = {

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from shared.provider import Artifact, Begun, Cohort, Deployment, Package
+from shared.provider import Artifact, BegunRollout, Cohort, Deployment, Package
 from shared.providers.golioth.values import Item, Object
 
 TEXT_LIMIT = 200
 
 
-def read_begun(fields: Object) -> Begun:
+def read_begun(fields: Object) -> BegunRollout:
     """A deployment or a release, as what was begun."""
     item = Item(fields)
-    return Begun(item.text("deploymentId") or item.text("id") or "", item.time("createdAt"))
+    return BegunRollout(item.text("deploymentId") or item.text("id") or "", item.time("createdAt"))
 
 
 def read_artifact(fields: Object) -> Artifact:

@@ -41,6 +41,7 @@ class Outbox:
     def __init__(self, plan: BrokerPlan, memory: Memory) -> None:
         self.ready: deque[Batch] = deque()
         self._plan = plan
+        self._find_answer = plan.decoder.find_reply
         self._memory = memory
         self._open: _Part | None = None
         self._outstanding: deque[_Part] = deque()
@@ -153,6 +154,6 @@ class Outbox:
         return self._plan.decoder.decode(publish.topic, publish.body, event_id)
 
     def _find_reply(self, part: _Part, publish: Publish) -> None:
-        find_reply = self._plan.decoder.find_reply
-        if find_reply and (reply := find_reply(publish.topic, publish.body)):
+        reply = self._find_answer(publish.topic, publish.body) if self._find_answer else None
+        if reply:
             part.replies.append(reply)

@@ -35,7 +35,7 @@ QUIET_SECONDS = 0.25
 _ENTRY = struct.Struct("!H6s")
 
 
-class _Known(NamedTuple):
+class _Sighting(NamedTuple):
     """What a packet id last carried, and the event id as session nonce and number."""
 
     digest: bytes
@@ -55,7 +55,7 @@ class _Run:
         self.first = first
         self.entries = bytearray()
 
-    def append(self, packet_id: int, known: _Known) -> bool:
+    def append(self, packet_id: int, known: _Sighting) -> bool:
         """Whether `known` continues this run, and so was added."""
         continues = (
             known.nonce == self.nonce and known.number == self.first + len(self.entries) // _ENTRY.size
@@ -77,14 +77,14 @@ class Window:
     def __init__(self, saved: object = None) -> None:
         self._nonce = secrets.token_hex(6)
         self._count = 0
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, _Sighting] = {}
         self._runs: list[_Run] | None = []
         for run in saved if isinstance(saved, list) else []:
             self._load_run(run)
 
     def name_new(self, packet_id: int, topic: str, body: bytes) -> str:
         """The event id of a message that comes for the first time."""
-        return self._remember(packet_id, _Known(_digest(topic, body), self._nonce, self._next()))
+        return self._remember(packet_id, _Sighting(_digest(topic, body), self._nonce, self._next()))
 
     def find_again(self, packet_id: int, topic: str, body: bytes) -> str | None:
         """The old event id of a message with the duplicate flag; None where it is not in the window."""
@@ -130,11 +130,11 @@ class Window:
         self._count += 1
         return self._count
 
-    def _find(self, packet_id: int, topic: str, body: bytes) -> _Known | None:
+    def _find(self, packet_id: int, topic: str, body: bytes) -> _Sighting | None:
         known = self._known.get(packet_id)
         return known if known and known.digest == _digest(topic, body) else None
 
-    def _remember(self, packet_id: int, known: _Known) -> str:
+    def _remember(self, packet_id: int, known: _Sighting) -> str:
         if self._known.pop(packet_id, None):
             # From somewhere in the middle of a run.
             self._runs = None
@@ -146,7 +146,7 @@ class Window:
                 del self._runs[0]
         return known.event_id
 
-    def _append(self, packet_id: int, known: _Known) -> None:
+    def _append(self, packet_id: int, known: _Sighting) -> None:
         if self._runs is None or (self._runs and self._runs[-1].append(packet_id, known)):
             return
         self._runs.append(_Run(known.nonce, known.number))
@@ -159,7 +159,7 @@ class Window:
             entries = _ENTRY.iter_unpack(b64decode(text, validate=True))
             if isinstance(nonce, str) and isinstance(first, int):
                 for number, (packet_id, digest) in enumerate(entries, first):
-                    self._remember(packet_id, _Known(digest, nonce, number))
+                    self._remember(packet_id, _Sighting(digest, nonce, number))
         except (ValueError, TypeError, struct.error, BinasciiError):
             return
 

@@ -51,7 +51,8 @@ class Pushed(Receiver):
         """One message; what is no such JSON is kept as it came."""
         try:
             said = orjson.loads(request.body)
-            return [Message(said["id"], said["device"], payload=said["readings"])]
+            line = "/".join([request.path, *request.query.get("line", [])])
+            return [Message(said["id"], said["device"], topic=line, payload=said["readings"])]
         except (orjson.JSONDecodeError, KeyError, TypeError):
             return [Message.undecoded(request.body, "Not the toy's JSON.", event_id=request.headers["x-id"])]
 '''
@@ -222,6 +223,17 @@ def test_what_is_pushed_is_stored_once_and_what_is_not_its_json_is_kept(toy_admi
     assert stored.keys() == {"a-1", "b-1"}
     assert stored["a-1"]["payload"] == {"temperature": 21.5}
     assert (stored["b-1"]["raw"], stored["b-1"]["error"]) == ("no JSON", "Not the toy's JSON.")
+
+
+def test_what_follows_the_id_in_the_address_reaches_the_provider(toy_admin: Platform) -> None:
+    integration_id = create(toy_admin, "toy_pushed")
+    proof = {"X_Webhook_Secret": SAMPLES["toy_pushed"]["webhook_secret"]}
+    said = b'{"id": "a-1", "device": "pump", "readings": {"temperature": 21.5}}'
+
+    status, _ = call(receive, f"/{integration_id}/hall/a%20b?line=3&line=4", said, **proof)
+
+    assert status == 202
+    assert read_messages(toy_admin, integration_id)["a-1"]["topic"] == "hall/a b/3/4"
 
 
 def test_what_is_pushed_without_the_proof_is_refused(toy_admin: Platform) -> None:
