@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from shared.runtime.database.project import open_project
-from shared.runtime.settings import load_settings, require_setting
+from shared.runtime.database.project import close_projects
+from shared.runtime.settings import load_settings
 from shared.runtime.vault.ring import load_vault
 from shared.runtime.web.auth import load_keys
 from tests.stack import Stack
@@ -22,7 +22,6 @@ def environment_of(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         monkeypatch.setenv(*line.split("=", 1))
     _forget()
     yield
-    open_project(require_setting("supabase_url")).close()
     if load_keys.cache_info().currsize:
         load_keys()._project.close()
     _forget()
@@ -31,5 +30,5 @@ def environment_of(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 def _forget() -> None:
     load_settings.cache_clear()
     load_vault.cache_clear()
-    open_project.cache_clear()
     load_keys.cache_clear()
+    close_projects()

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -18,6 +19,7 @@ from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
+    BadRequest,
     InvalidConfig,
     LeaseLost,
     NotSupported,
@@ -123,9 +125,13 @@ def _describe(problem: Problem, job: Job[Any] | None) -> str:
 
 
 def _finish(row: LeasedJob, database: Database, outcome: JobOutcome | Retry) -> str:
-    status = database.call(
-        "finish_job", p_job_id=row["id"], p_lease_token=row["lease_token"], **_describe_outcome(outcome)
-    )
+    call = partial(database.call, "finish_job", p_job_id=row["id"], p_lease_token=row["lease_token"])
+    try:
+        status = call(**_describe_outcome(outcome))
+    except (BadRequest, TypeError):
+        # Neither is the next try's: what JSON or the database can't hold would only be made again.
+        get_log().exception("what came of a job can't be kept")
+        status = call(**_describe_outcome(Failed("What came of it can't be kept; the log has the details.")))
     if status == "pending":
         return "retried" if isinstance(outcome, Retry) else "put_off"
     return str(status)

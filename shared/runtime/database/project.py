@@ -6,8 +6,8 @@ that broke was carried out, nobody here can know.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from functools import cache
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -70,7 +70,18 @@ def list_key_headers(key: str) -> dict[str, str]:
     return {"apikey": key} | ({} if key.startswith("sb_") else {"Authorization": f"Bearer {key}"})
 
 
-@cache
+_projects: dict[str, Project] = {}
+_opening = threading.Lock()
+
+
 def open_project(url: str) -> Project:
     """The process's connections to the project, opened at first use so that a forked worker has its own."""
-    return Project(url)
+    with _opening:
+        return _projects.get(url) or _projects.setdefault(url, Project(url))
+
+
+def close_projects() -> None:
+    """Close all connections; the next use opens its own."""
+    with _opening:
+        while _projects:
+            _projects.popitem()[1].close()

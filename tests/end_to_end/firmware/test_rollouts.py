@@ -275,13 +275,15 @@ def test_a_worker_that_was_taken_over_stops_and_nothing_is_counted_twice(fleet: 
 @pytest.mark.parametrize(
     "fault",
     [
+        Fault("POST .*/deployments", status=408),
+        Fault("POST .*/deployments", status=425),
         Fault("POST .*/deployments", status=500),
         Fault("POST .*/deployments", close="before"),
         Fault("POST .*/deployments", close="after"),
         Fault("POST .*/deployments", status=429, headers={"Retry-After": "29"}),
         Fault("GET .*/deployments", close="before"),
     ],
-    ids=["500", "closed before", "closed after", "429", "closed on looking"],
+    ids=["408", "425", "500", "closed before", "closed after", "429", "closed on looking"],
 )
 def test_a_start_that_goes_wrong_is_told_and_completed_with_one_deployment(
     fleet: Fleet, fault: Fault
@@ -302,14 +304,15 @@ def test_a_start_that_goes_wrong_is_told_and_completed_with_one_deployment(
     assert len(fleet.fake.store["deployments"]) == 1
 
 
-def test_a_start_that_golioth_refuses_for_good_fails_with_its_words(fleet: Fleet) -> None:
+@pytest.mark.parametrize("status", [400, 409, 410, 501])
+def test_a_start_that_golioth_refuses_for_good_fails_with_its_words(fleet: Fleet, status: int) -> None:
     rollout_id = fleet.start()
-    fleet.fake.faults.append(Fault("POST .*/deployments", status=400))
+    fleet.fake.faults.append(Fault("POST .*/deployments", status=status))
 
     fleet.step()
 
     rollout = fleet.rollout(rollout_id)
-    assert (rollout["status"], rollout["error"]) == ("failed", "Golioth answered 400: injected")
+    assert (rollout["status"], rollout["error"]) == ("failed", f"Golioth answered {status}: injected")
     assert fleet.start(name="summer")
 
 

@@ -117,6 +117,18 @@ def test_a_defect_ends_its_job_and_no_other(admin: Platform, integration_id: str
     assert failed["error"] == "It failed on our side; the log has the details."
 
 
+@pytest.mark.parametrize("report", [{"text": "a\x00b"}, {"text": "\ud800"}, {"text": object()}])
+def test_what_can_not_be_kept_of_a_job_fails_it_instead_of_being_made_again(
+    admin: Platform, integration_id: str, report: dict[str, object]
+) -> None:
+    job_id = begin(admin, integration_id)
+
+    counts = work(lambda _: Done(report), 0.5)
+
+    assert counts == {"failed": 1}
+    assert "can't be kept" in read(admin, integration_id, job_id)["error"]
+
+
 @pytest.mark.parametrize(
     ("request_", "capability", "told"),
     [({"pages": "x", "y": 1}, Subscriber, "pages, y"), ({}, Commander, "have no")],
