@@ -19,6 +19,8 @@ from shared.codecs.child import Child, ChildLostError
 from shared.codecs.limits import CHILDREN, CHILDREN_OF_ONE, IDLE_SECONDS, TROUBLE_SECONDS, WAIT_SECONDS
 from shared.runtime.errors import Unavailable
 
+START_ATTEMPTS = 2
+
 
 class Slot:
     """The place of one child, which may be empty. Used by whoever has borrowed it."""
@@ -155,10 +157,12 @@ def _children_of(_pid: int) -> Children:
 
 
 def _start(engine: str) -> Child:
-    child = Child(engine)
-    try:
-        child.wait_until_ready()
-    except ChildLostError:
-        child.close()
-        raise Unavailable("No process for a codec could be started; nothing was decoded.") from None
-    return child
+    for _ in range(START_ATTEMPTS):
+        child = Child(engine)
+        try:
+            child.wait_until_ready()
+        except ChildLostError:
+            child.close()
+        else:
+            return child
+    raise Unavailable("No process for a codec could be started; nothing was decoded.")

@@ -6,7 +6,7 @@ function readHex(text) {
 }
 
 function readBase64(text) {
-  const plain = text.replace(/-/g, "+").replace(/_/g, "/").replace(/[^A-Za-z0-9+/].*$|\s/gs, "");
+  const plain = text.replace(/-/g, "+").replace(/_/g, "/").replace(/=.*$/s, "").replace(/[^A-Za-z0-9+/]/g, "");
   return writeLatin1(atob(plain.length % 4 === 1 ? plain.slice(0, -1) : plain));
 }
 

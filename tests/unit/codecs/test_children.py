@@ -1,0 +1,137 @@
+"""Children are lent fairly: nobody takes them all, nobody waits for ever, nothing is lost when one is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from shared.codecs import Codec, Uplink
+from shared.codecs.children import Children
+from shared.codecs.limits import CHILDREN
+from shared.codecs.run import Item, Program, Run
+from shared.runtime.errors import Unavailable
+from tests.unit.codecs.decoding import uplink
+
+A, B, C = "organization-a", "organization-b", "organization-c"
+HANGING = uplink("if (input.bytes[0] === 1) Array(2 ** 31 - 1).join(); return { data: input.bytes[0] }")
+
+
+@pytest.fixture
+def children() -> Iterator[Children]:
+    made = Children(most=4, of_one=2, wait=20.0)
+    yield made
+    made.close()
+
+
+def test_an_organization_borrows_half_of_them_at_most(children: Children) -> None:
+    impatient = Children(most=4, of_one=2, wait=0.05)
+
+    with impatient.borrow(A, "javascript"), impatient.borrow(A, "javascript"):
+        with pytest.raises(Unavailable, match="busy"), impatient.borrow(A, "javascript"):
+            pytest.fail("a third was lent")
+        with impatient.borrow(B, "javascript"), impatient.borrow(C, "javascript"):
+            with pytest.raises(Unavailable, match="busy"), impatient.borrow("d", "javascript"):
+                pytest.fail("a fifth was lent")
+
+    with impatient.borrow(A, "javascript"):
+        assert sum(impatient._lent.values()) == 1
+
+
+def test_whose_codec_was_killed_borrows_one_for_a_while() -> None:
+    children = Children(most=4, of_one=2, wait=0.05)
+    children.note_trouble(A)
+
+    with children.borrow(A, "javascript"):
+        with pytest.raises(Unavailable), children.borrow(A, "javascript"):
+            pytest.fail("a second was lent")
+        with children.borrow(B, "javascript"), children.borrow(B, "javascript"):
+            assert len(children._idle) == 1
+
+
+def test_who_waits_goes_in_order_past_those_who_may_not(children: Children) -> None:
+    order: list[str] = []
+    both = [children.borrow(A, "javascript"), children.borrow(A, "javascript")]
+    for borrowed in both:
+        borrowed.__enter__()
+
+    def borrow(organization: str) -> None:
+        with children.borrow(organization, "javascript"):
+            order.append(organization)
+
+    waiting = threading.Thread(target=borrow, args=(A,))
+    waiting.start()
+    while not children._line:
+        time.sleep(0.01)
+    borrow(B)
+    for borrowed in both:
+        borrowed.__exit__(None, None, None)
+    waiting.join()
+
+    assert order == [B, A]
+
+
+def list_own_children() -> set[int]:
+    files = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for file in files for pid in file.read_text().split()}
+
+
+def test_nothing_is_lost_while_children_are_killed_from_outside(children: Children) -> None:
+    program = Program(A, "javascript", uplink("for (let i = 0; i < 20000; i++); return { data: input.bytes[0] }"))
+    items = [Item([f"{at:02x}", None, None, None], 2) for at in range(250)]
+    before = list_own_children()
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not killed:
+            for pid in list_own_children() - before:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    results = Run(program, "decode", {}).work(items, children)
+    thread.join()
+
+    assert killed
+    assert [result.get("data") for result in results] == list(range(250))
+
+
+def test_many_threads_of_many_organizations_all_get_their_own_results() -> None:
+    def work(at: int) -> list[object]:
+        codec = Codec(f"organization-{at % 7}", "javascript", uplink(f"return {{ data: [{at}, input.bytes[0]] }}"))
+        return [one.data for one in codec.decode([Uplink(bytes([n])) for n in range(20)])]
+
+    with ThreadPoolExecutor(CHILDREN * 4) as pool:
+        results = list(pool.map(work, range(40)))
+
+    assert results == [[[at, n] for n in range(20)] for at in range(40)]
+
+
+def test_a_codec_that_hangs_does_not_keep_others_waiting() -> None:
+    hanging = Codec(A, "javascript", HANGING)
+    other = Codec(B, "javascript", uplink("return { data: 1 }"))
+    other.decode([Uplink(b"")])
+    stop = threading.Event()
+
+    def hang() -> None:
+        while not stop.is_set():
+            hanging.decode([Uplink(b"\x01"), Uplink(b"\x02")])
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    waited = []
+    for _ in range(50):
+        begun = time.monotonic()
+        assert other.decode([Uplink(b"")])[0].data == 1
+        waited.append(time.monotonic() - begun)
+    stop.set()
+    thread.join()
+
+    assert sorted(waited)[len(waited) // 2] < 0.5
