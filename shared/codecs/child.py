@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from shared.codecs.frames import PipeBrokenError, PipeSilentError, read_frame, w
 from shared.codecs.limits import BATCH_SECONDS, ITEM_SECONDS, PROGRAMS, START_SECONDS, SWOLLEN_BYTES
 from shared.codecs.recent import Recent
 
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 ROOT = str(Path(__file__).resolve().parents[2])
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from shared.codecs.sandbox.main import main; main(sys.argv[2])"
 
@@ -101,11 +103,12 @@ class Child:
 
     def _read(self, seconds: float) -> dict[str, Any]:
         try:
-            answer = orjson.loads(read_frame(self._stdout, time.monotonic() + seconds))
+            content = read_frame(self._stdout, time.monotonic() + seconds)
+            answer = orjson.loads(content)
         except (PipeBrokenError, PipeSilentError, orjson.JSONDecodeError) as error:
             raise ChildLostError(str(error)) from None
-        if not isinstance(answer, dict):
-            raise ChildLostError("The child's answer is no object.")
+        if not isinstance(answer, dict) or (b"\\u0000" in content and _NUL.search(content)):
+            raise ChildLostError("The child's answer is no object that can be stored.")
         return answer
 
 

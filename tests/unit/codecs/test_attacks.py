@@ -1,4 +1,4 @@
-"""Hostile decoders: each ends within its deadline, harms the body that it was given alone, and leaves nothing behind."""
+"""Hostile decoders: each ends within its deadline, harms the body that it was given alone, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -97,10 +97,12 @@ POISONS = [
 ]
 EVERYTHING = """
 return { data: {
-  bytes: input.bytes.map(x => x * 2), written: JSON.stringify([1, { a: 2 }]), parsed: JSON.parse('[1]'), text: input.text,
+  bytes: input.bytes.map(x => x * 2), written: JSON.stringify([1, { a: 2 }]), parsed: JSON.parse('[1]'),
+  text: input.text,
   round: Math.round(1.5), padded: '7'.padStart(3, '0'), at: new Date(0).toISOString(), fixed: (1.26).toFixed(1),
-  hex: Buffer.from([1, 255]).toString('hex'), keys: Object.keys({ a: 1 }), integer: parseInt('12'), found: /a(b)/.exec('ab')[1],
-  spread: [...new Uint8Array([1, 2]).slice(1)], error: String(new TypeError('q')), read: new TextDecoder().decode(new Uint8Array([65])),
+  hex: Buffer.from([1, 255]).toString('hex'), keys: Object.keys({ a: 1 }), integer: parseInt('12'),
+  found: /a(b)/.exec('ab')[1], spread: [...new Uint8Array([1, 2]).slice(1)], error: String(new TypeError('q')),
+  read: new TextDecoder().decode(new Uint8Array([65])),
   called: Function.prototype.call.call(function () { return this.x; }, { x: 5 }) } }
 """
 
@@ -205,7 +207,9 @@ def test_a_result_that_is_none_says_what_is_wrong_with_it(what: str, told: str) 
         assert read_data("javascript", uplink(what), HARMLESS) == str(2**64)
 
 
-@pytest.mark.parametrize("name", ["std", "os", "process", "fetch", "setTimeout", "WebAssembly", "XMLHttpRequest", "Deno"])
+@pytest.mark.parametrize(
+    "name", ["std", "os", "process", "fetch", "setTimeout", "WebAssembly", "XMLHttpRequest", "Deno"]
+)
 def test_nothing_of_the_host_is_there(name: str) -> None:
     assert read_data("javascript", uplink(f"return {{ data: typeof {name} }}"), HARMLESS) == "undefined"
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -30,48 +31,55 @@ def children() -> Iterator[Children]:
     made.close()
 
 
-def test_an_organization_borrows_half_of_them_at_most(children: Children) -> None:
-    impatient = Children(most=4, of_one=2, wait=0.05)
+def borrow(children: Children, *organizations: str) -> ExitStack:
+    """Places for these organizations, until the stack is closed."""
+    stack = ExitStack()
+    for organization in organizations:
+        stack.enter_context(children.borrow(organization, "javascript"))
+    return stack
 
-    with impatient.borrow(A, "javascript"), impatient.borrow(A, "javascript"):
-        with pytest.raises(Unavailable, match="busy"), impatient.borrow(A, "javascript"):
-            pytest.fail("a third was lent")
-        with impatient.borrow(B, "javascript"), impatient.borrow(C, "javascript"):
-            with pytest.raises(Unavailable, match="busy"), impatient.borrow("d", "javascript"):
-                pytest.fail("a fifth was lent")
 
-    with impatient.borrow(A, "javascript"):
-        assert sum(impatient._lent.values()) == 1
+def test_an_organization_borrows_half_of_them_at_most() -> None:
+    children = Children(most=4, of_one=2, wait=0.05)
+
+    with borrow(children, A, A), pytest.raises(Unavailable, match="busy"):
+        borrow(children, A)
+
+    with borrow(children, A, A):
+        assert children._lent == {A: 2}
+
+
+def test_when_all_are_lent_nobody_gets_one() -> None:
+    children = Children(most=4, of_one=2, wait=0.05)
+
+    with borrow(children, A, A, B, B), pytest.raises(Unavailable, match="busy"):
+        borrow(children, C)
+
+    with borrow(children, C):
+        assert children._lent == {C: 1}
 
 
 def test_whose_codec_was_killed_borrows_one_for_a_while() -> None:
     children = Children(most=4, of_one=2, wait=0.05)
     children.note_trouble(A)
 
-    with children.borrow(A, "javascript"):
-        with pytest.raises(Unavailable), children.borrow(A, "javascript"):
-            pytest.fail("a second was lent")
-        with children.borrow(B, "javascript"), children.borrow(B, "javascript"):
-            assert len(children._idle) == 1
+    with borrow(children, A, B, B), pytest.raises(Unavailable):
+        borrow(children, A)
 
 
 def test_who_waits_goes_in_order_past_those_who_may_not(children: Children) -> None:
     order: list[str] = []
-    both = [children.borrow(A, "javascript"), children.borrow(A, "javascript")]
-    for borrowed in both:
-        borrowed.__enter__()
 
-    def borrow(organization: str) -> None:
-        with children.borrow(organization, "javascript"):
+    def note(organization: str) -> None:
+        with borrow(children, organization):
             order.append(organization)
 
-    waiting = threading.Thread(target=borrow, args=(A,))
-    waiting.start()
-    while not children._line:
-        time.sleep(0.01)
-    borrow(B)
-    for borrowed in both:
-        borrowed.__exit__(None, None, None)
+    waiting = threading.Thread(target=note, args=(A,))
+    with borrow(children, A, A):
+        waiting.start()
+        while not children._line:
+            time.sleep(0.01)
+        note(B)
     waiting.join()
 
     assert order == [B, A]
@@ -83,7 +91,9 @@ def list_own_children() -> set[int]:
 
 
 def test_nothing_is_lost_while_children_are_killed_from_outside(children: Children) -> None:
-    program = Program(A, "javascript", uplink("for (let i = 0; i < 20000; i++); return { data: input.bytes[0] }"))
+    program = Program(
+        A, "javascript", uplink("for (let i = 0; i < 20000; i++); return { data: input.bytes[0] }")
+    )
     items = [Item([f"{at:02x}", None, None, None], 2) for at in range(250)]
     before = list_own_children()
     killed: list[int] = []
@@ -105,7 +115,9 @@ def test_nothing_is_lost_while_children_are_killed_from_outside(children: Childr
 
 def test_many_threads_of_many_organizations_all_get_their_own_results() -> None:
     def work(at: int) -> list[object]:
-        codec = Codec(f"organization-{at % 7}", "javascript", uplink(f"return {{ data: [{at}, input.bytes[0]] }}"))
+        codec = Codec(
+            f"organization-{at % 7}", "javascript", uplink(f"return {{ data: [{at}, input.bytes[0]] }}")
+        )
         return [one.data for one in codec.decode([Uplink(bytes([n])) for n in range(20)])]
 
     with ThreadPoolExecutor(CHILDREN * 4) as pool:

@@ -44,7 +44,7 @@ def test_a_child_has_no_environment_and_no_descriptor_but_its_pipes(
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "canary")
     process = find_process(slot)
 
-    opened = {descriptor.name: os.readlink(descriptor) for descriptor in (process / "fd").iterdir()}
+    opened = {descriptor.name: str(descriptor.readlink()) for descriptor in (process / "fd").iterdir()}
 
     assert b"canary" not in (process / "environ").read_bytes()
     assert b"=" not in (process / "environ").read_bytes()
@@ -123,7 +123,9 @@ def test_the_room_is_imported_without_any_engine() -> None:
         "print(sorted(engines & sys.modules.keys()), any('sandbox' in name for name in sys.modules))"
     )
 
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=60, check=True, text=True
+    )
 
     assert ran.stdout.strip() == "[] False"
 
@@ -131,13 +133,18 @@ def test_the_room_is_imported_without_any_engine() -> None:
 def test_times_are_those_of_utc_wherever_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
 
-    assert read_data("javascript", uplink("return { data: new Date(2026, 0, 1).toISOString() }"), b"") == "2026-01-01T00:00:00.000Z"
+    assert (
+        read_data("javascript", uplink("return { data: new Date(2026, 0, 1).toISOString() }"), b"")
+        == "2026-01-01T00:00:00.000Z"
+    )
 
 
 def test_one_organizations_results_are_its_own_when_both_decode_at_once() -> None:
     sources = {name: uplink(f"return {{ data: '{name}' }}") for name in (A, B)}
 
-    results = {name: Codec(name, "javascript", source).decode([Uplink(b"")] * 20) for name, source in sources.items()}
+    results = {
+        name: Codec(name, "javascript", source).decode([Uplink(b"")] * 20) for name, source in sources.items()
+    }
 
     assert all({one.data for one in decoded} == {name} for name, decoded in results.items())
     assert decode("javascript", sources[A], b"")[0].data == A

@@ -15,7 +15,10 @@ def make(source: str) -> Codec:
 
 
 def test_decode_uplink_is_given_all_that_is_known_of_the_body() -> None:
-    source = uplink("return { data: { ...input, text: input.text, list: Array.isArray(input.bytes), at: input.recvTime.getTime() } }")
+    source = uplink(
+        "const { text, recvTime, bytes } = input;"
+        "return { data: { ...input, text, list: Array.isArray(bytes), at: recvTime.getTime() } }"
+    )
 
     decoded = make(source).decode([Uplink("ü1".encode(), 7, "a/b", "2026-01-02T03:04:05Z")])[0]
 
@@ -32,7 +35,9 @@ def test_decode_uplink_is_given_all_that_is_known_of_the_body() -> None:
 
 
 def test_what_is_not_known_of_the_body_is_absent() -> None:
-    source = uplink("return { data: [input.fPort === null, input.topic === undefined, input.recvTime === undefined] }")
+    source = uplink(
+        "return { data: [input.fPort === null, input.topic === undefined, input.recvTime === undefined] }"
+    )
 
     assert make(source).decode([Uplink(b"")])[0].data == [True, True, True]
 
@@ -73,7 +78,10 @@ def test_an_empty_list_of_messages_says_that_there_is_nothing_to_keep() -> None:
         ("5", "messages has to be a list"),
         ("[1]", "messages[0] has to be an object with payload"),
         ("[{ device: 'a' }]", "messages[0] has to be an object with payload"),
-        ("[{ payload: 1 }, { payload: 1, devise: 'a' }]", "messages[1] has to be an object with payload, and may have device"),
+        (
+            "[{ payload: 1 }, { payload: 1, devise: 'a' }]",
+            "messages[1] has to be an object with payload, and may have device",
+        ),
         ("[{ payload: 1, device: '' }]", "messages[0].device has to be text"),
         ("[{ payload: 1, device: 'x'.repeat(513) }]", "messages[0].device has to be text"),
         ("[{ payload: 1, device: true }]", "messages[0].device has to be text"),
@@ -90,11 +98,14 @@ def test_messages_that_are_none_say_where_they_are_wrong(messages: str, told: st
 
 
 def test_what_normalize_uplink_makes_of_the_data_comes_along() -> None:
-    source = uplink("return { data: { t: input.bytes[0] } }", """
+    source = uplink(
+        "return { data: { t: input.bytes[0] } }",
+        """
         function normalizeUplink(input) {
             if (input.data.t > 9) return { errors: ['too hot'] };
             return { data: [{ air: { temperature: input.data.t } }], warnings: ['rounded'] };
-        }""")
+        }""",
+    )
 
     fine, hot = decode("javascript", source, b"\x05", b"\x0a")
 
@@ -105,10 +116,18 @@ def test_what_normalize_uplink_makes_of_the_data_comes_along() -> None:
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [("'one'", ("one",)), ("[]", ()), ("null", ()), ("[1, { a: 1 }, null]", ("1", '{"a":1}', "null")), ("{ a: 1 }", ('{"a":1}',))],
+    [
+        ("'one'", ("one",)),
+        ("[]", ()),
+        ("null", ()),
+        ("[1, { a: 1 }, null]", ("1", '{"a":1}', "null")),
+        ("{ a: 1 }", ('{"a":1}',)),
+    ],
 )
 def test_warnings_and_errors_are_told_whatever_they_are(words: str, told: tuple[str, ...]) -> None:
-    decoded = decode_one("javascript", uplink(f"return {{ data: 1, warnings: {words}, errors: {words} }}"), b"")
+    decoded = decode_one(
+        "javascript", uplink(f"return {{ data: 1, warnings: {words}, errors: {words} }}"), b""
+    )
 
     assert decoded.warnings == decoded.errors == told
 
@@ -133,9 +152,11 @@ def test_a_source_that_does_not_compile_says_where(source: str, line: int, colum
 
 
 def test_an_error_within_a_decoder_says_where() -> None:
-    source = "function read(bytes) {\n  return bytes.nothing.at;\n}\nfunction Decoder(bytes) {\n  return read(bytes);\n}"
+    source = "function read(bytes) {\n  return bytes.nothing.at;\n}\nfunction Decoder(bytes) { return read(bytes); }"
 
-    assert find_error("javascript", source, b"") == "TypeError: cannot read property 'at' of undefined (line 2, column 10)"
+    error = find_error("javascript", source, b"")
+
+    assert error == "TypeError: cannot read property 'at' of undefined (line 2, column 10)"
 
 
 def test_an_error_within_what_is_brought_along_names_the_place_that_called_it() -> None:
@@ -171,20 +192,28 @@ def test_a_refused_source_lets_every_body_say_so() -> None:
 
 
 def test_checking_names_the_functions() -> None:
-    source = uplink("", "const encode = (event) => event; module.exports.encodeDownlink = () => ({ bytes: [] });")
+    source = uplink(
+        "", "const encode = (event) => event; module.exports.encodeDownlink = () => ({ bytes: [] });"
+    )
 
     assert make(source).check() == ["decodeUplink", "encodeDownlink", "encode"]
 
 
 def test_a_body_that_is_too_large_is_not_given_to_it() -> None:
-    small, large, other = decode("javascript", uplink("return { data: input.bytes.length }"), b"1", b"x" * (BODY_LIMIT + 1), b"22")
+    small, large, other = decode(
+        "javascript", uplink("return { data: input.bytes.length }"), b"1", b"x" * (BODY_LIMIT + 1), b"22"
+    )
 
     assert (small.data, other.data) == (1, 2)
     assert "at most 262,144" in large.errors[0]
 
 
 def test_the_largest_body_is_decoded() -> None:
-    assert read_data("javascript", uplink("return { data: [input.bytes.length, input.bytes[262143]] }"), b"\x07" * BODY_LIMIT) == [BODY_LIMIT, 7]
+    assert read_data(
+        "javascript",
+        uplink("return { data: [input.bytes.length, input.bytes[262143]] }"),
+        b"\x07" * BODY_LIMIT,
+    ) == [BODY_LIMIT, 7]
 
 
 def test_a_batch_is_decoded_in_order_however_large() -> None:
@@ -206,16 +235,30 @@ def test_results_that_are_too_many_are_refused_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("source", "data", "f_port", "body", "told_port"),
     [
-        ("function encodeDownlink(i) { return { bytes: [i.data.on ? 1 : 0, i.fPort], fPort: 3 } }", {"on": True}, 9, b"\x01\x09", 3),
+        (
+            "function encodeDownlink(i) { return { bytes: [i.data.on ? 1 : 0, i.fPort], fPort: 3 } }",
+            {"on": True},
+            9,
+            b"\x01\x09",
+            3,
+        ),
         ("function encodeDownlink(i) { return { bytes: new Uint8Array([1]) } }", {}, 9, b"\x01", 9),
-        ("function encodeDownlink(i) { return { bytes: Buffer.from('0aff', 'hex'), fPort: null } }", {}, None, b"\x0a\xff", None),
+        (
+            "function encodeDownlink(i) { return { bytes: Buffer.from('0aff', 'hex'), fPort: null } }",
+            {},
+            None,
+            b"\x0a\xff",
+            None,
+        ),
         ("function Encoder(o, port) { return [o.n, port] }", {"n": 5}, 2, b"\x05\x02", 2),
         ("function Encode(fPort, obj, variables) { return [obj.n, fPort] }", {"n": 5}, 2, b"\x05\x02", 2),
         ("function encodeDownlink(i) { return { bytes: i.data } }", [1, 2, 3.0], 1, b"\x01\x02\x03", 1),
         ("function encodeDownlink(i) { return { bytes: [] } }", None, 1, b"", 1),
     ],
 )
-def test_a_command_becomes_bytes(source: str, data: Any, f_port: int | None, body: bytes, told_port: int | None) -> None:
+def test_a_command_becomes_bytes(
+    source: str, data: Any, f_port: int | None, body: bytes, told_port: int | None
+) -> None:
     downlink = make(source).encode(data, f_port)
 
     assert (downlink.body, downlink.f_port) == (body, told_port)

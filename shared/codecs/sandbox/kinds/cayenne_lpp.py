@@ -126,7 +126,8 @@ def _write_value(name: str, value: Any) -> bytes:
         )
     number = _BY_NAME[label]
     fields = TYPES[number].fields
-    values = [value.get(field.name) if isinstance(value, Mapping) else value for field in fields]
+    values = [value.get(field.name) if isinstance(value, Mapping) else None for field in fields]
+    values = values if len(fields) > 1 else [value]
     return bytes((int(channel), number)) + b"".join(
         _write_field(name, field, one) for field, one in zip(fields, values, strict=True)
     )

@@ -16,7 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescript
 from google.protobuf.message import DecodeError, EncodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from shared.codecs.limits import DEPTH_LIMIT
+from shared.codecs.limits import DEPTH_LIMIT, VALUE_LIMIT
 from shared.codecs.sandbox.format import Format, Parsed, shorten_float
 from shared.codecs.sandbox.program import Body, CodecError, SourceError
 
@@ -48,13 +48,15 @@ class Kind(Format):
         try:
             message.ParseFromString(body.content)
             unknown = len(UnknownFieldSet(message))
-            document = read_message(message)
+            document = _Reader().read_message(message)
         except (DecodeError, json_format.Error, ValueError, TypeError) as error:
             raise CodecError(f"Not a {self._uplink.full_name}: {str(error)[:300]}.") from None
         return Parsed(document, warnings=(f"{unknown} fields are not in the descriptor.",) if unknown else ())
 
     def write(self, data: Any, /) -> bytes:
         """The message with these members."""
+        if not isinstance(data, dict):
+            raise CodecError(f"A {self._downlink.full_name} is made of an object.")
         try:
             message = json_format.ParseDict(
                 data, message_factory.GetMessageClass(self._downlink)(), max_recursion_depth=DEPTH_LIMIT
@@ -127,43 +129,47 @@ def _list_names(file: FileDescriptor) -> str:
     )
 
 
-def read_message(message: Message) -> Any:
-    """A message as JSON has it, but for bytes. Fields without presence are there even when they hold their default."""
-    kind = message.DESCRIPTOR.full_name
-    if kind in WRAPPERS:
-        return message.value
-    if kind.startswith("google.protobuf."):
-        return json_format.MessageToDict(message, preserving_proto_field_name=True)
-    return {
-        field.name: _read_field(field, message)
-        for field in message.DESCRIPTOR.fields
-        if _is_there(field, message)
-    }
+class _Reader:
+    """Turns one message into JSON, but for bytes. Fields without presence are there even with their default."""
+
+    def __init__(self) -> None:
+        self._left = VALUE_LIMIT
+
+    def read_message(self, message: Message) -> Any:
+        """The message as an object; the well-known ones as JSON has them."""
+        kind = message.DESCRIPTOR.full_name
+        self._left -= 1 + len(message.DESCRIPTOR.fields)
+        if self._left < 0:
+            raise CodecError(f"The message holds more than {VALUE_LIMIT:,} values.")
+        if kind in WRAPPERS:
+            return message.value
+        if kind.startswith("google.protobuf."):
+            return json_format.MessageToDict(message, preserving_proto_field_name=True)
+        there = (field for field in message.DESCRIPTOR.fields if _is_there(field, message))
+        return {field.name: self._read_field(field, getattr(message, field.name)) for field in there}
+
+    def _read_field(self, field: FieldDescriptor, value: Any) -> Any:
+        if not field.is_repeated:
+            return self._read_value(field, value)
+        self._left -= len(value)
+        if field.message_type is None or not field.message_type.GetOptions().map_entry:
+            return [self._read_value(field, one) for one in value]
+        of_values = field.message_type.fields_by_name["value"]
+        return {_name_key(key): self._read_value(of_values, value[key]) for key in value}
+
+    def _read_value(self, field: FieldDescriptor, value: Any) -> Any:
+        if field.message_type is not None:
+            return self.read_message(value)
+        if field.enum_type is not None:
+            known = field.enum_type.values_by_number.get(value)
+            return known.name if known else value
+        return shorten_float(value) if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT else value
 
 
 def _is_there(field: FieldDescriptor, message: Message) -> bool:
     if field.is_repeated:
         return bool(len(getattr(message, field.name)))
     return not field.has_presence or message.HasField(field.name)
-
-
-def _read_field(field: FieldDescriptor, message: Message) -> Any:
-    value = getattr(message, field.name)
-    if not field.is_repeated:
-        return _read_value(field, value)
-    if field.message_type is None or not field.message_type.GetOptions().map_entry:
-        return [_read_value(field, one) for one in value]
-    of_values = field.message_type.fields_by_name["value"]
-    return {_name_key(key): _read_value(of_values, value[key]) for key in value}
-
-
-def _read_value(field: FieldDescriptor, value: Any) -> Any:
-    if field.message_type is not None:
-        return read_message(value)
-    if field.enum_type is not None:
-        known = field.enum_type.values_by_number.get(value)
-        return known.name if known else value
-    return shorten_float(value) if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT else value
 
 
 def _name_key(key: Any) -> str:
