@@ -33,6 +33,7 @@ TOO_MUCH = write_errors(
 )
 
 Compile = Callable[[str, str], Program]
+Call = Callable[[list[Any]], str]
 
 
 class Server:
@@ -71,21 +72,23 @@ class Server:
         state: dict[str, Any] = request["state"]
         operation, careful = request["operation"], request["careful"]
         size, flushed, results = 0, 0, list[str]()
-        flush_at = time.monotonic() + FLUSH_SECONDS
-        stops, program = request["stops"], None
+        flush_at = time.perf_counter() + FLUSH_SECONDS
+        stops, call = request["stops"], None
         for item in request["items"]:
-            program = program or self._load(key, state)
-            text, is_stopped = _try(program, operation, item)
+            call = call or _choose_call(self._load(key, state), operation)
+            begun = time.perf_counter()
+            text, is_stopped = _try(call, item)
+            ended = time.perf_counter()
             size += len(text)
-            results.append(text if size <= BATCH_RESULT_LIMIT else TOO_MUCH)
+            results.append(_add_time(text if size <= BATCH_RESULT_LIMIT else TOO_MUCH, ended - begun))
             if is_stopped:
                 self._programs.drop(key)
-                stops, program = stops - 1, None
+                stops, call = stops - 1, None
             if not stops:
                 break
-            if careful or time.monotonic() > flush_at or size - flushed > FLUSH_SIZE:
+            if careful or ended > flush_at or size - flushed > FLUSH_SIZE:
                 yield _write_answer(results)
-                results, flushed, flush_at = [], size, time.monotonic() + FLUSH_SECONDS
+                results, flushed, flush_at = [], size, time.perf_counter() + FLUSH_SECONDS
         yield _write_answer(results, state=state, done=True)
 
     def _load(self, key: str, state: dict[str, Any]) -> Program:
@@ -97,17 +100,18 @@ class Server:
         return program
 
 
-def _try(program: Program, operation: str, item: list[Any]) -> tuple[str, bool]:
-    """The result's text with the time it took, and whether the work had to be stopped."""
-    begun = time.perf_counter()
-    text, is_stopped = _guard(program, operation, item)
-    microseconds = (time.perf_counter() - begun) * 1_000_000
-    return f'{{"us":{microseconds:.1f}{"" if text == "{}" else ","}{text[1:]}', is_stopped
+def _choose_call(program: Program, operation: str) -> Call:
+    if operation == "decode":
+        return lambda item: program.decode(Body(bytes.fromhex(item[0]), *item[1:]))
+    if operation == "encode":
+        return lambda item: program.encode(*item)
+    return lambda item: program.encode_event(*item) if operation == "encode_event" else program.describe()
 
 
-def _guard(program: Program, operation: str, item: list[Any]) -> tuple[str, bool]:
+def _try(call: Call, item: list[Any]) -> tuple[str, bool]:
+    """The result's text, and whether the work had to be stopped."""
     try:
-        return _call(program, operation, item), False
+        return call(item), False
     except CodecError as failed:
         return write_errors(str(failed)), False
     except StoppedError as stopped:
@@ -118,12 +122,9 @@ def _guard(program: Program, operation: str, item: list[Any]) -> tuple[str, bool
         return write_errors(f"{type(error).__name__}: {error}"[:500].encode(errors="replace").decode()), False
 
 
-def _call(program: Program, operation: str, item: list[Any]) -> str:
-    if operation == "decode":
-        return program.decode(Body(bytes.fromhex(item[0]), *item[1:]))
-    if operation == "encode":
-        return program.encode(*item)
-    return program.encode_event(*item) if operation == "encode_event" else program.describe()
+def _add_time(text: str, seconds: float) -> str:
+    separator = "" if text == "{}" else ","
+    return f'{{"us":{int(seconds * 1_000_000)}{separator}{text[1:]}'
 
 
 def _write_answer(results: list[str], **more: Any) -> bytes:

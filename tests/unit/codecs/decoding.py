@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared.codecs import Codec, Decoded, Uplink
+from shared.codecs.codec import Codec
+from shared.codecs.contract import Decoded, Uplink
 
 ORGANIZATION = "00000000-0000-4000-8000-000000000001"
 MOST_EXACT = 2**53

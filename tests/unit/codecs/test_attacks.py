@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from shared.codecs import Codec, SourceRefused, Uplink
+from shared.codecs.codec import Codec
+from shared.codecs.contract import SourceRefused, Uplink
 from shared.codecs.limits import STOPS
 from tests.unit.codecs.decoding import ORGANIZATION, decode, find_error, read_data, uplink
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.codecs import Codec, CodecFailed
+from shared.codecs.codec import Codec
+from shared.codecs.contract import CodecFailed
 from tests.unit.codecs.decoding import ORGANIZATION, find_error, read_data
 
 VALUES: list[tuple[str, dict[str, Any]]] = [

@@ -12,7 +12,8 @@ import msgpack
 import orjson
 import pytest
 
-from shared.codecs import Codec, CodecFailed, Encoded
+from shared.codecs.codec import Codec
+from shared.codecs.contract import CodecFailed, Encoded
 from tests.unit.codecs.decoding import ORGANIZATION, decode_one, find_error, read_data
 
 

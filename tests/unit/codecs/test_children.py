@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.codecs import Codec, Uplink
 from shared.codecs.children import Children
+from shared.codecs.codec import Codec
+from shared.codecs.contract import Uplink
 from shared.codecs.limits import CHILDREN
 from shared.codecs.run import Item, Program, Run
 from shared.runtime.errors import Unavailable

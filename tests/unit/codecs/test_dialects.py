@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from shared.codecs import Codec, CodecFailed, Uplink
+from shared.codecs.codec import Codec
+from shared.codecs.contract import CodecFailed, Uplink
 from tests.unit.codecs.decoding import DECODERS, ORGANIZATION, read_cases, read_number
 
 CASES = read_cases()

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.codecs import Codec, Uplink
 from shared.codecs.children import Children, Slot
+from shared.codecs.codec import Codec
+from shared.codecs.contract import Uplink
 from shared.codecs.run import Item, Program, Run
 from tests.unit.codecs.decoding import decode, read_data, uplink
 
@@ -96,8 +97,10 @@ def test_a_child_that_has_used_much_memory_is_replaced(children: Children) -> No
 
 def test_a_child_goes_when_its_parent_is_killed() -> None:
     program = (
-        "from shared.codecs import Codec, Uplink; from shared.codecs.children import get_children; import os, signal\n"
-        "Codec('o', 'javascript', 'function Decoder(bytes) { return 1 }').decode([Uplink(b'')])\n"
+        "import os, signal\n"
+        "from shared.codecs.children import get_children\n"
+        "from shared.codecs.codec import Codec\n"
+        "Codec('o', 'javascript', 'function Decoder(bytes) { return 1 }').check()\n"
         "print(next(slot._child.pid for slot in get_children()._idle if slot._child), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -118,7 +121,7 @@ def has_ended(stat: Path) -> bool:
 
 def test_the_room_is_imported_without_any_engine() -> None:
     program = (
-        "import sys, shared.codecs\n"
+        "import sys, shared.codecs.codec\n"
         "engines = {'quickjs', '_quickjs', 'jmespath', 'msgpack', 'cbor2', 'google.protobuf'}\n"
         "print(sorted(engines & sys.modules.keys()), any('sandbox' in name for name in sys.modules))"
     )

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.codecs import BODY_LIMIT, Codec, CodecFailed, DecodedMessage, SourceRefused, Uplink
+from shared.codecs.codec import Codec
+from shared.codecs.contract import BODY_LIMIT, CodecFailed, DecodedMessage, SourceRefused, Uplink
 from tests.unit.codecs.decoding import ORGANIZATION, decode, decode_one, find_error, read_data, uplink
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.codecs import Codec, CodecFailed, DecodedMessage, SourceRefused, Uplink
+from shared.codecs.codec import Codec
+from shared.codecs.contract import CodecFailed, DecodedMessage, SourceRefused, Uplink
 from tests.unit.codecs.decoding import ORGANIZATION, decode, decode_one, find_error, read_data
 
 BODY = b'{"device":{"id":"d1"},"readings":[{"t":21.5,"at":1767323045},{"t":22,"at":1767323105}]}'

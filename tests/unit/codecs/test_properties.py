@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.codecs import KINDS, Codec, CodecFailed, Decoded, SourceRefused, Uplink
 from shared.codecs.answers import read_decoded, read_downlink, read_encoded
+from shared.codecs.codec import Codec
+from shared.codecs.contract import KINDS, CodecFailed, Decoded, SourceRefused, Uplink
 from tests.unit.codecs.decoding import ORGANIZATION, uplink
 from tests.unit.codecs.protobuf_schema import make_set
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2
 
-from shared.codecs import Codec, CodecFailed, SourceRefused, Uplink
+from shared.codecs.codec import Codec
+from shared.codecs.contract import CodecFailed, SourceRefused, Uplink
 from tests.unit.codecs.decoding import ORGANIZATION, decode_one, find_error, read_data
 from tests.unit.codecs.protobuf_schema import field, make_message, make_set
 

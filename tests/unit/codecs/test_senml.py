@@ -8,7 +8,8 @@ import cbor2
 import orjson
 import pytest
 
-from shared.codecs import Codec, CodecFailed, Decoded, DecodedMessage, Uplink
+from shared.codecs.codec import Codec
+from shared.codecs.contract import CodecFailed, Decoded, DecodedMessage, Uplink
 from tests.unit.codecs.decoding import ORGANIZATION, find_error
 
 NOW = "2026-01-02T03:04:05Z"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from shared.codecs import Codec, CodecFailed, Decoded, DecodedMessage, Uplink
+from shared.codecs.codec import Codec
+from shared.codecs.contract import CodecFailed, Decoded, DecodedMessage, Uplink
 from shared.codecs.sandbox.kinds.sparkplug_b.schema import Payload
 from shared.codecs.sandbox.kinds.sparkplug_b.values import DATA_TYPES
 from tests.unit.codecs.decoding import ORGANIZATION, find_error

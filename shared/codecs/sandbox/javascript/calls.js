@@ -21,18 +21,14 @@ function describe(error) {
 
 let last = "";
 
-function give(text, isSpoilt) {
+function give(text, spoilt) {
   last = text;
-  return isSpoilt ? null : text;
+  return spoilt ? null : text;
 }
 
 // Without memory the engine throws its own errors, or what is none at all.
 function isHarmless(error) {
   return error instanceof Error && !(error instanceof InternalErrorOf);
-}
-
-function isSpoilt() {
-  return describeShared() !== pristine;
 }
 
 function writeBigInt(name, value) {
@@ -209,7 +205,7 @@ return function harness(operation, ...values) {
   if (operation === "take") return last;
   if (operation === "lock") {
     lockIntrinsics(intrinsics, originals);
-    pristine = describeShared();
+    rememberShared();
   }
   return makeCall({ decode, encode, encodeEvent }[operation]);
 };

@@ -70,10 +70,23 @@ function lockIntrinsics(intrinsics, originals) {
 const { ownKeys, getPrototypeOf } = Reflect;
 const objectPrototype = Object.prototype;
 const arrayPrototype = Array.prototype;
-let pristine = "";
+const pristine = { members: 0, met: 0 };
 
-function describeShared() {
-  let met = ownKeys(objectPrototype).length + (getPrototypeOf(arrayPrototype) === objectPrototype ? ":" : "!");
-  for (const name in []) met += name + ",";
+function countMet() {
+  let met = 0;
+  for (const _ in []) met++;
   return met;
+}
+
+function rememberShared() {
+  pristine.members = ownKeys(objectPrototype).length;
+  pristine.met = countMet();
+}
+
+function isSpoilt() {
+  return (
+    ownKeys(objectPrototype).length !== pristine.members ||
+    countMet() !== pristine.met ||
+    getPrototypeOf(arrayPrototype) !== objectPrototype
+  );
 }

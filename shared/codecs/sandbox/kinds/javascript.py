@@ -59,7 +59,8 @@ class JavaScript:
 
     def decode(self, body: Body) -> str:
         """What decodeUplink, Decoder or Decode makes of a body."""
-        return self._call("decode", str(list(body.content)), body.f_port, body.topic, body.received_at)
+        content, f_port, topic, received_at = body
+        return self._call("decode", str(list(content)), f_port, topic, received_at)
 
     def encode(self, data: str, f_port: int | None) -> str:
         """What encodeDownlink, Encoder or Encode makes of data."""
