@@ -53,7 +53,7 @@ class Codec:
     def decode(self, uplinks: Sequence[Uplink]) -> list[Decoded]:
         """What each body says, in order. No body raises: what can't be decoded says why in `errors`.
 
-        Takes a few seconds at most for each 500 bodies: whatever hangs is stopped, and after three of them the rest is
+        Takes ten seconds at most for each 500 bodies: whatever hangs is stopped, and after three of them the rest is
         not tried.
         """
         fitting = [uplink for uplink in uplinks if len(uplink.body) <= BODY_LIMIT]

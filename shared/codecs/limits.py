@@ -55,3 +55,6 @@ SWOLLEN_BYTES = 128 * 1024 * 1024
 REQUEST_ITEMS = 500
 REQUEST_BYTES = 2 * 1024 * 1024
 """What is sent to a child at a time; longer batches are cut."""
+
+REQUEST_SECONDS = 10.0
+"""Time on the clock for what is sent at a time; what is left then is not tried."""

@@ -7,6 +7,7 @@ that did it is known, and harms itself alone.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,13 +16,15 @@ from typing import Any, Literal, NamedTuple
 from shared.codecs.child import ChildLostError
 from shared.codecs.children import Children, Slot, get_children
 from shared.codecs.contract import SourceRefused
-from shared.codecs.limits import REQUEST_BYTES, REQUEST_ITEMS, STOPS
+from shared.codecs.limits import REQUEST_BYTES, REQUEST_ITEMS, REQUEST_SECONDS, STOPS
 
 Operation = Literal["check", "decode", "encode", "encode_event"]
 Result = dict[str, Any]
 
 TOO_LONG: Result = {"errors": ["The codec did not end in time, or used up its memory; it was stopped."]}
 NOT_TRIED: Result = {"errors": [f"Not tried: the codec had to be stopped for {STOPS} bodies before."]}
+
+TOO_SLOW: Result = {"errors": ["Not tried: the codec had used up the batch's time on the bodies before."]}
 
 
 class Item(NamedTuple):
@@ -61,40 +64,45 @@ class Run:
     results: list[Result] = field(default_factory=list)
     stops: int = 0
     is_careful: bool = False
+    seconds: float = REQUEST_SECONDS
+    """For each request."""
 
     def work(self, items: Sequence[Item], children: Children | None = None) -> list[Result]:
         """A result for every item. SourceRefused where the source does not compile, Unavailable without a child."""
         children = children or get_children()
-        self.is_careful = len(items) == 1
+        is_alone = self.is_careful = len(items) == 1
         with children.borrow(self.program.organization_id, self.program.engine, self.program.key) as slot:
             for part in _cut(items):
-                self._work_part(slot, part, children)
+                self._work_part(slot, part)
+                if self.stops or (self.is_careful and not is_alone):
+                    children.note_trouble(self.program.organization_id)
         return self.results
 
-    def _work_part(self, slot: Slot, part: Sequence[Item], children: Children) -> None:
-        ends = len(self.results) + len(part)
-        while len(self.results) < ends and self.stops < STOPS:
+    def _work_part(self, slot: Slot, part: Sequence[Item]) -> None:
+        ends, ends_at = len(self.results) + len(part), time.monotonic() + self.seconds
+        while len(self.results) < ends and self.stops < STOPS and time.monotonic() < ends_at:
             left = part[len(part) - (ends - len(self.results)) :]
             try:
-                self._ask(slot, left)
+                self._ask(slot, left, ends_at - time.monotonic())
             except ChildLostError:
                 slot.drop()
-                children.note_trouble(self.program.organization_id)
                 self._blame()
-        self.results += [NOT_TRIED] * (ends - len(self.results))
+        self.results += [NOT_TRIED if self.stops == STOPS else TOO_SLOW] * (ends - len(self.results))
 
-    def _ask(self, slot: Slot, items: Sequence[Item]) -> None:
+    def _ask(self, slot: Slot, items: Sequence[Item], seconds: float) -> None:
         program = self.program
+        most = len(self.results) + len(items)
         request = {
             "operation": self.operation,
             "items": [item.content for item in items],
             "careful": self.is_careful,
             "stops": STOPS - self.stops,
+            "seconds": seconds,
             "state": self.state,
         }
         child = slot.take_child(program.engine)
         for answer in child.ask(program.key, {"kind": program.kind, "source": program.source}, request):
-            self._take(answer, len(items))
+            self._take(answer, most)
 
     def _take(self, answer: dict[str, Any], most: int) -> None:
         refused = answer.get("refused")
@@ -103,7 +111,7 @@ class Run:
         results = answer.get("results")
         if (
             not isinstance(results, list)
-            or len(results) > most
+            or len(self.results) + len(results) > most
             or not all(isinstance(one, dict) for one in results)
         ):
             raise ChildLostError("The child's results are none.")

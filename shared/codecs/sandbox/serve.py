@@ -72,8 +72,9 @@ class Server:
         state: dict[str, Any] = request["state"]
         operation, careful = request["operation"], request["careful"]
         size, flushed, results = 0, 0, list[str]()
-        flush_at = time.perf_counter() + FLUSH_SECONDS
         stops, call = request["stops"], None
+        flush_at = time.perf_counter() + FLUSH_SECONDS
+        ends_at = time.perf_counter() + request["seconds"]
         for item in request["items"]:
             call = call or _choose_call(self._load(key, state), operation)
             begun = time.perf_counter()
@@ -84,7 +85,7 @@ class Server:
             if is_stopped:
                 self._programs.drop(key)
                 stops, call = stops - 1, None
-            if not stops:
+            if not stops or ended > ends_at:
                 break
             if careful or ended > flush_at or size - flushed > FLUSH_SIZE:
                 yield _write_answer(results)

@@ -91,6 +91,12 @@ def check_text(text: str) -> str:
     if "\\u" not in text and text.count("{") + text.count("[") <= DEPTH_LIMIT and len(text) <= RESULT_LIMIT:
         return text
     try:
-        return write_storable(json.loads(text))
+        return write_storable(json.loads(text, parse_int=_read_number))
     except RecursionError:
         return write_errors(f"The result is nested deeper than {DEPTH_LIMIT} levels.")
+
+
+def _read_number(digits: str) -> float:
+    # JavaScript writes its large numbers as digits, though they are no whole numbers of so many.
+    number = int(digits)
+    return number if number in _WHOLE_NUMBERS else float(digits)

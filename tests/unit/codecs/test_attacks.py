@@ -9,6 +9,7 @@ import pytest
 from shared.codecs.codec import Codec
 from shared.codecs.contract import SourceRefused, Uplink
 from shared.codecs.limits import STOPS
+from shared.codecs.run import Item, Program, Run
 from tests.unit.codecs.decoding import ORGANIZATION, decode, find_error, read_data, uplink
 
 DEADLINE = 20.0
@@ -147,6 +148,19 @@ def test_a_codec_that_hangs_for_many_bodies_is_stopped_for_a_few_and_the_rest_is
     assert time.monotonic() - begun < DEADLINE
     assert decoded[0].data == {"value": 2}
     assert ["Not tried" in one.errors[0] for one in decoded[1:]] == [False] * STOPS + [True] * (101 - STOPS)
+
+
+def test_a_codec_that_is_slow_with_every_body_leaves_the_rest_untried() -> None:
+    source = uplink("const ends = Date.now() + 20; while (Date.now() < ends) {} return { data: 1 }")
+    run = Run(Program(ORGANIZATION, "javascript", source), "decode", {}, seconds=0.5)
+    begun = time.monotonic()
+
+    results = run.work([Item(["", None, None, None], 0)] * 500)
+
+    assert time.monotonic() - begun < DEADLINE
+    assert results[0]["data"] == 1
+    assert "used up the batch's time" in results[-1]["errors"][0]
+    assert len(results) == 500
 
 
 @pytest.mark.parametrize(

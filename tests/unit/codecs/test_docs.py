@@ -70,6 +70,7 @@ def test_there_is_an_example_for_most_kinds_and_a_line_for_all() -> None:
         ("| a body |", f"{BODY_LIMIT // 1024} KiB"),
         ("| CPU time", f"{limits.ENGINE_SECONDS:g} s"),
         ("| wall clock", f"{limits.ITEM_SECONDS:g} s"),
+        ("| wall clock of 500", f"{limits.REQUEST_SECONDS:g} s"),
         ("| bodies stopped", f"{limits.STOPS} "),
         ("| memory of a JavaScript", f"{limits.ENGINE_BYTES >> 20} MiB"),
         (
