@@ -28,11 +28,14 @@ def test_decode_uplink_is_given_all_that_is_known_of_the_body() -> None:
         "fPort": 7,
         "topic": "a/b",
         "recvTime": "2026-01-02T03:04:05.000Z",
-        "variables": {},
         "text": "ü1",
         "list": True,
         "at": 1767323045000,
     }
+
+
+def test_variables_are_there_for_those_who_ask() -> None:
+    assert read_data("javascript", uplink("return { data: input.variables.scale || 'none' }"), b"") == "none"
 
 
 def test_what_is_not_known_of_the_body_is_absent() -> None:

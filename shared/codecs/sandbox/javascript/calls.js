@@ -102,7 +102,9 @@ class Uplink {
     this.fPort = fPort;
     if (receivedAt !== null) this.recvTime = new DateOf(receivedAt);
     if (topic !== null) this.topic = topic;
-    this.variables = {};
+  }
+  get variables() {
+    return {};
   }
   get text() {
     return readUtf8(this.bytes);
