@@ -85,8 +85,10 @@ class Children:
         try:
             yield slot
         finally:
-            slot.renew()
-            self._release(organization_id, slot)
+            try:
+                slot.renew()
+            finally:
+                self._release(organization_id, slot)
 
     def note_trouble(self, organization_id: str) -> None:
         """This organization's codec had to be killed."""
@@ -158,7 +160,10 @@ def _children_of(_pid: int) -> Children:
 
 def _start(engine: str) -> Child:
     for _ in range(START_ATTEMPTS):
-        child = Child(engine)
+        try:
+            child = Child(engine)
+        except OSError:
+            continue  # no process, no memory or no descriptor is left
         try:
             child.wait_until_ready()
         except ChildLostError:

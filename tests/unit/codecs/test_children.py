@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 import time
@@ -112,6 +113,21 @@ def test_nothing_is_lost_while_children_are_killed_from_outside(children: Childr
 
     assert killed
     assert [result.get("data") for result in results] == list(range(250))
+
+
+def test_where_no_process_can_be_started_a_call_says_so_and_the_next_works(children: Children) -> None:
+    program = Program(A, "javascript", uplink("return { data: 1 }"))
+    item = Item(["", None, None, None], 0)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, most[1]))
+    try:
+        with pytest.raises(Unavailable, match="could be started"):
+            Run(program, "decode", {}).work([item], children)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+
+    assert Run(program, "decode", {}).work([item], children)[0]["data"] == 1
 
 
 def test_many_threads_of_many_organizations_all_get_their_own_results() -> None:
