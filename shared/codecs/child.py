@@ -1,0 +1,118 @@
+"""One child process: started with nothing of ours but two pipes, asked, and killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from shared.codecs.frames import PipeBrokenError, PipeSilentError, read_frame, write_frame
+from shared.codecs.limits import BATCH_SECONDS, ITEM_SECONDS, PROGRAMS, START_SECONDS, SWOLLEN_BYTES
+from shared.codecs.recent import Recent
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+ROOT = str(Path(__file__).resolve().parents[2])
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from shared.codecs.sandbox.main import main; main(sys.argv[2])"
+
+
+class ChildLostError(Exception):
+    """The child gave no answer in time, ended, or answered nonsense; it is not to be used again."""
+
+
+class Child:
+    """A running child for one engine, `javascript` or `formats`. Used by one thread at a time.
+
+    Errors: ChildLostError, after which only `close` may be called.
+    """
+
+    def __init__(self, engine: str) -> None:
+        self.engine = engine
+        self.idle_since = time.monotonic()
+        self.is_spent = False
+        """Whether it is to be replaced: it has used much memory, or its last answer was not read to its end."""
+        self._known: Recent[None] = Recent(PROGRAMS)
+        # -I and an empty environment: nothing of this process reaches the child. It limits itself before it answers.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _PROGRAM, ROOT, engine],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+        self._stdin, self._stdout = _open(self._process.stdin), _open(self._process.stdout)
+        os.set_blocking(self._stdin, False)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has started and limited itself."""
+        self._read(START_SECONDS)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def knows(self, key: str) -> bool:
+        """Whether the source of that key was sent already and is kept."""
+        return key in self._known
+
+    def ask(
+        self, key: str, source: Mapping[str, str], request: Mapping[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        """Send one request and yield the answers as they come, until the one that is the last."""
+        seconds = ITEM_SECONDS if request["careful"] else BATCH_SECONDS
+        self.is_spent = True
+        known = self.knows(key)
+        self._known.put(key, None)
+        self._write(orjson.dumps({"key": key, **({} if known else source), **request}))
+        done = False
+        while not done:
+            answer = self._read(seconds)
+            done = bool(answer.get("done"))
+            if done:
+                self._finish(answer)
+            yield answer
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
+        self._process.wait()
+
+    def _finish(self, answer: dict[str, Any]) -> None:
+        peak = answer.get("peak")
+        self.is_spent = not isinstance(peak, int) or peak > SWOLLEN_BYTES
+        self.idle_since = time.monotonic()
+
+    def _write(self, content: bytes) -> None:
+        try:
+            write_frame(self._stdin, content, time.monotonic() + ITEM_SECONDS)
+        except (PipeBrokenError, PipeSilentError) as error:
+            raise ChildLostError(str(error)) from None
+
+    def _read(self, seconds: float) -> dict[str, Any]:
+        try:
+            content = read_frame(self._stdout, time.monotonic() + seconds)
+            answer = orjson.loads(content)
+        except (PipeBrokenError, PipeSilentError, orjson.JSONDecodeError) as error:
+            raise ChildLostError(str(error)) from None
+        if not isinstance(answer, dict) or (b"\\u0000" in content and _NUL.search(content)):
+            raise ChildLostError("The child's answer is no object that can be stored.")
+        return answer
+
+
+def _open(pipe: IO[bytes] | None) -> int:
+    if pipe is None:
+        raise ChildLostError("The child has no pipes.")
+    return pipe.fileno()
