@@ -60,7 +60,7 @@ class JavaScript:
     def decode(self, body: Body) -> str:
         """What decodeUplink, Decoder or Decode makes of a body."""
         content, f_port, topic, received_at = body
-        return self._call("decode", content.decode("latin-1"), f_port, topic, received_at)
+        return self._call("decode", str(list(content)), f_port, topic, received_at)
 
     def encode(self, data: str, f_port: int | None) -> str:
         """What encodeDownlink, Encoder or Encode makes of data."""
