@@ -12,20 +12,10 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.platform import Platform
-from tests.stack import Stack
 
 TOPIC = "devices/pump/telemetry"
 YESTERDAY = "2026-01-02T03:04:05.678+00:00"
 READING = {"readings": {"temperature": 21}, "at": "2026-01-01T00:00:00Z"}
-
-
-@pytest.fixture
-def admin(stack: Stack) -> Platform:
-    """An admin on a stack without integrations and messages."""
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-        connection.execute("delete from device_messages")
-    return Platform(stack, stack.user("admin", 0))
 
 
 def make_broken(admin: Platform, **config: Any) -> dict[str, Any]:

@@ -83,6 +83,26 @@ def test_what_one_organization_leaves_in_a_child_another_does_not_find(children:
     assert again.results[0]["data"] == {"found": "mine"}
 
 
+def test_a_child_of_a_large_process_is_kept() -> None:
+    script = """
+import sys
+from shared.codecs.children import Children
+from tests.unit.codecs.test_isolation import A, run, uplink
+large = b"x" * (192 * 1024 * 1024)
+children = Children(most=1)
+run(children, A, uplink("return { data: 1 }"))
+before = children._idle[0]._child
+run(children, A, uplink("return { data: 1 }"))
+kept = children._idle[0]._child is before
+children.close()
+sys.exit(0 if kept else "replaced")
+"""
+
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_a_child_that_has_used_much_memory_is_replaced(children: Children) -> None:
     run(children, A, uplink("return { data: 1 }"))
     before = children._idle[0]._child
