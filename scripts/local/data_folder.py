@@ -55,6 +55,7 @@ class Credentials(BaseModel):
     signing_key: str = Field(default_factory=_signing_key)
     integration_keys: str = Field(default_factory=_integration_keys)
     scheduler_secret: str = Field(default_factory=_random_text)
+    metrics_secret: str = Field(default_factory=_random_text)
     database_passwords: dict[str, str] = Field(default_factory=_database_passwords)
     user_passwords: dict[str, str] = Field(default_factory=dict)
 
