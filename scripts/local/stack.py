@@ -39,6 +39,7 @@ class Options:
     migrations: Path
     functions: Path
     worker: bool
+    quiet: bool
 
 
 class Report(BaseModel):
