@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from uuid import UUID
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from psycopg.errors import UniqueViolation
@@ -100,14 +101,15 @@ class Auth:
             return self._start_session(connection, user)
 
     def _refresh(self, body: Row) -> Response:
+        session_id, number = self._tokens.read_refresh_token(read_text(body, "refresh_token"))
         with self._pool.connection() as connection:
-            spent = store.rotate_refresh_token(connection, read_text(body, "refresh_token"))
-            user = store.get_user(connection, spent["user_id"]) if spent else None
-        if spent is None or user is None:
+            found = store.refresh_session(connection, session_id, number) if session_id else None
+            user = store.get_user(connection, found["user_id"]) if found else None
+        if session_id is None or found is None or user is None:
             raise AuthError(400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
-        if spent["revoked"]:
+        if found["number"] is None:
             raise AuthError(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
-        return self._reply_session(user, str(spent["session_id"]), spent["new_token"])
+        return self._reply_session(user, session_id, found["number"])
 
     def _sign_up(self, request: Request) -> Response:
         body = read_body(request)
@@ -171,19 +173,19 @@ class Auth:
         return claims
 
     def _start_session(self, connection: AuthConnection, user: Row) -> Response:
-        session_id, refresh_token = store.start_session(connection, user["id"])
+        session_id = store.start_session(connection, user["id"])
         fresh = store.get_user(connection, user["id"]) or user
-        return self._reply_session(fresh, str(session_id), refresh_token)
+        return self._reply_session(fresh, session_id, 0)
 
-    def _reply_session(self, user: Row, session_id: str, refresh_token: str) -> Response:
-        claims = describe_claims(user, session_id, self._issuer)
+    def _reply_session(self, user: Row, session_id: UUID, number: int) -> Response:
+        claims = describe_claims(user, str(session_id), self._issuer)
         return reply_json(
             {
                 "access_token": self._tokens.sign_session(claims),
                 "token_type": "bearer",
                 "expires_in": SESSION_SECONDS,
                 "expires_at": claims["exp"],
-                "refresh_token": refresh_token,
+                "refresh_token": self._tokens.make_refresh_token(session_id, number),
                 "user": describe_user(user),
             }
         )

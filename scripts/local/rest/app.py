@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import psycopg
 from werkzeug.wrappers import Response
@@ -17,9 +17,6 @@ from scripts.local.rest.rpc import plan_call
 from scripts.local.rest.schema import Schema, SchemaCache
 from scripts.local.rest.tables import plan_table
 from scripts.local.rest.transaction import Row, read_catalog, run_statement
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 MISSING = ("PGRST200", "PGRST202", "PGRST204", "PGRST205")
 STALE_STATES = ("42883", "42P01", "42703", "42804")
