@@ -5,8 +5,10 @@ Source: the repository supabase/auth, internal/api; errors are `{code, error_cod
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from uuid import UUID
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -15,6 +17,8 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 from werkzeug.wrappers import Request, Response
 
+from scripts.local import auth_admin as admin
+from scripts.local import auth_links as links
 from scripts.local import auth_store as store
 from scripts.local.auth_format import (
     SESSION_SECONDS,
@@ -39,7 +43,8 @@ Handler = Callable[[Request], Response]
 class Auth:
     """The application: a handler for each method and path. It connects with the first request."""
 
-    def __init__(self, database_url: str, tokens: Tokens, issuer: str) -> None:
+    def __init__(self, database_url: str, tokens: Tokens, issuer: str, mail: Path) -> None:
+        self._mail = mail
         self._database_url = database_url
         self._tokens = tokens
         self._issuer = issuer
@@ -52,6 +57,9 @@ class Auth:
             ("GET", "/.well-known/jwks.json"): self._show_keys,
             ("GET", "/health"): self._show_health,
             ("GET", "/settings"): self._show_settings,
+            ("POST", "/recover"): self._recover,
+            ("GET", "/verify"): self._follow_link,
+            ("POST", "/verify"): self._verify_link,
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -64,7 +72,8 @@ class Auth:
         return response(environ, start_response)
 
     def _find_route(self, request: Request) -> Handler:
-        route = self._routes.get((request.method, request.path))
+        act = admin.find_act(request)
+        route = partial(self._administrate, act) if act else self._routes.get((request.method, request.path))
         if route is None:
             message = f"The local stack's /auth/v1 does not support {request.method} {request.path}"
             raise AuthError(404, "not_found", message)
@@ -147,7 +156,47 @@ class Auth:
             _require_session(connection, claims)
             if password_hash:
                 store.end_sessions(connection, claims["sub"], claims["session_id"], "others")
-            return reply_json(describe_user(_change_user(connection, claims["sub"], changes)))
+            return reply_json(describe_user(admin.write_user(connection, claims["sub"], changes)))
+
+    def _administrate(self, act: admin.Act, request: Request) -> Response:
+        if self._read_token(request).get("role") != "service_role":
+            raise AuthError(403, "not_admin", "User not allowed")
+        with self._pool.connection() as connection:
+            return act(connection, request)
+
+    def _recover(self, request: Request) -> Response:
+        """A link instead of a mail, in a file of the data folder; the answer does not tell whether there is a user."""
+        body = read_body(request)
+        links.refuse_pkce(body)
+        with self._pool.connection() as connection:
+            user = store.find_user(connection, read_email(body))
+        if user is not None:
+            token = self._tokens.sign_link(user, int(time.time()))
+            links.write_mail(
+                self._mail, user["email"], self._issuer, token, request.args.get("redirect_to", "")
+            )
+        return reply_json({})
+
+    def _follow_link(self, request: Request) -> Response:
+        redirect = links.choose_redirect(request.args.get("redirect_to", ""))
+        try:
+            session = self._start_by_link(request.args.get("token", ""), request.args.get("type", ""))
+        except AuthError as error:
+            return links.redirect_refused(redirect, error)
+        return links.redirect_signed_in(redirect, session.get_json())
+
+    def _verify_link(self, request: Request) -> Response:
+        body = read_body(request)
+        return self._start_by_link(read_text(body, "token_hash"), read_text(body, "type"))
+
+    def _start_by_link(self, token: str, kind: str) -> Response:
+        if kind != "recovery" or not token:
+            raise AuthError(400, "validation_failed", "The local stack verifies links of type recovery only")
+        with self._pool.connection() as connection:
+            user = store.get_user(connection, links.read_user_id(token))
+            if user is None or not self._tokens.link_fits(token, user):
+                raise AuthError(403, "otp_expired", "Email link is invalid or has expired")
+            return self._start_session(connection, user)
 
     def _show_keys(self, _request: Request) -> Response:
         return reply_json(self._tokens.publish_keys())
@@ -161,16 +210,19 @@ class Auth:
         return reply_json({"external": {"email": True}, "disable_signup": False, "mailer_autoconfirm": True})
 
     def _read_claims(self, request: Request) -> Row:
+        claims = self._read_token(request)
+        if not claims.get("sub") or not claims.get("session_id"):
+            raise AuthError(403, "bad_jwt", "invalid claim: missing sub claim")
+        return claims
+
+    def _read_token(self, request: Request) -> Row:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise AuthError(401, "no_authorization", "This endpoint requires a valid Bearer token")
         try:
-            claims = self._tokens.verify_token(token.strip())
+            return self._tokens.verify_token(token.strip())
         except InvalidToken as error:
             raise AuthError(403, "bad_jwt", str(error)) from None
-        if not claims.get("sub") or not claims.get("session_id"):
-            raise AuthError(403, "bad_jwt", "invalid claim: missing sub claim")
-        return claims
 
     def _start_session(self, connection: AuthConnection, user: Row) -> Response:
         session_id = store.start_session(connection, user["id"])
@@ -196,11 +248,3 @@ def _require_session(connection: AuthConnection, claims: Row) -> Row:
     if user is None or not store.session_exists(connection, claims["session_id"]):
         raise AuthError(403, "session_not_found", "Session from session_id claim in JWT does not exist")
     return user
-
-
-def _change_user(connection: AuthConnection, user_id: str, changes: Row) -> Row:
-    try:
-        return store.change_user(connection, user_id, changes)
-    except UniqueViolation:
-        message = "A user with this email address has already been registered"
-        raise AuthError(422, "email_exists", message) from None

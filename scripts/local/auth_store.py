@@ -1,8 +1,8 @@
 """The users and sessions of /auth/v1, in the tables of auth.sql.
 
-A session counts its refreshes, and each takes the newest number. An older one gets the newest session all the same where
-it is the last but one (whoever sent it has not heard the answer) or the refresh is less than ten seconds ago (two tabs
-woke up at once); any other means that somebody else has it, so the session ends. All as Supabase Auth does.
+A session counts its refreshes, and the token with the newest number is the good one. An older one gets the newest too
+where it is the last but one (whoever sent it has not heard the answer) or the last refresh is less than ten seconds ago
+(two tabs woke up at once). Any other means that somebody else has it, so the session ends: as Supabase Auth does.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def get_user(connection: AuthConnection, user_id: str) -> Row | None:
     return connection.execute("select * from users where id = %s", (user_id,)).fetchone()
 
 
-def insert_user(connection: AuthConnection, email: str, password_hash: str, data: Row) -> Row:
+def insert_user(connection: AuthConnection, email: str, password_hash: str | None, data: Row) -> Row:
     """A new user, confirmed at once; UniqueViolation when the address is taken."""
     provider = {"provider": "email", "providers": ["email"]}
     row = connection.execute(
@@ -47,11 +47,29 @@ def change_user(connection: AuthConnection, user_id: str, changes: Row) -> Row:
     row = connection.execute(
         "update users set email = coalesce(lower(%(email)s), email),"
         " encrypted_password = coalesce(%(password_hash)s, encrypted_password),"
-        " raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || %(data)s, updated_at = now()"
+        " raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || %(data)s,"
+        " raw_app_meta_data = coalesce(raw_app_meta_data, '{}') || %(app_data)s, updated_at = now()"
         " where id = %(id)s returning *",
-        {**changes, "data": Jsonb(changes["data"]), "id": user_id},
+        {
+            **changes,
+            "data": Jsonb(changes["data"]),
+            "app_data": Jsonb(changes.get("app_data", {})),
+            "id": user_id,
+        },
     ).fetchone()
     return _expect(row)
+
+
+def list_users(connection: AuthConnection, limit: int, offset: int) -> tuple[list[Row], int]:
+    """A page of users, newest first, and how many there are in all."""
+    total = _expect(connection.execute("select count(*) as users from users").fetchone())["users"]
+    page = "select * from users order by created_at desc, id limit %s offset %s"
+    return connection.execute(page, (limit, offset)).fetchall(), total
+
+
+def delete_user(connection: AuthConnection, user_id: str) -> None:
+    """Deletes a user with their sessions."""
+    connection.execute("delete from users where id = %s", (user_id,))
 
 
 def start_session(connection: AuthConnection, user_id: UUID) -> UUID:

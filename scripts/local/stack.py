@@ -6,6 +6,7 @@ import os
 import shlex
 import socket
 import sys
+import tomllib
 import urllib.request
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -122,7 +123,11 @@ def _describe_stack(port: int, credentials: Credentials, postgres: Postgres, mqt
 def _choose_functions_url(url: str) -> str:
     """The operator's FUNCTIONS_URL, say that of a tunnel; one of loopback is another stack's, from its scripts/env."""
     given = os.environ.get("FUNCTIONS_URL", "").rstrip("/")
-    return given if given and urlsplit(given).hostname not in {"127.0.0.1", "localhost"} else f"{url}/functions/v1"
+    return (
+        given
+        if given and urlsplit(given).hostname not in {"127.0.0.1", "localhost"}
+        else f"{url}/functions/v1"
+    )
 
 
 def _start_broker(folder: DataFolder, ports: Ports, children: Children) -> None:
@@ -149,6 +154,7 @@ def _start_gateway(
         "--functions": options.functions,
         "--url": environment["SUPABASE_URL"],
         "--listen-fd": str(listener.fileno()),
+        "--max-rows": str(read_max_rows()),
     }
     argv = [
         sys.executable,
@@ -173,6 +179,12 @@ def _start_worker(folder: DataFolder, environment: dict[str, str], children: Chi
     argv = [sys.executable, "-m", "shared.scheduler.worker"]
     log = folder.logs / "worker.log"
     children.start(Program("The worker", argv, log, environment={**_base_environment(), **environment}))
+
+
+def read_max_rows() -> int:
+    """The most rows that one answer of /rest/v1 has, as `supabase start` and hosted projects keep to it too."""
+    config = tomllib.loads((ROOT / "supabase" / "config.toml").read_text(encoding="utf-8"))
+    return int(config["api"]["max_rows"])
 
 
 def _functions_environment(report: Report, credentials: Credentials) -> dict[str, str]:

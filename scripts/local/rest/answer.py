@@ -13,9 +13,17 @@ from scripts.local.rest.call import Media
 from scripts.local.rest.errors import RestError
 from scripts.local.rest.transaction import Row
 
-# Functions may set the response's headers and status, as PostgREST's documentation describes.
+# Functions may set the response's headers and status, as PostgREST's documentation describes; an upsert counts the rows
+# that are new.
+INSERTED = "local.inserted"
 REPLY_SETTINGS = ", ".join(
-    f"nullif(current_setting('response.{name}', true), '')" for name in ("headers", "status")
+    f"nullif(current_setting('{name}', true), '')"
+    for name in ("response.headers", "response.status", INSERTED)
+)
+CSV = (
+    "(select coalesce(string_agg(pgrst_key, ','), '') from"
+    " json_object_keys((array_agg(row_to_json(pgrst_row)))[1]) as pgrst_key) || chr(10) ||"
+    " coalesce(string_agg(substring(pgrst_row::text, 2, length(pgrst_row::text) - 2), chr(10)), '')"
 )
 
 
@@ -48,6 +56,8 @@ def make_response(row: Row, status: int, media: Media, headers: dict[str, str]) 
 
 
 def _body_of(media: Media) -> str:
+    if media.csv:
+        return CSV
     rows = "json_agg(pgrst_row)->0" if media.single else "coalesce(json_agg(pgrst_row), '[]')"
     return f"json_strip_nulls({rows})::text" if media.strip_nulls else f"({rows})::text"
 

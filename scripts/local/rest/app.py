@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 class RestApp:
     """Serves `/<table>` and `/rpc/<function>`; makes no connection before the first request, so it survives a fork."""
 
-    def __init__(self, database_url: str, verify_token: Verify) -> None:
+    def __init__(self, database_url: str, verify_token: Verify, max_rows: int | None = None) -> None:
+        self._max_rows = max_rows
         self._pool = ConnectionPool(database_url)
         self._cache = SchemaCache(lambda: read_catalog(self._pool))
         self._verify_token = verify_token
@@ -42,7 +43,7 @@ class RestApp:
         self._pool.close()
 
     def _respond(self, request: RestRequest) -> Response:
-        call = Call(request, self._verify_token)
+        call = Call(request, self._verify_token, self._max_rows)
         try:
             return self._serve(call)
         except RestError as error:
@@ -59,6 +60,7 @@ class RestApp:
         if call.method == "OPTIONS":
             return Response(status=200, headers={"Allow": METHODS})
         _ = call.identity  # a bad token is refused before anything is read
+        _ = call.preferences  # so is what handling=strict does not let pass
         call.check_profile()
         content = b"" if call.method in READING else call.body()
         plan = self._plan(call, content)

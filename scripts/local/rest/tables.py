@@ -45,7 +45,7 @@ def _find_table(schema: Schema, name: str) -> Table:
 
 def _plan_read(schema: Schema, table: Table, call: Call, query: Query) -> Plan:
     binder = Binder()
-    reader = Reader(schema, binder)
+    reader = Reader(schema, binder, call.max_rows)
     source = SQL("{} as {}").format(quote("public", table.name), quote(table.name))
     rows = reader.render_rows(query.node, source, table.name, table)
     total = reader.render_total(query.node, source, table.name, table) if call.preferences.counts else None
@@ -75,7 +75,7 @@ def _plan_write(schema: Schema, table: Table, call: Call, content: bytes, query:
     wrapped = SQL("with pgrst_source as ({}) {}").format(
         changed, wrap_rows(rows, call.media, None, with_body=with_body)
     )
-    single = require_single(call.media) if shows else None
+    single = require_single(call.media)
     limited = limit_affected(call.preferences.max_affected)
 
     def check(row: Row) -> None:
@@ -112,7 +112,8 @@ def _render_change(writer: Writer, call: Call, content: bytes, returned: Composa
 
 def _answer_write(table: Table, call: Call, row: Row) -> Response:
     shows = call.preferences.returns == "representation"
-    status = 201 if call.method == "POST" else 200 if shows else 204
+    made = row.inserted != 0  # an upsert that only changed rows has made none
+    status = (201 if made else 200) if call.method == "POST" else 200 if shows else 204
     total = row.rows if call.preferences.counts else None
     rows = row.rows if call.method == "PATCH" else 0
     headers = {"Content-Range": describe_range(0, rows, total)}
