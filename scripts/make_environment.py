@@ -1,7 +1,7 @@
 """Makes `.venv` from the pinned requirements; run by environment.sh with any Python 3.11+ and nothing installed.
 
-`make_environment.py local` installs what the local stack needs, `dev` what the tests and checks need besides. The lock is
-the operating system's, so that two scripts started at once build it once and a killed one leaves none.
+`make_environment.py local` installs what the local stack needs, `dev` what the tests and checks need besides. The lock
+is the operating system's, so that two scripts started at once build it once and a killed one leaves none.
 """
 
 from __future__ import annotations

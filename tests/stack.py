@@ -123,7 +123,12 @@ class Serve:
         ]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*argv, *([] if self.worker else ["--no-worker"]), *os.environ.get("TEST_SERVE_ARGUMENTS", "").split(), *self.arguments],
+                [
+                    *argv,
+                    *([] if self.worker else ["--no-worker"]),
+                    *os.environ.get("TEST_SERVE_ARGUMENTS", "").split(),
+                    *self.arguments,
+                ],
                 cwd=ROOT,
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,

@@ -121,7 +121,9 @@ def _show_arrival(admin: Session, tally: Tally, receiver: Receiver, simulations:
     def draw() -> bool:
         messages = admin.rows("device_messages", "id,device_id,payload,error,observed_at")
         title = f"{tally.total} published · {len(messages)} stored · {len(set(receiver.received))} delivered"
-        live.update(draw_devices(title, admin.rows("devices", "id,external_id,status,last_seen_at"), messages))
+        live.update(
+            draw_devices(title, admin.rows("devices", "id,external_id,status,last_seen_at"), messages)
+        )
         good = sum(1 for message in messages if message["error"] is None)
         return len(messages) >= tally.total and len(set(receiver.received)) >= good
 

@@ -26,9 +26,7 @@ def make_config() -> dict[str, Any]:
     return {"api_key": "demo", "project_id": PROJECT, **nothing}
 
 
-def start_pipeline(
-    url: str, secret: str, readings: int, report: Callable[[Published], None]
-) -> Simulation:
+def start_pipeline(url: str, secret: str, readings: int, report: Callable[[Published], None]) -> Simulation:
     """Post `readings` of every device to `url`; `report` hears of each once it is accepted.
 
     Errors: RuntimeError when it isn't.

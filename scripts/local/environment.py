@@ -45,8 +45,10 @@ def read_environment(data: Path) -> dict[str, str]:
     if not file.exists():
         raise StackError(f"There is no stack in {data}: start scripts/serve, or name its folder with --data.")
     known = dict(line.split("=", 1) for line in shlex.split(file.read_text()))
+    headers = {"apikey": known["SUPABASE_ANON_KEY"]}
     try:
-        return _describe_stack(DataFolder(data), known)
+        with httpx.Client(base_url=known["SUPABASE_URL"], headers=headers, timeout=30) as http:
+            return _describe_stack(DataFolder(data), known, http)
     except httpx.TransportError:
         raise StackError(
             f"The stack of {data} does not answer at {known['SUPABASE_URL']}: start it with scripts/serve, "
@@ -54,9 +56,9 @@ def read_environment(data: Path) -> dict[str, str]:
         ) from None
 
 
-def _describe_stack(folder: DataFolder, known: dict[str, str]) -> dict[str, str]:
+def _describe_stack(folder: DataFolder, known: dict[str, str], http: httpx.Client) -> dict[str, str]:
     users = {user.role: user for user in reversed(list_users(folder.load_credentials()))}
-    stack = Client(known["SUPABASE_URL"], known["SUPABASE_ANON_KEY"], known["FUNCTIONS_URL"])
+    stack = Client(http, known["FUNCTIONS_URL"])
     tokens = {role: stack.sign_in(users[role]) for role in ROLES}
     admin = users["admin"]
     integration = stack.find_integration(tokens["admin"], admin)
@@ -85,8 +87,8 @@ def _describe_stack(folder: DataFolder, known: dict[str, str]) -> dict[str, str]
 class Client:
     """The calls this takes, over HTTP as any client makes them."""
 
-    def __init__(self, url: str, anon_key: str, functions_url: str) -> None:
-        self._http = httpx.Client(base_url=url, headers={"apikey": anon_key}, timeout=30)
+    def __init__(self, http: httpx.Client, functions_url: str) -> None:
+        self._http = http
         self._functions_url = functions_url
 
     def sign_in(self, user: User) -> str:

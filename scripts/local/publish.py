@@ -1,4 +1,4 @@
-"""`scripts/publish TOPIC PAYLOAD`: publishes one message (QoS 1) to the broker of the local stack, or to $BROKER_URL."""
+"""`scripts/publish TOPIC PAYLOAD`: publishes one message (QoS 1) to $BROKER_URL, else to the local stack's broker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def main() -> int:
     port = DataFolder(DEFAULT_DATA).load_ports().mqtt
     url = os.environ.get("BROKER_URL") or (f"mqtt://127.0.0.1:{port}" if port else "")
     if not url:
-        print('No broker is known: start scripts/serve, or eval "$(scripts/env --data DIR)".', file=sys.stderr)
+        print(
+            'No broker is known: start scripts/serve, or eval "$(scripts/env --data DIR)".', file=sys.stderr
+        )
         return 1
     try:
         _publish(url, options.topic, options.payload)

@@ -143,7 +143,9 @@ def _show_path(path: Path) -> str:
 
 def _read_options() -> Options:
     parser = argparse.ArgumentParser(prog="scripts/serve", description=__doc__)
-    parser.add_argument("--no-worker", action="store_true", help="nothing moves until you tick or run a worker")
+    parser.add_argument(
+        "--no-worker", action="store_true", help="nothing moves until you tick or run a worker"
+    )
     parser.add_argument(
         "--port", type=_read_port, default=54321, help="of the API on loopback (default: %(default)s)"
     )

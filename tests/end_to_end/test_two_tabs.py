@@ -116,7 +116,13 @@ def test_browser_tabs_with_an_expired_session_all_keep_it(
     member = stack.user("member", 1)
     told = {"url": stack.url, "anonKey": stack.anon_key, "session": expire(stack.sign_in(member))}
     script = node_modules / "@supabase" / "supabase-js" / "dist" / "umd" / "supabase.js"
-    options = ["--headless=new", "--no-sandbox", "--disable-popup-blocking", "--disable-gpu", "--no-first-run"]
+    options = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-popup-blocking",
+        "--disable-gpu",
+        "--no-first-run",
+    ]
     with serve_page(told | {"tabs": tabs}, script) as (address, seen):
         browser = subprocess.Popen(
             ["chromium", *options, f"--user-data-dir={tmp_path}", address],

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped] # it has no types
 import pytest
 
 from scripts.local.stack import ROOT
@@ -29,7 +29,7 @@ def run_demo(*arguments: str) -> Terminal:
 
 def copy_commands(text: str) -> list[str]:
     """The indented commands of what was printed, each with its continued lines, ready to be pasted."""
-    lines = text[text.index("in another terminal") :].splitlines()
+    lines = text[text.index("n another terminal") :].splitlines()
     block = "\n".join(line[2:] for line in lines if line.startswith("  "))
     return [command for command in re.split(r"(?<!\\)\n", block) if command]
 
@@ -150,7 +150,14 @@ def test_control_c_while_it_is_loading_ends_it_without_a_word(delay: float) -> N
 def test_written_to_a_file_it_is_plain_text_a_person_can_read(tmp_path: Path) -> None:
     file = tmp_path / "demo.txt"
     with file.open("wb") as output:
-        demo = [ROOT / "scripts" / "demo", "--once", "--with", "golioth", "--port", str(find_free_port())]
+        demo = [
+            str(ROOT / "scripts" / "demo"),
+            "--once",
+            "--with",
+            "golioth",
+            "--port",
+            str(find_free_port()),
+        ]
         code = subprocess.run(demo, stdout=output, stderr=output, timeout=180, check=False).returncode
 
     text = file.read_text()
@@ -175,7 +182,7 @@ def test_a_taken_port_is_said_before_anything_is_set_up(script: str, tmp_path: P
         taken.listen()
         port = taken.getsockname()[1]
 
-        argv = [tmp_path / "scripts" / script, "--port", str(port)]
+        argv = [str(tmp_path / "scripts" / script), "--port", str(port)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 1

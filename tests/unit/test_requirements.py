@@ -1,5 +1,5 @@
-"""requirements.txt is what a deployment installs, requirements-local.txt what the local stack adds: all that is imported,
-with all that brings along."""
+"""requirements.txt is what a deployment installs, requirements-local.txt what the local stack adds: everything that is
+imported, with all that brings along."""
 
 from __future__ import annotations
 
