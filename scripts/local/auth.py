@@ -18,21 +18,10 @@ from psycopg_pool import ConnectionPool
 from werkzeug.wrappers import Request, Response
 
 from scripts.local import auth_admin as admin
+from scripts.local import auth_format as form
 from scripts.local import auth_links as links
 from scripts.local import auth_store as store
-from scripts.local.auth_format import (
-    SESSION_SECONDS,
-    AuthError,
-    Row,
-    describe_claims,
-    describe_user,
-    read_body,
-    read_data,
-    read_email,
-    read_password,
-    read_text,
-    reply_json,
-)
+from scripts.local.auth_format import AuthError, Row, reply_json
 from scripts.local.auth_store import AuthConnection
 from scripts.local.passwords import hash_password, password_fits
 from scripts.local.tokens import InvalidToken, Tokens
@@ -94,13 +83,13 @@ class Auth:
     def _grant_token(self, request: Request) -> Response:
         grant = request.args.get("grant_type")
         if grant == "password":
-            return self._sign_in(read_body(request))
+            return self._sign_in(form.read_body(request))
         if grant == "refresh_token":
-            return self._refresh(read_body(request))
+            return self._refresh(form.read_body(request))
         raise AuthError(400, "validation_failed", "grant_type must be password or refresh_token")
 
     def _sign_in(self, body: Row) -> Response:
-        email, password = read_text(body, "email"), read_text(body, "password")
+        email, password = form.read_text(body, "email"), form.read_text(body, "password")
         with self._pool.connection() as connection:
             user = store.find_user(connection, email)
             # An unknown address takes as long as a wrong password, so that nobody learns which it was.
@@ -110,7 +99,7 @@ class Auth:
             return self._start_session(connection, user)
 
     def _refresh(self, body: Row) -> Response:
-        session_id, number = self._tokens.read_refresh_token(read_text(body, "refresh_token"))
+        session_id, number = self._tokens.read_refresh_token(form.read_text(body, "refresh_token"))
         with self._pool.connection() as connection:
             found = store.refresh_session(connection, session_id, number) if session_id else None
             user = store.get_user(connection, found["user_id"]) if found else None
@@ -121,13 +110,13 @@ class Auth:
         return self._reply_session(user, session_id, found["number"])
 
     def _sign_up(self, request: Request) -> Response:
-        body = read_body(request)
+        body = form.read_body(request)
         if not body.get("email"):
             raise AuthError(422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled")
-        email, password = read_email(body), read_password(body)
+        email, password = form.read_email(body), form.read_password(body)
         try:
             with self._pool.connection() as connection:
-                user = store.insert_user(connection, email, hash_password(password), read_data(body))
+                user = store.insert_user(connection, email, hash_password(password), form.read_data(body))
                 return self._start_session(connection, user)
         except UniqueViolation:
             raise AuthError(422, "user_already_exists", "User already registered") from None
@@ -145,18 +134,18 @@ class Auth:
     def _show_user(self, request: Request) -> Response:
         claims = self._read_claims(request)
         with self._pool.connection() as connection:
-            return reply_json(describe_user(_require_session(connection, claims)))
+            return reply_json(form.describe_user(_require_session(connection, claims)))
 
     def _change_user(self, request: Request) -> Response:
-        claims, body = self._read_claims(request), read_body(request)
-        password_hash = hash_password(read_password(body)) if "password" in body else None
-        email = read_email(body) if "email" in body else None
-        changes = {"email": email, "password_hash": password_hash, "data": read_data(body)}
+        claims, body = self._read_claims(request), form.read_body(request)
+        password_hash = hash_password(form.read_password(body)) if "password" in body else None
+        email = form.read_email(body) if "email" in body else None
+        changes = {"email": email, "password_hash": password_hash, "data": form.read_data(body)}
         with self._pool.connection() as connection:
             _require_session(connection, claims)
             if password_hash:
                 store.end_sessions(connection, claims["sub"], claims["session_id"], "others")
-            return reply_json(describe_user(admin.write_user(connection, claims["sub"], changes)))
+            return reply_json(form.describe_user(admin.write_user(connection, claims["sub"], changes)))
 
     def _administrate(self, act: admin.Act, request: Request) -> Response:
         if self._read_token(request).get("role") != "service_role":
@@ -166,10 +155,10 @@ class Auth:
 
     def _recover(self, request: Request) -> Response:
         """A link instead of a mail, in a file of the data folder; the answer does not tell whether there is a user."""
-        body = read_body(request)
+        body = form.read_body(request)
         links.refuse_pkce(body)
         with self._pool.connection() as connection:
-            user = store.find_user(connection, read_email(body))
+            user = store.find_user(connection, form.read_email(body))
         if user is not None:
             token = self._tokens.sign_link(user, int(time.time()))
             links.write_mail(
@@ -186,8 +175,8 @@ class Auth:
         return links.redirect_signed_in(redirect, session.get_json())
 
     def _verify_link(self, request: Request) -> Response:
-        body = read_body(request)
-        return self._start_by_link(read_text(body, "token_hash"), read_text(body, "type"))
+        body = form.read_body(request)
+        return self._start_by_link(form.read_text(body, "token_hash"), form.read_text(body, "type"))
 
     def _start_by_link(self, token: str, kind: str) -> Response:
         if kind != "recovery" or not token:
@@ -230,15 +219,15 @@ class Auth:
         return self._reply_session(fresh, session_id, 0)
 
     def _reply_session(self, user: Row, session_id: UUID, number: int) -> Response:
-        claims = describe_claims(user, str(session_id), self._issuer)
+        claims = form.describe_claims(user, str(session_id), self._issuer)
         return reply_json(
             {
                 "access_token": self._tokens.sign_session(claims),
                 "token_type": "bearer",
-                "expires_in": SESSION_SECONDS,
+                "expires_in": form.SESSION_SECONDS,
                 "expires_at": claims["exp"],
                 "refresh_token": self._tokens.make_refresh_token(session_id, number),
-                "user": describe_user(user),
+                "user": form.describe_user(user),
             }
         )
 

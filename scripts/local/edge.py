@@ -67,12 +67,12 @@ def refuse(status: int, code: str, message: str, headers: Mapping[str, str] | No
 
 
 def _refuse_key(key: str) -> Response:
+    hint = "No `apikey` request header or url param was found."
+    body = {"message": "No API key found in request", "hint": hint}
     if key:
-        message, hint = "Invalid API key", "Double check your Supabase `anon` or `service_role` API key."
-    else:
-        message, hint = "No API key found in request", "No `apikey` request header or url param was found."
-    body = json.dumps({"message": message, "hint": hint})
-    return Response(body, status=401, content_type="application/json")
+        hint = "Double check your Supabase `anon` or `service_role` API key."
+        body = {"message": "Invalid API key", "hint": hint}
+    return Response(json.dumps(body), 401, content_type="application/json")
 
 
 def _answer_preflight(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -7,13 +7,12 @@ here, and the calls after it take them to be the same, which Postgres checks (se
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from psycopg.sql import SQL, Composable
 from werkzeug.wrappers import Response
 
-from scripts.local.rest.answer import REPLY_SETTINGS, make_response, require_single, wrap_rows
+from scripts.local.rest.answer import REPLY_SETTINGS, check_rows, describe_rows, make_response, wrap_rows
 from scripts.local.rest.binding import JSONB, Binder, Value, bind_bytes, bind_json, bind_text, quote
 from scripts.local.rest.call import OTHER_BODIES, READING, Call
 from scripts.local.rest.errors import RestError, refuse_feature
@@ -31,12 +30,11 @@ from scripts.local.rest.invocation import (
 from scripts.local.rest.nodes import Star
 from scripts.local.rest.payload import parse_json, refuse_body
 from scripts.local.rest.plan import Guess, Plan
-from scripts.local.rest.prefer import limit_affected
 from scripts.local.rest.query import Query
 from scripts.local.rest.read import Reader
 from scripts.local.rest.schema import Function, Schema, UsualCall
 from scripts.local.rest.transaction import Row, Statement
-from scripts.local.rest.window import choose_status, describe_range
+from scripts.local.rest.window import choose_status
 
 JSON = "application/json"
 Pairs = list[tuple[str, str]]
@@ -137,21 +135,12 @@ class Rpc:
             rendered = self._render_values(invocation, query)
         else:
             rendered = self._render_table(invocation, query)
-        check = self._check_rows() if function.returns_set else None
+        most = self.call.preferences.max_affected
+        check = check_rows(self.call.media, most) if function.returns_set else None
         statement = Statement(
             rendered.as_bytes(None), self.binder.values, read_only=self._is_read_only(function), check=check
         )
         return Plan(statement, lambda row: self._answer_rows(query, row))
-
-    def _check_rows(self) -> Callable[[Row], None]:
-        single, limited = require_single(self.call.media), limit_affected(self.call.preferences.max_affected)
-
-        def check(row: Row) -> None:
-            if single is not None:
-                single(row)
-            limited(row.rows)
-
-        return check
 
     def _plan_value(self, function: Function, text: bytes, values: list[Value]) -> Plan:
         if self.call.preferences.max_affected is not None:
@@ -216,7 +205,9 @@ class Rpc:
         return kept + wrap_rows(rows, media, total, with_body=self.call.method != "HEAD")
 
     def _answer_value(self, function: Function, row: Row) -> Response:
-        headers = self._describe(0, replace(row, rows=1, total=1 if self.call.preferences.counts else None))
+        headers = describe_rows(
+            self.call, 0, replace(row, rows=1, total=1 if self.call.preferences.counts else None)
+        )
         if function.returns == "void":
             return make_response(replace(row, body=None, rows=0), 204, self.call.media, headers)
         body = row.body if row.body is not None else b"null"
@@ -224,12 +215,7 @@ class Rpc:
 
     def _answer_rows(self, query: Query, row: Row) -> Response:
         status = choose_status(query.node.offset, row.rows, row.total)
-        return make_response(row, status, self.call.media, self._describe(query.node.offset, row))
-
-    def _describe(self, offset: int, row: Row) -> dict[str, str]:
-        headers = {"Content-Range": describe_range(offset, row.rows, row.total)}
-        applied = self.call.preferences.applied("count", "handling", "max-affected")
-        return headers | ({"Preference-Applied": applied} if applied else {})
+        return make_response(row, status, self.call.media, describe_rows(self.call, query.node.offset, row))
 
 
 def _bind_plain(content: bytes) -> Value:

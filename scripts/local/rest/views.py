@@ -17,42 +17,33 @@ def add_views(document: dict[str, Any]) -> None:
     """Adds to the catalog's document the keys that views have by the tables they show."""
     tables = {int(row["oid"]): row for row in document["tables"]}
     shown = {row["name"]: _trace(row, tables) for row in document["tables"] if row["query"]}
+    rows = {row["name"]: row for row in document["tables"]}
     for view, by_table in shown.items():
-        row = next(row for row in document["tables"] if row["name"] == view)
         for table, names in by_table.items():
-            base = next(row for row in document["tables"] if row["name"] == table)
-            row["primary_key"] = row["primary_key"] or _rename(base["primary_key"] or [], names) or None
-            row["unique"] = [
-                *(row["unique"] or ()),
-                *filter(None, (_rename(columns, names) for columns in base["unique"] or ())),
-            ]
+            row, base = rows[view], rows[table]
+            row["primary_key"] = row["primary_key"] or _rename(base["primary_key"] or [], names)
+            unique = [_rename(columns, names) for columns in base["unique"] or ()]
+            row["unique"] = [*(row["unique"] or ()), *filter(None, unique)]
     document["foreign_keys"] += [key for row in document["foreign_keys"] for key in _copy_key(row, shown)]
 
 
 def _trace(view: Row, tables: dict[int, Row]) -> dict[str, Names]:
-    """By table, its columns' names in the view; through views on views."""
+    """By table, its columns' names in the view."""
     found: dict[str, Names] = {}
     for name, oid, number in _list_targets(view):
-        table = tables.get(oid)
-        column = (
-            next((each["name"] for each in table["columns"] if each["number"] == number), None)
-            if table
-            else None
-        )
-        if table is None or column is None:
-            continue
-        if table["query"]:
-            below = [
-                (base, key)
-                for base, names in _trace(table, tables).items()
-                for key, to in names.items()
-                if to == column
-            ]
-        else:
-            below = [(table["name"], column)]
-        for base, key in below:
-            found.setdefault(base, {}).setdefault(key, name)
+        for base, column in _find_origins(tables[oid], number, tables) if oid in tables else ():
+            found.setdefault(base, {}).setdefault(column, name)
     return found
+
+
+def _find_origins(table: Row, number: int, tables: dict[int, Row]) -> Iterator[tuple[str, str]]:
+    """The tables and columns that a column shows: itself, or in a view what that shows."""
+    column = next(each["name"] for each in table["columns"] if each["number"] == number)
+    if not table["query"]:
+        yield table["name"], column
+        return
+    for base, names in _trace(table, tables).items():
+        yield from ((base, key) for key, name in names.items() if name == column)
 
 
 def _list_targets(view: Row) -> Iterator[tuple[str, int, int]]:
@@ -68,22 +59,15 @@ def _list_targets(view: Row) -> Iterator[tuple[str, int, int]]:
 
 def _copy_key(key: Row, shown: dict[str, dict[str, Names]]) -> Iterator[Row]:
     """The key as views have it: of a view to the table, of the table to a view, of a view to a view."""
-    sides = [
-        [(key[table], key[columns])]
-        + [
-            (view, renamed)
-            for view, by_table in shown.items()
-            if (renamed := _rename(key[columns], by_table.get(key[table], {})))
-        ]
-        for table, columns in (("table", "columns"), ("referenced_table", "referenced_columns"))
-    ]
-    for (table, columns), (referenced, there) in list(product(*sides))[1:]:
-        yield key | {
-            "table": table,
-            "columns": columns,
-            "referenced_table": referenced,
-            "referenced_columns": there,
-        }
+
+    def list_sides(table: str, columns: list[str]) -> list[tuple[str, list[str]]]:
+        views = ((view, _rename(columns, by_table.get(table, {}))) for view, by_table in shown.items())
+        return [(table, columns), *((view, names) for view, names in views if names)]
+
+    here, there = (list_sides(key[side + "table"], key[side + "columns"]) for side in ("", "referenced_"))
+    for (table, columns), (referenced, referenced_columns) in list(product(here, there))[1:]:
+        own = {"table": table, "columns": columns, "referenced_table": referenced}
+        yield key | own | {"referenced_columns": referenced_columns}
 
 
 def _rename(columns: list[str], names: Names) -> list[str]:
