@@ -15,9 +15,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from websockets.frames import Frame, Opcode
+from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 from websockets.server import ServerProtocol
+from websockets.sync.connection import Connection
 from websockets.utils import accept_key
 
 from scripts.local.edge import refuse
@@ -27,8 +28,7 @@ REASON = (
     "or use a Supabase project, where the same subscription works."
 )
 CONNECTIONS = 256
-SILENCE_SECONDS = 90.0  # supabase-js sends a heartbeat every 25 seconds
-BUFFER = 65536
+LARGEST = 65536
 
 
 class Realtime:
@@ -51,10 +51,12 @@ class Realtime:
 
     def _serve(self, connection: socket.socket, key: str) -> None:
         try:
-            with connection, contextlib.suppress(OSError):
-                connection.settimeout(SILENCE_SECONDS)
+            with connection, contextlib.suppress(OSError, ConnectionClosed):
                 connection.sendall(_accept_upgrade(key))
-                _answer_messages(connection)
+                page = Connection(connection, ServerProtocol(state=State.OPEN, max_size=LARGEST))
+                for message in page:
+                    for answer in answer_message(message):
+                        page.send(answer)
         finally:
             self._places.release()
 
@@ -73,19 +75,7 @@ def _accept_upgrade(key: str) -> bytes:
     return "\r\n".join([*lines, f"Sec-WebSocket-Accept: {accept_key(key)}", "", ""]).encode()
 
 
-def _answer_messages(connection: socket.socket) -> None:
-    protocol = ServerProtocol(state=State.OPEN, max_size=BUFFER)
-    while protocol.state is State.OPEN:
-        protocol.receive_data(connection.recv(BUFFER))
-        for event in protocol.events_received():
-            if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-                for answer in answer_message(bytes(event.data)):
-                    protocol.send_text(answer)
-        for data in protocol.data_to_send():
-            connection.sendall(data)
-
-
-def answer_message(content: bytes) -> Iterator[bytes]:
+def answer_message(content: str | bytes) -> Iterator[str]:
     """What a message gets, in the format it came in: heartbeats and farewells an ok, a join the reason and the end."""
     try:
         message = json.loads(content)
@@ -98,10 +88,10 @@ def answer_message(content: bytes) -> Iterator[bytes]:
     except (ValueError, AttributeError):
         return
 
-    def write(ref: object, event: str, payload: object) -> bytes:
+    def write(ref: object, event: str, payload: object) -> str:
         if isinstance(message, list):
-            return json.dumps([join_ref, ref, topic, event, payload]).encode()
-        return json.dumps({"topic": topic, "event": event, "payload": payload, "ref": ref}).encode()
+            return json.dumps([join_ref, ref, topic, event, payload])
+        return json.dumps({"topic": topic, "event": event, "payload": payload, "ref": ref})
 
     refused = event == "phx_join"
     if ref is not None:
