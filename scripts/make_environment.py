@@ -7,12 +7,13 @@ is the operating system's, so that two scripts started at once build it once and
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import venv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -110,16 +111,25 @@ def _run_pip(requirements: Sequence[str]) -> int:
     has_pip = (ENVIRONMENT / "bin" / "pip").exists()
     pip = [str(PYTHON), "-m", "pip"] if has_pip else [sys.executable, "-m", "pip", "--python", str(PYTHON)]
     argv = [*pip, "install", "--disable-pip-version-check", "--progress-bar", "off", *requirements]
-    collected = 0
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout or ():
-            if line.startswith(("Collecting ", "Processing ")):
-                collected += 1
-                if collected % STEP == 0:
-                    _say(f"  {collected} packages ... {line.split()[1]}")
-            elif line.startswith("Installing collected"):
-                _say(f"  {collected} packages, installing ...")
+    # Its own session: Ctrl-C reaches us alone, and we end pip with all it runs before it says a word about it.
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            _report_progress(process.stdout or ())
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     return process.returncode
+
+
+def _report_progress(lines: Iterable[str]) -> None:
+    collected = 0
+    for line in lines:
+        if line.startswith(("Collecting ", "Processing ")):
+            collected += 1
+            if collected % STEP == 0:
+                _say(f"  {collected} packages ... {line.split()[1]}")
+        elif line.startswith("Installing collected"):
+            _say(f"  {collected} packages, installing ...")
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
