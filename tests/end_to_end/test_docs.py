@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -157,6 +158,26 @@ def place_env_script(folder: Path, stack: Stack) -> None:
     script = folder / "scripts" / "env"
     script.write_text(f'#!/bin/sh\nexec {ROOT}/scripts/env --data {stack.data} "$@"\n')
     script.chmod(0o755)
+
+
+def test_the_commands_of_the_golioth_page_work_when_copied(scene: Scene, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "golioth.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    code = "\n".join(re.sub(r"^(\$ |    )", "", block, flags=re.MULTILINE) for block in blocks)
+    place_env_script(tmp_path, scene.platform.stack)
+
+    done = subprocess.run(
+        ["bash", "-c", "set -e\n" + code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert '"webhook_secret"' in done.stdout, done.stdout
+    assert done.stdout.rstrip().endswith("]"), "the last command lists messages"
 
 
 def describe_variables(scene: Scene) -> dict[str, str]:
