@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -24,10 +22,10 @@ from scripts.demonstration.receiver import Receiver
 from scripts.demonstration.stack import run_stack
 from scripts.demonstration.tally import Result, Tally, settle_account
 from scripts.demonstration.threads import Simulation
+from scripts.local.stopping import Stopped, hear_stop, listen_for_stop
 
 READINGS = 8
 SETTLE_SECONDS = 40.0
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
 NEWEST = "40"
 console = Console()
@@ -36,8 +34,7 @@ console = Console()
 def run() -> int:
     """0 when everything published was stored once, delivered, and seen by its organization only; 130 when stopped."""
     options = _read_options()
-    for each in STOP_SIGNALS:
-        signal.signal(each, _stop)
+    listen_for_stop()
     code = INTERRUPTED
     try:
         with (
@@ -51,7 +48,8 @@ def run() -> int:
             if not options.once:
                 print_invitation(console, stack, Path(folder) / "data")
                 _follow(admin, receiver)
-    except KeyboardInterrupt:
+    except Stopped:
+        hear_stop()
         console.print("Stopped; nothing is left behind.")
     return code
 
@@ -63,13 +61,6 @@ def _read_options() -> argparse.Namespace:
     extra = "let devices of another platform take part: golioth posts through its receiver"
     parser.add_argument("--with", dest="extra", choices=["golioth"], help=extra)
     return parser.parse_args()
-
-
-def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # A second, impatient Ctrl-C must not cut the stop short: it would leave the stack behind.
-    for each in STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _run_demo(stack: dict[str, Any], receiver: Receiver, *, with_golioth: bool) -> tuple[Session, Result]:

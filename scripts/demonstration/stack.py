@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from scripts.local.processes import die_with_parent
+from scripts.local.stopping import hear_stop
 
 START_SECONDS = 90.0
 
@@ -38,5 +39,6 @@ def run_stack(folder: Path, port: int) -> Iterator[dict[str, Any]]:
             time.sleep(0.05)
         yield orjson.loads(ready.read_bytes())
     finally:
+        hear_stop()
         process.terminate()
         process.wait(60)

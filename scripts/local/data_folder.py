@@ -97,6 +97,11 @@ class DataFolder:
         return self.path / "functions.env"
 
     @property
+    def report(self) -> Path:
+        """The last start's ready file, for scripts/env."""
+        return self.path / "report.json"
+
+    @property
     def socket_folder(self) -> Path:
         """The folder of Postgres' unix socket: ours, or where that is too long a short one elsewhere."""
         inside = self.path / "run"

@@ -20,18 +20,20 @@ _EXPOSED = (
     "Proxy-Status, Range-Unit, Retry-After, X-Total-Count"
 )
 _ALWAYS = [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", _EXPOSED)]
-OPEN = ("/verify", "/.well-known/")
+OPEN_OF_AUTH = ("/verify", "/authorize", "/callback", "/.well-known/")
 """Where a browser follows a link, and where keys are published: no key can be asked for."""
 
 log = logging.getLogger(__name__)
 
 
-def front_service(service: WSGIApplication, keys: Collection[str]) -> WSGIApplication:
-    """The service as it looks through the gateway, to which one of the API keys has to be shown."""
+def front_service(
+    service: WSGIApplication, keys: Collection[str], open_paths: tuple[str, ...] = ()
+) -> WSGIApplication:
+    """The service as it looks through the gateway, to which one of the API keys has to be shown but on open paths."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         key = environ.get("HTTP_APIKEY") or parse_qs(environ.get("QUERY_STRING", "")).get("apikey", [""])[0]
-        if key not in keys and not environ["PATH_INFO"].startswith(OPEN):
+        if key not in keys and not environ["PATH_INFO"].startswith(open_paths):
             return _refuse_key(key)(environ, start_response)
         if key and "HTTP_AUTHORIZATION" not in environ:
             environ["HTTP_AUTHORIZATION"] = f"Bearer {key}"

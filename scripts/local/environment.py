@@ -16,7 +16,8 @@ import httpx
 
 from scripts.local.data_folder import DataFolder
 from scripts.local.processes import StackError
-from scripts.local.seed import ROLES, User, list_users
+from scripts.local.seed import ROLES, User
+from scripts.local.stack import Report
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / ".local"
 SUBSCRIBE_SECONDS = 4.0
@@ -41,46 +42,43 @@ def main() -> int:
 
 def read_environment(data: Path) -> dict[str, str]:
     """The variables by their names; StackError where no stack runs on that folder."""
-    file = data / "functions.env"
+    file = DataFolder(data).report
     if not file.exists():
         raise StackError(f"There is no stack in {data}: start scripts/serve, or name its folder with --data.")
-    known = dict(line.split("=", 1) for line in shlex.split(file.read_text()))
-    headers = {"apikey": known["SUPABASE_ANON_KEY"]}
+    report = Report.model_validate_json(file.read_bytes())
     try:
-        with httpx.Client(base_url=known["SUPABASE_URL"], headers=headers, timeout=30) as http:
-            return _describe_stack(DataFolder(data), known, http)
+        with httpx.Client(base_url=report.url, headers={"apikey": report.anon_key}, timeout=30) as http:
+            return _describe_stack(report, Client(http, report.functions_url))
     except httpx.TransportError:
         raise StackError(
-            f"The stack of {data} does not answer at {known['SUPABASE_URL']}: start it with scripts/serve, "
+            f"The stack of {data} does not answer at {report.url}: start it with scripts/serve, "
             "or name the folder of one that runs with --data."
         ) from None
 
 
-def _describe_stack(folder: DataFolder, known: dict[str, str], http: httpx.Client) -> dict[str, str]:
-    users = {user.role: user for user in reversed(list_users(folder.load_credentials()))}
-    stack = Client(http, known["FUNCTIONS_URL"])
+def _describe_stack(report: Report, stack: Client) -> dict[str, str]:
+    users = {user.role: user for user in reversed(report.users)}
     tokens = {role: stack.sign_in(users[role]) for role in ROLES}
     admin = users["admin"]
     integration = stack.find_integration(tokens["admin"], admin)
     if integration is None:
-        integration = stack.make_integration(tokens["admin"], admin, known["BROKER_URL"])
-        stack.wait_for_session(known["SUPABASE_SERVICE_ROLE_KEY"], integration)
-    device = stack.find_device(tokens["admin"], integration)
+        integration = stack.make_integration(tokens["admin"], admin, report.mqtt_url)
+        stack.wait_for_session(report.service_role_key, integration)
     return {
-        "SUPABASE_URL": known["SUPABASE_URL"],
-        "ANON_KEY": known["SUPABASE_ANON_KEY"],
-        "SERVICE_ROLE_KEY": known["SUPABASE_SERVICE_ROLE_KEY"],
-        "FUNCTIONS_URL": known["FUNCTIONS_URL"],
-        "SCHEDULER_SECRET": known["SCHEDULER_SECRET"],
-        "METRICS_SECRET": known["METRICS_SECRET"],
-        "BROKER_URL": known["BROKER_URL"],
+        "SUPABASE_URL": report.url,
+        "ANON_KEY": report.anon_key,
+        "SERVICE_ROLE_KEY": report.service_role_key,
+        "FUNCTIONS_URL": report.functions_url,
+        "SCHEDULER_SECRET": report.scheduler_secret,
+        "METRICS_SECRET": report.metrics_secret,
+        "BROKER_URL": report.mqtt_url,
         "EMAIL": admin.email,
         "PASSWORD": admin.password,
         "TOKEN": tokens["admin"],
         **{f"TOKEN_{role.upper()}": token for role, token in tokens.items()},
         "ORGANIZATION_ID": str(admin.organization_id),
         "INTEGRATION_ID": str(integration["id"]),
-        "DEVICE_ID": str(device["id"]),
+        "DEVICE_ID": str(stack.find_device(tokens["admin"], integration)["id"]),
     }
 
 

@@ -19,7 +19,7 @@ from gunicorn.workers import gthread  # type: ignore[import-untyped]
 
 from scripts.local.auth import Auth
 from scripts.local.data_folder import DataFolder, database_url
-from scripts.local.edge import allow_origins, front_service, refuse
+from scripts.local.edge import OPEN_OF_AUTH, allow_origins, front_service, refuse
 from scripts.local.functions import load_functions
 from scripts.local.realtime import Realtime
 from scripts.local.rest import build_rest
@@ -130,9 +130,12 @@ def _build_gateway(options: argparse.Namespace, functions: Mapping[str, WSGIAppl
     )
     rest = build_rest(database_url(credentials, port, "authenticator"), tokens.verify_token, options.max_rows)
     keys = [tokens.make_api_key(role) for role in ("anon", "service_role")]
-    services: dict[str, WSGIApplication] = {"/auth/v1": auth, "/rest/v1": rest, "/realtime/v1": Realtime()}
-    fronted = {prefix: front_service(service, keys) for prefix, service in services.items()}
-    return Gateway(fronted, functions)
+    services = {
+        "/auth/v1": front_service(auth, keys, OPEN_OF_AUTH),
+        "/rest/v1": front_service(rest, keys),
+        "/realtime/v1": front_service(Realtime(), keys),
+    }
+    return Gateway(services, functions)
 
 
 def _pass_on(

@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn, TextIO
 
 from scripts.local.data_folder import DataFolder, write_private
 from scripts.local.processes import Children, StackError
 from scripts.local.stack import ROOT, Options, Report, start_stack
+from scripts.local.stopping import Stopped, hear_stop, listen_for_stop
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LAST_PORT = 65535
-
-
-class Stopped(BaseException):
-    """Somebody asked us to stop; not an Exception, so that nothing on the way takes it for a failure."""
 
 
 def serve() -> int:
     """Runs the stack; the exit code is 0 when asked to stop and 1 when a part failed."""
     options = _read_options()
-    for each in STOP_SIGNALS:
-        signal.signal(each, _stop)
+    listen_for_stop()
     try:
         with _lock_folder(options.data):
             _run_until_stopped(options)
     except Stopped:
+        hear_stop()
         return 0
     except StackError as error:
         print(error, file=sys.stderr)
@@ -67,10 +61,11 @@ def _run_until_stopped(options: Options) -> NoReturn:
             children.check()
             time.sleep(0.2)
     except Stopped:
+        hear_stop()
         print("Stopping …", file=sys.stderr)
         raise
     finally:
-        _ignore_signals()
+        hear_stop()
         if options.ready_file:
             options.ready_file.unlink(missing_ok=True)
         children.stop_all()
@@ -88,17 +83,6 @@ def _clear_ready_file(file: Path | None) -> None:
         raise StackError(
             f"{file} can't be written ({error.strerror}); choose another --ready-file."
         ) from None
-
-
-def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    _ignore_signals()
-    raise Stopped
-
-
-def _ignore_signals() -> None:
-    """A second, impatient Ctrl-C must not cut the stop short: it would leave Postgres behind."""
-    for each in STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
 
 
 def _print_summary(report: Report, options: Options, seconds: float) -> None:

@@ -81,6 +81,7 @@ def start_stack(options: Options, children: Children) -> Report:
     children.wait_until(lambda: _accepts(report.mqtt_url), 30, f"The MQTT broker at {report.mqtt_url}")
     if options.worker:
         _start_worker(folder, environment, children)
+    write_private(folder.report, report.model_dump_json(indent=2) + "\n")
     return report
 
 
@@ -195,9 +196,7 @@ def _functions_environment(report: Report, credentials: Credentials) -> dict[str
         "SUPABASE_JWT_SECRET": report.jwt_secret,
         "INTEGRATION_KEYS": os.environ.get("INTEGRATION_KEYS", credentials.integration_keys),
         "SCHEDULER_SECRET": report.scheduler_secret,
-        "METRICS_SECRET": report.metrics_secret,
         "FUNCTIONS_URL": report.functions_url,
-        "BROKER_URL": report.mqtt_url,
         "OUTBOUND_ALLOW": os.environ.get("OUTBOUND_ALLOW", LOOPBACK),
     }
 

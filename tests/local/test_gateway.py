@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import Client
 
 from scripts.local import gateway
-from scripts.local.edge import front_service
+from scripts.local.edge import OPEN_OF_AUTH, front_service
 from scripts.local.gateway import Gateway
 
 
@@ -69,11 +69,12 @@ def test_without_one_of_the_keys_the_gateway_answers_itself_and_browsers_may_rea
 
 
 def test_the_key_may_stand_in_the_address_and_links_need_none() -> None:
-    client = Client(front_service(show_request, ["K", "S"]))
+    client = Client(front_service(show_request, ["K", "S"], OPEN_OF_AUTH))
 
     assert client.get("/devices?apikey=S").status_code == 200
     assert client.get("/verify?token=T").status_code == 200
     assert client.get("/.well-known/jwks.json").status_code == 200
+    assert client.get("/user").status_code == 401
 
 
 @pytest.mark.parametrize(
