@@ -19,12 +19,13 @@ find_python() {
   return 1
 }
 
-# Whether .venv holds what these requirements said when it was made: the same is done in make_environment.py.
+# Whether .venv holds what these files said when it was made: has_packages PART FILES …, as make_environment.py does it.
 has_packages() {
-  [ "$(cat ".venv/.$1" 2>/dev/null || true)" = "$(cat requirements.txt requirements-local.txt "requirements-$1.txt" | cksum)" ]
+  [ "$(cat ".venv/.$1" 2>/dev/null || true)" = "$(cat "${@:2}" | cksum)" ]
 }
 
-if ! has_packages local || { [ "${NEEDS:-local}" = dev ] && ! has_packages dev; }; then
+if ! has_packages local requirements-local.lock || { [ "${NEEDS:-local}" = dev ] &&
+  ! has_packages dev requirements.txt requirements-local.txt requirements-dev.txt; }; then
   BASE_PYTHON="$(find_python)"
   "$BASE_PYTHON" scripts/make_environment.py "${NEEDS:-local}"
 fi

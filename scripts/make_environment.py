@@ -1,7 +1,8 @@
 """Makes `.venv` from the pinned requirements; run by environment.sh with any Python 3.11+ and nothing installed.
 
-`make_environment.py local` installs what the local stack needs, `dev` what the tests and checks need besides. The lock
-is the operating system's, so that two scripts started at once build it once and a killed one leaves none.
+`make_environment.py local` installs what the local stack needs, each file known by its hash, `dev` what the tests and
+checks need besides. A lock of the operating system sees to it that two scripts started at once build it once and a
+killed one leaves none.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ STEP = 15
 """One line of progress for so many packages."""
 WITHOUT_PIP = (22, 3)
 """The first version of pip that installs into an environment that has none of its own (`pip --python`)."""
+FILES = {
+    "local": ("requirements-local.lock",),
+    "dev": ("requirements.txt", "requirements-local.txt", "requirements-dev.txt"),
+}
+"""What each part is made from; the same as in environment.sh."""
 EXPLANATIONS = {
     "local": "this happens once and takes about half a minute",
     "dev": "what the tests and checks need; this happens once and takes about a minute",
@@ -70,8 +76,7 @@ def _is_current(name: str) -> bool:
 
 
 def _checksum(name: str) -> str:
-    files = (ROOT / "requirements.txt", ROOT / "requirements-local.txt", ROOT / f"requirements-{name}.txt")
-    content = b"".join(file.read_bytes() for file in files)
+    content = b"".join((ROOT / file).read_bytes() for file in FILES[name])
     return subprocess.run(["cksum"], input=content, capture_output=True, check=True).stdout.decode().strip()
 
 
@@ -102,9 +107,8 @@ def _pip_version() -> tuple[int, ...]:
 def _list_requirements(name: str) -> list[str]:
     if name == "dev":
         return ["-r", str(ROOT / "requirements-dev.txt")]
-    # Complete and pinned (a test sees to it): nothing has to be resolved, and what is not run is not compiled.
-    files = ["-r", str(ROOT / "requirements.txt"), "-r", str(ROOT / "requirements-local.txt")]
-    return ["--no-deps", "--no-compile", *files]
+    # Complete (a test sees to it): nothing has to be resolved, and what is not run is not compiled.
+    return ["--no-deps", "--no-compile", "--require-hashes", "-r", str(ROOT / "requirements-local.lock")]
 
 
 def _run_pip(requirements: Sequence[str]) -> int:

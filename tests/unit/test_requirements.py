@@ -1,9 +1,10 @@
 """requirements.txt is what a deployment installs, requirements-local.txt what the local stack adds: everything that is
-imported, with all that brings along."""
+imported, with all that brings along; and the locks know the files of each by their hashes."""
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions, requires, version
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOYED = ("functions", "shared")
 LOCAL = (*DEPLOYED, "scripts")
 LISTS = {DEPLOYED: ("requirements.txt",), LOCAL: ("requirements.txt", "requirements-local.txt")}
+LOCKS = {DEPLOYED: "requirements.lock", LOCAL: "requirements-local.lock"}
 
 
 def read_pins(folders: tuple[str, ...]) -> dict[str, str]:
@@ -65,3 +67,21 @@ def test_everything_that_a_requirement_brings_along_is_pinned_too(folders: tuple
 
     assert wanted <= pins.keys()
     assert {name: f"=={version(name)}" for name in pins} == pins
+
+
+@pytest.mark.parametrize("folders", [DEPLOYED, LOCAL], ids=["deployed", "local"])
+def test_the_lock_holds_the_pinned_requirements_each_with_the_hashes_of_its_files(
+    folders: tuple[str, ...],
+) -> None:
+    text = (ROOT / LOCKS[folders]).read_text(encoding="utf-8")
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if line[0] != "#"]
+    locked = {
+        Requirement(line.partition(" --hash")[0]): line.count("--hash=sha256:")
+        for line in lines
+        # Nothing of this runs on Windows itself; uv writes down what it would take there.
+        if "sys_platform == 'win32'" not in line
+    }
+
+    assert {canonicalize_name(pin.name): str(pin.specifier) for pin in locked} == read_pins(folders)
+    assert min(locked.values()) >= 1
+    assert not re.search(r"index-url|://", text)
