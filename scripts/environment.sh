@@ -1,5 +1,6 @@
 # Sourced by every script: goes to the project's root and makes the shared virtual environment where it is
 # missing or older than the requirements. Progress goes to standard error, so a script's output stays its own.
+# A script that sets NEEDS=dev gets the packages of the tests and checks too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PYTHONPATH="$PWD"
@@ -18,7 +19,13 @@ find_python() {
   return 1
 }
 
-if [ "$(cat .venv/.requirements 2>/dev/null || true)" != "$(cat requirements.txt requirements-dev.txt | cksum)" ]; then
+# Whether .venv holds what these files said when it was made: has_packages PART FILES …, as make_environment.py does it.
+has_packages() {
+  [ "$(cat ".venv/.$1" 2>/dev/null || true)" = "$(cat "${@:2}" | cksum)" ]
+}
+
+if ! has_packages local requirements-local.lock || { [ "${NEEDS:-local}" = dev ] &&
+  ! has_packages dev requirements.txt requirements-local.txt requirements-dev.txt; }; then
   BASE_PYTHON="$(find_python)"
-  "$BASE_PYTHON" scripts/make_environment.py "$(cat requirements.txt requirements-dev.txt | cksum)"
+  "$BASE_PYTHON" scripts/make_environment.py "${NEEDS:-local}"
 fi

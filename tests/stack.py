@@ -83,13 +83,14 @@ class Stack(Report):
 
 @dataclass
 class Serve:
-    """One run of scripts/serve in a child process."""
+    """One run of scripts/serve in a child process; without a worker unless asked, so that tests decide what moves."""
 
     folder: Path
     port: int
     arguments: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    worker: bool = False
 
     def start(self) -> Stack:
         """Starts it and waits for its ready file; AssertionError with its output when it ends before."""
@@ -122,7 +123,12 @@ class Serve:
         ]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*argv, *os.environ.get("TEST_SERVE_ARGUMENTS", "").split(), *self.arguments],
+                [
+                    *argv,
+                    *([] if self.worker else ["--no-worker"]),
+                    *os.environ.get("TEST_SERVE_ARGUMENTS", "").split(),
+                    *self.arguments,
+                ],
                 cwd=ROOT,
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,

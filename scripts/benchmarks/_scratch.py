@@ -37,7 +37,7 @@ def start_stack() -> Iterator[Report]:
 def _launch(folder: Path, ready: Path, output: int) -> subprocess.Popen[bytes]:
     postgres = os.environ.get("TEST_POSTGRES", "embedded")
     options = {"--port": str(find_free_port()), "--data": str(folder / "data"), "--postgres": postgres}
-    argv = [sys.executable, "-m", "scripts.local", "--ready-file", str(ready)]
+    argv = [sys.executable, "-m", "scripts.local", "--no-worker", "--ready-file", str(ready)]
     argv += [part for option in options.items() for part in option]
     return subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 

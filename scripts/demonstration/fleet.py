@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -13,6 +12,8 @@ from urllib.parse import urlsplit
 import orjson
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+
+from scripts.demonstration.threads import Simulation
 
 DEVICES = ("boiler-1", "cold-room-7", "greenhouse-3", "pump-12", "tank-4")
 MALFORMED = b'{"device": "pump-12", "temperature": 21.'
@@ -28,15 +29,12 @@ class Published:
     payload: bytes
 
 
-def run_fleet(mqtt_url: str, readings: int, report: Callable[[Published], None]) -> None:
+def start_fleet(mqtt_url: str, readings: int, report: Callable[[Published], None]) -> Simulation:
     """Let every device publish a status and `readings` readings, one of them malformed; all QoS 1.
 
     `report` hears of each message once the broker has acknowledged it. Errors: RuntimeError when it doesn't.
     """
-    with ThreadPoolExecutor(len(DEVICES), thread_name_prefix="device") as threads:
-        runs = [threads.submit(_run_device, mqtt_url, device, readings, report) for device in DEVICES]
-    for run in runs:
-        run.result()
+    return Simulation(lambda device: _run_device(mqtt_url, device, readings, report), DEVICES)
 
 
 def _run_device(mqtt_url: str, device: str, readings: int, report: Callable[[Published], None]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +12,7 @@ import httpx
 import orjson
 
 from scripts.demonstration.fleet import PAUSE_SECONDS, Published
+from scripts.demonstration.threads import Simulation
 
 PROJECT = "demo-project"
 DEVICES = ("tracker-1", "tracker-2", "valve-3")
@@ -26,18 +26,13 @@ def make_config() -> dict[str, Any]:
     return {"api_key": "demo", "project_id": PROJECT, **nothing}
 
 
-def run_pipeline(url: str, secret: str, readings: int, report: Callable[[Published], None]) -> None:
+def start_pipeline(url: str, secret: str, readings: int, report: Callable[[Published], None]) -> Simulation:
     """Post `readings` of every device to `url`; `report` hears of each once it is accepted.
 
     Errors: RuntimeError when it isn't.
     """
-    with (
-        httpx.Client(headers={"X-Webhook-Secret": secret}, timeout=30) as http,
-        ThreadPoolExecutor(len(DEVICES), thread_name_prefix="golioth") as threads,
-    ):
-        runs = [threads.submit(_run_device, http, url, device, readings, report) for device in DEVICES]
-    for run in runs:
-        run.result()
+    http = httpx.Client(headers={"X-Webhook-Secret": secret}, timeout=30)
+    return Simulation(lambda device: _run_device(http, url, device, readings, report), DEVICES)
 
 
 def _run_device(

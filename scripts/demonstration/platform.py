@@ -1,14 +1,15 @@
-"""What the demo asks of the platform, over HTTP only: sign in, manage integrations, tick, count."""
+"""What the demo asks of the platform, over HTTP only: sign in, manage integrations, count."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import orjson
 
 PAGE = 1000
+SUBSCRIBE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Session:
             if len(page.json()) < PAGE:
                 return found
 
+    def newest(self, table: str, columns: str, limit: str) -> list[dict[str, Any]]:
+        """The latest rows, newest first."""
+        query = {"select": columns, "order": "received_at.desc", "limit": limit}
+        return list(self.http.get(f"/rest/v1/{table}", params=query).raise_for_status().json())
+
 
 def sign_in(url: str, anon_key: str, email: str, password: str) -> Session:
     """A session of a seeded user."""
@@ -60,12 +66,15 @@ def sign_in(url: str, anon_key: str, email: str, password: str) -> Session:
     return Session(http)
 
 
-def run_tick(url: str, secret: str, seconds: float, idle_seconds: float) -> dict[str, Any]:
-    """POST /scheduler and wait for its answer."""
-    reply = httpx.post(
-        f"{url}/functions/v1/scheduler",
-        content=orjson.dumps({"seconds": seconds, "idle_seconds": idle_seconds}),
-        headers={"X-Scheduler-Secret": secret, "Content-Type": "application/json"},
-        timeout=seconds + 30,
-    )
-    return dict(reply.raise_for_status().json())
+def wait_for_session(stack: dict[str, Any], integration_id: str) -> None:
+    """Until the worker has subscribed at the integration's broker. Errors: RuntimeError when it takes too long."""
+    key, deadline = stack["service_role_key"], time.monotonic() + SUBSCRIBE_SECONDS
+    query = {"select": "state->subscribed", "integration_id": f"eq.{integration_id}"}
+    while time.monotonic() < deadline:
+        reply = httpx.get(
+            f"{stack['url']}/rest/v1/integration_schedules", params=query, headers={"apikey": key}, timeout=30
+        )
+        if any(row["subscribed"] for row in reply.raise_for_status().json()):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"The worker did not subscribe within {SUBSCRIBE_SECONDS:.0f} seconds.")

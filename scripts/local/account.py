@@ -68,4 +68,10 @@ def _make_account() -> pwd.struct_passwd:
             f"Postgres does not run as root, and the account {ACCOUNT_NAME} could not be made for it "
             f"({made.stderr.strip()}). Make it, or start as a normal user."
         )
+    if made.returncode == 0:
+        print(
+            f"Postgres does not run as root: made the system user {ACCOUNT_NAME} for it, which stays.\n"
+            f"  To remove it later: userdel {ACCOUNT_NAME}",
+            file=sys.stderr,
+        )
     return entry

@@ -5,8 +5,11 @@ Source: the repository supabase/auth, internal/api; errors are `{code, error_cod
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
+from uuid import UUID
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from psycopg.errors import UniqueViolation
@@ -14,20 +17,11 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 from werkzeug.wrappers import Request, Response
 
+from scripts.local import auth_admin as admin
+from scripts.local import auth_format as form
+from scripts.local import auth_links as links
 from scripts.local import auth_store as store
-from scripts.local.auth_format import (
-    SESSION_SECONDS,
-    AuthError,
-    Row,
-    describe_claims,
-    describe_user,
-    read_body,
-    read_data,
-    read_email,
-    read_password,
-    read_text,
-    reply_json,
-)
+from scripts.local.auth_format import AuthError, Row, reply_json
 from scripts.local.auth_store import AuthConnection
 from scripts.local.passwords import hash_password, password_fits
 from scripts.local.tokens import InvalidToken, Tokens
@@ -38,7 +32,8 @@ Handler = Callable[[Request], Response]
 class Auth:
     """The application: a handler for each method and path. It connects with the first request."""
 
-    def __init__(self, database_url: str, tokens: Tokens, issuer: str) -> None:
+    def __init__(self, database_url: str, tokens: Tokens, issuer: str, mail: Path) -> None:
+        self._mail = mail
         self._database_url = database_url
         self._tokens = tokens
         self._issuer = issuer
@@ -51,6 +46,9 @@ class Auth:
             ("GET", "/.well-known/jwks.json"): self._show_keys,
             ("GET", "/health"): self._show_health,
             ("GET", "/settings"): self._show_settings,
+            ("POST", "/recover"): self._recover,
+            ("GET", "/verify"): self._follow_link,
+            ("POST", "/verify"): self._verify_link,
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -63,7 +61,8 @@ class Auth:
         return response(environ, start_response)
 
     def _find_route(self, request: Request) -> Handler:
-        route = self._routes.get((request.method, request.path))
+        act = admin.find_act(request)
+        route = partial(self._administrate, act) if act else self._routes.get((request.method, request.path))
         if route is None:
             message = f"The local stack's /auth/v1 does not support {request.method} {request.path}"
             raise AuthError(404, "not_found", message)
@@ -84,13 +83,13 @@ class Auth:
     def _grant_token(self, request: Request) -> Response:
         grant = request.args.get("grant_type")
         if grant == "password":
-            return self._sign_in(read_body(request))
+            return self._sign_in(form.read_body(request))
         if grant == "refresh_token":
-            return self._refresh(read_body(request))
+            return self._refresh(form.read_body(request))
         raise AuthError(400, "validation_failed", "grant_type must be password or refresh_token")
 
     def _sign_in(self, body: Row) -> Response:
-        email, password = read_text(body, "email"), read_text(body, "password")
+        email, password = form.read_text(body, "email"), form.read_text(body, "password")
         with self._pool.connection() as connection:
             user = store.find_user(connection, email)
             # An unknown address takes as long as a wrong password, so that nobody learns which it was.
@@ -100,23 +99,24 @@ class Auth:
             return self._start_session(connection, user)
 
     def _refresh(self, body: Row) -> Response:
+        session_id, number = self._tokens.read_refresh_token(form.read_text(body, "refresh_token"))
         with self._pool.connection() as connection:
-            spent = store.rotate_refresh_token(connection, read_text(body, "refresh_token"))
-            user = store.get_user(connection, spent["user_id"]) if spent else None
-        if spent is None or user is None:
+            found = store.refresh_session(connection, session_id, number) if session_id else None
+            user = store.get_user(connection, found["user_id"]) if found else None
+        if session_id is None or found is None or user is None:
             raise AuthError(400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
-        if spent["revoked"]:
+        if found["number"] is None:
             raise AuthError(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
-        return self._reply_session(user, str(spent["session_id"]), spent["new_token"])
+        return self._reply_session(user, session_id, found["number"])
 
     def _sign_up(self, request: Request) -> Response:
-        body = read_body(request)
+        body = form.read_body(request)
         if not body.get("email"):
             raise AuthError(422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled")
-        email, password = read_email(body), read_password(body)
+        email, password = form.read_email(body), form.read_password(body)
         try:
             with self._pool.connection() as connection:
-                user = store.insert_user(connection, email, hash_password(password), read_data(body))
+                user = store.insert_user(connection, email, hash_password(password), form.read_data(body))
                 return self._start_session(connection, user)
         except UniqueViolation:
             raise AuthError(422, "user_already_exists", "User already registered") from None
@@ -134,18 +134,58 @@ class Auth:
     def _show_user(self, request: Request) -> Response:
         claims = self._read_claims(request)
         with self._pool.connection() as connection:
-            return reply_json(describe_user(_require_session(connection, claims)))
+            return reply_json(form.describe_user(_require_session(connection, claims)))
 
     def _change_user(self, request: Request) -> Response:
-        claims, body = self._read_claims(request), read_body(request)
-        password_hash = hash_password(read_password(body)) if "password" in body else None
-        email = read_email(body) if "email" in body else None
-        changes = {"email": email, "password_hash": password_hash, "data": read_data(body)}
+        claims, body = self._read_claims(request), form.read_body(request)
+        password_hash = hash_password(form.read_password(body)) if "password" in body else None
+        email = form.read_email(body) if "email" in body else None
+        changes = {"email": email, "password_hash": password_hash, "data": form.read_data(body)}
         with self._pool.connection() as connection:
             _require_session(connection, claims)
             if password_hash:
                 store.end_sessions(connection, claims["sub"], claims["session_id"], "others")
-            return reply_json(describe_user(_change_user(connection, claims["sub"], changes)))
+            return reply_json(form.describe_user(admin.write_user(connection, claims["sub"], changes)))
+
+    def _administrate(self, act: admin.Act, request: Request) -> Response:
+        if self._read_token(request).get("role") != "service_role":
+            raise AuthError(403, "not_admin", "User not allowed")
+        with self._pool.connection() as connection:
+            return act(connection, request)
+
+    def _recover(self, request: Request) -> Response:
+        """A link instead of a mail, in a file of the data folder; the answer does not tell whether there is a user."""
+        body = form.read_body(request)
+        links.refuse_pkce(body)
+        with self._pool.connection() as connection:
+            user = store.find_user(connection, form.read_email(body))
+        if user is not None:
+            token = self._tokens.sign_link(user, int(time.time()))
+            links.write_mail(
+                self._mail, user["email"], self._issuer, token, request.args.get("redirect_to", "")
+            )
+        return reply_json({})
+
+    def _follow_link(self, request: Request) -> Response:
+        redirect = links.choose_redirect(request.args.get("redirect_to", ""))
+        try:
+            session = self._start_by_link(request.args.get("token", ""), request.args.get("type", ""))
+        except AuthError as error:
+            return links.redirect_refused(redirect, error)
+        return links.redirect_signed_in(redirect, session.get_json())
+
+    def _verify_link(self, request: Request) -> Response:
+        body = form.read_body(request)
+        return self._start_by_link(form.read_text(body, "token_hash"), form.read_text(body, "type"))
+
+    def _start_by_link(self, token: str, kind: str) -> Response:
+        if kind != "recovery" or not token:
+            raise AuthError(400, "validation_failed", "The local stack verifies links of type recovery only")
+        with self._pool.connection() as connection:
+            user = store.get_user(connection, links.read_user_id(token))
+            if user is None or not self._tokens.link_fits(token, user):
+                raise AuthError(403, "otp_expired", "Email link is invalid or has expired")
+            return self._start_session(connection, user)
 
     def _show_keys(self, _request: Request) -> Response:
         return reply_json(self._tokens.publish_keys())
@@ -159,32 +199,35 @@ class Auth:
         return reply_json({"external": {"email": True}, "disable_signup": False, "mailer_autoconfirm": True})
 
     def _read_claims(self, request: Request) -> Row:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise AuthError(401, "no_authorization", "This endpoint requires a valid Bearer token")
-        try:
-            claims = self._tokens.verify_token(token.strip())
-        except InvalidToken as error:
-            raise AuthError(403, "bad_jwt", str(error)) from None
+        claims = self._read_token(request)
         if not claims.get("sub") or not claims.get("session_id"):
             raise AuthError(403, "bad_jwt", "invalid claim: missing sub claim")
         return claims
 
-    def _start_session(self, connection: AuthConnection, user: Row) -> Response:
-        session_id, refresh_token = store.start_session(connection, user["id"])
-        fresh = store.get_user(connection, user["id"]) or user
-        return self._reply_session(fresh, str(session_id), refresh_token)
+    def _read_token(self, request: Request) -> Row:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise AuthError(401, "no_authorization", "This endpoint requires a valid Bearer token")
+        try:
+            return self._tokens.verify_token(token.strip())
+        except InvalidToken as error:
+            raise AuthError(403, "bad_jwt", str(error)) from None
 
-    def _reply_session(self, user: Row, session_id: str, refresh_token: str) -> Response:
-        claims = describe_claims(user, session_id, self._issuer)
+    def _start_session(self, connection: AuthConnection, user: Row) -> Response:
+        session_id = store.start_session(connection, user["id"])
+        fresh = store.get_user(connection, user["id"]) or user
+        return self._reply_session(fresh, session_id, 0)
+
+    def _reply_session(self, user: Row, session_id: UUID, number: int) -> Response:
+        claims = form.describe_claims(user, str(session_id), self._issuer)
         return reply_json(
             {
                 "access_token": self._tokens.sign_session(claims),
                 "token_type": "bearer",
-                "expires_in": SESSION_SECONDS,
+                "expires_in": form.SESSION_SECONDS,
                 "expires_at": claims["exp"],
-                "refresh_token": refresh_token,
-                "user": describe_user(user),
+                "refresh_token": self._tokens.make_refresh_token(session_id, number),
+                "user": form.describe_user(user),
             }
         )
 
@@ -194,11 +237,3 @@ def _require_session(connection: AuthConnection, claims: Row) -> Row:
     if user is None or not store.session_exists(connection, claims["session_id"]):
         raise AuthError(403, "session_not_found", "Session from session_id claim in JWT does not exist")
     return user
-
-
-def _change_user(connection: AuthConnection, user_id: str, changes: Row) -> Row:
-    try:
-        return store.change_user(connection, user_id, changes)
-    except UniqueViolation:
-        message = "A user with this email address has already been registered"
-        raise AuthError(422, "email_exists", message) from None

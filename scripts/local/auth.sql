@@ -27,26 +27,15 @@ create table if not exists auth.sessions (
     created_at timestamptz default now(),
     updated_at timestamptz default now()
 );
+-- A refresh token is the session's id and a number, signed; the newest number is the good one. See auth_store.py.
+alter table auth.sessions add column if not exists refresh_token_counter bigint not null default 0;
+alter table auth.sessions add column if not exists refreshed_at timestamp;
 create index if not exists sessions_user_id_idx on auth.sessions (user_id);
-
-create table if not exists auth.refresh_tokens (
-    id bigserial primary key,
-    token varchar(255) unique,
-    user_id varchar(255),
-    revoked boolean not null default false,
-    session_id uuid references auth.sessions (id) on delete cascade,
-    created_at timestamptz default now(),
-    updated_at timestamptz default now()
-);
-create index if not exists refresh_tokens_session_id_idx on auth.refresh_tokens (session_id);
-comment on column auth.refresh_tokens.token is 'SHA-256 of the token in hexadecimal; the token itself is not kept.';
 
 alter table auth.users owner to supabase_auth_admin;
 alter table auth.sessions owner to supabase_auth_admin;
-alter table auth.refresh_tokens owner to supabase_auth_admin;
 alter table auth.users enable row level security;
 alter table auth.sessions enable row level security;
-alter table auth.refresh_tokens enable row level security;
 grant all on all tables in schema auth to postgres, dashboard_user;
 grant all on all sequences in schema auth to postgres, dashboard_user;
 grant select on all tables in schema auth to postgres with grant option;

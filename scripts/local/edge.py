@@ -1,30 +1,80 @@
-"""What Supabase's gateway does before /rest/v1 and /auth/v1: cross-origin headers, the key as a token.
+"""What Supabase's gateway does before /rest/v1 and /auth/v1: the API key, cross-origin headers, the key as a token.
 
-The functions are not behind this: on Supabase too they answer browsers themselves.
+The functions are not behind this: on Supabase too they need no key, and answer browsers themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import logging
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
+from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from werkzeug.wrappers import Response
+
 _METHODS = "GET,HEAD,PUT,PATCH,POST,DELETE,OPTIONS"
-_EXPOSED = "Content-Location, Content-Range, Content-Type, Location, Preference-Applied, Range-Unit"
+_EXPOSED = (
+    "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Link, Location, Preference-Applied, "
+    "Proxy-Status, Range-Unit, Retry-After, X-Total-Count"
+)
 _ALWAYS = [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", _EXPOSED)]
+OPEN_OF_AUTH = ("/verify", "/authorize", "/callback", "/.well-known/")
+"""Where a browser follows a link, and where keys are published: no key can be asked for."""
+
+log = logging.getLogger(__name__)
 
 
-def front_service(service: WSGIApplication) -> WSGIApplication:
-    """The service as it looks through the gateway."""
+def front_service(
+    service: WSGIApplication, keys: Collection[str], open_paths: tuple[str, ...] = ()
+) -> WSGIApplication:
+    """The service as it looks through the gateway, to which one of the API keys has to be shown but on open paths."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        key = environ.get("HTTP_APIKEY") or parse_qs(environ.get("QUERY_STRING", "")).get("apikey", [""])[0]
+        if key not in keys and not environ["PATH_INFO"].startswith(open_paths):
+            return _refuse_key(key)(environ, start_response)
+        if key and "HTTP_AUTHORIZATION" not in environ:
+            environ["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+        try:
+            return service(environ, start_response)
+        except OSError:
+            # The connection's own end, nothing to answer on it.
+            raise
+        except Exception:
+            log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            return refuse(500, "UNEXPECTED", "An unexpected error; the log says which")(
+                environ, start_response
+            )
+
+    return allow_origins(answer)
+
+
+def allow_origins(service: WSGIApplication) -> WSGIApplication:
+    """The service for browsers of any origin, whatever it answers."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
             return _answer_preflight(environ, start_response)
-        if "HTTP_AUTHORIZATION" not in environ and "HTTP_APIKEY" in environ:
-            environ["HTTP_AUTHORIZATION"] = f"Bearer {environ['HTTP_APIKEY']}"
         return service(environ, _with_origin(start_response))
 
     return answer
+
+
+def refuse(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An error of the gateway's own."""
+    body = json.dumps({"code": code, "message": message})
+    return Response(body, status, headers, content_type="application/json")
+
+
+def _refuse_key(key: str) -> Response:
+    hint = "No `apikey` request header or url param was found."
+    body = {"message": "No API key found in request", "hint": hint}
+    if key:
+        hint = "Double check your Supabase `anon` or `service_role` API key."
+        body = {"message": "Invalid API key", "hint": hint}
+    return Response(json.dumps(body), 401, content_type="application/json")
 
 
 def _answer_preflight(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -1,4 +1,4 @@
-"""The one HTTP port: /auth/v1, /rest/v1 and /functions/v1 under gunicorn, in workers of many threads.
+"""The one HTTP port: /auth/v1, /rest/v1, /functions/v1 and /realtime/v1 under gunicorn, in workers of many threads.
 
 Run by scripts/serve as a child of its own, with the listening socket already bound.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import gc
 import itertools
-import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -17,12 +16,12 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.workers import gthread  # type: ignore[import-untyped]
-from werkzeug.wrappers import Response
 
 from scripts.local.auth import Auth
 from scripts.local.data_folder import DataFolder, database_url
-from scripts.local.edge import front_service
+from scripts.local.edge import OPEN_OF_AUTH, allow_origins, front_service, refuse
 from scripts.local.functions import load_functions
+from scripts.local.realtime import Realtime
 from scripts.local.rest import build_rest
 from scripts.local.tokens import Tokens
 
@@ -33,6 +32,13 @@ THREADS = 224
 FUNCTIONS_RUNNING = 32
 FUNCTIONS_ADMITTED = 160
 FUNCTION_WAIT_SECONDS = 30.0
+
+
+NO_ROUTE = allow_origins(refuse(404, "NOT_FOUND", "no Route matched with those values"))
+NO_FUNCTION = allow_origins(refuse(404, "NOT_FOUND", "Requested function was not found"))
+BUSY = allow_origins(
+    refuse(503, "WORKER_LIMIT", "Too many functions run at once; try again", {"Retry-After": "1"})
+)
 
 
 class Gateway:
@@ -55,7 +61,7 @@ class Gateway:
                 return _pass_on(service, prefix, environ, start_response)
         if path.startswith("/functions/v1/"):
             return self._call_function(path, environ, start_response)
-        return _refuse(404, "NOT_FOUND", "no Route matched with those values")(environ, start_response)
+        return NO_ROUTE(environ, start_response)
 
     def _call_function(
         self, path: str, environ: WSGIEnvironment, start_response: StartResponse
@@ -63,16 +69,14 @@ class Gateway:
         name = path.split("/")[3]
         function = self._functions.get(name)
         if function is None:
-            return _refuse(404, "NOT_FOUND", "Requested function was not found")(environ, start_response)
+            return NO_FUNCTION(environ, start_response)
         if self._admitted.acquire(blocking=False):
             try:
                 if self._running.acquire(timeout=FUNCTION_WAIT_SECONDS):
                     return self._run_function(function, name, environ, start_response)
             finally:
                 self._admitted.release()
-        refusal = _refuse(503, "WORKER_LIMIT", "Too many functions run at once; try again")
-        refusal.headers["Retry-After"] = "1"
-        return refusal(environ, start_response)
+        return BUSY(environ, start_response)
 
     def _run_function(
         self, function: WSGIApplication, name: str, environ: WSGIEnvironment, start_response: StartResponse
@@ -118,9 +122,20 @@ def _build_gateway(options: argparse.Namespace, functions: Mapping[str, WSGIAppl
     folder = DataFolder(options.data)
     credentials, port = folder.load_credentials(), folder.load_ports().postgres
     tokens = Tokens(credentials)
-    auth = Auth(database_url(credentials, port, "supabase_auth_admin"), tokens, f"{options.url}/auth/v1")
-    rest = build_rest(database_url(credentials, port, "authenticator"), tokens.verify_token)
-    return Gateway({"/auth/v1": front_service(auth), "/rest/v1": front_service(rest)}, functions)
+    auth = Auth(
+        database_url(credentials, port, "supabase_auth_admin"),
+        tokens,
+        f"{options.url}/auth/v1",
+        folder.logs / "mail.log",
+    )
+    rest = build_rest(database_url(credentials, port, "authenticator"), tokens.verify_token, options.max_rows)
+    keys = [tokens.make_api_key(role) for role in ("anon", "service_role")]
+    services = {
+        "/auth/v1": front_service(auth, keys, OPEN_OF_AUTH),
+        "/rest/v1": front_service(rest, keys),
+        "/realtime/v1": front_service(Realtime(), keys),
+    }
+    return Gateway(services, functions)
 
 
 def _pass_on(
@@ -128,11 +143,6 @@ def _pass_on(
 ) -> Iterable[bytes]:
     inner = {**environ, "SCRIPT_NAME": prefix, "PATH_INFO": environ["PATH_INFO"].removeprefix(prefix) or "/"}
     return application(inner, start_response)
-
-
-def _refuse(status: int, code: str, message: str) -> Response:
-    body = json.dumps({"code": code, "message": message})
-    return Response(body, status=status, content_type="application/json")
 
 
 def _gunicorn_settings(listen_fd: int) -> dict[str, Any]:
@@ -155,6 +165,7 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--functions", type=Path, required=True)
     parser.add_argument("--url", required=True)
     parser.add_argument("--listen-fd", type=int, required=True)
+    parser.add_argument("--max-rows", type=int, required=True)
     return parser.parse_args()
 
 

@@ -130,13 +130,13 @@ class Postgres:
         """Ends the server of a run that was killed. We hold the folder's lock, so nobody else uses it."""
         with contextlib.suppress(FileNotFoundError):
             pid = int(self._pid_file.read_text().split("\n", 1)[0])
-            if not _is_server_of(pid, self.folder.postgres):
-                # The number may belong to another program by now (in a container it often does), and
-                # Postgres would take that for itself and refuse to start.
-                self._pid_file.unlink()
-                return
-            os.kill(pid, signal.SIGINT)
-            _wait_for_end(pid, self.folder.postgres)
+            if _is_server_of(pid, self.folder.postgres):
+                os.kill(pid, signal.SIGINT)
+                _wait_for_end(pid, self.folder.postgres)
+        # Both locks name a process. Its number may belong to another program by now (in a container it often does), or
+        # to a zombie that whoever inherited it has not waited for: Postgres would take either for itself and refuse.
+        for lock in (self._pid_file, *self.folder.socket_folder.glob(".s.PGSQL.*")):
+            lock.unlink(missing_ok=True)
 
 
 def _is_server_of(pid: int, folder: Path) -> bool:

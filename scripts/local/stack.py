@@ -6,6 +6,7 @@ import os
 import shlex
 import socket
 import sys
+import tomllib
 import urllib.request
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -38,18 +39,23 @@ class Options:
     postgres: PostgresSource
     migrations: Path
     functions: Path
+    worker: bool
+    quiet: bool
 
 
 class Report(BaseModel):
     """The content of the ready file."""
 
     url: str
+    functions_url: str
+    console_url: str
     anon_key: str
     service_role_key: str
     jwt_secret: str
     db_url: str
     mqtt_url: str
     scheduler_secret: str
+    metrics_secret: str
     users: list[User]
 
 
@@ -71,8 +77,11 @@ def start_stack(options: Options, children: Children) -> Report:
     environment = _functions_environment(report, credentials)
     write_private(folder.functions_env, _format_environment(environment))
     _start_gateway(options, listener, environment, children)
-    children.wait_until(lambda: _answers(f"{report.url}/auth/v1/health"), 60, f"The API at {report.url}")
+    children.wait_until(lambda: _answers(report), 60, f"The API at {report.url}")
     children.wait_until(lambda: _accepts(report.mqtt_url), 30, f"The MQTT broker at {report.mqtt_url}")
+    if options.worker:
+        _start_worker(folder, environment, children)
+    write_private(folder.report, report.model_dump_json(indent=2) + "\n")
     return report
 
 
@@ -95,16 +104,30 @@ def _choose_broker(ports: Ports) -> str:
 
 
 def _describe_stack(port: int, credentials: Credentials, postgres: Postgres, mqtt_url: str) -> Report:
-    tokens = Tokens(credentials)
+    tokens, url = Tokens(credentials), f"http://127.0.0.1:{port}"
+    functions_url = _choose_functions_url(url)
     return Report(
-        url=f"http://127.0.0.1:{port}",
+        url=url,
+        functions_url=functions_url,
+        console_url=f"{functions_url}/console/",
         anon_key=tokens.make_api_key("anon"),
         service_role_key=tokens.make_api_key("service_role"),
         jwt_secret=credentials.jwt_secret,
         db_url=postgres.url("postgres"),
         mqtt_url=mqtt_url,
         scheduler_secret=credentials.scheduler_secret,
+        metrics_secret=credentials.metrics_secret,
         users=list_users(credentials),
+    )
+
+
+def _choose_functions_url(url: str) -> str:
+    """The operator's FUNCTIONS_URL, say that of a tunnel; one of loopback is another stack's, from its scripts/env."""
+    given = os.environ.get("FUNCTIONS_URL", "").rstrip("/")
+    return (
+        given
+        if given and urlsplit(given).hostname not in {"127.0.0.1", "localhost"}
+        else f"{url}/functions/v1"
     )
 
 
@@ -118,8 +141,9 @@ def _start_broker(folder: DataFolder, ports: Ports, children: Children) -> None:
 
 def _prepare_database(postgres: Postgres, migrations: Path, users: list[User]) -> None:
     bootstrap_database(postgres)
-    for name in apply_migrations(postgres.url("postgres"), migrations):
-        _say(f"Applied {name}")
+    applied = apply_migrations(postgres.url("postgres"), migrations)
+    if applied:
+        _say(f"Applied {len(applied)} migration{'s' if len(applied) > 1 else ''}.")
     seed_database(postgres.url("postgres"), users)
 
 
@@ -131,6 +155,7 @@ def _start_gateway(
         "--functions": options.functions,
         "--url": environment["SUPABASE_URL"],
         "--listen-fd": str(listener.fileno()),
+        "--max-rows": str(read_max_rows()),
     }
     argv = [
         sys.executable,
@@ -150,6 +175,19 @@ def _start_gateway(
     listener.close()
 
 
+def _start_worker(folder: DataFolder, environment: dict[str, str], children: Children) -> None:
+    """What moves data without being asked: scripts/worker does the same by hand."""
+    argv = [sys.executable, "-m", "shared.scheduler.worker"]
+    log = folder.logs / "worker.log"
+    children.start(Program("The worker", argv, log, environment={**_base_environment(), **environment}))
+
+
+def read_max_rows() -> int:
+    """The most rows that one answer of /rest/v1 has, as `supabase start` and hosted projects keep to it too."""
+    config = tomllib.loads((ROOT / "supabase" / "config.toml").read_text(encoding="utf-8"))
+    return int(config["api"]["max_rows"])
+
+
 def _functions_environment(report: Report, credentials: Credentials) -> dict[str, str]:
     return {
         "SUPABASE_URL": report.url,
@@ -158,6 +196,7 @@ def _functions_environment(report: Report, credentials: Credentials) -> dict[str
         "SUPABASE_JWT_SECRET": report.jwt_secret,
         "INTEGRATION_KEYS": os.environ.get("INTEGRATION_KEYS", credentials.integration_keys),
         "SCHEDULER_SECRET": report.scheduler_secret,
+        "FUNCTIONS_URL": report.functions_url,
         "OUTBOUND_ALLOW": os.environ.get("OUTBOUND_ALLOW", LOOPBACK),
     }
 
@@ -170,9 +209,10 @@ def _base_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def _answers(url: str) -> bool:
+def _answers(report: Report) -> bool:
+    request = urllib.request.Request(f"{report.url}/auth/v1/health", headers={"apikey": report.anon_key})  # noqa: S310 - our own loopback address
     try:
-        with urllib.request.urlopen(url, timeout=5) as reply:  # noqa: S310 - our own loopback address
+        with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310 - as above
             return bool(reply.status == HTTPStatus.OK)
     except (URLError, OSError):
         return False

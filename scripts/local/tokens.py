@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import time
 from functools import lru_cache
 from typing import Any, cast
+from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives import hashes, serialization
@@ -16,6 +19,8 @@ from scripts.local.data_folder import Credentials
 API_KEY_ISSUED = 1_700_000_000  # fixed, so that a folder's keys stay the same from start to start
 API_KEY_LIFETIME = 20 * 365 * 24 * 3600
 AUDIENCE = "authenticated"
+LINK_SECONDS = 3600
+REFRESH_BYTES = 16 + 8 + 32  # session, number, signature
 ROLES = frozenset({"anon", "authenticated", "service_role"})
 
 
@@ -55,6 +60,38 @@ class Tokens:
         if claims["exp"] <= time.time():
             raise InvalidToken("JWT expired")
         return dict(claims)
+
+    def make_refresh_token(self, session_id: UUID, number: int) -> str:
+        """The refresh token of a session that is exchanged for the one with the next number."""
+        content = session_id.bytes + number.to_bytes(8)
+        return base64.urlsafe_b64encode(content + self._sign_refresh(content)).decode()
+
+    def read_refresh_token(self, token: str) -> tuple[UUID | None, int]:
+        """Session and number of a refresh token; no session where the token was not made here."""
+        try:
+            signed = base64.urlsafe_b64decode(token.encode())
+        except ValueError:
+            signed = b""
+        content = signed[:24]
+        if len(signed) != REFRESH_BYTES or not hmac.compare_digest(signed[24:], self._sign_refresh(content)):
+            return None, 0
+        return UUID(bytes=content[:16]), int.from_bytes(content[16:])
+
+    def sign_link(self, user: dict[str, Any], issued: int) -> str:
+        """The token of a link that signs a user in once: with the next sign-in or a new password it fits no more."""
+        content = UUID(str(user["id"])).bytes + issued.to_bytes(8)
+        state = f"link {user['last_sign_in_at']} {user['encrypted_password']}".encode()
+        signature = hmac.digest(self._secret.encode(), content + state, "sha256")
+        return base64.urlsafe_b64encode(content + signature).decode()
+
+    def link_fits(self, token: str, user: dict[str, Any]) -> bool:
+        """Whether the token is of this user, and not used or older than an hour."""
+        issued = int.from_bytes(base64.urlsafe_b64decode(token)[16:24])
+        is_young = time.time() - issued < LINK_SECONDS
+        return is_young and hmac.compare_digest(token.encode(), self.sign_link(user, issued).encode())
+
+    def _sign_refresh(self, content: bytes) -> bytes:
+        return hmac.digest(self._secret.encode(), b"refresh token" + content, "sha256")
 
     def _check_signature(self, token: str) -> dict[str, Any]:
         try:

@@ -3,8 +3,10 @@ import { readFileSync } from "node:fs";
 import { createClient } from "@supabase/supabase-js";
 import ws from "ws";
 
+// Node 22 has one of its own, and the examples ask for no other.
+globalThis.WebSocket ??= ws;
 const { url, anonKey, config, variables, examples } = JSON.parse(readFileSync(0, "utf8"));
-const supabase = createClient(url, anonKey, { realtime: { transport: ws } });
+const supabase = createClient(url, anonKey);
 const AsyncFunction = (async () => {}).constructor;
 const RESULT = `
   return {

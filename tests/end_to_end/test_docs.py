@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -15,7 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
+from scripts.local.environment import read_environment
 from scripts.local.seed import User
+from scripts.local.stack import ROOT
 from tests.end_to_end.examples import Example, find_differences, read_examples
 from tests.fakes.golioth import FakeGolioth
 from tests.fakes.golioth.firmware import make_artifact, make_cohort
@@ -30,7 +33,6 @@ DOCUMENTED_BROKER = "mqtts://broker.example.com"
 # Keeps the status of each reply, and the head and body of the last.
 PRELUDE = """set -eu
 curl() { command curl -sS --max-time 60 -D "$HEAD" -o "$BODY" -w '%{http_code}\\n' "$@" >> "$STATUSES"; }
-API="$SUPABASE_URL/functions/v1"
 """
 
 
@@ -136,6 +138,7 @@ def test_the_curl_example_answers_as_documented(scene: Scene, tmp_path: Path, ex
     code = PRELUDE + example.code.replace(DOCUMENTED_BROKER, scene.broker)
 
     (tmp_path / "firmware.bin").write_bytes(b"image")
+    place_env_script(tmp_path, scene.platform.stack)
     subprocess.run(["bash", "-c", code], cwd=tmp_path, env=os.environ | environment, check=True, timeout=60)
 
     body = files["BODY"].read_bytes() if files["BODY"].exists() else b""
@@ -149,15 +152,42 @@ def test_the_curl_example_answers_as_documented(scene: Scene, tmp_path: Path, ex
     assert list(find_differences(example.reply.body, json.loads(body or b"null"))) == []
 
 
+def place_env_script(folder: Path, stack: Stack) -> None:
+    """scripts/env as it answers on a machine where this stack is the one that runs."""
+    (folder / "scripts").mkdir()
+    script = folder / "scripts" / "env"
+    script.write_text(f'#!/bin/sh\nexec {ROOT}/scripts/env --data {stack.data} "$@"\n')
+    script.chmod(0o755)
+
+
+def test_the_commands_of_the_golioth_page_work_when_copied(scene: Scene, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "golioth.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    code = "\n".join(re.sub(r"^(\$ |    )", "", block, flags=re.MULTILINE) for block in blocks)
+    place_env_script(tmp_path, scene.platform.stack)
+
+    done = subprocess.run(
+        ["bash", "-c", "set -e\n" + code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert '"webhook_secret"' in done.stdout, done.stdout
+    assert done.stdout.rstrip().endswith("]"), "the last command lists messages"
+
+
 def describe_variables(scene: Scene) -> dict[str, str]:
     """The environment of one curl example, with an integration of its own."""
     stack, admin = scene.platform.stack, scene.platform.user
     integration = scene.create()
     return {
         "SUPABASE_URL": stack.url,
+        "FUNCTIONS_URL": stack.functions_url,
         "ANON_KEY": stack.anon_key,
-        "EMAIL": admin.email,
-        "PASSWORD": admin.password,
         "TOKEN": stack.token(admin),
         "SCHEDULER_SECRET": stack.scheduler_secret,
         "ORGANIZATION_ID": str(admin.organization_id),
@@ -209,7 +239,13 @@ def run_examples(scene: Scene, node_modules: Path) -> list[dict[str, Any]]:
         "examples": [example.code.replace(DOCUMENTED_BROKER, scene.broker) for example in JAVASCRIPT],
     }
     done = subprocess.run(
-        ["node", script], input=json.dumps(told), capture_output=True, text=True, timeout=120, check=False
+        ["node", script],
+        input=json.dumps(told),
+        env=os.environ | read_environment(stack.data),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout))

@@ -1,5 +1,8 @@
 -- The rows every test of /rest/v1 starts with.
 set local synchronous_commit = off;
+delete from public.parent_labels;
+delete from public.labels;
+delete from public.folders;
 delete from public.children;
 delete from public.details;
 delete from public.parents;
@@ -15,5 +18,8 @@ insert into public.children (id, parent_id, sponsor_id, backup_id, title) overri
   (1, 1, 1, 2, 'first'), (2, 1, 2, null, 'second'), (3, 2, null, null, 'third');
 insert into public.details values (1, 'a note');
 insert into public."odd ""name%s" values (1, 'kept');
+insert into public.labels values (1, 'red'), (2, 'blue');
+insert into public.parent_labels values (1, 1), (1, 2), (2, 2);
+insert into public.folders values (1, null, 'root'), (2, 1, 'left'), (3, 1, 'right');
 alter table public.parents alter column id restart with 101;
 alter table public.children alter column id restart with 101;

@@ -77,3 +77,19 @@ create function public.ingest_rows(p_rows jsonb) returns int language sql volati
     insert into public.children (parent_id, title)
     select r.parent_id, r.title from jsonb_to_recordset(p_rows) as r(parent_id int, title text) returning 1)
   select count(*)::int from stored $$;
+-- Many to many, a reference to the same table, and views that rename what they show.
+create table public.labels (id int primary key, word text not null);
+create table public.parent_labels (
+  parent_id int references public.parents (id) on delete cascade,
+  label_id int references public.labels (id),
+  primary key (parent_id, label_id)
+);
+create table public.folders (
+  id int primary key,
+  inside int constraint folders_inside references public.folders (id),
+  title text
+);
+create view public.parent_cards as
+  select upper(p.name) as shouted, p.id as card, (select count(*) from public.children c where c.parent_id = p.id) as kids,
+         p.org_id as belongs_to from public.parents p;
+create view public.card_titles as select c.card as number, c.shouted from public.parent_cards c;

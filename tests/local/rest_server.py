@@ -94,9 +94,9 @@ def serve_rest(stack: Stack) -> Iterator[Rest]:
 
 
 @contextmanager
-def serve_database(login_url: str) -> Iterator[str]:
+def serve_database(login_url: str, max_rows: int | None = None) -> Iterator[str]:
     """/rest/v1 over this database; yields its URL."""
-    rest = build_rest(login_url, verify_token)
+    rest = build_rest(login_url, verify_token, max_rows)
     application = DispatcherMiddleware(Response("not here", 404), {"/rest/v1": rest})
     server = make_server("127.0.0.1", 0, application, threaded=True)
     thread = threading.Thread(target=server.serve_forever)

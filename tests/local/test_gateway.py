@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import Client
 
 from scripts.local import gateway
-from scripts.local.edge import front_service
+from scripts.local.edge import OPEN_OF_AUTH, front_service
 from scripts.local.gateway import Gateway
 
 
@@ -50,10 +50,58 @@ def test_anything_else_is_not_found(path: str) -> None:
 
 
 def test_the_key_stands_in_for_a_missing_token_only() -> None:
-    client = Client(front_service(show_request))
+    client = Client(front_service(show_request, ["K", "S"]))
 
     assert client.get("/", headers={"apikey": "K"}).text.endswith("Bearer K")
     assert client.get("/", headers={"apikey": "K", "Authorization": "Bearer T"}).text.endswith("Bearer T")
+
+
+@pytest.mark.parametrize("key", ["", "made-up"])
+def test_without_one_of_the_keys_the_gateway_answers_itself_and_browsers_may_read_it(key: str) -> None:
+    client = Client(front_service(show_request, ["K", "S"]))
+
+    reply = client.get("/devices", headers={"Authorization": "Bearer T"} | ({"apikey": key} if key else {}))
+
+    assert reply.status_code == 401
+    assert reply.json is not None
+    assert reply.json["message"] == ("Invalid API key" if key else "No API key found in request")
+    assert reply.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_the_key_may_stand_in_the_address_and_links_need_none() -> None:
+    client = Client(front_service(show_request, ["K", "S"], OPEN_OF_AUTH))
+
+    assert client.get("/devices?apikey=S").status_code == 200
+    assert client.get("/verify?token=T").status_code == 200
+    assert client.get("/.well-known/jwks.json").status_code == 200
+    assert client.get("/user").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/rest/v1/x", "/auth/v1/x", "/functions/v1/none", "/nowhere", "/storage/v1/x"]
+)
+def test_browsers_of_any_origin_may_ask_every_door_and_read_what_it_answers(path: str) -> None:
+    services = {prefix: front_service(show_request, ["K"]) for prefix in ("/rest/v1", "/auth/v1")}
+    client = Client(Gateway(services, {}))
+    asked = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "GET"}
+
+    preflight, reply = client.options(path, headers=asked), client.get(path)
+
+    assert preflight.status_code == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == "*"
+    assert reply.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_what_fails_unexpectedly_is_answered_so_that_a_browser_may_read_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        raise ZeroDivisionError(environ, start_response)
+
+    reply = Client(front_service(fail, ["K"])).get("/x", headers={"apikey": "K"})
+
+    assert (reply.status_code, reply.headers["Access-Control-Allow-Origin"]) == (500, "*")
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_functions_beyond_the_limit_are_refused_while_the_rest_api_answers(

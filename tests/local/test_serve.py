@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -123,15 +123,30 @@ def test_everything_ends_with_a_killed_parent_and_the_next_start_recovers(new_se
     assert serve.start().anon_key == stack.anon_key
 
 
-def test_a_pid_file_that_names_another_program_by_now_does_not_matter(new_serve: NewServe) -> None:
+@pytest.fixture
+def zombie() -> Iterator[int]:
+    """The id of a process that has ended and that nobody has waited for."""
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    yield process.pid
+    process.wait()
+
+
+@pytest.mark.parametrize("taken_by", ["this program", "a zombie"])
+def test_locks_that_name_another_program_by_now_do_not_matter(
+    new_serve: NewServe, zombie: int, taken_by: str
+) -> None:
     serve = new_serve()
     serve.start()
-    pid_file = DataFolder(serve.folder / "data").postgres / "postmaster.pid"
-    left_behind = pid_file.read_bytes()
+    folder = DataFolder(serve.folder / "data")
+    (socket_lock,) = folder.socket_folder.glob(".s.PGSQL.*.lock")
+    left_behind = {file: file.read_bytes() for file in (folder.postgres / "postmaster.pid", socket_lock)}
     serve.stop()
 
-    # The number belongs to this test now, as it may to anything after a restart of the machine.
-    pid_file.write_bytes(left_behind.replace(left_behind.split()[0], str(os.getpid()).encode(), 1))
+    # As after `kill -9` of everything, and a restart of the machine.
+    number = str(os.getpid() if taken_by == "this program" else zombie).encode()
+    for file, content in left_behind.items():
+        file.write_bytes(content.replace(content.split()[0], number, 1))
 
     with serve.start().connect() as connection:
         assert connection.execute("select 1").fetchone() == (1,)

@@ -8,10 +8,11 @@ from scripts.local.rest.call import Verify
 __all__ = ["RestApp", "build_rest"]
 
 
-def build_rest(database_url: str, verify_token: Verify) -> RestApp:
+def build_rest(database_url: str, verify_token: Verify, max_rows: int | None = None) -> RestApp:
     """The WSGI application over `public` of the database.
 
     `database_url` connects as `authenticator`; `verify_token` returns the claims of a token, with `role` among them, or
-    raises a ValueError for one that does not verify. No connection is made before the first request.
+    raises a ValueError for one that does not verify. `max_rows` is the most that one reading answers. No connection is
+    made before the first request.
     """
-    return RestApp(database_url, verify_token)
+    return RestApp(database_url, verify_token, max_rows)

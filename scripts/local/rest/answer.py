@@ -9,13 +9,22 @@ from psycopg.sql import SQL, Composable
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
-from scripts.local.rest.call import Media
+from scripts.local.rest.call import Call, Media
 from scripts.local.rest.errors import RestError
 from scripts.local.rest.transaction import Row
+from scripts.local.rest.window import describe_range
 
-# Functions may set the response's headers and status, as PostgREST's documentation describes.
+# Functions may set the response's headers and status, as PostgREST's documentation describes; an upsert counts the rows
+# that are new.
+INSERTED = "local.inserted"
 REPLY_SETTINGS = ", ".join(
-    f"nullif(current_setting('response.{name}', true), '')" for name in ("headers", "status")
+    f"nullif(current_setting('{name}', true), '')"
+    for name in ("response.headers", "response.status", INSERTED)
+)
+CSV = (
+    "(select coalesce(string_agg(pgrst_key, ','), '') from"
+    " json_object_keys((array_agg(row_to_json(pgrst_row)))[1]) as pgrst_key) || chr(10) ||"
+    " coalesce(string_agg(substring(pgrst_row::text, 2, length(pgrst_row::text) - 2), chr(10)), '')"
 )
 
 
@@ -27,9 +36,29 @@ def wrap_rows(rows: Composable, media: Media, total: Composable | None, *, with_
     )
 
 
-def require_single(media: Media) -> Callable[[Row], None] | None:
-    """The check that a client asking for one object gets exactly one; None where any number will do."""
-    return _check_single if media.single else None
+def check_rows(media: Media, most: int | None = None) -> Callable[[Row], None] | None:
+    """The check that there is the one row a client asks for, and no more than it allows to be changed."""
+    if not media.single and most is None:
+        return None
+
+    def check(row: Row) -> None:
+        details = f"The result contains {row.rows} rows"
+        if media.single and row.rows != 1:
+            raise RestError(
+                406, "PGRST116", "Cannot coerce the result to a single JSON object", details=details
+            )
+        if most is not None and row.rows > most:
+            message = "Query result exceeds max-affected preference constraint"
+            raise RestError(400, "PGRST124", message, details=f"The query affects {row.rows} rows")
+
+    return check
+
+
+def describe_rows(call: Call, offset: int, row: Row) -> dict[str, str]:
+    """The headers that tell which of how many rows these are."""
+    applied = call.preferences.applied("count", "handling", "max-affected")
+    headers = {"Content-Range": describe_range(offset, row.rows, row.total)}
+    return headers | ({"Preference-Applied": applied} if applied else {})
 
 
 def make_response(row: Row, status: int, media: Media, headers: dict[str, str]) -> Response:
@@ -48,14 +77,10 @@ def make_response(row: Row, status: int, media: Media, headers: dict[str, str]) 
 
 
 def _body_of(media: Media) -> str:
+    if media.csv:
+        return CSV
     rows = "json_agg(pgrst_row)->0" if media.single else "coalesce(json_agg(pgrst_row), '[]')"
     return f"json_strip_nulls({rows})::text" if media.strip_nulls else f"({rows})::text"
-
-
-def _check_single(row: Row) -> None:
-    if row.rows != 1:
-        details = f"The result contains {row.rows} rows"
-        raise RestError(406, "PGRST116", "Cannot coerce the result to a single JSON object", details=details)
 
 
 def _read_headers(setting: bytes | None) -> list[tuple[str, str]]:

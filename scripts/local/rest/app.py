@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import psycopg
 from werkzeug.wrappers import Response
@@ -18,9 +18,6 @@ from scripts.local.rest.schema import Schema, SchemaCache
 from scripts.local.rest.tables import plan_table
 from scripts.local.rest.transaction import Row, read_catalog, run_statement
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
 MISSING = ("PGRST200", "PGRST202", "PGRST204", "PGRST205")
 STALE_STATES = ("42883", "42P01", "42703", "42804")
 METHODS = "OPTIONS,GET,HEAD,POST,PATCH,DELETE"
@@ -31,7 +28,8 @@ log = logging.getLogger(__name__)
 class RestApp:
     """Serves `/<table>` and `/rpc/<function>`; makes no connection before the first request, so it survives a fork."""
 
-    def __init__(self, database_url: str, verify_token: Verify) -> None:
+    def __init__(self, database_url: str, verify_token: Verify, max_rows: int | None = None) -> None:
+        self._max_rows = max_rows
         self._pool = ConnectionPool(database_url)
         self._cache = SchemaCache(lambda: read_catalog(self._pool))
         self._verify_token = verify_token
@@ -45,7 +43,7 @@ class RestApp:
         self._pool.close()
 
     def _respond(self, request: RestRequest) -> Response:
-        call = Call(request, self._verify_token)
+        call = Call(request, self._verify_token, self._max_rows)
         try:
             return self._serve(call)
         except RestError as error:
@@ -62,6 +60,7 @@ class RestApp:
         if call.method == "OPTIONS":
             return Response(status=200, headers={"Allow": METHODS})
         _ = call.identity  # a bad token is refused before anything is read
+        _ = call.preferences  # so is what handling=strict does not let pass
         call.check_profile()
         content = b"" if call.method in READING else call.body()
         plan = self._plan(call, content)

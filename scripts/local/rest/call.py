@@ -20,6 +20,7 @@ from scripts.local.rest.window import apply_range
 
 MAX_BODY = 64 * 1024 * 1024
 READING = ("GET", "HEAD")
+CSV_TYPE = "text/csv"
 OBJECT_TYPES = ("application/vnd.pgrst.object+json", "application/vnd.pgrst.object")
 ARRAY_TYPES = (
     "*/*",
@@ -47,10 +48,13 @@ class Media:
 
     single: bool = False
     strip_nulls: bool = False
+    csv: bool = False
 
     @property
     def content_type(self) -> str:
         """The value of Content-Type."""
+        if self.csv:
+            return f"{CSV_TYPE}; charset=utf-8"
         kind = "vnd.pgrst.object+json" if self.single else "json"
         if self.strip_nulls:
             kind = f"vnd.pgrst.{'object' if self.single else 'array'}+json; nulls=stripped"
@@ -60,8 +64,9 @@ class Media:
 class Call:
     """The request and what is derived from it, each part when it is first needed."""
 
-    def __init__(self, request: RestRequest, verify_token: Verify) -> None:
+    def __init__(self, request: RestRequest, verify_token: Verify, max_rows: int | None = None) -> None:
         self.request = request
+        self.max_rows = max_rows
         self.method = request.method
         self._verify_token = verify_token
         # Whether the plan may take something for granted that the database then checks.
@@ -92,6 +97,8 @@ class Call:
         accepted = self.request.headers.get("Accept") or "*/*"
         for offer in accepted.split(","):
             kind, *parameters = (part.strip().lower() for part in offer.split(";"))
+            if kind == CSV_TYPE:
+                return Media(csv=True)
             if kind in OBJECT_TYPES or kind in ARRAY_TYPES:
                 return Media(single=kind in OBJECT_TYPES, strip_nulls="nulls=stripped" in parameters)
         raise RestError(406, "PGRST107", f"None of these media types are available: {accepted}")

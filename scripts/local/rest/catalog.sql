@@ -2,7 +2,8 @@
 -- a statement of each role may take.
 -- Run with an empty search_path, so that every type name comes back fully qualified.
 with tables as (
-  select c.oid, c.relname, c.reltype
+  select c.oid, c.relname, c.reltype, (select r.ev_action::text from pg_catalog.pg_rewrite r
+           where r.ev_class = c.oid and r.ev_type = '1' and c.relkind in ('v', 'm')) as query
     from pg_catalog.pg_class c
    where c.relnamespace = 'public'::pg_catalog.regnamespace
      and c.relkind in ('r', 'p', 'v', 'm', 'f')
@@ -12,6 +13,7 @@ columns as (
   select a.attrelid,
          pg_catalog.json_agg(pg_catalog.json_build_object(
            'name', a.attname,
+           'number', a.attnum,
            'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
            'default', case
              when a.attgenerated <> '' then null
@@ -66,6 +68,8 @@ arguments as (
 select pg_catalog.json_build_object(
   'tables', (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
       'name', t.relname,
+      'oid', t.oid::bigint,
+      'query', t.query,
       'columns', coalesce(c.list, '[]'::pg_catalog.json),
       'primary_key', (select o.columns from constraints o where o.conrelid = t.oid and o.contype = 'p'),
       'unique', (select pg_catalog.json_agg(o.columns) from constraints o where o.conrelid = t.oid and o.contype in ('p', 'u'))

@@ -149,12 +149,13 @@ def _checked(operator: str, value: str, text: str) -> str:
 
 
 def _parse_order_term(scanner: Scanner) -> Order:
-    path = scanner.path()
-    if scanner.text.startswith("(", scanner.position):
-        raise refuse_feature("ordering by a column of an embedded table")
+    path, embedded = scanner.path(), ""
+    if scanner.accept("("):
+        embedded, path = path.column, scanner.path()
+        scanner.expect(")")
     words = []
     while found := scanner.match(ORDER_WORD):
         words.append(found.group(1))
     directions = [word for word in words if word in ("asc", "desc")]
     nulls = [word for word in words if word.startswith("nulls")]
-    return Order(path, "".join(directions[-1:]), "".join(nulls[-1:]))
+    return Order(path, "".join(directions[-1:]), "".join(nulls[-1:]), embedded)

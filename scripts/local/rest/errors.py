@@ -95,10 +95,11 @@ def refuse_feature(feature: str) -> RestError:
 
 
 def refuse_token(message: str) -> RestError:
-    """401 PGRST301: a token that does not verify."""
+    """401: a token that does not verify (PGRST301), or has ended (PGRST303)."""
+    code = "PGRST303" if "expired" in message else "PGRST301"
     quoted = message.replace("\\", "").replace('"', "'").encode("latin-1", "replace").decode("latin-1")
     challenge = f'Bearer error="invalid_token", error_description="{quoted}"'.replace("\n", " ")
-    return RestError(401, "PGRST301", message).with_headers({"WWW-Authenticate": challenge})
+    return RestError(401, code, message).with_headers({"WWW-Authenticate": challenge})
 
 
 def translate_database_error(error: psycopg.Error, *, anonymous: bool) -> RestError:

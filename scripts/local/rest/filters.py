@@ -6,6 +6,7 @@ from psycopg.sql import SQL, Composable
 
 from scripts.local.rest.binding import Binder, join, quote
 from scripts.local.rest.conditions import IS_VALUES, OPERATORS, split_values
+from scripts.local.rest.errors import refuse_feature
 from scripts.local.rest.nodes import Condition, Logic, Order, Path
 
 JSON_TYPES = ("json", "jsonb")
@@ -17,6 +18,10 @@ class Scope:
 
     def __init__(self, alias: str, types: dict[str, str], binder: Binder) -> None:
         self.alias = alias
+        # By the names of embedded tables: whether they have rows.
+        self.presence: dict[str, Composable] = {}
+        # Columns of embedded tables that rows are ordered by.
+        self.embedded_columns: dict[Order, Composable] = {}
         self.types = types
         self.binder = binder
 
@@ -52,6 +57,8 @@ class Scope:
         return SQL(f"{arrow} {{}}::{kind}").format(self.binder.bind(key))
 
     def _render_condition(self, condition: Condition) -> Composable:
+        if condition.path.column in self.presence and condition.path.column not in self.types:
+            return self._render_presence(condition)
         left = self.render_path(condition.path)
         operator = OPERATORS[condition.operator]
         if condition.operator == "is":
@@ -68,9 +75,16 @@ class Scope:
         )
         return SQL(template).format(left, self.binder.bind(value))
 
+    def _render_presence(self, condition: Condition) -> Composable:
+        """`embedded=is.null` and `embedded=not.is.null`: whether it has no rows."""
+        if (condition.operator, condition.value.lower()) != ("is", "null") or condition.path.steps:
+            raise refuse_feature(f"a filter on '{condition.path.column}' other than is.null and not.is.null")
+        return SQL("not ({})").format(self.presence[condition.path.column])
+
     def _render_order_term(self, order: Order) -> Composable:
         nulls = {"nullsfirst": " nulls first", "nullslast": " nulls last"}.get(order.nulls, "")
-        return self.render_path(order.path) + SQL(f" {order.direction}{nulls}")
+        column = self.embedded_columns[order] if order.embedded else self.render_path(order.path)
+        return column + SQL(f" {order.direction}{nulls}")
 
 
 def make_array(values: list[str]) -> str:

@@ -63,11 +63,12 @@ class Logic:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`path.asc|desc.nullsfirst|nullslast`; what was not said is empty."""
+    """`path.asc|desc.nullsfirst|nullslast`, or `embedded(path)…`; what was not said is empty."""
 
     path: Path
     direction: str = ""
     nulls: str = ""
+    embedded: str = ""
 
 
 @dataclass(slots=True)

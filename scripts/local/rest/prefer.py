@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from scripts.local.rest.errors import RestError
@@ -71,18 +70,3 @@ def parse_prefer(headers: list[str]) -> Preferences:
             details=f"Invalid preferences: {', '.join(unknown)}",
         )
     return Preferences(known)
-
-
-def limit_affected(limit: int | None) -> Callable[[int], None]:
-    """A check of the number of changed rows against the preference."""
-
-    def check(affected: int) -> None:
-        if limit is not None and affected > limit:
-            raise RestError(
-                400,
-                "PGRST124",
-                "Query result exceeds max-affected preference constraint",
-                details=f"The query affects {affected} rows",
-            )
-
-    return check

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from psycopg.sql import SQL, Composable
 
 from scripts.local.rest.binding import Binder, join, quote
-from scripts.local.rest.errors import refuse_feature
+from scripts.local.rest.errors import RestError, refuse_feature
 from scripts.local.rest.filters import Scope
-from scripts.local.rest.nodes import Column, Condition, Count, Embed, Logic, Node, Star
+from scripts.local.rest.nodes import Column, Condition, Count, Embed, Logic, Node, Order, Star
 from scripts.local.rest.relations import Relation, find_relation
 from scripts.local.rest.schema import Schema, Table
 
@@ -17,8 +17,9 @@ from scripts.local.rest.schema import Schema, Table
 class Reader:
     """Builds the statement of one request; every alias it makes is numbered, so none is used twice."""
 
-    def __init__(self, schema: Schema, binder: Binder) -> None:
+    def __init__(self, schema: Schema, binder: Binder, max_rows: int | None = None) -> None:
         self.schema = schema
+        self.max_rows = max_rows
         self.binder = binder
         self.aliases = 0
 
@@ -31,7 +32,6 @@ class Reader:
         joins: list[Composable] | None = None,
     ) -> Composable:
         """`select … from source` with everything the node asks for; the source must be known by the alias."""
-        _refuse_embed_filters(node, table)
         scope = self.scope(alias, table)
         columns, laterals, terms = self._render_items(node, scope, table)
         terms += (joins or []) + [scope.render_term(term) for term in node.where]
@@ -40,15 +40,16 @@ class Reader:
             source,
             SQL("").join(laterals),
             scope.render_where(terms),
-            SQL("") if self._is_count(node, table) else scope.render_order(node.order),
+            SQL("") if self._is_count(node, table) else self._render_order(node, scope, table),
         )
         return body + self.render_window(node)
 
     def render_total(self, node: Node, source: Composable, alias: str, table: Table | None) -> Composable:
         """`select count(*)` of the rows the node's filters let through."""
-        inner = [embed for embed in node.embeds() if embed.inner]
-        counted = Node(items=list(inner), where=node.where)
-        rows = self.render_rows(counted, source, alias, table)
+        filtered = set(_list_filtered(node.where))
+        needed = [embed for embed in node.embeds() if embed.inner or embed.name in filtered]
+        counted = Node(items=needed, where=node.where)
+        rows = Reader(self.schema, self.binder).render_rows(counted, source, alias, table)
         return SQL("select count(*) from ({}) as pgrst_total").format(rows)
 
     def scope(self, alias: str, table: Table | None) -> Scope:
@@ -58,9 +59,8 @@ class Reader:
 
     def render_window(self, node: Node) -> Composable:
         """`limit` and `offset`, as far as given."""
-        limit = (
-            SQL(" limit {}").format(self.binder.bind(str(node.limit))) if node.limit is not None else SQL("")
-        )
+        limits = [each for each in (node.limit, self.max_rows) if each is not None]
+        limit = SQL(" limit {}").format(self.binder.bind(str(min(limits)))) if limits else SQL("")
         offset = SQL(" offset {}").format(self.binder.bind(str(node.offset))) if node.offset else SQL("")
         return limit + offset
 
@@ -76,6 +76,7 @@ class Reader:
             if isinstance(item, Embed):
                 column, lateral, term = self._render_embed(item, scope, table)
                 laterals.append(lateral)
+                scope.presence[item.name] = term
                 columns += [column] if item.node.items else []
                 terms += [term] if item.inner else []
             else:
@@ -109,24 +110,49 @@ class Reader:
         lateral = SQL(" left join lateral ({}) as {} on true").format(rows, quote(joined))
         return SQL("{} as {}").format(column, quote(embed.name)), lateral, present
 
+    def _render_order(self, node: Node, scope: Scope, table: Table | None) -> Composable:
+        for order in node.order:
+            if order.embedded:
+                scope.embedded_columns[order] = self._render_embedded_column(order, node, scope.alias, table)
+        return scope.render_order(node.order)
+
+    def _render_embedded_column(self, order: Order, node: Node, here: str, table: Table | None) -> Composable:
+        """The column of the one row that is embedded, whether it is shown or not."""
+        embed = next((embed for embed in node.embeds() if embed.name == order.embedded), None)
+        if embed is None or table is None:
+            hint = f"Verify that '{order.embedded}' is included in the 'select' query parameter."
+            message = f"'{order.embedded}' is not an embedded resource in this request"
+            raise RestError(400, "PGRST108", message, hint=hint)
+        relation = find_relation(self.schema, table.name, embed)
+        if not relation.to_one:
+            details = (
+                f"'{table.name}' and '{embed.name}' do not form a many-to-one or one-to-one relationship"
+            )
+            message = f"A related order on '{embed.name}' is not possible"
+            raise RestError(400, "PGRST118", message, details=details)
+        self.aliases += 1
+        alone = Embed(embed.target, Node([Column(order.path)], embed.node.where))
+        return SQL("({})").format(self._render_related(alone, relation, here, f"pgrst_{self.aliases}"))
+
     def _render_related(self, embed: Embed, relation: Relation, here: str, alias: str) -> Composable:
         joins: list[Composable] = [
             SQL("{} = {}").format(quote(alias, there), quote(here, column))
             for column, there in relation.pairs
         ]
         source = SQL("{} as {}").format(quote("public", relation.table), quote(alias))
+        if relation.junction:
+            between = f"{alias}_between"
+            joins = [
+                *(SQL("{} = {}").format(quote(between, j), quote(here, c)) for c, j in relation.pairs),
+                *(
+                    SQL("{} = {}").format(quote(between, j), quote(alias, there))
+                    for j, there in relation.junction.there
+                ),
+            ]
+            table = quote("public", relation.key.table)
+            source = SQL("{} cross join {} as {}").format(source, table, quote(between))
         node = embed.node if embed.node.items else Node([Star()], embed.node.where)
         return self.render_rows(node, source, alias, self.schema.tables[relation.table], joins)
-
-
-def _refuse_embed_filters(node: Node, table: Table | None) -> None:
-    """A filter on the name of an embedded table (`children=is.null`) would be taken for one on a column."""
-    embedded = {embed.name for embed in node.embeds()} - set(table.columns if table else ())
-    for column in _list_filtered(node.where):
-        if column in embedded:
-            raise refuse_feature(
-                f"a filter on whether '{column}' has rows; {column}!inner(...) keeps those that have"
-            )
 
 
 def _list_filtered(terms: Iterable[Condition | Logic]) -> Iterator[str]:

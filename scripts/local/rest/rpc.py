@@ -12,9 +12,9 @@ from dataclasses import replace
 from psycopg.sql import SQL, Composable
 from werkzeug.wrappers import Response
 
-from scripts.local.rest.answer import REPLY_SETTINGS, make_response, require_single, wrap_rows
+from scripts.local.rest.answer import REPLY_SETTINGS, check_rows, describe_rows, make_response, wrap_rows
 from scripts.local.rest.binding import JSONB, Binder, Value, bind_bytes, bind_json, bind_text, quote
-from scripts.local.rest.call import OTHER_BODIES, READING, Call, Media
+from scripts.local.rest.call import OTHER_BODIES, READING, Call
 from scripts.local.rest.errors import RestError, refuse_feature
 from scripts.local.rest.filters import make_array
 from scripts.local.rest.functions import find_function, find_unnamed, list_argument_names, refuse_unknown
@@ -34,7 +34,7 @@ from scripts.local.rest.query import Query
 from scripts.local.rest.read import Reader
 from scripts.local.rest.schema import Function, Schema, UsualCall
 from scripts.local.rest.transaction import Row, Statement
-from scripts.local.rest.window import choose_status, describe_range
+from scripts.local.rest.window import choose_status
 
 JSON = "application/json"
 Pairs = list[tuple[str, str]]
@@ -135,13 +135,19 @@ class Rpc:
             rendered = self._render_values(invocation, query)
         else:
             rendered = self._render_table(invocation, query)
-        check = require_single(self.call.media) if function.returns_set else None
+        most = self.call.preferences.max_affected
+        check = check_rows(self.call.media, most) if function.returns_set else None
         statement = Statement(
             rendered.as_bytes(None), self.binder.values, read_only=self._is_read_only(function), check=check
         )
         return Plan(statement, lambda row: self._answer_rows(query, row))
 
     def _plan_value(self, function: Function, text: bytes, values: list[Value]) -> Plan:
+        if self.call.preferences.max_affected is not None:
+            message = "Function must return SETOF or TABLE when max-affected preference is used with handling=strict"
+            raise RestError(400, "PGRST128", message)
+        if self.call.media.csv:
+            raise refuse_feature("text/csv of a function that does not return rows")
         statement = Statement(text, values, read_only=self._is_read_only(function))
         return Plan(statement, lambda row: self._answer_value(function, row))
 
@@ -178,13 +184,13 @@ class Rpc:
             SQL("json_agg(pgrst_value)->0" if single else "coalesce(json_agg(pgrst_value), '[]')"),
             SQL("(select count(*) from pgrst_all)" if self.call.preferences.counts else "null::bigint"),
             SQL(REPLY_SETTINGS),
-            Reader(self.schema, self.binder).render_window(query.node),
+            Reader(self.schema, self.binder, self.call.max_rows).render_window(query.node),
         )
 
     def _render_table(self, invocation: Invocation, query: Query) -> Composable:
         """Rows, read like those of a table; for a total they are kept aside, so that the function runs once."""
         function = invocation.function
-        reader = Reader(self.schema, self.binder)
+        reader = Reader(self.schema, self.binder, self.call.max_rows)
         table = self.schema.tables.get(function.row_of or "")
         alias, source = quote(function.name), invocation.render_table(function.name)
         kept: Composable = SQL("")
@@ -195,20 +201,21 @@ class Rpc:
             total = reader.render_total(query.node, source, function.name, table)
         rows = reader.render_rows(query.node, source, function.name, table)
         single = self.call.media.single or not function.returns_set
-        media = Media(single=single, strip_nulls=self.call.media.strip_nulls)
+        media = replace(self.call.media, single=single)
         return kept + wrap_rows(rows, media, total, with_body=self.call.method != "HEAD")
 
     def _answer_value(self, function: Function, row: Row) -> Response:
+        headers = describe_rows(
+            self.call, 0, replace(row, rows=1, total=1 if self.call.preferences.counts else None)
+        )
         if function.returns == "void":
-            return make_response(Row(None, 0, None, row.headers, row.status), 204, self.call.media, {})
+            return make_response(replace(row, body=None, rows=0), 204, self.call.media, headers)
         body = row.body if row.body is not None else b"null"
-        headers = {"Content-Range": describe_range(0, 1, None)}
         return make_response(Row(body, 1, None, row.headers, row.status), 200, self.call.media, headers)
 
     def _answer_rows(self, query: Query, row: Row) -> Response:
         status = choose_status(query.node.offset, row.rows, row.total)
-        headers = {"Content-Range": describe_range(query.node.offset, row.rows, row.total)}
-        return make_response(row, status, self.call.media, headers)
+        return make_response(row, status, self.call.media, describe_rows(self.call, query.node.offset, row))
 
 
 def _bind_plain(content: bytes) -> Value:

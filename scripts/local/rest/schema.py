@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.local.rest.views import add_views
+
 CATALOG_SQL = (Path(__file__).parent / "catalog.sql").read_text(encoding="utf-8")
 RELOAD_SECONDS = 0.05
 LONGEST_TIMEOUT = "30s"
@@ -20,6 +22,7 @@ class TableColumn:
     """A column; `type` and `default` are SQL from the catalog, fully qualified."""
 
     name: str
+    number: int
     type: str
     default: str | None
 
@@ -32,6 +35,7 @@ class Table:
     columns: dict[str, TableColumn] = field(hash=False)
     primary_key: tuple[str, ...]
     unique: frozenset[frozenset[str]]
+    is_view: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ class SchemaCache:
 
 def parse_schema(document: dict[str, Any]) -> Schema:
     """Builds the cache from the document CATALOG_SQL returns."""
+    add_views(document)
     functions: dict[str, tuple[Function, ...]] = {}
     for row in document["functions"]:
         functions[row["name"]] = (*functions.get(row["name"], ()), _parse_function(row))
@@ -141,6 +146,7 @@ def _parse_table(row: dict[str, Any]) -> Table:
         {column["name"]: TableColumn(**column) for column in row["columns"]},
         tuple(row["primary_key"] or ()),
         frozenset(frozenset(columns) for columns in row["unique"] or ()),
+        row["query"] is not None,
     )
 
 

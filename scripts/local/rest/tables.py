@@ -8,13 +8,12 @@ import orjson
 from psycopg.sql import SQL, Composable
 from werkzeug.wrappers import Response
 
-from scripts.local.rest.answer import make_response, require_single, wrap_rows
+from scripts.local.rest.answer import check_rows, describe_rows, make_response, wrap_rows
 from scripts.local.rest.binding import Binder, join, quote
 from scripts.local.rest.call import READING, Call
 from scripts.local.rest.errors import RestError, refuse_feature
 from scripts.local.rest.payload import parse_rows
 from scripts.local.rest.plan import Plan
-from scripts.local.rest.prefer import limit_affected
 from scripts.local.rest.query import Query
 from scripts.local.rest.read import Reader
 from scripts.local.rest.schema import Schema, Table
@@ -45,24 +44,18 @@ def _find_table(schema: Schema, name: str) -> Table:
 
 def _plan_read(schema: Schema, table: Table, call: Call, query: Query) -> Plan:
     binder = Binder()
-    reader = Reader(schema, binder)
+    reader = Reader(schema, binder, call.max_rows)
     source = SQL("{} as {}").format(quote("public", table.name), quote(table.name))
     rows = reader.render_rows(query.node, source, table.name, table)
     total = reader.render_total(query.node, source, table.name, table) if call.preferences.counts else None
     wrapped = wrap_rows(rows, call.media, total, with_body=call.method == "GET")
-    statement = Statement(
-        wrapped.as_bytes(None), binder.values, read_only=True, check=require_single(call.media)
-    )
+    statement = Statement(wrapped.as_bytes(None), binder.values, read_only=True, check=check_rows(call.media))
     return Plan(statement, lambda row: _answer_read(call, query, row))
 
 
 def _answer_read(call: Call, query: Query, row: Row) -> Response:
     status = choose_status(query.node.offset, row.rows, row.total)
-    headers = {"Content-Range": describe_range(query.node.offset, row.rows, row.total)}
-    applied = call.preferences.applied("count", "handling")
-    return make_response(
-        row, status, call.media, headers | ({"Preference-Applied": applied} if applied else {})
-    )
+    return make_response(row, status, call.media, describe_rows(call, query.node.offset, row))
 
 
 def _plan_write(schema: Schema, table: Table, call: Call, content: bytes, query: Query) -> Plan:
@@ -75,16 +68,8 @@ def _plan_write(schema: Schema, table: Table, call: Call, content: bytes, query:
     wrapped = SQL("with pgrst_source as ({}) {}").format(
         changed, wrap_rows(rows, call.media, None, with_body=with_body)
     )
-    single = require_single(call.media) if shows else None
-    limited = limit_affected(call.preferences.max_affected)
-
-    def check(row: Row) -> None:
-        if single is not None:
-            single(row)
-        limited(row.rows)
-
-    needed = single is not None or call.preferences.max_affected is not None
-    statement = Statement(wrapped.as_bytes(None), binder.values, check=check if needed else None)
+    check = check_rows(call.media, call.preferences.max_affected)
+    statement = Statement(wrapped.as_bytes(None), binder.values, check=check)
     return Plan(statement, lambda row: _answer_write(table, call, row))
 
 
@@ -112,7 +97,8 @@ def _render_change(writer: Writer, call: Call, content: bytes, returned: Composa
 
 def _answer_write(table: Table, call: Call, row: Row) -> Response:
     shows = call.preferences.returns == "representation"
-    status = 201 if call.method == "POST" else 200 if shows else 204
+    made = row.inserted != 0  # an upsert that only changed rows has made none
+    status = (201 if made else 200) if call.method == "POST" else 200 if shows else 204
     total = row.rows if call.preferences.counts else None
     rows = row.rows if call.method == "PATCH" else 0
     headers = {"Content-Range": describe_range(0, rows, total)}

@@ -53,6 +53,7 @@ class Row:
     total: int | None = None
     headers: bytes | None = None
     status: bytes | None = None
+    inserted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,9 @@ def _run(pipeline: Pipeline, settings: Command, statement: Statement) -> Row:
 def _read_row(result: PGresult) -> Row:
     if result.ntuples == 0:
         return Row(None, 0)
-    body, rows, total, headers, status = (result.get_value(0, column) for column in range(5))
-    return Row(body, int(rows or 0), None if total is None else int(total), headers, status)
+    body, rows, total, headers, status, inserted = (result.get_value(0, column) for column in range(6))
+    new = None if inserted is None else int(inserted)
+    return Row(body, int(rows or 0), None if total is None else int(total), headers, status, new)
 
 
 def _roll_back(pipeline: Pipeline) -> None:

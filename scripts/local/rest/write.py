@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable
 
+from scripts.local.rest.answer import INSERTED
 from scripts.local.rest.binding import Binder, join, quote
 from scripts.local.rest.errors import RestError, refuse_feature
 from scripts.local.rest.nodes import Column, Embed, Node, Path, Star
@@ -53,11 +54,12 @@ class Writer:
             if missing_default
             else self._render_source(payload, columns)
         )
-        return SQL("insert into {} ({}) select {} from {}{} returning {}").format(
+        return SQL("insert into {} ({}) select {} from {}{}{} returning {}").format(
             self.target,
             join([quote(column.name) for column in columns]),
             join([quote("pgrst_body", column.name) for column in columns]),
             source,
+            _count_inserted(1) if upsert else SQL(""),
             self._render_conflict(columns, upsert) if upsert else SQL(""),
             returned,
         )
@@ -148,7 +150,8 @@ class Writer:
         if not upsert.merge:
             return SQL(" on conflict ({}) do nothing").format(target)
         sets = [SQL("{} = excluded.{}").format(quote(c.name), quote(c.name)) for c in columns]
-        return SQL(" on conflict ({}) do update set {}").format(target, join(sets))
+        changed = _count_inserted(-1)
+        return SQL(" on conflict ({}) do update set {}{}").format(target, join(sets), changed)
 
     def _require_filters(self, verb: str) -> None:
         if not self.query.node.where:
@@ -161,6 +164,12 @@ class Writer:
 
     def _render_nothing(self, returned: Composable) -> Composable:
         return SQL("select {} from {} where false").format(returned, self.target)
+
+
+def _count_inserted(number: int) -> Composable:
+    """A clause that always holds and counts: each row that is offered one up, each that was there already one down."""
+    before = f"coalesce(nullif(current_setting('{INSERTED}', true), ''), '0')::int"
+    return SQL(f" where set_config('{INSERTED}', ({before} + {number})::text, true) is not null")
 
 
 def _define(columns: list[TableColumn]) -> Composable:
