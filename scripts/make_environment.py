@@ -85,7 +85,7 @@ def _install(name: str) -> int:
     try:
         if name == "local":
             # This Python's own pip saves 10 seconds and 27 MB.
-            venv.create(ENVIRONMENT, clear=True, with_pip=_pip_version() < WITHOUT_PIP)
+            venv.create(ENVIRONMENT, clear=True, symlinks=True, with_pip=_pip_version() < WITHOUT_PIP)
         exit_code = _run_pip(_list_requirements(name))
     except BaseException:
         if name == "local":
