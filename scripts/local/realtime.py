@@ -25,7 +25,7 @@ from scripts.local.edge import refuse
 
 REASON = (
     "The local stack (scripts/serve) has no Realtime: read the tables again from time to time, "
-    "or use a Supabase project, where the same subscription works."
+    "or use a Supabase project, which has it for the tables that docs/api.md names."
 )
 CONNECTIONS = 256
 LARGEST = 65536
