@@ -19,6 +19,15 @@ find_python() {
   return 1
 }
 
+# Becomes Python. Ctrl-C is held back until the program lets it through, as Python itself would answer it with a traceback
+# while it loads; where `env` can't (macOS), that may be seen.
+run_python() {
+  if env --block-signal=INT true 2>/dev/null; then
+    exec env --block-signal=INT "$PYTHON_BIN" "$@"
+  fi
+  exec "$PYTHON_BIN" "$@"
+}
+
 # Whether .venv holds what these files said when it was made: has_packages PART FILES …, as make_environment.py does it.
 has_packages() {
   [ "$(cat ".venv/.$1" 2>/dev/null || true)" = "$(cat "${@:2}" | cksum)" ]

@@ -164,10 +164,11 @@ def test_the_commands_of_the_golioth_page_work_when_copied(scene: Scene, tmp_pat
     text = (ROOT / "docs" / "golioth.md").read_text()
     blocks = re.findall(r"^```console\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     code = "\n".join(re.sub(r"^(\$ |    )", "", block, flags=re.MULTILINE) for block in blocks)
+    filled_in = code.replace("<the key>", "a-key").replace("<the project's id>", "a-project")
     place_env_script(tmp_path, scene.platform.stack)
 
     done = subprocess.run(
-        ["bash", "-c", "set -e\n" + code],
+        ["bash", "-c", "set -e\n" + filled_in],
         cwd=tmp_path,
         capture_output=True,
         text=True,

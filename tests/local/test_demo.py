@@ -135,7 +135,7 @@ def test_control_c_at_any_moment_ends_clean_and_leaves_nothing(moment: str) -> N
     assert list_left_behind(port) == []
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.15, 0.5])
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5])
 def test_control_c_while_it_is_loading_ends_it_without_a_word(delay: float) -> None:
     port = str(find_free_port())
     with Terminal([ROOT / "scripts" / "demo", "--port", port]) as terminal:
