@@ -22,10 +22,10 @@ find_python() {
 # Becomes Python. Ctrl-C is held back until the program lets it through, as Python itself would answer it with a traceback
 # while it loads; where `env` can't (macOS), that may be seen.
 run_python() {
-  if env --block-signal=INT true 2>/dev/null; then
-    exec env --block-signal=INT "$PYTHON_BIN" "$@"
-  fi
-  exec "$PYTHON_BIN" "$@"
+  case "$(env --help 2>/dev/null)" in
+    *--block-signal*) exec env --block-signal=INT "$PYTHON_BIN" "$@" ;;
+    *) exec "$PYTHON_BIN" "$@" ;;
+  esac
 }
 
 # Whether .venv holds what these files said when it was made: has_packages PART FILES …, as make_environment.py does it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
 from typing import NoReturn
 
@@ -16,6 +17,7 @@ class Stopped(BaseException):
 
 def listen_for_stop() -> None:
     """From now on the main thread gets Stopped when it is asked to stop."""
+    sys.unraisablehook = _report_dropped
     for each in STOP_SIGNALS:
         signal.signal(each, _stop)
 
@@ -35,3 +37,9 @@ def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGALRM, _stop)
     signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
     raise Stopped
+
+
+def _report_dropped(dropped: sys.UnraisableHookArgs) -> None:
+    """Where the interpreter drops an exception it prints it with its traceback: of ours there is nothing to say."""
+    if not issubclass(dropped.exc_type, Stopped):
+        sys.__unraisablehook__(dropped)

@@ -34,4 +34,5 @@ def test_a_stop_that_comes_within_a_finaliser_is_heard_all_the_same() -> None:
     )
 
     assert done.stdout.splitlines() == ["the exception was dropped", "heard"]
+    assert done.stderr == ""
     assert done.returncode == 0
