@@ -34,7 +34,11 @@ FUNCTIONS_ADMITTED = 160
 FUNCTION_WAIT_SECONDS = 30.0
 
 
-NO_ROUTE = allow_origins(refuse(404, "NOT_FOUND", "no Route matched with those values"))
+NOTHING_HERE = (
+    "no Route matched with those values: the local stack (scripts/serve) serves /rest/v1, /auth/v1 and /functions/v1; "
+    "docs/local-stack.md says what of them"
+)
+NO_ROUTE = allow_origins(refuse(404, "NOT_FOUND", NOTHING_HERE))
 NO_FUNCTION = allow_origins(refuse(404, "NOT_FOUND", "Requested function was not found"))
 BUSY = allow_origins(
     refuse(503, "WORKER_LIMIT", "Too many functions run at once; try again", {"Retry-After": "1"})

@@ -49,6 +49,13 @@ def test_anything_else_is_not_found(path: str) -> None:
     assert reply.json["code"] == "NOT_FOUND"
 
 
+def test_an_address_that_nothing_serves_is_told_what_is_served() -> None:
+    reply = Client(Gateway({}, {})).get("/storage/v1/object")
+
+    assert reply.json is not None
+    assert "/rest/v1, /auth/v1 and /functions/v1; docs/local-stack.md" in reply.json["message"]
+
+
 def test_the_key_stands_in_for_a_missing_token_only() -> None:
     client = Client(front_service(show_request, ["K", "S"]))
 
