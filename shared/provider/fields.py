@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 
+from shared.runtime.errors import AddressBlocked, BadRequest
 from shared.runtime.outbound import VALUE_LIMIT, find_forbidden_headers
 
 Value = TypeVar("Value")
@@ -116,13 +117,20 @@ def _reveal(value: Any) -> Any:
 
 
 def _check_host(host: str) -> None:
-    if ":" in host or _HOST.fullmatch(host):
+    if _HOST.fullmatch(host) or (":" in host and "%" not in host):
         return
+    if host.isascii() or not _can_be_sent_to(host):
+        raise ValueError("the host name is malformed; check its spelling")
+
+
+def _can_be_sent_to(host: str) -> bool:
     import idna
 
+    from shared.runtime.outbound.targets import parse_url
+
     try:
-        idna.encode(host, uts46=True)
-    except idna.IDNAError:
-        raise ValueError("the host name is malformed; check its spelling") from None
-    if host.isascii():
-        raise ValueError("the host name is malformed; check its spelling")
+        return bool(idna.encode(host, uts46=True) and parse_url(f"https://{host}/"))
+    except AddressBlocked:
+        return True  # well-formed; whether it may be reached is said when it is tried
+    except (idna.IDNAError, BadRequest):
+        return False

@@ -22,7 +22,14 @@ from shared.runtime.outbound.deadlines import Deadlines
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 from shared.runtime.outbound.failures import AddressRefusedError, describe_failure
 from shared.runtime.outbound.heads import NoStatusError
-from shared.runtime.outbound.names import LookUp, Objection, check_answers, describe_name_error, start_look_up
+from shared.runtime.outbound.names import (
+    LookUp,
+    Objection,
+    check_answers,
+    describe_name_error,
+    name_address,
+    start_look_up,
+)
 from shared.runtime.outbound.reading import ReplyReader
 from shared.runtime.outbound.targets import Target, parse_url
 from shared.runtime.outbound.wire import Connector, exchange, get_wire, write_request
@@ -182,7 +189,7 @@ def _make_socket_factory(objection: Objection) -> aiohttp.SocketFactoryType:
     # The last line: every concrete address passes here, those of the resolver and those written in the URL.
     def make_socket(info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, end = info
-        if words := objection(str(end[0])):
+        if words := objection(name_address(end)):
             raise AddressRefusedError(words)
         return socket.socket(family, kind, protocol)
 
