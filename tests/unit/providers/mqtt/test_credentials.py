@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import permutations
 from typing import Any
 
@@ -66,6 +67,7 @@ def find_refusal(**config: Any) -> tuple[str, str]:
     return error.field, error.message
 
 
+@cache
 def issue(
     key: Key,
     name: str = "client",
@@ -86,6 +88,7 @@ def issue(
     return draft.sign(issuer_key, algorithm).public_bytes(serialization.Encoding.PEM).decode()
 
 
+@cache
 def write_key(key: Key, style: serialization.PrivateFormat, passphrase: str = "") -> str:
     lock = (
         serialization.BestAvailableEncryption(passphrase.encode())
