@@ -44,6 +44,12 @@ def test_a_url_that_is_accepted_can_be_sent_to(url: str) -> None:
     assert target.path.isascii()
 
 
+@pytest.mark.parametrize("url", ["https://a.test/\ud800", "https://a.test/?b=\udfff", "https://\udc80.test/"])
+def test_a_url_with_half_a_character_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="percent-encoded"):
+        check_url(url)
+
+
 @pytest.mark.parametrize(
     "url",
     [
