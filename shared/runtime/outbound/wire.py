@@ -47,15 +47,15 @@ class Wire(ResponseHandler):
     def end(self) -> bool:
         """The reply was read; whether another request may follow: nothing of this one is still under way."""
         self._is_idle = True
+        # One that nobody listens to would not hear that the other side closed it.
+        self._resume()
         return self.transport is not None and not self.came and not self.transport.get_write_buffer_size()
 
     async def more(self) -> bool:
         """Wait until more came; False where nothing can follow."""
         if self.transport is None:
             return False
-        if self._is_held:
-            self._is_held = False
-            self.transport.resume_reading()
+        self._resume()
         before = len(self.came)
         self._wakes = self._loop.create_future()
         try:
@@ -89,6 +89,11 @@ class Wire(ResponseHandler):
         self.broken = exc is not None
         super().connection_lost(exc)
         self._wake()
+
+    def _resume(self) -> None:
+        if self._is_held and self.transport is not None:
+            self._is_held = False
+            self.transport.resume_reading()
 
     def _wake(self) -> None:
         if self._wakes is not None and not self._wakes.done():

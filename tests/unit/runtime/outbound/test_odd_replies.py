@@ -367,6 +367,24 @@ def test_a_connection_that_speaks_between_two_requests_is_closed() -> None:
     assert (reply.status, server.connections) == (200, 2)
 
 
+def test_a_connection_that_closes_behind_a_large_reply_is_not_asked_again() -> None:
+    async def scenario() -> tuple[list[int], HttpServer]:
+        async def answer(writer: asyncio.StreamWriter) -> None:
+            await answer_bytes(writer, OK + b"Content-Length: 200000\r\n\r\n" + bytes(200_000))
+            writer.close()
+
+        async with serve_http(answer) as server, OutboundClient(LOOPBACK) as client:
+            replies = []
+            for _ in range(3):
+                replies.append(await client.send(make_request(server.url, reply_limit=1_000_000)))
+                await asyncio.sleep(0.05)
+            return [len(reply.body) for reply in replies], server
+
+    lengths, server = asyncio.run(scenario())
+
+    assert (lengths, server.connections) == ([200_000] * 3, 3)
+
+
 @pytest.mark.parametrize(
     ("said", "connections"),
     [
