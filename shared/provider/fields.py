@@ -19,6 +19,7 @@ NAME_LIMIT = 128
 
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 _HOST = re.compile(r"(?=.{1,254}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.?")
+_BRACKETED = re.compile(r"\[[^\]]*\](?::[0-9]*)?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRET_NAME = re.compile(
     r"auth|token|secret|key|pass|pwd|signature|cookie|credential|session|bearer|jwt", re.IGNORECASE
@@ -47,7 +48,7 @@ def check_url(url: str) -> str:
         )
     if "#" in url:
         raise ValueError("leave out the fragment (# and what follows): it is never sent")
-    _check_host(parts.hostname)
+    _check_host(parts.hostname, parts.netloc)
     return url
 
 
@@ -116,8 +117,9 @@ def _reveal(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
-def _check_host(host: str) -> None:
-    if _HOST.fullmatch(host) or (":" in host and "%" not in host):
+def _check_host(host: str, authority: str) -> None:
+    # urlsplit takes [::1]a for ::1.
+    if _HOST.fullmatch(host) or (_BRACKETED.fullmatch(authority) and "%" not in host):
         return
     if host.isascii() or not _can_be_sent_to(host):
         raise ValueError("the host name is malformed; check its spelling")

@@ -71,6 +71,7 @@ def test_a_url_stays_as_it_was_given(url: str) -> None:
         "https://bü\u00adcher.test/",
         "https://" + "ü" * 60 + ".test/",
         "https://[fe80::1%25eth0]/",
+        "https://[::1]a/",
         "https://a%2etest/",
         "https://-a.test/",
     ],
