@@ -10,6 +10,7 @@ from shared.deliveries.delivery import LeasedDelivery
 from shared.deliveries.judgement import Judgement, judge_attempt
 from shared.provider import Provider, Subscription
 from shared.runtime.errors import InvalidConfig, Problem
+from shared.runtime.outbound import REPLY_LIMIT, OutboundReply
 
 ERROR_LIMIT = HEARD_LIMIT = 2_000
 
@@ -73,8 +74,15 @@ def _describe(
 
 def _show_answer(attempt: Attempt, provider: Provider) -> str | None:
     if attempt.reply:
-        return _show(attempt.reply.body.decode(errors="replace"), provider, cut=attempt.reply.truncated)
+        return _show_reply(attempt.reply, provider)
     return _show(attempt.heard, provider)[:HEARD_LIMIT] if attempt.heard else None
+
+
+def _show_reply(reply: OutboundReply, provider: Provider) -> str:
+    """The beginning of the answer, and in brackets what of it was left out."""
+    text = _show(reply.body.decode(errors="replace"), provider, cut=reply.truncated)
+    note = f"\n[{reply.cut}]" if reply.cut else ""
+    return text[: REPLY_LIMIT - len(note)] + note
 
 
 def _show(text: str, provider: Provider | None, *, cut: bool = False) -> str:

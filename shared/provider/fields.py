@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 
+from shared.runtime.errors import AddressBlocked, BadRequest
 from shared.runtime.outbound import VALUE_LIMIT, find_forbidden_headers
 
 Value = TypeVar("Value")
@@ -16,8 +17,9 @@ URL_LIMIT = 2048
 HEADER_LIMIT = 50
 NAME_LIMIT = 128
 
-_UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 _HOST = re.compile(r"(?=.{1,254}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.?")
+_BRACKETED = re.compile(r"\[[^\]]*\](?::[0-9]*)?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRET_NAME = re.compile(
     r"auth|token|secret|key|pass|pwd|signature|cookie|credential|session|bearer|jwt", re.IGNORECASE
@@ -46,7 +48,7 @@ def check_url(url: str) -> str:
         )
     if "#" in url:
         raise ValueError("leave out the fragment (# and what follows): it is never sent")
-    _check_host(parts.hostname)
+    _check_host(parts.hostname, parts.netloc)
     return url
 
 
@@ -115,14 +117,22 @@ def _reveal(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
-def _check_host(host: str) -> None:
-    if ":" in host or _HOST.fullmatch(host):
+def _check_host(host: str, authority: str) -> None:
+    # urlsplit takes [::1]a for ::1.
+    if _HOST.fullmatch(host) or (_BRACKETED.fullmatch(authority) and "%" not in host):
         return
+    if host.isascii() or not _can_be_sent_to(host):
+        raise ValueError("the host name is malformed; check its spelling")
+
+
+def _can_be_sent_to(host: str) -> bool:
     import idna
 
+    from shared.runtime.outbound.targets import parse_url
+
     try:
-        idna.encode(host, uts46=True)
-    except idna.IDNAError:
-        raise ValueError("the host name is malformed; check its spelling") from None
-    if host.isascii():
-        raise ValueError("the host name is malformed; check its spelling")
+        return bool(idna.encode(host, uts46=True) and parse_url(f"https://{host}/"))
+    except AddressBlocked:
+        return True  # well-formed; whether it may be reached is said when it is tried
+    except (idna.IDNAError, BadRequest):
+        return False

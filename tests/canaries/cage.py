@@ -36,6 +36,11 @@ class Cage:
         self.pieces |= set(list_pieces(value)) - set(list_pieces(known))
         return value
 
+    def forget(self, public: str) -> str:
+        """Know nothing again that is in `public`: a certificate has half of what its private key has."""
+        self.pieces -= {piece for form in _list_forms(public) for piece in list_pieces(form)}
+        return public
+
     def hears(self, text: str) -> bool:
         """Whether a canary is in `text`: as it is, escaped, as base64 (of more than itself too) or in hex."""
         return any(not self.pieces.isdisjoint(list_pieces(form)) for form in _list_forms(text))

@@ -13,6 +13,7 @@ from shared.provider import Identity, find_provider, list_types, load_provider, 
 from shared.runtime.errors import InvalidConfig
 from tests.canaries.cage import Cage, list_candidates
 from tests.contract.configs import read_config
+from tests.fakes.certificates import certify_key
 
 Config = dict[str, Any]
 Path = tuple[str, ...]
@@ -78,9 +79,16 @@ def _walk(secrets: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, str]]:
 def _plant_sample(cage: Cage, integration_type: str) -> Planted:
     config = read_config(integration_type)
     for path, value in find_secrets(integration_type, config).items():
-        candidates = (_replace(config, path, made) for made in list_candidates(cage, value))
+        candidates = (_certify(cage, _replace(config, path, made)) for made in list_candidates(cage, value))
         config = next(made for made in candidates if is_valid(integration_type, made))
     return Planted(integration_type, config)
+
+
+def _certify(cage: Cage, config: Config) -> Config:
+    """The certificate beside a private key has to be that key's own."""
+    if "client_certificate" not in config:
+        return config
+    return config | {"client_certificate": cage.forget(certify_key(config["client_key"]))}
 
 
 def _list_absent(sample: Planted) -> list[str]:

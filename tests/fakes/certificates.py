@@ -50,6 +50,29 @@ class PemAuthority:
         return ["allow_anonymous true", *files, *extra]
 
 
+def certify_key(pem: str) -> str:
+    """A certificate for the private key in `pem`, signed by itself."""
+    key = serialization.load_pem_private_key(pem.encode(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("only for keys as PemAuthority makes them")
+    name = _make_name("client")
+    draft = _begin(name, name, key.public_key(), days=365)
+    return draft.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def lock_key(pem: str, passphrase: str) -> str:
+    """The private key in `pem`, encrypted with `passphrase`."""
+    return (
+        serialization.load_pem_private_key(pem.encode(), None)
+        .private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(passphrase.encode()),
+        )
+        .decode()
+    )
+
+
 def _make_name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 

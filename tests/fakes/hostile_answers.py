@@ -21,6 +21,12 @@ async def drip_head(writer: asyncio.StreamWriter) -> None:
     await _drip(writer, b"HTTP/1.1 200 OK\r\n" + b"X-Slow: 1\r\n" * 100)
 
 
+async def drip_headers(writer: asyncio.StreamWriter) -> None:
+    """A prompt status, then headers of one byte per 0.2 s."""
+    await answer_bytes(writer, b"HTTP/1.1 200 OK\r\n")
+    await _drip(writer, b"X-Slow: 1\r\n" * 100)
+
+
 async def drip_body(writer: asyncio.StreamWriter) -> None:
     """A prompt head, then a body of one byte per 0.2 s."""
     await answer_bytes(writer, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")

@@ -73,6 +73,7 @@ async def answer_bytes(writer: asyncio.StreamWriter, reply: bytes) -> None:
     """Write `reply` as it is."""
     writer.write(reply)
     await writer.drain()
+    await asyncio.sleep(0)  # drain alone never lets the loop hear that the other side is gone
 
 
 def answer_with(reply: bytes, *, then_close: bool = False) -> Answer:

@@ -24,6 +24,7 @@ class Tls:
     ca_certificate: str | None = None
     client_certificate: str | None = None
     client_key: str | None = field(default=None, repr=False)
+    client_key_passphrase: str | None = field(default=None, repr=False)
     server_name: str | None = None
     alpn: tuple[str, ...] = ()
 
@@ -65,6 +66,7 @@ class BrokerFields(Provider):
     use_tls: bool | None = None
     ca_certificate: str | None = None
     client_certificate: str | None = None
+    client_key_passphrase: Annotated[SecretStr, Field(max_length=256)] | None = None
     client_key: SecretStr | None = None
     server_name: str | None = None
     alpn: CommaSeparated = ()
@@ -83,23 +85,6 @@ class BrokerFields(Provider):
         if parts.query or parts.fragment or (parts.path.strip("/") and parts.scheme in {"mqtt", "mqtts"}):
             raise ValueError("nothing may follow the host and port; topics go into topics")
         return url
-
-    @field_validator("ca_certificate", "client_certificate")
-    @classmethod
-    def _check_certificate(cls, pem: str | None) -> str | None:
-        if pem and "-----BEGIN CERTIFICATE-----" not in pem:
-            raise ValueError("paste the certificate as PEM text, beginning with -----BEGIN CERTIFICATE-----")
-        return pem
-
-    @field_validator("client_key")
-    @classmethod
-    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
-        text = key.get_secret_value() if key else ""
-        if text and "PRIVATE KEY-----" not in text:
-            raise ValueError("paste the key as PEM text, beginning with -----BEGIN PRIVATE KEY-----")
-        if "ENCRYPTED" in text:
-            raise ValueError("the key is encrypted; give it without a passphrase, it is stored sealed")
-        return key
 
     @field_validator("port")
     @classmethod
@@ -126,7 +111,9 @@ class BrokerFields(Provider):
             )
         return use_tls
 
-    @field_validator("ca_certificate", "client_certificate", "client_key", "server_name", "alpn")
+    @field_validator(
+        "ca_certificate", "client_certificate", "client_key_passphrase", "client_key", "server_name", "alpn"
+    )
     @classmethod
     def _check_tls_is_used(cls, value: object, info: ValidationInfo) -> object:
         scheme = _split_url(info.data.get("broker_url", "mqtts://")).scheme
@@ -139,7 +126,28 @@ class BrokerFields(Provider):
     def _check_pair(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if "client_certificate" in info.data and bool(key) != bool(info.data["client_certificate"]):
             raise ValueError("client_certificate and client_key belong together: set both or none")
+        if info.data.get("client_key_passphrase") and not key:
+            raise ValueError("client_key_passphrase opens client_key: set both or none")
         return key
+
+    @field_validator("ca_certificate", "client_certificate")
+    @classmethod
+    def _read_certificates(cls, pem: str | None, info: ValidationInfo) -> str | None:
+        if not pem:
+            return pem
+        from shared.providers.mqtt.credentials import read_authorities, read_chain
+
+        return read_chain(pem) if info.field_name == "client_certificate" else read_authorities(pem)
+
+    @field_validator("client_key")
+    @classmethod
+    def _read_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if not key:
+            return key
+        from shared.providers.mqtt.credentials import read_key
+
+        passphrase, chain = info.data.get("client_key_passphrase"), info.data.get("client_certificate")
+        return SecretStr(read_key(key.get_secret_value(), _reveal(passphrase), chain))
 
     @property
     def broker(self) -> Broker:
@@ -152,7 +160,7 @@ class BrokerFields(Provider):
             websocket_path=(url.path or "/mqtt") if scheme in {"ws", "wss"} else None,
             tls=self._make_tls() if scheme in {"mqtts", "wss"} else None,
             username=self.username,
-            password=self.password.get_secret_value() if self.password else None,
+            password=_reveal(self.password),
             keepalive=self.keepalive,
         )
 
@@ -160,10 +168,15 @@ class BrokerFields(Provider):
         return Tls(
             ca_certificate=self.ca_certificate,
             client_certificate=self.client_certificate,
-            client_key=self.client_key.get_secret_value() if self.client_key else None,
+            client_key=_reveal(self.client_key),
+            client_key_passphrase=_reveal(self.client_key_passphrase),
             server_name=self.server_name,
             alpn=self.alpn,
         )
+
+
+def _reveal(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
 
 
 def _split_url(url: str) -> SplitResult:

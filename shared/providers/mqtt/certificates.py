@@ -1,4 +1,4 @@
-"""When the certificates of a broker connection end, told while there is time to replace them."""
+"""When the certificates of a broker connection hold, told while there is time to replace them."""
 
 from __future__ import annotations
 
@@ -27,32 +27,42 @@ class Certificate:
     begins: datetime
     ends: datetime
 
-    def is_ending(self, now: datetime) -> bool:
-        """Whether it ends soon for one of its lifetime."""
-        return self.ends - now < min(WARN_BEFORE, (self.ends - self.begins) / WARN_IN_LAST)
+    def find_warning(self, now: datetime) -> str | None:
+        """That it does not hold yet or no more, or ends soon for one of its lifetime; None where all is well."""
+        if now < self.begins:
+            return f"{self.name} holds from {self.begins:%Y-%m-%d} on only; {self.remedy} that holds now."
+        if self.ends <= now:
+            return f"{self.name} ended on {self.ends:%Y-%m-%d}; {self.remedy}."
+        if self.ends - now < min(WARN_BEFORE, (self.ends - self.begins) / WARN_IN_LAST):
+            return f"{self.name} ends on {self.ends:%Y-%m-%d}; {self.remedy} before."
+        return None
 
 
 def watch_certificates(tls: Tls, peer: Mapping[str, object], memory: Memory, now: datetime) -> None:
     """Note what ends soon, once, and when it was replaced. `peer` is the broker's, as from `SSLSocket.getpeercert`."""
-    for certificate in _list_certificates(tls, peer):
-        if certificate.is_ending(now):
-            memory.tell_once(
-                certificate.alert,
-                f"{certificate.name} ends on {certificate.ends:%Y-%m-%d}; {certificate.remedy} before.",
-                alert=certificate.alert,
-            )
+    for certificate in (_read_peer(peer), *_list_own(tls)):
+        if warning := certificate.find_warning(now):
+            memory.tell_once(certificate.alert, warning, alert=certificate.alert)
         elif memory.forget_told(certificate.alert):
             memory.note("info", f"{certificate.name} was replaced.", alert=certificate.alert)
 
 
-def _list_certificates(tls: Tls, peer: Mapping[str, object]) -> Iterator[Certificate]:
-    yield Certificate(
+def list_warnings(tls: Tls, now: datetime) -> list[str]:
+    """What is to be said of the certificates in `tls` themselves, whatever the broker says of them."""
+    return [warning for each in _list_own(tls) if (warning := each.find_warning(now))]
+
+
+def _read_peer(peer: Mapping[str, object]) -> Certificate:
+    return Certificate(
         "certificate.broker",
         "The broker's certificate",
         "have it renewed at the broker",
         _read_time(peer["notBefore"]),
         _read_time(peer["notAfter"]),
     )
+
+
+def _list_own(tls: Tls) -> Iterator[Certificate]:
     if tls.client_certificate:
         own = x509.load_pem_x509_certificates(tls.client_certificate.encode())[0]
         yield Certificate(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 from shared.provider import Check, CredentialsRefused, Deadline, connect_checked, resolve_checked, run_checks
 from shared.providers.mqtt.broker import Broker, Tls
+from shared.providers.mqtt.certificates import list_warnings
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.login import log_in_aside
 from shared.providers.mqtt.plan import BrokerPlan
@@ -52,7 +54,8 @@ def _do_handshake(broker: Broker, tls: Tls, deadline: Deadline) -> str:
     bare = connect_checked(broker.host, broker.port, deadline.remaining())
     try:
         with context.wrap_socket(bare, server_hostname=name) as secured:
-            return f"{secured.version()}; the certificate is valid for {name}."
+            said = f"{secured.version()}; the certificate is valid for {name}."
+            return " ".join((said, *list_warnings(tls, datetime.now(UTC))))
     except OSError as error:
         raise explain_failure(error, broker.host) from None
     finally:

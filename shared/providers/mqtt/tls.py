@@ -21,23 +21,20 @@ def make_context(tls: Tls) -> ssl.SSLContext:
         context.set_alpn_protocols(list(tls.alpn))
     if tls.client_certificate and tls.client_key:
         try:
-            _load_client(context, tls.client_certificate, tls.client_key)
+            _load_client(context, tls.client_certificate, tls.client_key, tls.client_key_passphrase)
         except (ssl.SSLError, ValueError) as error:
             raise TlsFailed(f"The client certificate and key can't be used: {_find_words(error)}.") from None
     return context
 
 
-def _load_client(context: ssl.SSLContext, certificate: str, key: str) -> None:
+def _load_client(context: ssl.SSLContext, certificate: str, key: str, passphrase: str | None) -> None:
     # load_cert_chain reads files only. mkdtemp makes the folder 0700; it is gone before this returns.
     with tempfile.TemporaryDirectory(prefix="mqtt-") as folder:
         path = Path(folder) / "client.pem"
         path.touch(mode=0o600)
-        path.write_text(f"{certificate.strip()}\n{key.strip()}\n")
-        context.load_cert_chain(path, password=_refuse_password)
-
-
-def _refuse_password() -> str:
-    raise ValueError("the key is encrypted; give it without a passphrase")
+        path.write_text(f"{certificate}\n{key}")
+        # Never none: OpenSSL would ask for it at the terminal.
+        context.load_cert_chain(path, password=passphrase or "")
 
 
 def explain_failure(error: OSError, host: str) -> TlsFailed:

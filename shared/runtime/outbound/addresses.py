@@ -51,6 +51,8 @@ BLOCKED: tuple[Network, ...] = tuple(
 )
 """Refused always: this-network, link-local, multicast, reserved, documentation, and forms that wrap an IPv4."""
 
+_NEVER = "is at an address that no integration may reach (link-local, metadata, multicast or reserved)"
+
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
@@ -67,13 +69,14 @@ class AddressPolicy:
     def find_objection(self, address: str) -> str | None:
         """Why `address` (numeric) may not be reached, as a phrase after the host's name; None where it may."""
         ip = _unwrap(address)
+        if "%" in address:
+            # With a zone, fd00:ec2::254%1 equals no address on any list, and leads there all the same.
+            return _NEVER
         for network, kind in OPENABLE.items():
             if ip in network and ip not in METADATA:
                 return None if self._opens(ip, network) else _describe_openable(kind, network)
         if ip in METADATA or not ip.is_global or any(ip in network for network in BLOCKED):
-            return (
-                "is at an address that no integration may reach (link-local, metadata, multicast or reserved)"
-            )
+            return _NEVER
         return None
 
     def find_plain_objection(self, address: str) -> str | None:

@@ -12,7 +12,10 @@ REPLY_LIMIT = 16_384
 
 @dataclass(frozen=True, slots=True, repr=False)
 class OutboundRequest:
-    """One HTTP request. `timeout_seconds` is for all of it, from the name look-up to the reply's last byte."""
+    """One HTTP request. `timeout_seconds` is for all of it, from the name look-up to the reply's last byte.
+
+    `whole` says that a reply whose body is cut is of no use, whatever its status: it is an error then.
+    """
 
     method: str
     url: str
@@ -20,6 +23,7 @@ class OutboundRequest:
     body: bytes | None = None
     timeout_seconds: float = 30.0
     reply_limit: int = REPLY_LIMIT
+    whole: bool = False
 
     def __repr__(self) -> str:
         return f"OutboundRequest({self.method} {_show_host(self.url)})"
@@ -29,8 +33,8 @@ class OutboundRequest:
 class OutboundReply:
     """What came back. `body` is raw (never decompressed), at most the request's `reply_limit` bytes.
 
-    `truncated` says there was more. `headers` find their names in any letter case. `milliseconds` is the whole
-    exchange.
+    `truncated` says that it is not all of the body. `headers` find their names in any letter case. `milliseconds` is
+    the whole exchange. `cut` says in words what of the reply was left out or ended it, None where nothing was.
     """
 
     status: int
@@ -38,6 +42,7 @@ class OutboundReply:
     body: bytes = field(repr=False)
     truncated: bool
     milliseconds: float
+    cut: str | None = None
 
 
 def _show_host(url: str) -> str:

@@ -1,4 +1,4 @@
-"""aiohttp's errors in words an admin understands. They name the host and the remedy, nothing that was sent."""
+"""What came instead of a reply, in an admin's words. They name the host and the remedy, nothing that was sent."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import errno
 import ssl
 
 import aiohttp
-from aiohttp.http import HttpProcessingError
 
 from shared.runtime.errors import AddressBlocked, OutsideError, ProtocolFailed, TimedOut, TlsFailed
+from shared.runtime.outbound.heads import NoStatusError
 from shared.runtime.outbound.names import describe_connect_error
 
 _CERTIFICATE_WORDS = {
@@ -34,13 +34,11 @@ class AddressRefusedError(OSError):
 
 
 def describe_failure(error: Exception, host: str, port: int) -> OutsideError:
-    """The error to raise where aiohttp raised `error` on the way to `host`."""
+    """The error to raise where `error` came instead of a reply of `host`."""
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
         return _describe_connecting(error, host, port)
-    if isinstance(error, HttpProcessingError):
-        return ProtocolFailed(
-            f"{host} sent something that is not an HTTP reply, or headers over the limit; check that the port is right."
-        )
+    if isinstance(error, NoStatusError):
+        return ProtocolFailed(f"{host} {error}.")
     if isinstance(error, aiohttp.InvalidURL):
         return AddressBlocked(f"{host} is not a host that can be reached; check the url.")
     return ProtocolFailed(f"{host} closed the connection before its reply was complete; look into its log.")

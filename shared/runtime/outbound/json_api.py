@@ -97,6 +97,7 @@ class JsonApi:
             self._headers if body is None else {**self._headers, "Content-Type": "application/json"},
             None if body is None else orjson.dumps(body),
             reply_limit=REPLY_BYTES,
+            whole=True,
         )
 
     def _send(self, request: OutboundRequest) -> OutboundReply:
@@ -117,8 +118,6 @@ class JsonApi:
         time.sleep(seconds)
 
     def _read(self, reply: OutboundReply) -> Any:
-        if reply.truncated:
-            raise ProtocolFailed(f"{self._name}'s answer is larger than {REPLY_BYTES} bytes.")
         is_success = HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES
         document = None
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
@@ -28,7 +28,15 @@ Objection = Callable[[str], str | None]
 def look_up_addresses(host: str, port: int) -> list[SocketAddress]:
     """All addresses of `host`, from the system's resolver; OSError or UnicodeError where there are none."""
     answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(SocketAddress(family, str(end[0]), port) for family, _, _, _, end in answers))
+    return list(
+        dict.fromkeys(SocketAddress(family, name_address(end), port) for family, _, _, _, end in answers)
+    )
+
+
+def name_address(end: Sequence[object]) -> str:
+    """The address in `end`, a socket's, with its zone where it has one: no policy lets a zone pass."""
+    host, _, *more = end
+    return f"{host}%{more[1]}" if more and more[1] else str(host)
 
 
 def resolve_checked(

@@ -6,7 +6,6 @@ Only this module, wire.py and failures.py import aiohttp; client.py imports them
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import ssl
 import time
@@ -15,26 +14,34 @@ from functools import lru_cache
 import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from shared.runtime.errors import AddressBlocked, BadRequest, TimedOut
+from shared.runtime.errors import ProtocolFailed, TimedOut
 from shared.runtime.outbound.addresses import AddressPolicy
 from shared.runtime.outbound.deadlines import Deadlines
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 from shared.runtime.outbound.failures import AddressRefusedError, describe_failure
-from shared.runtime.outbound.names import LookUp, Objection, check_answers, describe_name_error, start_look_up
-from shared.runtime.outbound.wire import exchange, write_request
+from shared.runtime.outbound.heads import NoStatusError
+from shared.runtime.outbound.names import (
+    LookUp,
+    Objection,
+    check_answers,
+    describe_name_error,
+    name_address,
+    start_look_up,
+)
+from shared.runtime.outbound.reading import ReplyReader
+from shared.runtime.outbound.targets import Target, parse_url
+from shared.runtime.outbound.wire import Connector, exchange, get_wire, write_request
 
 KEEPALIVE_SECONDS = 4.0
 """Idle connections go before the other side closes them (Node after 5 s): a POST into a closing one is lost."""
 
 KEPT_ORIGINS = 2000
-"""Hosts of which the description for aiohttp is kept: making one costs as much as half a request."""
+"""Hosts of which the description for aiohttp is kept: making one costs as much as half a request; and of which it is
+known that their 204 comes without a body."""
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
-
-_CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
 
 
 class Transport:
@@ -45,37 +52,44 @@ class Transport:
         self._look_up = look_up
         self._extra_trust = extra_trust
         self._deadlines = Deadlines()
-        self._connectors: dict[str, aiohttp.TCPConnector] = {}
+        self._connectors: dict[str, Connector] = {}
         self._origins: dict[tuple[str, str], aiohttp.ClientRequest] = {}
+        self._quiet: set[URL] = set()
 
     async def send(self, request: OutboundRequest, seconds: float) -> OutboundReply:
         """Send `request`, read its reply to the limit, all within `seconds`. Raises OutsideError subclasses."""
-        url = parse_url(request.url)
-        data = write_request(request, url)
+        target = parse_url(request.url)
+        data = write_request(request, target)
         started = time.perf_counter()
         task = self._deadlines.start(seconds)
+        reader: ReplyReader | None = None
         try:
-            connection = await self._connect(url)
-            answer = await exchange(
-                connection, data, limit=request.reply_limit, with_body=request.method != "HEAD"
-            )
+            connection = await self._connect(target)
+            reader = self._make_reader(connection, request, target)
+            await exchange(connection, data, reader)
         except (asyncio.CancelledError, TimeoutError) as error:
-            if self._deadlines.end(task) or isinstance(error, TimeoutError):
-                raise TimedOut(f"{url.raw_host} did not answer in full within {seconds:g} seconds.") from None
-            raise
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            raise describe_failure(error, url.raw_host or "", url.port or 0) from None
+            if not self._deadlines.end(task) and not isinstance(error, TimeoutError):
+                raise
+            late = f"it was not complete within {seconds:g} seconds"
+            if reader is None or request.whole or not reader.stop(late):
+                raise TimedOut(f"{target.name} did not answer in full within {seconds:g} seconds.") from None
+        except (aiohttp.ClientError, NoStatusError, OSError) as error:
+            raise describe_failure(error, target.name, target.port) from None
         finally:
             self._deadlines.end(task)
-        milliseconds = (time.perf_counter() - started) * 1000
-        return OutboundReply(answer.status, answer.headers, answer.body, answer.truncated, milliseconds)
+        self._remember_quiet(target, reader)
+        reply = _make_reply(reader, (time.perf_counter() - started) * 1000)
+        if request.whole and reply.truncated:
+            raise ProtocolFailed(f"The reply of {target.name} is not whole: {reply.cut}.")
+        return reply
 
     async def close(self) -> None:
         """Close all connections."""
         while self._connectors:
             await self._connectors.popitem()[1].close()
 
-    async def _connect(self, url: URL) -> aiohttp.connector.Connection:
+    async def _connect(self, target: Target) -> aiohttp.connector.Connection:
+        url = target.origin
         key = (url.scheme, url.raw_authority)
         origin = self._origins.get(key)
         if origin is None:
@@ -87,10 +101,26 @@ class Transport:
         connector = self._connectors.get(url.scheme) or self._open_connector(url.scheme)
         return await connector.connect(origin, [], _NO_TIMEOUT)
 
-    def _open_connector(self, scheme: str) -> aiohttp.TCPConnector:
+    def _make_reader(
+        self, connection: aiohttp.connector.Connection, request: OutboundRequest, target: Target
+    ) -> ReplyReader:
+        return ReplyReader(
+            get_wire(connection),
+            request.reply_limit,
+            with_body=request.method != "HEAD",
+            linger=target.origin not in self._quiet,
+        )
+
+    def _remember_quiet(self, target: Target, reader: ReplyReader) -> None:
+        if reader.came_without_body and target.origin not in self._quiet:
+            if len(self._quiet) >= KEPT_ORIGINS:
+                self._quiet.clear()
+            self._quiet.add(target.origin)
+
+    def _open_connector(self, scheme: str) -> Connector:
         # One for each scheme: what was resolved for https, or is connected, may not be used for plain http.
         objection = self._policy.find_objection if scheme == "https" else self._policy.find_plain_objection
-        connector = self._connectors[scheme] = aiohttp.TCPConnector(
+        connector = self._connectors[scheme] = Connector(
             resolver=_CheckedResolver(objection, self._look_up),
             socket_factory=_make_socket_factory(objection),
             ssl=make_trust(self._extra_trust),
@@ -99,24 +129,6 @@ class Transport:
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
         return connector
-
-
-@lru_cache(maxsize=1024)
-def parse_url(text: str) -> URL:
-    """`text` as a URL with a host, http or https, without credentials; BadRequest otherwise."""
-    try:
-        # As it is written: some receivers sign or compare the URL, and yarl would turn %2F into a slash.
-        url = URL(text, encoded=text.isascii())
-        host = url.raw_host
-    except ValueError:
-        host = None
-    if not host or _CONTROL_OR_SPACE.search(text) or url.scheme not in {"http", "https"}:
-        raise BadRequest("The url is not valid; write it as https://host/path.")
-    if "@" in url.raw_authority:
-        raise BadRequest("The url carries a user name or password; give them as authentication instead.")
-    if _is_disguised_address(host):
-        raise AddressBlocked(f"{host} is an address in disguise; write it as four decimal numbers.")
-    return url
 
 
 @lru_cache(maxsize=8)
@@ -129,6 +141,15 @@ def make_trust(extra_trust: str | None) -> ssl.SSLContext:
         context.load_verify_locations(cadata=extra_trust)
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _make_reply(reader: ReplyReader, milliseconds: float) -> OutboundReply:
+    head = reader.head
+    assert head is not None  # noqa: S101 - it was read, or this is not reached
+    cut = "; ".join(head.notes) or None
+    return OutboundReply(
+        head.status, head.headers, bytes(reader.body), not reader.is_whole, milliseconds, cut
+    )
 
 
 class _CheckedResolver(AbstractResolver):
@@ -168,16 +189,8 @@ def _make_socket_factory(objection: Objection) -> aiohttp.SocketFactoryType:
     # The last line: every concrete address passes here, those of the resolver and those written in the URL.
     def make_socket(info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, end = info
-        if words := objection(str(end[0])):
+        if words := objection(name_address(end)):
             raise AddressRefusedError(words)
         return socket.socket(family, kind, protocol)
 
     return make_socket
-
-
-def _is_disguised_address(host: str) -> bool:
-    # inet_aton reads 2130706433, 0x7f.1, 0177.0.0.1 and 127.1 as 127.0.0.1, and so does the system's resolver.
-    try:
-        return socket.inet_ntoa(socket.inet_aton(host)) != host
-    except OSError:
-        return False

@@ -1,46 +1,122 @@
 """HTTP/1.1 on a connection of aiohttp's: one request written at once, one reply read to a limit.
 
 aiohttp's own session costs twice as much a request, for what must never happen here: redirects, cookies, proxies,
-passwords from files, a second try. Its connections, TLS and parser are used as they are.
+passwords from files, a second try. Its parser takes a reply for a failure where only a header is too long. Its
+connections, TLS and pool are used as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from http import HTTPStatus
+import asyncio
+from functools import partial
+from typing import Any
 
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.streams import StreamReader
-from yarl import URL
 
-from shared.runtime.errors import ProtocolFailed
 from shared.runtime.outbound.exchange import OutboundRequest
+from shared.runtime.outbound.reading import ReplyReader
+from shared.runtime.outbound.targets import Target
 
-HEADER_LINES = 128
-HEADER_BYTES = 8190
-MOST_INTERIM = 100
-"""`100 Continue` and the like before the reply itself; nobody sends more than one or two."""
+UNREAD_BYTES = 65_536
+"""What may wait to be read before the other side has to wait, too."""
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _DEFAULTS = (("accept", "Accept: */*"), ("user-agent", "User-Agent: device-integrations"))
 
 
-@dataclass(frozen=True, slots=True)
-class WireReply:
-    """A reply as it came over the wire."""
+class Wire(ResponseHandler):
+    """A connection whose bytes are left as they come. One that speaks between two requests is closed at once."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    truncated: bool
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.came = bytearray()
+        self.broken = False
+        self._is_idle = False
+        self._is_held = False
+        self._wakes: asyncio.Future[None] | None = None
+
+    def ask(self, data: bytes) -> None:
+        """Write a request; what comes from now on is its reply. ClientConnectionError where the connection is gone."""
+        if self.transport is None or self.transport.is_closing():
+            raise aiohttp.ServerDisconnectedError
+        self._is_idle = False
+        self.transport.write(data)
+
+    def end(self) -> bool:
+        """The reply was read; whether another request may follow: nothing of this one is still under way."""
+        self._is_idle = True
+        # One that nobody listens to would not hear that the other side closed it.
+        self._resume()
+        return self.transport is not None and not self.came and not self.transport.get_write_buffer_size()
+
+    async def more(self) -> bool:
+        """Wait until more came; False where nothing can follow."""
+        if self.transport is None:
+            return False
+        self._resume()
+        before = len(self.came)
+        self._wakes = self._loop.create_future()
+        try:
+            await self._wakes
+        finally:
+            self._wakes = None
+        return len(self.came) > before
+
+    async def listen(self, seconds: float) -> None:
+        """Wait until more came or the connection ended, `seconds` at most."""
+        timer = self._loop.call_later(seconds, self._wake)
+        try:
+            await self.more()
+        finally:
+            timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """More came."""
+        if self._is_idle:
+            # The rest of a reply that was read, or a farewell: never the reply to what is asked next.
+            self.abort()
+            return
+        self.came += data
+        if len(self.came) >= UNREAD_BYTES and self.transport is not None:
+            self._is_held = True
+            self.transport.pause_reading()
+        self._wake()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The other side closed, or the connection broke."""
+        self.broken = exc is not None
+        super().connection_lost(exc)
+        self._wake()
+
+    def _resume(self) -> None:
+        if self._is_held and self.transport is not None:
+            self._is_held = False
+            self.transport.resume_reading()
+
+    def _wake(self) -> None:
+        if self._wakes is not None and not self._wakes.done():
+            self._wakes.set_result(None)
 
 
-def write_request(request: OutboundRequest, url: URL) -> bytes:
+class Connector(aiohttp.TCPConnector):
+    """aiohttp's pool of connections, each of them a Wire."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(_make_wire, self._loop)
+
+
+def _make_wire(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return Wire(loop)
+
+
+def write_request(request: OutboundRequest, target: Target) -> bytes:
     """The bytes of `request`, whose headers were checked; only the framing and what HTTP needs is added."""
     given = {name.lower(): f"{name}: {value}" for name, value in request.headers.items()}
     given.pop("accept-encoding", None)
-    lines = [f"{request.method} {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}"]
+    lines = [f"{request.method} {target.path} HTTP/1.1\r\nHost: {target.host}"]
     lines += given.values()
     lines += [line for name, line in _DEFAULTS if name not in given]
     body = request.body or b""
@@ -50,21 +126,32 @@ def write_request(request: OutboundRequest, url: URL) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-async def exchange(connection: Connection, data: bytes, *, limit: int, with_body: bool) -> WireReply:
-    """Write `data`, read the reply; whatever goes wrong, the connection is dropped at once.
+async def exchange(connection: Connection, data: bytes, reader: ReplyReader) -> None:
+    """Write `data`, read the reply; the connection is kept where nothing was odd, else dropped at once.
 
-    `limit` is the most of the body that is kept, `with_body` is false for HEAD. Raises aiohttp's errors.
+    Raises NoStatusError, and aiohttp's errors where the connection is gone already.
     """
+    wire = get_wire(connection)
     try:
-        answer = await _exchange(connection, data, limit=limit, with_body=with_body)
+        wire.ask(data)
+        await reader.read()
     except BaseException:
         drop_connection(connection)
         raise
-    if answer.truncated:
+    may_go_on = wire.end() and not reader.is_last
+    if reader.was_odd:
         drop_connection(connection)
-    else:
+    elif may_go_on:
         connection.release()
-    return answer
+    else:
+        connection.close()
+
+
+def get_wire(connection: Connection) -> Wire:
+    """What `connection` reads from and writes to."""
+    wire = connection.protocol
+    assert isinstance(wire, Wire)  # noqa: S101 - our connector makes no others
+    return wire
 
 
 def drop_connection(connection: Connection) -> None:
@@ -72,32 +159,3 @@ def drop_connection(connection: Connection) -> None:
     if connection.transport:
         connection.transport.abort()
     connection.close()
-
-
-async def _exchange(connection: Connection, data: bytes, *, limit: int, with_body: bool) -> WireReply:
-    protocol, transport = connection.protocol, connection.transport
-    assert protocol is not None and transport is not None  # noqa: S101, PT018 - it has just been handed out
-    protocol.set_response_params(
-        skip_payload=not with_body,
-        read_until_eof=True,
-        auto_decompress=False,
-        max_line_size=HEADER_BYTES,
-        max_field_size=HEADER_BYTES,
-        max_headers=HEADER_LINES,
-    )
-    transport.write(data)
-    for _ in range(MOST_INTERIM):
-        message, payload = await protocol.read()
-        if message.code >= HTTPStatus.OK or message.code == HTTPStatus.SWITCHING_PROTOCOLS:
-            body = await _read_body(payload, limit + 1)
-            return WireReply(message.code, message.headers, body[:limit], len(body) > limit)
-    raise ProtocolFailed(
-        "The server answered 100 Continue again and again instead of a reply; look into its log."
-    )
-
-
-async def _read_body(payload: StreamReader, most: int) -> bytes:
-    body = b""
-    while len(body) < most and not payload.at_eof():
-        body += await payload.read(most - len(body))
-    return body

@@ -19,6 +19,7 @@ from tests.platform import Platform, enqueue, run_tick
 from tests.stack import find_free_port
 
 REPLY_LIMIT = 16_384
+OK = b"HTTP/1.1 200 OK\r\n"
 
 
 @contextmanager
@@ -32,6 +33,15 @@ def serve_hostile(redirect_to: str) -> Iterator[dict[str, str]]:
         "gigabyte": hostile.announce_gigabyte,
         "bomb": hostile.send_gzip_bomb,
         "headers": hostile.send_many_headers,
+        "long header": answer_with(OK + b"X-Long: " + b"x" * 8292 + b"\r\nContent-Length: 2\r\n\r\nok"),
+        "204 with a body": answer_with(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
+        "140 headers": answer_with(OK + b"X-A: 1\r\n" * 140 + b"Content-Length: 2\r\n\r\nok"),
+        "extra bytes": answer_with(OK + b"Content-Length: 2\r\n\r\nokay"),
+        "cut short": answer_with(OK + b"Content-Length: 10\r\n\r\nhello", then_close=True),
+        "bad chunk": answer_with(OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n"),
+        "500 cut short": answer_with(
+            b"HTTP/1.1 500 Broken\r\nContent-Length: 10\r\n\r\nhello", then_close=True
+        ),
         "redirect": answer_with(redirect),
     }
     with run_loop() as loop:
@@ -98,8 +108,6 @@ def test_each_hostile_endpoint_costs_its_own_delivery_and_is_named(admin: Platfo
     assert failed == {
         "hang": "timeout",
         "drip head": "timeout",
-        "drip body": "timeout",
-        "headers": "protocol_error",
         "tls": "tls_error",
         "closed": "connection_refused",
         "no name": "dns_error",
@@ -108,9 +116,23 @@ def test_each_hostile_endpoint_costs_its_own_delivery_and_is_named(admin: Platfo
         name: (row["status"], row["status_code"]) for name, row in ended.items() if name not in failed
     } == {
         "healthy": ("delivered", 200),
+        "drip body": ("delivered", 200),
         "gigabyte": ("delivered", 200),
         "bomb": ("delivered", 200),
+        "headers": ("delivered", 200),
+        "long header": ("delivered", 200),
+        "204 with a body": ("delivered", 204),
+        "140 headers": ("delivered", 200),
+        "extra bytes": ("delivered", 200),
+        "cut short": ("delivered", 200),
+        "bad chunk": ("delivered", 200),
         "redirect": ("dead", 302),
+        "500 cut short": ("dead", 500),
+    }
+    assert {name: ended[name]["reply"] for name in ("healthy", "long header", "cut short")} == {
+        "healthy": "ok",
+        "long header": "ok\n[it has a header longer than 8190 bytes]",
+        "cut short": "hello\n[the connection was closed before its end]",
     }
     assert [len(ended[name]["reply"]) <= REPLY_LIMIT for name in ("gigabyte", "bomb")] == [True, True]
     assert [request.path for request in healthy.requests] == ["/hook"]

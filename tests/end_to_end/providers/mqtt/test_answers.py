@@ -18,7 +18,7 @@ from shared.providers.mqtt.broker import MQTT_3
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CommandRefused, CredentialsRefused, OutsideError, ProtocolFailed, TlsFailed
 from tests.fakes.brokers import find_port, make_mosquitto, publish_all, write_passwords
-from tests.fakes.certificates import PemAuthority
+from tests.fakes.certificates import PemAuthority, lock_key
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
 from tests.fakes.scripted_broker import (
     CONNACK,
@@ -126,6 +126,32 @@ def test_a_client_certificate_opens_a_broker_that_asks_for_one(tmp_path: Path) -
             next(session)
 
     assert all(check.ok for check in checks)
+
+
+def test_a_key_with_a_passphrase_opens_the_connection(tmp_path: Path) -> None:
+    listener = AUTHORITY.write_listener(tmp_path, AUTHORITY.issue("broker"), "require_certificate true")
+    client = AUTHORITY.issue("integration")
+    own = {
+        "client_certificate": client.certificate.replace("\n", "\\n"),
+        "client_key": lock_key(client.key, "a passphrase"),
+        "client_key_passphrase": "a passphrase",
+    }
+    with make_mosquitto(tmp_path, listener=listener) as broker:
+        checks = list(make_provider(broker.port, use_tls=True, ca_certificate=AUTHORITY.pem, **own).check())
+
+    assert [check.ok for check in checks] == [True] * 5
+
+
+def test_a_client_certificate_that_has_ended_is_told_by_the_connection_test(tmp_path: Path) -> None:
+    listener = AUTHORITY.write_listener(tmp_path, AUTHORITY.issue("broker"))
+    ended = AUTHORITY.issue("integration", days=-2)
+    own = {"client_certificate": ended.certificate, "client_key": ended.key}
+    with make_mosquitto(tmp_path, listener=listener) as broker:
+        provider = make_provider(broker.port, use_tls=True, ca_certificate=AUTHORITY.pem, **own)
+        (tls,) = (check for check in provider.check() if check.name == "tls")
+
+    assert tls.ok
+    assert "The client certificate ended on " in tls.detail
 
 
 def test_certificates_that_end_soon_are_told_once_and_so_is_their_replacement(tmp_path: Path) -> None:

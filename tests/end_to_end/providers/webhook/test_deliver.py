@@ -53,6 +53,22 @@ def test_a_delivery_arrives_as_it_was_described(receiver: HttpReceiver, method: 
     assert json.loads(request.body)["data"]["payload"] == EVENT.payload
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("/über?sig=a%2Bb%2Fc%3D", "/%C3%BCber?sig=a%2Bb%2Fc%3D"),
+        ("/a%2fb/../c;d?sig=a+b%20c&&x=%zz", "/a%2fb/../c;d?sig=a+b%20c&&x=%zz"),
+        ("?sig=a%2Bb", "/?sig=a%2Bb"),
+    ],
+)
+def test_a_signed_url_arrives_as_it_was_given(receiver: HttpReceiver, given: str, sent: str) -> None:
+    webhook = load(f"http://127.0.0.1:{receiver.port}{given}")
+
+    send_once(webhook.deliver(EVENT))
+
+    assert [request.path for request in receiver.requests] == [sent]
+
+
 def test_an_independent_library_verifies_what_arrives_with_either_secret_of_a_rotation(
     receiver: HttpReceiver,
 ) -> None:

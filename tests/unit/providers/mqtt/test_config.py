@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from shared.provider import Identity, load_provider, split_config
 from shared.providers.mqtt import Mqtt
 from shared.providers.mqtt.topics import fill_template, widen_template
 from shared.runtime.errors import InvalidConfig
+from tests.fakes.certificates import PemAuthority, lock_key
 
-PEM = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----"
-KEY = "-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----"
+PEM, KEY = astuple(PemAuthority().issue("client"))
+LOCKED = lock_key(KEY, "right")
 CANARY = "canary-secret"
 SECURE = {"broker_url": "mqtts://h"}
 
@@ -60,11 +62,18 @@ def test_the_client_id_is_made_of_the_integration_unless_given() -> None:
 
 
 def test_password_and_key_are_secrets_and_shown_nowhere() -> None:
-    provider = load(**SECURE, username="u", password=CANARY, client_certificate=PEM, client_key=KEY + CANARY)
+    provider = load(
+        **SECURE,
+        username="u",
+        password=CANARY,
+        client_certificate=PEM,
+        client_key=lock_key(KEY, CANARY) + CANARY,
+        client_key_passphrase=CANARY,
+    )
 
     settings, secrets = split_config(provider)
 
-    assert set(secrets) == {"password", "client_key"}
+    assert set(secrets) == {"password", "client_key", "client_key_passphrase"}
     assert CANARY not in repr(settings) + repr(provider) + repr(provider.plan)
 
 
@@ -98,10 +107,23 @@ def test_password_and_key_are_secrets_and_shown_nowhere() -> None:
         ({**SECURE, "client_key": KEY}, "client_key", "belong together"),
         ({**SECURE, "client_certificate": PEM}, "client_key", "belong together"),
         (
-            {**SECURE, "client_certificate": PEM, "client_key": KEY.replace("PRIVATE", "ENCRYPTED PRIVATE")},
+            {**SECURE, "client_certificate": PEM, "client_key": LOCKED},
             "client_key",
             "without a passphrase",
         ),
+        (
+            {**SECURE, "client_certificate": PEM, "client_key": LOCKED, "client_key_passphrase": CANARY},
+            "client_key",
+            "client_key_passphrase does not open it",
+        ),
+        ({**SECURE, "client_key_passphrase": CANARY}, "client_key", "set both or none"),
+        ({"client_key_passphrase": CANARY}, "client_key_passphrase", "for TLS only"),
+        (
+            {**SECURE, "client_certificate": PEM, "client_key": PemAuthority().issue("other").key},
+            "client_key",
+            "not that of client_certificate",
+        ),
+        ({**SECURE, "client_certificate": PEM + KEY, "client_key": KEY}, "client_certificate", "client_key"),
         ({"qos": 2}, "qos", "0 or 1"),
         ({"protocol_version": "3"}, "protocol_version", "'auto', '5' or '3.1.1'"),
         ({"keepalive": 0}, "keepalive", "greater than or equal to 5"),
@@ -132,6 +154,10 @@ def test_a_refusal_names_the_field_and_the_remedy(config: dict[str, Any], field:
 def test_every_config_in_the_documentation_is_valid() -> None:
     text = (Path(__file__).parents[4] / "docs" / "mqtt.md").read_text()
     configs = [json.loads(block) for block in re.findall(r"```json\n(.+?)```", text, re.DOTALL)]
+    for config in configs:
+        # They show where PEM goes, and leave it out.
+        config |= {name: PEM for name in ("ca_certificate", "client_certificate") if name in config}
+        config |= {name: KEY for name in ("client_key",) if name in config}
 
     assert [load(**config).plan.broker.port for config in configs] == [1883, 8883, 443, 1883]
 

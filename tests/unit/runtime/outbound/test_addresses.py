@@ -41,6 +41,14 @@ NEVER = [
         "2002:7f00:1::",
     ),
     *("100::1", "2001::1", "2001:db8::1", "3fff::1", "5f00::1", "fe80::1%eth0"),
+    *(
+        "fd00:ec2::254%1",
+        "fd20:ce::254%eth0",
+        "fd00::1%1",
+        "::1%lo",
+        "::ffff:127.0.0.1%1",
+        "::ffff:169.254.169.254%1",
+    ),
 ]
 WIDEST = AddressPolicy.from_text("0.0.0.0/0,::/0," + ",".join(str(network) for network in OPENABLE))
 
@@ -63,6 +71,17 @@ def test_loopback_and_private_networks_open_when_they_are_listed(address: str) -
 @pytest.mark.parametrize("address", NEVER)
 def test_link_local_metadata_multicast_and_reserved_never_open(address: str) -> None:
     assert "no integration may reach" in (WIDEST.find_objection(address) or "")
+
+
+@pytest.mark.parametrize(
+    "address", [address for address in (*PUBLIC, *OPENABLE_ADDRESSES, *NEVER) if ":" in address]
+)
+def test_no_address_passes_with_a_zone(address: str) -> None:
+    zoned = f"{address.partition('%')[0]}%1"
+
+    assert WIDEST.find_objection(zoned)
+    assert WIDEST.find_plain_objection(zoned)
+    assert not AddressPolicy.from_text("0.0.0.0/0,::/0").find_objection("2606:4700:4700::1111")
 
 
 @pytest.mark.parametrize("address", OPENABLE_ADDRESSES)
