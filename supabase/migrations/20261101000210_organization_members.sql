@@ -1,0 +1,63 @@
+-- Who belongs to which organization. A platform that keeps its own membership leaves this file out: docs/keep-yours.md.
+
+create table public.organization_members (
+  organization_id uuid not null references public.organizations (id) on delete cascade,
+  user_id uuid not null references auth.users (id) on delete cascade,
+  role text not null check (role in ('viewer', 'member', 'admin', 'owner')),
+  created_at timestamptz not null default now(),
+  primary key (user_id, organization_id)
+);
+comment on table public.organization_members is 'Who belongs to which organization, and as what: viewer < member < admin < owner.';
+create index organization_members_organization on public.organization_members (organization_id);
+
+alter table public.organization_members enable row level security;
+create policy "Members see who else belongs" on public.organization_members
+  for select to authenticated
+  using (organization_id = any (array(select private.org_ids('viewer'))));
+create policy "Admins add members, owners add owners" on public.organization_members
+  for insert to authenticated
+  with check (
+    organization_id = any (array(select private.org_ids('owner')))
+    or (role <> 'owner' and organization_id = any (array(select private.org_ids('admin'))))
+  );
+create policy "Admins change roles below owner, owners all" on public.organization_members
+  for update to authenticated
+  using (
+    organization_id = any (array(select private.org_ids('owner')))
+    or (role <> 'owner' and organization_id = any (array(select private.org_ids('viewer'))))
+  )
+  with check (
+    organization_id = any (array(select private.org_ids('owner')))
+    or (role <> 'owner' and organization_id = any (array(select private.org_ids('admin'))))
+  );
+create policy "Admins remove members below owner, everyone themselves" on public.organization_members
+  for delete to authenticated
+  using (
+    organization_id = any (array(select private.org_ids('owner')))
+    or (role <> 'owner' and organization_id = any (array(select private.org_ids('admin'))))
+    or user_id = (select auth.uid())
+  );
+
+create function private.keep_an_owner() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.organizations where id = old.organization_id)
+     and not exists (
+       select from public.organization_members
+        where organization_id = old.organization_id and role = 'owner'
+     ) then
+    raise exception 'An organization keeps at least one owner; make somebody else owner first.'
+      using errcode = '23514';
+  end if;
+  return null;
+end
+$$;
+comment on function private.keep_an_owner is 'Refuses the change that would leave an organization without an owner.';
+create constraint trigger keep_an_owner
+  after update of role or delete on public.organization_members
+  deferrable initially deferred
+  for each row when (old.role = 'owner') execute function private.keep_an_owner();
+
+revoke all on public.organization_members from public, anon, authenticated, service_role;
+revoke execute on function private.keep_an_owner from public, anon, authenticated, service_role;

@@ -1,0 +1,63 @@
+-- What we tell devices. A member asks, the scheduler sends, retries until it expires, and records what came of it.
+
+create table public.device_commands (
+  id uuid primary key default gen_random_uuid(),
+  organization_id uuid not null,
+  device_id uuid not null,
+  integration_id uuid not null,
+  name text not null check (length(btrim(name)) between 1 and 200),
+  payload jsonb not null default '{}' check (octet_length(payload::text) <= 262144),
+  status text not null default 'pending' check (status in ('pending', 'sending', 'sent', 'confirmed', 'failed', 'expired')),
+  attempts integer not null default 0,
+  due_at timestamptz not null default now(),
+  expires_at timestamptz not null default now() + interval '1 hour',
+  lease_token uuid,
+  reference text,
+  result jsonb check (octet_length(result::text) <= 262144),
+  error text,
+  created_by uuid default auth.uid() references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  finished_at timestamptz,
+  foreign key (organization_id, device_id) references public.devices (organization_id, id) on delete cascade,
+  check (expires_at <= created_at + interval '7 days')
+) with (fillfactor = 70);
+comment on table public.device_commands is 'One thing told to one device. sent: the other side has it; confirmed: the device has said so.';
+comment on column public.device_commands.due_at is 'pending: when to try; sending: when the lease ends and another may try.';
+comment on column public.device_commands.reference is 'The other side''s own name for it.';
+comment on column public.device_commands.result is 'What the device answered, where it did.';
+create index device_commands_expiring on public.device_commands (expires_at) where status in ('pending', 'sending');
+create index device_commands_queue on public.device_commands (integration_id, due_at) where status in ('pending', 'sending');
+create index device_commands_device on public.device_commands (device_id, created_at desc, id desc);
+create index device_commands_organization on public.device_commands (organization_id, created_at desc, id desc);
+create index device_commands_age on public.device_commands using brin (created_at) with (autosummarize = on);
+
+alter table public.device_commands enable row level security;
+create policy "Members see the commands" on public.device_commands
+  for select to authenticated
+  using (organization_id = any (array(select private.org_ids('viewer'))));
+create policy "Members send commands" on public.device_commands
+  for insert to authenticated
+  with check (organization_id = any (array(select private.org_ids('member'))));
+
+create function private.address_command() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  select d.organization_id, d.integration_id into new.organization_id, new.integration_id
+    from public.devices d where d.id = new.device_id;
+  if new.organization_id is null then
+    -- Also the answer for a device of somebody else: the policy then refuses what has no organization.
+    new.organization_id := '00000000-0000-0000-0000-000000000000';
+    new.integration_id := new.organization_id;
+  elsif new.integration_id is null then
+    raise exception 'The device belongs to no integration any more, so there is no way to reach it.' using errcode = '22023';
+  end if;
+  return new;
+end
+$$;
+comment on function private.address_command is 'A command goes where its device is: nobody can address another organization''s.';
+create trigger address_command before insert on public.device_commands
+  for each row execute function private.address_command();
+
+revoke all on public.device_commands from public, anon, authenticated, service_role;
+revoke execute on function private.address_command from public, anon, authenticated, service_role;

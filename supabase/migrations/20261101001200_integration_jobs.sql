@@ -1,0 +1,72 @@
+-- Long work on one integration: begun by an admin or a plan, done step by step by whichever worker holds the lease.
+
+create table public.integration_jobs (
+  id uuid primary key default gen_random_uuid(),
+  organization_id uuid not null,
+  integration_id uuid not null,
+  kind text not null check (kind ~ '^[a-z][a-z0-9_]{0,39}$'),
+  request jsonb not null default '{}' check (jsonb_typeof(request) = 'object' and octet_length(request::text) <= 65536),
+  state jsonb not null default '{}',
+  status text not null default 'pending' check (status in ('pending', 'running', 'done', 'failed', 'cancelled')),
+  progress jsonb not null default '{}',
+  report jsonb,
+  error text,
+  attempts integer not null default 0,
+  due_at timestamptz not null default now(),
+  lease_token uuid,
+  created_by uuid default auth.uid() references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  finished_at timestamptz,
+  foreign key (organization_id, integration_id)
+    references public.device_integrations (organization_id, id) on delete cascade
+) with (fillfactor = 60);
+comment on table public.integration_jobs is
+  'One piece of long work; of each kind an integration has one at a time that is not finished. Never holds a secret.';
+comment on column public.integration_jobs.request is 'What was asked for; the kind''s own fields.';
+comment on column public.integration_jobs.state is 'Service only: where to go on, saved with each step.';
+comment on column public.integration_jobs.progress is 'What was done so far, for people.';
+comment on column public.integration_jobs.report is 'What came of it, once it is finished.';
+comment on column public.integration_jobs.error is 'Why the last try failed; null once one has got further.';
+comment on column public.integration_jobs.attempts is 'Failed tries in a row, those that a crash has ended among them.';
+comment on column public.integration_jobs.due_at is 'pending: when to go on; running: when the lease ends and another may take over.';
+create unique index integration_jobs_one_open on public.integration_jobs (integration_id, kind)
+  where status in ('pending', 'running');
+create index integration_jobs_due on public.integration_jobs (due_at) where status in ('pending', 'running');
+create index integration_jobs_integration on public.integration_jobs (integration_id, created_at desc, id desc);
+create index integration_jobs_kind on public.integration_jobs (integration_id, kind, created_at desc);
+create index integration_jobs_organization on public.integration_jobs (organization_id, integration_id);
+create index integration_jobs_finished on public.integration_jobs (finished_at) where finished_at is not null;
+
+alter table public.integration_jobs enable row level security;
+create policy "Members see the jobs" on public.integration_jobs
+  for select to authenticated
+  using (organization_id = any (array(select private.org_ids('viewer'))));
+create policy "Admins begin jobs" on public.integration_jobs
+  for insert to authenticated
+  with check (organization_id = any (array(select private.org_ids('admin'))));
+
+create function private.wake_jobs() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  update public.integration_jobs
+     set status = 'pending', due_at = now(), lease_token = null, attempts = 0
+   where integration_id = new.id and status in ('pending', 'running');
+  return null;
+end
+$$;
+comment on function private.wake_jobs is
+  'A changed integration''s jobs go on at once, with what it is now; whoever held their lease has lost it.';
+
+create trigger wake_jobs after update of settings, api_key_encrypted, status on public.device_integrations
+  for each row
+  when (
+    (old.settings is distinct from new.settings
+     or old.api_key_encrypted is distinct from new.api_key_encrypted
+     or (old.status = 'inactive') <> (new.status = 'inactive'))
+    and current_setting('app.resealing', true) is distinct from 'on'
+  )
+  execute function private.wake_jobs();
+
+revoke all on public.integration_jobs from public, anon, authenticated, service_role;
+revoke execute on function private.wake_jobs from public, anon, authenticated, service_role;
