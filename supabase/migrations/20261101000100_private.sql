@@ -13,6 +13,12 @@ end
 $$;
 comment on function private.refuse_late_worker is 'PT409 lease_lost.';
 
+create function private.is_user() returns boolean
+language sql stable set search_path = ''
+as $$ select current_setting('role', true) in ('authenticated', 'anon') $$;
+comment on function private.is_user is
+  'Whether a user''s token acts, within functions that run as their owner too; false for the service and whoever logs in to the database.';
+
 create function private.touch_updated_at() returns trigger
 language plpgsql set search_path = ''
 as $$
@@ -52,5 +58,5 @@ as $$
 $$;
 comment on function private.read_request_id is 'The X-Request-Id of this request, as PostgREST hands it on; null outside of one or in another form.';
 
-revoke execute on function private.refuse_late_worker, private.touch_updated_at, private.read_strings,
+revoke execute on function private.refuse_late_worker, private.is_user, private.touch_updated_at, private.read_strings,
   private.read_bound, private.read_request_id from public, anon, authenticated, service_role;

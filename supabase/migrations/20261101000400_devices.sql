@@ -15,7 +15,7 @@ create table public.devices (
   updated_at timestamptz not null default now(),
   edited_at timestamptz not null default now(),
   constraint devices_organization_device unique (organization_id, id),
-  unique (integration_id, external_id),
+  unique (integration_id, organization_id, external_id),
   foreign key (organization_id, integration_id)
     references public.device_integrations (organization_id, id) on delete set null (integration_id)
 ) with (fillfactor = 80);

@@ -5,13 +5,16 @@ language plpgsql security definer set search_path = ''
 as $$
 begin
   if tg_op = 'UPDATE' then
-    update public.device_integrations set device_count = device_count - 1 where id = old.integration_id;
-    update public.device_integrations set device_count = device_count + 1 where id = new.integration_id;
+    update public.device_integrations set device_count = device_count - 1
+     where id = old.integration_id and organization_id = old.organization_id;
+    update public.device_integrations set device_count = device_count + 1
+     where id = new.integration_id and organization_id = new.organization_id;
   else
     update public.device_integrations i
        set device_count = i.device_count + case tg_op when 'INSERT' then c.devices else -c.devices end
-      from (select integration_id, count(*)::integer as devices from changed group by integration_id) c
-     where i.id = c.integration_id;
+      from (
+        select organization_id, integration_id, count(*)::integer as devices from changed group by organization_id, integration_id) c
+     where i.id = c.integration_id and i.organization_id = c.organization_id;
   end if;
   return null;
 end

@@ -2,7 +2,7 @@
 
 create table public.integration_activity (
   id bigint generated always as identity primary key,
-  organization_id uuid not null references public.organizations (id) on delete cascade,
+  organization_id uuid not null,
   integration_id uuid not null,
   kind text not null check (kind ~ '^[a-z_.]{1,40}$'),
   level text not null default 'info' check (level in ('info', 'warning', 'error')),

@@ -2,7 +2,7 @@
 
 create table public.alerts (
   id bigint generated always as identity primary key,
-  organization_id uuid not null references public.organizations (id) on delete cascade,
+  organization_id uuid not null,
   integration_id uuid not null,
   kind text not null check (kind ~ '^[a-z_.]{1,40}$'),
   level text not null default 'warning' check (level in ('warning', 'error')),
@@ -14,7 +14,7 @@ create table public.alerts (
     references public.device_integrations (organization_id, id) on delete cascade
 );
 comment on table public.alerts is 'What an admin should look at; one of a kind is open at a time. Never holds a secret.';
-create unique index alerts_open on public.alerts (integration_id, kind) where resolved_at is null;
+create unique index alerts_open on public.alerts (integration_id, organization_id, kind) where resolved_at is null;
 create index alerts_organization on public.alerts (organization_id, created_at desc, id desc);
 create index alerts_integration on public.alerts (organization_id, integration_id);
 
@@ -33,7 +33,7 @@ as $$
     select i.organization_id, i.id, p_kind, p_level, left(p_message, 2000), p_details
       from public.device_integrations i
      where i.id = p_integration_id
-    on conflict (integration_id, kind) where resolved_at is null do nothing
+    on conflict (integration_id, organization_id, kind) where resolved_at is null do nothing
     returning organization_id, integration_id, kind, level, message, details
   )
   insert into public.integration_activity (organization_id, integration_id, kind, level, message, details)

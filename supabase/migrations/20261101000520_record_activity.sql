@@ -19,7 +19,7 @@ begin
   select i.organization_id, i.id, n.alert, n.level, left(n.message, 2000)
     from public.device_integrations i, jsonb_to_recordset(p_notes) as n(level text, message text, alert text)
    where i.id = p_integration_id and n.alert is not null and n.level <> 'info'
-  on conflict (integration_id, kind) where resolved_at is null do nothing;
+  on conflict (integration_id, organization_id, kind) where resolved_at is null do nothing;
   update public.alerts a set resolved_at = now()
     from jsonb_to_recordset(p_notes) as n(level text, alert text)
    where a.integration_id = p_integration_id and a.resolved_at is null and a.kind = n.alert and n.level = 'info';
@@ -36,10 +36,11 @@ begin
   if new.status = 'error' then
     insert into public.alerts (organization_id, integration_id, kind, level, message)
     values (new.organization_id, new.id, 'integration.failing', 'error', coalesce(new.error_message, 'It fails.'))
-    on conflict (integration_id, kind) where resolved_at is null do nothing;
+    on conflict (integration_id, organization_id, kind) where resolved_at is null do nothing;
   else
     update public.alerts set resolved_at = now()
-     where integration_id = new.id and kind = 'integration.failing' and resolved_at is null;
+     where organization_id = new.organization_id and integration_id = new.id and kind = 'integration.failing'
+       and resolved_at is null;
   end if;
   return null;
 end

@@ -1,7 +1,7 @@
 -- The API's writes, each in one call and one transaction: rate limits, idempotency key, the change, what is there now.
--- It runs as its caller, so row-level security decides as it does for a plain insert, update or delete.
+-- It acts for its caller, with rights that nobody has at the table itself, and asks for the role before anything else.
 
-create function private.show_integration(p_id uuid) returns jsonb
+create function private.show_integration(p_organization_id uuid, p_id uuid) returns jsonb
 language sql stable set search_path = ''
 as $$
   select to_jsonb(shown)
@@ -9,27 +9,19 @@ as $$
       select i.id, i.organization_id, i.integration_type, i.name, i.status, i.settings, i.secret_names, i.device_count,
              i.last_sync_at, i.sync_status, i.error_message, i.created_at, i.created_by, i.updated_at, i.version
         from public.device_integrations i
-       where i.id = p_id
+       where i.organization_id = p_organization_id and i.id = p_id
     ) shown
 $$;
 comment on function private.show_integration is 'One integration as its members may read it.';
 
-create function private.explain_miss(p_id uuid) returns void
+create function private.refuse_stale() returns void
 language plpgsql stable set search_path = ''
 as $$
-declare
-  v_organization_id uuid;
 begin
-  select i.organization_id into v_organization_id from public.device_integrations i where i.id = p_id;
-  if not found then
-    raise exception 'There is no such integration here, or it is not visible to you.' using errcode = 'PT404';
-  end if;
-  perform public.require_role(v_organization_id, 'admin');
   raise exception 'Somebody else has changed this integration meanwhile.' using errcode = 'PT412';
 end
 $$;
-comment on function private.explain_miss is
-  'Why a change reached no row: PT404 absent or not visible, 42501 not an admin, PT412 another version than the caller has seen.';
+comment on function private.refuse_stale is 'PT412: the row has another version than the caller has seen.';
 
 create function private.insert_integration(p_write jsonb) returns jsonb
 language plpgsql volatile set search_path = ''
@@ -40,6 +32,7 @@ declare
   v_reply jsonb;
 begin
   perform public.require_role(v_organization_id, 'admin');
+  perform private.require_issued((p_write #>> '{values,id}')::uuid, v_organization_id);
   if v_key is not null then
     v_reply := private.claim_key(v_key, v_organization_id, p_write ->> 'fingerprint');
     if v_reply is not null then
@@ -52,7 +45,7 @@ begin
     from jsonb_to_record(p_write -> 'values') as v(
       id uuid, organization_id uuid, integration_type text, name text, status text, settings jsonb, api_key_encrypted text,
       secret_names text[]);
-  v_reply := private.show_integration((p_write #>> '{values,id}')::uuid);
+  v_reply := private.show_integration(v_organization_id, (p_write #>> '{values,id}')::uuid);
   if v_key is not null then
     update private.idempotency_keys set reply = v_reply where user_id = auth.uid() and key = v_key;
   end if;
@@ -60,29 +53,30 @@ begin
 end
 $$;
 comment on function private.insert_integration is
-  '{values, key?, fingerprint?}: the new integration, or for a known key the old reply with the fingerprint of its request.';
+  '{values, key?, fingerprint?}, with an id that issue_id gave: the new integration, or for a known key the old reply with the fingerprint of its request.';
 
 create function private.update_integration(p_write jsonb) returns jsonb
 language plpgsql volatile set search_path = ''
 as $$
 declare
   v_id uuid := p_write ->> 'id';
+  v_organization_id uuid := private.administer_integration(v_id);
   v_columns text;
   v_reached integer;
 begin
   perform set_config('audit.changed_secrets', coalesce(p_write ->> 'changed_secrets', ''), true);
-  -- Only what is given is set: of a sealed column that stays, the caller may not even read the old value.
+  -- Only what is given is set, and of that only what the record below knows.
   select string_agg(format('%1$I = v.%1$I', c), ', ') into v_columns from jsonb_object_keys(p_write -> 'values') c;
   execute format(
     'update public.device_integrations i set %s
        from jsonb_to_record($1) as v(name text, status text, settings jsonb, api_key_encrypted text, secret_names text[])
-      where i.id = $2 and ($3 is null or to_jsonb(i.version) <@ $3)', v_columns)
-    using p_write -> 'values', v_id, nullif(p_write -> 'versions', 'null');
+      where i.id = $2 and i.organization_id = $3 and ($4 is null or to_jsonb(i.version) <@ $4)', v_columns)
+    using p_write -> 'values', v_id, v_organization_id, nullif(p_write -> 'versions', 'null');
   get diagnostics v_reached = row_count;
   if v_reached = 0 then
-    perform private.explain_miss(v_id);
+    perform private.refuse_stale();
   end if;
-  return jsonb_build_object('integration', private.show_integration(v_id));
+  return jsonb_build_object('integration', private.show_integration(v_organization_id, v_id));
 end
 $$;
 comment on function private.update_integration is
@@ -91,12 +85,15 @@ comment on function private.update_integration is
 create function private.delete_integration(p_write jsonb) returns jsonb
 language plpgsql volatile set search_path = ''
 as $$
+declare
+  v_id uuid := p_write ->> 'id';
+  v_organization_id uuid := private.administer_integration(v_id);
 begin
   delete from public.device_integrations i
-   where i.id = (p_write ->> 'id')::uuid
+   where i.id = v_id and i.organization_id = v_organization_id
      and (nullif(p_write -> 'versions', 'null') is null or to_jsonb(i.version) <@ (p_write -> 'versions'));
   if not found then
-    perform private.explain_miss((p_write ->> 'id')::uuid);
+    perform private.refuse_stale();
   end if;
   return '{}';
 end
@@ -104,7 +101,7 @@ $$;
 comment on function private.delete_integration is '{id, versions?}; PT412 where its version is none of the given ones.';
 
 create function public.write_integration(p_action text, p_write jsonb, p_limits jsonb default '{}') returns jsonb
-language plpgsql volatile set search_path = ''
+language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_limits jsonb := public.take_tokens(
@@ -130,6 +127,6 @@ comment on function public.write_integration is
   'For the integrations function: action insert, update or delete. {limits, integration?, fingerprint?, problem: {code, message}?}; '
   'neither integration nor problem where the limits refused it.';
 
-revoke execute on function private.show_integration, private.explain_miss, private.insert_integration,
+revoke execute on function private.show_integration, private.refuse_stale, private.insert_integration,
   private.update_integration, private.delete_integration, public.write_integration from public, anon, authenticated,
   service_role;

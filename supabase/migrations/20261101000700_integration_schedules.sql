@@ -1,11 +1,14 @@
 -- When each integration is due. One due_at is schedule, lease and backoff; the token fences late workers.
 
 create table public.integration_schedules (
-  integration_id uuid primary key references public.device_integrations (id) on delete cascade,
+  integration_id uuid primary key,
+  organization_id uuid not null,
   due_at timestamptz not null default now(),
   lease_token uuid,
   attempts integer not null default 0,
-  state jsonb not null default '{}'
+  state jsonb not null default '{}',
+  foreign key (organization_id, integration_id)
+    references public.device_integrations (organization_id, id) on delete cascade
 ) with (fillfactor = 60);
 comment on table public.integration_schedules is 'Service only. due_at in the future with a token is a lease, without one a plan or a backoff; infinity is parked.';
 comment on column public.integration_schedules.attempts is 'Failed sessions in a row.';
@@ -18,8 +21,8 @@ create function private.schedule_integration() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-  insert into public.integration_schedules as s (integration_id, due_at)
-  values (new.id, case when new.status = 'inactive' then 'infinity' else now() end)
+  insert into public.integration_schedules as s (integration_id, organization_id, due_at)
+  values (new.id, new.organization_id, case when new.status = 'inactive' then 'infinity' else now() end)
   on conflict (integration_id) do update
     set due_at = excluded.due_at, lease_token = null, attempts = 0;
   return null;

@@ -17,7 +17,7 @@ as $$
             order by d.due_at
             limit p_limit
             for update skip locked))
-     and i.id = s.integration_id
+     and i.id = s.integration_id and i.organization_id = s.organization_id
   returning i.id, i.organization_id, i.integration_type, i.name, i.settings, i.api_key_encrypted, s.state, s.lease_token
 $$;
 comment on function public.lease_sessions is 'Takes up to p_limit due integrations for p_lease_seconds, with their sealed config and kept state.';

@@ -2,9 +2,10 @@
 
 create table private.message_ledger (
   integration_id uuid not null,
+  organization_id uuid not null,
   event_id text not null collate "C",
   seen_at timestamptz not null default now(),
-  primary key (integration_id, event_id)
+  primary key (integration_id, organization_id, event_id)
 );
 comment on table private.message_ledger is
   'Which event ids were stored: a message is a duplicate for as long as its id stands here, 7 days (see prune_messages).';

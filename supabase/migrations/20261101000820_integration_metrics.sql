@@ -8,7 +8,7 @@ create table public.integration_metrics (
   stored bigint not null default 0,
   duplicates bigint not null default 0,
   failed bigint not null default 0,
-  primary key (integration_id, minute),
+  primary key (integration_id, organization_id, minute),
   constraint nothing_is_lost check (received = stored + duplicates + failed)
 ) with (fillfactor = 60);
 comment on table public.integration_metrics is

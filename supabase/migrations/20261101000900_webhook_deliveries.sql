@@ -2,7 +2,7 @@
 
 create table public.webhook_deliveries (
   id uuid primary key default gen_random_uuid(),
-  organization_id uuid not null references public.organizations (id) on delete cascade,
+  organization_id uuid not null,
   integration_id uuid not null,
   event_type text not null,
   message_id uuid not null,
@@ -38,14 +38,16 @@ create policy "Members see their deliveries" on public.webhook_deliveries
   using (organization_id = any (array(select private.org_ids('viewer'))));
 
 -- The hot part: finished rows are in neither, however many there are.
-create index webhook_deliveries_queue on public.webhook_deliveries (integration_id, stage, due_at) where stage is not null;
-create index webhook_deliveries_order on public.webhook_deliveries (integration_id, ordering_key, message_id)
+create index webhook_deliveries_queue on public.webhook_deliveries (integration_id, organization_id, stage, due_at)
+  where stage is not null;
+create index webhook_deliveries_order on public.webhook_deliveries (integration_id, organization_id, ordering_key, message_id)
   where ordering_key is not null and stage is not null;
 create index webhook_deliveries_age on public.webhook_deliveries using brin (created_at) with (autosummarize = on);
 create index webhook_deliveries_organization on public.webhook_deliveries (organization_id, created_at, id);
 create index webhook_deliveries_integration on public.webhook_deliveries (integration_id, created_at, id);
-create index webhook_deliveries_dead on public.webhook_deliveries (integration_id, created_at, id) where status = 'dead';
-create index webhook_deliveries_replays on public.webhook_deliveries (integration_id, due_at)
+create index webhook_deliveries_dead on public.webhook_deliveries (integration_id, organization_id, created_at, id)
+  where status = 'dead';
+create index webhook_deliveries_replays on public.webhook_deliveries (integration_id, organization_id, due_at)
   where status in ('pending', 'delivering') and replayed_at is not null;
 
 create table public.webhook_attempts (
@@ -75,7 +77,7 @@ begin
      set status = 'cancelled', lease_token = null
    where id = any (array(
      select d.id from public.webhook_deliveries d
-      where d.integration_id = old.id and d.stage is not null
+      where d.integration_id = old.id and d.organization_id = old.organization_id and d.stage is not null
       limit 10000));
   return old;
 end

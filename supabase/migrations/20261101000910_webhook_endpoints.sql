@@ -1,20 +1,22 @@
 -- How each webhook's endpoint is doing: the circuit breaker, what was sent in the last minute, and the lock of both.
 
 create table public.webhook_endpoints (
-  integration_id uuid primary key references public.device_integrations (id) on delete cascade,
-  organization_id uuid not null references public.organizations (id) on delete cascade,
+  integration_id uuid primary key,
+  organization_id uuid not null,
   circuit text not null default 'closed' check (circuit in ('closed', 'open')),
   failures integer not null default 0,
   failing_since timestamptz,
   pause_seconds integer not null default 0,
   probe_at timestamptz not null default '-infinity',
-  leased_at timestamptz not null default '-infinity'
+  leased_at timestamptz not null default '-infinity',
+  foreign key (organization_id, integration_id)
+    references public.device_integrations (organization_id, id) on delete cascade
 ) with (fillfactor = 60);
 comment on table public.webhook_endpoints is
   'Made when first leased for. Whoever leases or finishes deliveries of a webhook holds its row, so its bounds hold over any number of dispatchers.';
 comment on column public.webhook_endpoints.failures is 'Failed attempts in a row; a success sets it back.';
 comment on column public.webhook_endpoints.probe_at is 'While the circuit is open: when one delivery may go out to see whether the endpoint works again.';
-create index webhook_endpoints_organization on public.webhook_endpoints (organization_id);
+create index webhook_endpoints_organization on public.webhook_endpoints (organization_id, integration_id);
 
 alter table public.webhook_endpoints enable row level security;
 create policy "Members see how their endpoints are doing" on public.webhook_endpoints
@@ -46,7 +48,7 @@ as $$
 begin
   update public.webhook_endpoints
      set circuit = 'closed', failures = 0, failing_since = null, pause_seconds = 0
-   where integration_id = new.id and (circuit, failures) is distinct from ('closed', 0);
+   where integration_id = new.id and organization_id = new.organization_id and (circuit, failures) is distinct from ('closed', 0);
   perform private.resolve_alerts(new.id, 'The integration was changed.');
   return null;
 end

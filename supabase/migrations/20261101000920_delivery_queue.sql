@@ -5,7 +5,7 @@ language sql stable set search_path = ''
 as $$
   select d.integration_id from public.webhook_deliveries d
    where d.integration_id > p_after and d.stage is not null
-   order by d.integration_id, d.stage, d.due_at
+   order by d.integration_id, d.organization_id, d.stage, d.due_at
    limit 1
 $$;
 comment on function private.find_queue is 'The next webhook by id that has something open.';
@@ -74,7 +74,8 @@ begin
     update public.webhook_deliveries d
        set status = case when d.attempts < private.count_tries(i.settings) then 'pending' else 'dead' end, lease_token = null
       from public.device_integrations i
-     where d.integration_id = any (p_integration_ids) and d.stage = 2 and d.due_at <= now() and i.id = d.integration_id
+     where d.integration_id = any (p_integration_ids) and d.stage = 2 and d.due_at <= now()
+       and i.id = d.integration_id and i.organization_id = d.organization_id
     returning d.id, d.integration_id, d.organization_id, d.attempts, d.due_at
   ),
   recorded as (
@@ -91,7 +92,7 @@ $$;
 comment on function private.return_expired is
   'Deliveries whose lease ran out are due again, or dead after the last try; for the rate they count as sent until the lease ended.';
 
-create function private.find_heads(p_integration_id uuid, p_limit integer)
+create function private.find_heads(p_organization_id uuid, p_integration_id uuid, p_limit integer)
 returns table (id uuid, due_at timestamptz, payload_bytes integer)
 language sql volatile set search_path = ''
 as $$
@@ -100,25 +101,25 @@ as $$
   above as (
     select n.* from start s cross join lateral (
       select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.ordering_key > s.key and d.stage is not null
+       where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key > s.key and d.stage is not null
        order by d.ordering_key, d.message_id
        limit 1) n
     union all
     select n.* from above a cross join lateral (
       select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.ordering_key > a.ordering_key and d.stage is not null
+       where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key > a.ordering_key and d.stage is not null
        order by d.ordering_key, d.message_id
        limit 1) n
   ),
   below as (
     (select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
-      where d.integration_id = p_integration_id and d.ordering_key is not null and d.stage is not null
+      where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key is not null and d.stage is not null
       order by d.ordering_key, d.message_id
       limit 1)
     union all
     select n.* from below b cross join lateral (
       select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.ordering_key > b.ordering_key and d.stage is not null
+       where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key > b.ordering_key and d.stage is not null
        order by d.ordering_key, d.message_id
        limit 1) n
      where b.ordering_key <= (select s.key from start s)
@@ -141,15 +142,16 @@ as $$
 begin
   -- One statement sees one moment: what has just ended is either under way or sent, never neither.
   with rooms as materialized (
-    select e.integration_id, e.leased_at, i.status <> 'inactive' as active,
+    select e.organization_id, e.integration_id, e.leased_at, i.status <> 'inactive' as active,
            greatest(0, least(
              p_limit,
              case when e.circuit = 'closed' then private.read_bound(i.settings, 'max_concurrent', 10, 1000) else 1 end - u.flying,
              private.read_bound(i.settings, 'rate_limit_per_minute', 100, 10000000) - u.flying - r.sent))::integer as room
       from public.webhook_endpoints e
-      join public.device_integrations i on i.id = e.integration_id
+      join public.device_integrations i on i.id = e.integration_id and i.organization_id = e.organization_id
       cross join lateral (
-        select count(*) as flying from public.webhook_deliveries d where d.integration_id = e.integration_id and d.stage = 2) u
+        select count(*) as flying from public.webhook_deliveries d
+         where d.integration_id = e.integration_id and d.organization_id = e.organization_id and d.stage = 2) u
       cross join lateral (
         select coalesce(sum(s.sent), 0) as sent from private.webhook_sends s
          where s.integration_id = e.integration_id and s.second > now() - interval '61 seconds') r
@@ -163,26 +165,28 @@ begin
         select w.id, w.payload_bytes, row_number() over (order by w.turn) as n
           from (
             (select d.id, d.payload_bytes, d.due_at as turn from public.webhook_deliveries d
-              where d.integration_id = r.integration_id and d.stage = 0 and d.due_at <= now() and r.active
+              where d.integration_id = r.integration_id and d.organization_id = r.organization_id and d.stage = 0 and d.due_at <= now() and r.active
               order by d.due_at limit r.reach)
             union all
             -- First tries before retries, but not for ever.
             (select d.id, d.payload_bytes, d.due_at + interval '10 minutes' from public.webhook_deliveries d
-              where d.integration_id = r.integration_id and d.stage = 1 and d.due_at <= now() and r.active
+              where d.integration_id = r.integration_id and d.organization_id = r.organization_id and d.stage = 1 and d.due_at <= now() and r.active
               order by d.due_at limit r.reach)
             union all
             select h.id, h.payload_bytes, h.due_at
-              from (select from public.webhook_deliveries d where d.integration_id = r.integration_id and d.stage = 3 limit 1) ordered
-              cross join lateral private.find_heads(r.integration_id, r.reach) h
+              from (select from public.webhook_deliveries d 
+                    where d.integration_id = r.integration_id and d.organization_id = r.organization_id and d.stage = 3 limit 1) ordered
+              cross join lateral private.find_heads(r.organization_id, r.integration_id, r.reach) h
              where r.active
             union all
             (select d.id, d.payload_bytes, d.due_at from public.webhook_deliveries d
-              where d.integration_id = r.integration_id and d.stage = 4 and d.due_at <= now() and r.active
+              where d.integration_id = r.integration_id and d.organization_id = r.organization_id and d.stage = 4 and d.due_at <= now() and r.active
               order by d.due_at limit r.reach)
             union all
             -- A replay was asked for by somebody: it goes out while the webhook is switched off, too.
             (select d.id, d.payload_bytes, d.due_at from public.webhook_deliveries d
-              where d.integration_id = r.integration_id and d.replayed_at is not null and d.status = 'pending'
+              where d.integration_id = r.integration_id and d.organization_id = r.organization_id and d.replayed_at is not null
+                and d.status = 'pending'
                 and d.due_at <= now() and not r.active
               order by d.due_at limit r.reach)
           ) w

@@ -30,7 +30,7 @@ begin
   subscribers as (
     select i.id, i.organization_id, i.integration_type, i.name, i.settings, i.api_key_encrypted
       from public.device_integrations i
-     where i.id in (select l.integration_id from leased l)
+     where (i.organization_id, i.id) in (select l.organization_id, l.integration_id from leased l)
   )
   select json_build_object(
     'integrations', coalesce((select json_object_agg(s.id, to_json(s)) from subscribers s), '{}'),
@@ -45,7 +45,8 @@ begin
                  json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end)
              order by l.created_at, l.id)
         from leased l
-        left join public.device_messages m on m.id = l.message_id and m.received_at = l.message_received_at
+        left join public.device_messages m
+          on m.id = l.message_id and m.received_at = l.message_received_at and m.organization_id = l.organization_id
         left join public.device_integrations o on o.organization_id = m.organization_id and o.id = m.integration_id
         left join public.devices v on v.organization_id = m.organization_id and v.id = m.device_id), '[]'))
     into v_leased;

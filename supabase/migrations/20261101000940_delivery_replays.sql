@@ -1,6 +1,6 @@
 -- What admins do to the outgoing queue by hand: send again, and take off. Same webhook-id, today's secret and config.
 
-create function private.show_delivery(p_id uuid) returns jsonb
+create function private.show_delivery(p_organization_id uuid, p_id uuid) returns jsonb
 language sql stable set search_path = ''
 as $$
   select to_jsonb(shown)
@@ -8,12 +8,13 @@ as $$
       select d.id, d.organization_id, d.integration_id, d.event_type, d.message_id, d.message_received_at, d.status,
              d.attempts, d.due_at, d.created_at, d.replayed_at
         from public.webhook_deliveries d
-       where d.id = p_id
+       where d.organization_id = p_organization_id and d.id = p_id
     ) shown
 $$;
 comment on function private.show_delivery is 'One delivery as its members may read it.';
 
-create function private.lock_delivery(p_integration_id uuid, p_delivery_id uuid) returns public.webhook_deliveries
+create function private.lock_delivery(p_organization_id uuid, p_integration_id uuid, p_delivery_id uuid)
+returns public.webhook_deliveries
 language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -21,7 +22,7 @@ declare
 begin
   select * into v_delivery
     from public.webhook_deliveries d
-   where d.id = p_delivery_id and d.integration_id = p_integration_id
+   where d.id = p_delivery_id and d.organization_id = p_organization_id and d.integration_id = p_integration_id
      for update;
   if not found then
     raise exception 'This integration has no such delivery.' using errcode = 'PT404';
@@ -44,10 +45,9 @@ create function public.replay_delivery(p_integration_id uuid, p_delivery_id uuid
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_delivery public.webhook_deliveries;
+  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_delivery public.webhook_deliveries := private.lock_delivery(v_organization_id, p_integration_id, p_delivery_id);
 begin
-  perform private.administer_integration(p_integration_id);
-  v_delivery := private.lock_delivery(p_integration_id, p_delivery_id);
   if v_delivery.status in ('pending', 'delivering') then
     raise exception 'This delivery is on its way already; wait until it is delivered or dead, or cancel it first.'
       using errcode = 'PT409', hint = 'wrong_status';
@@ -55,6 +55,7 @@ begin
   if not exists (
     select from public.device_messages m
      where m.id = v_delivery.message_id and m.received_at = v_delivery.message_received_at
+       and m.organization_id = v_organization_id
   ) then
     raise exception 'The message of this delivery is past its retention, so there is nothing left to send again.'
       using errcode = 'PT410';
@@ -63,7 +64,7 @@ begin
   perform private.log_queue_change(
     p_integration_id, 'deliveries.replayed', 'A delivery was queued again.',
     jsonb_build_object('delivery_id', p_delivery_id, 'count', 1));
-  return private.show_delivery(p_delivery_id);
+  return private.show_delivery(v_organization_id, p_delivery_id);
 end
 $$;
 comment on function public.replay_delivery is
@@ -73,6 +74,7 @@ create function public.replay_deliveries(p_integration_id uuid, p_filter jsonb d
 language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_custom_plan
 as $$
 declare
+  v_organization_id uuid := private.administer_integration(p_integration_id);
   v_most constant integer := 10000;
   v_most_counted constant integer := 100000;
   v_status text := coalesce(p_filter ->> 'status', 'dead');
@@ -83,17 +85,18 @@ declare
   v_ids uuid[];
   v_left bigint := 0;
 begin
-  perform private.administer_integration(p_integration_id);
   if v_status not in ('dead', 'delivered', 'cancelled') then
     raise exception 'What can be replayed is dead, delivered or cancelled.' using errcode = '22023';
   end if;
   v_ids := array(
     select d.id from public.webhook_deliveries d
-     where d.integration_id = p_integration_id and d.status = v_status and d.created_at >= v_from and d.created_at < v_to
+     where d.integration_id = p_integration_id and d.organization_id = v_organization_id
+       and d.status = v_status and d.created_at >= v_from and d.created_at < v_to
        and (v_event_type is null or d.event_type = v_event_type)
        and coalesce(d.replayed_at, '-infinity') < v_not_since
        and exists (
-         select from public.device_messages m where m.id = d.message_id and m.received_at = d.message_received_at)
+         select from public.device_messages m
+          where m.id = d.message_id and m.received_at = d.message_received_at and m.organization_id = v_organization_id)
      order by d.created_at, d.id
      limit v_most
      for update of d skip locked);
@@ -101,11 +104,13 @@ begin
   if cardinality(v_ids) = v_most then
     select count(*) into v_left from (
       select from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.status = v_status and d.created_at >= v_from and d.created_at < v_to
+       where d.integration_id = p_integration_id and d.organization_id = v_organization_id
+       and d.status = v_status and d.created_at >= v_from and d.created_at < v_to
          and (v_event_type is null or d.event_type = v_event_type)
          and coalesce(d.replayed_at, '-infinity') < v_not_since
          and exists (
-           select from public.device_messages m where m.id = d.message_id and m.received_at = d.message_received_at)
+           select from public.device_messages m
+          where m.id = d.message_id and m.received_at = d.message_received_at and m.organization_id = v_organization_id)
        limit v_most_counted) remaining;
   end if;
   if cardinality(v_ids) > 0 then
@@ -128,10 +133,9 @@ create function public.cancel_delivery(p_integration_id uuid, p_delivery_id uuid
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_delivery public.webhook_deliveries;
+  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_delivery public.webhook_deliveries := private.lock_delivery(v_organization_id, p_integration_id, p_delivery_id);
 begin
-  perform private.administer_integration(p_integration_id);
-  v_delivery := private.lock_delivery(p_integration_id, p_delivery_id);
   if v_delivery.status in ('delivered', 'dead') then
     raise exception 'This delivery is % already; only what is still to come can be cancelled.', v_delivery.status
       using errcode = 'PT409', hint = 'wrong_status';
@@ -142,7 +146,7 @@ begin
       p_integration_id, 'deliveries.cancelled', 'A delivery was cancelled.',
       jsonb_build_object('delivery_id', p_delivery_id, 'count', 1));
   end if;
-  return private.show_delivery(p_delivery_id);
+  return private.show_delivery(v_organization_id, p_delivery_id);
 end
 $$;
 comment on function public.cancel_delivery is
@@ -152,18 +156,18 @@ create function public.cancel_deliveries(p_integration_id uuid, p_filter jsonb d
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_organization_id uuid := private.administer_integration(p_integration_id);
   v_most constant integer := 10000;
   v_from timestamptz := coalesce((p_filter ->> 'from')::timestamptz, '-infinity');
   v_to timestamptz := coalesce((p_filter ->> 'to')::timestamptz, 'infinity');
   v_event_type text := p_filter ->> 'event_type';
   v_cancelled integer;
 begin
-  perform private.administer_integration(p_integration_id);
   update public.webhook_deliveries
      set status = 'cancelled', lease_token = null
    where id = any (array(
      select d.id from public.webhook_deliveries d
-      where d.integration_id = p_integration_id and d.stage is not null
+      where d.integration_id = p_integration_id and d.organization_id = v_organization_id and d.stage is not null
         and d.created_at >= v_from and d.created_at < v_to and (v_event_type is null or d.event_type = v_event_type)
       limit v_most
       for update skip locked));

@@ -46,8 +46,8 @@ begin
              event_id, device, kind, topic, payload, raw, raw_encoding, observed_at, error, device_status, n)
   ),
   remembered as (
-    insert into private.message_ledger (integration_id, event_id)
-    select distinct p_integration_id, i.event_id collate "C" from incoming i order by 2
+    insert into private.message_ledger (integration_id, organization_id, event_id)
+    select distinct p_integration_id, v_integration.organization_id, i.event_id collate "C" from incoming i order by 3
     on conflict do nothing
     returning event_id
   ),
@@ -70,7 +70,8 @@ begin
       from seen s
       left join lateral (
         select e.id, e.status, e.last_seen_at, e.device_type from public.devices e
-         where e.integration_id = p_integration_id and e.external_id = s.external_id
+         where e.integration_id = p_integration_id and e.organization_id = v_integration.organization_id
+           and e.external_id = s.external_id
          limit 1) d on true
   ),
   -- Less than a second later is not worth a row version, and an event for those who watch the table.
@@ -81,7 +82,7 @@ begin
       from met m
      where case when m.id is null then v_provision else m.unchanged is not true end
      order by m.external_id
-    on conflict (integration_id, external_id) do update
+    on conflict (integration_id, organization_id, external_id) do update
       set last_seen_at = greatest(d.last_seen_at, excluded.last_seen_at),
           status = case when p_received_at < d.last_seen_at then d.status else excluded.status end
     returning d.id, d.external_id, (xmax = 0) as created
@@ -135,7 +136,7 @@ begin
     values (
       p_integration_id, date_trunc('minute', v_received_at), v_integration.organization_id, v_count.received,
       v_count.kept - v_count.failed, v_count.received - v_count.kept, v_count.failed)
-    on conflict (integration_id, minute) do update
+    on conflict (integration_id, organization_id, minute) do update
       set received = t.received + excluded.received, stored = t.stored + excluded.stored,
           duplicates = t.duplicates + excluded.duplicates, failed = t.failed + excluded.failed;
   end if;

@@ -28,13 +28,13 @@ create function public.replay_messages(p_integration_id uuid, p_messages jsonb) 
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_organization_id uuid := private.administer_integration(p_integration_id);
   v_batch record;
   v_counts jsonb;
   v_taken integer := 0;
   v_stored integer := 0;
   v_duplicates integer := 0;
 begin
-  perform private.administer_integration(p_integration_id);
   if jsonb_array_length(p_messages) > 200 then
     raise exception 'At most 200 messages are replayed at once.' using errcode = '22023';
   end if;
@@ -44,17 +44,19 @@ begin
       delete from public.device_messages m
        using jsonb_to_recordset(p_messages) as given(id uuid, received_at timestamptz, message jsonb)
        where m.id = given.id and m.received_at = given.received_at
-         and m.integration_id = p_integration_id and m.error is not null
+         and m.organization_id = v_organization_id and m.integration_id = p_integration_id and m.error is not null
       returning m.received_at, m.event_id, given.message
     )
     select t.received_at, count(*)::integer as count, jsonb_agg(t.message) as messages,
            array_agg(t.event_id) filter (where t.event_id = t.message ->> 'event_id') as event_ids
       from taken t group by t.received_at order by t.received_at
   loop
-    delete from private.message_ledger where integration_id = p_integration_id and event_id = any (v_batch.event_ids);
+    delete from private.message_ledger
+     where integration_id = p_integration_id and organization_id = v_organization_id and event_id = any (v_batch.event_ids);
     update public.integration_metrics
        set received = received - v_batch.count, failed = failed - v_batch.count
-     where integration_id = p_integration_id and minute = date_trunc('minute', v_batch.received_at);
+     where integration_id = p_integration_id and organization_id = v_organization_id
+       and minute = date_trunc('minute', v_batch.received_at);
     v_counts := public.ingest_messages(p_integration_id, v_batch.messages, p_received_at => v_batch.received_at);
     v_taken := v_taken + v_batch.count;
     v_stored := v_stored + (v_counts ->> 'stored')::integer;

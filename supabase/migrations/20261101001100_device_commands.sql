@@ -26,7 +26,8 @@ comment on column public.device_commands.due_at is 'pending: when to try; sendin
 comment on column public.device_commands.reference is 'The other side''s own name for it.';
 comment on column public.device_commands.result is 'What the device answered, where it did.';
 create index device_commands_expiring on public.device_commands (expires_at) where status in ('pending', 'sending');
-create index device_commands_queue on public.device_commands (integration_id, due_at) where status in ('pending', 'sending');
+create index device_commands_queue on public.device_commands (integration_id, organization_id, due_at)
+  where status in ('pending', 'sending');
 create index device_commands_device on public.device_commands (device_id, created_at desc, id desc);
 create index device_commands_organization on public.device_commands (organization_id, created_at desc, id desc);
 create index device_commands_age on public.device_commands using brin (created_at) with (autosummarize = on);
@@ -44,9 +45,11 @@ language plpgsql security definer set search_path = ''
 as $$
 begin
   select d.organization_id, d.integration_id into new.organization_id, new.integration_id
-    from public.devices d where d.id = new.device_id;
+    from public.devices d
+   where d.id = new.device_id
+     and (not private.is_user() or d.organization_id = any (array(select private.org_ids('viewer'))));
   if new.organization_id is null then
-    -- Also the answer for a device of somebody else: the policy then refuses what has no organization.
+    -- The policy then refuses what has no organization, in the same words for what is not there and what is somebody else's.
     new.organization_id := '00000000-0000-0000-0000-000000000000';
     new.integration_id := new.organization_id;
   elsif new.integration_id is null then
@@ -59,5 +62,24 @@ comment on function private.address_command is 'A command goes where its device 
 create trigger address_command before insert on public.device_commands
   for each row execute function private.address_command();
 
+create function private.end_commands() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  update public.device_commands
+     set status = 'failed', lease_token = null, finished_at = now(),
+         error = 'Its integration was deleted before it was sent.'
+   where id = any (array(
+     select c.id from public.device_commands c
+      where c.integration_id = old.id and c.organization_id = old.organization_id and c.status in ('pending', 'sending')
+      limit 10000));
+  return old;
+end
+$$;
+comment on function private.end_commands is
+  'A deleted integration ends its commands, as it ends its deliveries: nobody sends them any more. Those over ten thousand with the next maintenance.';
+create trigger end_commands before delete on public.device_integrations
+  for each row execute function private.end_commands();
+
 revoke all on public.device_commands from public, anon, authenticated, service_role;
-revoke execute on function private.address_command from public, anon, authenticated, service_role;
+revoke execute on function private.address_command, private.end_commands from public, anon, authenticated, service_role;

@@ -5,7 +5,7 @@ language sql stable set search_path = ''
 as $$
   select c.integration_id from public.device_commands c
    where c.integration_id > p_after and c.status in ('pending', 'sending')
-   order by c.integration_id
+   order by c.integration_id, c.organization_id
    limit 1
 $$;
 comment on function private.find_commanded is 'The next integration by id that has a command open.';
@@ -35,12 +35,15 @@ begin
   )
   select n.id
     from waiting w
+    -- What a deleted integration has left behind is nobody's to send.
+    join public.device_integrations i on i.id = w.id
     cross join lateral (
       select count(*) as sending from public.device_commands c
-       where c.integration_id = w.id and c.status = 'sending' and c.due_at > now()) u
+       where c.integration_id = i.id and c.organization_id = i.organization_id and c.status = 'sending' and c.due_at > now()) u
     cross join lateral (
       select c.id, c.due_at, row_number() over (order by c.due_at) as turn from public.device_commands c
-       where c.integration_id = w.id and c.status in ('pending', 'sending') and c.due_at <= now() and c.expires_at > now()
+       where c.integration_id = i.id and c.organization_id = i.organization_id
+         and c.status in ('pending', 'sending') and c.due_at <= now() and c.expires_at > now()
        order by c.due_at
        limit greatest(0, p_each - u.sending)) n
    order by n.turn + u.sending, n.due_at
@@ -82,13 +85,14 @@ begin
       select jsonb_object_agg(i.id, jsonb_build_object(
                'id', i.id, 'organization_id', i.organization_id, 'integration_type', i.integration_type, 'name', i.name,
                'settings', i.settings, 'api_key_encrypted', i.api_key_encrypted))
-        from public.device_integrations i where i.id in (select l.integration_id from leased l)), '{}'),
+        from public.device_integrations i
+       where (i.organization_id, i.id) in (select l.organization_id, l.integration_id from leased l)), '{}'),
     'commands', coalesce((
       select jsonb_agg(jsonb_build_object(
                'id', l.id, 'lease_token', l.lease_token, 'integration_id', l.integration_id, 'attempts', l.attempts,
                'name', l.name, 'payload', l.payload, 'expires_at', l.expires_at, 'device', d.external_id)
              order by l.created_at)
-        from leased l join public.devices d on d.id = l.device_id), '[]'))
+        from leased l join public.devices d on d.organization_id = l.organization_id and d.id = l.device_id), '[]'))
     into v_leased;
   return v_leased;
 end

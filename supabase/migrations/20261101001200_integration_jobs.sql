@@ -29,7 +29,7 @@ comment on column public.integration_jobs.report is 'What came of it, once it is
 comment on column public.integration_jobs.error is 'Why the last try failed; null once one has got further.';
 comment on column public.integration_jobs.attempts is 'Failed tries in a row, those that a crash has ended among them.';
 comment on column public.integration_jobs.due_at is 'pending: when to go on; running: when the lease ends and another may take over.';
-create unique index integration_jobs_one_open on public.integration_jobs (integration_id, kind)
+create unique index integration_jobs_one_open on public.integration_jobs (integration_id, organization_id, kind)
   where status in ('pending', 'running');
 create index integration_jobs_due on public.integration_jobs (due_at) where status in ('pending', 'running');
 create index integration_jobs_integration on public.integration_jobs (integration_id, created_at desc, id desc);
@@ -51,7 +51,7 @@ as $$
 begin
   update public.integration_jobs
      set status = 'pending', due_at = now(), lease_token = null, attempts = 0
-   where integration_id = new.id and status in ('pending', 'running');
+   where integration_id = new.id and organization_id = new.organization_id and status in ('pending', 'running');
   return null;
 end
 $$;

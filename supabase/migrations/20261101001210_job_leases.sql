@@ -13,12 +13,13 @@ as $$
     from public.device_integrations i
    where j.id = any (array(
            select d.id from public.integration_jobs d
-             join public.device_integrations a on a.id = d.integration_id and a.status <> 'inactive'
+             join public.device_integrations a
+               on a.id = d.integration_id and a.organization_id = d.organization_id and a.status <> 'inactive'
             where d.status in ('pending', 'running') and d.due_at <= now()
             order by d.due_at
             limit p_limit
             for update of d skip locked))
-     and i.id = j.integration_id
+     and i.id = j.integration_id and i.organization_id = j.organization_id
   returning j.id, j.kind, j.request, j.state, j.progress, j.attempts, j.created_at, j.lease_token,
             jsonb_build_object(
               'id', i.id, 'organization_id', i.organization_id, 'integration_type', i.integration_type, 'name', i.name,
@@ -125,11 +126,12 @@ create function public.cancel_job(p_integration_id uuid, p_job_id uuid) returns 
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_organization_id uuid := private.administer_integration(p_integration_id);
   v_status text;
 begin
-  perform private.administer_integration(p_integration_id);
   select j.status into v_status
-    from public.integration_jobs j where j.id = p_job_id and j.integration_id = p_integration_id
+    from public.integration_jobs j
+   where j.id = p_job_id and j.organization_id = v_organization_id and j.integration_id = p_integration_id
      for update;
   if not found then
     raise exception 'This integration has no such job.' using errcode = 'PT404';
@@ -155,7 +157,8 @@ declare
   v_integration public.device_integrations;
 begin
   select i.* into v_integration
-    from public.integration_jobs j join public.device_integrations i on i.id = j.integration_id
+    from public.integration_jobs j
+    join public.device_integrations i on i.id = j.integration_id and i.organization_id = j.organization_id
    where j.id = p_job_id and j.lease_token = p_lease_token
      for share of j;
   if not found then

@@ -21,7 +21,9 @@ begin
       'webhook_authentication asks for, or were of another project. Nothing of them was stored. If messages are missing, '
       'give their sender the webhook_secret of this integration; if none are, somebody else has its address.', '{}');
     update public.alerts a set details = jsonb_build_object('last_at', now())
-     where a.integration_id = v_id and a.kind = 'receive.refused' and a.resolved_at is null;
+      from public.device_integrations i
+     where i.id = v_id and a.organization_id = i.organization_id and a.integration_id = i.id and a.kind = 'receive.refused'
+       and a.resolved_at is null;
   end loop;
 end
 $$;
@@ -99,11 +101,12 @@ comment on function private.receive_posts is
 create function public.receive_messages(p_posts jsonb, p_limit integer) returns jsonb
 language sql volatile set search_path = ''
 as $$
-  -- In the order of their ids, so that two calls never wait for each other.
+  -- In the order of their organizations and ids, so that two calls never wait for each other.
   select coalesce(jsonb_object_agg(p.integration_id, private.receive_posts(p.integration_id, p.messages, p.requests, p_limit)), '{}')
     from (
-      select * from jsonb_to_recordset(p_posts) as p(integration_id uuid, messages jsonb, requests integer)
-       order by integration_id) p
+      select p.* from jsonb_to_recordset(p_posts) as p(integration_id uuid, messages jsonb, requests integer)
+        left join public.device_integrations i on i.id = p.integration_id
+       order by i.organization_id, p.integration_id) p
 $$;
 comment on function public.receive_messages is
   'Stores what proven requests brought to several integrations, [{integration_id, messages, requests}], each as if it were alone: {integration_id: counts of ingest_messages, or {problem}}.';

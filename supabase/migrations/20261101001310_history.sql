@@ -17,7 +17,9 @@ as $$
 $$;
 comment on function private.is_same_reading is 'Whether two payloads say the same, with or without the topic around one of them.';
 
-create function private.find_reading(p_integration_id uuid, p_device_id uuid, p_message jsonb) returns text
+create function private.find_reading(
+  p_organization_id uuid, p_integration_id uuid, p_device_id uuid, p_message jsonb
+) returns text
 language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan -- planning over all partitions took longest
 as $$
 declare
@@ -29,7 +31,8 @@ begin
       select m.event_id from public.device_messages m
        where m.device_id is null and m.external_id is not distinct from p_message ->> 'device' and m.observed_at <> m.received_at
          and m.observed_at > v_at - interval '1 millisecond' and m.observed_at < v_at + interval '1 millisecond'
-         and m.received_at > v_at - interval '1 day' and m.integration_id = p_integration_id
+         and m.received_at > v_at - interval '1 day'
+         and m.organization_id = p_organization_id and m.integration_id = p_integration_id
          and private.is_same_reading(m.payload, coalesce(m.topic, p_message ->> 'topic'), p_message -> 'payload')
        limit 1);
   end if;
@@ -37,7 +40,8 @@ begin
     select m.event_id from public.device_messages m
      where m.device_id = p_device_id and m.observed_at <> m.received_at
        and m.observed_at > v_at - interval '1 millisecond' and m.observed_at < v_at + interval '1 millisecond'
-       and m.received_at > v_at - interval '1 day' and m.integration_id = p_integration_id
+       and m.received_at > v_at - interval '1 day'
+         and m.organization_id = p_organization_id and m.integration_id = p_integration_id
        and private.is_same_reading(m.payload, coalesce(m.topic, p_message ->> 'topic'), p_message -> 'payload')
      limit 1);
 end
@@ -57,10 +61,12 @@ as $$
 declare
   -- What is younger no backfill has read yet: it leaves out the last two minutes.
   v_late timestamptz := now() - interval '1 minute';
+  v_organization_id uuid := (select i.organization_id from public.device_integrations i where i.id = p_integration_id);
   v_messages jsonb;
 begin
   if not exists (
-       select from public.integration_jobs j where j.integration_id = p_integration_id and j.kind = 'backfill')
+       select from public.integration_jobs j
+        where j.organization_id = v_organization_id and j.integration_id = p_integration_id and j.kind = 'backfill')
      or not exists (
        select from jsonb_array_elements(p_messages) m where (m ->> 'observed_at')::timestamptz < v_late) then
     return p_messages;
@@ -68,14 +74,15 @@ begin
   perform private.hold_history(p_integration_id);
   with named as materialized (
     select m.message, m.n, case when (m.message ->> 'observed_at')::timestamptz < v_late then
-             private.find_reading(p_integration_id, d.id, m.message) end as event_id
+             private.find_reading(v_organization_id, p_integration_id, d.id, m.message) end as event_id
       from jsonb_array_elements(p_messages) with ordinality as m(message, n)
-      left join public.devices d on d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
+      left join public.devices d
+        on d.organization_id = v_organization_id and d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
   ),
   -- However long ago it was stored.
   remembered as (
-    insert into private.message_ledger (integration_id, event_id)
-    select distinct p_integration_id, n.event_id collate "C" from named n where n.event_id is not null order by 2
+    insert into private.message_ledger (integration_id, organization_id, event_id)
+    select distinct p_integration_id, v_organization_id, n.event_id collate "C" from named n where n.event_id is not null order by 3
     on conflict do nothing
   )
   select jsonb_agg(n.message || jsonb_strip_nulls(jsonb_build_object('event_id', n.event_id)) order by n.n)
@@ -91,6 +98,7 @@ create function public.ingest_history(p_integration_id uuid, p_messages jsonb) r
 language plpgsql volatile set search_path = ''
 as $$
 declare
+  v_organization_id uuid := (select i.organization_id from public.device_integrations i where i.id = p_integration_id);
   v_judged record;
   v_counts jsonb;
 begin
@@ -99,10 +107,10 @@ begin
     select m.message, m.n, d.id as device_id, coalesce(d.status, 'unknown') as device_status
       from jsonb_array_elements(p_messages) with ordinality as m(message, n)
       left join public.devices d
-        on d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
+        on d.organization_id = v_organization_id and d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
   ),
   judged as materialized (
-    select i.*, private.find_reading(p_integration_id, i.device_id, i.message) is not null as known
+    select i.*, private.find_reading(v_organization_id, p_integration_id, i.device_id, i.message) is not null as known
       from incoming i
   )
   -- What was long ago says nothing of whether a device is online now.
@@ -116,9 +124,8 @@ begin
   v_counts := public.ingest_messages(p_integration_id, v_judged.fresh);
   if v_judged.known > 0 then
     insert into public.integration_metrics as t (integration_id, minute, organization_id, received, duplicates)
-    select i.id, date_trunc('minute', now()), i.organization_id, v_judged.known, v_judged.known
-      from public.device_integrations i where i.id = p_integration_id
-    on conflict (integration_id, minute) do update
+    values (p_integration_id, date_trunc('minute', now()), v_organization_id, v_judged.known, v_judged.known)
+    on conflict (integration_id, organization_id, minute) do update
       set received = t.received + excluded.received, duplicates = t.duplicates + excluded.duplicates;
   end if;
   return v_counts || jsonb_build_object(

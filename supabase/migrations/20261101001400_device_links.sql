@@ -1,7 +1,7 @@
 -- Which device here is which at a provider that manages devices itself, and where both sides changed the same.
 
 create table public.device_links (
-  device_id uuid primary key references public.devices (id) on delete cascade,
+  device_id uuid primary key,
   organization_id uuid not null,
   integration_id uuid not null,
   remote_id text check (length(remote_id) between 1 and 512),
@@ -10,8 +10,9 @@ create table public.device_links (
   synced_tags jsonb,
   wanted jsonb,
   created_at timestamptz not null default now(),
-  unique (integration_id, remote_id),
+  unique (integration_id, organization_id, remote_id),
   check ((remote_id is null) = (status = 'creating')),
+  foreign key (organization_id, device_id) references public.devices (organization_id, id) on delete cascade,
   foreign key (organization_id, integration_id)
     references public.device_integrations (organization_id, id) on delete cascade
 );
@@ -31,7 +32,7 @@ create table public.device_conflicts (
   id uuid primary key default gen_random_uuid(),
   organization_id uuid not null,
   integration_id uuid not null,
-  device_id uuid not null references public.devices (id) on delete cascade,
+  device_id uuid not null,
   fields text[] not null,
   local jsonb not null,
   remote jsonb not null,
@@ -43,6 +44,7 @@ create table public.device_conflicts (
   resolved_by uuid references auth.users (id) on delete set null,
   applied_at timestamptz,
   check ((status = 'open') = (resolution is null)),
+  foreign key (organization_id, device_id) references public.devices (organization_id, id) on delete cascade,
   foreign key (organization_id, integration_id)
     references public.device_integrations (organization_id, id) on delete cascade
 );

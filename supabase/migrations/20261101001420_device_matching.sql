@@ -1,7 +1,14 @@
 -- Which device here a provider's device is, and having it go by its id there.
 
+create function private.hardware_keys(p_organization_id uuid, p_ids text[]) returns text[]
+language sql immutable parallel safe set search_path = ''
+as $$ select array(select p_organization_id::text || ':' || i from unnest(p_ids) i) $$;
+comment on function private.hardware_keys is
+  'Hardware ids as an index holds them, each with its organization: one organization''s search never meets another''s devices.';
+
 -- Without a list of what is still to be indexed, which every search would read from one end to the other.
-create index devices_hardware_ids on public.devices using gin ((metadata -> 'hardware_ids')) with (fastupdate = off)
+create index devices_hardware_ids on public.devices
+  using gin (private.hardware_keys(organization_id, private.read_strings(metadata -> 'hardware_ids'))) with (fastupdate = off)
   where metadata ? 'hardware_ids';
 create index devices_serial_number on public.devices (organization_id, (metadata ->> 'serial_number'))
   where metadata ? 'serial_number';
@@ -15,12 +22,12 @@ as $$
 $$;
 comment on function private.is_free is 'Whether a device is no provider''s device yet.';
 
-create function private.find_claim(p_integration_id uuid, p_remote jsonb) returns uuid
+create function private.find_claim(p_integration public.device_integrations, p_remote jsonb) returns uuid
 language sql stable set search_path = ''
 as $$
   select l.device_id
     from public.device_links l
-   where l.integration_id = p_integration_id and l.status = 'creating'
+   where l.integration_id = p_integration.id and l.organization_id = p_integration.organization_id and l.status = 'creating'
      and case when l.wanted -> 'hardware_ids' = '[]' then l.wanted ->> 'name' = p_remote ->> 'name'
               else (l.wanted -> 'hardware_ids') ?| private.read_strings(p_remote -> 'hardware_ids') end
    order by l.created_at
@@ -60,12 +67,13 @@ declare
 begin
   select d.* into v_device
     from public.devices d
-   where d.integration_id = p_integration.id and d.external_id = p_remote ->> 'id'
+   where d.integration_id = p_integration.id and d.organization_id = p_integration.organization_id
+     and d.external_id = p_remote ->> 'id'
      for no key update;
   if found and not private.is_free(v_device.id) then
     return v_device;
   end if;
-  v_claim := private.find_claim(p_integration.id, p_remote);
+  v_claim := private.find_claim(p_integration, p_remote);
   if v_claim is not null then
     select d.* into v_device from public.devices d where d.id = v_claim for no key update;
   end if;
@@ -73,7 +81,10 @@ begin
     return v_device;
   end if;
   v_alike := array(
-    select h.id from public.devices h where h.metadata ? 'hardware_ids' and (h.metadata -> 'hardware_ids') ?| v_hardware);
+    select h.id from public.devices h
+     where h.metadata ? 'hardware_ids'
+       and private.hardware_keys(h.organization_id, private.read_strings(h.metadata -> 'hardware_ids'))
+           && private.hardware_keys(p_integration.organization_id, v_hardware));
   v_device := private.choose_alike(p_integration, v_alike);
   if v_device.id is null then
     v_alike := array(
@@ -101,12 +112,15 @@ create function private.link_device(p_integration public.device_integrations, p_
 language plpgsql volatile set search_path = ''
 as $$
 declare
-  v_begun timestamptz := (select l.created_at from public.device_links l where l.device_id = p_device_id and l.status = 'creating');
+  v_begun timestamptz := (select l.created_at from public.device_links l 
+                            where l.device_id = p_device_id and l.organization_id = p_integration.organization_id
+                              and l.status = 'creating');
   v_twin public.devices;
 begin
   select d.* into v_twin
     from public.devices d
-   where d.integration_id = p_integration.id and d.external_id = p_remote_id and d.id <> p_device_id
+   where d.integration_id = p_integration.id and d.organization_id = p_integration.organization_id
+     and d.external_id = p_remote_id and d.id <> p_device_id
      for update;
   if found then
     -- What it said before we knew its id has made a device of its own, which nobody can have used yet.
@@ -114,11 +128,14 @@ begin
        or not private.is_free(v_twin.id) then
       return false;
     end if;
-    update public.device_messages set device_id = p_device_id where device_id = v_twin.id;
-    update public.device_commands set device_id = p_device_id where device_id = v_twin.id;
+    update public.device_messages set device_id = p_device_id
+     where device_id = v_twin.id and organization_id = p_integration.organization_id;
+    update public.device_commands set device_id = p_device_id
+     where device_id = v_twin.id and organization_id = p_integration.organization_id;
     delete from public.devices where id = v_twin.id;
   end if;
-  update public.devices set integration_id = p_integration.id, external_id = p_remote_id where id = p_device_id;
+  update public.devices set integration_id = p_integration.id, external_id = p_remote_id
+   where id = p_device_id and organization_id = p_integration.organization_id;
   insert into public.device_links as l (device_id, organization_id, integration_id, remote_id, status)
   values (p_device_id, p_integration.organization_id, p_integration.id, p_remote_id, 'linked')
   on conflict (device_id) do update
@@ -129,5 +146,5 @@ $$;
 comment on function private.link_device is
   'Has a device go by its id at the provider from now on; false where another device has that id already.';
 
-revoke execute on function private.is_free, private.find_claim, private.choose_alike, private.match_device,
+revoke execute on function private.hardware_keys, private.is_free, private.find_claim, private.choose_alike, private.match_device,
   private.link_device from public, anon, authenticated, service_role;

@@ -19,7 +19,7 @@ as $$
              'hardware_ids', r.device -> 'hardware_ids', 'tags', r.device -> 'tags', 'provider', private.list_facts(r.device))
       from remote r
      order by r.id
-    on conflict (integration_id, external_id) do nothing -- it has just said something, and is met by the next run
+    on conflict (integration_id, organization_id, external_id) do nothing -- it has just said something, and is met by the next run
     returning id, external_id
   )
   insert into public.device_links (device_id, organization_id, integration_id, remote_id, status, synced_name, synced_tags)
@@ -47,7 +47,8 @@ begin
       from jsonb_array_elements(p_devices) r
       left join lateral (
         select e as device from public.devices e
-         where e.integration_id = p_integration.id and e.external_id = r.value ->> 'id'
+         where e.integration_id = p_integration.id and e.organization_id = p_integration.organization_id
+           and e.external_id = r.value ->> 'id'
          limit 1) d on true
       left join lateral (select k as link from public.device_links k where k.device_id = (d.device).id limit 1) l on true
      order by r.value ->> 'id'
@@ -131,8 +132,8 @@ begin
     select coalesce(jsonb_agg(to_jsonb(u) order by u.device_id), '[]')
       from (
         select l.device_id, l.remote_id, d.name
-          from public.device_links l join public.devices d on d.id = l.device_id
-         where l.integration_id = v_integration.id and l.status = 'linked' and l.device_id > p_after
+          from public.device_links l join public.devices d on d.organization_id = l.organization_id and d.id = l.device_id
+         where l.organization_id = v_integration.organization_id and l.integration_id = v_integration.id and l.status = 'linked' and l.device_id > p_after
            and not exists (select from private.job_sightings s where s.job_id = p_job_id and s.remote_id = l.remote_id)
          order by l.device_id
          limit p_limit
@@ -150,13 +151,15 @@ begin
   update public.device_links l
      set status = m.status
     from jsonb_to_recordset(p_devices) as m(device_id uuid, status text)
-   where l.device_id = m.device_id and l.integration_id = v_integration.id and m.status in ('missing', 'out_of_scope');
+   where l.device_id = m.device_id and l.organization_id = v_integration.organization_id
+     and l.integration_id = v_integration.id and m.status in ('missing', 'out_of_scope');
   update public.devices d
      set status = 'unknown',
          metadata = jsonb_set(
            d.metadata, '{provider}', coalesce(d.metadata -> 'provider', '{}') || jsonb_build_object('missing_since', now()))
     from jsonb_to_recordset(p_devices) as m(device_id uuid, status text)
-   where d.id = m.device_id and d.integration_id = v_integration.id and m.status = 'missing';
+   where d.id = m.device_id and d.organization_id = v_integration.organization_id
+     and d.integration_id = v_integration.id and m.status = 'missing';
 end
 $$;
 comment on function public.mark_devices is

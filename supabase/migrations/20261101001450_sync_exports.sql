@@ -3,16 +3,17 @@
 create function public.confirm_exports(p_job_id uuid, p_lease_token uuid, p_exports jsonb) returns void
 language plpgsql volatile set search_path = ''
 as $$
+declare
+  v_integration public.device_integrations := private.hold_job(p_job_id, p_lease_token);
 begin
-  perform private.hold_job(p_job_id, p_lease_token);
   update public.device_links l
      set synced_name = coalesce(e."values" ->> 'name', l.synced_name), synced_tags = coalesce(e."values" -> 'tags', l.synced_tags)
     from jsonb_to_recordset(p_exports) as e(device_id uuid, "values" jsonb)
-   where l.device_id = e.device_id;
+   where l.device_id = e.device_id and l.organization_id = v_integration.organization_id;
   update public.device_conflicts c
      set applied_at = now()
     from jsonb_to_recordset(p_exports) as e(device_id uuid)
-   where c.device_id = e.device_id and c.status = 'resolved' and c.applied_at is null;
+   where c.device_id = e.device_id and c.organization_id = v_integration.organization_id and c.status = 'resolved' and c.applied_at is null;
 end
 $$;
 comment on function public.confirm_exports is 'The provider has taken these names and tags, [{device_id, values: {name?, tags?}}].';
@@ -31,7 +32,7 @@ begin
       select d.id as device_id, d.external_id, d.name, private.read_tags(d.metadata) as tags,
              to_jsonb(private.read_strings(d.metadata -> 'hardware_ids')) as hardware_ids
         from public.devices d
-       where d.integration_id = v_integration.id and d.id > p_after
+       where d.organization_id = v_integration.organization_id and d.integration_id = v_integration.id and d.id > p_after
          and not exists (select from public.device_links l where l.device_id = d.id and l.status <> 'creating')
          and not exists (select from public.device_provisionings p where p.device_id = d.id and p.status = 'pending')
        order by d.id
@@ -64,11 +65,12 @@ declare
 begin
   for v_item in
     select l.device_id, l.remote
-      from jsonb_to_recordset(p_links) as l(device_id uuid, remote jsonb) join public.devices d on d.id = l.device_id
+      from jsonb_to_recordset(p_links) as l(device_id uuid, remote jsonb)
+      join public.devices d on d.id = l.device_id and d.organization_id = p_integration.organization_id
   loop
     v_linked := false;
     if coalesce(v_item.remote, 'null') <> 'null'
-       and coalesce(private.find_claim(p_integration.id, v_item.remote), v_item.device_id) = v_item.device_id then
+       and coalesce(private.find_claim(p_integration, v_item.remote), v_item.device_id) = v_item.device_id then
       v_linked := private.link_device(p_integration, v_item.device_id, v_item.remote ->> 'id');
     end if;
     v_done := v_done || jsonb_build_array(jsonb_build_object('device_id', v_item.device_id, 'linked', v_linked)

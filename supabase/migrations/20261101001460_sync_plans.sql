@@ -26,12 +26,12 @@ begin
      and i.settings ->> 'sync_direction' in ('import', 'export', 'both')
      and not exists (
        select from public.integration_jobs j
-        where j.integration_id = i.id and j.kind = 'sync'
+        where j.integration_id = i.id and j.organization_id = i.organization_id and j.kind = 'sync'
           and (j.status in ('pending', 'running')
                or (j.request ->> 'dry_run' is distinct from 'true'
                    and j.created_at > now() - private.sync_interval(i.settings))))
    limit p_limit
-  on conflict (integration_id, kind) where status in ('pending', 'running') do nothing;
+  on conflict (integration_id, organization_id, kind) where status in ('pending', 'running') do nothing;
   get diagnostics v_planned = row_count;
   return v_planned;
 end
@@ -43,14 +43,15 @@ create function public.resolve_conflict(p_integration_id uuid, p_conflict_id uui
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_organization_id uuid := private.administer_integration(p_integration_id);
   v_status text;
 begin
-  perform private.administer_integration(p_integration_id);
   if p_resolution not in ('local', 'remote') then
     raise exception 'p_resolution is local or remote.' using errcode = '22023';
   end if;
   select c.status into v_status
-    from public.device_conflicts c where c.id = p_conflict_id and c.integration_id = p_integration_id
+    from public.device_conflicts c
+   where c.id = p_conflict_id and c.organization_id = v_organization_id and c.integration_id = p_integration_id
      for update;
   if not found then
     raise exception 'This integration has no such conflict.' using errcode = 'PT404';

@@ -5,7 +5,7 @@ create table public.device_provisionings (
   id uuid primary key default gen_random_uuid(),
   organization_id uuid not null,
   integration_id uuid not null,
-  device_id uuid references public.devices (id) on delete cascade,
+  device_id uuid,
   request jsonb not null check (jsonb_typeof(request) = 'object' and octet_length(request::text) <= 65536),
   credentials text not null check (credentials in ('psk', 'certificate', 'none')),
   identity text,
@@ -17,6 +17,7 @@ create table public.device_provisionings (
   created_by uuid default auth.uid() references auth.users (id) on delete set null,
   created_at timestamptz not null default now(),
   finished_at timestamptz,
+  foreign key (organization_id, device_id) references public.devices (organization_id, id) on delete cascade,
   foreign key (organization_id, integration_id)
     references public.device_integrations (organization_id, id) on delete cascade
 );
@@ -42,7 +43,8 @@ language sql stable set search_path = ''
 as $$
   select jsonb_build_object(
            'provisioning', to_jsonb(p) - array['sealed', 'makes_device'], 'device', to_jsonb(d))
-    from public.device_provisionings p left join public.devices d on d.id = p.device_id
+    from public.device_provisionings p
+    left join public.devices d on d.organization_id = p.organization_id and d.id = p.device_id
    where p.id = p_id
 $$;
 comment on function private.show_provisioning is 'A provisioning as admins may read it, with its device.';

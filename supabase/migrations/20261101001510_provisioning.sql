@@ -15,7 +15,7 @@ begin
     if not found then
       raise exception 'There is no such device on this integration.' using errcode = 'PT404';
     end if;
-    if exists (select from public.device_links l where l.device_id = v_id) then
+    if exists (select from public.device_links l where l.device_id = v_id and l.organization_id = p_organization_id) then
       raise exception 'This device is known to the provider already, or is being created there.'
         using errcode = 'PT409', hint = 'wrong_status';
     end if;
@@ -25,7 +25,8 @@ begin
   if exists (
        select from public.devices d
         where d.integration_id = p_integration_id and d.metadata ? 'hardware_ids'
-          and (d.metadata -> 'hardware_ids') ?| private.read_strings(p_begun #> '{request,hardware_ids}')) then
+          and private.hardware_keys(d.organization_id, private.read_strings(d.metadata -> 'hardware_ids'))
+              && private.hardware_keys(p_organization_id, private.read_strings(p_begun #> '{request,hardware_ids}'))) then
     raise exception 'A device with this hardware id is here already; name it by device_id.' using errcode = 'PT409', hint = 'wrong_status';
   end if;
   insert into public.devices (organization_id, integration_id, external_id, name, metadata)
@@ -42,21 +43,25 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_organization_id uuid := private.administer_integration(p_integration_id);
-  v_device_id uuid := private.choose_device(v_organization_id, p_integration_id, p_begun);
+  v_id uuid := p_begun ->> 'id';
+  v_device_id uuid;
 begin
+  perform private.require_issued(v_id, v_organization_id);
+  update private.issued_ids set taken_at = now() where id = v_id;
+  v_device_id := private.choose_device(v_organization_id, p_integration_id, p_begun);
   insert into public.device_links (device_id, organization_id, integration_id, status, wanted)
   values (v_device_id, v_organization_id, p_integration_id, 'creating', p_begun -> 'request');
   insert into public.device_provisionings (
     id, organization_id, integration_id, device_id, request, credentials, identity, sealed, makes_device, due_at)
   values (
-    (p_begun ->> 'id')::uuid, v_organization_id, p_integration_id, v_device_id, p_begun -> 'request', p_begun ->> 'credentials',
+    v_id, v_organization_id, p_integration_id, v_device_id, p_begun -> 'request', p_begun ->> 'credentials',
     p_begun ->> 'identity', p_begun ->> 'sealed', p_begun ->> 'device_id' is null,
     now() + make_interval(secs => (p_begun ->> 'lease_seconds')::integer));
-  return private.show_provisioning((p_begun ->> 'id')::uuid);
+  return private.show_provisioning(v_id);
 end
 $$;
 comment on function public.begin_provisioning is
-  'For an admin: writes down what is about to be created at the provider, {id, request {name, hardware_ids, tags, cohort}, metadata, '
+  'For an admin: writes down what is about to be created at the provider, {id (of issue_id), request {name, hardware_ids, tags, cohort}, metadata, '
   'credentials, identity, sealed, lease_seconds, device_id?}. PT409 where the device is known there already.';
 
 create function private.finish_provisioning(p_id uuid, p_remote jsonb, p_error text) returns jsonb
@@ -74,7 +79,8 @@ begin
     return private.show_provisioning(p_id);
   end if;
   perform set_config('app.syncing', 'on', true);
-  select * into v_integration from public.device_integrations where id = v_row.integration_id;
+  select * into v_integration from public.device_integrations
+   where id = v_row.integration_id and organization_id = v_row.organization_id;
   if p_remote is not null and not private.link_device(v_integration, v_row.device_id, p_remote ->> 'id') then
     v_error := 'Another device here goes by its id at the provider.';
   end if;
@@ -86,8 +92,10 @@ begin
        set status = 'failed', error = left(v_error, 2000), finished_at = now(), sealed = null,
            device_id = case when makes_device then null else device_id end
      where id = p_id;
-    delete from public.device_links where device_id = v_row.device_id and status = 'creating';
-    delete from public.devices where id = v_row.device_id and v_row.makes_device;
+    delete from public.device_links
+     where device_id = v_row.device_id and organization_id = v_row.organization_id and status = 'creating';
+    delete from public.devices
+     where id = v_row.device_id and organization_id = v_row.organization_id and v_row.makes_device;
   end if;
   insert into public.integration_activity (organization_id, integration_id, kind, level, message, details)
   values (
@@ -106,10 +114,12 @@ create function public.finish_provisioning(
 ) returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_organization_id uuid := private.administer_integration(p_integration_id);
 begin
-  perform private.administer_integration(p_integration_id);
   if not exists (
-       select from public.device_provisionings p where p.id = p_provisioning_id and p.integration_id = p_integration_id) then
+       select from public.device_provisionings p
+        where p.id = p_provisioning_id and p.organization_id = v_organization_id and p.integration_id = p_integration_id) then
     raise exception 'This integration has no such provisioning.' using errcode = 'PT404';
   end if;
   return private.finish_provisioning(p_provisioning_id, p_remote, p_error);
@@ -131,7 +141,8 @@ begin
        set due_at = now() + make_interval(secs => p_lease_seconds)
      where p.id = any (array(
              select d.id from public.device_provisionings d
-              where d.integration_id = v_integration.id and d.status = 'pending' and d.due_at <= now()
+              where d.organization_id = v_integration.organization_id and d.integration_id = v_integration.id
+                and d.status = 'pending' and d.due_at <= now()
               order by d.due_at
               limit p_limit
               for update skip locked))
@@ -146,8 +157,15 @@ create function public.end_provisioning(
 ) returns void
 language plpgsql volatile set search_path = ''
 as $$
+declare
+  v_integration public.device_integrations := private.hold_job(p_job_id, p_lease_token);
 begin
-  perform private.hold_job(p_job_id, p_lease_token);
+  if not exists (
+       select from public.device_provisionings p
+        where p.id = p_provisioning_id and p.organization_id = v_integration.organization_id
+          and p.integration_id = v_integration.id) then
+    return;
+  end if;
   if p_final then
     perform private.finish_provisioning(p_provisioning_id, p_remote, p_error);
   else
@@ -166,10 +184,12 @@ declare
 begin
   insert into public.integration_jobs (organization_id, integration_id, kind)
   select distinct p.organization_id, p.integration_id, 'provision'
-    from public.device_provisionings p join public.device_integrations i on i.id = p.integration_id and i.status <> 'inactive'
+    from public.device_provisionings p
+    join public.device_integrations i
+      on i.id = p.integration_id and i.organization_id = p.organization_id and i.status <> 'inactive'
    where p.status = 'pending' and p.due_at <= now()
    limit p_limit
-  on conflict (integration_id, kind) where status in ('pending', 'running') do nothing;
+  on conflict (integration_id, organization_id, kind) where status in ('pending', 'running') do nothing;
   get diagnostics v_planned = row_count;
   return v_planned;
 end

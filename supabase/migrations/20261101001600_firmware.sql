@@ -34,7 +34,7 @@ comment on column public.firmware_rollouts.started_at is 'When it began by the p
 comment on column public.firmware_rollouts.swept_at is 'When all devices of the target were last looked through.';
 comment on column public.firmware_rollouts.ends_at is 'What is not updated by then has failed.';
 comment on column public.firmware_rollouts.state is 'Service only: from where to read on.';
-create unique index firmware_rollouts_open on public.firmware_rollouts (integration_id, target)
+create unique index firmware_rollouts_open on public.firmware_rollouts (integration_id, organization_id, target)
   where status in ('starting', 'running');
 create index firmware_rollouts_integration on public.firmware_rollouts (integration_id, created_at desc, id desc);
 create index firmware_rollouts_organization on public.firmware_rollouts (organization_id, created_at desc, id desc);
@@ -47,7 +47,7 @@ create policy "Members see the rollouts" on public.firmware_rollouts
 
 create table public.firmware_updates (
   id bigint generated always as identity primary key,
-  organization_id uuid not null references public.organizations (id) on delete cascade,
+  organization_id uuid not null,
   integration_id uuid not null,
   external_id text not null check (length(external_id) between 1 and 512),
   device_id uuid,
@@ -61,7 +61,7 @@ create table public.firmware_updates (
   steps jsonb not null default '[]',
   listed_at timestamptz,
   created_at timestamptz not null default now(),
-  unique nulls not distinct (integration_id, external_id, package, to_version, rollout_id),
+  unique nulls not distinct (integration_id, organization_id, external_id, package, to_version, rollout_id),
   foreign key (organization_id, device_id)
     references public.devices (organization_id, id) on delete set null (device_id)
 ) with (fillfactor = 70);

@@ -10,14 +10,15 @@ declare
 begin
   for v_older in
     select * from public.firmware_rollouts r
-     where r.integration_id = p_integration_id and r.target = p_rollout -> 'target' and r.status in ('starting', 'running')
+     where r.organization_id = v_organization_id and r.integration_id = p_integration_id and r.target = p_rollout -> 'target' and r.status in ('starting', 'running')
        and (p_rollout ->> 'replace')::boolean
        for update
   loop
     perform private.end_rollout(v_older, 'cancelled', format('Replaced by %s.', p_rollout ->> 'name'));
   end loop;
   if (select count(*) >= 50 from public.firmware_rollouts r
-       where r.integration_id = p_integration_id and r.status in ('starting', 'running')) then
+       where r.organization_id = v_organization_id and r.integration_id = p_integration_id
+         and r.status in ('starting', 'running')) then
     raise exception 'This integration has 50 open rollouts already; wait for the end of one.'
       using errcode = 'PT409', hint = 'wrong_status';
   end if;
@@ -28,7 +29,7 @@ begin
   returning id into v_id;
   insert into public.integration_jobs as j (organization_id, integration_id, kind)
   values (v_organization_id, p_integration_id, 'rollout')
-  on conflict (integration_id, kind) where status in ('pending', 'running') do update
+  on conflict (integration_id, organization_id, kind) where status in ('pending', 'running') do update
     set due_at = now() where j.status = 'pending';
   return v_id;
 exception when unique_violation then
@@ -51,7 +52,7 @@ begin
    where r.status in ('starting', 'running')
      and not exists (
        select from public.integration_jobs j
-        where j.integration_id = r.integration_id and j.kind = 'rollout'
+        where j.integration_id = r.integration_id and j.organization_id = r.organization_id and j.kind = 'rollout'
           and (j.status in ('pending', 'running') or (j.status = 'failed' and j.finished_at > now() - interval '10 minutes')))
    limit 100
   on conflict do nothing;
@@ -66,12 +67,12 @@ create function public.cancel_rollout(p_integration_id uuid, p_rollout_id uuid, 
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_organization_id uuid := private.administer_integration(p_integration_id);
   v_rollout public.firmware_rollouts;
 begin
-  perform private.administer_integration(p_integration_id);
   select * into v_rollout
     from public.firmware_rollouts r
-   where r.id = p_rollout_id and r.integration_id = p_integration_id
+   where r.id = p_rollout_id and r.organization_id = v_organization_id and r.integration_id = p_integration_id
      for update;
   if not found then
     raise exception 'This integration has no such rollout.' using errcode = 'PT404';
@@ -144,7 +145,8 @@ declare
   v_failed boolean := (p_rollout.counts ->> 'failed')::integer > 0;
 begin
   update public.alerts set resolved_at = now()
-   where integration_id = p_rollout.integration_id and kind = 'rollout.devices_failed' and resolved_at is null;
+   where organization_id = p_rollout.organization_id and integration_id = p_rollout.integration_id
+     and kind = 'rollout.devices_failed' and resolved_at is null;
   perform private.log_rollout(p_rollout, 'rollout.done', case when v_failed then 'warning' else 'info' end, v_message);
   if v_failed then
     perform private.raise_alert(

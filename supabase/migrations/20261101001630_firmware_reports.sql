@@ -58,9 +58,11 @@ as $$
            u.state as known_state, u.at as known_at
       from private.read_reports(p_rollout.id, p_reports) r
       join public.firmware_updates u
-        on u.integration_id = p_rollout.integration_id and u.external_id = r.device and u.package = r.package
+        on u.integration_id = p_rollout.integration_id and u.organization_id = p_rollout.organization_id
+       and u.external_id = r.device and u.package = r.package
        and u.to_version = r.to_version and u.rollout_id is not distinct from r.rollout_id
-      left join public.devices d on d.integration_id = p_rollout.integration_id and d.external_id = r.device
+      left join public.devices d
+        on d.organization_id = p_rollout.organization_id and d.integration_id = p_rollout.integration_id and d.external_id = r.device
   ),
   steps as (
     select u.id, s.step from public.firmware_updates u, jsonb_array_elements(u.steps) as s(step)
@@ -95,12 +97,12 @@ as $$
        and (u.steps <> k.steps or u.device_id is distinct from k.device_id
             or (k.listed and u.state in ('pending', 'downloading', 'downloaded'))
             or (u.from_version is null and k.from_version is not null))
-    returning u.device_id, u.package, u.state, u.to_version, u.steps
+    returning u.organization_id, u.device_id, u.package, u.state, u.to_version, u.steps
   )
   update public.devices d
      set firmware_version = u.to_version
     from updated u
-   where u.device_id = d.id and u.package = 'main' and u.state = 'updated' and d.firmware_version is distinct from u.to_version
+   where u.device_id = d.id and u.organization_id = d.organization_id and u.package = 'main' and u.state = 'updated' and d.firmware_version is distinct from u.to_version
 $$;
 comment on function private.add_steps is 'The steps of the history, and what the device runs where its main package was updated.';
 
@@ -120,7 +122,8 @@ begin
          v_rollout.organization_id, v_rollout.integration_id, r.device, d.id, r.rollout_id, r.package, r.to_version,
          case when r.rollout_id is null then r.at else v_rollout.started_at end
     from private.read_reports(p_rollout_id, p_reports) r
-    left join public.devices d on d.integration_id = v_rollout.integration_id and d.external_id = r.device
+    left join public.devices d
+      on d.organization_id = v_rollout.organization_id and d.integration_id = v_rollout.integration_id and d.external_id = r.device
    order by r.device, r.package, r.rollout_id, r.to_version, r.at
   on conflict do nothing;
   perform private.add_steps(v_rollout, p_reports);

@@ -117,7 +117,7 @@ as $$
     update public.integration_schedules s
        set due_at = now()
       from told t
-     where s.integration_id = t.id and s.due_at = 'infinity' and t.status <> 'inactive'
+     where s.integration_id = t.id and s.organization_id = t.organization_id and s.due_at = 'infinity' and t.status <> 'inactive'
   ),
   recorded as (
     insert into public.integration_activity (organization_id, integration_id, kind, level, message)

@@ -5,6 +5,9 @@ language plpgsql security definer set search_path = ''
 as $$
 begin
   delete from public.device_messages where organization_id = old.id;
+  delete from public.webhook_deliveries where organization_id = old.id;
+  delete from public.integration_activity where organization_id = old.id;
+  delete from public.firmware_updates where organization_id = old.id;
   delete from public.integration_metrics where organization_id = old.id;
   return null;
 end

@@ -55,6 +55,14 @@ begin
    where ctid = any (array(
      select m.ctid from public.integration_metrics m where m.minute < v_metrics_from limit p_limit for update skip locked));
   get diagnostics v_metrics = row_count;
+  update public.device_commands
+     set status = 'failed', lease_token = null, finished_at = now(), error = 'Its integration was deleted before it was sent.'
+   where id = any (array(
+     select c.id from public.device_commands c
+      where c.status in ('pending', 'sending')
+        and not exists (
+          select from public.device_integrations i where i.id = c.integration_id and i.organization_id = c.organization_id)
+      limit p_limit for update skip locked));
   delete from public.device_commands
    where ctid = any (array(
      select c.ctid from public.device_commands c
@@ -72,7 +80,7 @@ begin
 end
 $$;
 comment on function public.prune_history is
-  'Maintenance, in batches: forgets activity, metrics, commands that have ended and provisionings that failed. A device''s own credentials stay with it.';
+  'Maintenance, in batches: forgets activity, metrics, commands that have ended and provisionings that failed; ends commands whose integration was deleted. A device''s own credentials stay with it.';
 
 create function public.prune_deliveries(
   p_retention_days integer default null, p_dead_days integer default null, p_limit integer default 5000
@@ -111,7 +119,8 @@ begin
      select d.id
        from unnest(private.list_queues(500)) q(integration_id)
        join public.webhook_deliveries d on d.integration_id = q.integration_id and d.stage is not null
-      where not exists (select from public.device_integrations i where i.id = q.integration_id)
+      where not exists (
+        select from public.device_integrations i where i.id = d.integration_id and i.organization_id = d.organization_id)
       limit p_limit));
   get diagnostics v_orphaned = row_count;
   delete from public.alerts
@@ -140,6 +149,23 @@ begin
 end
 $$;
 comment on function public.prune_idempotency_keys is 'Maintenance: forgets idempotency keys, in batches.';
+
+create function public.prune_issued_ids(p_limit integer default 20000) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before timestamptz := private.kept_from('issued_ids');
+  v_pruned integer;
+begin
+  delete from private.issued_ids
+   where ctid = any (array(
+     select i.ctid from private.issued_ids i where i.taken_at is null and i.issued_at < v_before limit p_limit))
+     and taken_at is null;
+  get diagnostics v_pruned = row_count;
+  return jsonb_build_object('issued_ids', v_pruned);
+end
+$$;
+comment on function public.prune_issued_ids is 'Maintenance: forgets ids that were issued and not used, in batches; used ones never.';
 
 create function public.prune_rate_limits() returns jsonb
 language plpgsql volatile security definer set search_path = ''
@@ -187,7 +213,8 @@ begin
         -- The last one of its kind says when the next is due.
         and exists (
           select from public.integration_jobs n
-           where n.integration_id = j.integration_id and n.kind = j.kind and n.created_at > j.created_at)
+           where n.integration_id = j.integration_id and n.organization_id = j.organization_id
+             and n.kind = j.kind and n.created_at > j.created_at)
       limit p_limit));
   get diagnostics v_pruned = row_count;
   return jsonb_build_object('jobs', v_pruned);
@@ -239,6 +266,6 @@ comment on function public.prune_firmware is
   'Maintenance: deletes updates that nothing was heard of within the retention, and rollouts that ended before it, in batches; never those of an open rollout.';
 
 revoke execute on function public.prune_messages, public.prune_history,
-  public.prune_deliveries, public.prune_idempotency_keys, public.prune_rate_limits, public.prune_audit_log,
+  public.prune_deliveries, public.prune_idempotency_keys, public.prune_issued_ids, public.prune_rate_limits, public.prune_audit_log,
   public.prune_jobs, public.prune_conflicts, public.prune_firmware from public, anon,
   authenticated, service_role;

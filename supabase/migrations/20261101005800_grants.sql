@@ -9,7 +9,7 @@ grant select (
   id, organization_id, integration_type, name, status, settings, secret_names, created_at, updated_at, created_by,
   last_sync_at, sync_status, error_message, device_count, version, last_session
 ) on public.device_integrations to authenticated;
-grant insert (id, organization_id, integration_type, name, status, settings, api_key_encrypted, secret_names)
+grant insert (organization_id, integration_type, name, status, settings, api_key_encrypted, secret_names)
   on public.device_integrations to authenticated;
 grant update (name, status, settings, api_key_encrypted, secret_names) on public.device_integrations to authenticated;
 grant delete on public.device_integrations to authenticated;
@@ -41,18 +41,14 @@ grant select (
   id, organization_id, integration_id, external_id, device_id, rollout_id, package, from_version, to_version, state,
   message, at, steps, created_at
 ) on public.firmware_updates to authenticated;
-grant select, insert, update on private.idempotency_keys to authenticated;
 
 grant execute on function
   public.begin_provisioning, public.cancel_deliveries, public.cancel_delivery, public.cancel_job, public.cancel_rollout,
-  public.failed_messages, public.finish_provisioning, public.list_integrations, public.record_remote_write, public.record_test,
+  public.failed_messages, public.finish_provisioning, public.issue_id, public.list_integrations, public.record_remote_write, public.record_test,
   public.replay_deliveries, public.replay_delivery, public.replay_messages, public.require_role, public.resolve_conflict,
   public.sealed_config, public.send_command, public.start_rollout, public.take_tokens, public.write_integration
   to authenticated;
-grant execute on function
-  private.claim_key, private.delete_integration, private.explain_miss, private.insert_integration, private.kept_from,
-  private.show_integration, private.update_integration, private.write_cursor
-  to authenticated;
+grant execute on function private.write_cursor to authenticated;
 
 -- The service: scheduler, worker and receivers.
 
@@ -74,7 +70,7 @@ grant execute on function
   public.lease_provisionings, public.lease_sessions, public.link_devices, public.list_unlinked, public.list_unsighted,
   public.mark_devices, public.park_session, public.plan_provisionings, public.plan_rollouts, public.plan_syncs,
   public.prune_audit_log, public.prune_conflicts, public.prune_deliveries, public.prune_firmware, public.prune_history,
-  public.prune_idempotency_keys, public.prune_jobs, public.prune_messages, public.prune_rate_limits, public.prune_refusals,
+  public.prune_idempotency_keys, public.prune_issued_ids, public.prune_jobs, public.prune_messages, public.prune_rate_limits, public.prune_refusals,
   public.read_integration_keys, public.read_stale_seals, public.receive_messages, public.receiver_configs,
   public.record_activity, public.record_firmware, public.renew_jobs, public.renew_session, public.replace_seals,
   public.run_rollout, public.save_job, public.settle_rollout, public.sync_devices

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.database.fixtures import Service
+from tests.database.fixtures import Row, Service
 from tests.database.test_row_level_security import act_as
 from tests.stack import Stack
 
@@ -104,8 +104,8 @@ def test_nobody_reaches_the_buckets_but_through_their_function(stack: Stack, rol
             connection.execute("delete from private.rate_limits")
 
 
-@pytest.mark.parametrize("persona", ["owner", "viewer", "other_owner"])
-def test_nobody_sees_an_idempotency_key_of_another_user(stack: Stack, persona: str) -> None:
+@pytest.mark.parametrize("persona", ["admin", "owner", "viewer", "other_owner"])
+def test_nobody_sees_an_idempotency_key_not_even_their_own(stack: Stack, persona: str) -> None:
     with stack.connect() as connection:
         connection.execute(
             "insert into private.idempotency_keys (user_id, key, organization_id, fingerprint)"
@@ -114,10 +114,38 @@ def test_nobody_sees_an_idempotency_key_of_another_user(stack: Stack, persona: s
         )
 
         act_as(connection, stack, persona)
-        seen = connection.execute("select key from private.idempotency_keys where key = 'k'").fetchall()
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select key from private.idempotency_keys where key = 'k'")
         connection.rollback()
 
-    assert seen == []
+
+def write_with_key(connection: psycopg.Connection[Any], organization_id: str | None, name: str) -> Any:
+    """An insert through `write_integration` under the idempotency key k; its answer."""
+    issued = connection.execute("select issue_id(%s)", (organization_id,)).fetchone()
+    assert issued is not None
+    values: Row = {"id": str(issued[0]), "organization_id": organization_id, "integration_type": "mqtt"}
+    values |= {"name": name, "status": "active", "settings": {}, "secret_names": []}
+    write = Jsonb({"values": values, "key": "k", "fingerprint": name})
+    (answer,) = connection.execute("select write_integration('insert', %s)", (write,)).fetchone() or (None,)
+    return answer
+
+
+def test_a_key_is_answered_with_its_first_reply_and_that_only_where_it_was_given(stack: Stack) -> None:
+    here, there = (stack.user("owner", organization).organization_id for organization in (0, 1))
+    with stack.connect() as connection:
+        connection.execute(
+            "insert into organization_members (user_id, organization_id, role) values (%s, %s, 'admin')",
+            (stack.user("owner", 0).id, there),
+        )
+        act_as(connection, stack, "owner")
+
+        first = write_with_key(connection, there, "Keyed")
+        again = write_with_key(connection, there, "Keyed again")
+        elsewhere = write_with_key(connection, here, "Keyed")
+        connection.rollback()
+
+    assert (again["fingerprint"], again["integration"]) == ("Keyed", first["integration"])
+    assert (elsewhere["fingerprint"], elsewhere["integration"]) == ("", None)
 
 
 def test_an_unknown_action_is_refused_in_words(stack: Stack) -> None:
