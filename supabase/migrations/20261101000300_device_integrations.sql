@@ -1,4 +1,4 @@
--- The connections. Secrets are sealed in api_key_encrypted, which no user may read; the rest is in settings.
+-- The connections. What is no secret is in settings; the secrets, sealed, are apart.
 
 create table public.device_integrations (
   id uuid primary key default gen_random_uuid(),
@@ -7,8 +7,9 @@ create table public.device_integrations (
   name text not null check (length(btrim(name)) between 1 and 200),
   status text not null default 'active' check (status in ('active', 'inactive', 'error')),
   settings jsonb not null default '{}' check (jsonb_typeof(settings) = 'object' and octet_length(settings::text) <= 262144),
-  api_key_encrypted text check (octet_length(api_key_encrypted) <= 262144),
+  api_key_encrypted text check (length(api_key_encrypted) <= 32),
   secret_names text[] not null default '{}',
+  seal_count integer not null default 0,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   created_by uuid default auth.uid() references auth.users (id) on delete set null,
@@ -23,7 +24,9 @@ create table public.device_integrations (
 );
 comment on table public.device_integrations is 'One connection to the outside: a broker, a platform, a webhook.';
 comment on column public.device_integrations.settings is 'The config without its secrets. Settings that hold "events" make the row a subscriber.';
-comment on column public.device_integrations.api_key_encrypted is 'The secrets, sealed: <key id>.<base64url(nonce and ciphertext)>. Readable by service_role only.';
+comment on column public.device_integrations.api_key_encrypted is
+  'The id of the key that its secrets are sealed with, and no more; the sealed text is private.integration_secrets''. Null without secrets.';
+comment on column public.device_integrations.seal_count is 'How often its secrets have changed: what they are sealed for.';
 comment on column public.device_integrations.secret_names is 'Which secrets are set, by name.';
 comment on column public.device_integrations.device_count is 'How many devices hang on it; kept by triggers on devices.';
 comment on column public.device_integrations.version is

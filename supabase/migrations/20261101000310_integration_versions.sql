@@ -1,12 +1,10 @@
 -- What counts as a change that somebody made: it raises version and updated_at.
 
--- The same secrets under another key are no change: no new version, and nobody loses a lease over it.
-create trigger touch_updated_at before update of name, status, settings, api_key_encrypted, secret_names
+create trigger touch_updated_at before update of name, status, settings, seal_count, secret_names
   on public.device_integrations for each row
   when (
-    (old.name, old.status, old.settings, old.api_key_encrypted, old.secret_names)
-    is distinct from (new.name, new.status, new.settings, new.api_key_encrypted, new.secret_names)
-    and current_setting('app.resealing', true) is distinct from 'on'
+    (old.name, old.status, old.settings, old.seal_count, old.secret_names)
+    is distinct from (new.name, new.status, new.settings, new.seal_count, new.secret_names)
   )
   execute function private.touch_updated_at();
 
@@ -19,15 +17,12 @@ begin
 end
 $$;
 comment on function private.bump_version is 'Counts the changes people made. active and error are the scheduler''s to swap, inactive is somebody''s decision.';
-create trigger bump_version before update of name, status, settings, api_key_encrypted, secret_names
+create trigger bump_version before update of name, status, settings, seal_count, secret_names
   on public.device_integrations for each row
   when (
-    current_setting('app.resealing', true) is distinct from 'on'
-    and (
-      (old.name, old.settings, old.api_key_encrypted, old.secret_names, old.status = 'inactive')
-      is distinct from (new.name, new.settings, new.api_key_encrypted, new.secret_names, new.status = 'inactive')
-      or (old.status is distinct from new.status and auth.uid() is not null)
-    )
+    (old.name, old.settings, old.seal_count, old.secret_names, old.status = 'inactive')
+    is distinct from (new.name, new.settings, new.seal_count, new.secret_names, new.status = 'inactive')
+    or (old.status is distinct from new.status and auth.uid() is not null)
   )
   execute function private.bump_version();
 

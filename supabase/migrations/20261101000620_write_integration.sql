@@ -28,11 +28,13 @@ language plpgsql volatile set search_path = ''
 as $$
 declare
   v_key text := p_write ->> 'key';
+  v_id uuid := p_write #>> '{values,id}';
   v_organization_id uuid := p_write #>> '{values,organization_id}';
+  v_sealed jsonb := nullif(p_write -> 'sealed', 'null');
   v_reply jsonb;
 begin
   perform public.require_role(v_organization_id, 'admin');
-  perform private.require_issued((p_write #>> '{values,id}')::uuid, v_organization_id);
+  perform private.require_issued(v_id, v_organization_id);
   if v_key is not null then
     v_reply := private.claim_key(v_key, v_organization_id, p_write ->> 'fingerprint');
     if v_reply is not null then
@@ -40,12 +42,15 @@ begin
     end if;
   end if;
   insert into public.device_integrations
-    (id, organization_id, integration_type, name, status, settings, api_key_encrypted, secret_names)
-  select v.*
+    (id, organization_id, integration_type, name, status, settings, secret_names, api_key_encrypted, seal_count)
+  select v_id, v_organization_id, v.integration_type, v.name, v.status, v.settings, v.secret_names,
+         private.read_key_id(v_sealed ->> 'sent', v_sealed ->> 'kept'), (v_sealed is not null)::integer
     from jsonb_to_record(p_write -> 'values') as v(
-      id uuid, organization_id uuid, integration_type text, name text, status text, settings jsonb, api_key_encrypted text,
-      secret_names text[]);
-  v_reply := private.show_integration(v_organization_id, (p_write #>> '{values,id}')::uuid);
+      integration_type text, name text, status text, settings jsonb, secret_names text[]);
+  if v_sealed is not null then
+    perform private.write_seals(v_organization_id, v_id, v_sealed);
+  end if;
+  v_reply := private.show_integration(v_organization_id, v_id);
   if v_key is not null then
     update private.idempotency_keys set reply = v_reply where user_id = auth.uid() and key = v_key;
   end if;
@@ -53,7 +58,8 @@ begin
 end
 $$;
 comment on function private.insert_integration is
-  '{values, key?, fingerprint?}, with an id that issue_id gave: the new integration, or for a known key the old reply with the fingerprint of its request.';
+  '{values, sealed? {sent, kept, count: 1}, key?, fingerprint?}, with an id that issue_id gave: the new integration, or for a known key '
+  'the old reply with the fingerprint of its request.';
 
 create function private.update_integration(p_write jsonb) returns jsonb
 language plpgsql volatile set search_path = ''
@@ -61,26 +67,30 @@ as $$
 declare
   v_id uuid := p_write ->> 'id';
   v_organization_id uuid := private.administer_integration(v_id);
-  v_columns text;
-  v_reached integer;
+  v_versions jsonb := nullif(p_write -> 'versions', 'null');
+  v_sealed jsonb := nullif(p_write -> 'sealed', 'null');
 begin
   perform set_config('audit.changed_secrets', coalesce(p_write ->> 'changed_secrets', ''), true);
-  -- Only what is given is set, and of that only what the record below knows.
-  select string_agg(format('%1$I = v.%1$I', c), ', ') into v_columns from jsonb_object_keys(p_write -> 'values') c;
-  execute format(
-    'update public.device_integrations i set %s
-       from jsonb_to_record($1) as v(name text, status text, settings jsonb, api_key_encrypted text, secret_names text[])
-      where i.id = $2 and i.organization_id = $3 and ($4 is null or to_jsonb(i.version) <@ $4)', v_columns)
-    using p_write -> 'values', v_id, v_organization_id, nullif(p_write -> 'versions', 'null');
-  get diagnostics v_reached = row_count;
-  if v_reached = 0 then
+  -- Key and counter here, so that one change is one change; show_seal then finds them as they are to be.
+  update public.device_integrations i
+     set name = coalesce(v.name, i.name), status = coalesce(v.status, i.status), settings = coalesce(v.settings, i.settings),
+         secret_names = coalesce(v.secret_names, i.secret_names), seal_count = i.seal_count + (v_sealed is not null)::integer,
+         api_key_encrypted = case
+           when v_sealed is null then i.api_key_encrypted else private.read_key_id(v_sealed ->> 'sent', v_sealed ->> 'kept') end
+    from jsonb_to_record(p_write -> 'values') as v(name text, status text, settings jsonb, secret_names text[])
+   where i.id = v_id and i.organization_id = v_organization_id and (v_versions is null or to_jsonb(i.version) <@ v_versions);
+  if not found then
     perform private.refuse_stale();
+  end if;
+  if v_sealed is not null then
+    perform private.write_seals(v_organization_id, v_id, v_sealed);
   end if;
   return jsonb_build_object('integration', private.show_integration(v_organization_id, v_id));
 end
 $$;
 comment on function private.update_integration is
-  '{id, values, versions?, changed_secrets?}: the integration as it is now; PT412 where its version is none of the given ones.';
+  '{id, values {name?, status?, settings?, secret_names?}, sealed? {sent, kept, count}, versions?, changed_secrets?}: the integration as it '
+  'is now; PT412 where its version is none of the given ones, or its secrets have another counter than they were sealed for.';
 
 create function private.delete_integration(p_write jsonb) returns jsonb
 language plpgsql volatile set search_path = ''

@@ -33,13 +33,12 @@ comment on function private.schedule_integration is
 
 create trigger schedule_new_integration after insert on public.device_integrations
   for each row execute function private.schedule_integration();
-create trigger reschedule_changed_integration after update of settings, api_key_encrypted, status on public.device_integrations
+create trigger reschedule_changed_integration after update of settings, seal_count, status on public.device_integrations
   for each row
   when (
-    (old.settings is distinct from new.settings
-     or old.api_key_encrypted is distinct from new.api_key_encrypted
-     or (old.status = 'inactive') <> (new.status = 'inactive'))
-    and current_setting('app.resealing', true) is distinct from 'on'
+    old.settings is distinct from new.settings
+    or old.seal_count <> new.seal_count
+    or (old.status = 'inactive') <> (new.status = 'inactive')
   )
   execute function private.schedule_integration();
 

@@ -2,15 +2,15 @@
 
 create function public.lease_sessions(p_limit integer, p_lease_seconds integer)
 returns table (
-  id uuid, organization_id uuid, integration_type text, name text, settings jsonb, api_key_encrypted text,
-  state jsonb, lease_token uuid
+  id uuid, organization_id uuid, integration_type text, name text, settings jsonb, sealed_sent text,
+  sealed_kept text, seal_count integer, state jsonb, lease_token uuid
 )
 language sql volatile set search_path = ''
 as $$
   update public.integration_schedules s
      set lease_token = gen_random_uuid(),
          due_at = now() + make_interval(secs => p_lease_seconds)
-    from public.device_integrations i
+    from private.sealed_integrations i
    where s.integration_id = any (array(
            select d.integration_id from public.integration_schedules d
             where d.due_at <= now()
@@ -18,7 +18,8 @@ as $$
             limit p_limit
             for update skip locked))
      and i.id = s.integration_id and i.organization_id = s.organization_id
-  returning i.id, i.organization_id, i.integration_type, i.name, i.settings, i.api_key_encrypted, s.state, s.lease_token
+  returning i.id, i.organization_id, i.integration_type, i.name, i.settings, i.sealed_sent, i.sealed_kept, i.seal_count,
+    s.state, s.lease_token
 $$;
 comment on function public.lease_sessions is 'Takes up to p_limit due integrations for p_lease_seconds, with their sealed config and kept state.';
 

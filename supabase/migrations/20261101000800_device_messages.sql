@@ -10,18 +10,25 @@ create table public.device_messages (
   kind text not null check (kind in ('telemetry', 'state', 'event', 'log')),
   topic text,
   payload jsonb,
+  metadata jsonb,
   raw text,
   raw_encoding text check (raw_encoding = 'base64'),
   observed_at timestamptz not null,
   received_at timestamptz not null,
   error text,
+  remark text,
   primary key (id, received_at)
 ) partition by range (received_at);
 comment on table public.device_messages is
   'Every message received, once. No foreign keys: telemetry outlives devices and integrations; an organization takes its own along.';
 comment on column public.device_messages.external_id is 'The device as the outside names it, where it is not known here and device_id is null.';
 comment on column public.device_messages.payload is 'The normalised readings or body; null where it could not be decoded.';
+comment on column public.device_messages.metadata is
+  'Facts of the transport (radio, headers, trace), never the device''s words.';
 comment on column public.device_messages.raw is 'What came, where it differs from payload or could not be decoded; base64 where raw_encoding says so.';
+comment on column public.device_messages.error is 'Only why it could not be decoded; null where it was.';
+comment on column public.device_messages.remark is
+  'What was odd and did not prevent decoding, such as a time that was not believed.';
 comment on column public.device_messages.observed_at is 'When it happened, by the device''s clock where it sends one, else received_at.';
 create index device_messages_organization on public.device_messages (organization_id, received_at);
 create index device_messages_device on public.device_messages (device_id, received_at desc);

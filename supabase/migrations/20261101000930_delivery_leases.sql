@@ -28,8 +28,8 @@ begin
      where e.integration_id = any (array(select distinct l.integration_id from leased l))
   ),
   subscribers as (
-    select i.id, i.organization_id, i.integration_type, i.name, i.settings, i.api_key_encrypted
-      from public.device_integrations i
+    select i.*
+      from private.sealed_integrations i
      where (i.organization_id, i.id) in (select l.organization_id, l.integration_id from leased l)
   )
   select json_build_object(

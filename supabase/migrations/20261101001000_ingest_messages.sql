@@ -41,9 +41,9 @@ begin
       from rows from (
              jsonb_to_recordset(p_messages) as (
                event_id text, device text, kind text, topic text, payload jsonb, raw text, raw_encoding text,
-               observed_at timestamptz, error text, device_status text)
+               observed_at timestamptz, error text, device_status text, metadata jsonb, remark text)
            ) with ordinality as m(
-             event_id, device, kind, topic, payload, raw, raw_encoding, observed_at, error, device_status, n)
+             event_id, device, kind, topic, payload, raw, raw_encoding, observed_at, error, device_status, metadata, remark, n)
   ),
   remembered as (
     insert into private.message_ledger (integration_id, organization_id, event_id)
@@ -93,9 +93,9 @@ begin
   stored as (
     insert into public.device_messages (
       id, organization_id, integration_id, device_id, external_id, event_id, kind, topic, payload, raw, raw_encoding,
-      observed_at, received_at, error)
+      observed_at, received_at, error, metadata, remark)
     select f.id, v_integration.organization_id, p_integration_id, k.id, case when k.id is null then f.device end, f.event_id, coalesce(f.kind, 'event'), f.topic, f.payload,
-           f.raw, f.raw_encoding, coalesce(f.observed_at, v_received_at), v_received_at, f.error
+           f.raw, f.raw_encoding, coalesce(f.observed_at, v_received_at), v_received_at, f.error, nullif(f.metadata, 'null'), f.remark
       from fresh f left join known k on k.external_id = f.device
     returning id, kind, error, device_id, coalesce(pg_column_size(payload), 0) as payload_bytes
   ),

@@ -2,11 +2,11 @@
 
 create function public.failed_messages(p_integration_id uuid, p_filter jsonb default '{}')
 returns table (
-  id uuid, received_at timestamptz, event_id text, topic text, payload jsonb, raw text, raw_encoding text
+  id uuid, received_at timestamptz, event_id text, topic text, payload jsonb, raw text, raw_encoding text, metadata jsonb
 )
 language sql stable set search_path = ''
 as $$
-  select f.id, f.received_at, f.event_id, f.topic, f.payload, f.raw, f.raw_encoding
+  select f.id, f.received_at, f.event_id, f.topic, f.payload, f.raw, f.raw_encoding, f.metadata
     from (
       select m.*, sum(octet_length(m.raw)) over (order by m.received_at, m.id) - octet_length(m.raw) as bytes_before
         from public.device_messages m

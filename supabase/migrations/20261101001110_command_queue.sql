@@ -82,10 +82,8 @@ begin
   )
   select jsonb_build_object(
     'integrations', coalesce((
-      select jsonb_object_agg(i.id, jsonb_build_object(
-               'id', i.id, 'organization_id', i.organization_id, 'integration_type', i.integration_type, 'name', i.name,
-               'settings', i.settings, 'api_key_encrypted', i.api_key_encrypted))
-        from public.device_integrations i
+      select jsonb_object_agg(i.id, to_jsonb(i))
+        from private.sealed_integrations i
        where (i.organization_id, i.id) in (select l.organization_id, l.integration_id from leased l)), '{}'),
     'commands', coalesce((
       select jsonb_agg(jsonb_build_object(

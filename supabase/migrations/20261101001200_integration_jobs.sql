@@ -58,13 +58,12 @@ $$;
 comment on function private.wake_jobs is
   'A changed integration''s jobs go on at once, with what it is now; whoever held their lease has lost it.';
 
-create trigger wake_jobs after update of settings, api_key_encrypted, status on public.device_integrations
+create trigger wake_jobs after update of settings, seal_count, status on public.device_integrations
   for each row
   when (
-    (old.settings is distinct from new.settings
-     or old.api_key_encrypted is distinct from new.api_key_encrypted
-     or (old.status = 'inactive') <> (new.status = 'inactive'))
-    and current_setting('app.resealing', true) is distinct from 'on'
+    old.settings is distinct from new.settings
+    or old.seal_count <> new.seal_count
+    or (old.status = 'inactive') <> (new.status = 'inactive')
   )
   execute function private.wake_jobs();
 

@@ -10,7 +10,7 @@ as $$
   update public.integration_jobs j
      set status = 'running', lease_token = gen_random_uuid(), due_at = now() + make_interval(secs => p_lease_seconds),
          attempts = j.attempts + (j.status = 'running')::integer
-    from public.device_integrations i
+    from private.sealed_integrations i
    where j.id = any (array(
            select d.id from public.integration_jobs d
              join public.device_integrations a
@@ -21,9 +21,7 @@ as $$
             for update of d skip locked))
      and i.id = j.integration_id and i.organization_id = j.organization_id
   returning j.id, j.kind, j.request, j.state, j.progress, j.attempts, j.created_at, j.lease_token,
-            jsonb_build_object(
-              'id', i.id, 'organization_id', i.organization_id, 'integration_type', i.integration_type, 'name', i.name,
-              'settings', i.settings, 'api_key_encrypted', i.api_key_encrypted)
+            to_jsonb(i)
 $$;
 comment on function public.lease_jobs is
   'Takes up to p_limit due jobs of integrations that are not inactive, with their sealed config. A lease that ran out was a failed try.';

@@ -62,11 +62,12 @@ begin
     perform private.report_refusals(p_refused);
   end if;
   return coalesce((select jsonb_agg(to_jsonb(c)) from (
-    select i.id, i.organization_id, i.integration_type, i.name, i.settings, i.api_key_encrypted, i.error_message,
+    select s.*, i.error_message,
            coalesce(greatest(0, ceil(extract(
              epoch from r.full_at + private.receive_step(p_limit) - interval '1 minute' - clock_timestamp()))), 0)::integer
              as wait_seconds
       from public.device_integrations i
+      join private.sealed_integrations s on s.id = i.id and s.organization_id = i.organization_id
       left join private.rate_limits r on r.subject = i.id and r.budget = 'receive'
      where i.id = any (p_integration_ids) and i.status <> 'inactive') c), '[]');
 end

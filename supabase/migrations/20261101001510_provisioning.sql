@@ -52,11 +52,12 @@ begin
   insert into public.device_links (device_id, organization_id, integration_id, status, wanted)
   values (v_device_id, v_organization_id, p_integration_id, 'creating', p_begun -> 'request');
   insert into public.device_provisionings (
-    id, organization_id, integration_id, device_id, request, credentials, identity, sealed, makes_device, due_at)
+    id, organization_id, integration_id, device_id, request, credentials, identity, makes_device, due_at)
   values (
     v_id, v_organization_id, p_integration_id, v_device_id, p_begun -> 'request', p_begun ->> 'credentials',
-    p_begun ->> 'identity', p_begun ->> 'sealed', p_begun ->> 'device_id' is null,
-    now() + make_interval(secs => (p_begun ->> 'lease_seconds')::integer));
+    p_begun ->> 'identity', p_begun ->> 'device_id' is null, now() + make_interval(secs => (p_begun ->> 'lease_seconds')::integer));
+  insert into private.provisioning_secrets (provisioning_id, organization_id, sealed)
+  select v_id, v_organization_id, p_begun ->> 'sealed' where p_begun ->> 'sealed' is not null;
   return private.show_provisioning(v_id);
 end
 $$;
@@ -89,9 +90,10 @@ begin
     update public.device_provisionings set status = 'done', error = null, finished_at = now() where id = p_id;
   else
     update public.device_provisionings
-       set status = 'failed', error = left(v_error, 2000), finished_at = now(), sealed = null,
+       set status = 'failed', error = left(v_error, 2000), finished_at = now(),
            device_id = case when makes_device then null else device_id end
      where id = p_id;
+    delete from private.provisioning_secrets where provisioning_id = p_id;
     delete from public.device_links
      where device_id = v_row.device_id and organization_id = v_row.organization_id and status = 'creating';
     delete from public.devices
@@ -146,7 +148,8 @@ begin
               order by d.due_at
               limit p_limit
               for update skip locked))
-    returning p.id, p.organization_id, p.device_id, p.request, p.credentials, p.identity, p.sealed;
+    returning p.id, p.organization_id, p.device_id, p.request, p.credentials, p.identity,
+      (select s.sealed from private.provisioning_secrets s where s.provisioning_id = p.id);
 end
 $$;
 comment on function public.lease_provisionings is 'Takes pending provisionings of the job''s integration that nobody is working on.';

@@ -59,7 +59,7 @@ declare
   v_named jsonb := nullif(current_setting('audit.changed_secrets', true), '');
   v_added text[]; v_removed text[]; v_kept text[]; v_changed text[];
 begin
-  if v_old = v_new and (p_old -> 'api_key_encrypted') is not distinct from (p_new -> 'api_key_encrypted') then
+  if v_old = v_new and coalesce(p_old -> 'seal_count', '0') = coalesce(p_new -> 'seal_count', '0') then
     return '{}';
   end if;
   v_added := array(select n from jsonb_array_elements_text(v_new) n where not v_old ? n order by n);

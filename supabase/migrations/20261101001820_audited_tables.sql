@@ -3,20 +3,15 @@
 create trigger audit_rows after insert or delete on public.device_integrations
   for each row execute function private.record_change('name', 'integration_type', 'status', 'settings');
 
--- What the scheduler reports is not a change anybody made: active and error swapped, the same secrets under a new key.
+-- What the scheduler reports is not a change anybody made: active and error swapped.
 create trigger audit_changes
-  after update of organization_id, name, integration_type, status, settings, api_key_encrypted, secret_names
+  after update of organization_id, name, integration_type, status, settings, seal_count, secret_names
   on public.device_integrations for each row
   when (
-    current_setting('app.resealing', true) is distinct from 'on'
-    and (
-      (old.organization_id, old.name, old.integration_type, old.settings, old.api_key_encrypted, old.secret_names,
-       old.status = 'inactive')
-      is distinct from
-      (new.organization_id, new.name, new.integration_type, new.settings, new.api_key_encrypted, new.secret_names,
-       new.status = 'inactive')
-      or (old.status is distinct from new.status and auth.uid() is not null)
-    )
+    (old.organization_id, old.name, old.integration_type, old.settings, old.seal_count, old.secret_names, old.status = 'inactive')
+    is distinct from
+    (new.organization_id, new.name, new.integration_type, new.settings, new.seal_count, new.secret_names, new.status = 'inactive')
+    or (old.status is distinct from new.status and auth.uid() is not null)
   )
   execute function private.record_change('organization_id', 'name', 'integration_type', 'status', 'settings');
 

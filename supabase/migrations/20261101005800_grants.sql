@@ -5,42 +5,16 @@ grant execute on function private.org_ids, private.role_rank to authenticated, s
 
 -- Users, within the policies of each table.
 
-grant select (
-  id, organization_id, integration_type, name, status, settings, secret_names, created_at, updated_at, created_by,
-  last_sync_at, sync_status, error_message, device_count, version, last_session
-) on public.device_integrations to authenticated;
-grant insert (organization_id, integration_type, name, status, settings, api_key_encrypted, secret_names)
-  on public.device_integrations to authenticated;
-grant update (name, status, settings, api_key_encrypted, secret_names) on public.device_integrations to authenticated;
-grant delete on public.device_integrations to authenticated;
-grant select on public.integration_activity, public.alerts, public.device_messages, public.integration_metrics,
-  public.webhook_attempts, public.webhook_endpoints, public.device_links, public.device_conflicts, public.audit_log
+grant select on
+  public.alerts, public.audit_log, public.device_commands, public.device_conflicts, public.device_integrations, public.device_links,
+  public.device_messages, public.device_provisionings, public.firmware_rollouts, public.firmware_updates,
+  public.integration_activity, public.integration_jobs, public.integration_metrics, public.webhook_attempts,
+  public.webhook_deliveries, public.webhook_endpoints
   to authenticated;
-grant select (
-  id, organization_id, integration_id, event_type, message_id, message_received_at, status, attempts, due_at, created_at, replayed_at
-) on public.webhook_deliveries to authenticated;
-grant select (
-  id, organization_id, device_id, integration_id, name, payload, status, attempts, due_at, expires_at, reference,
-  result, error, created_by, created_at, finished_at
-) on public.device_commands to authenticated;
+grant insert (organization_id, integration_type, name, status, settings), update (name, status, settings), delete
+  on public.device_integrations to authenticated;
 grant insert (device_id, name, payload, expires_at) on public.device_commands to authenticated;
-grant select (
-  id, organization_id, integration_id, kind, request, status, progress, report, error, attempts, due_at, created_by, created_at,
-  finished_at
-) on public.integration_jobs to authenticated;
 grant insert (organization_id, integration_id, kind, request) on public.integration_jobs to authenticated;
-grant select (
-  id, organization_id, integration_id, device_id, request, credentials, identity, makes_device, status, error, due_at, created_by,
-  created_at, finished_at
-) on public.device_provisionings to authenticated;
-grant select (
-  id, organization_id, integration_id, name, target, artifacts, status, counts, error, reference, created_by, created_at,
-  begun_at, started_at, swept_at, ends_at, finished_at
-) on public.firmware_rollouts to authenticated;
-grant select (
-  id, organization_id, integration_id, external_id, device_id, rollout_id, package, from_version, to_version, state,
-  message, at, steps, created_at
-) on public.firmware_updates to authenticated;
 
 grant execute on function
   public.begin_provisioning, public.cancel_deliveries, public.cancel_delivery, public.cancel_job, public.cancel_rollout,
@@ -49,6 +23,11 @@ grant execute on function
   public.sealed_config, public.send_command, public.start_rollout, public.take_tokens, public.write_integration
   to authenticated;
 grant execute on function private.write_cursor to authenticated;
+grant execute on function
+  public.devices(public.device_messages), public.device_integrations(public.device_messages),
+  public.device_integrations(public.device_commands), public.device_integrations(public.webhook_deliveries),
+  public.device_integrations(public.integration_activity)
+  to authenticated, service_role;
 
 -- The service: scheduler, worker and receivers.
 
@@ -58,9 +37,10 @@ grant select, insert, update, delete on
   public.integration_activity, public.integration_jobs, public.integration_metrics, public.integration_schedules,
   public.webhook_attempts, public.webhook_deliveries, public.webhook_endpoints, private.webhook_sends
   to service_role;
-grant select on public.audit_log to service_role;
+grant select on public.audit_log, private.sealed_integrations, private.provisioning_secrets to service_role;
 grant select, insert, delete on private.message_ledger to service_role;
 grant select, insert on private.job_sightings to service_role;
+grant delete on private.provisioning_secrets to service_role;
 grant select, insert, update on private.rate_limits to service_role;
 
 grant execute on function

@@ -45,6 +45,25 @@ class Service:
             )
         )
 
+    def seal(self, integration_id: str, sent: str | None = None, kept: str | None = None) -> None:
+        """Sealed secrets of the integration, as the functions that seal write them."""
+        self.connection.execute("reset role")
+        self.connection.execute(
+            "insert into private.integration_secrets as s (integration_id, organization_id, sealed_sent, sealed_kept)"
+            " values (%s, %s, %s, %s) on conflict (integration_id) do update"
+            " set sealed_sent = excluded.sealed_sent, sealed_kept = excluded.sealed_kept",
+            (integration_id, self.organization_id, sent, kept),
+        )
+        self.connection.execute("set local role service_role")
+
+    def sealed(self, integration_id: str) -> tuple[str | None, str | None, int]:
+        """Both sealed texts of the integration, and its counter."""
+        (row,) = self.run(
+            "select sealed_sent, sealed_kept, seal_count from private.sealed_integrations where id = %s",
+            integration_id,
+        )
+        return row["sealed_sent"], row["sealed_kept"], row["seal_count"]
+
     def ingest(self, integration_id: str, messages: list[Row], **lease: Any) -> Row:
         """`ingest_messages`; its counts."""
         counts: Row = self.one(

@@ -206,6 +206,8 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "claim_rollout": frozenset({"service_role"}),
     "confirm_exports": frozenset({"service_role"}),
     "count_sealed": frozenset({"service_role"}),
+    "device_integrations": frozenset({"authenticated", "service_role"}),
+    "devices": frozenset({"authenticated", "service_role"}),
     "end_provisioning": frozenset({"service_role"}),
     "explain_unopened": frozenset({"service_role"}),
     "fail_rollout": frozenset({"service_role"}),

@@ -18,9 +18,9 @@ def sealed(service: Service) -> str:
     """An integration with sealed secrets."""
     integration_id = service.make_integration(port=1883)
     service.connection.execute(
-        "update device_integrations set api_key_encrypted = 'old.abc', secret_names = '{password}' where id = %s",
-        (integration_id,),
+        "update device_integrations set secret_names = '{password}' where id = %s", (integration_id,)
     )
+    service.seal(integration_id, sent="old.abc")
     return integration_id
 
 
@@ -37,7 +37,7 @@ def state_of(service: Service, integration_id: str) -> tuple[Any, ...]:
 def test_sealing_the_same_secrets_anew_is_no_change(service: Service, sealed: str) -> None:
     before = state_of(service, sealed)
 
-    seals = [{"id": sealed, "was": "old.abc", "sealed": "new.def"}]
+    seals = [{"id": sealed, "seal_count": 1, "sealed_sent": "new.def"}]
     replaced = service.one("select replace_seals(%s)", Jsonb(seals))
 
     assert replaced == 1
@@ -47,9 +47,7 @@ def test_sealing_the_same_secrets_anew_is_no_change(service: Service, sealed: st
 def test_other_credentials_written_by_the_service_are_a_change(service: Service, sealed: str) -> None:
     version, _, changes = state_of(service, sealed)
 
-    service.connection.execute(
-        "update device_integrations set api_key_encrypted = 'new.def' where id = %s", (sealed,)
-    )
+    service.seal(sealed, sent="new.def")
 
     assert (state_of(service, sealed)[0], state_of(service, sealed)[2]) == (version + 1, changes + 1)
 
