@@ -59,5 +59,10 @@ create constraint trigger keep_an_owner
   deferrable initially deferred
   for each row when (old.role = 'owner') execute function private.keep_an_owner();
 
+create trigger charge_statement before insert or update or delete on public.organization_members
+  for each statement when (current_user = 'authenticated') execute function private.charge_statement();
+create trigger check_quota after insert on public.organization_members referencing new table as added
+  for each statement when (private.is_user()) execute function private.check_quota('members');
+
 revoke all on public.organization_members from public, anon, authenticated, service_role;
 revoke execute on function private.keep_an_owner from public, anon, authenticated, service_role;

@@ -4,11 +4,11 @@ create table public.device_integrations (
   id uuid primary key default gen_random_uuid(),
   organization_id uuid not null references public.organizations (id) on delete cascade,
   integration_type text not null check (integration_type ~ '^[a-z][a-z0-9_]{0,39}$'),
-  name text not null check (length(btrim(name)) between 1 and 200),
+  name text not null check (length(name) <= 200 and length(btrim(name)) > 0),
   status text not null default 'active' check (status in ('active', 'inactive', 'error')),
-  settings jsonb not null default '{}' check (jsonb_typeof(settings) = 'object' and octet_length(settings::text) <= 262144),
+  settings jsonb not null default '{}' check (jsonb_typeof(settings) = 'object'),
   api_key_encrypted text check (length(api_key_encrypted) <= 32),
-  secret_names text[] not null default '{}',
+  secret_names text[] not null default '{}' check (cardinality(secret_names) <= 200 and pg_column_size(secret_names) <= 16384),
   seal_count integer not null default 0,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
@@ -56,6 +56,25 @@ create policy "Admins delete integrations" on public.device_integrations
   for delete to authenticated
   using (organization_id = any (array(select private.org_ids('admin'))));
 
+create trigger check_portable before insert or update of settings on public.device_integrations
+  for each row execute function private.check_portable('settings', '262144');
+create trigger charge_statement before insert or update or delete on public.device_integrations
+  for each statement when (current_user = 'authenticated') execute function private.charge_statement();
+-- Bounds are asked for in one order everywhere, so that two that ask at once never wait for each other.
+create trigger check_quota after insert on public.device_integrations referencing new table as added
+  for each statement when (private.is_user())
+  execute function private.check_quota('integrations', 'integration_ids', 'settings_bytes', 'subscribers');
+create trigger check_quota_of_settings after update of settings, secret_names on public.device_integrations
+  for each row when (private.is_user() and (old.settings, old.secret_names) is distinct from (new.settings, new.secret_names))
+  execute function private.check_row_quota('settings_bytes');
+create trigger check_quota_of_subscribers after update of settings, status on public.device_integrations
+  for each row
+  when (
+    private.is_user() and new.status <> 'inactive' and new.settings ? 'events'
+    and not (old.status <> 'inactive' and old.settings ? 'events')
+  )
+  execute function private.check_row_quota('subscribers');
+
 create function private.administer_integration(p_integration_id uuid) returns uuid
 language plpgsql stable set search_path = ''
 as $$
@@ -77,5 +96,17 @@ $$;
 comment on function private.administer_integration is
   'Its organization, for an admin of it: PT404 where the caller sees no such integration, 42501 below admin.';
 
+create function private.admit_change(p_integration_id uuid) returns uuid
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_organization_id uuid := private.administer_integration(p_integration_id);
+begin
+  perform private.charge('change', v_organization_id);
+  return v_organization_id;
+end
+$$;
+comment on function private.admit_change is 'As administer_integration, and takes a token for the change: PT429 where there is none.';
+
 revoke all on public.device_integrations from public, anon, authenticated, service_role;
-revoke execute on function private.administer_integration from public, anon, authenticated, service_role;
+revoke execute on function private.administer_integration, private.admit_change from public, anon, authenticated, service_role;

@@ -24,6 +24,7 @@ declare
   v_id uuid;
 begin
   perform public.require_role(p_organization_id, 'admin');
+  perform private.charge('change', p_organization_id);
   if (select count(*) >= 1000 from private.issued_ids i where i.user_id = auth.uid() and i.taken_at is null) then
     raise exception 'You hold 1000 ids that you have not used; they are free again within an hour.' using errcode = 'PT429';
   end if;

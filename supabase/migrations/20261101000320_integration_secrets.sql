@@ -85,6 +85,9 @@ comment on function private.show_seal is 'The integration shows which key its se
 create trigger show_seal after insert or update on private.integration_secrets
   for each row execute function private.show_seal();
 
+create trigger check_quota after insert or update on private.integration_secrets
+  for each row when (private.is_user()) execute function private.check_row_quota('secret_bytes');
+
 create function private.write_seals(p_organization_id uuid, p_integration_id uuid, p_sealed jsonb) returns void
 language plpgsql volatile set search_path = ''
 as $$

@@ -6,7 +6,7 @@ create table public.devices (
   integration_id uuid,
   external_id text not null check (length(external_id) between 1 and 512),
   name text not null check (length(name) between 1 and 512),
-  device_type text,
+  device_type text check (length(device_type) <= 200),
   status text not null default 'unknown' check (status in ('online', 'offline', 'unknown')),
   last_seen_at timestamptz,
   firmware_version text,

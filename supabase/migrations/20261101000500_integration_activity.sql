@@ -42,6 +42,7 @@ begin
   if v_organization_id is null then
     raise exception 'There is no such integration here, or it is not yours to test.' using errcode = 'PT404';
   end if;
+  perform private.charge('change', v_organization_id);
   -- The name of a step and nothing else, so that nobody writes a text of their own into the log.
   if p_failed !~ '^[a-z][a-z0-9_ ]{0,39}$' then
     raise exception 'p_failed is the name of a step.' using errcode = '22023';

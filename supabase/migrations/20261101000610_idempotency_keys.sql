@@ -18,6 +18,9 @@ create index idempotency_keys_organization on private.idempotency_keys (organiza
 
 alter table private.idempotency_keys enable row level security;
 
+create trigger check_quota after insert or update on private.idempotency_keys
+  for each row when (private.is_user()) execute function private.check_row_quota('idempotency_keys', 'idempotency_bytes');
+
 create function private.claim_key(p_key text, p_organization_id uuid, p_fingerprint text) returns jsonb
 language plpgsql volatile set search_path = ''
 as $$

@@ -110,12 +110,13 @@ end
 $$;
 comment on function private.delete_integration is '{id, versions?}; PT412 where its version is none of the given ones.';
 
-create function public.write_integration(p_action text, p_write jsonb, p_limits jsonb default '{}') returns jsonb
+create function public.write_integration(p_action text, p_write jsonb) returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_limits jsonb := public.take_tokens(
-    'write', p_limits, (p_write #>> '{values,organization_id}')::uuid, (p_write ->> 'id')::uuid);
+    'write', (p_write #>> '{values,organization_id}')::uuid, (p_write ->> 'id')::uuid);
+  v_hint text;
 begin
   if not (v_limits -> 'allowed')::boolean then
     return jsonb_build_object('limits', v_limits);
@@ -129,12 +130,14 @@ begin
       else jsonb_build_object('problem', '{"code": "22023", "message": "p_action is insert, update or delete."}'::jsonb)
     end;
   exception when others then
-    return jsonb_build_object('limits', v_limits, 'problem', jsonb_build_object('code', sqlstate, 'message', sqlerrm));
+    get stacked diagnostics v_hint = pg_exception_hint;
+    return jsonb_build_object(
+      'limits', v_limits, 'problem', jsonb_build_object('code', sqlstate, 'message', sqlerrm, 'hint', v_hint));
   end;
 end
 $$;
 comment on function public.write_integration is
-  'For the integrations function: action insert, update or delete. {limits, integration?, fingerprint?, problem: {code, message}?}; '
+  'For the integrations function: action insert, update or delete. {limits, integration?, fingerprint?, problem: {code, message, hint}?}; '
   'neither integration nor problem where the limits refused it.';
 
 revoke execute on function private.show_integration, private.refuse_stale, private.insert_integration,

@@ -26,14 +26,14 @@ begin
        and (p_status is null or i.status = p_status)
        and (p_after_id is null or (i.created_at, i.id) < (p_after_created_at, p_after_id))
      order by i.created_at desc, i.id desc
-     limit p_limit + 1
+     limit least(p_limit, 1000) + 1
   ), page as (
-    select * from listed order by created_at desc, id desc limit p_limit
+    select * from listed order by created_at desc, id desc limit least(p_limit, 1000)
   )
   select json_build_object(
            'integrations', coalesce(json_agg(page order by page.created_at desc, page.id desc), '[]'),
            'next_cursor', case
-             when (select count(*) from listed) > p_limit
+             when (select count(*) from listed) > least(p_limit, 1000)
              then private.write_cursor(min(page.created_at), (array_agg(page.id order by page.created_at, page.id))[1]::text)
            end)
     into v_reply
@@ -42,7 +42,7 @@ begin
 end
 $$;
 comment on function public.list_integrations is
-  'For the integrations function: {integrations, next_cursor}, newest first, at most p_limit, after the row that p_after names.';
+  'For the integrations function: {integrations, next_cursor}, newest first, at most p_limit and 1,000, after the row that p_after names.';
 
 revoke execute on function private.write_cursor, public.list_integrations from public, anon, authenticated,
   service_role;

@@ -12,4 +12,6 @@ comment on table private.message_ledger is
 
 create index message_ledger_seen on private.message_ledger using brin (seen_at) with (autosummarize = on);
 
+alter table private.message_ledger enable row level security;
+
 revoke all on private.message_ledger from public, anon, authenticated, service_role;

@@ -32,6 +32,8 @@ create table private.webhook_sends (
 comment on table private.webhook_sends is
   'Ended attempts by the second they ended in, for the sliding minute. An end is never before the arrival, so the bound holds as the endpoint measures it.';
 
+alter table private.webhook_sends enable row level security;
+
 create function private.count_tries(p_settings jsonb) returns integer
 language sql immutable set search_path = ''
 as $$

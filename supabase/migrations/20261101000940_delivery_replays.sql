@@ -45,7 +45,7 @@ create function public.replay_delivery(p_integration_id uuid, p_delivery_id uuid
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_organization_id uuid := private.admit_change(p_integration_id);
   v_delivery public.webhook_deliveries := private.lock_delivery(v_organization_id, p_integration_id, p_delivery_id);
 begin
   if v_delivery.status in ('pending', 'delivering') then
@@ -74,7 +74,7 @@ create function public.replay_deliveries(p_integration_id uuid, p_filter jsonb d
 language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_organization_id uuid := private.admit_change(p_integration_id);
   v_most constant integer := 10000;
   v_most_counted constant integer := 100000;
   v_status text := coalesce(p_filter ->> 'status', 'dead');
@@ -133,7 +133,7 @@ create function public.cancel_delivery(p_integration_id uuid, p_delivery_id uuid
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_organization_id uuid := private.admit_change(p_integration_id);
   v_delivery public.webhook_deliveries := private.lock_delivery(v_organization_id, p_integration_id, p_delivery_id);
 begin
   if v_delivery.status in ('delivered', 'dead') then
@@ -156,7 +156,7 @@ create function public.cancel_deliveries(p_integration_id uuid, p_filter jsonb d
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_organization_id uuid := private.admit_change(p_integration_id);
   v_most constant integer := 10000;
   v_from timestamptz := coalesce((p_filter ->> 'from')::timestamptz, '-infinity');
   v_to timestamptz := coalesce((p_filter ->> 'to')::timestamptz, 'infinity');

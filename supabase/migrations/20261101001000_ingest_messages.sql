@@ -74,13 +74,18 @@ begin
            and e.external_id = s.external_id
          limit 1) d on true
   ),
+  room as materialized (
+    select n.external_id from (select m.external_id from met m where m.id is null and v_provision order by m.external_id) n
+     limit (select case when count(*) > 0 then private.take_device_room(v_integration.organization_id, count(*)::integer) else 0 end
+              from met m where m.id is null and v_provision)
+  ),
   -- Less than a second later is not worth a row version, and an event for those who watch the table.
   changed as (
     insert into public.devices as d (id, organization_id, integration_id, external_id, name, status, last_seen_at)
     select coalesce(m.id, gen_random_uuid()), v_integration.organization_id, p_integration_id, m.external_id, m.external_id,
            m.status, m.last_seen_at
       from met m
-     where case when m.id is null then v_provision else m.unchanged is not true end
+     where case when m.id is null then m.external_id in (select r.external_id from room r) else m.unchanged is not true end
      order by m.external_id
     on conflict (integration_id, organization_id, external_id) do update
       set last_seen_at = greatest(d.last_seen_at, excluded.last_seen_at),

@@ -28,13 +28,14 @@ create function public.replay_messages(p_integration_id uuid, p_messages jsonb) 
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_organization_id uuid := private.admit_change(p_integration_id);
   v_batch record;
   v_counts jsonb;
   v_taken integer := 0;
   v_stored integer := 0;
   v_duplicates integer := 0;
 begin
+  perform private.require_portable('p_messages', p_messages, 16777216);
   if jsonb_array_length(p_messages) > 200 then
     raise exception 'At most 200 messages are replayed at once.' using errcode = '22023';
   end if;

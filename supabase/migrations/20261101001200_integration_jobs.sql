@@ -5,7 +5,7 @@ create table public.integration_jobs (
   organization_id uuid not null,
   integration_id uuid not null,
   kind text not null check (kind ~ '^[a-z][a-z0-9_]{0,39}$'),
-  request jsonb not null default '{}' check (jsonb_typeof(request) = 'object' and octet_length(request::text) <= 65536),
+  request jsonb not null default '{}' check (jsonb_typeof(request) = 'object'),
   state jsonb not null default '{}',
   status text not null default 'pending' check (status in ('pending', 'running', 'done', 'failed', 'cancelled')),
   progress jsonb not null default '{}',
@@ -14,7 +14,7 @@ create table public.integration_jobs (
   attempts integer not null default 0,
   due_at timestamptz not null default now(),
   lease_token uuid,
-  created_by uuid default auth.uid() references auth.users (id) on delete set null,
+  created_by uuid default auth.uid(),
   created_at timestamptz not null default now(),
   finished_at timestamptz,
   foreign key (organization_id, integration_id)
@@ -27,6 +27,7 @@ comment on column public.integration_jobs.state is 'Service only: where to go on
 comment on column public.integration_jobs.progress is 'What was done so far, for people.';
 comment on column public.integration_jobs.report is 'What came of it, once it is finished.';
 comment on column public.integration_jobs.error is 'Why the last try failed; null once one has got further.';
+comment on column public.integration_jobs.created_by is 'Who began it, whether there is such a user any more or not; null where a plan did.';
 comment on column public.integration_jobs.attempts is 'Failed tries in a row, those that a crash has ended among them.';
 comment on column public.integration_jobs.due_at is 'pending: when to go on; running: when the lease ends and another may take over.';
 create unique index integration_jobs_one_open on public.integration_jobs (integration_id, organization_id, kind)
@@ -44,6 +45,35 @@ create policy "Members see the jobs" on public.integration_jobs
 create policy "Admins begin jobs" on public.integration_jobs
   for insert to authenticated
   with check (organization_id = any (array(select private.org_ids('admin'))));
+
+create table private.job_kinds (
+  kind text primary key
+);
+comment on table private.job_kinds is 'What users may begin. A kind that is new brings its row along.';
+comment on column private.job_kinds.kind is 'As in integration_jobs.';
+alter table private.job_kinds enable row level security;
+insert into private.job_kinds (kind) values ('backfill'), ('provision'), ('rollout'), ('sync');
+
+create function private.check_kind() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  if not exists (select from private.job_kinds k where k.kind = new.kind) then
+    raise exception 'kind: expected one of %.', (select string_agg(k.kind, ', ' order by k.kind) from private.job_kinds k)
+      using errcode = '22023';
+  end if;
+  return new;
+end
+$$;
+comment on function private.check_kind is 'Keeps work that nobody knows how to do out of the queue that all share.';
+create trigger check_kind before insert on public.integration_jobs
+  for each row when (current_user = 'authenticated') execute function private.check_kind();
+create trigger check_portable before insert or update of request on public.integration_jobs
+  for each row execute function private.check_portable('request', '16384');
+create trigger charge_statement before insert on public.integration_jobs
+  for each statement when (current_user = 'authenticated') execute function private.charge_statement();
+create trigger check_quota after insert on public.integration_jobs referencing new table as added
+  for each statement when (private.is_user()) execute function private.check_quota('open_jobs', 'jobs');
 
 create function private.wake_jobs() returns trigger
 language plpgsql security definer set search_path = ''
@@ -67,5 +97,5 @@ create trigger wake_jobs after update of settings, seal_count, status on public.
   )
   execute function private.wake_jobs();
 
-revoke all on public.integration_jobs from public, anon, authenticated, service_role;
-revoke execute on function private.wake_jobs from public, anon, authenticated, service_role;
+revoke all on public.integration_jobs, private.job_kinds from public, anon, authenticated, service_role;
+revoke execute on function private.check_kind, private.wake_jobs from public, anon, authenticated, service_role;

@@ -124,7 +124,7 @@ create function public.cancel_job(p_integration_id uuid, p_job_id uuid) returns 
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_organization_id uuid := private.admit_change(p_integration_id);
   v_status text;
 begin
   select j.status into v_status

@@ -1,11 +1,8 @@
 -- Pushed messages: what a receiver needs to know of an integration, and storing what it was sent.
 
-create function private.receive_step(p_limit integer) returns interval
-language sql immutable parallel safe set search_path = ''
-as $$
-  -- A million a minute is no limit, and keeps the step above a microsecond.
-  select interval '1 minute' / nullif(least(p_limit, 1000000), 0)
-$$;
+create function private.receive_step(p_organization_id uuid) returns interval
+language sql stable set search_path = ''
+as $$ select interval '1 minute' / private.read_budget(p_organization_id, 'receive', 'integration') $$;
 comment on function private.receive_step is 'How long one request puts off the moment its bucket is full again; null for no limit.';
 
 create function private.report_refusals(p_integration_ids uuid[]) returns void
@@ -53,7 +50,7 @@ end
 $$;
 comment on function public.prune_refusals is 'Maintenance: ends the alerts of refused requests that nobody has told of for two hours.';
 
-create function public.receiver_configs(p_integration_ids uuid[], p_limit integer, p_refused uuid[] default '{}')
+create function public.receiver_configs(p_integration_ids uuid[], p_refused uuid[] default '{}')
 returns jsonb
 language plpgsql volatile set search_path = '' -- its plans are kept, which those of a SQL function are not
 as $$
@@ -64,7 +61,7 @@ begin
   return coalesce((select jsonb_agg(to_jsonb(c)) from (
     select s.*, i.error_message,
            coalesce(greatest(0, ceil(extract(
-             epoch from r.full_at + private.receive_step(p_limit) - interval '1 minute' - clock_timestamp()))), 0)::integer
+             epoch from r.full_at + private.receive_step(i.organization_id) - interval '1 minute' - clock_timestamp()))), 0)::integer
              as wait_seconds
       from public.device_integrations i
       join private.sealed_integrations s on s.id = i.id and s.organization_id = i.organization_id
@@ -73,15 +70,15 @@ begin
 end
 $$;
 comment on function public.receiver_configs is
-  'The sealed configs of integrations that are not inactive, and for how many seconds each has used up its p_limit requests a minute. Takes no token: who is unproven must not empty a bucket. p_refused are integrations that many requests were refused to lately, to be told to their admins.';
+  'The sealed configs of integrations that are not inactive, and for how many seconds each has used up the requests it may have a minute. Takes no token: who is unproven must not empty a bucket. p_refused are integrations that many requests were refused to lately, to be told to their admins.';
 
-create function private.receive_posts(p_integration_id uuid, p_messages jsonb, p_requests integer, p_limit integer)
+create function private.receive_posts(p_organization_id uuid, p_integration_id uuid, p_messages jsonb, p_requests integer)
 returns jsonb
 language plpgsql volatile set search_path = ''
 as $$
 declare
   v_counts jsonb;
-  v_taken interval := p_requests * private.receive_step(p_limit);
+  v_taken interval := p_requests * private.receive_step(p_organization_id);
 begin
   v_counts := public.ingest_messages(
     p_integration_id, private.name_late_readings(p_integration_id, p_messages), p_name_duplicates => true);
@@ -99,13 +96,13 @@ $$;
 comment on function private.receive_posts is
   'Stores what requests brought to one integration and takes as many tokens of its bucket, on credit where it has fewer; what goes wrong is undone and told.';
 
-create function public.receive_messages(p_posts jsonb, p_limit integer) returns jsonb
+create function public.receive_messages(p_posts jsonb) returns jsonb
 language sql volatile set search_path = ''
 as $$
   -- In the order of their organizations and ids, so that two calls never wait for each other.
-  select coalesce(jsonb_object_agg(p.integration_id, private.receive_posts(p.integration_id, p.messages, p.requests, p_limit)), '{}')
+  select coalesce(jsonb_object_agg(p.integration_id, private.receive_posts(p.organization_id, p.integration_id, p.messages, p.requests)), '{}')
     from (
-      select p.* from jsonb_to_recordset(p_posts) as p(integration_id uuid, messages jsonb, requests integer)
+      select i.organization_id, p.* from jsonb_to_recordset(p_posts) as p(integration_id uuid, messages jsonb, requests integer)
         left join public.device_integrations i on i.id = p.integration_id
        order by i.organization_id, p.integration_id) p
 $$;

@@ -41,7 +41,7 @@ create table public.device_conflicts (
   policy text check (policy in ('local', 'remote', 'newest')),
   created_at timestamptz not null default now(),
   resolved_at timestamptz,
-  resolved_by uuid references auth.users (id) on delete set null,
+  resolved_by uuid,
   applied_at timestamptz,
   check ((status = 'open') = (resolution is null)),
   foreign key (organization_id, device_id) references public.devices (organization_id, id) on delete cascade,
@@ -53,6 +53,7 @@ comment on column public.device_conflicts.local is 'The fields as they were here
 comment on column public.device_conflicts.remote is 'The fields as they were at the provider.';
 comment on column public.device_conflicts.resolution is 'Whose values count; agreed: both sides came to the same by themselves.';
 comment on column public.device_conflicts.policy is 'What resolved it; null where a person did.';
+comment on column public.device_conflicts.resolved_by is 'Who decided, whether there is such a user any more or not.';
 comment on column public.device_conflicts.applied_at is 'When both sides were brought in step with the resolution.';
 create index device_conflicts_settled on public.device_conflicts (applied_at) where applied_at is not null;
 create unique index device_conflicts_unsettled on public.device_conflicts (device_id) where applied_at is null;

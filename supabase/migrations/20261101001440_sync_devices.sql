@@ -34,6 +34,7 @@ as $$
 declare
   v_room integer := p_options ->> 'room';
   v_creates boolean := p_options ->> 'direction' <> 'export' and (p_options ->> 'create_missing')::boolean;
+  v_most bigint := private.read_quota(p_integration.organization_id, 'devices');
   v_row record;
   v_device public.devices;
   v_action text;
@@ -41,6 +42,10 @@ declare
   v_new jsonb := '[]';
   v_done jsonb[] := '{}';
 begin
+  if v_creates then
+    perform private.hold_devices(p_integration.organization_id);
+    v_room := greatest(0, least(v_room, v_most - private.count_devices_of(p_integration.organization_id)));
+  end if;
   -- In the order in which ingest_messages locks devices, so that neither waits for the other for ever.
   for v_row in
     select r.value as remote, d.device, l.link
@@ -80,6 +85,7 @@ begin
       'action', v_action, 'device_id', v_device.id, 'remote_id', v_row.remote -> 'id', 'name', v_row.remote -> 'name') || v_result);
   end loop;
   perform private.create_devices(p_integration, v_new, p_options);
+  perform private.require_quota(p_integration.organization_id, 'metadata_bytes');
   return to_jsonb(v_done);
 end
 $$;

@@ -43,7 +43,7 @@ create function public.resolve_conflict(p_integration_id uuid, p_conflict_id uui
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_organization_id uuid := private.admit_change(p_integration_id);
   v_status text;
 begin
   if p_resolution not in ('local', 'remote') then

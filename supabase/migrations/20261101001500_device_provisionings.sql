@@ -6,14 +6,14 @@ create table public.device_provisionings (
   organization_id uuid not null,
   integration_id uuid not null,
   device_id uuid,
-  request jsonb not null check (jsonb_typeof(request) = 'object' and octet_length(request::text) <= 65536),
+  request jsonb not null check (jsonb_typeof(request) = 'object'),
   credentials text not null check (credentials in ('psk', 'certificate', 'none')),
-  identity text,
+  identity text check (length(identity) <= 512),
   makes_device boolean not null,
   status text not null default 'pending' check (status in ('pending', 'done', 'failed')),
   error text,
   due_at timestamptz not null,
-  created_by uuid default auth.uid() references auth.users (id) on delete set null,
+  created_by uuid default auth.uid(),
   created_at timestamptz not null default now(),
   finished_at timestamptz,
   foreign key (organization_id, device_id) references public.devices (organization_id, id) on delete cascade,
@@ -34,6 +34,12 @@ alter table public.device_provisionings enable row level security;
 create policy "Members see the provisionings" on public.device_provisionings
   for select to authenticated
   using (organization_id = any (array(select private.org_ids('viewer'))));
+
+create index device_provisionings_open on public.device_provisionings (organization_id) where status <> 'done';
+create trigger check_portable before insert or update of request on public.device_provisionings
+  for each row execute function private.check_portable('request', '65536');
+create trigger check_quota after insert on public.device_provisionings referencing new table as added
+  for each statement when (private.is_user()) execute function private.check_quota('provisionings');
 
 create table private.provisioning_secrets (
   provisioning_id uuid primary key references public.device_provisionings (id) on delete cascade,

@@ -42,11 +42,12 @@ create function public.begin_provisioning(p_integration_id uuid, p_begun jsonb) 
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_organization_id uuid := private.admit_change(p_integration_id);
   v_id uuid := p_begun ->> 'id';
   v_device_id uuid;
 begin
   perform private.require_issued(v_id, v_organization_id);
+  perform private.hold_devices(v_organization_id);
   update private.issued_ids set taken_at = now() where id = v_id;
   v_device_id := private.choose_device(v_organization_id, p_integration_id, p_begun);
   insert into public.device_links (device_id, organization_id, integration_id, status, wanted)
@@ -55,7 +56,7 @@ begin
     id, organization_id, integration_id, device_id, request, credentials, identity, makes_device, due_at)
   values (
     v_id, v_organization_id, p_integration_id, v_device_id, p_begun -> 'request', p_begun ->> 'credentials',
-    p_begun ->> 'identity', p_begun ->> 'device_id' is null, now() + make_interval(secs => (p_begun ->> 'lease_seconds')::integer));
+    p_begun ->> 'identity', p_begun ->> 'device_id' is null, now() + make_interval(secs => least((p_begun ->> 'lease_seconds')::integer, 3600)));
   insert into private.provisioning_secrets (provisioning_id, organization_id, sealed)
   select v_id, v_organization_id, p_begun ->> 'sealed' where p_begun ->> 'sealed' is not null;
   return private.show_provisioning(v_id);
@@ -117,8 +118,9 @@ create function public.finish_provisioning(
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_organization_id uuid := private.admit_change(p_integration_id);
 begin
+  perform private.require_portable('p_remote', p_remote, 65536);
   if not exists (
        select from public.device_provisionings p
         where p.id = p_provisioning_id and p.organization_id = v_organization_id and p.integration_id = p_integration_id) then

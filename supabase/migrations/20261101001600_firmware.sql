@@ -4,14 +4,14 @@ create table public.firmware_rollouts (
   id uuid primary key default gen_random_uuid(),
   organization_id uuid not null,
   integration_id uuid not null,
-  name text not null check (length(btrim(name)) between 1 and 200),
-  target jsonb not null check (jsonb_typeof(target) = 'object' and octet_length(target::text) <= 1000),
-  artifacts jsonb not null check (jsonb_typeof(artifacts) = 'array' and octet_length(artifacts::text) <= 65536),
+  name text not null check (length(name) <= 200 and length(btrim(name)) > 0),
+  target jsonb not null check (jsonb_typeof(target) = 'object'),
+  artifacts jsonb not null check (jsonb_typeof(artifacts) = 'array'),
   status text not null default 'starting' check (status in ('starting', 'running', 'done', 'failed', 'cancelled')),
   counts jsonb not null default '{}',
   error text check (length(error) <= 2000),
   reference text,
-  created_by uuid default auth.uid() references auth.users (id) on delete set null,
+  created_by uuid default auth.uid(),
   created_at timestamptz not null default now(),
   begun_at timestamptz,
   started_at timestamptz,
@@ -29,6 +29,7 @@ comment on column public.firmware_rollouts.artifacts is '[{"id", "package", "ver
 comment on column public.firmware_rollouts.counts is 'Devices, and how many of them are pending, downloading, downloaded, updated, failed.';
 comment on column public.firmware_rollouts.error is 'Why it failed; while it is open, why nothing is heard just now.';
 comment on column public.firmware_rollouts.reference is 'The platform''s own id of it.';
+comment on column public.firmware_rollouts.created_by is 'Who asked, whether there is such a user any more or not.';
 comment on column public.firmware_rollouts.begun_at is 'From then on the platform may have been told: it can''t just be cancelled here.';
 comment on column public.firmware_rollouts.started_at is 'When it began by the platform''s clock.';
 comment on column public.firmware_rollouts.swept_at is 'When all devices of the target were last looked through.';
@@ -44,6 +45,11 @@ alter table public.firmware_rollouts enable row level security;
 create policy "Members see the rollouts" on public.firmware_rollouts
   for select to authenticated
   using (organization_id = any (array(select private.org_ids('viewer'))));
+
+create trigger check_portable before insert or update of target, artifacts on public.firmware_rollouts
+  for each row execute function private.check_portable('target', '1000', 'artifacts', '65536');
+create trigger check_quota after insert on public.firmware_rollouts referencing new table as added
+  for each statement when (private.is_user()) execute function private.check_quota('rollouts');
 
 create table public.firmware_updates (
   id bigint generated always as identity primary key,

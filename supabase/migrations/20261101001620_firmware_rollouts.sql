@@ -4,7 +4,7 @@ create function public.start_rollout(p_integration_id uuid, p_rollout jsonb) ret
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_organization_id uuid := private.admit_change(p_integration_id);
   v_older public.firmware_rollouts;
   v_id uuid;
 begin
@@ -67,7 +67,7 @@ create function public.cancel_rollout(p_integration_id uuid, p_rollout_id uuid, 
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_organization_id uuid := private.administer_integration(p_integration_id);
+  v_organization_id uuid := private.admit_change(p_integration_id);
   v_rollout public.firmware_rollouts;
 begin
   select * into v_rollout

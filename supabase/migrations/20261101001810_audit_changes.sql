@@ -76,6 +76,77 @@ end
 $$;
 comment on function private.compare_secrets is 'The names of the secrets that were added, removed or changed; never a value.';
 
+create function private.shorten_changes(p_changed jsonb) returns jsonb
+language sql immutable set search_path = ''
+as $$
+  select case
+    when pg_column_size(p_changed) <= 8192 then p_changed
+    else (
+      select coalesce(jsonb_object_agg(e.key, e.value) filter (where e.bytes <= 8192), '{}')
+             || jsonb_build_object('left out', jsonb_build_object('fields', count(*) filter (where e.bytes > 8192)))
+        from (
+          select j.key, j.value, sum(octet_length(j.key) + pg_column_size(j.value)) over (order by pg_column_size(j.value), j.key) as bytes
+            from jsonb_each(p_changed) j) e)
+  end
+$$;
+comment on function private.shorten_changes is 'Of a large change the small fields, up to 8 KB, and how many were left out: nobody fills the log.';
+
+create function private.count_audited(p_organization_id uuid) returns integer
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_place text := 'audit.d' || translate(p_organization_id::text, '-', '');
+  v_count integer := coalesce(nullif(current_setting(v_place, true), ''), '0')::integer + 1;
+begin
+  perform set_config(v_place, v_count::text, true);
+  return v_count;
+end
+$$;
+comment on function private.count_audited is 'The how manieth device of the organization it is in this statement.';
+
+create function private.record_rest() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  v_organization_id uuid;
+  v_place text;
+  v_count integer;
+begin
+  for v_organization_id in select private.org_ids('viewer') loop
+    v_place := 'audit.d' || translate(v_organization_id::text, '-', '');
+    v_count := coalesce(nullif(current_setting(v_place, true), ''), '0')::integer;
+    if v_count > 100 then
+      perform private.record_entry(
+        v_organization_id, tg_table_name, v_organization_id, lower(tg_op),
+        jsonb_build_object('more rows', jsonb_build_object('old', null, 'new', v_count - 100)));
+    end if;
+    perform set_config(v_place, '', true);
+  end loop;
+  return null;
+end
+$$;
+comment on function private.record_rest is 'Of more than a hundred devices in one statement the first hundred are recorded one by one, and here how many more.';
+
+create function private.record_entry(
+  p_organization_id uuid, p_table_name text, p_row_id uuid, p_action text, p_changed jsonb, p_role text default null,
+  p_source text default 'database'
+) returns void
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_changed jsonb := private.shorten_changes(p_changed);
+begin
+  perform private.charge('audit', p_organization_id, 1 + pg_column_size(v_changed) / 1024);
+  insert into public.audit_log
+    (organization_id, table_name, row_id, action, actor_id, actor_role, database_role, changed, source, request_id)
+  values (
+    p_organization_id, p_table_name, p_row_id, p_action, auth.uid(),
+    coalesce(p_role, private.find_role(p_organization_id, auth.uid())),
+    coalesce(nullif(current_setting('role', true), 'none'), session_user), v_changed, p_source, private.read_request_id());
+end
+$$;
+comment on function private.record_entry is 'Writes one audit row; a user has so many kilobytes of them a minute, and is refused the change beyond.';
+
 create function private.record_change() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
@@ -85,7 +156,7 @@ declare
   v_row jsonb := coalesce(v_new, v_old);
   v_organization_id uuid := coalesce(v_row ->> 'organization_id', v_row ->> 'id');
   v_changed jsonb := private.compare_rows(v_old, v_new, tg_argv);
-  v_role text := private.find_role(v_organization_id, auth.uid());
+  v_role text;
 begin
   if tg_table_name = 'device_integrations' then
     v_changed := v_changed || private.compare_secrets(v_old, v_new);
@@ -93,12 +164,9 @@ begin
   if tg_table_name = 'organization_members' and (v_old ->> 'user_id')::uuid = auth.uid() then
     v_role := v_old ->> 'role';
   end if;
-  if v_changed <> '{}' then
-    insert into public.audit_log
-      (organization_id, table_name, row_id, action, actor_id, actor_role, database_role, changed, request_id)
-    values (
-      v_organization_id, tg_table_name, coalesce(v_row ->> 'id', v_row ->> 'user_id')::uuid, lower(tg_op), auth.uid(), v_role,
-      coalesce(nullif(current_setting('role', true), 'none'), session_user), v_changed, private.read_request_id());
+  if v_changed <> '{}' and (tg_table_name <> 'devices' or private.count_audited(v_organization_id) <= 100) then
+    perform private.record_entry(
+      v_organization_id, tg_table_name, coalesce(v_row ->> 'id', v_row ->> 'user_id')::uuid, lower(tg_op), v_changed, v_role);
   end if;
   return null;
 end
@@ -106,4 +174,4 @@ $$;
 comment on function private.record_change is 'Writes the audit row of a change; its arguments are the columns that are looked at.';
 
 revoke execute on function private.mask_json, private.flatten_row, private.compare_rows, private.compare_secrets,
-  private.record_change from public, anon, authenticated, service_role;
+  private.shorten_changes, private.count_audited, private.record_rest, private.record_entry, private.record_change from public, anon, authenticated, service_role;

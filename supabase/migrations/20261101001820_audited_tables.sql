@@ -22,6 +22,8 @@ create trigger audit_rows after insert or delete on public.devices
 create trigger audit_changes after update of name, external_id, device_type, metadata on public.devices
   for each row when (auth.uid() is not null)
   execute function private.record_change('name', 'external_id', 'device_type', 'metadata');
+create trigger audit_rest after insert or delete or update of name, external_id, device_type, metadata on public.devices
+  for each statement when (private.is_user()) execute function private.record_rest();
 create trigger audit_rows after insert on public.firmware_rollouts
   for each row when (auth.uid() is not null)
   execute function private.record_change('integration_id', 'name', 'target', 'artifacts', 'status');

@@ -1,7 +1,7 @@
 -- Who may do what, in one place: each file closes what it makes, and nothing is open but what stands here.
 
 grant usage on schema private to authenticated, service_role;
-grant execute on function private.org_ids, private.role_rank to authenticated, service_role;
+grant execute on function private.org_ids, private.role_rank, private.is_user to authenticated, service_role;
 
 -- Users, within the policies of each table.
 
@@ -18,7 +18,8 @@ grant insert (organization_id, integration_id, kind, request) on public.integrat
 
 grant execute on function
   public.begin_provisioning, public.cancel_deliveries, public.cancel_delivery, public.cancel_job, public.cancel_rollout,
-  public.failed_messages, public.finish_provisioning, public.issue_id, public.list_integrations, public.record_remote_write, public.record_test,
+  public.failed_messages, public.finish_provisioning, public.issue_id, public.list_integrations, public.read_quotas,
+  public.record_remote_write, public.record_test,
   public.replay_deliveries, public.replay_delivery, public.replay_messages, public.require_role, public.resolve_conflict,
   public.sealed_config, public.send_command, public.start_rollout, public.take_tokens, public.write_integration
   to authenticated;
@@ -58,13 +59,14 @@ grant execute on function
 grant execute on function
   private.add_steps, private.choose_alike, private.close_circuit, private.conclude_rollout, private.count_rollout,
   private.count_tries, private.create_devices, private.disable_webhook, private.end_dry_run, private.end_rollout,
-  private.end_updates, private.find_claim, private.find_commanded, private.find_heads, private.find_queue, private.find_reading,
+  private.end_updates, private.find_claim, private.find_commanded, private.find_heads, private.find_queue, private.find_reading, private.hardware_keys,
   private.finish_provisioning, private.hold_history, private.hold_job, private.is_free, private.is_in_step,
   private.is_same_reading, private.judge_endpoint, private.judge_endpoints, private.judge_field, private.judge_status,
   private.last_heard, private.link_device, private.link_found, private.list_facts, private.list_queues, private.lock_endpoints,
   private.log_job, private.log_rollout, private.make_message_partition, private.make_step, private.match_device,
   private.name_late_readings, private.nest_payload, private.open_circuit, private.order_steps, private.pick_commands,
-  private.pick_deliveries, private.pick_fields, private.pick_shares, private.raise_alert, private.read_bound,
+  private.pick_deliveries, private.pick_fields, private.pick_shares, private.raise_alert, private.read_bound, private.read_budget,
+  private.count_devices_of, private.hold_devices, private.read_quota, private.require_quota, private.take_device_room,
   private.read_reports, private.read_strings, private.read_tags, private.receive_posts, private.receive_step,
   private.refuse_late_worker, private.renew_device, private.report_refusals, private.resolve_alerts, private.return_expired,
   private.settle_conflict, private.show_provisioning, private.sync_device, private.sync_interval, private.sync_page,

@@ -166,7 +166,7 @@ MATRIX: dict[str, Table] = {
         may_update=None,
         may_delete=None,
         insert="insert into integration_jobs (organization_id, integration_id, kind)"
-        " values (%(organization)s, %(integration)s, 'another')",
+        " values (%(organization)s, %(integration)s, 'backfill')",
         update="update integration_jobs set status = 'cancelled'",
     ),
     "firmware_rollouts": _read_only(
@@ -246,6 +246,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "prune_rate_limits": frozenset({"service_role"}),
     "prune_refusals": frozenset({"service_role"}),
     "read_integration_keys": frozenset({"service_role"}),
+    "read_quotas": frozenset({"authenticated"}),
     "read_stale_seals": frozenset({"service_role"}),
     "receive_messages": frozenset({"service_role"}),
     "receiver_configs": frozenset({"service_role"}),

@@ -55,6 +55,9 @@ select list_integrations(50, %(id)s);
 -- of: list_integrations
 select list_integrations(50, %(own)s, null, null, now() - interval '1 day', %(id)s);
 
+-- of: read_quotas
+select * from read_quotas(%(id)s);
+
 -- of: record_remote_write
 select record_remote_write(%(id)s, 'state', 'update', '{}');
 
@@ -97,10 +100,10 @@ select start_rollout(%(id)s, jsonb_build_object('name', 'x', 'target', '{"tag_id
   '[]'::jsonb, 'time_limit_seconds', 60));
 
 -- of: take_tokens
-select take_tokens('write', '{"organization": 60}', p_organization_id => %(id)s);
+select take_tokens('write', p_organization_id => %(id)s);
 
 -- of: take_tokens
-select take_tokens('write', '{"organization": 60}', p_integration_id => %(id)s);
+select take_tokens('write', p_integration_id => %(id)s);
 
 -- of: write_integration
 select write_integration('insert', jsonb_build_object('values', jsonb_build_object('id', %(id)s::uuid,

@@ -54,3 +54,43 @@ def test_nothing_is_open_before_the_grants_open_it(new_serve: Callable[..., Serv
 
     assert left_open == []
     assert len(apply_migrations(fresh.db_url, MIGRATIONS)) == len(GRANTS)
+
+
+CALLS = """
+select r.rolname, p.oid::regprocedure::text, c.oid::regprocedure::text
+  from pg_proc p
+  cross join pg_roles r
+  cross join lateral regexp_matches(p.prosrc, '(public|private)[.](\\w+)\\(', 'g') m
+  join pg_proc c on c.pronamespace::regnamespace::text = m[1] and c.proname = m[2]
+ where r.rolname in ('authenticated', 'service_role') and not p.prosecdef and p.prorettype <> 'trigger'::regtype
+   and p.pronamespace in ('public'::regnamespace, 'private'::regnamespace)
+   and has_function_privilege(r.oid, p.oid, 'execute') and not has_function_privilege(r.oid, c.oid, 'execute')
+"""
+READS = """
+select r.rolname, p.oid::regprocedure::text, c.oid::regclass::text
+  from pg_proc p
+  cross join pg_roles r
+  cross join lateral regexp_matches(p.prosrc, '(?:from|join|into|update)\\s+(public|private)[.](\\w+)', 'g') m
+  join pg_class c on c.relnamespace::regnamespace::text = m[1] and c.relname = m[2]
+ where r.rolname in ('authenticated', 'service_role') and not p.prosecdef and p.prorettype <> 'trigger'::regtype
+   and p.pronamespace in ('public'::regnamespace, 'private'::regnamespace)
+   and has_function_privilege(r.oid, p.oid, 'execute')
+   and not has_any_column_privilege(r.oid, c.oid, 'select, insert, update')
+"""
+
+
+def test_who_may_execute_a_function_may_do_what_it_does(stack: Stack) -> None:
+    # Of a function that runs as its caller; what a definer's needs, its owner has.
+    with stack.connect() as connection:
+        assert connection.execute(CALLS).fetchall() == []
+        assert connection.execute(READS).fetchall() == []
+
+
+def test_every_private_table_keeps_its_rows_from_whoever_might_be_granted_them(stack: Stack) -> None:
+    with stack.connect() as connection:
+        loose = connection.execute(
+            "select relname from pg_class where relnamespace = 'private'::regnamespace and relkind in ('r', 'p')"
+            " and not relrowsecurity"
+        ).fetchall()
+
+    assert loose == []

@@ -253,5 +253,5 @@ def test_a_worker_gets_both_texts_with_every_lease(service: Service) -> None:
     row = service.lease(integration)
 
     assert (row["sealed_sent"], row["sealed_kept"], row["seal_count"]) == ("k1.sent", "k1.kept", 1)
-    (config,) = service.one("select receiver_configs(%s::uuid[], 0)", [integration])
+    (config,) = service.one("select receiver_configs(%s::uuid[])", [integration])
     assert (config["sealed_sent"], config["sealed_kept"], config["seal_count"]) == ("k1.sent", "k1.kept", 1)

@@ -37,6 +37,7 @@ select c.relname, (select min(a.attname) from pg_attribute a where a.attrelid = 
 """
 
 
+THEIR_ORGANIZATION: LiteralString = "insert into organizations (name) values ('canary-estate') returning id"
 MY_INTEGRATION: LiteralString = (
     "insert into device_integrations (organization_id, integration_type, name)"
     " values (%(own)s, 'golioth', 'Mine') returning id"
@@ -77,7 +78,7 @@ def scene(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Scene]:
     own = stack.user("owner", 1).organization_id
     with stack.connect() as connection:
         connection.cursor_factory = psycopg.ClientCursor
-        estate = build_estate(connection, str(stack.user("owner", 0).organization_id))
+        estate = build_estate(connection, _make(connection, THEIR_ORGANIZATION, {}))
         ids = estate.every_id()
         names: Row = {"own": own}
         names["mine"] = _make(connection, MY_INTEGRATION, names)
