@@ -14,12 +14,6 @@ alter table public.organization_members enable row level security;
 create policy "Members see who else belongs" on public.organization_members
   for select to authenticated
   using (organization_id = any (array(select private.org_ids('viewer'))));
-create policy "Admins add members, owners add owners" on public.organization_members
-  for insert to authenticated
-  with check (
-    organization_id = any (array(select private.org_ids('owner')))
-    or (role <> 'owner' and organization_id = any (array(select private.org_ids('admin'))))
-  );
 create policy "Admins change roles below owner, owners all" on public.organization_members
   for update to authenticated
   using (
@@ -41,19 +35,37 @@ create policy "Admins remove members below owner, everyone themselves" on public
 create function private.keep_an_owner() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
+declare
+  v_successor uuid;
 begin
-  if exists (select from public.organizations where id = old.organization_id)
-     and not exists (
-       select from public.organization_members
-        where organization_id = old.organization_id and role = 'owner'
-     ) then
-    raise exception 'An organization keeps at least one owner; make somebody else owner first.'
+  -- One after the other: of two owners who leave at once the second sees that the first is gone.
+  perform from public.organizations o where o.id = old.organization_id for no key update;
+  if not found
+     or exists (select from private.ended_organizations e where e.organization_id = old.organization_id)
+     or exists (select from public.organization_members m where m.organization_id = old.organization_id and m.role = 'owner') then
+    return null;
+  end if;
+  if exists (select from auth.users u where u.id = old.user_id) then
+    raise exception 'An organization keeps at least one owner: make somebody else owner first, or delete the organization.'
       using errcode = '23514';
+  end if;
+  -- The account was erased, and nobody was asked: who is next in rank, and of these was there first, takes over.
+  select m.user_id into v_successor
+    from public.organization_members m
+   where m.organization_id = old.organization_id
+   order by private.role_rank(m.role) desc, m.created_at, m.user_id
+   limit 1;
+  if found then
+    update public.organization_members set role = 'owner' where organization_id = old.organization_id and user_id = v_successor;
+  else
+    perform private.end_organization(old.organization_id);
   end if;
   return null;
 end
 $$;
-comment on function private.keep_an_owner is 'Refuses the change that would leave an organization without an owner.';
+comment on function private.keep_an_owner is
+  'Refuses the change that would leave an organization without an owner. The last owner''s account can be erased all the same: the member '
+  'next in rank becomes owner, and an organization without any member ends.';
 create constraint trigger keep_an_owner
   after update of role or delete on public.organization_members
   deferrable initially deferred

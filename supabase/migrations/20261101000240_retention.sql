@@ -27,6 +27,7 @@ insert into private.retention (what, kept, says) values
   ('audit_log', '1 year', 'The audit log, which nobody can take a row from before.'),
   ('idempotency_keys', '24 hours', 'Replies by idempotency key.'),
   ('issued_ids', '1 hour', 'Ids that were given out and never used. Used ones are kept for ever.'),
+  ('invitations', '7 days', 'Invitations that nobody has accepted, from their end.'),
   ('rate_limits', '1 hour', 'Buckets of rate limits that have been full for so long; an absent bucket is a full one.');
 
 create function private.kept_from(p_what text, p_days integer default null) returns timestamptz

@@ -37,6 +37,7 @@ comment on column public.device_integrations.last_session is
 create index idx_device_integrations_org on public.device_integrations (organization_id, created_at desc, id desc);
 create index idx_device_integrations_type on public.device_integrations (integration_type);
 create index idx_device_integrations_status on public.device_integrations (status);
+create index device_integrations_created_by on public.device_integrations (created_by) where created_by is not null;
 create index device_integrations_subscribers on public.device_integrations (organization_id)
   where status <> 'inactive' and settings ? 'events';
 

@@ -57,6 +57,7 @@ comment on column public.device_conflicts.resolved_by is 'Who decided, whether t
 comment on column public.device_conflicts.applied_at is 'When both sides were brought in step with the resolution.';
 create index device_conflicts_settled on public.device_conflicts (applied_at) where applied_at is not null;
 create unique index device_conflicts_unsettled on public.device_conflicts (device_id) where applied_at is null;
+create index device_conflicts_device on public.device_conflicts (device_id);
 create index device_conflicts_integration on public.device_conflicts (integration_id, created_at desc, id desc);
 create index device_conflicts_organization on public.device_conflicts (organization_id, integration_id);
 

@@ -8,3 +8,8 @@ create trigger audit_rows after insert or delete on public.organization_members
   for each row execute function private.record_change('user_id', 'role');
 create trigger audit_changes after update of role on public.organization_members
   for each row execute function private.record_change('role');
+-- Not the address: who was asked is nobody's business for a year.
+create trigger audit_rows after insert or delete on public.organization_invitations
+  for each row execute function private.record_change('role');
+create trigger audit_changes after update on public.organization_invitations
+  for each row execute function private.record_change('role', 'invited_by', 'expires_at');

@@ -45,7 +45,8 @@ grant delete on private.provisioning_secrets to service_role;
 grant select, insert, update on private.rate_limits to service_role;
 
 grant execute on function
-  public.claim_rollout, public.confirm_exports, public.count_sealed, public.end_provisioning, public.explain_unopened,
+  public.claim_rollout, public.confirm_exports, public.count_sealed, public.end_provisioning,
+  public.erase_organizations, public.explain_unopened,
   public.fail_rollout, public.finish_commands, public.finish_deliveries, public.finish_job, public.finish_session,
   public.ingest_history, public.ingest_messages, public.lease_commands, public.lease_deliveries, public.lease_jobs,
   public.lease_provisionings, public.lease_sessions, public.link_devices, public.list_unlinked, public.list_unsighted,
