@@ -1,4 +1,4 @@
-"""Key rotation: stored credentials sealed anew with the primary key, in batches.
+"""Key rotation: where the keys are in Supabase Vault another now and then, and credentials sealed anew, in batches.
 
 Safe to interrupt, to run twice and beside running functions: each batch is one transaction, a row changed meanwhile
 keeps its change, and what is re-sealed is no change to anyone who works by it.
@@ -16,6 +16,8 @@ from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import VaultError
 from shared.runtime.log import get_log
+from shared.runtime.settings import load_settings
+from shared.runtime.vault.keys import make_key
 from shared.runtime.vault.ring import load_vault
 
 BATCH_ROWS = 100
@@ -48,6 +50,24 @@ def reseal_some(database: Database, deadline: Deadline) -> dict[str, int]:
         # Integrations without secrets need no key: their tick goes on without one.
         get_log().warning("nothing was re-sealed", detail=str(error))
     return dict(counts)
+
+
+def rotate_keys(database: Database) -> dict[str, int]:
+    """The next step of `KEY_ROTATION_DAYS`, of keys in Supabase Vault: one is added, promoted or retired."""
+    settings = load_settings()
+    if not settings.key_rotation_days or settings.integration_keys.strip():
+        return {}
+    step = _rotate(database)
+    if "wanted" in step:
+        step = _rotate(database, p_entry=make_key(step["wanted"]))
+    for what, key_id in step.items():
+        get_log().info("a key of the vault was changed", what=what, key_id=key_id)
+    return {f"keys_{what}": 1 for what in step}
+
+
+def _rotate(database: Database, **entry: str) -> dict[str, str]:
+    step: dict[str, str] = database.call("rotate_keys", p_days=load_settings().key_rotation_days, **entry)
+    return step
 
 
 def _read_batch(database: Database, primary: str, after: str) -> list[SealedIntegration]:

@@ -17,7 +17,10 @@ from shared.runtime.vault.ring import SealContext, load_vault
 Use = Literal["sent", "kept"]
 USES: tuple[Use, ...] = ("sent", "kept")
 
-ELSEWHERE = "A stored secret was entered for another address; enter it again."
+ELSEWHERE = (
+    "A stored secret was entered for another address; enter it again. Until then it stays sealed, as does one that was "
+    "changed or put back past the API."
+)
 
 Secrets = dict[str, Any]
 
@@ -67,7 +70,7 @@ def open_secrets(row: SealedIntegration, *uses: Use) -> Secrets:
     for use in uses or USES:
         if text := _find_text(row, use):
             try:
-                secrets |= load_vault().open(text, _bind_row(row, use))
+                secrets |= load_vault().open(text, bind_row(row, use))
             except SealMismatch as mismatch:
                 raise VaultError(ELSEWHERE if use == "sent" else mismatch.detail) from None
     return secrets
@@ -77,7 +80,7 @@ def reseal_secrets(row: SealedIntegration) -> dict[str, str | None]:
     """Both texts of a row sealed anew with the primary key, for the same counter; VaultError where they don't open."""
     vault = load_vault()
     return {
-        f"sealed_{use}": (text := _find_text(row, use)) and vault.reseal(text, _bind_row(row, use))
+        f"sealed_{use}": (text := _find_text(row, use)) and vault.reseal(text, bind_row(row, use))
         for use in USES
     }
 
@@ -102,12 +105,13 @@ def locate_row(row: SealedIntegration) -> Destination:
         raise VaultError(ELSEWHERE) from None
 
 
+def bind_row(row: SealedIntegration, use: Use) -> SealContext:
+    """What the text of one use is sealed for; VaultError as `locate_row`."""
+    return _bind(identify_row(row), use, row["seal_count"], locate_row(row) if use == "sent" else ())
+
+
 def _find_text(row: SealedIntegration, use: Use) -> str | None:
     return row["sealed_sent"] if use == "sent" else row["sealed_kept"]
-
-
-def _bind_row(row: SealedIntegration, use: Use) -> SealContext:
-    return _bind(identify_row(row), use, row["seal_count"], locate_row(row) if use == "sent" else ())
 
 
 def _bind(identity: Identity, use: Use, count: int, place: Destination = ()) -> SealContext:

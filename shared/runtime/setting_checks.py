@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+MOST_DAYS = 36_500
 LEAST_SECONDS, MOST_SECONDS = 0.1, 3_600
 SECRET_LENGTH = 16
 """Shorter than this a text can be found by trying."""
@@ -23,6 +24,14 @@ def read_seconds(value: Any) -> float:
     if not _NUMBER.fullmatch(str(value)) or not LEAST_SECONDS <= float(value) <= MOST_SECONDS:
         raise ValueError(f"must be a number of seconds, from {LEAST_SECONDS} to {MOST_SECONDS}")
     return float(value)
+
+
+def read_days(value: Any) -> int:
+    """A whole number of days, zero for never."""
+    text = str(value)
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9 or int(text) > MOST_DAYS:
+        raise ValueError(f"must be a whole number of days, from 1 to {MOST_DAYS}, or 0 for never")
+    return int(text)
 
 
 def check_text(value: str) -> str:

@@ -21,6 +21,7 @@ from shared.runtime.setting_checks import (
     check_service_key,
     check_text,
     check_url,
+    read_days,
     read_seconds,
 )
 
@@ -40,6 +41,7 @@ def _setting(default: Any, about: str, *used_by: str, needed_by: tuple[str, ...]
     return Field(default=default, description=about, json_schema_extra=parts, validate_default=False, **more)
 
 
+Days = Annotated[int, BeforeValidator(read_days)]
 Seconds = Annotated[float, BeforeValidator(read_seconds)]
 Url = Annotated[str, BeforeValidator(check_url)]
 
@@ -85,6 +87,11 @@ class Settings(BaseModel):
         "Supabase Vault",
         *SEALING,
         repr=False,
+    )
+    key_rotation_days: Days = _setting(
+        0,
+        "where the vault's keys are in Supabase Vault: after how many days another one seals, by itself; 0 for never",
+        *WORK,
     )
     scheduler_secret: Annotated[str, BeforeValidator(check_secret)] = _setting(
         "",

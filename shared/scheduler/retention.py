@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from functools import partial
 
-from shared.integrations.resealing import reseal_some
+from shared.integrations.resealing import reseal_some, rotate_keys
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import Problem, Unavailable
@@ -20,6 +20,7 @@ PRUNES = (
     "prune_history",
     "prune_deliveries",
     "prune_idempotency_keys",
+    "prune_issued_ids",
     "prune_rate_limits",
     "prune_audit_log",
     "prune_jobs",
@@ -52,7 +53,8 @@ def _do_round(database: Database, deadline: Deadline) -> tuple[dict[str, int], d
     """All of it, each in a guard of its own; while the database is away the rest waits for the next round."""
     found: dict[str, int] = {}
     put_off: dict[str, str] = {}
-    work = [*(partial(database.call, prune) for prune in PRUNES), partial(reseal_some, database, deadline)]
+    work = [partial(database.call, prune) for prune in PRUNES]
+    work += [partial(rotate_keys, database), partial(reseal_some, database, deadline)]
     for each in work:
         try:
             found |= each()

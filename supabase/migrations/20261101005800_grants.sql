@@ -55,6 +55,7 @@ grant execute on function
   public.prune_idempotency_keys, public.prune_issued_ids, public.prune_jobs, public.prune_messages, public.prune_rate_limits, public.prune_refusals,
   public.read_integration_keys, public.read_stale_seals, public.receive_messages, public.receiver_configs,
   public.record_activity, public.record_firmware, public.renew_jobs, public.renew_session, public.replace_seals,
+  public.rotate_keys,
   public.run_rollout, public.save_job, public.settle_rollout, public.sync_devices
   to service_role;
 grant execute on function

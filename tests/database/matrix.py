@@ -262,6 +262,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "replay_messages": frozenset({"authenticated"}),
     "require_role": frozenset({"authenticated"}),
     "resolve_conflict": frozenset({"authenticated"}),
+    "rotate_keys": frozenset({"service_role"}),
     "run_rollout": frozenset({"service_role"}),
     "save_job": frozenset({"service_role"}),
     "sealed_config": frozenset({"authenticated"}),

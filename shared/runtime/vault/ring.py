@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import re
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from shared.runtime.errors import SealMismatch, VaultError
-from shared.runtime.vault.keys import KEY_BYTES, NEW_KEY_COMMAND, read_keys
+from shared.runtime.errors import Problem, SealMismatch, VaultError
+from shared.runtime.log import get_log
+from shared.runtime.vault.keys import KEY_BYTES, NEW_KEY_COMMAND, are_stored, read_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 FORMAT = 2
 NONCE_BYTES = 12
 TAG_BYTES = 16
+
+RELOAD_SECONDS = 60.0
+"""For how long a ring from Supabase Vault counts: a new key is not used before an hour, so all know it by then."""
 
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 
@@ -117,13 +123,60 @@ class Vault:
         return f"Vault(primary={self._primary!r}, keys={len(self._keys)})"
 
 
-@cache
+class _Loader:
+    """The vault of this process, its ring read again where that may change; the last one that could be read counts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._vault: Vault | None = None
+        self._text = ""
+        self._stale_at = math.inf
+
+    def load(self) -> Vault:
+        vault = self._vault
+        if vault is not None and time.monotonic() < self._stale_at:
+            return vault
+        # One asks, and nobody waits for it but those who have no vault yet.
+        if not self._lock.acquire(blocking=vault is None) and vault is not None:
+            return vault
+        try:
+            return self._read()
+        finally:
+            self._lock.release()
+
+    def _read(self) -> Vault:
+        vault = self._vault
+        if vault is not None and time.monotonic() < self._stale_at:
+            return vault
+        try:
+            text = read_keys()
+            vault = vault if vault is not None and text == self._text else Vault.from_text(text)
+        except (Problem, RuntimeError) as problem:
+            if vault is None:
+                raise
+            get_log().warning("the ring could not be read again", detail=str(problem))
+        else:
+            self._text = text
+        self._vault, self._stale_at = vault, time.monotonic() + RELOAD_SECONDS if are_stored() else math.inf
+        return vault
+
+
+_loader = _Loader()
+
+
 def load_vault() -> Vault:
-    """The vault of this process; a changed ring needs a new process.
+    """The vault of this process. A changed INTEGRATION_KEYS needs a new process; keys in Supabase Vault are read again
+    after `RELOAD_SECONDS`, so that they can be rotated.
 
     RuntimeError where there is no ring or it is malformed; Unavailable while the database that holds it is away.
     """
-    return Vault.from_text(read_keys())
+    return _loader.load()
+
+
+def forget_vault() -> None:
+    """Have the ring read anew by whoever needs it next."""
+    global _loader  # noqa: PLW0603 - one of the process
+    _loader = _Loader()
 
 
 def _bind_context(key_id: str, context: SealContext) -> bytes:

@@ -16,7 +16,7 @@ import pytest
 from shared.runtime.errors import Unavailable, VaultError
 from shared.runtime.settings import load_settings
 from shared.runtime.vault.keys import NEW_KEY_COMMAND
-from shared.runtime.vault.ring import SealContext, Vault, load_vault
+from shared.runtime.vault.ring import SealContext, Vault, forget_vault, load_vault
 from tests.fakes.http_receiver import Answer, HttpReceiver
 
 CONTEXT = SealContext(
@@ -167,10 +167,10 @@ def test_the_command_named_in_the_error_makes_a_ring() -> None:
 @pytest.fixture
 def _fresh_settings() -> object:
     load_settings.cache_clear()
-    load_vault.cache_clear()
+    forget_vault()
     yield
     load_settings.cache_clear()
-    load_vault.cache_clear()
+    forget_vault()
 
 
 @pytest.mark.usefixtures("_fresh_settings")
