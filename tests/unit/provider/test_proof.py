@@ -156,6 +156,8 @@ def test_no_header_does_anything_but_fail(kind: Authentication, value: str, body
         ),
         ({"webhook_secret": None, "previous_webhook_secret": "phrase"}, "previous_webhook_secret"),
         ({"webhook_authentication": "none"}, "webhook_authentication"),
+        ({"webhook_secret": "fifteen-letters"}, "webhook_secret"),
+        ({"webhook_secret": SECRET, "previous_webhook_secret": "fifteen-letters"}, "previous_webhook_secret"),
     ],
 )
 def test_a_contradiction_is_refused_by_its_field(config: dict[str, Any], field: str) -> None:
