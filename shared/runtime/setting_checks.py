@@ -29,7 +29,7 @@ def read_seconds(value: Any) -> float:
 def read_days(value: Any) -> int:
     """A whole number of days, zero for never."""
     text = str(value)
-    if not (text.isascii() and text.isdecimal()) or len(text) > 9 or int(text) > MOST_DAYS:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > MOST_DAYS:
         raise ValueError(f"must be a whole number of days, from 1 to {MOST_DAYS}, or 0 for never")
     return int(text)
 
