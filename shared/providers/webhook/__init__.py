@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -43,26 +42,16 @@ from shared.provider import (
     show_public_key,
     sign_webhook,
 )
+from shared.providers.webhook.address import list_parts, show_origin
 from shared.providers.webhook.deliver import make_body
 from shared.providers.webhook.template import Template, compile_template
-
-PART_LENGTH = 8
-"""Characters from which a part of a secret address is hidden alone too."""
 
 _SECRET = RotatingSecret("signing_secret", make_secret)
 
 
-def _show_origin(url: str) -> str | None:
-    try:
-        scheme, *_ = locate_url(url)
-    except ValueError:
-        return None
-    return f"{scheme}://{url.split('/')[2]}"
-
-
 _SHOWN: dict[str, tuple[str, Callable[[str], str | None]]] = {
     "signing_public_key": (_SECRET.name, show_public_key),
-    "url_origin": ("secret_url", _show_origin),
+    "url_origin": ("secret_url", show_origin),
 }
 """What is shown in place of a secret: by its field, of which secret, and how it is made of it."""
 
@@ -235,7 +224,7 @@ class Webhook(Checker, Subscriber):
     def secret_values(self) -> tuple[str, ...]:
         """Every secret in this config, what basic authentication makes of one, the path of a secret address."""
         pair = [self._basic_pair] if self.basic_username else []
-        return (*super().secret_values, *pair, *(_list_parts(self.address) if self.secret_url else ()))
+        return (*super().secret_values, *pair, *(list_parts(self.address) if self.secret_url else ()))
 
 
 def _name_auth_header(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -244,13 +233,6 @@ def _name_auth_header(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for field in ("bearer_token", "basic_username"):
         if data.get(field):
             yield "Authorization", field
-
-
-def _list_parts(url: str) -> Iterator[str]:
-    """What gives a secret address away: its path, and what is in it, unless that is too short to be told."""
-    path = "/".join(url.split("/")[3:])
-    yield from [f"/{path}"] if path else []
-    yield from (part for part in (path, *re.split(r"[/?&=]", path)) if len(part) >= PART_LENGTH)
 
 
 def _is_quoted_json(text: str) -> bool:

@@ -123,16 +123,18 @@ class Vault:
         return f"Vault(primary={self._primary!r}, keys={len(self._keys)})"
 
 
-class _Loader:
-    """The vault of this process, its ring read again where that may change; the last one that could be read counts."""
+class Loader:
+    """The vault of a process, its ring read again where that may change; the last one that could be read counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = RELOAD_SECONDS) -> None:
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._vault: Vault | None = None
         self._text = ""
         self._stale_at = math.inf
 
     def load(self) -> Vault:
+        """See `load_vault`."""
         vault = self._vault
         if vault is not None and time.monotonic() < self._stale_at:
             return vault
@@ -157,11 +159,11 @@ class _Loader:
             get_log().warning("the ring could not be read again", detail=str(problem))
         else:
             self._text = text
-        self._vault, self._stale_at = vault, time.monotonic() + RELOAD_SECONDS if are_stored() else math.inf
+        self._vault, self._stale_at = vault, time.monotonic() + self._seconds if are_stored() else math.inf
         return vault
 
 
-_loader = _Loader()
+_loader = Loader()
 
 
 def load_vault() -> Vault:
@@ -176,7 +178,7 @@ def load_vault() -> Vault:
 def forget_vault() -> None:
     """Have the ring read anew by whoever needs it next."""
     global _loader  # noqa: PLW0603 - one of the process
-    _loader = _Loader()
+    _loader = Loader()
 
 
 def _bind_context(key_id: str, context: SealContext) -> bytes:
