@@ -67,3 +67,40 @@ def test_what_is_only_read_can_not_be_written() -> None:
     settings, _ = split_config(load(secret_url=SLACK, url_origin="https://elsewhere.example.com"))
 
     assert settings["url_origin"] == "https://hooks.slack.com"
+
+
+def test_its_secrets_go_to_one_place_however_that_is_spelt() -> None:
+    home = "https://hooks.example.com/in"
+    same = (
+        "https://HOOKS.example.com/other",
+        "https://hooks.example.com:443",
+        "https://hooks.example.com./in?a=b",
+    )
+    other = (
+        "http://hooks.example.com/in",
+        "https://hooks.example.com:8443/in",
+        "https://hooks.example.com.evil.example/in",
+        "https://hooks.exampIe.com/in",
+        "https://xn--hooks-.example.com/in",
+    )
+
+    assert {Webhook.locate({"url": url}) for url in same} == {Webhook.locate({"url": home})}
+    assert len({Webhook.locate({"url": url}) for url in (home, *other)}) == 1 + len(other)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        5,
+        "",
+        "https://user@hooks.example.com/",
+        "https://evil.example\\@hooks.example.com/",
+        "https://hooks.example.com/ a",
+        "https://2130706433/",
+        "ftp://hooks.example.com/",
+    ],
+)
+def test_what_names_no_one_place_is_none(url: object) -> None:
+    with pytest.raises(ValueError, match="url|address"):
+        Webhook.locate({"url": url})
