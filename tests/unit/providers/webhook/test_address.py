@@ -102,5 +102,5 @@ def test_its_secrets_go_to_one_place_however_that_is_spelt() -> None:
     ],
 )
 def test_what_names_no_one_place_is_none(url: object) -> None:
-    with pytest.raises(ValueError, match="url|address"):
+    with pytest.raises(ValueError, match=r"url|address"):
         Webhook.locate({"url": url})
