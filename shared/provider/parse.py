@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, Validation
 
 from shared.provider.fields import Credential, HeaderName, require_partner
 from shared.provider.messages import Message
-from shared.provider.proof import Authentication, Expected, verify_request
+from shared.provider.proof import SIGNED_HEADERS, Authentication, Expected, verify_request
 from shared.provider.secrets import RotatingSecret
 from shared.provider.source import MessageSource
 from shared.provider.standard_webhooks import check_key, make_secret
@@ -45,12 +45,15 @@ class PushedRequest:
 
     `path` is what follows the integration's id, decoded and without slashes at its ends: `line/3` of a POST to
     `/receive/{id}/line/3`. `query_string` is the rest of the address as it came, for proofs that sign it.
+    `is_signed` says that a signature proves it, and that only what it covers is here: of the usual kinds neither path,
+    query nor content type.
     """
 
     headers: Mapping[str, str]
     body: bytes
     path: str = ""
     query_string: str = ""
+    is_signed: bool = False
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -121,15 +124,23 @@ class Receiver(MessageSource):
         )
         verify_request(expected, request.headers, request.body, time.time())
 
+    def keep_proven(self, request: PushedRequest) -> PushedRequest:
+        """What of a verified request its proof covers; whoever overrides `verify` says so here for the own proof."""
+        signed = SIGNED_HEADERS.get(self.webhook_authentication)
+        if signed is None:
+            return request
+        headers = {name: request.headers[name] for name in signed if name in request.headers}
+        return PushedRequest(headers, request.body, is_signed=True)
+
     @abstractmethod
     def parse(self, request: PushedRequest) -> list[Message]:
-        """The messages in a verified request; what can't be decoded is `Message.undecoded`.
+        """The messages in what is proven of a request; what can't be decoded is `Message.undecoded`.
 
         Each has an `event_id` that stays the same when the sender tries again.
         """
 
     @final
     def receive(self, request: PushedRequest) -> list[Message]:
-        """Verify, then parse: nothing is parsed that was not verified."""
+        """Verify, then parse: nothing is parsed that was not proven."""
         self.verify(request)
-        return self.parse(request)
+        return self.parse(self.keep_proven(request))

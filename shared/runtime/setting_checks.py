@@ -77,13 +77,11 @@ def check_service_key(value: str) -> str:
 def check_networks(value: str) -> str:
     """Networks, separated by commas."""
     for position, entry in enumerate(value.split(","), 1):
-        try:
-            ip_network(entry.strip())
-        except ValueError:
+        if not _is_network(entry.strip()):
             raise ValueError(
-                f"must hold networks such as 10.0.0.0/8 or fd00:1::/32, with no address bits set behind the prefix: "
-                f"entry {position} is none"
-            ) from None
+                f"must hold networks such as 10.0.0.0/8 or fd00:1::/32, with no zone and no address bits set behind the "
+                f"prefix: entry {position} is none"
+            )
     return value
 
 
@@ -93,6 +91,14 @@ def check_origins(value: str) -> str:
     if origins != ["*"] and not all(_ORIGIN.fullmatch(origin) for origin in origins):
         raise ValueError("must be * or origins such as https://app.example.com, with nothing behind the host")
     return value
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a zone, which no address is ever compared with
 
 
 def _read_role(key: str) -> str:

@@ -84,7 +84,7 @@ class BrokerFields(Provider):
     @classmethod
     def _check_url(cls, url: str) -> str:
         parts = _split_url(url)
-        if parts.scheme not in PORTS or not parts.hostname:
+        if parts.scheme not in PORTS or not parts.hostname or "%" in parts.hostname:
             raise ValueError("write it as mqtt://host, mqtts://host, ws://host/path or wss://host/path")
         if parts.username is not None or parts.password is not None:
             raise ValueError(
@@ -193,7 +193,7 @@ class BrokerFields(Provider):
 def _find_place(config: Mapping[str, Any]) -> tuple[str, str, int]:
     """Scheme, host and port; ValueError where they are none."""
     url = _split_url(str(config.get("broker_url")))
-    if url.scheme not in PORTS or not url.hostname:
+    if url.scheme not in PORTS or not url.hostname or "%" in url.hostname:
         raise ValueError("not the address of a broker")
     scheme = _SECURED[url.scheme] if config.get("use_tls") else url.scheme
     return scheme, url.hostname, config.get("port") or url.port or PORTS[scheme]
