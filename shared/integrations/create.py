@@ -8,9 +8,11 @@ from shared.integrations.bodies import NewIntegration
 from shared.integrations.records import IntegrationRow, write_row
 from shared.integrations.sealing import seal_secrets
 from shared.provider import Identity, find_provider, load_safe_provider, name_secrets, split_config
+from shared.runtime.errors import Forbidden, NotFound
 from shared.runtime.log import bind_log
 from shared.runtime.web.call import Call
 from shared.runtime.web.idempotency import bind_fingerprint, check_fingerprint, read_key, seal_fingerprint
+from shared.runtime.web.rate_limits import WRITES, take_tokens
 
 
 def create_integration(call: Call, body: NewIntegration) -> tuple[IntegrationRow, dict[str, str]]:
@@ -39,9 +41,7 @@ def _describe(call: Call, body: NewIntegration, config: dict[str, object]) -> di
     identity = Identity(organization_id, "", body.integration_type, body.name)
     settings, secrets = split_config(load_safe_provider(config, identity))
     # Issued only now: what is not valid costs no id. Secrets are sealed for it, so it can't be chosen by the insert.
-    identity = replace(
-        identity, integration_id=call.database.call("issue_id", p_organization_id=organization_id)
-    )
+    identity = replace(identity, integration_id=_issue_id(call, organization_id))
     values = {
         "id": identity.integration_id,
         "organization_id": organization_id,
@@ -53,3 +53,13 @@ def _describe(call: Call, body: NewIntegration, config: dict[str, object]) -> di
     }
     sealed = {"sealed": seal_secrets(identity, settings, secrets, 1)} if secrets else {}
     return {"values": values, **sealed}
+
+
+def _issue_id(call: Call, organization_id: str) -> str:
+    try:
+        issued: str = call.database.call("issue_id", p_organization_id=organization_id)
+    except (Forbidden, NotFound):
+        # A refused call costs a token too; that of an id that is issued is taken with the insert.
+        take_tokens(call, WRITES, p_organization_id=organization_id)
+        raise
+    return issued

@@ -6,9 +6,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from shared.runtime.portable import check_portable, measure_json
 from tests.database.test_row_level_security import act_as
 from tests.stack import Stack
 
@@ -226,3 +230,59 @@ def test_a_name_is_not_made_endless_by_what_surrounds_it(
 
     with pytest.raises(psycopg.errors.CheckViolation):
         connection.execute(insert[table], {"name": "x" + " " * 5000})
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
+)
+DOCUMENTS = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.dictionaries(st.text('aé\n"', max_size=3), inner, max_size=5)
+    ),
+)
+
+
+@given(value=DOCUMENTS)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_functions_count_the_bytes_that_the_database_would_print(
+    connection: psycopg.Connection[Any], value: Any
+) -> None:
+    text = orjson.dumps(value).decode()
+    row = connection.execute("select octet_length(%s::jsonb::text)", (text,)).fetchone()
+    assert row is not None
+    size = row[0]
+
+    assert measure_json(value, LIMIT)[0] == size
+    assert is_portable(connection, text, size)
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        (DEEP, True),
+        (f"[{DEEP}]", False),
+        ('{"a": ' * 100 + "1" + "}" * 100, True),
+        ('{"a": ' * 101 + "1" + "}" * 101, False),
+        (orjson.dumps("x" * (LIMIT - 2)).decode(), True),
+        (orjson.dumps("x" * (LIMIT - 1)).decode(), False),
+        (orjson.dumps([1e300] * 800).decode(), True),
+        (orjson.dumps([1e300] * 900).decode(), False),
+        (orjson.dumps([0.0] * 60_000).decode(), False),
+    ],
+)
+def test_the_functions_refuse_what_the_database_refuses(
+    connection: psycopg.Connection[Any], text: str, fits: bool
+) -> None:
+    value = orjson.loads(text)
+
+    assert is_portable(connection, text) == fits
+    if fits:
+        assert check_portable(value, LIMIT) is value
+    else:
+        with pytest.raises(ValueError, match="at most 262144 bytes and 100 levels"):
+            check_portable(value, LIMIT)

@@ -42,6 +42,7 @@ def _read_anew() -> Iterator[None]:
         ("SUPABASE_SERVICE_ROLE_KEY", "'sb_secret_canary'", "without quotes"),
         ("SUPABASE_JWT_SECRET", "canary\nsecond", "one line"),
         ("OUTBOUND_ALLOW", "10.0.0.0/8, 10.1.2.3/8", "entry 2 is none"),
+        ("OUTBOUND_ALLOW", "fd00:1::/32,fd00:2::%canary/32", "entry 2 is none"),
         ("ALLOWED_ORIGINS", "https://canary.example.com/", "nothing behind the host"),
         ("ALLOWED_ORIGINS", "*,https://canary.example.com", "nothing behind the host"),
     ],

@@ -80,6 +80,7 @@ def test_password_and_key_are_secrets_and_shown_nowhere() -> None:
         ({"broker_url": "mqtt://h:99999"}, "broker_url", "1 to 65535"),
         ({"broker_url": "mqtt://h:x"}, "broker_url", "1 to 65535"),
         ({"broker_url": "mqtt://[::1"}, "broker_url", "not valid"),
+        ({"broker_url": "mqtt://[fd00:ec2::254%1]"}, "broker_url", "write it as"),
         ({"broker_url": f"mqtt://u:{CANARY}@h"}, "broker_url", "username and password"),
         ({"broker_url": "mqtt://h/topic"}, "broker_url", "topics"),
         ({"broker_url": "mqtt://h:1884", "port": 1885}, "port", "another port"),
