@@ -79,8 +79,8 @@ def check_networks(value: str) -> str:
     for position, entry in enumerate(value.split(","), 1):
         if not _is_network(entry.strip()):
             raise ValueError(
-                f"must hold networks such as 10.0.0.0/8 or fd00:1::/32, with no zone and no address bits set behind the "
-                f"prefix: entry {position} is none"
+                f"must hold networks such as 10.0.0.0/8 or fd00:1::/32, with no address bits set behind the prefix and "
+                f"no zone: entry {position} is none"
             )
     return value
 

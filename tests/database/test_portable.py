@@ -276,7 +276,9 @@ def test_the_functions_count_the_bytes_that_the_database_would_print(
     ],
 )
 def test_the_functions_refuse_what_the_database_refuses(
-    connection: psycopg.Connection[Any], text: str, fits: bool
+    connection: psycopg.Connection[Any],
+    text: str,
+    fits: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     value = orjson.loads(text)
 

@@ -281,7 +281,16 @@ def test_callers_that_wait_for_keys_in_vain_do_not_ask_again_one_after_another(p
 
 @pytest.mark.parametrize(
     "subject",
-    ["u", "1", f"{USER} ", f"{{{USER}}}", f"urn:uuid:{USER}", USER.replace("-", ""), f"{USER}\n", "٠" * 36],
+    [
+        "u",
+        "1",
+        f"{USER} ",
+        f"{{{USER}}}",
+        f"urn:uuid:{USER}",
+        USER.replace("-", ""),
+        f"{USER}\n",
+        "\u0660" * 36,
+    ],
 )
 def test_a_subject_that_is_no_uuid_is_no_user(project: Project, subject: str) -> None:
     token = project.sign(sub=subject)
