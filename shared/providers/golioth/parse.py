@@ -10,8 +10,6 @@ name itself has no device, path or time.
 from __future__ import annotations
 
 import base64
-import hashlib
-import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, cast
@@ -33,6 +31,7 @@ from shared.provider import (
     parse_time,
     read_media_type,
 )
+from shared.providers.golioth.event_ids import name_event, name_occasion
 from shared.providers.golioth.values import Object
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
@@ -48,9 +47,7 @@ REQUIRED = frozenset(("specversion", "id", "source", "type"))
 EVENTS_LIMIT = 1_000
 """Events of one batch; one that holds more is kept as it came."""
 
-DEVICE_LIMIT, TOPIC_LIMIT, ID_BYTES = 512, 1_024, 2_000
-SAME_SECONDS = 300
-"""Two equal bodies without id and time are one message within so long, and two beyond."""
+DEVICE_LIMIT, TOPIC_LIMIT = 512, 1_024
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -84,7 +81,7 @@ def parse_request(request: PushedRequest, project_id: str, now: float) -> list[M
         events = _read_structured(request.body, batch=media_type == BATCH)
     else:
         events = [_read_binary(request)]
-    occasion = _name_occasion(request, now)
+    occasion = name_occasion(request, now)
     return [_make_message(event, project_id, occasion) for event in events]
 
 
@@ -105,18 +102,6 @@ def _find_form(content: bytes) -> str:
 
 def _is_event(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() >= REQUIRED
-
-
-def _name_occasion(request: PushedRequest, now: float) -> str:
-    """What tells equal contents without id and time apart: nothing unsigned, so that a copy is what it copies."""
-    if not request.is_signed:
-        return _round(now)
-    message_id, timestamp = (request.headers.get(name) for name in ("webhook-id", "x-webhook-timestamp"))
-    return message_id or (_round(float(timestamp)) if timestamp else "")
-
-
-def _round(seconds: float) -> str:
-    return str(int(seconds // SAME_SECONDS))
 
 
 def _read_binary(request: PushedRequest) -> CloudEvent:
@@ -185,7 +170,8 @@ def _make_message(event: CloudEvent, project_id: str, occasion: str) -> Message:
     elif legacy and body.error is None:
         body = DecodedBody(None, event.content, NOT_LEGACY)
     kind, topic = _read_type(event.type)
-    event_id = _name_event(event, occasion if envelope is None else "")
+    moment = event.time or ("" if envelope else occasion)
+    event_id = name_event(event.id, event.source, event.type, moment, event.content)
     device_id = device if 0 < len(device) <= DEVICE_LIMIT else None
     observed_at = _read_time(envelope["timestamp"] if envelope else None) or _read_time(event.time)
     if body.error:
@@ -241,24 +227,3 @@ def _read_time(value: Any) -> str | None:
         return parse_time(value)
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
-
-
-def _name_event(event: CloudEvent, occasion: str) -> str:
-    """The event's id, with its source unless it is a UUID, for only together they are unique; else a hash.
-
-    `occasion` is empty where the content has a time in it, and so is not sent twice but by a retry.
-    """
-    if event.id:
-        named = event.id if _is_uuid(event.id) else f"{event.source}/{event.id}"
-        if len(named.encode()) <= ID_BYTES:
-            return named
-    moment = event.time or occasion
-    parts = (event.source.encode(), event.type.encode(), moment.encode(), event.content)
-    return hashlib.sha256(b"\x00".join(parts)).hexdigest()
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from shared.provider import Message, PushedRequest, decode_raw
-from shared.providers.golioth.parse import EVENTS_LIMIT, SAME_SECONDS, parse_request
+from shared.providers.golioth.event_ids import SAME_SECONDS
+from shared.providers.golioth.parse import EVENTS_LIMIT, parse_request
 from shared.runtime.errors import Unauthenticated
 from tests.captures import Capture, read_captures
 
