@@ -258,7 +258,8 @@ def test_the_functions_count_the_bytes_that_the_database_would_print(
     size = row[0]
 
     assert measure_json(value, LIMIT)[0] == size
-    assert is_portable(connection, text, size)
+    # What is stored of a few bytes is larger than they are.
+    assert is_portable(connection, text, max(size, 64))
 
 
 @pytest.mark.parametrize(
