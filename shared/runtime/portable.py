@@ -38,7 +38,7 @@ def measure_json(value: object, most_bytes: int) -> tuple[int, int]:
             size += max(2, 2 * len(item))
             waiting += [(inner, level + 1) for inner in item]
         elif isinstance(item, float):
-            size += len(format(Decimal(repr(item)), "f"))
+            size += len(format(Decimal(repr(item or 0.0)), "f"))  # numeric has no -0.0
         else:
             size += len(orjson.dumps(item))
     return size, deepest
