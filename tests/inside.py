@@ -10,7 +10,7 @@ import pytest
 
 from shared.runtime.database.project import close_projects
 from shared.runtime.settings import load_settings
-from shared.runtime.vault.ring import load_vault
+from shared.runtime.vault.ring import forget_vault
 from shared.runtime.web.auth import load_keys
 from tests.stack import Stack
 
@@ -29,6 +29,6 @@ def environment_of(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 def _forget() -> None:
     load_settings.cache_clear()
-    load_vault.cache_clear()
+    forget_vault()
     load_keys.cache_clear()
     close_projects()

@@ -102,6 +102,7 @@ class Serve:
             time.sleep(0.02)
         stack = Stack.model_validate_json(self.ready_file.read_bytes())
         stack._data = self.folder / "data"
+        self._set_budgets(stack)
         return stack
 
     def launch(self) -> None:
@@ -143,6 +144,17 @@ class Serve:
         assert self.process is not None
         self.process.terminate()
         return self.process.wait(60)
+
+    def _set_budgets(self, stack: Stack) -> None:
+        """What RATE_LIMIT_WRITES_USER and its like say, into the table that the rate limits are read from."""
+        given = {name: value for name, value in self.environment.items() if name.startswith("RATE_LIMIT_")}
+        with psycopg.connect(stack.db_url) as connection:
+            for name, value in given.items():
+                budget, _, whose = name.removeprefix("RATE_LIMIT_").lower().partition("_")
+                connection.execute(
+                    "update private.budgets set per_minute = %s where budget = %s and whose = %s",
+                    (int(value), budget.removesuffix("s"), whose or "integration"),
+                )
 
     @property
     def running(self) -> bool:

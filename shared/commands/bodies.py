@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from shared.runtime.bodies import Body, Moment, Uuid
+from shared.runtime.bodies import VISIBLE, Body, Moment, Uuid
 from shared.runtime.numbers import Whole
+from shared.runtime.portable import check_portable
+
+PAYLOAD_BYTES = 262_144
 
 
 class NewCommand(Body):
     """The body of POST."""
 
     device_id: uuid.UUID
-    name: str = Field(min_length=1, max_length=200, pattern=r"\S")
-    payload: Any = Field(default_factory=dict)
+    name: str = Field(min_length=1, max_length=200, pattern=VISIBLE)
+    payload: Annotated[Any, AfterValidator(partial(check_portable, most_bytes=PAYLOAD_BYTES))] = Field(
+        default_factory=dict
+    )
     expires_in_seconds: Whole = Field(default=3600, ge=1, le=600_000)
     """After this it is not sent any more."""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import Any
+from dataclasses import replace
 
 from shared.integrations.bodies import NewIntegration
 from shared.integrations.records import IntegrationRow, write_row
-from shared.integrations.sealing import seal_provider
-from shared.provider import Identity, find_provider, load_provider
+from shared.integrations.sealing import seal_secrets
+from shared.provider import Identity, find_provider, load_safe_provider, name_secrets, split_config
+from shared.runtime.errors import Forbidden, NotFound
 from shared.runtime.log import bind_log
 from shared.runtime.web.call import Call
 from shared.runtime.web.idempotency import bind_fingerprint, check_fingerprint, read_key, seal_fingerprint
+from shared.runtime.web.rate_limits import WRITES, take_tokens
 
 
 def create_integration(call: Call, body: NewIntegration) -> tuple[IntegrationRow, dict[str, str]]:
@@ -22,7 +23,7 @@ def create_integration(call: Call, body: NewIntegration) -> tuple[IntegrationRow
     key, config = read_key(call.request.headers), body.config or {}
     generated = find_provider(body.integration_type).generated
     made = {name: secret.make(None) for name, secret in generated.items() if name not in config}
-    write: dict[str, object] = {"values": _fill_columns(body, config | made)}
+    write = _describe(call, body, config | made)
     context = bind_fingerprint(call.user.id, key or "")
     if key:
         write |= {"key": key, "fingerprint": seal_fingerprint(body, context)}
@@ -34,15 +35,31 @@ def create_integration(call: Call, body: NewIntegration) -> tuple[IntegrationRow
     return written["integration"], made
 
 
-def _fill_columns(body: NewIntegration, config: dict[str, Any]) -> dict[str, object]:
-    organization_id, integration_id = str(body.organization_id), str(uuid.uuid4())
+def _describe(call: Call, body: NewIntegration, config: dict[str, object]) -> dict[str, object]:
+    organization_id = str(body.organization_id)
     bind_log(organization=organization_id)
-    identity = Identity(organization_id, integration_id, body.integration_type, body.name)
-    return {
-        "id": integration_id,
+    identity = Identity(organization_id, "", body.integration_type, body.name)
+    settings, secrets = split_config(load_safe_provider(config, identity))
+    # Issued only now: what is not valid costs no id. Secrets are sealed for it, so it can't be chosen by the insert.
+    identity = replace(identity, integration_id=_issue_id(call, organization_id))
+    values = {
+        "id": identity.integration_id,
         "organization_id": organization_id,
         "integration_type": body.integration_type,
         "name": body.name,
         "status": body.status,
-        **seal_provider(load_provider(config, identity)),
+        "settings": settings,
+        "secret_names": name_secrets(secrets),
     }
+    sealed = {"sealed": seal_secrets(identity, settings, secrets, 1)} if secrets else {}
+    return {"values": values, **sealed}
+
+
+def _issue_id(call: Call, organization_id: str) -> str:
+    try:
+        issued: str = call.database.call("issue_id", p_organization_id=organization_id)
+    except (Forbidden, NotFound):
+        # A refused call costs a token too; that of an id that is issued is taken with the insert.
+        take_tokens(call, WRITES, p_organization_id=organization_id)
+        raise
+    return issued

@@ -26,6 +26,7 @@ from shared.runtime.errors import (
     ProviderRefused,
     VaultError,
 )
+from shared.runtime.portable import LEVELS, measure_json
 from shared.runtime.web.call import Call
 
 RECORDED_BYTES = 1_000
@@ -71,7 +72,7 @@ def record_write(
 ) -> None:
     """Write down in the audit log what the caller is about to write at the other side; what is None is left out.
 
-    Before it is sent, so that nothing is written unrecorded. Of a large value only the size is kept.
+    Before it is sent, so that nothing is written unrecorded. Of a large value, or a deep one, only the size is kept.
     """
     call.database.call(
         "record_remote_write",
@@ -83,8 +84,8 @@ def record_write(
 
 
 def _shorten(value: object) -> object:
-    size = len(orjson.dumps(value))
-    return value if size <= RECORDED_BYTES else {"bytes": size}
+    size, levels = measure_json(value, RECORDED_BYTES)
+    return value if size <= RECORDED_BYTES and levels < LEVELS else {"bytes": len(orjson.dumps(value))}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Key rotation: stored credentials sealed anew with the primary key, in batches.
+"""Key rotation: where the keys are in Supabase Vault another now and then, and credentials sealed anew, in batches.
 
 Safe to interrupt, to run twice and beside running functions: each batch is one transaction, a row changed meanwhile
 keeps its change, and what is re-sealed is no change to anyone who works by it.
@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 
-from shared.integrations.sealing import Seal, reseal_secrets
+from shared.integrations.sealing import SealedIntegration, reseal_secrets
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import VaultError
 from shared.runtime.log import get_log
+from shared.runtime.settings import load_settings
+from shared.runtime.vault.keys import make_key
 from shared.runtime.vault.ring import load_vault
 
 BATCH_ROWS = 100
@@ -50,16 +52,36 @@ def reseal_some(database: Database, deadline: Deadline) -> dict[str, int]:
     return dict(counts)
 
 
-def _read_batch(database: Database, primary: str, after: str) -> list[Seal]:
-    rows: list[Seal] = database.call("read_stale_seals", p_key_id=primary, p_after=after, p_limit=BATCH_ROWS)
+def rotate_keys(database: Database) -> dict[str, int]:
+    """The next step of `KEY_ROTATION_DAYS`, of keys in Supabase Vault: one is added, promoted or retired."""
+    settings = load_settings()
+    if not settings.key_rotation_days or settings.integration_keys.strip():
+        return {}
+    step = _rotate(database)
+    if "wanted" in step:
+        step = _rotate(database, p_entry=make_key(step["wanted"]))
+    for what, key_id in step.items():
+        get_log().info("a key of the vault was changed", what=what, key_id=key_id)
+    return {f"keys_{what}": 1 for what in step}
+
+
+def _rotate(database: Database, **entry: str) -> dict[str, str]:
+    step: dict[str, str] = database.call("rotate_keys", p_days=load_settings().key_rotation_days, **entry)
+    return step
+
+
+def _read_batch(database: Database, primary: str, after: str) -> list[SealedIntegration]:
+    rows: list[SealedIntegration] = database.call(
+        "read_stale_seals", p_key_id=primary, p_after=after, p_limit=BATCH_ROWS
+    )
     return rows
 
 
-def _reseal_batch(database: Database, rows: list[Seal]) -> Counter[str]:
+def _reseal_batch(database: Database, rows: list[SealedIntegration]) -> Counter[str]:
     seals, failures = [], []
     for row in rows:
         try:
-            seals.append(_name_row(row) | {"sealed": reseal_secrets(row)})
+            seals.append(_name_row(row) | reseal_secrets(row))
         except VaultError as error:
             failures.append(_name_row(row) | {"error": error.detail})
     resealed = database.call("replace_seals", p_seals=seals) if seals else 0
@@ -68,5 +90,5 @@ def _reseal_batch(database: Database, rows: list[Seal]) -> Counter[str]:
     return Counter(met=len(rows), resealed=resealed, unopened=len(failures))
 
 
-def _name_row(row: Seal) -> dict[str, str | None]:
-    return {"id": row["id"], "was": row["api_key_encrypted"]}
+def _name_row(row: SealedIntegration) -> dict[str, object]:
+    return {"id": row["id"], "seal_count": row["seal_count"]}

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.messages.bodies import Receipt
@@ -23,8 +23,7 @@ from shared.runtime.batching import Batcher
 from shared.runtime.database.client import as_service
 from shared.runtime.errors import InvalidConfig, NotFound, Problem, RateLimited, Unauthenticated, VaultError
 from shared.runtime.log import bind_log, get_log
-from shared.runtime.settings import load_settings
-from shared.runtime.vault.ring import SealContext, load_vault
+from shared.runtime.vault.ring import SealContext, Vault, load_vault
 from shared.runtime.web.call import Call
 
 REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
@@ -112,7 +111,6 @@ def _read_rows(integration_ids: set[str]) -> dict[str, ReceiverRow]:
     rows: list[ReceiverRow] = call_patiently(
         "receiver_configs",
         p_integration_ids=sorted(integration_ids),
-        p_limit=load_settings().rate_limit_receive,
         p_refused=refused,
     )
     _refusals.forget_bursts(refused)
@@ -158,7 +156,8 @@ def _open_receiver(row: ReceiverRow | None, integration_type: str | None) -> Rec
                 return require(open_provider(row), Receiver)
         except (VaultError, InvalidConfig) as problem:
             _tell_admin(row, problem)
-    secrets = load_vault().open(_seal_decoy(), _DECOY)
+    vault = load_vault()
+    secrets = vault.open(_seal_decoy(vault), _DECOY)
     return require(make_provider(Decoy, secrets, _NOBODY), Receiver)
 
 
@@ -166,9 +165,9 @@ def _takes_pushes(of_row: str, wanted: str | None) -> bool:
     return wanted in {None, of_row} and issubclass(find_provider(of_row), Receiver)
 
 
-@cache
-def _seal_decoy() -> str:
-    return load_vault().seal({"webhook_secret": randomness.token_urlsafe(32)}, _DECOY)
+@lru_cache(maxsize=1)
+def _seal_decoy(vault: Vault) -> str:
+    return vault.seal({"webhook_secret": randomness.token_urlsafe(32)}, _DECOY)
 
 
 def _tell_admin(row: ReceiverRow, problem: VaultError | InvalidConfig) -> None:
@@ -184,11 +183,8 @@ def _tell_admin(row: ReceiverRow, problem: VaultError | InvalidConfig) -> None:
 
 def _check_limit(wait_seconds: int) -> None:
     if wait_seconds:
-        raise RateLimited(
-            f"More than {load_settings().rate_limit_receive} requests a minute to this integration; "
-            f"try again in {wait_seconds} s.",
-            headers={"Retry-After": str(wait_seconds)},
-        )
+        words = f"More requests a minute than this integration may have; try again in {wait_seconds} s."
+        raise RateLimited(words, retry_after=wait_seconds)
 
 
 _refusals = Refusals()

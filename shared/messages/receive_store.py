@@ -12,7 +12,6 @@ from shared.provider import Message
 from shared.runtime.database.client import Refusal, as_service, make_problem
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Problem
-from shared.runtime.settings import load_settings
 
 PATIENCE_SECONDS = 3.0
 """How long a request waits for a database that is away: not every sender tries again."""
@@ -59,9 +58,8 @@ def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
     for post in posts:
         groups.setdefault(post.integration_id, []).append(post)
     described = [_describe_group(name, group) for name, group in groups.items()]
-    limit = load_settings().rate_limit_receive
     try:
-        told: dict[str, StoredPosts] = call_patiently("receive_messages", p_posts=described, p_limit=limit)
+        told: dict[str, StoredPosts] = call_patiently("receive_messages", p_posts=described)
     except BadRequest as refusal:
         # What can't even be read as JSON by the database, such as a NUL, is refused to all of a call.
         return [_store_alone(post, refusal) for post in posts]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 
 from shared.provider.base import Provider, make_provider
 from shared.provider.messages import Identity
+from shared.provider.secrets import split_config
 from shared.runtime.errors import FieldError, InvalidConfig
+from shared.runtime.portable import LEVELS, measure_json
 
 PROVIDERS = "shared.providers"
+SETTINGS_BYTES = 262_144
 
 
 @cache
@@ -36,6 +39,28 @@ def find_provider(integration_type: str) -> type[Provider]:
     return provider
 
 
+def load_safe_provider(config: Mapping[str, object], identity: Identity) -> Provider:
+    """As `load_provider`, for a config that somebody enters now: InvalidConfig for its risks and its size too."""
+    provider = load_provider(config, identity)
+    if wrong := [*provider.list_risks(), *_list_unportable(provider)]:
+        raise InvalidConfig(errors=wrong)
+    return provider
+
+
 def load_provider(config: Mapping[str, object], identity: Identity) -> Provider:
     """Validate `config` as the provider of `identity.integration_type`. InvalidConfig names every wrong field."""
     return make_provider(find_provider(identity.integration_type), config, identity)
+
+
+def _list_unportable(provider: Provider) -> Iterator[FieldError]:
+    """The fields that are too deep for the database, and the largest where all together are too large."""
+    settings = split_config(provider)[0]
+    sizes = {name: measure_json([value], SETTINGS_BYTES) for name, value in settings.items()}
+    for name, (_, levels) in sizes.items():
+        if levels > LEVELS:
+            yield FieldError(name, f"At most {LEVELS} levels.")
+    if sum(len(name) + 4 + size for name, (size, _) in sizes.items()) > SETTINGS_BYTES:
+        yield FieldError(
+            max(sizes, key=lambda name: sizes[name][0]),
+            f"The largest of the settings, of which all together have at most {SETTINGS_BYTES} bytes.",
+        )

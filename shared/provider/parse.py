@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, final
 from urllib.parse import parse_qs
 
-from pydantic import AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
 
 from shared.provider.fields import Credential, HeaderName, require_partner
 from shared.provider.messages import Message
-from shared.provider.proof import Authentication, Expected, verify_request
+from shared.provider.proof import SIGNED_HEADERS, Authentication, Expected, verify_request
 from shared.provider.secrets import RotatingSecret
 from shared.provider.source import MessageSource
 from shared.provider.standard_webhooks import check_key, make_secret
@@ -22,7 +22,21 @@ from shared.runtime.errors import BadRequest
 QUERY_PARAMETERS = 100
 """Parameters of a query string; a request with more is refused."""
 
+SECRET_LENGTH = 16
+
 _SECRET = RotatingSecret("webhook_secret", make_secret)
+
+
+def _check_length(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < SECRET_LENGTH:
+        raise ValueError(
+            f"at least {SECRET_LENGTH} characters: whoever guesses it writes your devices' data; leave it out to have "
+            "one made"
+        )
+    return secret
+
+
+ReceiverSecret = Annotated[Credential, AfterValidator(_check_length)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +45,15 @@ class PushedRequest:
 
     `path` is what follows the integration's id, decoded and without slashes at its ends: `line/3` of a POST to
     `/receive/{id}/line/3`. `query_string` is the rest of the address as it came, for proofs that sign it.
+    `is_signed` says that a signature proves it, and that only what it covers is here: of the usual kinds neither path,
+    query nor content type.
     """
 
     headers: Mapping[str, str]
     body: bytes
     path: str = ""
     query_string: str = ""
+    is_signed: bool = False
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -53,16 +70,17 @@ class Receiver(MessageSource):
     capability: ClassVar[str] = "parse"
     lacking: ClassVar[str] = "receiver"
     generated: ClassVar[Mapping[str, RotatingSecret]] = {_SECRET.name: _SECRET}
+    kept: ClassVar[frozenset[str]] = frozenset({_SECRET.name, _SECRET.previous})
 
     webhook_authentication: Authentication = "header"
     """How pushed requests prove who sends them: the secret in a header, a signature, or basic authentication."""
-    webhook_secret: Credential | None = None
+    webhook_secret: ReceiverSecret | None = None
     """What they prove it with. Left out, one is made and shown once; null refuses all pushed requests."""
     webhook_secret_header: HeaderName = "X-Webhook-Secret"  # noqa: S105 - the name of a header
     """The header that carries the secret, where the authentication is header."""
     webhook_username: Annotated[str, Field(max_length=1024)] | None = Field(None, validate_default=True)
     """The user name, where the authentication is basic."""
-    previous_webhook_secret: Credential | None = None
+    previous_webhook_secret: ReceiverSecret | None = None
     """Accepted too while the senders change over to webhook_secret."""
     previous_webhook_secret_until: AwareDatetime | None = None
     """From then on the previous secret is not accepted any more."""
@@ -106,15 +124,23 @@ class Receiver(MessageSource):
         )
         verify_request(expected, request.headers, request.body, time.time())
 
+    def keep_proven(self, request: PushedRequest) -> PushedRequest:
+        """What of a verified request its proof covers; whoever overrides `verify` says so here for the own proof."""
+        signed = SIGNED_HEADERS.get(self.webhook_authentication)
+        if signed is None:
+            return request
+        headers = {name: request.headers[name] for name in signed if name in request.headers}
+        return PushedRequest(headers, request.body, is_signed=True)
+
     @abstractmethod
     def parse(self, request: PushedRequest) -> list[Message]:
-        """The messages in a verified request; what can't be decoded is `Message.undecoded`.
+        """The messages in what is proven of a request; what can't be decoded is `Message.undecoded`.
 
         Each has an `event_id` that stays the same when the sender tries again.
         """
 
     @final
     def receive(self, request: PushedRequest) -> list[Message]:
-        """Verify, then parse: nothing is parsed that was not verified."""
+        """Verify, then parse: nothing is parsed that was not proven."""
         self.verify(request)
-        return self.parse(request)
+        return self.parse(self.keep_proven(request))

@@ -1,5 +1,8 @@
 """How pushed requests prove who sends them: a secret header, Standard Webhooks, HMAC over the body, or basic.
 
+A secret comes along with everything that its sender says. A signature covers the body and `SIGNED_HEADERS`: whoever
+has seen one request can change all else and send it again, so nothing else of it is handed on.
+
 Everything is compared in constant time, and every acceptable secret is tried. Errors: Unauthenticated; its detail names
 what is wrong, never a secret or a signature, and is for the log: callers outside all get the same answer.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,8 +22,17 @@ from shared.runtime.errors import Unauthenticated
 
 Authentication = Literal["header", "standard-webhooks", "hmac-sha256", "basic"]
 
+SIGNED_HEADERS: Mapping[Authentication, tuple[str, ...]] = {
+    "standard-webhooks": ("webhook-id", "webhook-timestamp"),
+    "hmac-sha256": ("x-webhook-timestamp",),
+}
+"""By the kinds of proof that are signatures, the headers that they cover."""
+
 SIGNATURE_HEADERS = ("x-webhook-signature", "x-hub-signature-256")
 TIMESTAMP_HEADER = "x-webhook-timestamp"
+
+_TIMED = re.compile(rb"[0-9]+\.")
+"""How what is signed begins where it has a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,10 @@ def _verify_hmac(expected: Expected, headers: Mapping[str, str], body: bytes, no
     """The signature is hex over the body, or over `<timestamp>.<body>` where X-Webhook-Timestamp is sent."""
     given = next((headers[name] for name in SIGNATURE_HEADERS if name in headers), "")
     timestamp = headers.get(TIMESTAMP_HEADER)
+    if timestamp is None and _TIMED.match(body):
+        raise Unauthenticated(
+            "The body begins as what is signed with a time does: send X-Webhook-Timestamp, and sign it too."
+        )
     if timestamp is not None:
         check_timestamp(timestamp, "X-Webhook-Timestamp", now)
         body = b"%s.%s" % (timestamp.encode(), body)

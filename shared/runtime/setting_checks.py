@@ -16,7 +16,6 @@ SECRET_LENGTH = 16
 """Shorter than this a text can be found by trying."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_COUNT = re.compile(r"[0-9]{1,9}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@*]+")  # apps have schemes of their own
 
 
@@ -28,17 +27,11 @@ def read_seconds(value: Any) -> float:
 
 
 def read_days(value: Any) -> int:
-    """A whole number of days, at least one."""
-    if not _COUNT.fullmatch(str(value)) or not 1 <= int(value) <= MOST_DAYS:
-        raise ValueError(f"must be a whole number of days, from 1 to {MOST_DAYS}")
-    return int(value)
-
-
-def read_count(value: Any) -> int:
-    """A whole number, zero for no limit."""
-    if not _COUNT.fullmatch(str(value)):
-        raise ValueError("must be a whole number, 0 for no limit")
-    return int(value)
+    """A whole number of days, zero for never."""
+    text = str(value)
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > MOST_DAYS:
+        raise ValueError(f"must be a whole number of days, from 1 to {MOST_DAYS}, or 0 for never")
+    return int(text)
 
 
 def check_text(value: str) -> str:
@@ -84,13 +77,11 @@ def check_service_key(value: str) -> str:
 def check_networks(value: str) -> str:
     """Networks, separated by commas."""
     for position, entry in enumerate(value.split(","), 1):
-        try:
-            ip_network(entry.strip())
-        except ValueError:
+        if not _is_network(entry.strip()):
             raise ValueError(
-                f"must hold networks such as 10.0.0.0/8 or fd00:1::/32, with no address bits set behind the prefix: "
-                f"entry {position} is none"
-            ) from None
+                f"must hold networks such as 10.0.0.0/8 or fd00:1::/32, with no address bits set behind the prefix and "
+                f"no zone: entry {position} is none"
+            )
     return value
 
 
@@ -100,6 +91,14 @@ def check_origins(value: str) -> str:
     if origins != ["*"] and not all(_ORIGIN.fullmatch(origin) for origin in origins):
         raise ValueError("must be * or origins such as https://app.example.com, with nothing behind the host")
     return value
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a zone, which no address is ever compared with
 
 
 def _read_role(key: str) -> str:

@@ -207,14 +207,16 @@ class Driver:
         self._keep("PATCH device_integrations", reply)
         with self.stack.connect() as connection:
             connection.execute(
-                "insert into device_integrations (organization_id, integration_type, name, settings, api_key_encrypted)"
-                """ values (%s, 'mqtt', 'Past the API', '{"broker_url": 5}', %s)""",
+                "with added as (insert into device_integrations (organization_id, integration_type, name, settings)"
+                """ values (%s, 'mqtt', 'Past the API', '{"broker_url": 5}') returning id, organization_id)"""
+                " insert into private.integration_secrets (integration_id, organization_id, sealed_sent)"
+                " select id, organization_id, %s from added",
                 (self.admin.user.organization_id, json.dumps({"password": self.cage.make()})),
             )
         self._tick()
         with self.stack.connect() as connection:
             connection.execute(
-                "update device_integrations set api_key_encrypted = null where name = 'Past the API'"
+                "delete from private.integration_secrets where sealed_sent is not null and key_id = ''"
             )
 
     def _move_messages(self, created: list[tuple[str, Planted]]) -> None:

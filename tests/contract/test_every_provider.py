@@ -6,14 +6,17 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
 
 from shared.provider import (
     MIXINS,
+    Event,
     Identity,
     Provider,
+    Subscriber,
     find_provider,
     list_types,
     load_provider,
@@ -28,6 +31,7 @@ IDENTITY = Identity(
     "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002", "", "Contract"
 )
 TYPES = list_types()
+EVENT = Event("e", "device.telemetry", "telemetry", "2026-01-01T00:00:00+00:00", "o", IDENTITY)
 
 
 def identify(integration_type: str) -> Identity:
@@ -63,6 +67,47 @@ def test_its_sample_config_is_valid_and_survives_being_stored(name: str) -> None
 def _join(settings: dict[str, Any], secrets: dict[str, Any]) -> dict[str, Any]:
     both = settings.keys() & secrets.keys()
     return {key: settings[key] | secrets[key] for key in both}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_what_it_sends_is_bound_to_one_place_whether_its_config_is_stored_or_read(name: str) -> None:
+    provider = load(name)
+
+    settings, secrets = split_config(provider)
+
+    sent = [secret for secret in secrets if not provider.is_kept(secret)]
+    assert not sent or (
+        provider.locate(settings) == provider.locate(vars(provider)) and provider.locate(settings)
+    )
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_another_place_in_its_config_is_another_place_for_its_secrets(name: str) -> None:
+    settings, _ = split_config(load(name))
+
+    for field, value in settings.items():
+        if not isinstance(value, str) or "://" not in value:
+            continue
+        scheme, host = value.partition(":")[0], str(urlsplit(value).hostname)
+        plain = value.replace(f"{scheme}:", f"{scheme.removesuffix('s')}:")
+        moved = [
+            value.replace(host, text) for text in (f"{host}.example.org", f"other.{host}", "203.0.113.9")
+        ]
+        texts = (value, plain, *moved)
+        places = {find_provider(name).locate(settings | {field: text}) for text in texts}
+        assert len(places) == len(texts), field
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_what_it_keeps_is_a_secret_and_in_no_request(name: str) -> None:
+    provider = load(name)
+    _, secrets = split_config(provider)
+
+    kept = {secret: value for secret, value in secrets.items() if provider.is_kept(secret)}
+
+    assert all("SecretStr" in str(type(provider).model_fields[secret].annotation) for secret in kept)
+    request = repr(provider.deliver(EVENT)) if isinstance(provider, Subscriber) else ""
+    assert not [secret for secret, value in kept.items() if str(value) in request]
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -45,6 +45,51 @@ class Service:
             )
         )
 
+    def seal(self, integration_id: str, sent: str | None = None, kept: str | None = None) -> None:
+        """Sealed secrets of the integration, as the functions that seal write them."""
+        self.as_owner(
+            "insert into private.integration_secrets as s (integration_id, organization_id, sealed_sent, sealed_kept)"
+            " values (%s, %s, %s, %s) on conflict (integration_id) do update"
+            " set sealed_sent = excluded.sealed_sent, sealed_kept = excluded.sealed_kept",
+            integration_id,
+            self.organization_id,
+            sent,
+            kept,
+        )
+
+    def sealed(self, integration_id: str) -> tuple[str | None, str | None, int]:
+        """Both sealed texts of the integration, and its counter."""
+        (row,) = self.run(
+            "select sealed_sent, sealed_kept, seal_count from private.sealed_integrations where id = %s",
+            integration_id,
+        )
+        return row["sealed_sent"], row["sealed_kept"], row["seal_count"]
+
+    def as_owner(self, statement: str, *values: Any) -> None:
+        """A statement as the owner of the tables, for what the service may not write."""
+        self.connection.execute("reset role")
+        self.connection.execute(statement, values)
+        self.connection.execute("set local role service_role")
+
+    def set_budget(self, budget: str, whose: str, per_minute: int) -> None:
+        """How many tokens a minute everybody's bucket of a kind has."""
+        self.as_owner(
+            "update private.budgets set per_minute = %s where budget = %s and whose = %s",
+            per_minute,
+            budget,
+            whose,
+        )
+
+    def set_quota(self, bound: str, most: int) -> None:
+        """What the organization may have of something."""
+        self.as_owner(
+            "insert into private.quotas (organization_id, bound, most) values (%s, %s, %s)"
+            " on conflict (bound, organization_id) do update set most = excluded.most",
+            self.organization_id,
+            bound,
+            most,
+        )
+
     def ingest(self, integration_id: str, messages: list[Row], **lease: Any) -> Row:
         """`ingest_messages`; its counts."""
         counts: Row = self.one(

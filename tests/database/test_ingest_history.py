@@ -142,7 +142,7 @@ def begin_backfill(service: Service, integration: str) -> None:
 def receive(service: Service, integration: str, *messages: Row) -> tuple[list[int], list[int]]:
     """What became of pushed `messages`: received, stored, duplicates; and which of them were duplicates, from 1."""
     post = {"integration_id": integration, "messages": list(messages), "requests": 1}
-    told = service.one("select receive_messages(%s, 0)", Jsonb([post]))[integration]
+    told = service.one("select receive_messages(%s)", Jsonb([post]))[integration]
     assert "problem" not in told, told
     return [told[name] for name in ("received", "stored", "duplicates")], told["repeated"]
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.database.fixtures import Service, make_messages
+from tests.database.fixtures import Row, Service, make_messages
 from tests.stack import Stack
 
 
@@ -276,3 +276,22 @@ def count_rows(stack: Stack, integration: str) -> dict[str, int]:
         ).fetchone()
     assert row is not None
     return dict(row[0])
+
+
+def test_facts_of_the_transport_and_a_remark_are_stored_beside_what_the_device_said(service: Service) -> None:
+    integration = service.make_integration()
+    odd: Row = {"metadata": {"rssi": -71}, "remark": "Its clock is in 1970, so the time of arrival counts."}
+    messages = [*make_messages(1, **odd), *make_messages(1)]
+
+    counts = service.ingest(integration, messages)
+
+    rows = service.run(
+        "select payload, metadata, remark, error from device_messages where integration_id = %s"
+        " order by metadata is null",
+        integration,
+    )
+    assert counts["stored"] == 2
+    assert [tuple(row.values()) for row in rows] == [
+        ({"temperature": 0}, odd["metadata"], odd["remark"], None),
+        ({"temperature": 0}, None, None, None),
+    ]

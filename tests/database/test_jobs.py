@@ -8,7 +8,9 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from shared.jobs.kinds import list_kinds
 from tests.database.fixtures import Row, Service
+from tests.stack import Stack
 
 
 def begin_job(service: Service, integration_id: str, kind: str = "probe", **columns: Any) -> str:
@@ -54,6 +56,13 @@ def read_job(service: Service, job_id: Any) -> Row:
 def list_activity(service: Service) -> list[str]:
     rows = service.run("select kind from integration_activity where kind like 'job.%%' order by id")
     return [row["kind"] for row in rows]
+
+
+def test_users_may_begin_the_kinds_of_jobs_that_there_are(stack: Stack) -> None:
+    with stack.connect() as connection:
+        rows = connection.execute("select kind from private.job_kinds").fetchall()
+
+    assert {kind for (kind,) in rows} == {*list_kinds()}
 
 
 def test_a_new_job_is_leased_to_one_only_with_its_integrations_config(service: Service) -> None:

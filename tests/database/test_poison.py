@@ -14,16 +14,20 @@ from shared.runtime.database.client import as_service
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import NotFound
 from tests.inside import environment_of
-from tests.platform import Platform
 from tests.stack import Stack
 
 
 @pytest.fixture
 def store(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    config = {"broker_url": "mqtt://127.0.0.1", "topics": "a"}
-    integration = Platform(stack, stack.user("admin", 0)).create("mqtt", config, status="inactive")
+    with stack.connect() as connection:
+        row = connection.execute(
+            "insert into device_integrations (organization_id, integration_type, name, status)"
+            " values (%s, 'mqtt', %s, 'inactive') returning id",
+            (stack.user("admin", 0).organization_id, str(uuid.uuid4())),
+        ).fetchone()
+    assert row is not None
     with environment_of(stack, monkeypatch):
-        yield Store(as_service(), integration["id"])
+        yield Store(as_service(), str(row[0]))
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,15 @@ def receive(
     service: Service, integration: str, messages: list[Row], requests: int = 1, limit: int = 60
 ) -> Row:
     """What `receive_messages` tells of one integration."""
+    service.set_budget("receive", "integration", limit)
     post = {"integration_id": integration, "messages": messages, "requests": requests}
-    told: Row = service.one("select receive_messages(%s, %s)", Jsonb([post]), limit)
+    told: Row = service.one("select receive_messages(%s)", Jsonb([post]))
     return dict(told[integration])
 
 
 def read_wait(service: Service, integration: str, limit: int = 60) -> Any:
-    return service.one("select receiver_configs(array[%s]::uuid[], %s)", integration, limit)[0][
-        "wait_seconds"
-    ]
+    service.set_budget("receive", "integration", limit)
+    return service.one("select receiver_configs(array[%s]::uuid[])", integration)[0]["wait_seconds"]
 
 
 def test_only_integrations_that_are_there_and_not_inactive_are_known(service: Service) -> None:
@@ -36,7 +36,7 @@ def test_only_integrations_that_are_there_and_not_inactive_are_known(service: Se
         )
 
     rows = service.one(
-        "select receiver_configs(array[%s, %s, %s, gen_random_uuid()]::uuid[], 60)", *known.values()
+        "select receiver_configs(array[%s, %s, %s, gen_random_uuid()]::uuid[])", *known.values()
     )
 
     assert {row["settings"]["project_id"] for row in rows} == {"active", "error"}
@@ -95,7 +95,7 @@ def test_what_one_integration_is_refused_the_others_do_not_notice(service: Servi
     batches = {gone: make_messages(1), bad: make_messages(2, observed_at="never"), good: make_messages(3)}
     posts = [{"integration_id": name, "messages": batch, "requests": 1} for name, batch in batches.items()]
 
-    told = service.one("select receive_messages(%s, 60)", Jsonb(posts))
+    told = service.one("select receive_messages(%s)", Jsonb(posts))
 
     assert told[good]["stored"] == 3
     assert (told[gone]["problem"]["code"], told[bad]["problem"]["code"]) == ("PT404", "22007")
@@ -103,7 +103,7 @@ def test_what_one_integration_is_refused_the_others_do_not_notice(service: Servi
 
 
 def report_refusals(service: Service, *integrations: str) -> None:
-    service.one("select receiver_configs('{}', 60, %s::uuid[])", list(integrations))
+    service.one("select receiver_configs('{}', %s::uuid[])", list(integrations))
 
 
 def read_alerts(service: Service, integration: str) -> list[Row]:

@@ -124,9 +124,7 @@ def list_alerts(service: Service) -> list[tuple[str, bool]]:
     return [(alert["message"], alert["open"]) for alert in alerts]
 
 
-@pytest.mark.parametrize(
-    "change", ["settings = '{\"a\": 1}'", "api_key_encrypted = 'k.x'", "status = 'inactive'"]
-)
+@pytest.mark.parametrize("change", ["settings = '{\"a\": 1}'", "seal_count = 1", "status = 'inactive'"])
 def test_a_changed_integration_takes_the_lease_from_whoever_works_by_the_old_config(
     service: Service, change: str
 ) -> None:

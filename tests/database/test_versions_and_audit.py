@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.database.fixtures import Service
+from tests.database.fixtures import Row, Service
 from tests.database.test_row_level_security import act_as
 from tests.stack import Stack
 
@@ -18,9 +18,9 @@ def sealed(service: Service) -> str:
     """An integration with sealed secrets."""
     integration_id = service.make_integration(port=1883)
     service.connection.execute(
-        "update device_integrations set api_key_encrypted = 'old.abc', secret_names = '{password}' where id = %s",
-        (integration_id,),
+        "update device_integrations set secret_names = '{password}' where id = %s", (integration_id,)
     )
+    service.seal(integration_id, sent="old.abc")
     return integration_id
 
 
@@ -37,7 +37,7 @@ def state_of(service: Service, integration_id: str) -> tuple[Any, ...]:
 def test_sealing_the_same_secrets_anew_is_no_change(service: Service, sealed: str) -> None:
     before = state_of(service, sealed)
 
-    seals = [{"id": sealed, "was": "old.abc", "sealed": "new.def"}]
+    seals = [{"id": sealed, "seal_count": 1, "sealed_sent": "new.def"}]
     replaced = service.one("select replace_seals(%s)", Jsonb(seals))
 
     assert replaced == 1
@@ -47,9 +47,7 @@ def test_sealing_the_same_secrets_anew_is_no_change(service: Service, sealed: st
 def test_other_credentials_written_by_the_service_are_a_change(service: Service, sealed: str) -> None:
     version, _, changes = state_of(service, sealed)
 
-    service.connection.execute(
-        "update device_integrations set api_key_encrypted = 'new.def' where id = %s", (sealed,)
-    )
+    service.seal(sealed, sent="new.def")
 
     assert (state_of(service, sealed)[0], state_of(service, sealed)[2]) == (version + 1, changes + 1)
 
@@ -104,8 +102,8 @@ def test_nobody_reaches_the_buckets_but_through_their_function(stack: Stack, rol
             connection.execute("delete from private.rate_limits")
 
 
-@pytest.mark.parametrize("persona", ["owner", "viewer", "other_owner"])
-def test_nobody_sees_an_idempotency_key_of_another_user(stack: Stack, persona: str) -> None:
+@pytest.mark.parametrize("persona", ["admin", "owner", "viewer", "other_owner"])
+def test_nobody_sees_an_idempotency_key_not_even_their_own(stack: Stack, persona: str) -> None:
     with stack.connect() as connection:
         connection.execute(
             "insert into private.idempotency_keys (user_id, key, organization_id, fingerprint)"
@@ -114,10 +112,38 @@ def test_nobody_sees_an_idempotency_key_of_another_user(stack: Stack, persona: s
         )
 
         act_as(connection, stack, persona)
-        seen = connection.execute("select key from private.idempotency_keys where key = 'k'").fetchall()
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select key from private.idempotency_keys where key = 'k'")
         connection.rollback()
 
-    assert seen == []
+
+def write_with_key(connection: psycopg.Connection[Any], organization_id: str | None, name: str) -> Any:
+    """An insert through `write_integration` under the idempotency key k; its answer."""
+    issued = connection.execute("select issue_id(%s)", (organization_id,)).fetchone()
+    assert issued is not None
+    values: Row = {"id": str(issued[0]), "organization_id": organization_id, "integration_type": "mqtt"}
+    values |= {"name": name, "status": "active", "settings": {}, "secret_names": []}
+    write = Jsonb({"values": values, "key": "k", "fingerprint": name})
+    (answer,) = connection.execute("select write_integration('insert', %s)", (write,)).fetchone() or (None,)
+    return answer
+
+
+def test_a_key_is_answered_with_its_first_reply_and_that_only_where_it_was_given(stack: Stack) -> None:
+    here, there = (stack.user("owner", organization).organization_id for organization in (0, 1))
+    with stack.connect() as connection:
+        connection.execute(
+            "insert into organization_members (user_id, organization_id, role) values (%s, %s, 'admin')",
+            (stack.user("owner", 0).id, there),
+        )
+        act_as(connection, stack, "owner")
+
+        first = write_with_key(connection, there, "Keyed")
+        again = write_with_key(connection, there, "Keyed again")
+        elsewhere = write_with_key(connection, here, "Keyed")
+        connection.rollback()
+
+    assert (again["fingerprint"], again["integration"]) == ("Keyed", first["integration"])
+    assert (elsewhere["fingerprint"], elsewhere["integration"]) == ("", None)
 
 
 def test_an_unknown_action_is_refused_in_words(stack: Stack) -> None:

@@ -12,12 +12,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from scripts.local.stack import ROOT
+from shared.integrations.sealing import USES, SealedIntegration, bind_row
 from shared.runtime.vault.ring import SealContext, Vault
 from tests.platform import Platform
 from tests.stack import Serve, Stack
 
-Row = tuple[str, str, str, str]
+BROKER = {"broker_url": "mqtts://broker.example.com", "topics": ["#"], "username": "u"}
+
+ADD = """
+with added as (
+  insert into device_integrations (id, organization_id, integration_type, name, status, settings, secret_names)
+  values (%(id)s, %(organization_id)s, 'mqtt', %(name)s, 'inactive', %(settings)s, '{password}') returning 1
+)
+insert into private.integration_secrets (integration_id, organization_id, sealed_sent)
+values (%(id)s, %(organization_id)s, %(sealed_sent)s)
+"""
+READ = """
+select to_jsonb(s) from private.sealed_integrations s
+ where coalesce(s.sealed_sent, s.sealed_kept) is not null order by s.name
+"""
 
 
 @dataclass
@@ -67,38 +83,23 @@ class Rotation:
     def add_sealed(self, count: int, seal: Callable[[SealContext, int], str]) -> None:
         """`count` inactive integrations with credentials that `seal` makes: nobody tries to connect them."""
         organization_id = str(self.admin.user.organization_id)
-        rows: list[Row] = []
-        for number in range(count):
-            integration_id = str(uuid.uuid4())
-            sealed = seal(SealContext(organization_id, integration_id, "mqtt"), number)
-            rows.append((integration_id, organization_id, f"Sealed {integration_id}", sealed))
+        rows = [_make_row(organization_id) for _ in range(count)]
+        for number, row in enumerate(rows):
+            row["sealed_sent"] = seal(bind_row(row, "sent"), number)
         with self.stack.connect() as connection, connection.cursor() as cursor:
-            cursor.executemany(
-                "insert into device_integrations"
-                " (id, organization_id, integration_type, name, status, api_key_encrypted)"
-                " values (%s, %s, 'mqtt', %s, 'inactive', %s)",
-                rows,
-            )
+            cursor.executemany(ADD, [{**row, "settings": Jsonb(row["settings"])} for row in rows])
 
     def open_all(self, keys: str) -> list[dict[str, Any]]:
         """The secrets of every integration, opened with this ring; VaultError where one does not open."""
         vault = Vault.from_text(keys)
-        return [
-            vault.open(sealed, SealContext(str(organization_id), str(integration_id), integration_type))
-            for organization_id, integration_id, integration_type, sealed in self._read_sealed()
-        ]
+        with self.stack.connect() as connection:
+            rows = [row for (row,) in connection.execute(READ.encode()).fetchall()]
+        return [open_row(vault, row) for row in rows]
 
     def count(self) -> dict[str, int]:
         """How many integrations each key has sealed."""
         with self.stack.connect() as connection:
             return dict(connection.execute("select * from count_sealed()").fetchall())
-
-    def _read_sealed(self) -> list[Any]:
-        with self.stack.connect() as connection:
-            return connection.execute(
-                "select organization_id, id, integration_type, api_key_encrypted from device_integrations"
-                " where api_key_encrypted is not null order by name"
-            ).fetchall()
 
     def _environment(self, keys: str) -> dict[str, str]:
         return {
@@ -106,6 +107,27 @@ class Rotation:
             "SUPABASE_SERVICE_ROLE_KEY": self.stack.service_role_key,
             "INTEGRATION_KEYS": keys,
         }
+
+
+def open_row(vault: Vault, row: SealedIntegration) -> dict[str, Any]:
+    """All secrets of a row of private.sealed_integrations, opened with `vault`; VaultError where they don't open."""
+    texts = {"sent": row["sealed_sent"], "kept": row["sealed_kept"]}
+    opened = [vault.open(text, bind_row(row, use)) for use in USES if (text := texts[use])]
+    return {name: value for secrets in opened for name, value in secrets.items()}
+
+
+def _make_row(organization_id: str) -> SealedIntegration:
+    integration_id = str(uuid.uuid4())
+    return {
+        "id": integration_id,
+        "organization_id": organization_id,
+        "integration_type": "mqtt",
+        "name": f"Sealed {integration_id}",
+        "settings": BROKER,
+        "sealed_sent": None,
+        "sealed_kept": None,
+        "seal_count": 1,
+    }
 
 
 def seal_with(keys: str) -> Callable[[SealContext, int], str]:

@@ -30,7 +30,7 @@ seen.problem = await refused.error?.context?.json();
 
 seen.listed = (await supabase.functions.invoke(`integrations?organization_id=${organizationId}`, { method: "GET" })).data;
 seen.selected = await supabase.from("device_integrations").select("id,name,status").eq("id", id).single();
-seen.sealed = (await supabase.from("device_integrations").select("api_key_encrypted")).error?.code;
+seen.whole = (await supabase.from("device_integrations").select("*").eq("id", id).single()).data;
 
 const read = await supabase.functions.invoke(`integrations/${id}`, { method: "GET" });
 seen.tag = read.response.headers.get("ETag");

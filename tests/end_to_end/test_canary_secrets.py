@@ -42,10 +42,11 @@ from shared.provider import (
 )
 from shared.runtime.deadline import Deadline
 from shared.runtime.settings import load_settings
-from shared.runtime.vault.ring import SealContext, Vault
+from shared.runtime.vault.ring import Vault
 from tests.canaries.cage import Cage
 from tests.canaries.configs import Planted, aim_at, find_secrets, list_invalid, plant_all
 from tests.canaries.drive import Driver
+from tests.end_to_end.rotation import READ, open_row
 from tests.stack import Serve, Stack, find_free_port
 
 UNLIMITED = {
@@ -106,11 +107,8 @@ def open_all(stack: Stack, serve: Serve) -> list[str]:
     keys = json.loads((serve.folder / "data" / "credentials.json").read_text())["integration_keys"]
     vault = Vault.from_text(keys)
     with stack.connect() as connection:
-        rows = connection.execute(
-            "select organization_id::text, id::text, integration_type, api_key_encrypted from device_integrations"
-            " where api_key_encrypted is not null"
-        ).fetchall()
-    return [json.dumps(vault.open(sealed, SealContext(*context))) for *context, sealed in rows]
+        rows = connection.execute(READ.encode()).fetchall()
+    return [json.dumps(open_row(vault, row)) for (row,) in rows]
 
 
 def test_no_answer_to_any_call_holds_a_secret(aftermath: Aftermath) -> None:

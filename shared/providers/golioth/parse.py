@@ -2,13 +2,14 @@
 
 Source: Golioth's documentation of the `webhook` destination and of the removed Output Streams; CloudEvents 1.0.2. A
 pipeline may add `inject-metadata`, whose envelope is recognised. What can't be decoded is a message with its error.
+
+Of a signed request only the body is proven: it is a CloudEvent where it has what one must have, and what it does not
+name itself has no device, path or time.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, cast
@@ -30,6 +31,7 @@ from shared.provider import (
     parse_time,
     read_media_type,
 )
+from shared.providers.golioth.event_ids import name_event, name_occasion
 from shared.providers.golioth.values import Object
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
@@ -39,12 +41,13 @@ LEGACY_TYPE = "DEVICE_STREAM_TYPE"
 NOT_LEGACY = "Not an Output Stream's message, which has data, device_id, project_id and timestamp."
 TYPE_PREFIX = "io.golioth.data.v1/"
 KINDS: dict[str, Kind] = {".s": "telemetry", ".d": "state", "logs": "log"}
+REQUIRED = frozenset(("specversion", "id", "source", "type"))
+"""What every CloudEvent has."""
+
 EVENTS_LIMIT = 1_000
 """Events of one batch; one that holds more is kept as it came."""
 
-DEVICE_LIMIT, TOPIC_LIMIT, ID_BYTES = 512, 1_024, 2_000
-SAME_SECONDS = 300
-"""Two equal bodies without id and time are one message within so long, and two beyond."""
+DEVICE_LIMIT, TOPIC_LIMIT = 512, 1_024
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -73,12 +76,32 @@ class Envelope(TypedDict):
 
 def parse_request(request: PushedRequest, project_id: str, now: float) -> list[Message]:
     """The messages in a proven request; Unauthenticated where it is of another project. `now` is Unix time."""
-    media_type = read_media_type(request.headers.get("content-type", ""))
+    media_type = _find_form(request.body) if request.is_signed else _read_form(request)
     if media_type in {STRUCTURED, BATCH}:
         events = _read_structured(request.body, batch=media_type == BATCH)
     else:
         events = [_read_binary(request)]
-    return [_make_message(event, project_id, now) for event in events]
+    occasion = name_occasion(request, now)
+    return [_make_message(event, project_id, occasion) for event in events]
+
+
+def _read_form(request: PushedRequest) -> str:
+    return read_media_type(request.headers.get("content-type", ""))
+
+
+def _find_form(content: bytes) -> str:
+    """The media type of a body that is one CloudEvent or several, by what it holds; else nothing."""
+    try:
+        document = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return ""
+    if isinstance(document, list):
+        return BATCH if any(map(_is_event, document)) else ""
+    return STRUCTURED if _is_event(document) else ""
+
+
+def _is_event(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() >= REQUIRED
 
 
 def _read_binary(request: PushedRequest) -> CloudEvent:
@@ -138,7 +161,7 @@ def _keep_whole(content: bytes, reason: str) -> CloudEvent:
     return CloudEvent(DecodedBody(None, content, reason), content)
 
 
-def _make_message(event: CloudEvent, project_id: str, now: float) -> Message:
+def _make_message(event: CloudEvent, project_id: str, occasion: str) -> Message:
     envelope, legacy = _find_envelope(event), event.type == LEGACY_TYPE
     _check_project("" if legacy else event.subject, envelope, project_id)
     device, body = "" if legacy else event.source, event.body
@@ -147,7 +170,8 @@ def _make_message(event: CloudEvent, project_id: str, now: float) -> Message:
     elif legacy and body.error is None:
         body = DecodedBody(None, event.content, NOT_LEGACY)
     kind, topic = _read_type(event.type)
-    event_id = _name_event(event, now if envelope is None else None)
+    moment = event.time or ("" if envelope else occasion)
+    event_id = name_event(event.id, event.source, event.type, moment, event.content)
     device_id = device if 0 < len(device) <= DEVICE_LIMIT else None
     observed_at = _read_time(envelope["timestamp"] if envelope else None) or _read_time(event.time)
     if body.error:
@@ -203,24 +227,3 @@ def _read_time(value: Any) -> str | None:
         return parse_time(value)
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
-
-
-def _name_event(event: CloudEvent, now: float | None) -> str:
-    """The event's id, with its source unless it is a UUID, for only together they are unique; else a hash.
-
-    `now` is None where the content has a time in it, and so is not sent twice but by a retry.
-    """
-    if event.id:
-        named = event.id if _is_uuid(event.id) else f"{event.source}/{event.id}"
-        if len(named.encode()) <= ID_BYTES:
-            return named
-    moment = event.time or ("" if now is None else str(int(now // SAME_SECONDS)))
-    parts = (event.source.encode(), event.type.encode(), moment.encode(), event.content)
-    return hashlib.sha256(b"\x00".join(parts)).hexdigest()
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -26,6 +26,7 @@ def settle_session(connection: Connection, plan: BrokerPlan, memory: Memory) -> 
     _warn_of_expiry(connection, plan, memory)
     if plan.broker.tls and connection.peer_certificate:
         watch_certificates(plan.broker.tls, connection.peer_certificate, memory, datetime.now(UTC))
+    warn_of_risks(plan, memory)
     removed = sorted(memory.subscribed.keys() - set(plan.filters))
     if removed:
         connection.unsubscribe(removed, ANSWER_SECONDS)
@@ -37,6 +38,14 @@ def settle_session(connection: Connection, plan: BrokerPlan, memory: Memory) -> 
     memory.changed |= bool(removed or added) or not memory.had_session
     memory.had_session = True
     return bool(added)
+
+
+def warn_of_risks(plan: BrokerPlan, memory: Memory) -> None:
+    """Note once what no new config might have."""
+    if plan.warnings:
+        memory.tell_once("risks", " ".join(plan.warnings))
+    else:
+        memory.forget_told("risks")
 
 
 def _begin_anew(memory: Memory) -> None:

@@ -6,10 +6,12 @@ import re
 import socket
 from dataclasses import dataclass
 from functools import lru_cache
-
-from yarl import URL
+from typing import TYPE_CHECKING
 
 from shared.runtime.errors import AddressBlocked, BadRequest
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 _URL = re.compile(r"(https?)://([^/?#]+)([^#]*)", re.IGNORECASE)
 _CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
@@ -34,6 +36,8 @@ def parse_url(text: str) -> Target:
     Path and query stay byte for byte: some receivers sign or compare them. What is not ASCII there is percent-encoded
     as UTF-8; a host that is not becomes its IDNA form.
     """
+    from yarl import URL
+
     found = _URL.match(text)
     if not found or _CONTROL_OR_SPACE.search(text):
         raise _refuse()
@@ -53,6 +57,12 @@ def parse_url(text: str) -> Target:
     return Target(
         origin, name, port, origin.host_port_subcomponent or name, path if path[:1] == "/" else f"/{path}"
     )
+
+
+def find_origin(text: str) -> tuple[str, str, str]:
+    """Scheme, host and port of `text`, the same for each spelling of one place. BadRequest, AddressBlocked."""
+    target = parse_url(text)
+    return target.origin.scheme, target.name.lower().rstrip("."), str(target.port)
 
 
 def _refuse() -> BadRequest:

@@ -19,6 +19,11 @@ NEW_KEY_COMMAND = (
 """Prints one entry for INTEGRATION_KEYS."""
 
 
+def are_stored() -> bool:
+    """Whether the keys are in Supabase Vault, where they may change."""
+    return not load_settings().integration_keys.strip()
+
+
 def read_keys() -> str:
     """The text of the key ring, never empty; `Vault.from_text` says what it looks like.
 

@@ -1,39 +1,53 @@
-"""Credentials at rest: AES-256-GCM under a ring of keys, each sealed value bound to the row it belongs to.
+"""Credentials at rest: AES-256-GCM under a ring of keys, each sealed value bound to its row, its use and its counter.
 
-A sealed value is text, `<key id>.<base64url(nonce ‖ ciphertext ‖ tag), no padding>`. The additional data
-holds the key id and the organization, integration and type, so a value moved to another row does not open.
+A sealed value is text, `<key id>.<base64url(nonce ‖ ciphertext ‖ tag), no padding>`. The additional data is the JSON of
+`["device-integrations", 2, key id, organization, integration, type, use, counter, destination…]`, so a value that was
+moved to another row, put back later or pointed elsewhere does not open.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import re
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from shared.runtime.errors import VaultError
-from shared.runtime.vault.keys import KEY_BYTES, NEW_KEY_COMMAND, read_keys
+from shared.runtime.errors import Problem, SealMismatch, VaultError
+from shared.runtime.log import get_log
+from shared.runtime.vault.keys import KEY_BYTES, NEW_KEY_COMMAND, are_stored, read_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+FORMAT = 2
 NONCE_BYTES = 12
 TAG_BYTES = 16
+
+RELOAD_SECONDS = 60.0
+"""For how long a ring from Supabase Vault counts: a new key is not used before an hour, so all know it by then."""
 
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class SealContext:
-    """The row a sealed value belongs to. Ids are UUIDs as text; their letter case does not matter."""
+    """What a sealed value belongs to: its row, what it is used for, the row's counter, and where it may be sent.
+
+    Ids are UUIDs as text; their letter case does not matter. `destination` is empty for what never leaves.
+    """
 
     organization_id: str
     integration_id: str
     integration_type: str
+    use: str = ""
+    seal_count: int = 0
+    destination: tuple[str, ...] = ()
 
 
 class Vault:
@@ -94,9 +108,9 @@ class Vault:
         try:
             plain = key.decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], _bind_context(key_id, context))
         except InvalidTag:
-            raise VaultError(
-                f"The stored credentials do not open with key {key_id!r}: they were changed, moved from "
-                "another integration, or sealed with another key of that id. Enter them again."
+            raise SealMismatch(
+                f"The stored credentials do not open with key {key_id!r}: they were changed, moved from another "
+                "integration, put back after a change, or sealed with another key of that id. Enter them again."
             ) from None
         opened: dict[str, Any] = json.loads(plain)
         return opened
@@ -109,18 +123,68 @@ class Vault:
         return f"Vault(primary={self._primary!r}, keys={len(self._keys)})"
 
 
-@cache
+class Loader:
+    """The vault of a process, its ring read again where that may change; the last one that could be read counts."""
+
+    def __init__(self, seconds: float = RELOAD_SECONDS) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._vault: Vault | None = None
+        self._text = ""
+        self._stale_at = math.inf
+
+    def load(self) -> Vault:
+        """See `load_vault`."""
+        vault = self._vault
+        if vault is not None and time.monotonic() < self._stale_at:
+            return vault
+        # One asks, and nobody waits for it but those who have no vault yet.
+        if not self._lock.acquire(blocking=vault is None) and vault is not None:
+            return vault
+        try:
+            return self._read()
+        finally:
+            self._lock.release()
+
+    def _read(self) -> Vault:
+        vault = self._vault
+        if vault is not None and time.monotonic() < self._stale_at:
+            return vault
+        try:
+            text = read_keys()
+            vault = vault if vault is not None and text == self._text else Vault.from_text(text)
+        except (Problem, RuntimeError) as problem:
+            if vault is None:
+                raise
+            get_log().warning("the ring could not be read again", detail=str(problem))
+        else:
+            self._text = text
+        self._vault, self._stale_at = vault, time.monotonic() + self._seconds if are_stored() else math.inf
+        return vault
+
+
+_loader = Loader()
+
+
 def load_vault() -> Vault:
-    """The vault of this process; a changed ring needs a new process.
+    """The vault of this process. A changed INTEGRATION_KEYS needs a new process; keys in Supabase Vault are read again
+    after `RELOAD_SECONDS`, so that they can be rotated.
 
     RuntimeError where there is no ring or it is malformed; Unavailable while the database that holds it is away.
     """
-    return Vault.from_text(read_keys())
+    return _loader.load()
+
+
+def forget_vault() -> None:
+    """Have the ring read anew by whoever needs it next."""
+    global _loader  # noqa: PLW0603 - one of the process
+    _loader = Loader()
 
 
 def _bind_context(key_id: str, context: SealContext) -> bytes:
-    ids = (context.organization_id.lower(), context.integration_id.lower(), context.integration_type)
-    return json.dumps(["device-integrations", key_id, *ids]).encode()
+    row = (context.organization_id.lower(), context.integration_id.lower(), context.integration_type)
+    bound = (*row, context.use, context.seal_count, *context.destination)
+    return json.dumps(["device-integrations", FORMAT, key_id, *bound]).encode()
 
 
 def _parse_entry(entry: str, position: int) -> tuple[str, bytes]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ LEEWAY_SECONDS = 10
 JWKS_SECONDS = 600
 REFETCH_COOLDOWN_SECONDS = 30
 FETCH_SECONDS = 5.0
+WAIT_SECONDS = FETCH_SECONDS + 1
 TRUST_SECONDS = 60
 """How long a verified token is believed without verifying it again, and so how long a retired key may still serve."""
 
@@ -36,6 +38,7 @@ TRUSTED_TOKENS = 1_000
 REASON_LENGTH = 200
 """Characters of what a refused token says of itself that are logged."""
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _ALGORITHM_OF_KEY = {"EC": "ES256", "RSA": "RS256"}
 
 
@@ -73,35 +76,53 @@ _trusted = TrustedTokens()
 
 
 class KeySet:
-    """The project's public keys: cached, refetched for an unknown kid with a cooldown, served stale when away."""
+    """The project's public keys: cached, refetched for an unknown kid with a cooldown, served stale when away.
+
+    One caller at a time fetches them. Nobody waits for it whose key is known; others do for `WAIT_SECONDS` at most.
+    """
 
     def __init__(self, url: str) -> None:
         self._project = Project(url, call_seconds=FETCH_SECONDS)
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched = self._tried = float("-inf")
-        self._lock = threading.Lock()
+        self._fetching = threading.Lock()
 
     def find(self, kid: str) -> jwt.PyJWK:
         """The key named `kid`. Unauthenticated when the project has none, Unavailable when no keys could be had."""
-        with self._lock:
-            age, since_try = time.monotonic() - self._fetched, time.monotonic() - self._tried
-            if age > JWKS_SECONDS or (kid not in self._keys and since_try > REFETCH_COOLDOWN_SECONDS):
+        if self._wants(kid):
+            self._renew(0 if kid in self._keys else WAIT_SECONDS)
+        keys = self._keys
+        if not keys:
+            raise Unavailable("The project's signing keys can't be fetched just now.")
+        if kid not in keys:
+            raise Unauthenticated("The token is signed with a key this project does not have.")
+        return keys[kid]
+
+    def _wants(self, kid: str) -> bool:
+        now = time.monotonic()
+        if self._keys and now - self._tried <= REFETCH_COOLDOWN_SECONDS:
+            return False
+        return kid not in self._keys or now - self._fetched > JWKS_SECONDS
+
+    def _renew(self, patience: float) -> None:
+        """Fetch them, or let who does so already come to its end."""
+        begun = time.monotonic()
+        if not self._fetching.acquire(timeout=patience):
+            return
+        try:
+            if self._tried < begun:
                 self._refetch()
-            if not self._keys:
-                raise Unavailable("The project's signing keys can't be fetched just now.")
-            if kid not in self._keys:
-                raise Unauthenticated("The token is signed with a key this project does not have.")
-            return self._keys[kid]
+        finally:
+            self._fetching.release()
 
     def _refetch(self) -> None:
-        if time.monotonic() - self._tried < REFETCH_COOLDOWN_SECONDS and self._keys:
-            return
-        self._tried = time.monotonic()
         try:
             self._keys = self._fetch()
+            self._fetched = time.monotonic()
         except (*FAILURES, ValueError, jwt.PyJWKSetError):
-            return
-        self._fetched = self._tried
+            pass
+        finally:
+            self._tried = time.monotonic()
 
     def _fetch(self) -> dict[str, jwt.PyJWK]:
         answer = self._project.send("GET", JWKS_PATH)
@@ -132,8 +153,11 @@ def _verify_user(token: str) -> str:
     claims = verify_token(token)
     if claims.get("role") != "authenticated" or not claims.get("sub"):
         raise Unauthenticated("This call needs the session token of a signed-in user, not an API key.")
-    _trusted.keep(token, str(claims["sub"]), int(claims["exp"]))
-    return str(claims["sub"])
+    user_id = str(claims["sub"])
+    if not _UUID.fullmatch(user_id):
+        raise Unauthenticated("The token's subject is no user of this project: a user's id is a UUID.")
+    _trusted.keep(token, user_id, int(claims["exp"]))
+    return user_id
 
 
 def _hash_token(token: str) -> bytes:

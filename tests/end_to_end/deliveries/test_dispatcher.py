@@ -116,7 +116,7 @@ def test_credentials_that_do_not_open_show_the_reason_and_cost_no_attempt(admin:
         run_tick(admin.stack, 3, 0.3)
         with admin.stack.connect() as connection:
             connection.execute(
-                "update device_integrations set api_key_encrypted = 'k.broken' where id = %s",
+                "update private.integration_secrets set sealed_sent = 'k.broken' where integration_id = %s",
                 (webhook["id"],),
             )
         enqueue(admin, 3)

@@ -179,7 +179,7 @@ def test_what_does_not_open_is_told_and_skipped(rotation: Rotation) -> None:
     assert "3 do not open; each shows status error and why." in done.stderr
     rows = rotation.admin.rows("device_integrations", select="error_message", error_message="not.is.null")
     reasons = sorted(row["error_message"] for row in rows)
-    expected = ("not in the form", "do not open with key 'old'", "'lost', which is not")
+    expected = ("entered for another address", "not in the form", "'lost', which is not")
     assert [part in reason for part, reason in zip(expected, reasons, strict=True)] == [True] * 3
     assert len(rotation.admin.rows("integration_activity", select="id", kind="eq.credentials.unopened")) == 3
     assert rotation.count()["new"] == 6

@@ -315,6 +315,7 @@ def spoil_proofs(kind: str, body: bytes) -> Iterator[tuple[dict[str, str], bytes
             signed = hmac.digest(SECRET.encode(), b"%d.%s" % (at, body), "sha256").hex()
             yield {name: signed, "X-Webhook-Timestamp": str(at)}, body
             yield {name: signed}, body
+            yield {name: signed}, b"%d.%s" % (at, body)
     if kind == "basic":
         for pair in (f":{SECRET}", f"other:{SECRET}", "golioth:", SECRET):
             yield {name: "Basic " + base64.b64encode(pair.encode()).decode()}, body
@@ -335,6 +336,42 @@ def test_every_wrong_proof_of_the_other_kinds_is_answered_401_and_does_nothing(
     assert answers == [401] * len(answers)
     assert len(answers) >= 9
     assert count_work(stack) == before
+
+
+def vary_unsigned(request: Request) -> Iterator[Request]:
+    """One captured request with everything changed that its signature does not cover."""
+    event = {"specversion": "1.0", "id": "1", "source": "victim", "type": "io.golioth.data.v1/.s/a"}
+    headers = {f"Ce-{name}": value for name, value in event.items()}
+    times = {"Ce-Time": "2026-11-01T00:00:00Z"}
+    media_types = ("application/json", "application/cbor", "application/cloudevents+json", "text/plain", "")
+    yield from (Request({"Content-Type": media_type}, request.body) for media_type in media_types)
+    for number in range(5):
+        changed = headers | times | {"Ce-Source": f"victim-{number}", "Ce-Id": str(number)}
+        yield Request(request.headers | changed, request.body)
+        yield Request(request.headers | {"Ce-Type": "DEVICE_STREAM_TYPE"}, request.body)
+
+
+@pytest.mark.parametrize("kind", ["standard-webhooks", "hmac-sha256", "timed"])
+@pytest.mark.parametrize("form", ["injected", "structured", "json"])
+def test_one_captured_signature_is_one_message_of_the_device_that_it_covers(
+    admin: Platform, kind: str, form: str
+) -> None:
+    integration_id = create(admin, webhook_authentication=kind.replace("timed", "hmac-sha256"))
+    request: Request = getattr(FORMS, f"make_{form}")("sensor-1", {"temp": 1})
+    proof, now = prove(kind, request.body), int(time.time())
+    if kind == "timed":
+        signed = hmac.digest(SECRET.encode(), b"%d.%s" % (now, request.body), "sha256").hex()
+        proof = {"X-Webhook-Signature": signed, "X-Webhook-Timestamp": str(now)}
+
+    replies = [post(admin.stack, integration_id, each, proof) for each in [request, *vary_unsigned(request)]]
+
+    assert {reply.status_code for reply in replies} == {202}
+    assert sum(reply.json()["stored"] for reply in replies) == 1
+    (row,) = read_messages(admin, integration_id)
+    devices = admin.rows("devices", integration_id=f"eq.{integration_id}", select="id,external_id")
+    wanted = [] if form == "json" else ["sensor-1"]
+    assert [device["external_id"] for device in devices] == wanted
+    assert (row["kind"], row["payload"]) == ("telemetry", {"temp": 1})
 
 
 def test_what_is_signed_with_its_time_passes_within_five_minutes(

@@ -30,12 +30,13 @@ PUSHED = '''
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import orjson
 from pydantic import SecretStr
 
-from shared.provider import Message, PushedRequest, Receiver
+from shared.provider import Destination, Message, PushedRequest, Receiver, locate_url
 
 
 class Pushed(Receiver):
@@ -46,6 +47,11 @@ class Pushed(Receiver):
 
     project: str
     api_key: SecretStr | None = None
+
+    @classmethod
+    def locate(cls, config: Mapping[str, Any]) -> Destination:
+        """There is one toy only."""
+        return locate_url("https://toy.example.com/")
 
     def parse(self, request: PushedRequest) -> list[Message]:
         """One message; what is no such JSON is kept as it came."""
@@ -63,11 +69,11 @@ POLLED = '''
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr
 
-from shared.provider import Batch, Check, Checker, Deadline, Poller, run_check
+from shared.provider import Batch, Check, Checker, Deadline, Destination, Poller, locate_url, run_check
 
 
 class Polled(Checker, Poller):
@@ -78,6 +84,11 @@ class Polled(Checker, Poller):
 
     at_once: int = Field(2, ge=1, le=100)
     api_key: SecretStr
+
+    @classmethod
+    def locate(cls, config: Mapping[str, Any]) -> Destination:
+        """There is one toy only."""
+        return locate_url("https://toy.example.com/")
 
     def check(self) -> Iterator[Check]:
         """Whether it counts."""
@@ -120,7 +131,7 @@ def count_on(state: Mapping[str, object], at_once: int, deadline: Deadline) -> I
 
 FILES = {"toy_pushed.py": PUSHED, "toy_polled/__init__.py": POLLED, "toy_polled/session.py": SESSION}
 SAMPLES: dict[str, dict[str, Any]] = {
-    "toy_pushed": {"project": "p", "api_key": "toy-secret-1", "webhook_secret": "toy-secret-2"},
+    "toy_pushed": {"project": "p", "api_key": "toy-secret-1", "webhook_secret": "toy-secret-2-of-16"},
     "toy_polled": {"at_once": 3, "api_key": "toy-secret-3"},
 }
 

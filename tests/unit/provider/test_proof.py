@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hmac
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import PrivateAttr
 
 from shared.provider import (
     Identity,
@@ -114,6 +116,14 @@ def test_a_signed_time_that_is_old_or_none_is_refused(timestamp: str) -> None:
         verify("hmac-sha256", sign_timed(timestamp))
 
 
+def test_a_time_cannot_be_moved_into_the_body() -> None:
+    for timestamp in (str(NOW), str(NOW - 9_000), "0", "1" * 15, "00", "1" * 40):
+        headers = {"x-webhook-signature": sign_timed(timestamp)["x-webhook-signature"]}
+
+        with pytest.raises(Unauthenticated, match="X-Webhook-Timestamp"):
+            verify("hmac-sha256", headers, f"{timestamp}.".encode() + BODY)
+
+
 def test_a_time_cannot_be_taken_off_or_put_on() -> None:
     without = {"x-webhook-signature": sign_timed(str(NOW))["x-webhook-signature"]}
     put_on = prove("hmac-sha256") | {"x-webhook-timestamp": str(NOW)}
@@ -156,6 +166,8 @@ def test_no_header_does_anything_but_fail(kind: Authentication, value: str, body
         ),
         ({"webhook_secret": None, "previous_webhook_secret": "phrase"}, "previous_webhook_secret"),
         ({"webhook_authentication": "none"}, "webhook_authentication"),
+        ({"webhook_secret": "fifteen-letters"}, "webhook_secret"),
+        ({"webhook_secret": SECRET, "previous_webhook_secret": "fifteen-letters"}, "previous_webhook_secret"),
     ],
 )
 def test_a_contradiction_is_refused_by_its_field(config: dict[str, Any], field: str) -> None:
@@ -163,6 +175,54 @@ def test_a_contradiction_is_refused_by_its_field(config: dict[str, Any], field: 
         make_provider(Pushed, config, Identity("", "", ""))
 
     assert [error.field for error in refusal.value.errors] == [field]
+
+
+class Heard(Receiver):
+    """A receiver that keeps what it was given to parse."""
+
+    _given: list[PushedRequest] = PrivateAttr(default_factory=list)
+
+    def parse(self, request: PushedRequest) -> list[Message]:
+        self._given.append(request)
+        return []
+
+
+@pytest.mark.parametrize(
+    ("kind", "covered"),
+    [
+        ("standard-webhooks", {"webhook-id", "webhook-timestamp"}),
+        ("hmac-sha256", set()),
+    ],
+)
+def test_of_a_signed_request_nothing_is_parsed_but_what_the_signature_covers(
+    monkeypatch: pytest.MonkeyPatch, kind: str, covered: set[str]
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    heard = make_provider(
+        Heard, {"webhook_authentication": kind, "webhook_secret": SECRET}, Identity("", "", "")
+    )
+    assert isinstance(heard, Heard)
+    headers = prove(kind) | {
+        "ce-source": "victim",
+        "content-type": "application/cloudevents+json",
+        "x-a": "b",
+    }
+
+    heard.receive(PushedRequest(headers, BODY, "line/3", "device=victim"))
+
+    (given,) = heard._given
+    assert ({*given.headers}, given.body, given.path, given.query) == (covered, BODY, "", {})
+    assert given.is_signed
+
+
+def test_a_secret_comes_along_with_everything_its_sender_says() -> None:
+    heard = make_provider(Heard, {"webhook_secret": SECRET}, Identity("", "", ""))
+    assert isinstance(heard, Heard)
+    request = PushedRequest(prove("header") | {"ce-source": "a"}, BODY, "line/3", "x=1")
+
+    heard.receive(request)
+
+    assert heard._given == [request]
 
 
 def test_a_public_key_is_enough_to_verify_with() -> None:

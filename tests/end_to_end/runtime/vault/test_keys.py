@@ -75,3 +75,31 @@ def test_keys_from_the_vault_seal_and_open_and_rotate(rotation: Rotation) -> Non
     assert known.index("k1") < known.index("k2")
     assert (done["maintenance"]["resealed"], rotation.count()) == (1, {"k2": 1})
     assert done["sessions"] == {"parked": 1}
+
+
+def let_pass(rotation: Rotation, time: str) -> None:
+    """Everything that is known of the keys, as long ago as `time` says."""
+    passed = f"added_at = added_at - interval '{time}', promoted_at = promoted_at - interval '{time}'"
+    execute(rotation, f"update private.vault_keys set {passed}")
+
+
+def test_with_a_number_of_days_maintenance_changes_the_key_by_itself(rotation: Rotation) -> None:
+    rotation.serve.environment["KEY_ROTATION_DAYS"] = "30"
+    execute(rotation, f"select vault.create_secret('{make_key('k1')}', 'integration_keys')")
+    rotation.restart("")
+    create(rotation, "webhook", WEBHOOK)
+
+    done = []
+    for time in ("0", "30 days", "1 hour", "0", "2 days"):
+        let_pass(rotation, time)
+        done.append(run_tick(rotation.stack, idle_seconds=0.3)["maintenance"])
+        # A process reads the ring again every minute; a new one does at once.
+        rotation.restart("")
+
+    told = [{name: count for name, count in each.items() if name[:4] == "keys"} for each in done]
+    assert told == [{}, {"keys_added": 1}, {"keys_promoted": 1}, {}, {"keys_retired": 1}]
+    assert sum(each["resealed"] for each in done) == 1
+    assert rotation.count() == {"k2": 1}
+    (integration,) = rotation.admin.rows("device_integrations", select="id,api_key_encrypted")
+    tested = rotation.admin.call("POST", f"/integrations/{integration['id']}/test")
+    assert (integration["api_key_encrypted"], tested.status_code) == ("k2", 200)

@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from shared.provider import Message, PushedRequest, decode_raw
-from shared.providers.golioth.parse import EVENTS_LIMIT, SAME_SECONDS, parse_request
+from shared.providers.golioth.event_ids import SAME_SECONDS
+from shared.providers.golioth.parse import EVENTS_LIMIT, parse_request
 from shared.runtime.errors import Unauthenticated
 from tests.captures import Capture, read_captures
 
@@ -231,3 +232,61 @@ def test_an_event_without_data_is_kept_as_it_came() -> None:
         None,
         {"source": DEVICE, "id": "1"},
     )
+
+
+EVENT = {
+    "specversion": "1.0",
+    "id": "7",
+    "source": DEVICE,
+    "type": "io.golioth.data.v1/.s/a",
+    "subject": PROJECT,
+}
+
+
+def parse_signed(body: Any, now: float = NOW, **headers: str) -> list[Message]:
+    content = body if isinstance(body, bytes) else orjson.dumps(body)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return parse_request(PushedRequest(named, content, is_signed=True), PROJECT, now)
+
+
+@pytest.mark.parametrize(
+    ("body", "devices"),
+    [
+        (ENVELOPE, [DEVICE]),
+        (EVENT | {"data": {"a": 1}}, [DEVICE]),
+        ([EVENT | {"data": 1}, 7, EVENT | {"id": "8", "source": "other"}], [DEVICE, None, "other"]),
+        ({"a": 1}, [None]),
+        ({"source": DEVICE, "data": {"a": 1}}, [None]),
+        ([{"a": 1}], [None]),
+        (b"\xff\x00", [None]),
+        (b"", [None]),
+    ],
+)
+def test_a_signed_body_is_an_event_where_it_says_so_itself(body: Any, devices: list[str | None]) -> None:
+    assert [message.device for message in parse_signed(body)] == devices
+
+
+@pytest.mark.parametrize("body", [ENVELOPE | {"project_id": "other"}, EVENT | {"subject": "other"}])
+def test_a_signed_event_of_another_project_is_refused(body: Any) -> None:
+    with pytest.raises(Unauthenticated):
+        parse_signed(body)
+
+
+@pytest.mark.parametrize("body", [ENVELOPE, EVENT | {"data": 1}, {"a": 1}, b"\xff"])
+@pytest.mark.parametrize(
+    "headers", [{}, {"webhook_id": "msg_1", "webhook_timestamp": "1"}, {"x_webhook_timestamp": str(int(NOW))}]
+)
+def test_a_copy_of_a_signed_request_has_the_id_of_what_it_copies(body: Any, headers: dict[str, str]) -> None:
+    ids = {parse_signed(body, NOW + after, **headers)[0].event_id for after in (0, SAME_SECONDS, 86_400)}
+
+    assert len(ids) == 1
+
+
+def test_equal_readings_of_different_signed_requests_are_two() -> None:
+    by_id = {parse_signed({"a": 1}, webhook_id=name)[0].event_id for name in ("msg_1", "msg_2")}
+    by_time = {
+        parse_signed({"a": 1}, x_webhook_timestamp=str(int(NOW) + after))[0].event_id
+        for after in (0, SAME_SECONDS)
+    }
+
+    assert (len(by_id), len(by_time)) == (2, 2)

@@ -14,6 +14,8 @@ import pytest
 
 from shared.provider import Identity, load_provider, split_config
 from shared.providers.mqtt import Mqtt
+from shared.providers.mqtt.saved_state import Memory
+from shared.providers.mqtt.subscriptions import warn_of_risks
 from shared.providers.mqtt.topics import fill_template, widen_template
 from shared.runtime.errors import InvalidConfig
 from tests.fakes.certificates import PemAuthority, lock_key
@@ -87,6 +89,7 @@ def test_password_and_key_are_secrets_and_shown_nowhere() -> None:
         ({"broker_url": "mqtt://h:99999"}, "broker_url", "1 to 65535"),
         ({"broker_url": "mqtt://h:x"}, "broker_url", "1 to 65535"),
         ({"broker_url": "mqtt://[::1"}, "broker_url", "not valid"),
+        ({"broker_url": "mqtt://[fd00:ec2::254%1]"}, "broker_url", "write it as"),
         ({"broker_url": f"mqtt://u:{CANARY}@h"}, "broker_url", "username and password"),
         ({"broker_url": "mqtt://h/topic"}, "broker_url", "topics"),
         ({"broker_url": "mqtt://h:1884", "port": 1885}, "port", "another port"),
@@ -190,3 +193,58 @@ def test_loading_the_provider_does_not_import_paho() -> None:
 
 def test_it_can_be_tested_polled_asked_again_and_commanded() -> None:
     assert Mqtt.capabilities() == ["check", "session", "decode", "send"]
+
+
+PLAIN = {"username": "u", "password": CANARY}
+
+
+@pytest.mark.parametrize(
+    ("config", "risks"),
+    [
+        ({"broker_url": "mqtt://broker.example.com"}, 1),
+        ({"broker_url": "ws://broker.example.com/mqtt"}, 1),
+        ({"broker_url": "mqtt://203.0.113.7"}, 1),
+        ({"broker_url": "mqtt://broker.example.com", "allow_plain_password": True}, 0),
+        ({"broker_url": "mqtt://broker.example.com", "use_tls": True}, 0),
+        ({"broker_url": "mqtts://broker.example.com"}, 0),
+        ({"broker_url": "mqtt://127.0.0.1"}, 0),
+        ({"broker_url": "mqtt://[::1]"}, 0),
+        ({"broker_url": "mqtt://10.1.2.3"}, 0),
+        ({"broker_url": "mqtt://mosquitto"}, 0),
+        ({"broker_url": "mqtt://broker.plant.local."}, 0),
+        ({"broker_url": "mqtt://broker.example.com", "username": None, "password": None}, 0),
+    ],
+)
+def test_a_password_in_clear_to_a_public_host_is_refused_new_and_warned_of_where_it_is(
+    config: dict[str, Any], risks: int
+) -> None:
+    provider, memory = load(**(PLAIN | config)), Memory("key", {})
+
+    for _ in range(2):
+        warn_of_risks(provider.plan, memory)
+
+    assert [risk.field for risk in provider.list_risks()] == ["password"] * risks
+    assert [note.message.partition(":")[0] for note in memory.take_notes()] == ["password"] * risks
+
+
+def test_its_secrets_go_to_one_broker_however_that_is_spelt() -> None:
+    base: dict[str, Any] = {"broker_url": "mqtts://broker.example.com"}
+    same: list[dict[str, Any]] = [
+        {"broker_url": "MQTTS://Broker.Example.com."},
+        {"broker_url": "mqtts://broker.example.com:8883"},
+        {**base, "port": 8883},
+        {**base, "server_name": "broker.example.com"},
+        {"broker_url": "mqtt://broker.example.com", "use_tls": True},
+    ]
+    other: list[dict[str, Any]] = [
+        {"broker_url": "mqtt://broker.example.com"},
+        {**base, "port": 8884},
+        {**base, "server_name": "other.example.com"},
+        {**base, "ca_certificate": PEM},
+        {"broker_url": "wss://broker.example.com:8883"},
+        {"broker_url": "mqtts://broker.example.com.evil.example"},
+    ]
+
+    assert {Mqtt.locate(config) for config in same} == {Mqtt.locate(base)}
+    assert Mqtt.locate(base) not in {Mqtt.locate(config) for config in other}
+    assert len({Mqtt.locate(config) for config in other}) == len(other)

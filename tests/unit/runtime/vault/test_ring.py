@@ -16,7 +16,7 @@ import pytest
 from shared.runtime.errors import Unavailable, VaultError
 from shared.runtime.settings import load_settings
 from shared.runtime.vault.keys import NEW_KEY_COMMAND
-from shared.runtime.vault.ring import SealContext, Vault, load_vault
+from shared.runtime.vault.ring import Loader, SealContext, Vault, forget_vault, load_vault
 from tests.fakes.http_receiver import Answer, HttpReceiver
 
 CONTEXT = SealContext(
@@ -167,10 +167,10 @@ def test_the_command_named_in_the_error_makes_a_ring() -> None:
 @pytest.fixture
 def _fresh_settings() -> object:
     load_settings.cache_clear()
-    load_vault.cache_clear()
+    forget_vault()
     yield
     load_settings.cache_clear()
-    load_vault.cache_clear()
+    forget_vault()
 
 
 @pytest.mark.usefixtures("_fresh_settings")
@@ -231,3 +231,29 @@ def test_a_database_that_is_away_or_has_no_keys_yet_is_asked_again(stored_keys: 
         load_vault()
 
     assert load_vault().key_ids == ("k8",)
+
+
+def test_keys_in_the_database_are_read_again_and_the_last_ones_count_while_it_is_away(
+    stored_keys: HttpReceiver,
+) -> None:
+    old, new = f"k8:{make_key()}", f"k9:{make_key()}"
+    answers = [(200, old), (200, old), (503, "away"), (200, "k8:malformed"), (200, f"{new},{old}")]
+    stored_keys.answer = lambda _: _write_answer(*answers[len(stored_keys.requests) - 1])
+    loader = Loader(seconds=0)
+
+    vaults = [loader.load() for _ in answers]
+
+    assert [vault.key_ids for vault in vaults] == [("k8",)] * 4 + [("k9", "k8")]
+    assert vaults[0] is vaults[3]
+
+
+@pytest.mark.usefixtures("_fresh_settings")
+def test_keys_in_the_environment_are_never_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTEGRATION_KEYS", f"k7:{make_key()}")
+    loader = Loader(seconds=0)
+
+    assert loader.load() is loader.load()
+
+
+def _write_answer(status: int, keys: str) -> Answer:
+    return Answer(status, orjson.dumps(keys))

@@ -7,7 +7,8 @@ import json
 import threading
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -35,6 +36,7 @@ from shared.runtime.web.auth import (
 )
 
 SECRET = "a-legacy-secret-of-at-least-32-bytes"
+USER = "0b5e5b7c-2f0a-4a52-8b9e-0c1d2e3f4a5b"
 
 
 class Project:
@@ -44,11 +46,14 @@ class Project:
         self.keys: dict[str, Any] = {"ec-1": ec.generate_private_key(ec.SECP256R1())}
         self.fetches = 0
         self.broken = False
+        self.answers = threading.Event()
+        self.answers.set()
         project = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 project.fetches += 1
+                project.answers.wait(30)
                 body = b"" if project.broken else json.dumps({"keys": project.public_keys()}).encode()
                 self.send_response(500 if project.broken else 200)
                 self.send_header("Content-Length", str(len(body)))
@@ -72,7 +77,7 @@ class Project:
         return described | {"kid": kid, "alg": algorithm}
 
     def sign(self, kid: str = "ec-1", **claims: Any) -> str:
-        valid = {"sub": "u", "role": "authenticated", "aud": "authenticated", "iss": f"{self.url}/auth/v1"}
+        valid = {"sub": USER, "role": "authenticated", "aud": "authenticated", "iss": f"{self.url}/auth/v1"}
         key = self.keys[kid]
         algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
         return jwt.encode(
@@ -104,7 +109,7 @@ def test_es256_and_rs256_tokens_of_the_project_are_believed(project: Project) ->
         authenticate_user(Headers({"Authorization": f"Bearer {project.sign(kid)}"})) for kid in project.keys
     ]
 
-    assert [user.id for user in users] == ["u", "u"]
+    assert [user.id for user in users] == [USER, USER]
 
 
 def test_a_users_token_does_not_show_in_its_repr(project: Project) -> None:
@@ -179,7 +184,7 @@ def test_a_wrong_or_missing_claim_is_refused(project: Project, claims: dict[str,
 
 
 def test_expiry_has_the_stated_leeway(project: Project) -> None:
-    assert verify_token(project.sign(exp=time.time() - 5))["sub"] == "u"
+    assert verify_token(project.sign(exp=time.time() - 5))["sub"] == USER
 
 
 def test_the_keys_are_fetched_once_for_many_tokens(project: Project) -> None:
@@ -201,7 +206,7 @@ def test_an_unknown_key_id_refetches_but_not_more_often_than_the_cooldown(
 
     claims = verify_token(project.sign("ec-2"))
 
-    assert claims["sub"] == "u"
+    assert claims["sub"] == USER
     assert project.fetches == 2
 
 
@@ -228,7 +233,71 @@ def test_known_keys_still_serve_while_the_endpoint_is_broken(
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 3600)
 
-    assert verify_token(project.sign())["sub"] == "u"
+    assert verify_token(project.sign())["sub"] == USER
+
+
+def test_while_one_caller_fetches_keys_nobody_waits_whose_key_is_known(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = load_keys()
+    keys.find("ec-1")
+    project.keys["ec-2"] = ec.generate_private_key(ec.SECP256R1())
+    project.answers.clear()
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + JWKS_SECONDS + 1)
+
+    with ThreadPoolExecutor(5) as threads:
+        unknown = [threads.submit(keys.find, "ec-2") for _ in range(4)]
+        wait_until(lambda: project.fetches == 2)
+        known = threads.submit(keys.find, "ec-1").result(3)
+        project.answers.set()
+        found = {future.result(30).key_id for future in unknown}
+
+    assert (known.key_id, found, project.fetches) == ("ec-1", {"ec-2"}, 2)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(1_000):
+        if holds():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("It never came to be.")
+
+
+def test_callers_that_wait_for_keys_in_vain_do_not_ask_again_one_after_another(project: Project) -> None:
+    keys = load_keys()
+    project.broken = True
+    project.answers.clear()
+
+    with ThreadPoolExecutor(4) as threads:
+        waiting = [threads.submit(keys.find, "ec-1") for _ in range(4)]
+        wait_until(lambda: project.fetches == 1)
+        threading.Event().wait(0.3)
+        project.answers.set()
+        failures = [future.exception(30) for future in waiting]
+
+    assert ([type(failure) for failure in failures], project.fetches) == ([Unavailable] * 4, 1)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "u",
+        "1",
+        f"{USER} ",
+        f"{{{USER}}}",
+        f"urn:uuid:{USER}",
+        USER.replace("-", ""),
+        f"{USER}\n",
+        "\u0660" * 36,
+    ],
+)
+def test_a_subject_that_is_no_uuid_is_no_user(project: Project, subject: str) -> None:
+    token = project.sign(sub=subject)
+
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            authenticate_user(Headers({"Authorization": f"Bearer {token}"}))
 
 
 def test_without_any_keys_the_answer_is_unavailable_not_a_verdict(project: Project) -> None:
@@ -261,7 +330,7 @@ def test_sessions_of_a_custom_domain_are_believed_once_their_issuer_is_set(
     monkeypatch.setenv("SUPABASE_JWT_ISSUER", "https://id.example.com/auth/v1")
     load_settings.cache_clear()
 
-    assert verify_token(token)["sub"] == "u"
+    assert verify_token(token)["sub"] == USER
     with pytest.raises(Unauthenticated):
         verify_token(project.sign())
 

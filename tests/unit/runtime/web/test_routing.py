@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from http import HTTPStatus
 
@@ -55,7 +56,7 @@ def read_rest(call: Call) -> Thing:
 
 @routes.get("/busy", public=True)
 def refuse(_: Call) -> None:
-    raise RateLimited(headers={"Retry-After": "7"})
+    raise RateLimited(retry_after=7)
 
 
 @routes.get("/broken", public=True)
@@ -198,7 +199,12 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "service")
     monkeypatch.setenv("SUPABASE_JWT_SECRET", SECRET)
     load_settings.cache_clear()
-    claims = {"sub": "u", "role": "authenticated", "aud": "authenticated", "iss": f"{url}/auth/v1"}
+    claims = {
+        "sub": str(uuid.uuid4()),
+        "role": "authenticated",
+        "aud": "authenticated",
+        "iss": f"{url}/auth/v1",
+    }
     yield jwt.encode(claims | {"exp": time.time() + 60}, SECRET, algorithm="HS256")
     load_settings.cache_clear()
 

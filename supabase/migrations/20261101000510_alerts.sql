@@ -1,0 +1,61 @@
+-- What somebody should look at: raised once, resolved when it is over.
+
+create table public.alerts (
+  id bigint generated always as identity primary key,
+  organization_id uuid not null,
+  integration_id uuid not null,
+  kind text not null check (kind ~ '^[a-z_.]{1,40}$'),
+  level text not null default 'warning' check (level in ('warning', 'error')),
+  message text not null check (length(message) <= 2000),
+  details jsonb not null default '{}',
+  created_at timestamptz not null default now(),
+  resolved_at timestamptz,
+  foreign key (organization_id, integration_id)
+    references public.device_integrations (organization_id, id) on delete cascade
+);
+comment on table public.alerts is 'What an admin should look at; one of a kind is open at a time. Never holds a secret.';
+create unique index alerts_open on public.alerts (integration_id, organization_id, kind) where resolved_at is null;
+create index alerts_organization on public.alerts (organization_id, created_at desc, id desc);
+create index alerts_integration on public.alerts (organization_id, integration_id);
+
+alter table public.alerts enable row level security;
+create policy "Members read the alerts" on public.alerts
+  for select to authenticated
+  using (organization_id = any (array(select private.org_ids('viewer'))));
+
+create function private.raise_alert(
+  p_integration_id uuid, p_kind text, p_level text, p_message text, p_details jsonb
+) returns void
+language sql volatile set search_path = ''
+as $$
+  with raised as (
+    insert into public.alerts (organization_id, integration_id, kind, level, message, details)
+    select i.organization_id, i.id, p_kind, p_level, left(p_message, 2000), p_details
+      from public.device_integrations i
+     where i.id = p_integration_id
+    on conflict (integration_id, organization_id, kind) where resolved_at is null do nothing
+    returning organization_id, integration_id, kind, level, message, details
+  )
+  insert into public.integration_activity (organization_id, integration_id, kind, level, message, details)
+  select r.* from raised r
+$$;
+comment on function private.raise_alert is 'Raises an alert and logs it as activity, unless one of its kind is open already.';
+
+create function private.resolve_alerts(p_integration_id uuid, p_message text) returns void
+language sql volatile set search_path = ''
+as $$
+  with resolved as (
+    update public.alerts set resolved_at = now()
+     where integration_id = p_integration_id and resolved_at is null
+    returning organization_id, integration_id, kind
+  )
+  insert into public.integration_activity (organization_id, integration_id, kind, message, details)
+  select r.organization_id, r.integration_id, 'alert.resolved', p_message, jsonb_build_object('kinds', jsonb_agg(r.kind))
+    from resolved r
+   group by r.organization_id, r.integration_id
+$$;
+comment on function private.resolve_alerts is 'Ends the open alerts of an integration and says in its activity why.';
+
+revoke all on public.alerts from public, anon, authenticated, service_role;
+revoke all on sequence public.alerts_id_seq from public, anon, authenticated, service_role;
+revoke execute on function private.raise_alert, private.resolve_alerts from public, anon, authenticated, service_role;

@@ -1,0 +1,228 @@
+-- Which deliveries may go out now: fair over webhooks, within the bounds of each.
+
+create function private.find_queue(p_after uuid) returns uuid
+language sql stable set search_path = ''
+as $$
+  select d.integration_id from public.webhook_deliveries d
+   where d.integration_id > p_after and d.stage is not null
+   order by d.integration_id, d.organization_id, d.stage, d.due_at
+   limit 1
+$$;
+comment on function private.find_queue is 'The next webhook by id that has something open.';
+
+create function private.list_queues(p_most integer) returns uuid[]
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+begin
+  -- From anywhere on and round: however many wait, one call looks at so many, and all get their turn.
+  return array(
+  with recursive start as (select gen_random_uuid() as id),
+  above as (
+    select private.find_queue(s.id) as id from start s
+    union all
+    select private.find_queue(a.id) from above a where a.id is not null
+  ),
+  below as (
+    select private.find_queue('00000000-0000-0000-0000-000000000000') as id
+    union all
+    select private.find_queue(b.id) from below b, start s where b.id <= s.id
+  )
+  select a.id from above a where a.id is not null
+  union all
+  select b.id from below b, start s where b.id <= s.id
+  limit p_most);
+end
+$$;
+comment on function private.list_queues is 'Webhooks that have something open, found by the index alone: one step each, whatever the length of their queues.';
+
+create function private.lock_endpoints(p_integration_ids uuid[]) returns uuid[]
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_locked uuid[];
+begin
+  insert into public.webhook_endpoints (integration_id, organization_id)
+  select i.id, i.organization_id
+    from public.device_integrations i
+   where i.id = any (p_integration_ids)
+     and not exists (select from public.webhook_endpoints e where e.integration_id = i.id)
+   order by i.id
+  on conflict do nothing;
+  select array_agg(l.integration_id) into v_locked
+    from (
+      select e.integration_id from public.webhook_endpoints e
+       where e.integration_id = any (p_integration_ids)
+       -- Not for update: who records what was sent refers to these rows, and neither is to wait for the other.
+       for no key update skip locked
+    ) l;
+  return v_locked;
+end
+$$;
+comment on function private.lock_endpoints is 'Those of the webhooks that no other dispatcher is leasing for just now, locked.';
+
+create function private.return_expired(p_integration_ids uuid[]) returns void
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+begin
+  if not exists (
+    select from public.webhook_deliveries d
+     where d.integration_id = any (p_integration_ids) and d.stage = 2 and d.due_at <= now()
+  ) then
+    return;
+  end if;
+  with expired as (
+    update public.webhook_deliveries d
+       set status = case when d.attempts < private.count_tries(i.settings) then 'pending' else 'dead' end, lease_token = null
+      from public.device_integrations i
+     where d.integration_id = any (p_integration_ids) and d.stage = 2 and d.due_at <= now()
+       and i.id = d.integration_id and i.organization_id = d.organization_id
+    returning d.id, d.integration_id, d.organization_id, d.attempts, d.due_at
+  ),
+  recorded as (
+    insert into public.webhook_attempts (delivery_id, organization_id, attempt, started_at, milliseconds, error)
+    select e.id, e.organization_id, e.attempts, e.due_at, 0,
+           'lease_lost: Whoever sent it ended before it could record the answer; the endpoint may have heard it.'
+      from expired e
+  )
+  insert into private.webhook_sends as s (integration_id, second, sent)
+  select e.integration_id, date_trunc('second', e.due_at), count(*) from expired e group by 1, 2 order by 1, 2
+  on conflict (integration_id, second) do update set sent = s.sent + excluded.sent;
+end
+$$;
+comment on function private.return_expired is
+  'Deliveries whose lease ran out are due again, or dead after the last try; for the rate they count as sent until the lease ended.';
+
+create function private.find_heads(p_organization_id uuid, p_integration_id uuid, p_limit integer)
+returns table (id uuid, due_at timestamptz, payload_bytes integer)
+language sql volatile set search_path = ''
+as $$
+  -- From any key on and round, and no further than a thousand: however many wait, all get their turn.
+  with recursive start as (select gen_random_uuid() as key),
+  above as (
+    select n.* from start s cross join lateral (
+      select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
+       where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key > s.key and d.stage is not null
+       order by d.ordering_key, d.message_id
+       limit 1) n
+    union all
+    select n.* from above a cross join lateral (
+      select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
+       where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key > a.ordering_key and d.stage is not null
+       order by d.ordering_key, d.message_id
+       limit 1) n
+  ),
+  below as (
+    (select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
+      where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key is not null and d.stage is not null
+      order by d.ordering_key, d.message_id
+      limit 1)
+    union all
+    select n.* from below b cross join lateral (
+      select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
+       where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key > b.ordering_key and d.stage is not null
+       order by d.ordering_key, d.message_id
+       limit 1) n
+     where b.ordering_key <= (select s.key from start s)
+  ),
+  heads as (
+    select a.* from above a
+    union all
+    select b.* from below b where b.ordering_key <= (select s.key from start s)
+    limit 1000
+  )
+  select h.id, h.due_at, h.payload_bytes from heads h where h.stage = 3 and h.due_at <= now() order by h.due_at limit p_limit
+$$;
+comment on function private.find_heads is 'The oldest open delivery of up to a thousand ordering keys, where it is due and not under way.';
+
+create function private.pick_shares(
+  p_integration_ids uuid[], p_limit integer, p_bytes integer, p_depth integer, out picked uuid[], out more boolean
+)
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+begin
+  -- One statement sees one moment: what has just ended is either under way or sent, never neither.
+  with rooms as materialized (
+    select e.organization_id, e.integration_id, e.leased_at, i.status <> 'inactive' as active,
+           greatest(0, least(
+             p_limit,
+             case when e.circuit = 'closed' then private.read_bound(i.settings, 'max_concurrent', 10, 1000) else 1 end - u.flying,
+             private.read_bound(i.settings, 'rate_limit_per_minute', 100, 10000000) - u.flying - r.sent))::integer as room
+      from public.webhook_endpoints e
+      join public.device_integrations i on i.id = e.integration_id and i.organization_id = e.organization_id
+      cross join lateral (
+        select count(*) as flying from public.webhook_deliveries d
+         where d.integration_id = e.integration_id and d.organization_id = e.organization_id and d.stage = 2) u
+      cross join lateral (
+        select coalesce(sum(s.sent), 0) as sent from private.webhook_sends s
+         where s.integration_id = e.integration_id and s.second > now() - interval '61 seconds') r
+     where e.integration_id = any (p_integration_ids) and i.settings ? 'events'
+       and (e.circuit = 'closed' or e.probe_at <= now())
+  ),
+  shares as (
+    select f.id, f.n, f.payload_bytes, r.leased_at, f.n = p_depth and r.room > p_depth as more
+      from (select *, least(room, p_depth) as reach from rooms where room > 0) r
+      cross join lateral (
+        select w.id, w.payload_bytes, row_number() over (order by w.turn) as n
+          from (
+            (select d.id, d.payload_bytes, d.due_at as turn from public.webhook_deliveries d
+              where d.integration_id = r.integration_id and d.organization_id = r.organization_id and d.stage = 0 and d.due_at <= now() and r.active
+              order by d.due_at limit r.reach)
+            union all
+            -- First tries before retries, but not for ever.
+            (select d.id, d.payload_bytes, d.due_at + interval '10 minutes' from public.webhook_deliveries d
+              where d.integration_id = r.integration_id and d.organization_id = r.organization_id and d.stage = 1 and d.due_at <= now() and r.active
+              order by d.due_at limit r.reach)
+            union all
+            select h.id, h.payload_bytes, h.due_at
+              from (select from public.webhook_deliveries d 
+                    where d.integration_id = r.integration_id and d.organization_id = r.organization_id and d.stage = 3 limit 1) ordered
+              cross join lateral private.find_heads(r.organization_id, r.integration_id, r.reach) h
+             where r.active
+            union all
+            (select d.id, d.payload_bytes, d.due_at from public.webhook_deliveries d
+              where d.integration_id = r.integration_id and d.organization_id = r.organization_id and d.stage = 4 and d.due_at <= now() and r.active
+              order by d.due_at limit r.reach)
+            union all
+            -- A replay was asked for by somebody: it goes out while the webhook is switched off, too.
+            (select d.id, d.payload_bytes, d.due_at from public.webhook_deliveries d
+              where d.integration_id = r.integration_id and d.organization_id = r.organization_id and d.replayed_at is not null
+                and d.status = 'pending'
+                and d.due_at <= now() and not r.active
+              order by d.due_at limit r.reach)
+          ) w
+         order by w.turn
+         limit r.reach
+      ) f
+     order by f.n, r.leased_at
+     limit p_limit
+  ),
+  fitting as (
+    select s.*, sum(s.payload_bytes) over (order by s.n, s.leased_at, s.id) - s.payload_bytes < p_bytes as fits from shares s
+  )
+  select array_agg(f.id) filter (where f.fits), bool_or(f.more) and bool_and(f.fits) into picked, more from fitting f;
+end
+$$;
+comment on function private.pick_shares is
+  'Up to p_limit and p_bytes that may go out now and up to p_depth of each webhook, and whether p_depth left out any that might.';
+
+create function private.pick_deliveries(p_integration_ids uuid[], p_limit integer, p_bytes integer) returns uuid[]
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  -- Where many webhooks wait, a few of each fill the batch, and looking deeper into their queues would cost for nothing.
+  v_depth integer := 1 + p_limit / cardinality(p_integration_ids);
+  v_shares record;
+begin
+  loop
+    v_shares := private.pick_shares(p_integration_ids, p_limit, p_bytes, v_depth);
+    exit when v_shares.more is not true or cardinality(v_shares.picked) = p_limit;
+    v_depth := v_depth * 4;
+  end loop;
+  return v_shares.picked;
+end
+$$;
+comment on function private.pick_deliveries is
+  'What may go out now: one for each webhook, then the second of each, and so on, those first that waited longest.';
+
+revoke execute on function private.find_queue, private.list_queues, private.lock_endpoints, private.return_expired,
+  private.find_heads, private.pick_shares, private.pick_deliveries from public, anon, authenticated, service_role;

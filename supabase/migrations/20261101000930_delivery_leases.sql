@@ -1,0 +1,126 @@
+-- Leasing deliveries and taking their results, fenced by a token.
+
+create function public.lease_deliveries(p_limit integer, p_lease_seconds integer, p_bytes integer default 8388608) returns json
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_token uuid := gen_random_uuid();
+  v_locked uuid[];
+  v_picked uuid[];
+  v_leased json;
+begin
+  v_locked := private.lock_endpoints(private.list_queues(500));
+  if v_locked is null then
+    return '{"integrations": {}, "deliveries": []}';
+  end if;
+  perform private.return_expired(v_locked);
+  delete from private.webhook_sends where integration_id = any (v_locked) and second < now() - interval '2 minutes';
+  v_picked := private.pick_deliveries(v_locked, p_limit, p_bytes);
+  with leased as (
+    update public.webhook_deliveries d
+       set status = 'delivering', attempts = d.attempts + 1, lease_token = v_token,
+           due_at = now() + make_interval(secs => p_lease_seconds)
+     where d.id = any (v_picked) and d.status = 'pending'
+    returning d.*
+  ),
+  served as (
+    update public.webhook_endpoints e set leased_at = clock_timestamp()
+     where e.integration_id = any (array(select distinct l.integration_id from leased l))
+  ),
+  subscribers as (
+    select i.*
+      from private.sealed_integrations i
+     where (i.organization_id, i.id) in (select l.organization_id, l.integration_id from leased l)
+  )
+  select json_build_object(
+    'integrations', coalesce((select json_object_agg(s.id, to_json(s)) from subscribers s), '{}'),
+    'deliveries', coalesce((
+      select json_agg(json_build_object(
+               'id', l.id, 'lease_token', l.lease_token, 'integration_id', l.integration_id, 'attempts', l.attempts,
+               'payload_bytes', l.payload_bytes,
+               'event_type', l.event_type, 'kind', m.kind, 'topic', m.topic, 'payload', m.payload,
+               'observed_at', m.observed_at, 'source', json_build_object(
+                 'integration_id', m.integration_id, 'integration_type', o.integration_type, 'name', o.name),
+               'device', case when coalesce(v.external_id, m.external_id) is not null then
+                 json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end)
+             order by l.created_at, l.id)
+        from leased l
+        left join public.device_messages m
+          on m.id = l.message_id and m.received_at = l.message_received_at and m.organization_id = l.organization_id
+        left join public.device_integrations o on o.organization_id = m.organization_id and o.id = m.integration_id
+        left join public.devices v on v.organization_id = m.organization_id and v.id = m.device_id), '[]'))
+    into v_leased;
+  return v_leased;
+end
+$$;
+comment on function public.lease_deliveries is
+  'Takes due deliveries, fairly over webhooks and within each one''s rate, concurrency and circuit, with their messages and the sealed config of their webhooks. Together their payloads have about p_bytes, or are one.';
+
+create function public.finish_deliveries(p_results jsonb) returns jsonb
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_counts jsonb;
+  v_tally jsonb;
+begin
+  with results as (
+    select r.* from jsonb_to_recordset(p_results) as r(
+      id uuid, lease_token uuid, outcome text, retry_seconds double precision, started_at timestamptz,
+      milliseconds integer, status_code integer, error text, reply text)
+  ),
+  finished as (
+    update public.webhook_deliveries d
+       set status = case when r.outcome in ('retry', 'unsent') then 'pending' else r.outcome end,
+           due_at = case r.outcome when 'retry' then now() + r.retry_seconds * interval '1 second' when 'unsent' then now() else d.due_at end,
+           attempts = d.attempts - (r.outcome = 'unsent')::integer,
+           lease_token = null
+      from results r
+     where d.id = r.id and d.lease_token = r.lease_token and d.status = 'delivering'
+       and r.outcome in ('delivered', 'retry', 'dead', 'unsent')
+    returning d.id, d.integration_id, d.organization_id, d.attempts, d.replayed_at is not null as replayed, r.outcome, r.started_at, r.milliseconds, r.status_code,
+      r.error, r.reply
+  ),
+  recorded as (
+    insert into public.webhook_attempts
+      (delivery_id, organization_id, attempt, started_at, milliseconds, status_code, error, reply)
+    select f.id, f.organization_id, f.attempts, f.started_at, f.milliseconds, f.status_code, f.error, f.reply
+      from finished f
+     where f.outcome <> 'unsent'
+  ),
+  tally as (
+    select f.integration_id,
+           count(*) filter (where f.outcome = 'delivered') as delivered,
+           count(*) filter (where f.outcome <> 'unsent') as heard,
+           count(*) filter (where f.outcome in ('retry', 'dead') and not f.replayed) as failed,
+           coalesce(bool_or(f.status_code = 410), false) as gone,
+           max(f.error) filter (where f.outcome = 'unsent') as unusable,
+           max(coalesce(f.error, f.status_code::text)) filter (where f.outcome in ('retry', 'dead')) as last
+      from finished f
+     group by f.integration_id
+  ),
+  sent as (
+    insert into private.webhook_sends as s (integration_id, second, sent)
+    select t.integration_id, date_trunc('second', now()), t.heard
+      from tally t join public.webhook_endpoints e on e.integration_id = t.integration_id
+     where t.heard > 0
+     order by t.integration_id
+    on conflict (integration_id, second) do update set sent = s.sent + excluded.sent
+  )
+  select jsonb_build_object(
+           'delivered', count(*) filter (where f.outcome = 'delivered'),
+           'retried', count(*) filter (where f.outcome = 'retry'),
+           'dead', count(*) filter (where f.outcome = 'dead'),
+           'unsent', count(*) filter (where f.outcome = 'unsent'),
+           'late', (select count(*) from results) - count(*)),
+         (select jsonb_agg(to_jsonb(t)) from tally t)
+    into v_counts, v_tally
+    from finished f;
+  perform private.judge_endpoints(v_tally);
+  return v_counts;
+end
+$$;
+comment on function public.finish_deliveries is
+  'Records a batch of attempts, moves their deliveries on and judges their endpoints. Outcomes: delivered, retry, dead, and unsent where the webhook itself can''t be used (no attempt is counted). A result whose lease was lost is counted as late and changes nothing.';
+
+revoke execute on function public.lease_deliveries, public.finish_deliveries from public, anon, authenticated,
+  service_role;

@@ -1,0 +1,158 @@
+-- The one way in: a batch of normalised messages, in one transaction with its devices, deliveries, counts and state.
+
+create function public.ingest_messages(
+  p_integration_id uuid, p_messages jsonb, p_lease_token uuid default null, p_lease_seconds integer default null,
+  p_state jsonb default null, p_name_duplicates boolean default false, p_received_at timestamptz default null
+) returns jsonb
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan -- planning took a tenth of a batch
+as $$
+declare
+  v_integration public.device_integrations;
+  v_provision boolean;
+  v_received_at timestamptz := coalesce(p_received_at, now());
+  -- UUID version 7 (RFC 9562), as Postgres 15 has none: ids that rise with time keep the index's pages together.
+  v_id_start text := lpad(to_hex((extract(epoch from v_received_at) * 1000)::bigint), 12, '0');
+  v_id_end text := '8' || right(replace(gen_random_uuid()::text, '-', ''), 15);
+  v_count record;
+begin
+  if jsonb_array_length(p_messages) > 4000 then
+    raise exception 'A batch holds at most 4000 messages; send it in parts.' using errcode = '22023';
+  end if;
+
+  if p_lease_token is not null then
+    update public.integration_schedules
+       set state = coalesce(p_state, state),
+           due_at = coalesce(v_received_at + make_interval(secs => p_lease_seconds), due_at)
+     where integration_id = p_integration_id and lease_token = p_lease_token;
+    if not found then
+      perform private.refuse_late_worker();
+    end if;
+  end if;
+
+  select * into v_integration from public.device_integrations where id = p_integration_id;
+  if not found then
+    raise exception 'There is no integration %.', p_integration_id using errcode = 'PT404';
+  end if;
+  v_provision := coalesce(v_integration.settings ->> 'auto_provision_devices', 'true') <> 'false';
+  perform private.make_message_partition((v_received_at at time zone 'UTC')::date);
+
+  with incoming as materialized (
+    select (v_id_start || to_hex(x'7000'::integer + m.n) || v_id_end)::uuid as id, m.*
+      from rows from (
+             jsonb_to_recordset(p_messages) as (
+               event_id text, device text, kind text, topic text, payload jsonb, raw text, raw_encoding text,
+               observed_at timestamptz, error text, device_status text, metadata jsonb, remark text)
+           ) with ordinality as m(
+             event_id, device, kind, topic, payload, raw, raw_encoding, observed_at, error, device_status, metadata, remark, n)
+  ),
+  remembered as (
+    insert into private.message_ledger (integration_id, organization_id, event_id)
+    select distinct p_integration_id, v_integration.organization_id, i.event_id collate "C" from incoming i order by 3
+    on conflict do nothing
+    returning event_id
+  ),
+  fresh as materialized (
+    select distinct on (i.event_id) i.* from incoming i join remembered r on r.event_id = i.event_id
+     order by i.event_id, i.id
+  ),
+  seen as (
+    select f.device as external_id,
+           least(max(coalesce(f.observed_at, v_received_at)), v_received_at) as last_seen_at,
+           -- As it would be had each come in a batch of its own: the last one tells, and who speaks is online.
+           (array_agg(coalesce(f.device_status, 'online') order by f.id desc))[1] as status
+      from fresh f
+     where f.device is not null
+     group by f.device
+  ),
+  met as materialized (
+    -- The limit has each device looked up by the index, whatever the table's size was when the plan was made.
+    select s.*, d.id, d.device_type, d.status = s.status and d.last_seen_at > s.last_seen_at - interval '1 second' as unchanged
+      from seen s
+      left join lateral (
+        select e.id, e.status, e.last_seen_at, e.device_type from public.devices e
+         where e.integration_id = p_integration_id and e.organization_id = v_integration.organization_id
+           and e.external_id = s.external_id
+         limit 1) d on true
+  ),
+  room as materialized (
+    select n.external_id from (select m.external_id from met m where m.id is null and v_provision order by m.external_id) n
+     limit (select case when count(*) > 0 then private.take_device_room(v_integration.organization_id, count(*)::integer) else 0 end
+              from met m where m.id is null and v_provision)
+  ),
+  -- Less than a second later is not worth a row version, and an event for those who watch the table.
+  changed as (
+    insert into public.devices as d (id, organization_id, integration_id, external_id, name, status, last_seen_at)
+    select coalesce(m.id, gen_random_uuid()), v_integration.organization_id, p_integration_id, m.external_id, m.external_id,
+           m.status, m.last_seen_at
+      from met m
+     where case when m.id is null then m.external_id in (select r.external_id from room r) else m.unchanged is not true end
+     order by m.external_id
+    on conflict (integration_id, organization_id, external_id) do update
+      set last_seen_at = greatest(d.last_seen_at, excluded.last_seen_at),
+          status = case when p_received_at < d.last_seen_at then d.status else excluded.status end
+    returning d.id, d.external_id, (xmax = 0) as created
+  ),
+  known as (
+    select m.external_id, coalesce(c.id, m.id) as id, m.device_type from met m left join changed c on c.external_id = m.external_id
+  ),
+  stored as (
+    insert into public.device_messages (
+      id, organization_id, integration_id, device_id, external_id, event_id, kind, topic, payload, raw, raw_encoding,
+      observed_at, received_at, error, metadata, remark)
+    select f.id, v_integration.organization_id, p_integration_id, k.id, case when k.id is null then f.device end, f.event_id, coalesce(f.kind, 'event'), f.topic, f.payload,
+           f.raw, f.raw_encoding, coalesce(f.observed_at, v_received_at), v_received_at, f.error, nullif(f.metadata, 'null'), f.remark
+      from fresh f left join known k on k.external_id = f.device
+    returning id, kind, error, device_id, coalesce(pg_column_size(payload), 0) as payload_bytes
+  ),
+  subscribers as (
+    select w.id, w.settings -> 'events' as events, w.settings -> 'device_filter' as device_filter, w.settings ->> 'ordered' as ordered,
+           '8' || right(replace(gen_random_uuid()::text, '-', ''), 15) as id_end
+      from public.device_integrations w
+     where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events'
+  ),
+  aimed as (
+    select w.id as webhook, k.id as device
+      from subscribers w join known k on private.wants_device(w.device_filter, k.id, k.external_id, k.device_type)
+     where w.device_filter is not null
+  ),
+  enqueued as (
+    insert into public.webhook_deliveries (
+      id, organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key)
+    -- Time and number as in the message's id, the rest by chance: these ids rise with time too.
+    select (left(s.id::text, 18) || w.id_end)::uuid, v_integration.organization_id, w.id, 'device.' || s.kind, s.id, v_received_at,
+           s.payload_bytes,
+           case w.ordered when 'device' then coalesce(s.device_id, w.id) when 'integration' then w.id end
+      from subscribers w join stored s on s.error is null and private.wants_event(w.events, s.kind)
+     where w.device_filter is null or (w.id, s.device_id) in (select a.webhook, a.device from aimed a)
+    returning 1
+  )
+  select (select count(*) from incoming) as received,
+         (select count(*) from stored) as kept,
+         (select count(*) from stored where error is not null) as failed,
+         (select count(*) from changed where created) as devices,
+         (select count(*) from enqueued) as deliveries,
+         case when p_name_duplicates then
+           (select coalesce(jsonb_agg(i.n), '[]') from incoming i where i.n not in (select f.n from fresh f))
+         end as repeated
+    into v_count;
+
+  if v_count.received > 0 then
+    insert into public.integration_metrics as t (integration_id, minute, organization_id, received, stored, duplicates, failed)
+    values (
+      p_integration_id, date_trunc('minute', v_received_at), v_integration.organization_id, v_count.received,
+      v_count.kept - v_count.failed, v_count.received - v_count.kept, v_count.failed)
+    on conflict (integration_id, organization_id, minute) do update
+      set received = t.received + excluded.received, stored = t.stored + excluded.stored,
+          duplicates = t.duplicates + excluded.duplicates, failed = t.failed + excluded.failed;
+  end if;
+
+  return jsonb_build_object(
+    'received', v_count.received, 'stored', v_count.kept - v_count.failed, 'duplicates', v_count.received - v_count.kept,
+    'failed', v_count.failed, 'devices', v_count.devices, 'deliveries', v_count.deliveries)
+    || case when p_name_duplicates then jsonb_build_object('repeated', v_count.repeated) else '{}' end;
+end
+$$;
+comment on function public.ingest_messages is
+  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. p_received_at is for what came earlier.';
+
+revoke execute on function public.ingest_messages from public, anon, authenticated, service_role;

@@ -1,0 +1,79 @@
+-- What could not be decoded, decoded again once the config is mended: with its original times, and once.
+
+create function public.failed_messages(p_integration_id uuid, p_filter jsonb default '{}')
+returns table (
+  id uuid, received_at timestamptz, event_id text, topic text, payload jsonb, raw text, raw_encoding text, metadata jsonb
+)
+language sql stable set search_path = ''
+as $$
+  select f.id, f.received_at, f.event_id, f.topic, f.payload, f.raw, f.raw_encoding, f.metadata
+    from (
+      select m.*, sum(octet_length(m.raw)) over (order by m.received_at, m.id) - octet_length(m.raw) as bytes_before
+        from public.device_messages m
+       where m.integration_id = p_integration_id and m.error is not null
+         and m.received_at >= coalesce((p_filter ->> 'from')::timestamptz, '-infinity')
+         and m.received_at < coalesce((p_filter ->> 'to')::timestamptz, 'infinity')
+         and (m.received_at, m.id) > (
+               coalesce((p_filter ->> 'after_received_at')::timestamptz, '-infinity'),
+               coalesce((p_filter ->> 'after_id')::uuid, '00000000-0000-0000-0000-000000000000'))
+       order by m.received_at, m.id
+       limit 201) f
+   where coalesce(f.bytes_before, 0) < 4194304
+   order by f.received_at, f.id
+$$;
+comment on function public.failed_messages is
+  '{from?, to? (exclusive), after_received_at?, after_id?}: the oldest 201 messages that could not be decoded; less where they are large, until they have 4 MB.';
+
+create function public.replay_messages(p_integration_id uuid, p_messages jsonb) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_organization_id uuid := private.admit_change(p_integration_id);
+  v_batch record;
+  v_counts jsonb;
+  v_taken integer := 0;
+  v_stored integer := 0;
+  v_duplicates integer := 0;
+begin
+  perform private.require_portable('p_messages', p_messages, 16777216);
+  if jsonb_array_length(p_messages) > 200 then
+    raise exception 'At most 200 messages are replayed at once.' using errcode = '22023';
+  end if;
+  -- What came together is stored together, so that the batches are as few as they were.
+  for v_batch in
+    with taken as (
+      delete from public.device_messages m
+       using jsonb_to_recordset(p_messages) as given(id uuid, received_at timestamptz, message jsonb)
+       where m.id = given.id and m.received_at = given.received_at
+         and m.organization_id = v_organization_id and m.integration_id = p_integration_id and m.error is not null
+      returning m.received_at, m.event_id, given.message
+    )
+    select t.received_at, count(*)::integer as count, jsonb_agg(t.message) as messages,
+           array_agg(t.event_id) filter (where t.event_id = t.message ->> 'event_id') as event_ids
+      from taken t group by t.received_at order by t.received_at
+  loop
+    delete from private.message_ledger
+     where integration_id = p_integration_id and organization_id = v_organization_id and event_id = any (v_batch.event_ids);
+    update public.integration_metrics
+       set received = received - v_batch.count, failed = failed - v_batch.count
+     where integration_id = p_integration_id and organization_id = v_organization_id
+       and minute = date_trunc('minute', v_batch.received_at);
+    v_counts := public.ingest_messages(p_integration_id, v_batch.messages, p_received_at => v_batch.received_at);
+    v_taken := v_taken + v_batch.count;
+    v_stored := v_stored + (v_counts ->> 'stored')::integer;
+    v_duplicates := v_duplicates + (v_counts ->> 'duplicates')::integer;
+  end loop;
+  if v_taken > 0 then
+    perform private.log_queue_change(
+      p_integration_id, 'messages.replayed', format('%s messages that had failed were decoded and stored.', v_stored),
+      jsonb_build_object('count', v_taken, 'stored', v_stored, 'duplicates', v_duplicates));
+  end if;
+  return jsonb_build_object('stored', v_stored, 'duplicates', v_duplicates);
+end
+$$;
+comment on function public.replay_messages is
+  'Puts messages [{id, received_at, message}], decoded anew, in the place of those that had failed: with the time they were received, '
+  'counted in its minute, and sent to webhooks. What has not failed, or no longer, is passed over.';
+
+revoke execute on function public.failed_messages, public.replay_messages from public, anon, authenticated,
+  service_role;

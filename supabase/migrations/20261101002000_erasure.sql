@@ -1,0 +1,97 @@
+-- What goes with an organization: at once for everybody who could see it, and row by row in batches, however many there are.
+
+create table private.ended_organizations (
+  organization_id uuid primary key,
+  ended_at timestamptz not null default now()
+);
+comment on table private.ended_organizations is
+  'Organizations that are over, and of which maintenance has not erased everything yet. The audit log and spent ids stay for their time.';
+create index ended_organizations_line on private.ended_organizations (ended_at);
+alter table private.ended_organizations enable row level security;
+
+create function private.end_organization(p_organization_id uuid) returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into private.ended_organizations (organization_id) values (p_organization_id) on conflict do nothing;
+  update public.device_integrations set status = 'inactive'
+   where organization_id = p_organization_id and status <> 'inactive';
+end
+$$;
+comment on function private.end_organization is
+  'Nothing is sent or received for it any more, and maintenance erases it. For a platform with members of its own: call it when one ends there.';
+
+create function private.erase_some(p_organization_id uuid, p_limit integer) returns integer
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_left integer := p_limit;
+  v_rows integer;
+  v_table text;
+begin
+  delete from public.device_messages m
+   using (
+     select s.id, s.received_at from public.device_messages s where s.organization_id = p_organization_id limit p_limit) gone
+   where m.id = gone.id and m.received_at = gone.received_at;
+  get diagnostics v_rows = row_count;
+  v_left := v_left - v_rows;
+  -- Devices before integrations: a deleted integration would first let go of each of them.
+  foreach v_table in array array[
+    'public.webhook_deliveries', 'public.integration_activity', 'public.integration_metrics', 'public.firmware_updates',
+    'public.device_commands', 'public.devices', 'public.device_integrations'
+  ] loop
+    exit when v_left <= 0;
+    execute format(
+      'delete from %1$s where ctid = any (array(select t.ctid from %1$s t where t.organization_id = $1 limit $2))', v_table)
+      using p_organization_id, v_left;
+    get diagnostics v_rows = row_count;
+    v_left := v_left - v_rows;
+  end loop;
+  return p_limit - v_left;
+end
+$$;
+comment on function private.erase_some is 'Erases up to so many rows of an organization; how many, none where there are no more.';
+
+create function public.erase_organizations(p_limit integer default 5000) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_organization_id uuid;
+  v_rows integer := 0;
+  v_erased integer := 0;
+begin
+  for v_organization_id in
+    select e.organization_id from private.ended_organizations e order by e.ended_at limit 100 for update skip locked
+  loop
+    exit when v_rows >= p_limit;
+    v_rows := v_rows + private.erase_some(v_organization_id, p_limit - v_rows);
+    if v_rows < p_limit then
+      delete from public.organizations where id = v_organization_id;
+      delete from private.quotas where organization_id = v_organization_id;
+      delete from private.budgets where organization_id = v_organization_id;
+      delete from private.ended_organizations where organization_id = v_organization_id;
+      v_erased := v_erased + 1;
+    end if;
+  end loop;
+  return jsonb_build_object('organizations_erased', v_erased, 'organization_rows', v_rows);
+end
+$$;
+comment on function public.erase_organizations is 'Maintenance: erases what organizations that have ended had, so many rows a call, and then them.';
+
+create function private.erase_organization() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  insert into private.ended_organizations (organization_id) values (old.id) on conflict do nothing;
+  -- Most are small; what is more than this goes with maintenance.
+  perform private.erase_some(old.id, 5000);
+  return null;
+end
+$$;
+comment on function private.erase_organization is 'Takes along what has no foreign key to an organization that was deleted at once.';
+create trigger erase_organization after delete on public.organizations
+  for each row execute function private.erase_organization();
+
+revoke all on private.ended_organizations from public, anon, authenticated, service_role;
+revoke execute on function private.end_organization, private.erase_some, public.erase_organizations, private.erase_organization
+  from public, anon, authenticated, service_role;

@@ -1,0 +1,271 @@
+-- Maintenance: what is past its retention is forgotten, in batches. private.retention says how long what is kept.
+
+create function public.prune_messages(p_retention_days integer default null, p_limit integer default 20000)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_first date := (private.kept_from('messages', p_retention_days) at time zone 'UTC')::date;
+  v_partition record;
+  v_dropped integer := 0;
+  v_ids timestamptz := private.kept_from('event_ids');
+  v_forgotten integer;
+begin
+  for v_day in 0..3 loop
+    perform private.make_message_partition((now() at time zone 'UTC')::date + v_day);
+  end loop;
+  for v_partition in
+    select c.relname from pg_catalog.pg_inherits h join pg_catalog.pg_class c on c.oid = h.inhrelid
+     where h.inhparent = 'public.device_messages'::regclass
+       and to_date(right(c.relname, 8), 'YYYYMMDD') < v_first
+  loop
+    execute format('drop table private.%I', v_partition.relname);
+    v_dropped := v_dropped + 1;
+  end loop;
+  delete from private.message_ledger
+   where ctid = any (array(
+     select l.ctid from private.message_ledger l
+      where l.seen_at < v_ids
+      limit p_limit for update skip locked));
+  get diagnostics v_forgotten = row_count;
+  return jsonb_build_object('partitions_dropped', v_dropped, 'ids_forgotten', v_forgotten);
+end
+$$;
+comment on function public.prune_messages is
+  'Maintenance: makes the partitions of the next days, drops those past retention, forgets event ids, in batches.';
+
+create function public.prune_history(p_retention_days integer default null, p_limit integer default 20000) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_activity_from timestamptz := private.kept_from('activity', p_retention_days);
+  v_metrics_from timestamptz := private.kept_from('metrics', p_retention_days);
+  v_commands_from timestamptz := private.kept_from('commands', p_retention_days);
+  v_provisionings_from timestamptz := private.kept_from('provisionings', p_retention_days);
+  v_activity integer;
+  v_metrics integer;
+  v_commands integer;
+  v_provisionings integer;
+begin
+  delete from public.integration_activity
+   where ctid = any (array(
+     select a.ctid from public.integration_activity a where a.created_at < v_activity_from limit p_limit for update skip locked));
+  get diagnostics v_activity = row_count;
+  delete from public.integration_metrics
+   where ctid = any (array(
+     select m.ctid from public.integration_metrics m where m.minute < v_metrics_from limit p_limit for update skip locked));
+  get diagnostics v_metrics = row_count;
+  update public.device_commands
+     set status = 'failed', lease_token = null, finished_at = now(), error = 'Its integration was deleted before it was sent.'
+   where id = any (array(
+     select c.id from public.device_commands c
+      where c.status in ('pending', 'sending')
+        and not exists (
+          select from public.device_integrations i where i.id = c.integration_id and i.organization_id = c.organization_id)
+      limit p_limit for update skip locked));
+  delete from public.device_commands
+   where ctid = any (array(
+     select c.ctid from public.device_commands c
+      where c.created_at < v_commands_from and c.finished_at < v_commands_from
+      limit p_limit for update skip locked));
+  get diagnostics v_commands = row_count;
+  delete from public.device_provisionings
+   where ctid = any (array(
+     select p.ctid from public.device_provisionings p
+      where p.status = 'failed' and p.finished_at < v_provisionings_from
+      limit p_limit for update skip locked));
+  get diagnostics v_provisionings = row_count;
+  return jsonb_build_object(
+    'activity', v_activity, 'metrics', v_metrics, 'commands', v_commands, 'provisionings', v_provisionings);
+end
+$$;
+comment on function public.prune_history is
+  'Maintenance, in batches: forgets activity, metrics, commands that have ended and provisionings that failed; ends commands whose integration was deleted. A device''s own credentials stay with it.';
+
+create function public.prune_deliveries(
+  p_retention_days integer default null, p_dead_days integer default null, p_limit integer default 5000
+) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_ended_from timestamptz := private.kept_from('deliveries', p_retention_days);
+  v_dead_from timestamptz := private.kept_from('dead_deliveries', p_dead_days);
+  v_alerts_from timestamptz := private.kept_from('alerts', p_dead_days);
+  v_pruned integer;
+  v_cancelled integer;
+  v_orphaned integer;
+  v_resolved integer;
+begin
+  delete from public.webhook_deliveries
+   where ctid = any (array(
+     select d.ctid from public.webhook_deliveries d
+      where d.created_at < greatest(v_ended_from, v_dead_from)
+        and d.created_at < case d.status when 'dead' then v_dead_from else v_ended_from end
+        and d.status in ('delivered', 'cancelled', 'dead')
+      limit p_limit))
+     and status in ('delivered', 'cancelled', 'dead');
+  get diagnostics v_pruned = row_count;
+  update public.webhook_deliveries
+     set status = 'cancelled'
+   where ctid = any (array(
+     select d.ctid from public.webhook_deliveries d
+      where d.created_at < v_dead_from and d.status = 'pending'
+      limit p_limit))
+     and status = 'pending';
+  get diagnostics v_cancelled = row_count;
+  update public.webhook_deliveries
+     set status = 'cancelled', lease_token = null
+   where id = any (array(
+     select d.id
+       from unnest(private.list_queues(500)) q(integration_id)
+       join public.webhook_deliveries d on d.integration_id = q.integration_id and d.stage is not null
+      where not exists (
+        select from public.device_integrations i where i.id = d.integration_id and i.organization_id = d.organization_id)
+      limit p_limit));
+  get diagnostics v_orphaned = row_count;
+  delete from public.alerts
+   where ctid = any (array(
+     select a.ctid from public.alerts a where a.resolved_at < v_alerts_from limit p_limit));
+  get diagnostics v_resolved = row_count;
+  return jsonb_build_object('deliveries_pruned', v_pruned, 'deliveries_cancelled', v_cancelled + v_orphaned, 'alerts_pruned', v_resolved);
+end
+$$;
+comment on function public.prune_deliveries is
+  'Maintenance, in batches: forgets deliveries that have ended, dead ones as long as their messages are kept to be replayed; cancels what waited that long or '
+  'whose webhook was deleted; forgets alerts that were resolved long ago.';
+
+create function public.prune_idempotency_keys(p_limit integer default 20000) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before timestamptz := private.kept_from('idempotency_keys');
+  v_pruned integer;
+begin
+  delete from private.idempotency_keys
+   where ctid = any (array(
+     select k.ctid from private.idempotency_keys k where k.created_at < v_before limit p_limit));
+  get diagnostics v_pruned = row_count;
+  return jsonb_build_object('idempotency_keys', v_pruned);
+end
+$$;
+comment on function public.prune_idempotency_keys is 'Maintenance: forgets idempotency keys, in batches.';
+
+create function public.prune_issued_ids(p_limit integer default 20000) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before timestamptz := private.kept_from('issued_ids');
+  v_pruned integer;
+begin
+  delete from private.issued_ids
+   where ctid = any (array(
+     select i.ctid from private.issued_ids i where i.taken_at is null and i.issued_at < v_before limit p_limit))
+     and taken_at is null;
+  get diagnostics v_pruned = row_count;
+  return jsonb_build_object('issued_ids', v_pruned);
+end
+$$;
+comment on function public.prune_issued_ids is 'Maintenance: forgets ids that were issued and not used, in batches; used ones never.';
+
+create function public.prune_rate_limits() returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before timestamptz := private.kept_from('rate_limits');
+  v_pruned integer;
+begin
+  delete from private.rate_limits where full_at < v_before;
+  get diagnostics v_pruned = row_count;
+  return jsonb_build_object('rate_limits', v_pruned);
+end
+$$;
+comment on function public.prune_rate_limits is 'Maintenance: forgets buckets that have long been full; an absent bucket is a full one.';
+
+create function public.prune_audit_log(p_limit integer default 20000) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before timestamptz := private.kept_from('audit_log');
+  v_pruned integer;
+begin
+  delete from public.audit_log
+   where ctid = any (array(
+     select a.ctid from public.audit_log a where a.created_at < v_before limit p_limit));
+  get diagnostics v_pruned = row_count;
+  return jsonb_build_object('audit_rows', v_pruned);
+end
+$$;
+comment on function public.prune_audit_log is 'Maintenance: deletes audit rows that are past the retention, in batches.';
+
+create function public.prune_jobs(p_limit integer default 20000) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_ended_from timestamptz := private.kept_from('jobs');
+  v_planned_from timestamptz := private.kept_from('planned_jobs');
+  v_pruned integer;
+begin
+  delete from public.integration_jobs
+   where ctid = any (array(
+     select j.ctid from public.integration_jobs j
+      where j.finished_at < greatest(v_ended_from, v_planned_from)
+        and j.finished_at < case when j.status = 'done' and j.created_by is null then v_planned_from else v_ended_from end
+        -- The last one of its kind says when the next is due.
+        and exists (
+          select from public.integration_jobs n
+           where n.integration_id = j.integration_id and n.organization_id = j.organization_id
+             and n.kind = j.kind and n.created_at > j.created_at)
+      limit p_limit));
+  get diagnostics v_pruned = row_count;
+  return jsonb_build_object('jobs', v_pruned);
+end
+$$;
+comment on function public.prune_jobs is
+  'Maintenance: forgets finished jobs, sooner those that a plan began and that went well, in batches.';
+
+create function public.prune_conflicts(p_limit integer default 20000) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before timestamptz := private.kept_from('conflicts');
+  v_pruned integer;
+begin
+  delete from public.device_conflicts
+   where ctid = any (array(
+     select c.ctid from public.device_conflicts c where c.applied_at < v_before limit p_limit));
+  get diagnostics v_pruned = row_count;
+  return jsonb_build_object('conflicts', v_pruned);
+end
+$$;
+comment on function public.prune_conflicts is 'Maintenance: forgets conflicts that were settled long ago, in batches.';
+
+create function public.prune_firmware(p_retention_days integer default null, p_limit integer default 20000) returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before timestamptz := private.kept_from('firmware', p_retention_days);
+  v_updates integer;
+  v_rollouts integer;
+begin
+  delete from public.firmware_updates
+   where ctid = any (array(
+     select u.ctid from public.firmware_updates u
+      where u.created_at < v_before and u.at < v_before
+        and not exists (
+          select from public.firmware_rollouts r where r.id = u.rollout_id and r.status in ('starting', 'running'))
+      limit p_limit));
+  get diagnostics v_updates = row_count;
+  delete from public.firmware_rollouts
+   where ctid = any (array(
+     select r.ctid from public.firmware_rollouts r where r.finished_at < v_before limit p_limit));
+  get diagnostics v_rollouts = row_count;
+  return jsonb_build_object('firmware_updates', v_updates, 'firmware_rollouts', v_rollouts);
+end
+$$;
+comment on function public.prune_firmware is
+  'Maintenance: deletes updates that nothing was heard of within the retention, and rollouts that ended before it, in batches; never those of an open rollout.';
+
+revoke execute on function public.prune_messages, public.prune_history,
+  public.prune_deliveries, public.prune_idempotency_keys, public.prune_issued_ids, public.prune_rate_limits, public.prune_audit_log,
+  public.prune_jobs, public.prune_conflicts, public.prune_firmware from public, anon,
+  authenticated, service_role;
