@@ -42,11 +42,11 @@ Columns = dict[str, object]
 
 
 class Merged(NamedTuple):
-    """What a patch makes of a row: the provider, and the secrets before, which its seal has to be kept for."""
+    """What a patch makes of a row: the provider, the secrets before, and the names of those that go elsewhere now."""
 
     provider: Provider
     before: dict[str, Any]
-    is_moved: bool
+    moved: list[str]
 
 
 def patch_integration(call: Call, body: ChangedIntegration) -> IntegrationRow:
@@ -89,9 +89,9 @@ def merge_patch(sealed: SealedRow, patch: Patch) -> Merged:
     opened = any(not cls.is_kept(name) for name in before)
     sent = [name for name in name_secrets(split_config(provider)[1]) if not _is_kept(cls, name)]
     is_moved = opened and bool(sent) and provider.locate(vars(provider)) != locate_row(sealed)
-    if is_moved:
-        _require_named(sent, patch, ELSEWHERE)
-    return Merged(provider, before, is_moved)
+    moved = sent if is_moved else []
+    _require_named(moved, patch, ELSEWHERE)
+    return Merged(provider, before, moved)
 
 
 def _describe(sealed: SealedRow, merged: Merged, columns: Columns) -> Columns:
@@ -104,12 +104,12 @@ def _describe(sealed: SealedRow, merged: Merged, columns: Columns) -> Columns:
         "versions": [sealed["version"]],
     }
     names = name_secrets(after)
-    if after == merged.before and sealed["secret_names"] == names and not merged.is_moved:
+    if after == merged.before and sealed["secret_names"] == names and not merged.moved:
         return write
     return write | {
         "values": {**columns, "settings": settings, "secret_names": names},
         "sealed": seal_secrets(merged.provider.identity, settings, after, sealed["seal_count"] + 1),
-        "changed_secrets": _list_changed(merged.before, after),
+        "changed_secrets": sorted({*_list_changed(merged.before, after), *merged.moved}),
     }
 
 

@@ -6,6 +6,8 @@ its counter, which rises with every change. So there is no way of changing a row
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from typing_extensions import TypedDict
@@ -69,20 +71,19 @@ def open_secrets(row: SealedIntegration, *uses: Use) -> Secrets:
     secrets: Secrets = {}
     for use in uses or USES:
         if text := _find_text(row, use):
-            try:
+            with _explain(use):
                 secrets |= load_vault().open(text, bind_row(row, use))
-            except SealMismatch as mismatch:
-                raise VaultError(ELSEWHERE if use == "sent" else mismatch.detail) from None
     return secrets
 
 
 def reseal_secrets(row: SealedIntegration) -> dict[str, str | None]:
     """Both texts of a row sealed anew with the primary key, for the same counter; VaultError where they don't open."""
-    vault = load_vault()
-    return {
-        f"sealed_{use}": (text := _find_text(row, use)) and vault.reseal(text, bind_row(row, use))
-        for use in USES
-    }
+    sealed: dict[str, str | None] = {}
+    for use in USES:
+        with _explain(use):
+            text = _find_text(row, use)
+            sealed[f"sealed_{use}"] = text and load_vault().reseal(text, bind_row(row, use))
+    return sealed
 
 
 def open_provider(row: SealedIntegration) -> Provider:
@@ -108,6 +109,15 @@ def locate_row(row: SealedIntegration) -> Destination:
 def bind_row(row: SealedIntegration, use: Use) -> SealContext:
     """What the text of one use is sealed for; VaultError as `locate_row`."""
     return _bind(identify_row(row), use, row["seal_count"], locate_row(row) if use == "sent" else ())
+
+
+@contextmanager
+def _explain(use: Use) -> Iterator[None]:
+    """What is sealed for something else, in the words that most likely help."""
+    try:
+        yield
+    except SealMismatch as mismatch:
+        raise VaultError(ELSEWHERE if use == "sent" else mismatch.detail) from None
 
 
 def _find_text(row: SealedIntegration, use: Use) -> str | None:

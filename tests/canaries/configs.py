@@ -105,9 +105,10 @@ def _plant_absent(cage: Cage, sample: Planted, name: str) -> Planted:
     """With another secret that the sample leaves out, perhaps because it excludes one or needs a partner."""
     fields = find_provider(sample.integration_type).model_fields
     secrets = {path[0] for path in find_secrets(sample.integration_type, sample.config)}
-    drops = [set(), *({other} for other in secrets), secrets]
+    drops = [set(), *({other} for other in secrets), secrets, *({other} for other in sample.config)]
     partners = [{}, *({other: "partner"} for other in fields if other not in sample.config and other != name)]
-    for made, drop, partner in product(list_candidates(cage), drops, partners):
+    candidates = [*list_candidates(cage), f"https://hooks.example.com/{cage.make()}?key={cage.make()}"]
+    for made, drop, partner in product(candidates, drops, partners):
         kept = {key: value for key, value in sample.config.items() if key not in drop}
         config = kept | partner | {name: made}
         if is_valid(sample.integration_type, config):

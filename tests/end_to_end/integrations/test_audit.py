@@ -65,7 +65,14 @@ def test_a_creation_says_who_when_and_what_with_the_request_that_did_it(admin: P
 @pytest.mark.parametrize(
     ("patch", "changed"),
     [
-        ({"config": {"port": 1884}}, {"settings.port": {"old": 1883, "new": 1884}}),
+        ({"config": {"keepalive": 30}}, {"settings.keepalive": {"old": None, "new": 30}}),
+        (
+            {"config": {"port": 1884, "password": SECRET}},
+            {
+                "settings.port": {"old": 1883, "new": 1884},
+                "secrets": {"added": [], "removed": [], "changed": ["password"]},
+            },
+        ),
         (
             {"config": {"username": None, "password": None}},
             {

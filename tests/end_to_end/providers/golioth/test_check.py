@@ -14,7 +14,10 @@ from tests.stack import find_free_port
 
 def run_test(fleet: Fleet, **config: Any) -> list[tuple[str, bool, str]]:
     if config:
-        fleet.admin.call("PATCH", fleet.path, json={"config": config})
+        changed = fleet.admin.call(
+            "PATCH", fleet.path, json={"config": {"api_key": fleet.fake.api_key} | config}
+        )
+        assert changed.status_code == 200, changed.text
     reply = fleet.admin.call("POST", f"{fleet.path}/test")
     assert reply.status_code == 200, reply.text
     return [(check["name"], check["ok"], check["detail"]) for check in reply.json()["checks"]]

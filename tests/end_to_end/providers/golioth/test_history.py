@@ -95,7 +95,7 @@ def test_of_what_is_read_back_and_pushed_at_once_one_is_stored(admin: Platform, 
         connection.execute(
             "select ingest_history(%s, %s)", [integration["id"], Jsonb([reading | {"event_id": "read back"}])]
         )
-        pushed = threads.submit(as_service().call, "receive_messages", p_posts=[post], p_limit=0)
+        pushed = threads.submit(as_service().call, "receive_messages", p_posts=[post])
         wait_for_lock(admin)
         connection.commit()
         counts = pushed.result()[integration["id"]]
