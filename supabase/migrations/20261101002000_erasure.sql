@@ -13,7 +13,15 @@ create function private.end_organization(p_organization_id uuid) returns void
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
+  -- Against everything that is being added to it: that is there before, or finds that it has ended.
+  perform from public.organizations o where o.id = p_organization_id for update;
   insert into private.ended_organizations (organization_id) values (p_organization_id) on conflict do nothing;
+  if not found then
+    return;
+  end if;
+  -- One row of the audit log stands for all that goes.
+  perform private.record_entry(
+    p_organization_id, 'organizations', p_organization_id, 'update', '{"ended": {"old": false, "new": true}}');
   update public.device_integrations set status = 'inactive'
    where organization_id = p_organization_id and status <> 'inactive';
 end
@@ -38,7 +46,7 @@ begin
   -- Devices before integrations: a deleted integration would first let go of each of them.
   foreach v_table in array array[
     'public.webhook_deliveries', 'public.integration_activity', 'public.integration_metrics', 'public.firmware_updates',
-    'public.device_commands', 'public.devices', 'public.device_integrations'
+    'public.device_commands', 'public.integration_jobs', 'public.devices', 'public.device_integrations'
   ] loop
     exit when v_left <= 0;
     execute format(
