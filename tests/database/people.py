@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -27,10 +27,12 @@ class Person:
 
     def do(self, statement: LiteralString, **values: Any) -> Any:
         """One committed statement of theirs; the first value of its first row."""
-        with self.stack.connect() as connection:
+        with closing(self.stack.connect()) as connection:
             become(connection, self)
             cursor = connection.execute(statement, {"me": self.id} | values)
             row = cursor.fetchone() if cursor.description else None
+            # What a deferred constraint refuses is refused here.
+            connection.commit()
         return row[0] if row else None
 
     def create(self, name: str = "Acme") -> str:
