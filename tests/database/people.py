@@ -1,4 +1,4 @@
-"""Accounts of a test's own, and what each does past the API; their work is committed, for what only happens between transactions."""
+"""Accounts of a test's own, and what each does past the API, committed."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ class People:
         """A new account that belongs already."""
         person = self.join()
         self.own(
-            "insert into organization_members (organization_id, user_id, role) values (%(organization)s, %(id)s, %(role)s)",
+            "insert into organization_members (organization_id, user_id, role)"
+            " values (%(organization)s, %(id)s, %(role)s)",
             organization=organization,
             id=person.id,
             role=role,

@@ -1,16 +1,17 @@
-"""Nobody belongs to an organization without their consent, and nobody by an invitation that is not theirs or no longer holds."""
+"""Nobody belongs without their consent, nor by an invitation that is not theirs or no longer holds."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
 
 from tests.database.people import DOMAIN, NO_SUCH_INVITATION, People, Person, open_people
-from tests.database.tenant import race
+from tests.database.tenant import race, race_each
 from tests.stack import Stack
 
 AT_ONCE = 8
@@ -325,10 +326,7 @@ def test_who_accepts_while_it_ends_does_not_stay_behind_in_it(people: People) ->
         organization = founder.create()
         invitation = founder.invite(organization, guest.email)
 
-        results = race(
-            2,
-            lambda number, f=founder, g=guest, o=organization, i=invitation: f.end(o) if number else g.accept(i),
-        )
+        results = race_each(partial(guest.accept, invitation), partial(founder.end, organization))
 
         assert results[1] is None
         assert people.roles(organization) == {}
@@ -341,13 +339,9 @@ def test_who_accepts_while_the_inviter_is_removed_comes_before_or_not_at_all(peo
         admin = people.add(organization, "admin")
         invitation = admin.invite(organization, guest.email)
 
-        results = race(
-            2,
-            lambda number, o=owner, a=admin, g=guest, i=invitation: (
-                o.do("delete from organization_members where user_id = %(id)s", id=a.id)
-                if number
-                else g.accept(i)
-            ),
+        results = race_each(
+            partial(guest.accept, invitation),
+            partial(owner.do, "delete from organization_members where user_id = %(id)s", id=admin.id),
         )
 
         joined = guest.id in people.roles(organization)
@@ -361,7 +355,8 @@ def test_the_audit_log_says_who_asked_and_who_came_and_no_address(people: People
     guest.accept(founder.invite(organization, guest.email))
 
     rows = people.own(
-        "select jsonb_agg(to_jsonb(a) order by id) from audit_log a where organization_id = %(o)s", o=organization
+        "select jsonb_agg(to_jsonb(a) order by id) from audit_log a where organization_id = %(o)s",
+        o=organization,
     )
 
     told = [(row["table_name"], row["action"], row["actor_id"]) for row in rows]

@@ -1,14 +1,16 @@
-"""People leave, and erase their accounts, whenever they like; an organization has an owner as long as it has anybody."""
+"""People leave and erase their accounts; an organization has an owner as long as it has anybody."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import LiteralString
 
 import psycopg
 import pytest
 
 from tests.database.people import People, Person, open_people
-from tests.database.tenant import race
+from tests.database.tenant import race, race_each
 from tests.stack import Stack
 
 ROUNDS = 6
@@ -88,9 +90,9 @@ def test_of_two_owners_who_go_at_once_one_stays(people: People, first: Way, seco
     for _ in range(ROUNDS):
         founder = people.join()
         organization = founder.create()
-        goers = [(first, founder), (second, people.add(organization, "owner"))]
+        other = people.add(organization, "owner")
 
-        results = race(2, lambda number, g=goers, o=organization: g[number][0](g[number][1], o))
+        results = race_each(partial(first, founder, organization), partial(second, other, organization))
 
         assert [result.sqlstate for result in results if result is not None] == ["23514"]
         assert list(people.roles(organization).values()).count("owner") == 1
@@ -100,14 +102,10 @@ def test_of_two_owners_who_remove_each_other_one_stays(people: People) -> None:
     for _ in range(ROUNDS):
         founder = people.join()
         organization = founder.create()
-        pair = [founder, people.add(organization, "owner")]
+        other = people.add(organization, "owner")
+        remove: LiteralString = "delete from organization_members where user_id = %(id)s"
 
-        race(
-            2,
-            lambda number, p=pair: p[number].do(
-                "delete from organization_members where user_id = %(id)s", id=p[1 - number].id
-            ),
-        )
+        race_each(partial(founder.do, remove, id=other.id), partial(other.do, remove, id=founder.id))
 
         assert list(people.roles(organization).values()) == ["owner"]
 
@@ -140,15 +138,15 @@ def test_an_organization_whose_only_member_is_erased_ends(people: People) -> Non
     )
 
 
-def test_owners_who_leave_and_are_erased_at_once_leave_no_organization_without_an_owner(people: People) -> None:
+def test_owners_who_leave_and_are_erased_at_once_leave_no_organization_without_an_owner(
+    people: People,
+) -> None:
     for _ in range(ROUNDS):
         founder = people.join()
         organization = founder.create()
         other, member = people.add(organization, "owner"), people.add(organization, "member")
 
-        results = race(
-            2, lambda number, f=founder, x=other, o=organization: people.erase(x) if number else f.leave(o)
-        )
+        results = race_each(partial(founder.leave, organization), partial(people.erase, other))
 
         roles = people.roles(organization)
         assert results[1] is None

@@ -51,7 +51,9 @@ def test_a_name_that_is_none_is_refused_by_its_field(people: People, name: Any) 
 def test_the_operator_says_whether_people_start_organizations(people: People, stack: Stack) -> None:
     person = people.join()
     with stack.connect() as connection:
-        connection.execute("update private.options set value = false where name = 'allow_create_organization'")
+        connection.execute(
+            "update private.options set value = false where name = 'allow_create_organization'"
+        )
         become(connection, person)
 
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="ask the operator"):
@@ -95,7 +97,7 @@ def test_the_refusal_names_the_bound_and_who_can_raise_it(people: People) -> Non
     person = people.join()
     race(MOST, lambda number: person.create(str(number)))
 
-    with pytest.raises(psycopg.Error, match="may own 10 organizations.*operator") as refused:
+    with pytest.raises(psycopg.Error, match=r"may own 10 organizations.*operator") as refused:
         person.create()
 
     assert refused.value.diag.message_hint == "quota_exceeded"
@@ -126,7 +128,8 @@ def test_those_that_others_hand_over_count_too(people: People) -> None:
 def test_starting_them_has_a_rate(people: People) -> None:
     person = people.join()
     people.own(
-        "insert into private.rate_limits (subject, budget, full_at) values (%(id)s, 'invite', now() + interval '1 minute')",
+        "insert into private.rate_limits (subject, budget, full_at)"
+        " values (%(id)s, 'invite', now() + interval '1 minute')",
         id=person.id,
     )
 

@@ -182,10 +182,14 @@ def test_an_admin_cannot_make_anyone_owner(world: tuple[psycopg.Connection, Row]
     reached = [
         attempt(connection, statement, names)
         for statement in (
-            "insert into organization_members (organization_id, user_id, role)"
-            " values (%(organization)s, %(newcomer)s, 'owner')",
-            "update organization_members set role = 'owner'"
-            " where organization_id = %(organization)s and role <> 'owner'",
+            (
+                "insert into organization_members (organization_id, user_id, role)"
+                " values (%(organization)s, %(newcomer)s, 'owner')"
+            ),
+            (
+                "update organization_members set role = 'owner'"
+                " where organization_id = %(organization)s and role <> 'owner'"
+            ),
             "select invite_member(%(organization)s, 'x@people.test', 'owner')",
         )
     ]

@@ -80,7 +80,9 @@ Fate = Callable[[psycopg.Connection, str], None]
 Scene = tuple[psycopg.Connection, Estate, Row, list[str]]
 
 
-@pytest.fixture(params=[leave_it, delete_integrations, end_organization, erase_organization, delete_organization])
+@pytest.fixture(
+    params=[leave_it, delete_integrations, end_organization, erase_organization, delete_organization]
+)
 def scene(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Scene]:
     """The estate of one organization and what became of it, the owner of another, and all ids there ever were."""
     fate: Fate = request.param

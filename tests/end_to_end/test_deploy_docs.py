@@ -205,7 +205,8 @@ def test_it_ends_with_a_first_message(stack: Stack, tmp_path: Path) -> None:
 
     with psycopg.connect(stack.db_url) as connection:
         connection.execute(
-            "delete from organizations where id in (select organization_id from organization_members where user_id = %s)",
+            "delete from organizations where id in"
+            " (select organization_id from organization_members where user_id = %s)",
             (owner.id,),
         )
     assert '"stored":1' in said
@@ -213,14 +214,17 @@ def test_it_ends_with_a_first_message(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_what_the_operator_sets_in_the_database_is_there_to_be_set(stack: Stack) -> None:
+    own = str(stack.user("owner").organization_id)
     settings, start = read_blocks(DOCUMENT, "sql", "What the operator")
     with psycopg.connect(stack.db_url) as connection:
         changed = [
-            connection.execute(statement.replace("<organization>", str(stack.user("owner").organization_id)).encode()).rowcount
+            connection.execute(statement.replace("<organization>", own).encode()).rowcount
             for statement in re.sub(r"--.*", "", settings).strip().split(";")
             if statement.strip()
         ]
-        made = connection.execute(start.replace("you@example.com", stack.user("stranger").email).encode()).fetchone()
+        made = connection.execute(
+            start.replace("you@example.com", stack.user("stranger").email).encode()
+        ).fetchone()
         connection.rollback()
 
     assert changed == [1] * len(changed)
