@@ -94,11 +94,11 @@ begin
        where p.organization_id = p_organization_id and p.status <> 'done';
     when 'members' then
       -- A platform may keep its own.
-      if to_regclass('public.organization_members') is not null then
+      if private.has_people() then
         select count(*) into v_used from public.organization_members m where m.organization_id = p_organization_id;
       end if;
     when 'invitations' then
-      if to_regclass('public.organization_invitations') is not null then
+      if private.has_people() then
         select count(*) into v_used from public.organization_invitations n where n.organization_id = p_organization_id;
       end if;
     when 'idempotency_keys' then

@@ -191,6 +191,7 @@ begin
     select i.id, i.organization_id, o.name, i.role, i.expires_at
       from public.organization_invitations i join public.organizations o on o.id = i.organization_id
      where i.email = private.own_email() and i.expires_at > now()
+       and not exists (select from private.ended_organizations e where e.organization_id = i.organization_id)
      order by i.created_at desc, i.id
      limit 100;
 end
@@ -223,8 +224,6 @@ begin
   perform public.require_role(v_organization_id, 'owner');
   perform private.charge('invite', v_organization_id);
   perform private.end_organization(v_organization_id);
-  delete from public.organization_invitations i where i.organization_id = v_organization_id;
-  delete from public.organization_members m where m.organization_id = v_organization_id;
 end
 $$;
 comment on function public.delete_organization is

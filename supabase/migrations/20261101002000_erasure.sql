@@ -26,10 +26,16 @@ begin
     p_organization_id, 'organizations', p_organization_id, 'update', '{"ended": {"old": false, "new": true}}');
   update public.device_integrations set status = 'inactive'
    where organization_id = p_organization_id and status <> 'inactive';
+  -- A platform may keep its own.
+  if private.has_people() then
+    delete from public.organization_invitations where organization_id = p_organization_id;
+    delete from public.organization_members where organization_id = p_organization_id;
+  end if;
 end
 $$;
 comment on function private.end_organization is
-  'Nothing is sent or received for it any more, and maintenance erases it. For a platform with members of its own: call it when one ends there.';
+  'Nobody belongs to it, nothing is sent or received for it any more, and maintenance erases it. For a platform with members of its own: '
+  'call it when one ends there.';
 
 create function private.erase_some(p_organization_id uuid, p_limit integer) returns integer
 language plpgsql volatile set search_path = ''

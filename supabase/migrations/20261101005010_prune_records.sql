@@ -41,7 +41,7 @@ declare
   v_pruned integer := 0;
 begin
   -- A platform may keep its own members.
-  if to_regclass('public.organization_invitations') is not null then
+  if private.has_people() then
     delete from public.organization_invitations
      where id = any (array(select i.id from public.organization_invitations i where i.expires_at < v_before limit p_limit));
     get diagnostics v_pruned = row_count;

@@ -164,6 +164,21 @@ def test_maintenance_does_without_our_members(connection: psycopg.Connection, fu
     assert isinstance(ask(connection, f"select {function}()"), dict)
 
 
+def test_a_table_of_the_platform_s_with_the_name_of_ours_is_left_alone(
+    platform: Stack, connection: psycopg.Connection
+) -> None:
+    organization = make_organization(connection, platform.user("owner").id, 3)
+    for name in OURS:
+        connection.execute(f"create table public.{name} as select 'theirs' as whose".encode())
+
+    ask(connection, "select private.end_organization(%s)", organization)
+    ask(connection, "select prune_invitations()")
+    used = ask(connection, "select private.count_used(%s, 'members')", organization)
+
+    assert used is None
+    assert [ask(connection, f"select whose from public.{name}") for name in OURS] == ["theirs"] * 2
+
+
 def test_members_read_what_their_organization_may_have(
     platform: Stack, connection: psycopg.Connection
 ) -> None:

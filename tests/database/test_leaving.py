@@ -156,11 +156,26 @@ def test_owners_who_leave_and_are_erased_at_once_leave_no_organization_without_a
 
 
 def test_all_accounts_erased_at_once_end_it(people: People) -> None:
-    founder = people.join()
-    organization = founder.create()
-    everybody = [founder, *(people.add(organization, role) for role in ("owner", "admin", "viewer"))]
+    for _ in range(ROUNDS):
+        founder = people.join()
+        organization = founder.create()
+        everybody = [founder, *(people.add(organization, role) for role in ("owner", "admin", "viewer"))]
 
-    results = race(len(everybody), lambda number: people.erase(everybody[number]))
+        results = race_each(*(partial(people.erase, person) for person in everybody))
 
-    assert results == [None] * len(everybody)
-    assert people.is_ended(organization)
+        assert results == [None] * len(everybody)
+        assert people.is_ended(organization)
+
+
+def test_an_heir_who_leaves_at_the_same_moment_is_passed_over(people: People) -> None:
+    for _ in range(ROUNDS):
+        founder = people.join()
+        organization = founder.create()
+        heir, other = people.add(organization, "admin"), people.add(organization, "viewer")
+
+        results = race_each(partial(people.erase, founder), partial(heir.leave, organization))
+
+        roles = people.roles(organization)
+        assert results[0] is None
+        assert roles in ({other.id: "owner"}, {heir.id: "owner", other.id: "viewer"})
+        assert (results[1] is None) == (heir.id not in roles)
