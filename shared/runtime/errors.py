@@ -1,17 +1,4 @@
-"""The one error tree. Each class is an HTTP status, a code for programs and a default message for people.
-
-Problem                                 500
-├── BadRequest                          400 malformed JSON, wrong types outside of config, unknown fields
-├── Unauthenticated, Forbidden          401, 403 row-level security refused
-├── NotFound, MethodNotAllowed          404 absent, or not yours; 405
-├── Conflict, QuotaExceeded             409 duplicate name; LeaseLost: another worker has taken over; too many
-├── Gone, PreconditionFailed            410 past its retention; 412 somebody else was faster
-├── TooLarge, UnsupportedMediaType      413, 415
-├── InvalidConfig, IdempotencyMismatch  422 names each field; 422
-├── RateLimited, VaultError             429; 500 a sealed value that does not open
-├── NotSupported, Unavailable           501 the provider has no such capability; 503 the database is away
-└── OutsideError                        502 something outside refused or failed: the rest
-"""
+"""The one error tree: each class is an HTTP status, a code for programs and words for people; OutsideError is of others."""
 
 from __future__ import annotations
 
