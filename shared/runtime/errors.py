@@ -1,4 +1,4 @@
-"""The one error tree: each class is an HTTP status, a code for programs and words for people; OutsideError is of others."""
+"""The one error tree: each class is an HTTP status, a code for programs and words for people; outside, OutsideError."""
 
 from __future__ import annotations
 
