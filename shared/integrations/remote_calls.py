@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Literal, TypeVar
 
-import orjson
 from typing_extensions import TypedDict
 
 from shared.integrations.records import read_sealed
@@ -26,6 +25,7 @@ from shared.runtime.errors import (
     ProviderRefused,
     VaultError,
 )
+from shared.runtime.exact_json import write_json
 from shared.runtime.web.call import Call
 
 RECORDED_BYTES = 1_000
@@ -83,7 +83,7 @@ def record_write(
 
 
 def _shorten(value: object) -> object:
-    size = len(orjson.dumps(value))
+    size = len(write_json(value))
     return value if size <= RECORDED_BYTES else {"bytes": size}
 
 

@@ -9,13 +9,12 @@ from functools import partial
 from itertools import count
 from typing import Literal, TypedDict, TypeVar, get_args
 
-import orjson
-
 from shared.provider import Message
 from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Unavailable
+from shared.runtime.exact_json import write_json
 
 CountName = Literal["received", "stored", "duplicates", "failed", "devices", "deliveries"]
 COUNTS: tuple[CountName, ...] = get_args(CountName)
@@ -108,7 +107,7 @@ def _refuse_message(message: Message, refusal: BadRequest) -> Message:
         device=None,
         topic=_drop_nul(message.topic),
         payload=None,
-        raw=_drop_nul(message.raw if message.raw is not None else orjson.dumps(message.payload).decode()),
+        raw=_drop_nul(message.raw if message.raw is not None else write_json(message.payload).decode()),
         observed_at=None,
         kind="event",
         error=f"The database refused the decoded message: {refusal.detail}"[:1000],

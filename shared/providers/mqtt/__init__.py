@@ -21,6 +21,7 @@ from shared.provider import (
     TopicRules,
     check_filter,
     check_filters,
+    write_json,
 )
 from shared.providers.mqtt.broker import BrokerFields, CommaSeparated
 from shared.providers.mqtt.plan import BrokerPlan
@@ -93,7 +94,7 @@ class Mqtt(Checker, Poller, BrokerFields, PayloadFields, Commander):
         from shared.providers.mqtt.send import choose_topic, publish_once
 
         topic = choose_topic(self.command_topic, command)
-        publish_once(self.plan, topic, orjson.dumps(command.payload))
+        publish_once(self.plan, topic, write_json(command.payload))
         return Outcome(topic)
 
     @property
