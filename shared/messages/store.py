@@ -20,6 +20,7 @@ CountName = Literal["received", "stored", "duplicates", "failed", "devices", "de
 COUNTS: tuple[CountName, ...] = get_args(CountName)
 Result = TypeVar("Result")
 BACKOFF = Backoff(0.1, 2.0)
+INGEST = "ingest_messages"
 
 
 class IngestCounts(TypedDict):
@@ -50,7 +51,7 @@ class Store:
     database: Database
     integration_id: str
     lease: LeaseHold | None = None
-    function: str = "ingest_messages"
+    function: str = INGEST
 
     def store_batch(
         self, messages: Sequence[Message], state: Mapping[str, object] | None, deadline: Deadline
@@ -80,10 +81,11 @@ class Store:
 
     def _call(self, messages: Sequence[Message], state: Mapping[str, object] | None) -> IngestCounts:
         call = partial(self.database.call, p_integration_id=self.integration_id, p_messages=messages)
+        retained = self.function == INGEST and any(message.retained for message in messages)
         if self.lease:
             lease = {"p_lease_token": self.lease.token, "p_lease_seconds": self.lease.seconds}
             call = partial(call, **lease, p_state=state)
-        counts: IngestCounts = call(self.function)
+        counts: IngestCounts = call("ingest_retained" if retained else self.function)
         return counts
 
 

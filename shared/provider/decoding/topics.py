@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -72,6 +72,25 @@ def find_device(topic: str, filters: tuple[str, ...]) -> str | None:
         if "+" in wanted and match_topic(topic_filter, topic):
             return levels[wanted.index("+")]
     return None
+
+
+def drop_covered(filters: Iterable[str]) -> tuple[str, ...]:
+    """Those of `filters` that receive what no other of them does: for each other, a broker may send a copy."""
+    kept = tuple(dict.fromkeys(filters))
+    return tuple(name for name in kept if not any(name != wide and _covers(wide, name) for wide in kept))
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """Whether every topic that `narrow` receives is received by `wide` too."""
+    levels, inner = wide.split("/"), narrow.split("/")
+    if inner[0].startswith("$") and levels[0] in {"+", "#"}:
+        return False
+    for position, level in enumerate(levels):
+        if level == "#":
+            return True
+        if position >= len(inner) or inner[position] == "#" or level not in {"+", inner[position]}:
+            return False
+    return len(levels) == len(inner)
 
 
 def check_filters(filters: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
-import orjson
 from pydantic import Field, ValidationInfo, field_validator
 
 from shared.provider import (
