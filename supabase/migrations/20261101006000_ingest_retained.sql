@@ -32,7 +32,7 @@ declare
   v_repeated integer;
 begin
   with incoming as materialized (
-    select m.message, m.n, m.message ->> 'device' as device, m.message -> 'retained' = 'true' as retained,
+    select m.message, m.n, m.message ->> 'device' as device, coalesce(m.message -> 'retained' = 'true', false) as retained,
            d.id as device_id, d.status, d.last_seen_at
       from jsonb_array_elements(p_messages) with ordinality as m(message, n)
       left join public.devices d on d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
@@ -60,10 +60,10 @@ begin
     into v_judged
     from incoming i join known k on k.n = i.n;
 
-  select coalesce(jsonb_agg(j -> 'message') filter (where not (j ->> 'repeated')::boolean), '[]'),
+  select coalesce(jsonb_agg(j -> 'message' order by n) filter (where not (j ->> 'repeated')::boolean), '[]'),
          count(*) filter (where (j ->> 'repeated')::boolean)
     into v_fresh, v_repeated
-    from jsonb_array_elements(v_judged) j;
+    from jsonb_array_elements(v_judged) with ordinality as t(j, n);
 
   v_counts := public.ingest_messages(p_integration_id, v_fresh, p_lease_token, p_lease_seconds, p_state);
 
