@@ -15,7 +15,9 @@ from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFor
 from shared.provider.decoding.readers import find_vmark_reply
 from shared.provider.decoding.storable import REPLACED, find_depth, read_document, replace_nul
 from shared.provider.decoding.times import TimestampFormat, parse_time
-from shared.provider.decoding.topics import TOPIC_BYTES, TopicRules, check_filter, check_filters, drop_covered
+from shared.provider.decoding.topics import (
+    TOPIC_BYTES, TopicRules, check_filter, check_filters, drop_covered, find_overlap,
+)
 from shared.provider.deliver import Subscriber
 from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,

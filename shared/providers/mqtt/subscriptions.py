@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from shared.provider import CredentialsRefused, drop_covered
+from shared.provider import CredentialsRefused, drop_covered, find_overlap
 from shared.providers.mqtt.certificates import watch_certificates
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.plan import BrokerPlan
@@ -24,6 +24,7 @@ def settle_session(connection: Connection, plan: BrokerPlan, memory: Memory) -> 
     if not connection.session_present:
         _begin_anew(memory)
     _warn_of_expiry(connection, plan, memory)
+    _warn_of_overlap(plan, memory)
     if plan.broker.tls and connection.peer_certificate:
         watch_certificates(plan.broker.tls, connection.peer_certificate, memory, datetime.now(UTC))
     granted, wanted = _subscribe(connection, plan, memory)
@@ -79,6 +80,17 @@ def _warn_of_expiry(connection: Connection, plan: BrokerPlan, memory: Memory) ->
             f"expiry:{connection.expiry_seconds}",
             f"The broker keeps this integration's session for {connection.expiry_seconds} s only, instead of "
             f"{plan.expiry_seconds} s; messages are lost when sessions are further apart.",
+        )
+
+
+def _warn_of_overlap(plan: BrokerPlan, memory: Memory) -> None:
+    """Of filters of which none is within the other, nobody can tell a second copy from a second message."""
+    overlap = find_overlap(drop_covered(plan.filters))
+    if overlap:
+        memory.tell_once(
+            f"overlap:{overlap[0]}:{overlap[1]}",
+            f"The topics {overlap[0]!r} and {overlap[1]!r} overlap: what is published where both listen, some brokers "
+            "send twice, and it is stored twice. Write one topic that is wide enough for both, or narrower ones.",
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.provider import drop_covered
+from shared.provider import drop_covered, find_overlap
 from shared.provider.decoding.topics import match_topic
 
 LEVELS = st.sampled_from(("a", "b", "$x", ""))
@@ -43,3 +43,25 @@ def test_what_is_needed_receives_what_all_together_do(filters: list[str], topic:
         match_topic(name, topic) for name in filters
     )
     assert drop_covered(needed) == needed
+
+
+@pytest.mark.parametrize(
+    ("filters", "overlap"),
+    [
+        (("a/+/t", "+/b/t"), ("a/+/t", "+/b/t")),
+        (("a/+", "+/b/c", "a/#"), ("a/+", "a/#")),
+        (("+/x", "$SYS/x"), None),
+        (("a/+/t", "a/b"), None),
+        (("a/#", "+"), ("a/#", "+")),
+        (("a/b", "a/c", "b/#"), None),
+    ],
+)
+def test_two_filters_overlap_where_a_topic_matches_both(
+    filters: tuple[str, ...], overlap: tuple[str, str] | None
+) -> None:
+    assert find_overlap(filters) == overlap
+
+
+@given(FILTERS, FILTERS, TOPICS)
+def test_filters_that_do_not_overlap_share_no_topic(one: str, other: str, topic: str) -> None:
+    assert find_overlap((one, other)) or not (match_topic(one, topic) and match_topic(other, topic))
