@@ -18,13 +18,14 @@ SMALLEST, LARGEST = -(2**63), 2**64 - 1
 _LONG = b"0" * 19
 """The shortest whole number beyond 64 bits has as many digits."""
 
+_LEAST = len(_LONG)
 _ZEROES = bytes(ord("0") if chr(code).isdecimal() else code for code in range(128)) + bytes(range(128, 256))
 
 
 def read_json(body: bytes) -> Any:
     """The document in `body`. orjson.JSONDecodeError where it is not JSON in UTF-8."""
     document = orjson.loads(body)
-    if _LONG not in body.translate(_ZEROES):
+    if len(body) < _LEAST or _LONG not in body.translate(_ZEROES):
         return document
     try:
         return json.loads(body.decode())

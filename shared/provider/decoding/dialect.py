@@ -97,10 +97,9 @@ class PayloadDecoder:
             return None
         if len(body) > MESSAGE_LIMIT:
             return self.refuse(topic, body, len(body), event_id)
-        document = read_document(body)
-        if document.error:
-            return self._keep_text(facts, body, event_id, document.error)
-        value, remark = document.value, document.remark
+        value, remark, error = read_document(body)
+        if error:
+            return self._keep_text(facts, body, event_id, error)
         if isinstance(value, dict):
             return self._keep_object(facts, value, body, event_id, remark)
         return self._keep_value(facts, value, body, event_id, remark)
@@ -124,7 +123,7 @@ class PayloadDecoder:
         reading = self._read(document)
         device = self._choose_device(facts, document, reading)
         observed_at, doubt = self._choose_time(reading.times)
-        status = self._find_status(facts, document)
+        status = self._find_status(document) if facts.is_status else None
         if self._dialect.event_id_path:
             event_id = self._find_event_id(document, device, event_id)
         payload, raw, raw_encoding = reading.payload, None, None
@@ -150,7 +149,7 @@ class PayloadDecoder:
         if path is not None:
             candidates, component = ((find_path(document, path),) if path else ()), None
         for claimed in candidates:
-            device = _as_device(claimed)
+            device = None if claimed is None else _as_device(claimed)
             if device is not None:
                 if facts.device is not None and device != facts.device:
                     self._note_claim(facts.device, device)
@@ -171,9 +170,7 @@ class PayloadDecoder:
                     doubt = doubt or str(problem)
         return None, doubt
 
-    def _find_status(self, facts: TopicFacts, document: JsonObject) -> Status | None:
-        if not facts.is_status:
-            return None
+    def _find_status(self, document: JsonObject) -> Status | None:
         return next(filter(None, (self._read_status(document.get(name)) for name in STATUS_FIELDS)), None)
 
     def _read_status(self, value: Any) -> Status | None:

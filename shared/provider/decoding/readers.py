@@ -22,11 +22,9 @@ KNOWN_READINGS = frozenset(
         "signal_strength",
     )
 )
-DEVICE_FIELDS = ("device", "deviceId", "device_id")
-TIME_FIELDS = ("timestamp", "ts")
 NUMBERS = frozenset((int, float))
 
-_NO_READINGS = frozenset((*TIME_FIELDS, "time", "id", *DEVICE_FIELDS))
+_NO_READINGS = frozenset(("timestamp", "ts", "time", "id", "device", "deviceId", "device_id"))
 
 
 class Reading(NamedTuple):
@@ -45,18 +43,14 @@ class Reading(NamedTuple):
 
 def read_standard(document: JsonObject) -> Reading:
     """The whole body; telemetry where it holds a number that is no time and no id, or a known reading as text."""
-    kind: Kind = "event"
-    if any(map(_is_reading, document.items())):
-        kind = "telemetry"
-    elif isinstance(document.get("status"), str):
-        kind = "state"
+    find = document.get
     return Reading(
-        tuple(map(document.get, DEVICE_FIELDS)),
-        kind,
+        (find("device"), find("deviceId"), find("device_id")),
+        _judge_kind(document),
         document,
-        tuple(map(document.get, TIME_FIELDS)),
+        (find("timestamp"), find("ts")),
         None,
-        document.get("id"),
+        find("id"),
     )
 
 
@@ -100,16 +94,19 @@ def find_vmark_reply(topic: str, body: bytes) -> tuple[str, bytes] | None:
     """What to publish once a vmark message is stored, as (topic, body): a hub without its answer stops sending."""
     if b"properties_report" not in body:
         return None
-    document = read_document(body).value
+    document = read_document(body)[0]
     is_report = isinstance(document, dict) and document.get("handle") == "properties_report"
     return (f"{topic}_reply", b'{"result":0}') if is_report else None
 
 
-def _is_reading(field: tuple[str, Any]) -> bool:
-    name, value = field
-    if type(value) in NUMBERS:
-        return name not in _NO_READINGS
-    return name in KNOWN_READINGS and _is_number(value)
+def _judge_kind(document: JsonObject) -> Kind:
+    for name, value in document.items():
+        if type(value) in NUMBERS:
+            if name not in _NO_READINGS:
+                return "telemetry"
+        elif name in KNOWN_READINGS and _is_number(value):
+            return "telemetry"
+    return "state" if isinstance(document.get("status"), str) else "event"
 
 
 def _is_number(value: Any) -> bool:

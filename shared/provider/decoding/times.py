@@ -65,8 +65,10 @@ def _read_moment(value: Any, timestamp_format: str, pattern: str, timezone: tzin
 
 
 def _read_unix(number: float) -> datetime:
-    parts = next((parts for least, parts in _UNITS if abs(number) >= least), 1)
-    return datetime.fromtimestamp(number / parts, UTC)
+    for least, parts in _UNITS:
+        if abs(number) >= least:
+            return datetime.fromtimestamp(number / parts, UTC)
+    return datetime.fromtimestamp(number, UTC)
 
 
 def _as_utc(moment: datetime, timezone: tzinfo) -> datetime:
