@@ -21,22 +21,20 @@ from shared.provider.decoding.readers import (
     read_standard,
     read_vmark,
 )
+from shared.provider.decoding.status import AROUND_WORDS, StatusWords, choose_kind
 from shared.provider.decoding.storable import cut_excerpt, read_document
 from shared.provider.decoding.times import TimestampFormat, parse_time
 from shared.provider.decoding.topics import DEVICE_LIMIT, TopicFacts, TopicRules
 from shared.provider.messages import MESSAGE_LIMIT, JsonObject, Kind, Message, encode_raw
 
 PayloadFormat = Literal["standard", "vmark", "custom"]
-Status = Literal["online", "offline"]
 
 EVENT_ID_BYTES = 2_000
 """The ledger's index holds no more in a row."""
 
 STATUS_BYTES = 64
-STATUS_FIELDS = ("status", "state", "online")
 TOPICS_REMEMBERED = 32_768
 CLAIMS_TOLD = 20
-_AROUND_WORDS = " \t\r\n\x00\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +75,7 @@ class PayloadDecoder:
         }
         self._read = readers.get(dialect.payload_format, self._read_custom)
         self._find_facts = lru_cache(TOPICS_REMEMBERED)(self._read_topic)
-        self._statuses: dict[str, Status] = {
-            **dict.fromkeys(("connected", "true", "1"), "online"),
-            **dict.fromkeys(("disconnected", "false", "0"), "offline"),
-            dialect.status_online.lower(): "online",
-            dialect.status_offline.lower(): "offline",
-        }
+        self._words = StatusWords(dialect.status_online, dialect.status_offline)
         self._claims: set[tuple[str, str]] = set()
         self._told: list[str] = []
 
@@ -123,7 +116,7 @@ class PayloadDecoder:
         reading = self._read(document)
         device = self._choose_device(facts, document, reading)
         observed_at, doubt = self._choose_time(reading.times)
-        status = self._find_status(document) if facts.is_status else None
+        status = self._words.find(document) if facts.is_status else None
         if self._dialect.event_id_path:
             event_id = self._find_event_id(document, device, event_id)
         payload, raw, raw_encoding = reading.payload, None, None
@@ -132,7 +125,7 @@ class PayloadDecoder:
         return Message(
             event_id,
             device,
-            _choose_kind(reading.kind, document) if status else reading.kind,
+            choose_kind(reading.kind, document) if status else reading.kind,
             facts.topic,
             payload,
             raw,
@@ -170,15 +163,6 @@ class PayloadDecoder:
                     doubt = doubt or str(problem)
         return None, doubt
 
-    def _find_status(self, document: JsonObject) -> Status | None:
-        return next(filter(None, (self._read_status(document.get(name)) for name in STATUS_FIELDS)), None)
-
-    def _read_status(self, value: Any) -> Status | None:
-        """What a word says, or a truth value or number in its place."""
-        if isinstance(value, str):
-            return self._statuses.get(value.strip().lower())
-        return self._statuses.get(str(value).lower()) if isinstance(value, bool | int) else None
-
     def _find_event_id(self, document: JsonObject, device: str | None, event_id: str) -> str:
         own = find_path(document, self._dialect.event_id_path)
         if not isinstance(own, str | int) or isinstance(own, bool) or own == "":
@@ -192,7 +176,7 @@ class PayloadDecoder:
     ) -> Message:
         is_number = type(document) in NUMBERS
         raw, raw_encoding = encode_raw(body) if remark or is_number or document is None else (None, None)
-        status = self._read_status(document) if facts.is_status else None
+        status = self._words.read(document) if facts.is_status else None
         kind: Kind = "telemetry" if is_number else "event"
         payload = {"value": document} if is_number else document
         if status:
@@ -212,8 +196,8 @@ class PayloadDecoder:
     def _keep_text(self, facts: TopicFacts, body: bytes, event_id: str, reason: str) -> Message:
         """Plain text is right on a status topic (a last will, say); elsewhere it is a body we can't decode."""
         is_word = facts.is_status and len(body) <= STATUS_BYTES
-        word = body.decode(errors="replace").strip(_AROUND_WORDS) if is_word else ""
-        status = self._statuses.get(word.lower()) if word else None
+        word = body.decode(errors="replace").strip(AROUND_WORDS) if is_word else ""
+        status = self._words.read(word)
         if status is None:
             return _keep_raw(facts, body, event_id, reason)
         raw, raw_encoding = encode_raw(body)
@@ -239,12 +223,6 @@ class PayloadDecoder:
         self._told.append(
             f"A message on the topic of device {named!r} says it is from {claimed!r}; it is kept as {claimed!r}."
         )
-
-
-def _choose_kind(kind: Kind, document: JsonObject) -> Kind:
-    """Of a body that says whether its device is online: what else it holds decides whether it is more than that."""
-    numbers = any(type(value) in NUMBERS for name, value in document.items() if name not in STATUS_FIELDS)
-    return kind if kind == "telemetry" and numbers else "state"
 
 
 def _escape_colons(device: str) -> str:

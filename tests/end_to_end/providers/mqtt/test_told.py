@@ -267,10 +267,10 @@ def test_retained_messages_are_stored_once_over_lost_sessions_and_their_status_c
         integration = connect(admin, broker.port, topics=["site/+/telemetry", "site/+/status"])
         run_until(admin, lambda: len(list_rows(admin, "device_messages", integration)) == 4)
         before = {row["external_id"]: row["status"] for row in list_rows(admin, "devices", integration)}
-        lose_session(admin, integration, "second")
+        begin_session_as(admin, integration, "second")
         publish_all(broker.port, [("site/a/status", "online")], retain=True)
         run_until(admin, lambda: len(list_rows(admin, "device_messages", integration)) == 5)
-        lose_session(admin, integration, "third")
+        begin_session_as(admin, integration, "third")
         run_due(admin, 2)
 
     assert len(list_rows(admin, "device_messages", integration)) == 5
@@ -280,7 +280,7 @@ def test_retained_messages_are_stored_once_over_lost_sessions_and_their_status_c
     assert {row["last_seen_at"] for row in list_rows(admin, "devices", integration)} == {None}
 
 
-def lose_session(admin: Platform, integration: dict[str, Any], client_id: str) -> None:
+def begin_session_as(admin: Platform, integration: dict[str, Any], client_id: str) -> None:
     """With another client id the broker knows of no session."""
     change = {"config": {"client_id": client_id}}
     assert admin.call("PATCH", f"/integrations/{integration['id']}", json=change).status_code == 200
