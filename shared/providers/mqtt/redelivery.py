@@ -163,7 +163,8 @@ class Window:
             # From somewhere in the middle of a run.
             self._runs = None
         self.latest = self._arrivals = self._arrivals + 1
-        known = self._known[packet_id] = known._replace(place=self._arrivals)
+        # Not by _replace, which takes five times as long.
+        known = self._known[packet_id] = _Sighting(known.digest, known.nonce, known.number, self._arrivals)
         self._append(packet_id, known)
         if len(self._known) > WINDOW_MESSAGES:
             del self._known[next(iter(self._known))]
