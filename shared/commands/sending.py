@@ -8,14 +8,13 @@ from datetime import datetime
 from functools import partial
 from typing import Literal, TypedDict
 
-import orjson
-
 from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.provider import Command, Commander, Outcome, require
 from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, NotSupported, Problem
+from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.lease_loop import LeaseLoop
 from shared.runtime.log import get_log
@@ -126,7 +125,7 @@ def _send(row: LeasedCommand, integration: SealedIntegration | None) -> CommandR
 
 
 def _describe(row: LeasedCommand, outcome: Outcome) -> CommandResult:
-    body = orjson.dumps(outcome.result)
+    body = write_json(outcome.result)
     kept = len(body) <= RESULT_LIMIT
     return CommandResult(
         row["id"],
@@ -135,7 +134,7 @@ def _describe(row: LeasedCommand, outcome: Outcome) -> CommandResult:
         None if kept else f"The device's answer of {len(body)} bytes is too large to be kept.",
         reference=outcome.reference,
         # Postgres has no text with NUL.
-        result=orjson.loads(body.replace(rb"\u0000", rb"\ufffd")) if kept else None,
+        result=read_json(body.replace(rb"\u0000", rb"\ufffd")) if kept else None,
     )
 
 

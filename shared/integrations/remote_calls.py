@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Literal, TypeVar
 
-import orjson
 from typing_extensions import TypedDict
 
 from shared.integrations.records import read_sealed
@@ -26,6 +25,7 @@ from shared.runtime.errors import (
     ProviderRefused,
     VaultError,
 )
+from shared.runtime.exact_json import write_json
 from shared.runtime.portable import LEVELS, measure_json
 from shared.runtime.web.call import Call
 
@@ -85,7 +85,7 @@ def record_write(
 
 def _shorten(value: object) -> object:
     size, levels = measure_json(value, RECORDED_BYTES)
-    return value if size <= RECORDED_BYTES and levels < LEVELS else {"bytes": len(orjson.dumps(value))}
+    return value if size <= RECORDED_BYTES and levels < LEVELS else {"bytes": len(write_json(value))}
 
 
 @contextmanager

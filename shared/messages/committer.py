@@ -89,6 +89,7 @@ class Committer:
         self._check_commits()
         if batch.connect_ms is not None:
             self.summary.connect_ms = batch.connect_ms
+            self._commits.append(self._thread.submit(self._confirm))
         if batch.messages or batch.state is not None or batch.notes:
             self._commits.append(self._thread.submit(self._commit, batch))
         elif time.monotonic() - self._renewed > RENEW_SECONDS:
@@ -145,6 +146,15 @@ class Committer:
             self._database.call(
                 "record_activity", p_integration_id=self._row["id"], p_kind="session", p_notes=batch.notes
             )
+
+    def _confirm(self) -> None:
+        """End what is shown of a failure before: a session may last for long. Its end says so too."""
+        try:
+            self._database.call(
+                "confirm_session", p_integration_id=self._row["id"], p_lease_token=self._row["lease_token"]
+            )
+        except Unavailable:
+            get_log().warning("that the connection works could not be recorded; the end of the session will")
 
     def _renew(self) -> None:
         try:

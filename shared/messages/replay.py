@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import orjson
 from typing_extensions import TypedDict
 
 from shared.integrations.remote_calls import reach_provider
@@ -13,6 +12,7 @@ from shared.messages.bodies import ReplayedCounts, ReplayedMessages
 from shared.provider import Decoder, Message, decode_raw
 from shared.runtime.bodies import Moment, Uuid
 from shared.runtime.errors import BadRequest
+from shared.runtime.exact_json import write_json
 from shared.runtime.web.call import Call
 from shared.runtime.web.paging import read_cursor, write_cursor
 
@@ -80,7 +80,7 @@ def _cut_rows(rows: list[FailedMessage]) -> tuple[list[FailedMessage], str | Non
 def _decode_rows(decoder: Decoder, rows: Sequence[FailedMessage]) -> Iterator[Decoded]:
     for row in rows:
         raw = row["raw"]
-        body = orjson.dumps(row["payload"]) if raw is None else decode_raw(raw, row["raw_encoding"])
+        body = write_json(row["payload"]) if raw is None else decode_raw(raw, row["raw_encoding"])
         message = decoder.decode(row["topic"] or "", body, row["event_id"])
         if message is not None and message.error is None:
             yield {"id": row["id"], "received_at": row["received_at"], "message": message}

@@ -9,18 +9,18 @@ from functools import partial
 from itertools import count
 from typing import Literal, TypedDict, TypeVar, get_args
 
-import orjson
-
 from shared.provider import Message
 from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Unavailable
+from shared.runtime.exact_json import write_json
 
 CountName = Literal["received", "stored", "duplicates", "failed", "devices", "deliveries"]
 COUNTS: tuple[CountName, ...] = get_args(CountName)
 Result = TypeVar("Result")
 BACKOFF = Backoff(0.1, 2.0)
+INGEST = "ingest_messages"
 
 
 class IngestCounts(TypedDict):
@@ -51,7 +51,7 @@ class Store:
     database: Database
     integration_id: str
     lease: LeaseHold | None = None
-    function: str = "ingest_messages"
+    function: str = INGEST
 
     def store_batch(
         self, messages: Sequence[Message], state: Mapping[str, object] | None, deadline: Deadline
@@ -81,10 +81,11 @@ class Store:
 
     def _call(self, messages: Sequence[Message], state: Mapping[str, object] | None) -> IngestCounts:
         call = partial(self.database.call, p_integration_id=self.integration_id, p_messages=messages)
+        retained = self.function == INGEST and any(message.retained for message in messages)
         if self.lease:
             lease = {"p_lease_token": self.lease.token, "p_lease_seconds": self.lease.seconds}
             call = partial(call, **lease, p_state=state)
-        counts: IngestCounts = call(self.function)
+        counts: IngestCounts = call("ingest_retained" if retained else self.function)
         return counts
 
 
@@ -108,7 +109,7 @@ def _refuse_message(message: Message, refusal: BadRequest) -> Message:
         device=None,
         topic=_drop_nul(message.topic),
         payload=None,
-        raw=_drop_nul(message.raw if message.raw is not None else orjson.dumps(message.payload).decode()),
+        raw=_drop_nul(message.raw if message.raw is not None else write_json(message.payload).decode()),
         observed_at=None,
         kind="event",
         error=f"The database refused the decoded message: {refusal.detail}"[:1000],

@@ -13,9 +13,11 @@ from shared.provider.decode import Decoder
 from shared.provider.decoding.body import DecodedBody, decode_body, read_media_type
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
 from shared.provider.decoding.readers import find_vmark_reply
-from shared.provider.decoding.storable import find_depth, find_trouble
+from shared.provider.decoding.storable import REPLACED, find_depth, read_document, replace_nul
 from shared.provider.decoding.times import TimestampFormat, parse_time
-from shared.provider.decoding.topics import TOPIC_BYTES, TopicRules, check_filter, check_filters
+from shared.provider.decoding.topics import (
+    TOPIC_BYTES, TopicRules, check_filter, check_filters, drop_covered, find_overlap,
+)
 from shared.provider.deliver import Subscriber
 from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
@@ -49,6 +51,7 @@ from shared.runtime.errors import (
     NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed, ProviderRefused, TimedOut,
     TlsFailed, TooLarge, Unauthenticated,
 )
+from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
 from shared.runtime.outbound import (
     JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, resolve_checked, send_once,

@@ -27,7 +27,9 @@ class Message:
     uses (`devices.external_id`), None when unknown. `payload` is JSON (readings or body). `raw` is what came,
     as text, or base64 where `raw_encoding` says so; it is kept where it differs from `payload`.
     `observed_at` is ISO 8601 with an offset, None for the time of arrival. `error` says why it could not be
-    decoded. `device_status` is `online` or `offline` where the message says so.
+    decoded, and nothing else: what was odd and did not prevent that is in `remark`. `device_status` is `online` or
+    `offline` where the message says so. `retained` is a copy of what was said at some time before: its device need
+    not be there any more.
     """
 
     event_id: str
@@ -40,6 +42,8 @@ class Message:
     observed_at: str | None = None
     error: str | None = None
     device_status: Literal["online", "offline"] | None = None
+    remark: str | None = None
+    retained: bool = False
 
     @classmethod
     def undecoded(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from functools import cached_property
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -23,15 +25,18 @@ class PayloadFields(Decoder):
 
     payload_format: PayloadFormat = "standard"
     device_id_path: str | None = None
+    """Where a body names its device; empty: no body does, so that the topic alone counts."""
     telemetry_path: str | None = None
     timestamp_path: str | None = None
     timestamp_format: TimestampFormat | None = None
     timestamp_pattern: str | None = Field(None, validate_default=True)
+    timestamp_timezone: str | None = None
+    """The IANA zone, as Europe/Berlin, of times that say none; without it UTC."""
     event_id_path: str | None = None
     status_online: str = "online"
     status_offline: str = "offline"
 
-    @field_validator("device_id_path", "telemetry_path", "timestamp_path", "timestamp_format")
+    @field_validator("telemetry_path", "timestamp_path", "timestamp_format")
     @classmethod
     def _check_custom(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("payload_format", "custom") != "custom":
@@ -47,6 +52,14 @@ class PayloadFields(Decoder):
             )
         return pattern
 
+    @field_validator("timestamp_timezone")
+    @classmethod
+    def _check_timezone(cls, name: str | None) -> str | None:
+        try:
+            return name and ZoneInfo(name).key
+        except (ValueError, KeyError, OSError):
+            raise ValueError("write a zone of the IANA database, such as Europe/Berlin or UTC") from None
+
     @property
     def topic_rules(self) -> TopicRules:
         """What topics say; of a provider that has none of its own, only what any topic says."""
@@ -59,7 +72,10 @@ class PayloadFields(Decoder):
     def make_decoder(self) -> PayloadDecoder:
         """A decoder for one thread."""
         given = {name: getattr(self, name) for name in _DIALECT}
-        dialect = Dialect(**{name: value for name, value in given.items() if value is not None})
+        zone = ZoneInfo(self.timestamp_timezone) if self.timestamp_timezone else UTC
+        dialect = Dialect(
+            **{name: value for name, value in given.items() if value is not None}, timestamp_timezone=zone
+        )
         return PayloadDecoder(dialect, self.topic_rules)
 
     @cached_property

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import orjson
 
+from shared.runtime.exact_json import write_json
+
 Value = TypeVar("Value")
 
 LEVELS = 100
@@ -40,5 +42,5 @@ def measure_json(value: object, most_bytes: int) -> tuple[int, int]:
         elif isinstance(item, float):
             size += len(format(Decimal(repr(item or 0.0)), "f"))  # numeric has no -0.0
         else:
-            size += len(orjson.dumps(item))
+            size += len(write_json(item))
     return size, deepest

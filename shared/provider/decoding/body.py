@@ -8,13 +8,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import orjson
-
-from shared.provider.decoding.storable import DEPTH_LIMIT, find_trouble
+from shared.provider.decoding.storable import DEPTH_LIMIT, REPLACED, find_depth, read_document, replace_nul
+from shared.runtime.exact_json import write_json
 
 JSON, CBOR = "json", "cbor"
 WHOLE_NUMBERS = range(-(2**63), 2**64)
-"""What our JSON writer takes."""
+"""Others are text: that of CBOR tells them apart no better."""
 
 BIGNUM_BYTES = 128
 
@@ -27,11 +26,15 @@ _PLAIN = (0, 1, 4, 5, 30, 35, 36, 43000, 258)
 
 
 class DecodedBody(NamedTuple):
-    """`payload` is JSON; `raw` is what came where `payload` does not say all of it; `error` why it was not decoded."""
+    """`payload` is JSON; `raw` is what came where `payload` does not say all of it; `error` why it was not decoded.
+
+    `remark` is what was odd and did not prevent that.
+    """
 
     payload: Any
     raw: bytes | None = None
     error: str | None = None
+    remark: str | None = None
 
 
 def read_media_type(content_type: str) -> str:
@@ -52,16 +55,8 @@ def decode_body(content_type: str, body: bytes) -> DecodedBody:
 
 
 def _decode_json(body: bytes) -> DecodedBody:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        return DecodedBody(
-            None, body, f"Not JSON: {error.msg} at position {error.pos}." if body else "The body is empty."
-        )
-    trouble = find_trouble(document, body)
-    if trouble:
-        return DecodedBody(None, body, trouble)
-    return DecodedBody(document, body if document is None else None)
+    document, remark, error = read_document(body)
+    return DecodedBody(document, body if document is None or remark else None, error, remark)
 
 
 def _decode_cbor(body: bytes) -> DecodedBody:
@@ -72,8 +67,11 @@ def _decode_cbor(body: bytes) -> DecodedBody:
     except (cbor2.CBORError, ValueError) as error:
         reason = f"Not CBOR that can be kept as JSON: {error}."
         return DecodedBody(None, body, reason[:500] if body else "The body is empty.")
-    trouble = find_trouble(document, orjson.dumps(document))
-    return DecodedBody(None if trouble else document, body, trouble)
+    trouble = find_depth(document, write_json(document))
+    if trouble:
+        return DecodedBody(None, body, trouble)
+    plain = replace_nul(document)
+    return DecodedBody(plain, body, None, None if plain == document else REPLACED)
 
 
 def _read_cbor(body: bytes) -> Any:
@@ -134,4 +132,4 @@ def _make_plain(value: Any) -> Any:
 
 def _name_member(name: Any) -> str:
     name = _make_jsonable(name)
-    return name if isinstance(name, str) else orjson.dumps(name).decode()
+    return name if isinstance(name, str) else write_json(name).decode()

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from functools import lru_cache
 from typing import Any, Literal
-
-import orjson
 
 from shared.provider.decoding.readers import (
     NUMBERS,
@@ -22,13 +21,13 @@ from shared.provider.decoding.readers import (
     read_standard,
     read_vmark,
 )
-from shared.provider.decoding.storable import cut_excerpt, find_trouble
+from shared.provider.decoding.status import AROUND_WORDS, StatusWords, choose_kind
+from shared.provider.decoding.storable import cut_excerpt, read_document
 from shared.provider.decoding.times import TimestampFormat, parse_time
 from shared.provider.decoding.topics import DEVICE_LIMIT, TopicFacts, TopicRules
-from shared.provider.messages import MESSAGE_LIMIT, JsonObject, Message
+from shared.provider.messages import MESSAGE_LIMIT, JsonObject, Kind, Message, encode_raw
 
 PayloadFormat = Literal["standard", "vmark", "custom"]
-Status = Literal["online", "offline"]
 
 EVENT_ID_BYTES = 2_000
 """The ledger's index holds no more in a row."""
@@ -42,17 +41,19 @@ CLAIMS_TOLD = 20
 class Dialect:
     """How one integration's devices write.
 
-    Paths are dotted, a number picks from a list. `timestamp_pattern` is for strptime.
+    Paths are dotted, a number picks from a list. `device_id_path` None is the format's own rule, an empty one says
+    that no body names its device. `timestamp_pattern` is for strptime, `timestamp_timezone` for times without a zone.
     """
 
     payload_format: PayloadFormat = "standard"
     status_online: str = "online"
     status_offline: str = "offline"
-    device_id_path: str = "device"
+    device_id_path: str | None = None
     telemetry_path: str = "data"
     timestamp_path: str = "timestamp"
     timestamp_format: TimestampFormat = "iso8601"
     timestamp_pattern: str = ""
+    timestamp_timezone: tzinfo = UTC
     event_id_path: str = ""
 
 
@@ -74,12 +75,7 @@ class PayloadDecoder:
         }
         self._read = readers.get(dialect.payload_format, self._read_custom)
         self._find_facts = lru_cache(TOPICS_REMEMBERED)(self._read_topic)
-        self._statuses: dict[str, Status] = {
-            "connected": "online",
-            "disconnected": "offline",
-            dialect.status_online.lower(): "online",
-            dialect.status_offline.lower(): "offline",
-        }
+        self._words = StatusWords(dialect.status_online, dialect.status_offline)
         self._claims: set[tuple[str, str]] = set()
         self._told: list[str] = []
 
@@ -94,16 +90,12 @@ class PayloadDecoder:
             return None
         if len(body) > MESSAGE_LIMIT:
             return self.refuse(topic, body, len(body), event_id)
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            return self._keep_text(facts, body, event_id, str(error))
-        trouble = find_trouble(document, body)
-        if trouble:
-            return _keep_raw(facts, body, event_id, trouble)
-        if isinstance(document, dict):
-            return self._keep_object(facts, document, body, event_id)
-        return self._keep_value(facts, document, body, event_id)
+        value, remark, error = read_document(body)
+        if error:
+            return self._keep_text(facts, body, event_id, error)
+        if isinstance(value, dict):
+            return self._keep_object(facts, value, body, event_id, remark)
+        return self._keep_value(facts, value, body, event_id, remark)
 
     def refuse(self, topic: str, excerpt: bytes, size: int, event_id: str) -> Message | None:
         """The message that stands for a body of `size` bytes, too large to keep; `excerpt` is its beginning."""
@@ -117,83 +109,107 @@ class PayloadDecoder:
         return told
 
     def _keep_object(
-        self, facts: TopicFacts, document: JsonObject, body: bytes, event_id: str
+        self, facts: TopicFacts, document: JsonObject, body: bytes, event_id: str, remark: str | None
     ) -> Message | None:
         if self._read is read_vmark and is_vmark_reply(document):
             return None
-        claimed, kind, payload, when, error = self._read(document)
-        device = self._choose_device(facts, claimed)
-        observed_at = None
-        if when is not None:
-            try:
-                observed_at = parse_time(when, self._time_format, self._dialect.timestamp_pattern)
-            except ValueError as problem:
-                error = error or str(problem)
-        status = self._find_status(facts, document)
+        reading = self._read(document)
+        device = self._choose_device(facts, document, reading)
+        observed_at, doubt = self._choose_time(reading.times)
+        status = self._words.find(document) if facts.is_status else None
         if self._dialect.event_id_path:
             event_id = self._find_event_id(document, device, event_id)
+        payload, raw, raw_encoding = reading.payload, None, None
+        if remark or (payload is not document and payload != document):
+            raw, raw_encoding = encode_raw(body)
         return Message(
             event_id,
             device,
-            "state" if status and kind == "event" else kind,
+            choose_kind(reading.kind, document) if status else reading.kind,
             facts.topic,
             payload,
-            None if payload is document or payload == document else body.decode(),
-            None,
+            raw,
+            raw_encoding,
             observed_at,
-            error,
+            reading.error,
             status,
+            f"{remark} {doubt}" if remark and doubt else remark or doubt,
         )
 
-    def _choose_device(self, facts: TopicFacts, claimed: Any) -> str | None:
-        device = _as_device(claimed)
-        if device is None:
-            return facts.device
-        if facts.device is not None and device != facts.device:
-            self._note_claim(facts.device, device)
-        return device
+    def _choose_device(self, facts: TopicFacts, document: JsonObject, reading: Reading) -> str | None:
+        """The first that the body names, else the topic's, else what may as well be the id of a component."""
+        path, candidates, component = self._dialect.device_id_path, reading.devices, reading.component
+        if path is not None:
+            candidates, component = ((find_path(document, path),) if path else ()), None
+        for claimed in candidates:
+            device = None if claimed is None else _as_device(claimed)
+            if device is not None:
+                if facts.device is not None and device != facts.device:
+                    self._note_claim(facts.device, device)
+                return device
+        return facts.device or _as_device(component)
 
-    def _find_status(self, facts: TopicFacts, document: JsonObject) -> Status | None:
-        value = document.get("status")
-        if value is None and facts.is_status:
-            value = document.get("state", document.get("online"))
-        if value is None:
-            return None
-        if isinstance(value, bool):
-            return "online" if value else "offline"
-        return self._statuses.get(value.strip().lower()) if isinstance(value, str) else None
+    def _choose_time(self, candidates: tuple[Any, ...]) -> tuple[str | None, str | None]:
+        """The first time that can be believed, and the doubts about the first where there is none."""
+        doubt = None
+        dialect = self._dialect
+        for when in candidates:
+            if when is not None:
+                try:
+                    return parse_time(
+                        when, self._time_format, dialect.timestamp_pattern, dialect.timestamp_timezone
+                    ), None
+                except ValueError as problem:
+                    doubt = doubt or str(problem)
+        return None, doubt
 
     def _find_event_id(self, document: JsonObject, device: str | None, event_id: str) -> str:
         own = find_path(document, self._dialect.event_id_path)
         if not isinstance(own, str | int) or isinstance(own, bool) or own == "":
             return event_id
-        named = f"{device or ''}:{own}"
+        # The first colon ends the device: whatever ids hold, no two pairs make the same text.
+        named = f"{_escape_colons(device or '')}:{own}"
         return named if len(named.encode()) <= EVENT_ID_BYTES else event_id
 
-    def _keep_value(self, facts: TopicFacts, document: Any, body: bytes, event_id: str) -> Message | None:
-        if isinstance(document, str) and facts.is_status:
-            return self._keep_text(
-                facts, document.encode(), event_id, "the text of a status topic is not known"
-            )
-        if type(document) in NUMBERS:
-            return Message(
-                event_id, facts.device, "telemetry", facts.topic, {"value": document}, body.decode()
-            )
-        raw = "null" if document is None else None
-        return Message(event_id, facts.device, "event", facts.topic, document, raw)
+    def _keep_value(
+        self, facts: TopicFacts, document: Any, body: bytes, event_id: str, remark: str | None
+    ) -> Message:
+        is_number = type(document) in NUMBERS
+        raw, raw_encoding = encode_raw(body) if remark or is_number or document is None else (None, None)
+        status = self._words.read(document) if facts.is_status else None
+        kind: Kind = "telemetry" if is_number else "event"
+        payload = {"value": document} if is_number else document
+        if status:
+            kind, payload = "state", {"status": document}
+        return Message(
+            event_id,
+            facts.device,
+            kind,
+            facts.topic,
+            payload,
+            raw,
+            raw_encoding,
+            device_status=status,
+            remark=remark,
+        )
 
     def _keep_text(self, facts: TopicFacts, body: bytes, event_id: str, reason: str) -> Message:
         """Plain text is right on a status topic (a last will, say); elsewhere it is a body we can't decode."""
-        word = body.decode(errors="replace").strip() if len(body) <= STATUS_BYTES else ""
-        status = self._statuses.get(word.lower()) if facts.is_status else None
-        if status:
-            payload = {"status": word}
-            return Message(event_id, facts.device, "state", facts.topic, payload, word, device_status=status)
-        return _keep_raw(facts, body, event_id, f"Not JSON: {reason}." if body else "The body is empty.")
+        is_word = facts.is_status and len(body) <= STATUS_BYTES
+        word = body.decode(errors="replace").strip(AROUND_WORDS) if is_word else ""
+        status = self._words.read(word)
+        if status is None:
+            return _keep_raw(facts, body, event_id, reason)
+        raw, raw_encoding = encode_raw(body)
+        payload = {"status": word}
+        return Message(
+            event_id, facts.device, "state", facts.topic, payload, raw, raw_encoding, device_status=status
+        )
 
     def _read_custom(self, document: JsonObject) -> Reading:
         dialect = self._dialect
-        return read_custom(document, dialect.device_id_path, dialect.telemetry_path, dialect.timestamp_path)
+        device_path = dialect.device_id_path or "device"
+        return read_custom(document, device_path, dialect.telemetry_path, dialect.timestamp_path)
 
     def _read_topic(self, topic: str) -> TopicFacts:
         facts = self._rules.read(topic)
@@ -207,6 +223,10 @@ class PayloadDecoder:
         self._told.append(
             f"A message on the topic of device {named!r} says it is from {claimed!r}; it is kept as {claimed!r}."
         )
+
+
+def _escape_colons(device: str) -> str:
+    return device.replace("%", "%25").replace(":", "%3A") if ":" in device or "%" in device else device
 
 
 def _as_device(value: Any) -> str | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import orjson
-
+from shared.provider.decoding.storable import read_document
 from shared.provider.messages import JsonObject, Kind
 
 KNOWN_READINGS = frozenset(
@@ -23,58 +22,55 @@ KNOWN_READINGS = frozenset(
         "signal_strength",
     )
 )
-DEVICE_FIELDS = ("device", "deviceId", "device_id", "id")
 NUMBERS = frozenset((int, float))
 
-_NO_READINGS = frozenset(("timestamp", "ts", "time", *DEVICE_FIELDS))
+_NO_READINGS = frozenset(("timestamp", "ts", "time", "id", "device", "deviceId", "device_id"))
 
 
 class Reading(NamedTuple):
-    """What a dialect found; `when` is the device's time as it came, None where absent."""
+    """What a dialect found: candidates for the device and its time as they came, of which the first usable one counts.
 
-    device: Any
+    `component` may name the device too, or a part of it: it counts where nothing else names one.
+    """
+
+    devices: tuple[Any, ...]
     kind: Kind
     payload: Any
-    when: Any
+    times: tuple[Any, ...]
     error: str | None = None
+    component: Any = None
 
 
 def read_standard(document: JsonObject) -> Reading:
-    """The known readings; where there are none every number but times and ids; else the whole body."""
-    device = None
-    for name in DEVICE_FIELDS:
-        if name in document:
-            device = document[name]
-            break
-    when = document.get("timestamp")
-    if when is None:
-        when = document.get("ts")
-    payload: Any = _find_known(document) or {
-        name: value for name, value in document.items() if type(value) in NUMBERS and name not in _NO_READINGS
-    }
-    if payload:
-        return Reading(device, "telemetry", payload, when)
-    return Reading(device, "state" if isinstance(document.get("status"), str) else "event", document, when)
+    """The whole body; telemetry where it holds a number that is no time and no id, or a known reading as text."""
+    find = document.get
+    return Reading(
+        (find("device"), find("deviceId"), find("device_id")),
+        _judge_kind(document),
+        document,
+        (find("timestamp"), find("ts")),
+        None,
+        find("id"),
+    )
 
 
 def read_vmark(document: JsonObject) -> Reading:
     """The object in `paras`, else in `data`; else the whole body."""
-    payload = document.get("paras", document.get("data"))
+    payload = next((found for name in ("paras", "data") if (found := document.get(name)) is not None), None)
     is_report = document.get("handle", "properties_report") == "properties_report"
+    devices, times = (document.get("device"),), (document.get("time"),)
     if isinstance(payload, dict) and payload:
-        return Reading(
-            document.get("device"), "telemetry" if is_report else "event", payload, document.get("time")
-        )
-    return Reading(document.get("device"), "event", document, document.get("time"))
+        return Reading(devices, "telemetry" if is_report else "event", payload, times)
+    return Reading(devices, "event", document, times)
 
 
 def read_custom(document: JsonObject, device_path: str, telemetry_path: str, timestamp_path: str) -> Reading:
     """What is at the configured paths; without a telemetry path the whole body."""
-    device, when = find_path(document, device_path), find_path(document, timestamp_path)
+    devices, times = (find_path(document, device_path),), (find_path(document, timestamp_path),)
     payload = find_path(document, telemetry_path) if telemetry_path else document
-    if payload is None or payload == {}:
-        return Reading(device, "event", document, when, f"Nothing is at telemetry_path {telemetry_path!r}.")
-    return Reading(device, "telemetry", payload if isinstance(payload, dict) else {"value": payload}, when)
+    if payload is None:
+        return Reading(devices, "event", document, times, f"Nothing is at telemetry_path {telemetry_path!r}.")
+    return Reading(devices, "telemetry", payload if isinstance(payload, dict) else {"value": payload}, times)
 
 
 def find_path(document: Any, path: str) -> Any:
@@ -98,30 +94,27 @@ def find_vmark_reply(topic: str, body: bytes) -> tuple[str, bytes] | None:
     """What to publish once a vmark message is stored, as (topic, body): a hub without its answer stops sending."""
     if b"properties_report" not in body:
         return None
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
+    document = read_document(body)[0]
     is_report = isinstance(document, dict) and document.get("handle") == "properties_report"
     return (f"{topic}_reply", b'{"result":0}') if is_report else None
 
 
-def _find_known(document: dict[str, Any]) -> dict[str, float]:
-    readings: dict[str, float] = {}
+def _judge_kind(document: JsonObject) -> Kind:
     for name, value in document.items():
-        if name in KNOWN_READINGS:
-            number = value if type(value) in NUMBERS else _read_number(value)
-            if number is not None:
-                readings[name] = number
-    return readings
+        if type(value) in NUMBERS:
+            if name not in _NO_READINGS:
+                return "telemetry"
+        elif name in KNOWN_READINGS and _is_number(value):
+            return "telemetry"
+    return "state" if isinstance(document.get("status"), str) else "event"
 
 
-def _read_number(value: Any) -> float | None:
-    """The number a device sent as text; nothing else is one."""
+def _is_number(value: Any) -> bool:
+    """Whether a device sent a number as text."""
     if not isinstance(value, str) or not value.strip().lstrip("+-")[:1].isdecimal():
-        return None
+        return False
     try:
-        number = float(value)
+        float(value)
     except ValueError:
-        return None
-    return number if abs(number) <= 1e300 else None  # noqa: PLR2004 - no reading, and no JSON beyond 1.8e308
+        return False
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
 TimestampFormat = Literal["iso8601", "unix", "vmark", "custom"]
@@ -13,7 +13,9 @@ EARLIEST = 946_684_800.0
 
 AHEAD_SECONDS = 86_400.0
 
-_MILLISECONDS_FROM = 100_000_000_000.0  # as seconds this is the year 5138, as milliseconds 1973
+_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+"""From where on unix time is in so many parts of a second: in any unit, that is from 1973 to the year 5138."""
+
 _WORDS = {
     "auto": "ISO 8601 or unix time",
     "iso8601": "ISO 8601",
@@ -23,14 +25,15 @@ _WORDS = {
 }
 
 
-def parse_time(value: Any, timestamp_format: str = "auto", pattern: str = "") -> str:
+def parse_time(value: Any, timestamp_format: str = "auto", pattern: str = "", timezone: tzinfo = UTC) -> str:
     """`value` as ISO 8601 in UTC with offset. ValueError, in words, where it is no time or an absurd one.
 
-    `auto` takes ISO 8601 and unix time; unix time may be in seconds or milliseconds, as number or text.
-    Without an offset UTC is meant. `pattern` is strptime's, for the format `custom`.
+    `auto` takes ISO 8601 and unix time; unix time may be in seconds, milli-, micro- or nanoseconds, as number or text.
+    Without an offset `timezone` is meant; of an hour that its clocks show twice, the first. `pattern` is strptime's,
+    for the format `custom`.
     """
     try:
-        moment = _read_moment(value, timestamp_format, pattern)
+        moment = _read_moment(value, timestamp_format, pattern, timezone)
         seconds = moment.timestamp()
     except (ValueError, TypeError, OverflowError, OSError):
         raise ValueError(
@@ -43,25 +46,30 @@ def parse_time(value: Any, timestamp_format: str = "auto", pattern: str = "") ->
     return moment.isoformat()
 
 
-def _read_moment(value: Any, timestamp_format: str, pattern: str) -> datetime:
+def _read_moment(value: Any, timestamp_format: str, pattern: str, timezone: tzinfo) -> datetime:
     if type(value) in {int, float}:
         if timestamp_format not in {"auto", "unix"}:
             raise TypeError
         return _read_unix(value)
     if not isinstance(value, str):
         raise TypeError
-    if timestamp_format == "unix" or (timestamp_format == "auto" and value.replace(".", "", 1).isdecimal()):
+    value = value.strip()
+    if timestamp_format == "unix" or (
+        timestamp_format == "auto" and value.lstrip("+-").replace(".", "", 1).isdecimal()
+    ):
         return _read_unix(float(value))
     if timestamp_format == "custom":
-        return _as_utc(datetime.strptime(value, pattern))  # noqa: DTZ007 - _as_utc gives it its zone
-    return _as_utc(
-        datetime.fromisoformat(value.replace("_", "T", 1) if timestamp_format == "vmark" else value)
-    )
+        return _as_utc(datetime.strptime(value, pattern), timezone)  # noqa: DTZ007 - _as_utc gives it its zone
+    text = value.replace("_", "T", 1) if timestamp_format == "vmark" else value
+    return _as_utc(datetime.fromisoformat(text), timezone)
 
 
 def _read_unix(number: float) -> datetime:
-    return datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS_FROM else number, UTC)
+    for least, parts in _UNITS:
+        if abs(number) >= least:
+            return datetime.fromtimestamp(number / parts, UTC)
+    return datetime.fromtimestamp(number, UTC)
 
 
-def _as_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _as_utc(moment: datetime, timezone: tzinfo) -> datetime:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone)).astimezone(UTC)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations, zip_longest
 from typing import NamedTuple
 
 TOPIC_BYTES = 65_535
@@ -72,6 +73,42 @@ def find_device(topic: str, filters: tuple[str, ...]) -> str | None:
         if "+" in wanted and match_topic(topic_filter, topic):
             return levels[wanted.index("+")]
     return None
+
+
+def drop_covered(filters: Iterable[str]) -> tuple[str, ...]:
+    """Those of `filters` that receive what no other of them does: for each other, a broker may send a copy."""
+    kept = tuple(dict.fromkeys(filters))
+    return tuple(name for name in kept if not any(name != wide and _covers(wide, name) for wide in kept))
+
+
+def find_overlap(filters: Sequence[str]) -> tuple[str, str] | None:
+    """The first two of `filters` that may receive the same topic; None where no two do."""
+    pairs = combinations(filters, 2)
+    return next(((one, other) for one, other in pairs if _overlaps(one.split("/"), other.split("/"))), None)
+
+
+def _overlaps(one: Sequence[str], other: Sequence[str]) -> bool:
+    if {one[0][:1], other[0][:1]} in ({"$", "+"}, {"$", "#"}):
+        return False
+    for level, opposite in zip_longest(one, other):
+        if "#" in {level, opposite}:
+            return True
+        if level != opposite and (None in {level, opposite} or "+" not in {level, opposite}):
+            return False
+    return True
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """Whether every topic that `narrow` receives is received by `wide` too."""
+    levels, inner = wide.split("/"), narrow.split("/")
+    if inner[0].startswith("$") and levels[0] in {"+", "#"}:
+        return False
+    for position, level in enumerate(levels):
+        if level == "#":
+            return True
+        if position >= len(inner) or inner[position] == "#" or level not in {"+", inner[position]}:
+            return False
+    return len(levels) == len(inner)
 
 
 def check_filters(filters: Sequence[str]) -> tuple[str, ...]:

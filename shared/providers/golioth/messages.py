@@ -8,7 +8,7 @@ from datetime import datetime
 
 import orjson
 
-from shared.provider import Message, find_trouble, parse_time
+from shared.provider import REPLACED, Message, find_depth, parse_time, replace_nul, write_json
 from shared.providers.golioth.values import Object
 
 TOPIC_LIMIT = 1_024
@@ -16,7 +16,7 @@ TOPIC_LIMIT = 1_024
 
 def name_event(what: str, *parts: object) -> str:
     """An id made of what happened: whoever asks again gets the same."""
-    content = orjson.dumps([what, *parts], option=orjson.OPT_SORT_KEYS)
+    content = write_json([what, *parts], option=orjson.OPT_SORT_KEYS)
     return f"golioth-{what}-{hashlib.sha256(content).hexdigest()}"
 
 
@@ -41,17 +41,19 @@ def read_moment(value: object) -> datetime | None:
 
 def read_device(item: Object) -> str | None:
     """The device's id: the API's document says `deviceId`, its client reads `device_id`."""
-    device = item.get("device_id") or item.get("deviceId")
-    return device if isinstance(device, str) else None
+    named = (item.get("device_id"), item.get("deviceId"))
+    return next((device for device in named if isinstance(device, str) and device), None)
 
 
 def keep_storable(message: Message) -> Message:
-    """`message`, or where Postgres can't hold its payload as JSON, what came as raw with the reason."""
-    body = orjson.dumps(message.payload)
-    trouble = find_trouble(message.payload, body)
-    if trouble is None:
+    """`message`, mended where Postgres can't hold its payload as JSON, or as raw with the reason."""
+    body, plain = write_json(message.payload), replace_nul(message.payload)
+    trouble = find_depth(message.payload, body)
+    if trouble:
+        refused = Message.undecoded(
+            body, trouble, event_id=message.event_id, device=message.device, topic=message.topic
+        )
+        return replace(refused, observed_at=message.observed_at)
+    if plain == message.payload:
         return message
-    refused = Message.undecoded(
-        body, trouble, event_id=message.event_id, device=message.device, topic=message.topic
-    )
-    return replace(refused, observed_at=message.observed_at)
+    return replace(message, payload=plain, raw=body.decode(), remark=REPLACED)

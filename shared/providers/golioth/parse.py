@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, cast
 from urllib.parse import unquote
 
-import orjson
 from pydantic import JsonValue
 
 from shared.provider import (
+    REPLACED,
     DecodedBody,
     Kind,
     Message,
@@ -26,10 +26,11 @@ from shared.provider import (
     Unauthenticated,
     decode_body,
     encode_raw,
-    find_depth,
-    find_trouble,
     parse_time,
+    read_document,
+    read_json,
     read_media_type,
+    write_json,
 )
 from shared.providers.golioth.event_ids import name_event, name_occasion
 from shared.providers.golioth.values import Object
@@ -91,10 +92,7 @@ def _read_form(request: PushedRequest) -> str:
 
 def _find_form(content: bytes) -> str:
     """The media type of a body that is one CloudEvent or several, by what it holds; else nothing."""
-    try:
-        document = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return ""
+    document, _, _ = read_document(content)
     if isinstance(document, list):
         return BATCH if any(map(_is_event, document)) else ""
     return STRUCTURED if _is_event(document) else ""
@@ -117,30 +115,29 @@ def _read_header(value: str) -> str:
 
 
 def _read_structured(content: bytes, *, batch: bool) -> list[CloudEvent]:
-    try:
-        document = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        return [_keep_whole(content, f"Not a CloudEvent: {error.msg} at position {error.pos}.")]
-    trouble = find_depth(document, content)
-    if trouble:
-        return [_keep_whole(content, trouble)]
+    document, remark, error = read_document(content)
+    if error:
+        return [_keep_whole(content, f"Not a CloudEvent: {error}")]
+    if remark == REPLACED and b"\x00" not in content:
+        # Which of the events has them is found by looking at each.
+        document, remark = read_json(content), None
     events = document if batch else [document]
     if not isinstance(events, list) or len(events) > EVENTS_LIMIT:
         return [_keep_whole(content, f"Not a list of at most {EVENTS_LIMIT} CloudEvents.")]
-    return [_read_event(event) for event in events]
+    return [_read_event(event, remark) for event in events]
 
 
-def _read_event(event: Any) -> CloudEvent:
-    content = orjson.dumps(event)
-    trouble = find_trouble(event, content)
-    if trouble or not isinstance(event, dict):
-        return _keep_whole(content, trouble or "Not a CloudEvent, which is an object.")
+def _read_event(event: Any, told: str | None) -> CloudEvent:
+    content = write_json(event)
+    event, remark, _ = read_document(content)
+    if not isinstance(event, dict):
+        return _keep_whole(content, "Not a CloudEvent, which is an object.")
     attributes = {name: _read_text(event.get(name)) for name in ("id", "source", "type", "subject", "time")}
-    body, data = _read_data(event, content)
+    body, data = _read_data(event, content, remark or told)
     return CloudEvent(body, data, **attributes)
 
 
-def _read_data(event: Object, content: bytes) -> tuple[DecodedBody, bytes]:
+def _read_data(event: Object, content: bytes, remark: str | None) -> tuple[DecodedBody, bytes]:
     if "data_base64" in event:
         try:
             data = base64.b64decode(cast("str", event["data_base64"]), validate=True)
@@ -148,9 +145,10 @@ def _read_data(event: Object, content: bytes) -> tuple[DecodedBody, bytes]:
             return DecodedBody(None, content, "The event's data_base64 is not base64."), content
         return decode_body(_read_text(event.get("datacontenttype")), data), data
     if "data" not in event:
-        return DecodedBody(None, content), content
-    data = orjson.dumps(event["data"])
-    return DecodedBody(event["data"], data if event["data"] is None else None), data
+        return DecodedBody(None, content, None, remark), content
+    data = write_json(event["data"])
+    raw = content if remark else data if event["data"] is None else None
+    return DecodedBody(event["data"], raw, None, remark), data
 
 
 def _read_text(value: Any) -> str:
@@ -166,21 +164,22 @@ def _make_message(event: CloudEvent, project_id: str, occasion: str) -> Message:
     _check_project("" if legacy else event.subject, envelope, project_id)
     device, body = "" if legacy else event.source, event.body
     if envelope:
-        device, body = envelope["device_id"], DecodedBody(envelope["data"], event.content)
+        device, body = envelope["device_id"], DecodedBody(envelope["data"], event.content, None, body.remark)
     elif legacy and body.error is None:
         body = DecodedBody(None, event.content, NOT_LEGACY)
     kind, topic = _read_type(event.type)
     moment = event.time or ("" if envelope else occasion)
     event_id = name_event(event.id, event.source, event.type, moment, event.content)
     device_id = device if 0 < len(device) <= DEVICE_LIMIT else None
-    observed_at = _read_time(envelope["timestamp"] if envelope else None) or _read_time(event.time)
+    observed_at, doubt = _choose_time(envelope["timestamp"] if envelope else None, event.time or None)
     if body.error:
         kept = Message.undecoded(
             body.raw or b"", body.error, event_id=event_id, device=device_id, topic=topic
         )
         return replace(kept, observed_at=observed_at)
     raw, raw_encoding = (None, None) if body.raw is None else encode_raw(body.raw)
-    return Message(event_id, device_id, kind, topic, body.payload, raw, raw_encoding, observed_at)
+    message = Message(event_id, device_id, kind, topic, body.payload, raw, raw_encoding, observed_at)
+    return replace(message, remark=" ".join(filter(None, (body.remark, doubt))) or None)
 
 
 def _find_envelope(event: CloudEvent) -> Envelope | None:
@@ -214,16 +213,21 @@ def _read_type(event_type: str) -> tuple[Kind, str | None]:
     return kind or "event", topic[:TOPIC_LIMIT] or None
 
 
-def _read_time(value: Any) -> str | None:
-    """ISO 8601 to the microsecond, from that, from `{seconds, nanos}` or Unix time; None where it is no time."""
-    if value is None:
-        return None
-    try:
-        if isinstance(value, dict):
-            moment = _EPOCH + timedelta(
-                seconds=int(value["seconds"]), microseconds=int(value.get("nanos", 0)) // 1000
-            )
-            value = moment.isoformat()
-        return parse_time(value)
-    except (ValueError, TypeError, KeyError, OverflowError):
-        return None
+def _choose_time(*candidates: object) -> tuple[str | None, str | None]:
+    """The first time that can be believed, in ISO 8601 to the microsecond; where none can, why not the first."""
+    doubt = None
+    for value in candidates:
+        if value is not None:
+            try:
+                return parse_time(_spell_time(value)), None
+            except (ValueError, TypeError, KeyError, OverflowError):
+                doubt = doubt or "The timestamp is no time that can be believed; the time of arrival is used."
+    return None, doubt
+
+
+def _spell_time(value: Any) -> Any:
+    """ISO 8601 for `{seconds, nanos}`, anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    seconds, nanos = int(value["seconds"]), int(value.get("nanos", 0))
+    return (_EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)).isoformat()

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.provider import Command, CommandRefused, Deadline, Outcome, ProtocolFailed, ProviderRefused
+from shared.provider import (
+    Command,
+    CommandRefused,
+    Deadline,
+    Outcome,
+    ProtocolFailed,
+    ProviderRefused,
+    write_json,
+)
 from shared.providers.golioth.api import Account, GoliothApi
 
 ANSWER_SECONDS = 15.0
@@ -85,5 +92,5 @@ def describe_code(code: int) -> str:
 def _quote(detail: Any) -> str:
     if detail in (None, "", {}, []):
         return ""
-    text = detail if isinstance(detail, str) else orjson.dumps(detail).decode()
+    text = detail if isinstance(detail, str) else write_json(detail).decode()
     return ": " + text[:EXCERPT].replace("\x00", "\ufffd")

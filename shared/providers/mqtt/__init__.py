@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
-import orjson
 from pydantic import Field, ValidationInfo, field_validator
 
 from shared.provider import (
@@ -21,6 +20,7 @@ from shared.provider import (
     TopicRules,
     check_filter,
     check_filters,
+    write_json,
 )
 from shared.providers.mqtt.broker import BrokerFields, CommaSeparated
 from shared.providers.mqtt.plan import BrokerPlan
@@ -93,7 +93,7 @@ class Mqtt(Checker, Poller, BrokerFields, PayloadFields, Commander):
         from shared.providers.mqtt.send import choose_topic, publish_once
 
         topic = choose_topic(self.command_topic, command)
-        publish_once(self.plan, topic, orjson.dumps(command.payload))
+        publish_once(self.plan, topic, write_json(command.payload))
         return Outcome(topic)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.provider import Batch, Message, Note
 from shared.providers.mqtt.connection import Connection
@@ -18,7 +18,9 @@ BATCH_SECONDS = 0.2
 UNCOMMITTED_MESSAGES = 1_500
 UNCOMMITTED_BYTES = 16_000_000
 ASK_FROM = 200
-"""Unsettled messages from which on the broker is asked, with each batch, whether it has heard the acknowledgements."""
+"""Unsettled messages from which on the broker is asked, with each batch, whether it has heard the acknowledgements.
+
+With fewer it is asked once it has answered what it was asked before."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,7 @@ class _Part:
     begun: float = field(default_factory=time.monotonic)
     count: int = 0
     named: int = 0
+    latest: int = 0
     size: int = 0
 
 
@@ -45,8 +48,8 @@ class Outbox:
         self._memory = memory
         self._open: _Part | None = None
         self._outstanding: deque[_Part] = deque()
-        self._settling: deque[tuple[int, int]] = deque()
-        self._unasked = 0
+        self._settling: deque[tuple[int, int, int]] = deque()
+        self._unasked = self._latest = 0
         self._live: Connection | None = None
         self._count = 0
         self._size = 0
@@ -100,6 +103,7 @@ class Outbox:
         part, self._open = self._open, None
         if part is None:
             return
+        part.latest = self._memory.window.latest
         self._outstanding.append(part)
         if part.batch.messages:
             part.batch.state = self._memory.save()
@@ -128,20 +132,24 @@ class Outbox:
                 live.acknowledge(part.packet_ids)
                 for topic, body in part.replies:
                     live.publish(topic, body)
-                self._ask(live, part.named)
+                self._unasked += part.named
+                self._latest = part.latest
+                if self._memory.unsettled >= ASK_FROM:
+                    self._ask(live)
+        if self._unasked and not self._settling:
+            self._ask(live)
 
-    def _ask(self, live: Connection, named: int) -> None:
-        self._unasked += named
-        if self._memory.unsettled >= ASK_FROM:
-            self._settling.append((self._unasked, live.ask_settled()))
-            self._unasked = 0
+    def _ask(self, live: Connection) -> None:
+        self._settling.append((self._unasked, self._latest, live.ask_settled()))
+        self._unasked = 0
 
     def _settle(self, live: Connection) -> None:
         if live is not self._live:
             self._live, self._unasked = live, 0
             self._settling.clear()
-        while self._settling and live.settled >= self._settling[0][1]:
-            self._memory.settle(self._settling.popleft()[0])
+        while self._settling and live.settled >= self._settling[0][2]:
+            count, place, _ = self._settling.popleft()
+            self._memory.settle(count, place)
 
     def take_notes(self) -> list[Note]:
         """The session's notes and the decoder's."""
@@ -151,7 +159,8 @@ class Outbox:
         event_id = self._memory.name_publish(publish)
         if publish.size > len(publish.body):
             return self._plan.decoder.refuse(publish.topic, publish.body, publish.size, event_id)
-        return self._plan.decoder.decode(publish.topic, publish.body, event_id)
+        message = self._plan.decoder.decode(publish.topic, publish.body, event_id)
+        return replace(message, retained=True) if message and self._memory.was_copy else message
 
     def _find_reply(self, part: _Part, publish: Publish) -> None:
         reply = self._find_answer(publish.topic, publish.body) if self._find_answer else None

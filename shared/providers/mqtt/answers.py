@@ -42,8 +42,10 @@ class Answers:
 
     def explain_end(self, lost: ConnectionLost) -> OutsideError:
         """Why there is no connection, when the broker closed it before or with its answer to the login."""
-        if self.has_login:
+        if self.has_login and self._login[0] >= REFUSED_FROM:
             return explain_refusal(*self._login)
+        if self.has_login:
+            return self.lost_because or lost
         if self._protocol == MQTT_5:
             return ProtocolUnsupported(
                 "The broker closed the connection without an answer; check that this port speaks MQTT."

@@ -21,6 +21,7 @@ class SavedState(TypedDict, total=False):
     copies: bool
     unsettled: int
     window: list[tuple[str, int, str]]
+    unheard: int
 
 
 class Memory:
@@ -34,7 +35,7 @@ class Memory:
         self.protocol = known.get("protocol")
         self.had_session = bool(known.get("had_session"))
         self.subscribed = dict(known.get("subscribed") or {})
-        self.window = Window(known.get("window"))
+        self.window = Window(known.get("window"), known.get("unheard"))
         self.unsettled = max(0, known.get("unsettled") or 0)
         self.changed = False
         self._key = key
@@ -70,13 +71,14 @@ class Memory:
             self._find_unsettled(publish)
         return (self._name_again(publish) if publish.duplicate else None) or self._name_new(publish)
 
-    def settle(self, count: int) -> None:
-        """The broker has heard that the oldest `count` of the unsettled messages are acknowledged."""
+    def settle(self, count: int, place: int) -> None:
+        """The broker has heard that the oldest `count` of the unsettled messages are acknowledged, up to `place`."""
+        self.window.hear(place)
         self.unsettled = max(0, self.unsettled - count)
 
     def settle_all(self) -> None:
         """The broker has heard every acknowledgement."""
-        self.changed |= self.exceeds_window
+        self.changed |= self.window.hear()
         self.unsettled = 0
 
     @property
@@ -154,6 +156,7 @@ class Memory:
             "copies": self.was_copy,
             "unsettled": self.unsettled,
             "window": self.window.save(),
+            "unheard": self.window.unheard,
         }
 
 

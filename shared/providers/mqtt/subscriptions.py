@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from shared.provider import CredentialsRefused
+from shared.provider import CredentialsRefused, drop_covered, find_overlap
 from shared.providers.mqtt.certificates import watch_certificates
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.plan import BrokerPlan
@@ -24,20 +24,42 @@ def settle_session(connection: Connection, plan: BrokerPlan, memory: Memory) -> 
     if not connection.session_present:
         _begin_anew(memory)
     _warn_of_expiry(connection, plan, memory)
+    _warn_of_overlap(plan, memory)
     if plan.broker.tls and connection.peer_certificate:
         watch_certificates(plan.broker.tls, connection.peer_certificate, memory, datetime.now(UTC))
     warn_of_risks(plan, memory)
-    removed = sorted(memory.subscribed.keys() - set(plan.filters))
+    granted, wanted = _subscribe(connection, plan, memory)
+    # Last, so that nothing is missed where another filter takes over.
+    removed = sorted(memory.subscribed.keys() - wanted)
     if removed:
         connection.unsubscribe(removed, ANSWER_SECONDS)
-    added = {name: plan.qos for name in plan.filters if memory.subscribed.get(name) != plan.qos}
-    granted = connection.subscribe(added, ANSWER_SECONDS) if added else {}
     _note_granted(granted, plan, memory)
-    refused = {name for name in added if granted.get(name, REFUSED_FROM) >= REFUSED_FROM}
-    memory.subscribed = dict.fromkeys((name for name in plan.filters if name not in refused), plan.qos)
-    memory.changed |= bool(removed or added) or not memory.had_session
+    memory.subscribed = dict.fromkeys((name for name in plan.filters if name in wanted), plan.qos)
+    memory.changed |= bool(removed or granted) or not memory.had_session
     memory.had_session = True
-    return bool(added)
+    return bool(granted)
+
+
+def _subscribe(
+    connection: Connection, plan: BrokerPlan, memory: Memory
+) -> tuple[dict[str, int], frozenset[str]]:
+    """Subscribe to what is not; what was granted or refused now, and the filters that are subscribed to and needed.
+
+    A filter within a wider one is not needed unless that is refused: many brokers send a copy for each.
+    """
+    granted: dict[str, int] = {}
+    while True:
+        refused = {name for name, code in granted.items() if code >= REFUSED_FROM}
+        wanted = drop_covered(name for name in plan.filters if name not in refused)
+        added = {
+            name: plan.qos
+            for name in wanted
+            if name not in granted and memory.subscribed.get(name) != plan.qos
+        }
+        if not added:
+            return granted, frozenset(wanted)
+        answers = connection.subscribe(added, ANSWER_SECONDS)
+        granted |= {name: answers.get(name, REFUSED_FROM) for name in added}
 
 
 def warn_of_risks(plan: BrokerPlan, memory: Memory) -> None:
@@ -67,6 +89,17 @@ def _warn_of_expiry(connection: Connection, plan: BrokerPlan, memory: Memory) ->
             f"expiry:{connection.expiry_seconds}",
             f"The broker keeps this integration's session for {connection.expiry_seconds} s only, instead of "
             f"{plan.expiry_seconds} s; messages are lost when sessions are further apart.",
+        )
+
+
+def _warn_of_overlap(plan: BrokerPlan, memory: Memory) -> None:
+    """Of filters of which none is within the other, nobody can tell a second copy from a second message."""
+    overlap = find_overlap(drop_covered(plan.filters))
+    if overlap:
+        memory.tell_once(
+            f"overlap:{overlap[0]}:{overlap[1]}",
+            f"The topics {overlap[0]!r} and {overlap[1]!r} overlap: what is published where both listen, some brokers "
+            "send twice, and it is stored twice. Write one topic that is wide enough for both, or narrower ones.",
         )
 
 

@@ -32,6 +32,7 @@ from shared.runtime.errors import (
     Unauthenticated,
     Unavailable,
 )
+from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.log import read_request_id
 from shared.runtime.settings import require_setting
 
@@ -71,7 +72,7 @@ class Database:
 
     def read(self, row: type[Row], table: str, query: Mapping[str, str]) -> list[Row]:
         """The rows of `table` with the columns of `row`; `query` is PostgREST's own, such as `{"id": "eq.…"}`."""
-        rows: list[Row] = orjson.loads(self._send("GET", _write_path(row, table, query)))
+        rows: list[Row] = read_json(self._send("GET", _write_path(row, table, query)))
         return rows
 
     def read_one(
@@ -86,19 +87,19 @@ class Database:
     def insert(self, row: type[Row], table: str, values: Mapping[str, object]) -> Row:
         """Insert one row; the columns that `row` names as the database holds them now."""
         path = _write_path(row, table, {})
-        inserted: list[Row] = orjson.loads(
-            self._send("POST", path, orjson.dumps(values), {"Prefer": "return=representation"})
+        inserted: list[Row] = read_json(
+            self._send("POST", path, write_json(values), {"Prefer": "return=representation"})
         )
         return inserted[0]
 
     def call(self, function: str, **arguments: object) -> Any:
         """Call a SQL function with named arguments (anything orjson writes); its JSON result, None for void."""
-        text = self._send("POST", f"rpc/{function}", orjson.dumps(arguments))
-        return orjson.loads(text) if text else None
+        text = self._send("POST", f"rpc/{function}", write_json(arguments))
+        return read_json(text) if text else None
 
     def call_unread(self, function: str, **arguments: object) -> Any:
         """As `call`, the result as the text that came, which orjson writes as it is: for one that is only passed on."""
-        return orjson.Fragment(self._send("POST", f"rpc/{function}", orjson.dumps(arguments)))
+        return orjson.Fragment(self._send("POST", f"rpc/{function}", write_json(arguments)))
 
     def _send(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -168,7 +169,7 @@ def _write_path(row: type[Any], table: str, query: Mapping[str, str]) -> str:
 
 def _read_error(answer: Answer) -> Refusal:
     with suppress(orjson.JSONDecodeError):
-        refusal: Refusal | None = orjson.loads(answer.body)
+        refusal: Refusal | None = read_json(answer.body)
         if isinstance(refusal, dict):
             return refusal
     return {"code": str(answer.status)}

@@ -16,6 +16,7 @@ import orjson
 from shared.runtime.backoff import Backoff, is_final_status, parse_retry_after
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
+from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
 from shared.runtime.outbound.client import OutboundClient
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
@@ -95,7 +96,7 @@ class JsonApi:
             method,
             f"{self._base_url}{path}" + (f"?{urlencode(wanted, doseq=True)}" if wanted else ""),
             self._headers if body is None else {**self._headers, "Content-Type": "application/json"},
-            None if body is None else orjson.dumps(body),
+            None if body is None else write_json(body),
             reply_limit=REPLY_BYTES,
             whole=True,
         )
@@ -121,7 +122,7 @@ class JsonApi:
         is_success = HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES
         document = None
         try:
-            document = orjson.loads(self._hide_secrets(reply.body)) if reply.body else None
+            document = read_json(self._hide_secrets(reply.body)) if reply.body else None
         except orjson.JSONDecodeError:
             if is_success:
                 raise ProtocolFailed(f"{self._name}'s answer is not JSON.") from None

@@ -13,6 +13,7 @@ import orjson
 from shared.runtime.bodies import Model, parse_model
 from shared.runtime.database.client import Database, as_user
 from shared.runtime.errors import BadRequest, FieldError, TooLarge, UnsupportedMediaType
+from shared.runtime.exact_json import read_json
 from shared.runtime.log import bind_log
 from shared.runtime.web.auth import User, authenticate_user
 
@@ -74,7 +75,7 @@ class Call:
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise UnsupportedMediaType
         try:
-            data = orjson.loads(self.body)
+            data = read_json(self.body)
         except orjson.JSONDecodeError as error:
             raise BadRequest(f"The body is not valid JSON: {error.msg} at position {error.pos}.") from None
         if not isinstance(data, dict) and not model.__pydantic_root_model__:

@@ -11,7 +11,7 @@ import hashlib
 import re
 from typing import Any
 
-import orjson
+from shared.runtime.exact_json import write_json
 
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
 _VERSION = re.compile(r"([0-9]{1,9})\.")
@@ -19,7 +19,7 @@ _VERSION = re.compile(r"([0-9]{1,9})\.")
 
 def make_tag(version: int, body: Any) -> str:
     """The ETag of a JSON body that shows this version."""
-    return f'"{version}.{hashlib.sha256(orjson.dumps(body)).hexdigest()[:16]}"'
+    return f'"{version}.{hashlib.sha256(write_json(body)).hexdigest()[:16]}"'
 
 
 def list_versions(if_match: str | None) -> list[int] | None:

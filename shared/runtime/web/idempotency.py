@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from werkzeug.datastructures import Headers
 
 from shared.runtime.errors import BadRequest, IdempotencyMismatch, VaultError
+from shared.runtime.exact_json import write_json
 from shared.runtime.vault.ring import SealContext, load_vault
 
 KEY = re.compile(r"[ !#-~][ -~]{0,254}")
@@ -52,5 +53,5 @@ def bind_fingerprint(user_id: str, key: str) -> SealContext:
 
 
 def _hash_body(body: BaseModel) -> str:
-    plain = orjson.dumps(body.model_dump(), option=orjson.OPT_SORT_KEYS)
+    plain = write_json(body.model_dump(), option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(plain).hexdigest()

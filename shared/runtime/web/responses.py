@@ -8,11 +8,11 @@ from http import HTTPStatus
 from typing import Annotated, Literal, NotRequired
 
 import flask
-import orjson
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.runtime.errors import FieldError, Problem
+from shared.runtime.exact_json import write_json
 from shared.runtime.settings import load_settings
 
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
@@ -48,7 +48,7 @@ def make_response(
     body: object, status: HTTPStatus, headers: Headers, own: Mapping[str, str]
 ) -> flask.Response:
     """A reply: `body` as JSON, None for none."""
-    content = b"" if body is None else orjson.dumps(body)
+    content = b"" if body is None else write_json(body)
     # All headers at once: setting them one by one looks through those that are there, each time.
     response = flask.Response(content, status, [*headers, _JSON_TYPE, *own.items()])
     if not content:
@@ -68,7 +68,7 @@ def make_problem_response(problem: Problem, request_id: str, headers: Headers) -
     }
     if problem.errors:
         document["errors"] = problem.errors
-    body = orjson.dumps(document)
+    body = write_json(document)
     # An iterator, because functions-framework reads the rest of the request before it sends what is not streamed.
     response = flask.Response(
         iter((body,)), problem.status, [*headers, *problem.headers.items()], content_type=PROBLEM_TYPE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -142,7 +143,7 @@ def test_a_malformed_message_is_kept_with_its_reason_and_the_others_arrive(
     poison = [
         b"not json",
         b"\xff\xfe\x00",
-        b'{"temperature": "\\u0000"}',
+        b'{"temperature": "\\u0000"',
         b'{"temperature": 1e999}',
         b"",
         b"x" * 1_200_000,
@@ -157,6 +158,35 @@ def test_a_malformed_message_is_kept_with_its_reason_and_the_others_arrive(
     assert all(row["payload"] is None for row in rows if row["error"])
     assert "not json" in [row["raw"] for row in rows]
     assert len(receiver.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "payload"),
+    [
+        (
+            '{"temperature": 21.5, "co2": 400, "door": "open"}',
+            {"temperature": 21.5, "co2": 400, "door": "open"},
+        ),
+        ('{"iccid": 89014103211118510720, "n": [-1%s]}' % ("0" * 40), None),
+        ('{"temperature": 1, "ts": 37}', {"temperature": 1, "ts": 37}),
+        ('\ufeff{"name": "a\\u0000"}\x00', {"name": "a\ufffd"}),
+    ],
+)
+def test_a_message_arrives_whole_in_the_table_and_at_the_webhook(
+    admin: Platform, receiver: HttpReceiver, body: str, payload: dict[str, Any] | None
+) -> None:
+    expected = payload or json.loads(body)
+    prefix = uuid.uuid4().hex
+    broker = connect_broker(admin, prefix)
+    admin.create("webhook", {"url": receiver.url})
+
+    publish(admin.stack, [(f"{prefix}/a/telemetry", body.encode())])
+    run_tick(admin.stack)
+
+    (row,) = messages_of(admin, broker)
+    assert (row["payload"], row["error"]) == (expected, None)
+    (request,) = receiver.requests
+    assert json.loads(request.body)["data"]["payload"] == expected
 
 
 def test_received_is_stored_plus_duplicates_plus_failed(admin: Platform) -> None:

@@ -397,3 +397,19 @@ def test_a_command_whose_name_is_no_level_of_a_topic_is_refused_for_good() -> No
 
     with pytest.raises(CommandRefused, match="name 'a/b' can't be part of a topic"):
         make_provider(1, command_topic="devices/{device}/{name}").send(command)
+
+
+def test_a_goodbye_right_after_the_welcome_is_told_by_its_own_reason() -> None:
+    server_is_shutting_down = b"\xe0\x02\x8b\x00"
+    with run_script({CONNECT: CONNACK + server_is_shutting_down}) as broker:
+        *_, failed = make_provider(broker.port).check()
+
+    assert (failed.ok, failed.detail) == (False, "The broker is shutting down.")
+
+
+def test_an_end_right_after_the_welcome_is_no_refusal_of_the_name_success() -> None:
+    with run_script({CONNECT: CONNACK}) as broker:
+        *_, failed = make_provider(broker.port).check()
+
+    assert not failed.ok
+    assert "Success" not in failed.detail

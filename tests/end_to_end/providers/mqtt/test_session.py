@@ -249,15 +249,42 @@ def test_bad_bodies_are_kept_with_their_reason_and_harm_no_other(broker: Broker,
         True,
         True,
         True,
-        True,
+        False,
         True,
         False,
         True,
         True,
         False,
     ]
+    assert (messages[4].payload, messages[4].raw) == ({"a": "\ufffd"}, '{"a": "\\u0000"}')
+    assert messages[4].remark
     assert all(len(message.raw or "") <= MESSAGE_LIMIT for message in messages)
     assert ledger.duplicates == 0
+
+
+@pytest.mark.parametrize("protocol_version", ["5", "3.1.1"])
+def test_a_filter_within_another_brings_no_second_copy(
+    broker: Broker, ledger: Ledger, protocol_version: str
+) -> None:
+    topics = ["devices/+/telemetry", "devices/#", "devices/d1/+"]
+    provider = make_provider(broker.port, topics=topics, protocol_version=protocol_version)
+    ledger.run(provider)
+
+    publish_all(broker.port, [(TOPIC, '{"temperature": 1}')] * 3)
+    ledger.watch(provider, seconds=1)
+
+    assert (len(ledger.stored), ledger.received, ledger.state["subscribed"]) == (3, 3, {"devices/#": 1})
+
+
+def test_a_filter_that_is_added_around_another_takes_over_from_it(broker: Broker, ledger: Ledger) -> None:
+    ledger.run(make_provider(broker.port, topics=["devices/+/telemetry"]))
+    provider = make_provider(broker.port, topics=["devices/+/telemetry", "devices/#"])
+    ledger.run(provider)
+
+    publish_all(broker.port, [(TOPIC, '{"temperature": 1}')])
+    ledger.watch(provider, seconds=1)
+
+    assert (ledger.received, ledger.state["subscribed"]) == (1, {"devices/#": 1})
 
 
 def publish_one_by_one(port: int, readings: list[tuple[str, str]]) -> None:

@@ -258,6 +258,34 @@ def break_connection(device: paho.Client) -> None:
     broken.close()
 
 
+def test_retained_messages_are_stored_once_over_lost_sessions_and_their_status_counts(
+    admin: Platform, tmp_path: Path
+) -> None:
+    readings = [(f"site/{name}/telemetry", '{"temperature": 1}') for name in "abc"]
+    with make_mosquitto(tmp_path) as broker:
+        publish_all(broker.port, [*readings, ("site/a/status", "offline")], retain=True)
+        integration = connect(admin, broker.port, topics=["site/+/telemetry", "site/+/status"])
+        run_until(admin, lambda: len(list_rows(admin, "device_messages", integration)) == 4)
+        before = {row["external_id"]: row["status"] for row in list_rows(admin, "devices", integration)}
+        begin_session_as(admin, integration, "second")
+        publish_all(broker.port, [("site/a/status", "online")], retain=True)
+        run_until(admin, lambda: len(list_rows(admin, "device_messages", integration)) == 5)
+        begin_session_as(admin, integration, "third")
+        run_due(admin, 2)
+
+    assert len(list_rows(admin, "device_messages", integration)) == 5
+    after = {row["external_id"]: row["status"] for row in list_rows(admin, "devices", integration)}
+    assert before == {"a": "offline", "b": "unknown", "c": "unknown"}
+    assert after == before | {"a": "online"}
+    assert {row["last_seen_at"] for row in list_rows(admin, "devices", integration)} == {None}
+
+
+def begin_session_as(admin: Platform, integration: dict[str, Any], client_id: str) -> None:
+    """With another client id the broker knows of no session."""
+    change = {"config": {"client_id": client_id}}
+    assert admin.call("PATCH", f"/integrations/{integration['id']}", json=change).status_code == 200
+
+
 def test_where_devices_are_not_made_their_messages_are_kept(admin: Platform, tmp_path: Path) -> None:
     with make_mosquitto(tmp_path) as broker:
         integration = connect(admin, broker.port, auto_provision_devices=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from itertools import count
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -17,10 +19,12 @@ from shared.provider import (
     Message,
     PayloadDecoder,
     TopicRules,
+    decode_raw,
     find_vmark_reply,
     parse_time,
 )
 from shared.provider.decoding.topics import match_topic
+from shared.runtime.exact_json import write_json
 
 TOPIC = "devices/d1/telemetry"
 STANDARD = Dialect()
@@ -34,7 +38,7 @@ def decode(
     body: Any, topic: str = TOPIC, dialect: Dialect = STANDARD, rules: TopicRules | None = None
 ) -> Message:
     message = PayloadDecoder(dialect, rules or (RULES if dialect is STANDARD else TopicRules())).decode(
-        topic, body if isinstance(body, bytes) else orjson.dumps(body), "e1"
+        topic, body if isinstance(body, bytes) else write_json(body), "e1"
     )
     assert message is not None
     return message
@@ -43,27 +47,25 @@ def decode(
 # Standard
 
 
-def test_known_readings_are_taken_and_the_rest_stays_in_raw() -> None:
-    body = b'{"temperature":21.5,"battery_level":80,"color":"red","seq":7}'
-
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"temperature": 21.5, "co2": 400, "door": "open"}, "telemetry"),
+        ({"temperature": 21.5, "battery_level": 80, "color": "red", "seq": 7}, "telemetry"),
+        ({"co2": 400, "id": 9, "ts": 1764000000, "time": 5, "on": True, "name": "x"}, "telemetry"),
+        ({"temperature": " -21.5", "humidity": "wet"}, "telemetry"),
+        ({"temperature": 21.5, "nested": {"a": [1, None]}, "humidity": "40"}, "telemetry"),
+        ({"id": 9, "ts": 1764000000, "time": 5, "humidity": "wet"}, "event"),
+        ({}, "event"),
+    ],
+)
+def test_the_payload_is_the_whole_object_whatever_is_recognised_in_it(
+    body: dict[str, Any], kind: str
+) -> None:
     message = decode(body)
 
-    assert (message.kind, message.payload) == ("telemetry", {"temperature": 21.5, "battery_level": 80})
-    assert (message.raw, message.error) == (body.decode(), None)
-
-
-def test_without_a_known_reading_every_number_but_times_and_ids_is_one() -> None:
-    message = decode({"co2": 400, "id": 9, "ts": 1764000000, "time": 5, "on": True, "name": "x"})
-
-    assert message.payload == {"co2": 400}
-
-
-def test_a_number_sent_as_text_is_a_reading_and_other_text_is_none() -> None:
-    assert decode({"temperature": " -21.5", "humidity": "wet"}).payload == {"temperature": -21.5}
-
-
-def test_a_body_that_is_nothing_but_readings_needs_no_raw() -> None:
-    assert decode({"temperature": 21.5}).raw is None
+    assert (message.kind, message.payload, message.raw) == (kind, body, None)
+    assert (message.error, message.remark) == (None, None)
 
 
 def test_an_object_without_readings_is_an_event_and_kept_whole() -> None:
@@ -83,6 +85,13 @@ def test_an_object_without_readings_is_an_event_and_kept_whole() -> None:
         ({"deviceId": "a"}, "x", "a"),
         ({"device_id": 17}, "x", "17"),
         ({"id": "a"}, "x", "a"),
+        ({"id": 0, "apower": 3.1}, "x", "0"),
+        ({"id": 0, "apower": 3.1}, TOPIC, "d1"),
+        ({"id": "a"}, "site/s7/a/b", "s7"),
+        ({"device": {"model": "S"}, "deviceId": "a"}, TOPIC, "a"),
+        ({"device": None, "deviceId": [], "device_id": "a", "id": "b"}, "x", "a"),
+        ({"device": {"id": "b"}, "id": "a"}, "x", "a"),
+        ({"device": 10**30}, "x", "1" + "0" * 30),
         ({"device": True}, TOPIC, "d1"),
         ({"device": ""}, TOPIC, "d1"),
         ({"device": "x" * 513}, TOPIC, "d1"),
@@ -117,15 +126,61 @@ def test_a_body_that_claims_another_device_than_its_topic_is_told_once() -> None
     ],
 )
 def test_a_status_is_a_state(body: dict[str, Any], status: str | None) -> None:
-    message = decode(body)
+    message = decode(body, "devices/d1/status")
 
     assert (message.kind, message.device_status, message.payload) == ("state", status, body)
 
 
 def test_readings_with_a_status_are_telemetry_and_still_tell_the_status() -> None:
-    message = decode({"temperature": 1, "status": "online"})
+    message = decode({"temperature": 1, "status": "online"}, "devices/d1/status")
 
     assert (message.kind, message.device_status) == ("telemetry", "online")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "disconnected", "power": 0},
+        {"status": False},
+        {"status": "offline"},
+        {"status": 0},
+        {"online": False, "temperature": 1},
+        False,
+        0,
+        "offline",
+    ],
+)
+def test_a_status_elsewhere_than_on_a_status_topic_takes_no_device_offline(body: Any) -> None:
+    message = decode(body)
+
+    assert (message.device, message.device_status, message.error) == ("d1", None, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"false", "offline"),
+        (b"0", "offline"),
+        (b'"0"', "offline"),
+        (b"true", "online"),
+        (b"1", "online"),
+        (b'{"status":false}', "offline"),
+        (b'{"status":1}', "online"),
+        (b'{"status":null,"online":0}', "offline"),
+        (b'{"status":"fine","state":"disconnected"}', "offline"),
+        (b"offline\0\0", "offline"),
+        (b"\xef\xbb\xbfonline", "online"),
+        (b"null", None),
+        (b"2", None),
+        (b"[false]", None),
+        (b'"rebooting"', None),
+    ],
+)
+def test_a_last_will_may_be_any_scalar_that_says_yes_or_no(body: bytes, status: str | None) -> None:
+    message = decode(body, "devices/d1/status")
+
+    assert (message.device_status, message.error) == (status, None)
+    assert status is None or message.kind == "state"
 
 
 @pytest.mark.parametrize(
@@ -165,6 +220,10 @@ def test_a_bare_number_is_a_value_and_other_json_an_event() -> None:
         1764000000,
         1764000000.0,
         1764000000000,
+        1764000000000000,
+        1764000000000000000,
+        "1764000000000000000",
+        " 1764000000 ",
         "1764000000",
         "1764000000000",
         "2025-11-24T16:00:00Z",
@@ -180,15 +239,59 @@ def test_seconds_milliseconds_and_iso_8601_mean_the_same_moment(value: Any) -> N
 
 @pytest.mark.parametrize(
     "value",
-    ["yesterday", "", True, [1], {}, 0, 12345, -1, 9e15, 1e300, "9" * 400, time.time() + 2e5],
+    ["yesterday", "", True, [1], {}, 0, 37, 12345, -1, 9e15, 1e300, "9" * 400, time.time() + 2e5],
     ids=map(str, count()),
 )
 def test_an_unreadable_or_absurd_time_is_told_and_the_readings_are_kept(value: Any) -> None:
     message = decode({"temperature": 1, "ts": value})
 
-    assert (message.observed_at, message.payload) == (None, {"temperature": 1})
-    assert "timestamp" in (message.error or "")
-    assert message.raw is not None
+    assert (message.observed_at, message.payload) == (None, {"temperature": 1, "ts": value})
+    assert "timestamp" in (message.remark or "")
+    assert message.error is None
+
+
+def test_a_device_is_believed_by_none_but_the_database_while_our_own_clock_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 2 * 86_400)
+
+    message = decode({"temperature": 1, "ts": now})
+
+    assert (message.observed_at, message.error) == (None, None)
+    assert message.remark is not None
+
+
+def test_a_time_that_cannot_be_believed_hides_no_other() -> None:
+    message = decode({"temperature": 1, "timestamp": "N/A", "ts": 1764000000})
+
+    assert (message.observed_at, message.remark) == ("2025-11-24T16:00:00+00:00", None)
+
+
+@pytest.mark.parametrize(
+    ("value", "dialect"),
+    [
+        ("2025-11-24 17:00:00", Dialect(timestamp_timezone=ZoneInfo("Europe/Berlin"))),
+        ("2025-11-24T16:00:00Z", Dialect(timestamp_timezone=ZoneInfo("Europe/Berlin"))),
+        (1764000000, Dialect(timestamp_timezone=ZoneInfo("Europe/Berlin"))),
+        ("2025-11-24 21:30:00", Dialect(timestamp_timezone=ZoneInfo("Asia/Kolkata"))),
+    ],
+)
+def test_a_time_without_a_zone_is_in_the_zone_that_is_set(value: Any, dialect: Dialect) -> None:
+    assert decode({"timestamp": value}, TOPIC, dialect).observed_at == "2025-11-24T16:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("local", "utc"),
+    [
+        ("2025-10-26_02:30:00.000", "2025-10-26T00:30:00+00:00"),
+        ("2025-03-30_02:30:00.000", "2025-03-30T01:30:00+00:00"),
+    ],
+)
+def test_an_hour_that_clocks_show_twice_is_the_first_and_one_they_skip_is_read_too(
+    local: str, utc: str
+) -> None:
+    assert parse_time(local, "vmark", timezone=ZoneInfo("Europe/Berlin")) == utc
 
 
 def test_a_time_may_have_a_form_of_its_own() -> None:
@@ -247,6 +350,31 @@ def test_the_publishers_own_id_names_the_message_per_device() -> None:
     assert decode({"temperature": 1}, TOPIC, dialect).event_id == "e1"
 
 
+def test_ids_of_devices_and_messages_are_joined_so_that_no_two_pairs_are_one() -> None:
+    dialect = Dialect(event_id_path="n")
+    pairs = [
+        ("00:11", "22:1"),
+        ("00", "11:22:1"),
+        ("00:11:22", "1"),
+        ("00%3A11", "22:1"),
+        ("", ":"),
+        ("00", 1),
+    ]
+
+    ids = {decode({"device": device, "n": own}, "x", dialect).event_id for device, own in pairs}
+
+    assert len(ids) == len(pairs)
+
+
+def test_a_body_may_be_said_to_name_no_device_or_where_in_any_dialect() -> None:
+    body = {"device": "a", "src": {"plug": "p1"}, "id": 0}
+
+    assert decode(body, TOPIC, Dialect(device_id_path=""), RULES).device == "d1"
+    assert decode(body, "elsewhere", Dialect(device_id_path=""), RULES).device is None
+    assert decode(body, "elsewhere", Dialect(device_id_path="src.plug"), RULES).device == "p1"
+    assert decode(body, TOPIC, Dialect(device_id_path="src"), RULES).device == "d1"
+
+
 def test_our_own_commands_are_ignored() -> None:
     decoder = PayloadDecoder(Dialect(), TopicRules(("devices/#",), own_filter="devices/+/commands/+"))
 
@@ -267,8 +395,8 @@ def test_our_own_commands_are_ignored() -> None:
         (b'{"temperature":Infinity}', None, "Not JSON"),
         (b'{"temperature":1e999}', None, "Not JSON"),
         (b'{"a":"\\ud800"}', None, "Not JSON"),
-        (b'{"a":"\\u0000"}', None, "u0000"),
-        (b'{"a\\u0000":1}', None, "u0000"),
+        (b'\xef\xbb\xbf{"a":', None, "Not JSON"),
+        (b"\0\0", "base64", "Not JSON"),
         (b"[" * 101 + b"]" * 101, None, "nested"),
         (b"[" * 9999 + b"]" * 9999, None, "Not JSON"),
     ],
@@ -280,6 +408,46 @@ def test_a_body_that_cannot_be_decoded_is_kept_raw_with_the_reason(
 
     assert (message.device, message.payload, message.raw_encoding) == ("d1", None, encoding)
     assert words in (message.error or "")
+
+
+@pytest.mark.parametrize(
+    ("body", "payload", "encoding"),
+    [
+        (b'{"temperature":1,"a":"\\u0000b"}', {"temperature": 1, "a": "\ufffdb"}, None),
+        (b'{"a\\u0000":1,"b":"\\\\\\u0000\\u0000"}', {"a\ufffd": 1, "b": "\\\ufffd\ufffd"}, None),
+        (b'\xef\xbb\xbf{"temperature":1}', {"temperature": 1}, None),
+        (b'{"temperature":1}\0', {"temperature": 1}, "base64"),
+        (b'{"temperature":1}\0\0rest of a buffer', {"temperature": 1}, "base64"),
+        (b'\xef\xbb\xbf{"a":"\\u0000"}\0', {"a": "\ufffd"}, "base64"),
+        (b'{"name":"ab\0\0","a":1}', {"name": "ab\ufffd\ufffd", "a": 1}, "base64"),
+        ('{"a":"ü"}'.encode("utf-16"), {"a": "ü"}, "base64"),
+        (b'{"a":1,"b":2,"a":3}', {"a": 3, "b": 2}, None),
+        (b'{"at":"10:20","x":{"a" :1,"a":2}}', {"at": "10:20", "x": {"a": 2}}, None),
+    ],
+)
+def test_what_little_is_wrong_with_is_mended_marked_and_kept_raw(
+    body: bytes, payload: Any, encoding: str | None
+) -> None:
+    message = decode(body)
+
+    assert (message.payload, message.error, message.raw_encoding) == (payload, None, encoding)
+    assert message.remark is not None
+    assert decode_raw(message.raw or "", message.raw_encoding) == body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"iccid":89014103211118510720}',
+        b'{"card":[{"n":-99999999999999999999999}],"t":"2025-01-01T00:00:00Z"}',
+        b'{"a":18446744073709551616,"b":1.5,"c":true}',
+    ],
+)
+def test_a_whole_number_of_any_size_is_kept_to_its_last_digit(body: bytes) -> None:
+    message = decode(body)
+
+    assert message.payload == json.loads(body)
+    assert json.loads(write_json(message))["payload"] == json.loads(body)
 
 
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
@@ -303,7 +471,9 @@ FIELDS = st.sampled_from(
 )
 BODIES = st.binary(max_size=80) | st.dictionaries(FIELDS, JSON, max_size=5).map(
     lambda value: (
-        orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str) if _is_plain(value) else b"?"
+        orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str)
+        if _is_plain(value)
+        else json.dumps(value).encode(errors="replace")
     )
 )
 
@@ -328,9 +498,9 @@ def test_no_body_raises_and_what_is_kept_is_json_the_database_takes(
     )
 
     if message is not None:
-        text = orjson.dumps(message)
+        text = write_json(message)
         assert "\x00" not in (message.raw or "") + (message.device or "")
-        assert b"\\u0000" not in orjson.dumps(message.payload).replace(b"\\\\u0000", b"")
+        assert b"\\u0000" not in write_json(message.payload).replace(b"\\\\u0000", b"")
         assert orjson.loads(text)["event_id"]
 
 

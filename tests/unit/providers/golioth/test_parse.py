@@ -14,6 +14,7 @@ from shared.provider import Message, PushedRequest, decode_raw
 from shared.providers.golioth.event_ids import SAME_SECONDS
 from shared.providers.golioth.parse import EVENTS_LIMIT, parse_request
 from shared.runtime.errors import Unauthenticated
+from shared.runtime.exact_json import write_json
 from tests.captures import Capture, read_captures
 
 PROJECT, DEVICE = "acme-sensors", "65f0c1a2b3c4d5e6f7a8b9c0"
@@ -127,6 +128,7 @@ def test_a_time_that_is_none_leaves_the_time_of_arrival(timestamp: Any) -> None:
     message = parse_one(ENVELOPE | {"timestamp": timestamp})
 
     assert (message.observed_at, message.error, message.payload) == (None, None, {"temp": 32})
+    assert "time of arrival" in (message.remark or "")
 
 
 def test_a_retry_has_the_id_of_what_it_repeats() -> None:
@@ -185,7 +187,7 @@ def test_one_bad_event_does_not_spoil_its_batch() -> None:
     good = {"source": DEVICE, "type": "io.golioth.data.v1/.s/a", "data": {"a": 1}}
     bad = [
         7,
-        {"source": DEVICE, "data": "\x00"},
+        [{"source": DEVICE, "data": "\x00"}],
         {"source": DEVICE, "data_base64": "%"},
         good | {"data_base64": 5},
     ]
@@ -206,14 +208,34 @@ def test_a_batch_that_is_none_is_kept_whole(body: Any) -> None:
 
 
 @pytest.mark.parametrize("write", [orjson.dumps, cbor2.dumps])
-def test_an_envelope_with_what_can_not_be_kept_is_kept_as_it_came(write: Callable[[Any], bytes]) -> None:
+def test_an_envelope_with_what_can_not_be_kept_is_mended_and_kept_as_it_came_too(
+    write: Callable[[Any], bytes],
+) -> None:
     kind = "application/json" if write is orjson.dumps else "application/cbor"
     content = write(ENVELOPE | {"data": {"a\x00b": 1}})
 
     message = parse_one(content, {"content-type": kind})
 
-    assert (message.payload, decode_raw(message.raw or "", message.raw_encoding)) == (None, content)
-    assert message.error
+    assert (message.payload, decode_raw(message.raw or "", message.raw_encoding)) == (
+        {"a\ufffdb": 1},
+        content,
+    )
+    assert (message.device, message.error) == (ENVELOPE["device_id"], None)
+    assert message.remark
+
+
+def test_of_a_batch_only_the_event_with_nul_characters_is_marked() -> None:
+    events = [{"source": DEVICE, "data": {"a": data}} for data in ("b", "\x00", 89014103211118510720)]
+
+    messages = parse(write_json(events), BATCH)
+
+    assert [message.payload for message in messages] == [
+        {"a": "b"},
+        {"a": "\ufffd"},
+        {"a": 89014103211118510720},
+    ]
+    assert [message.remark is None for message in messages] == [True, False, True]
+    assert orjson.loads(messages[1].raw or "") == events[1]
 
 
 def test_data_in_base64_is_read_by_its_own_type() -> None:

@@ -113,13 +113,33 @@ def test_what_the_broker_has_heard_is_settled_and_the_rest_is_not() -> None:
     assert memory.unsettled == UNCOMMITTED_MESSAGES - BATCH_MESSAGES
 
 
-def test_a_broker_is_not_asked_about_a_few_messages() -> None:
+def test_about_a_few_messages_a_broker_is_asked_once_until_it_answers() -> None:
     outbox, memory, wire, connection = make_outbox()
-    for packet_id in range(1, 100):
-        outbox.collect(connection, make_publish(packet_id))
-    outbox.close_batch()
-    outbox.ready[0].committed = True
 
+    for packet_id in (1, 2, 3):
+        outbox.collect(connection, make_publish(packet_id))
+        outbox.close_batch()
+        outbox.ready[-1].committed = True
+        outbox.acknowledge(connection)
+    before = (wire.asked, memory.unsettled, memory.window.unheard)
+    wire.settled = 1
     outbox.acknowledge(connection)
 
-    assert (wire.asked, memory.unsettled) == (0, 99)
+    assert before == (1, 3, 3)
+    assert (wire.asked, memory.unsettled, memory.window.unheard) == (2, 2, 2)
+
+
+def test_an_equal_reading_under_the_packet_id_of_one_that_is_settled_is_not_lost() -> None:
+    outbox, _, wire, connection = make_outbox()
+    outbox.collect(connection, make_publish(1))
+    outbox.close_batch()
+    outbox.ready[0].committed = True
+    outbox.acknowledge(connection)
+    wire.settled = 1
+    outbox.acknowledge(connection)
+
+    outbox.collect(cast("Connection", Wire()), make_publish(1)._replace(duplicate=True))
+    outbox.close_batch()
+
+    first, second = outbox.ready
+    assert first.messages[0].event_id != second.messages[0].event_id

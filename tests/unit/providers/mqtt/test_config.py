@@ -136,6 +136,10 @@ def test_password_and_key_are_secrets_and_shown_nowhere() -> None:
         ({"payload_format": "xml"}, "payload_format", "'standard', 'vmark' or 'custom'"),
         ({"payload_format": "custom", "timestamp_format": "custom"}, "timestamp_pattern", "belong together"),
         ({"timestamp_pattern": "%d"}, "timestamp_pattern", "belong together"),
+        ({"timestamp_timezone": "Berlin"}, "timestamp_timezone", "such as Europe/Berlin"),
+        ({"timestamp_timezone": "+02:00"}, "timestamp_timezone", "such as Europe/Berlin"),
+        ({"timestamp_timezone": "../etc/passwd"}, "timestamp_timezone", "such as Europe/Berlin"),
+        ({"timestamp_timezone": "Europe"}, "timestamp_timezone", "such as Europe/Berlin"),
         ({"command_topic": "devices/+/c"}, "command_topic", "no \\+ and no #"),
         ({"command_topic": "devices/{dev}/c"}, "command_topic", "{device}, {name}"),
         ({"command_topic": "{device}/{name}"}, "command_topic", "fixed text"),
@@ -248,3 +252,12 @@ def test_its_secrets_go_to_one_broker_however_that_is_spelt() -> None:
     assert {Mqtt.locate(config) for config in same} == {Mqtt.locate(base)}
     assert Mqtt.locate(base) not in {Mqtt.locate(config) for config in other}
     assert len({Mqtt.locate(config) for config in other}) == len(other)
+
+
+def test_the_zone_of_times_without_one_and_the_place_of_the_device_are_the_integrations() -> None:
+    provider = load(timestamp_timezone="Europe/Berlin", device_id_path="")
+
+    message = provider.decode("devices/d1/telemetry", b'{"device":"a","ts":"2025-07-01 12:00","n":1}', "e")
+
+    assert message is not None
+    assert (message.device, message.observed_at) == ("d1", "2025-07-01T10:00:00+00:00")

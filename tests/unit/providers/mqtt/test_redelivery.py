@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from functools import partial
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -140,3 +142,68 @@ def test_no_two_different_messages_ever_share_an_id(steps: list[tuple[bool, int,
         )
         carried[packet_id] = (event_id, body)
         assert reopen(window).find_again(packet_id, TOPIC, body) == event_id
+
+
+def test_a_packet_id_is_free_once_its_acknowledgement_is_heard_even_for_an_equal_message() -> None:
+    window = Window()
+    first = window.name_new(1, TOPIC, BODY)
+    second = window.name_new(2, TOPIC, BODY)
+
+    assert window.hear(1)
+
+    assert window.find_again(1, TOPIC, BODY) is None
+    assert window.find_again(2, TOPIC, BODY) == second
+    assert window.name_new(1, TOPIC, BODY) != first
+
+
+def test_what_was_heard_is_known_in_the_next_session_too() -> None:
+    window = Window()
+    window.name_new(1, TOPIC, BODY)
+    window.hear()
+    second = window.name_new(2, TOPIC, BODY)
+
+    again = Window(json.loads(json.dumps(window.save())), window.unheard)
+
+    assert again.find_again(1, TOPIC, BODY) is None
+    assert again.find_again(2, TOPIC, BODY) == second
+
+
+def test_what_an_older_version_saved_may_all_come_again() -> None:
+    window = Window()
+    first = window.name_new(1, TOPIC, BODY)
+    window.hear()
+
+    assert reopen(window).find_again(1, TOPIC, BODY) == first
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("send"), st.sampled_from((b"a", b"b"))),
+            st.sampled_from(("ack", "drop", "save")),
+        )
+    )
+)
+def test_with_a_broker_that_reuses_the_lowest_packet_id_every_message_is_named_once(steps: list[Any]) -> None:
+    """The broker sends, hears acknowledgements in order, and sends again what it has not heard."""
+    window, count = Window(), 0
+    waiting: list[tuple[int, bytes, int]] = []
+    names: dict[int, str] = {}
+    for step in steps:
+        if step == "ack" and waiting:
+            waiting.pop(0)
+            window.hear(window.latest - len(waiting))
+        elif step == "save":
+            window = Window(json.loads(json.dumps(window.save())), window.unheard)
+        elif step == "drop":
+            for packet_id, body, number in waiting:
+                assert name_again(window, packet_id, TOPIC, body) == names[number]
+        elif isinstance(step, tuple):
+            count += 1
+            packet_id = next(free for free in itertools.count(1) if free not in {sent[0] for sent in waiting})
+            # Its first sending was lost on the way as often as not, so it comes with the duplicate flag.
+            name = name_again if count % 2 else Window.name_new
+            names[count] = name(window, packet_id, TOPIC, step[1])
+            waiting.append((packet_id, step[1], count))
+
+    assert len(set(names.values())) == count
