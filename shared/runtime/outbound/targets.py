@@ -59,6 +59,7 @@ def parse_url(text: str) -> Target:
     )
 
 
+@lru_cache(maxsize=1024)
 def find_origin(text: str) -> tuple[str, str, str]:
     """Scheme, host and port of `text`, the same for each spelling of one place. BadRequest, AddressBlocked."""
     target = parse_url(text)
