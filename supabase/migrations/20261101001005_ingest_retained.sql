@@ -107,7 +107,3 @@ end
 $$;
 comment on function public.confirm_session is
   'Says that the session under this lease has connected: what failed before is over, and shows no longer.';
-
-revoke execute on function private.find_last_word, public.ingest_retained, public.confirm_session
-  from public, anon, authenticated;
-grant execute on function private.find_last_word, public.ingest_retained, public.confirm_session to service_role;
