@@ -107,3 +107,6 @@ end
 $$;
 comment on function public.confirm_session is
   'Says that the session under this lease has connected: what failed before is over, and shows no longer.';
+
+revoke execute on function private.find_last_word, public.ingest_retained, public.confirm_session
+  from public, anon, authenticated, service_role;
