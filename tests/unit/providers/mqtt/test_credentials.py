@@ -255,7 +255,7 @@ def wrap(label: str, content: bytes = b"0\x00") -> str:
         (AUTHORITY.pem[:300], "the line -----END …----- of one block is missing"),
         (
             AUTHORITY.pem[:100] + AUTHORITY.pem[164:],
-            "can't be read: it is damaged or cut off; copy the whole file",
+            "it is damaged or cut off; copy the whole file",
         ),
         (AUTHORITY.pem[:100] + "…" + AUTHORITY.pem[100:], "something else than base64"),
         (AUTHORITY.pem[:100] + AUTHORITY.pem, "the line -----END …----- of one block is missing"),
