@@ -42,7 +42,7 @@ grant select on public.audit_log, private.sealed_integrations, private.provision
 grant select, insert, delete on private.message_ledger to service_role;
 grant select, insert on private.job_sightings to service_role;
 grant delete on private.provisioning_secrets to service_role;
-grant select, insert, update on private.rate_limits to service_role;
+grant select, insert, update on private.rate_limits, private.delivery_turns to service_role;
 
 grant execute on function
   public.claim_rollout, public.confirm_exports, public.count_sealed, public.end_provisioning,
@@ -60,12 +60,14 @@ grant execute on function
 grant execute on function
   private.add_steps, private.choose_alike, private.close_circuit, private.conclude_rollout, private.count_rollout,
   private.count_tries, private.create_devices, private.disable_webhook, private.end_dry_run, private.end_rollout,
-  private.end_updates, private.find_claim, private.find_commanded, private.find_heads, private.find_queue, private.find_reading, private.hardware_keys,
+  private.end_updates, private.find_claim, private.find_heads, private.find_reading, private.hardware_keys,
   private.finish_provisioning, private.hold_history, private.hold_job, private.is_free, private.is_in_step,
   private.is_same_reading, private.judge_endpoint, private.judge_endpoints, private.judge_field, private.judge_status,
-  private.last_heard, private.link_device, private.link_found, private.list_facts, private.list_queues, private.lock_endpoints,
+  private.last_heard, private.link_device, private.link_found, private.list_facts, private.list_queues, private.list_line, private.list_waiting_commands, private.list_waiting_jobs,
+  private.list_waiting_sessions, private.lock_endpoints, private.take_places, private.take_turns, private.read_share, private.count_bytes,
+  private.count_commands, private.count_jobs, private.count_sessions, private.end_turn, private.expire_commands, private.show_integrations,
   private.log_job, private.log_rollout, private.make_message_partition, private.make_step, private.match_device,
-  private.name_late_readings, private.nest_payload, private.open_circuit, private.order_steps, private.pick_commands,
+  private.name_late_readings, private.nest_payload, private.open_circuit, private.order_steps, private.pick_turns,
   private.pick_deliveries, private.pick_fields, private.pick_shares, private.raise_alert, private.read_bound, private.read_budget,
   private.count_devices_of, private.hold_devices, private.read_quota, private.require_quota, private.take_device_room,
   private.read_reports, private.read_strings, private.read_tags, private.receive_posts, private.receive_step,
