@@ -75,6 +75,7 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
 
     name = "command"
     is_eager = True
+    keeps_results = True
 
     def __init__(self, database: Database, deadline: Deadline, pulse: Pulse) -> None:
         super().__init__(database, deadline, AT_ONCE)

@@ -44,6 +44,9 @@ class LeaseLoop(ABC, Generic[Row, Ended]):
     is_eager: ClassVar[bool] = False
     """Whether to lease again as soon as everything under way has ended, even before the pause is over."""
 
+    keeps_results: ClassVar[bool] = False
+    """Whether results are kept while the database is away, where a lost one would have the work done twice."""
+
     def __init__(self, database: Database, deadline: Deadline, at_once: int, greed: float = 1.0) -> None:
         self.counts: Counter[str] = Counter()
         self.database = database
@@ -112,11 +115,12 @@ class LeaseLoop(ABC, Generic[Row, Ended]):
         return self.counts
 
     def record(self, results: list[Ended]) -> None:
-        """`finish` what has ended; what can't be recorded just now is kept for the next time."""
+        """`finish` what has ended; with `keeps_results`, what can't be recorded just now is kept for the next time."""
         try:
             self.finish(results)
         except Unavailable:
-            self._unrecorded += results
+            if self.keeps_results:
+                self._unrecorded += results
             raise
 
     def attempt(self, count: str, call: Callable[[], Given]) -> Given | None:
