@@ -36,8 +36,8 @@ from scripts.benchmarks._scratch import start_stack
 from scripts.benchmarks._service import connect_service, make_integration
 from scripts.local.stack import Report
 from shared.deliveries import dispatch_deliveries, set_collector
-from shared.integrations.sealing import seal_provider
-from shared.provider import Identity, load_provider
+from shared.integrations.sealing import seal_secrets
+from shared.provider import Identity, load_provider, name_secrets, split_config
 from shared.runtime.database.client import as_service
 from shared.runtime.deadline import Deadline
 from shared.runtime.idle_watch import Pulse
@@ -67,9 +67,8 @@ select extract(epoch from a.started_at + make_interval(secs => %s * a.millisecon
   from public.webhook_attempts a join public.webhook_deliveries d on d.id = a.delivery_id
  where d.integration_id = any (%s::uuid[])
 """
-SEAL = """
-update public.device_integrations set settings = %s, api_key_encrypted = %s, secret_names = %s where id = %s
-"""
+CONFIGURE = "update public.device_integrations set settings = %s, secret_names = %s where id = %s"
+SEAL = "select private.write_seals(%s, %s, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +90,10 @@ class Scene:
         config = {"url": self.url + path, "signing_secret": SECRET, "max_concurrent": AT_ONCE}
         identity = Identity(self.organization_id, row_id, "webhook", "bench")
         provider = load_provider(config | {"rate_limit_per_minute": 1_000_000}, identity)
-        columns = seal_provider(provider)
-        values = (Jsonb(columns["settings"]), columns["api_key_encrypted"], columns["secret_names"], row_id)
-        self.connection.execute(SEAL, values)
+        settings, secrets = split_config(provider)
+        self.connection.execute(CONFIGURE, (Jsonb(settings), name_secrets(secrets), row_id))
+        sealed = seal_secrets(identity, settings, secrets, 1)
+        self.connection.execute(SEAL, (self.organization_id, row_id, Jsonb(sealed)))
         return row_id
 
     def clear(self) -> None:

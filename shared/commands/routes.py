@@ -29,7 +29,7 @@ def send_command(call: Call, body: NewCommand) -> OneCommand:
         "payload": body.payload,
         "expires_at": expires_at,
     }
-    sent: _Sent = call.database.call("send_command", p_command=command, p_limits=COMMANDS.limits())
+    sent: _Sent = call.database.call("send_command", p_command=command)
     settle_limits(call, COMMANDS, sent)
     call.headers["Location"] = f"/functions/v1/commands/{sent['command']['id']}"
     return {"command": sent["command"]}

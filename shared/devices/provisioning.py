@@ -50,8 +50,11 @@ def provision_device(call: Call, body: NewProvisioning) -> Provisioned:
     provider = reach_provider(call, Syncer)
     with provider.devices(Deadline(SECONDS)) as directory:
         known = _read_device(call, body.device_id) if body.device_id else None
-        provisioning = _plan(directory, body, known)
-        _require_absent(directory, provisioning.wanted, known)
+        wanted = _describe_wanted(body, known)
+        _require_absent(directory, wanted, known)
+        organization_id = provider.identity.organization_id
+        provisioning_id: str = call.database.call("issue_id", p_organization_id=organization_id)
+        provisioning = _plan(directory, provisioning_id, wanted, body.credentials)
         if body.ca_certificate:
             directory.add_authority(body.ca_certificate)
         written = _describe(body, provisioning, provider.identity)
@@ -70,18 +73,21 @@ def _read_device(call: Call, device_id: uuid.UUID) -> _Known:
     return call.database.read_one(_Known, "devices", {"id": f"eq.{device_id}"}, missing)
 
 
-def _plan(directory: Directory, body: NewProvisioning, known: _Known | None) -> Provisioning:
+def _describe_wanted(body: NewProvisioning, known: _Known | None) -> NewDevice:
     metadata = known["metadata"] if known else {}
-    wanted = NewDevice(
+    return NewDevice(
         body.name or (known["name"] if known else ""),
         _list_texts(body.hardware_ids, metadata.get("hardware_ids")),
         _list_texts(body.tags, metadata.get("tags")),
         body.cohort,
     )
-    if body.credentials != "psk":
-        return Provisioning(str(uuid.uuid4()), wanted)
+
+
+def _plan(directory: Directory, provisioning_id: str, wanted: NewDevice, credentials: str) -> Provisioning:
+    if credentials != "psk":
+        return Provisioning(provisioning_id, wanted)
     identity = directory.name_identity(wanted.name)
-    return Provisioning(str(uuid.uuid4()), wanted, identity, secrets.token_hex(KEY_BYTES))
+    return Provisioning(provisioning_id, wanted, identity, secrets.token_hex(KEY_BYTES))
 
 
 def _list_texts(asked: list[str] | None, known: Any) -> tuple[str, ...]:

@@ -70,14 +70,18 @@ class Ending:
 
 def seal_key(organization_id: str, provisioning_id: str, key: str) -> str:
     """A device's key, sealed for the row it belongs to."""
-    context = SealContext(organization_id, provisioning_id, SEALED_AS)
-    return load_vault().seal({"pre_shared_key": key}, context)
+    return load_vault().seal({"pre_shared_key": key}, _bind_key(organization_id, provisioning_id))
 
 
 def open_key(row: LeasedProvisioning) -> str:
     """The key that `seal_key` was given; VaultError where it does not open."""
-    context = SealContext(row["organization_id"], row["id"], SEALED_AS)
+    context = _bind_key(row["organization_id"], row["id"])
     return str(load_vault().open(row["sealed"] or "", context)["pre_shared_key"])
+
+
+def _bind_key(organization_id: str, provisioning_id: str) -> SealContext:
+    # As `read_stale_seals` gives them to whoever re-seals them.
+    return SealContext(organization_id, provisioning_id, SEALED_AS, "kept", 1)
 
 
 def carry_out(directory: Directory, provisioning: Provisioning, found: RemoteDevice | None) -> Ending:

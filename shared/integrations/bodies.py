@@ -76,6 +76,10 @@ class ChangedIntegrationById(ChangedIntegration):
     """The body of PATCH in the form that may name the id there."""
 
 
+class Trial(ConfigForms):
+    """The body of POST /integrations/{id}/test: a merge patch that is tested with the stored secrets, and not saved."""
+
+
 class Target(Body):
     """The body of DELETE in the form that names the id there."""
 

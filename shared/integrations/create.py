@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import Any
+from dataclasses import replace
 
 from shared.integrations.bodies import NewIntegration
 from shared.integrations.records import IntegrationRow, write_row
-from shared.integrations.sealing import seal_provider
-from shared.provider import Identity, find_provider, load_provider
+from shared.integrations.sealing import seal_secrets
+from shared.provider import Identity, find_provider, load_safe_provider, name_secrets, split_config
 from shared.runtime.log import bind_log
 from shared.runtime.web.call import Call
 from shared.runtime.web.idempotency import bind_fingerprint, check_fingerprint, read_key, seal_fingerprint
@@ -22,7 +21,7 @@ def create_integration(call: Call, body: NewIntegration) -> tuple[IntegrationRow
     key, config = read_key(call.request.headers), body.config or {}
     generated = find_provider(body.integration_type).generated
     made = {name: secret.make(None) for name, secret in generated.items() if name not in config}
-    write: dict[str, object] = {"values": _fill_columns(body, config | made)}
+    write = _describe(call, body, config | made)
     context = bind_fingerprint(call.user.id, key or "")
     if key:
         write |= {"key": key, "fingerprint": seal_fingerprint(body, context)}
@@ -34,15 +33,23 @@ def create_integration(call: Call, body: NewIntegration) -> tuple[IntegrationRow
     return written["integration"], made
 
 
-def _fill_columns(body: NewIntegration, config: dict[str, Any]) -> dict[str, object]:
-    organization_id, integration_id = str(body.organization_id), str(uuid.uuid4())
+def _describe(call: Call, body: NewIntegration, config: dict[str, object]) -> dict[str, object]:
+    organization_id = str(body.organization_id)
     bind_log(organization=organization_id)
-    identity = Identity(organization_id, integration_id, body.integration_type, body.name)
-    return {
-        "id": integration_id,
+    identity = Identity(organization_id, "", body.integration_type, body.name)
+    settings, secrets = split_config(load_safe_provider(config, identity))
+    # Issued only now: what is not valid costs no id. Secrets are sealed for it, so it can't be chosen by the insert.
+    identity = replace(
+        identity, integration_id=call.database.call("issue_id", p_organization_id=organization_id)
+    )
+    values = {
+        "id": identity.integration_id,
         "organization_id": organization_id,
         "integration_type": body.integration_type,
         "name": body.name,
         "status": body.status,
-        **seal_provider(load_provider(config, identity)),
+        "settings": settings,
+        "secret_names": name_secrets(secrets),
     }
+    sealed = {"sealed": seal_secrets(identity, settings, secrets, 1)} if secrets else {}
+    return {"values": values, **sealed}

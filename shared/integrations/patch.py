@@ -7,14 +7,15 @@ write carries the version that was read: what somebody changes meanwhile is read
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.integrations.bodies import ChangedIntegration
 from shared.integrations.records import IntegrationRow, SealedRow, read_sealed, write_row
-from shared.integrations.sealing import identify_row, open_secrets, seal_provider
+from shared.integrations.sealing import USES, identify_row, locate_row, open_secrets, seal_secrets
 from shared.provider import (
+    Provider,
     find_provider,
-    load_provider,
+    load_safe_provider,
     merge_config,
     name_secrets,
     patch_config,
@@ -33,8 +34,19 @@ from shared.runtime.web.etags import list_versions
 
 TRIES = 5
 
+UNOPENED = "The stored value can't be opened any more; enter it again."
+ELSEWHERE = "The stored value was entered for another address; enter it again."
+
 Patch = Mapping[str, object]
 Columns = dict[str, object]
+
+
+class Merged(NamedTuple):
+    """What a patch makes of a row: the provider, and the secrets before, which its seal has to be kept for."""
+
+    provider: Provider
+    before: dict[str, Any]
+    is_moved: bool
 
 
 def patch_integration(call: Call, body: ChangedIntegration) -> IntegrationRow:
@@ -57,13 +69,7 @@ def change_config(call: Call, columns: Columns, plan: Callable[[SealedRow], Patc
         sealed = read_sealed(call)
         if wanted is not None and sealed["version"] not in wanted:
             raise PreconditionFailed
-        changed, secrets = _merge(sealed, plan(sealed))
-        write = {
-            "id": call.integration_id,
-            "values": columns | changed,
-            "versions": [sealed["version"]],
-            "changed_secrets": secrets,
-        }
+        write = _describe(sealed, merge_patch(sealed, plan(sealed)), columns)
         try:
             return write_row(call, "update", write)["integration"]
         except PreconditionFailed:
@@ -71,31 +77,71 @@ def change_config(call: Call, columns: Columns, plan: Callable[[SealedRow], Patc
     raise Conflict("Somebody else keeps changing this integration; read it again and retry.")
 
 
-def _merge(sealed: SealedRow, patch: Patch) -> tuple[Columns, list[str]]:
-    """The columns to write and the names of the secrets whose value changes; InvalidConfig where it is not valid.
+def merge_patch(sealed: SealedRow, patch: Patch) -> Merged:
+    """The row's provider once `patch` is merged.
 
-    Secrets are left alone where none changes, so that a new seal in the database always means a new secret.
+    InvalidConfig where it is not valid, and for each secret that has to be entered again, because it does not open or
+    would be sent elsewhere than where it was entered for.
     """
-    secrets = _open_secrets(sealed, patch)
-    saved = merge_config(sealed["settings"], secrets)
-    config = patch_config(find_provider(sealed["integration_type"]), saved, patch)
-    provider = load_provider(config, identify_row(sealed))
-    settings, wanted = split_config(provider)
-    if wanted == secrets and sealed["secret_names"] == name_secrets(secrets):
-        return {"settings": settings}, []
-    return {**seal_provider(provider)}, _list_changed(secrets, wanted)
+    cls, before = find_provider(sealed["integration_type"]), _open_secrets(sealed, patch)
+    config = patch_config(cls, merge_config(sealed["settings"], before), patch)
+    provider = load_safe_provider(config, identify_row(sealed))
+    opened = any(not cls.is_kept(name) for name in before)
+    sent = [name for name in name_secrets(split_config(provider)[1]) if not _is_kept(cls, name)]
+    is_moved = opened and bool(sent) and provider.locate(vars(provider)) != locate_row(sealed)
+    if is_moved:
+        _require_named(sent, patch, ELSEWHERE)
+    return Merged(provider, before, is_moved)
+
+
+def _describe(sealed: SealedRow, merged: Merged, columns: Columns) -> Columns:
+    """What `write_integration` takes. Secrets are left alone where none changes, so that another counter always means
+    another secret."""
+    settings, after = split_config(merged.provider)
+    write: Columns = {
+        "id": sealed["id"],
+        "values": {**columns, "settings": settings},
+        "versions": [sealed["version"]],
+    }
+    names = name_secrets(after)
+    if after == merged.before and sealed["secret_names"] == names and not merged.is_moved:
+        return write
+    return write | {
+        "values": {**columns, "settings": settings, "secret_names": names},
+        "sealed": seal_secrets(merged.provider.identity, settings, after, sealed["seal_count"] + 1),
+        "changed_secrets": _list_changed(merged.before, after),
+    }
 
 
 def _open_secrets(sealed: SealedRow, patch: Patch) -> dict[str, Any]:
-    """The secrets as saved. Where they don't open, the patch has to bring them all again."""
-    try:
-        return open_secrets(sealed)
-    except VaultError:
-        missing = [name for name in sealed["secret_names"] if name.split(".")[0] not in patch]
-        if missing:
-            message = "The stored value can't be opened any more; enter it again."
-            raise InvalidConfig(errors=[FieldError(name, message) for name in missing]) from None
-        return {}
+    """The secrets as saved. Where those of one use don't open, the patch has to bring them again."""
+    secrets: dict[str, Any] = {}
+    for use in USES:
+        try:
+            secrets |= open_secrets(sealed, use)
+        except VaultError:
+            cls = find_provider(sealed["integration_type"])
+            names = [name for name in sealed["secret_names"] if _is_kept(cls, name) == (use == "kept")]
+            _require_named(names, patch, UNOPENED if use == "kept" else ELSEWHERE)
+    return secrets
+
+
+def _require_named(names: list[str], patch: Patch, message: str) -> None:
+    missing = [name for name in names if not _mentions(patch, name)]
+    if missing:
+        raise InvalidConfig(errors=[FieldError(name, message) for name in missing])
+
+
+def _mentions(patch: object, name: str) -> bool:
+    """Whether a patch says what becomes of a secret, by its dotted name; one that removes what it is in does."""
+    if not isinstance(patch, Mapping):
+        return True
+    inside = [(value, name[len(key) + 1 :]) for key, value in patch.items() if name.startswith(f"{key}.")]
+    return name in patch or any(_mentions(value, rest) for value, rest in inside)
+
+
+def _is_kept(cls: type[Provider], name: str) -> bool:
+    return cls.is_kept(name.partition(".")[0])
 
 
 def _list_changed(old: Patch, new: Patch) -> list[str]:

@@ -86,8 +86,6 @@ def write_row(
 
     Errors: RateLimited, Forbidden, NotFound, Conflict, PreconditionFailed, BadRequest.
     """
-    written: Written = call.database.call(
-        "write_integration", p_action=action, p_write=write, p_limits=WRITES.limits()
-    )
+    written: Written = call.database.call("write_integration", p_action=action, p_write=write)
     settle_limits(call, WRITES, written)
     return written

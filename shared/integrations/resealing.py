@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 
-from shared.integrations.sealing import Seal, reseal_secrets
+from shared.integrations.sealing import SealedIntegration, reseal_secrets
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import VaultError
@@ -50,16 +50,18 @@ def reseal_some(database: Database, deadline: Deadline) -> dict[str, int]:
     return dict(counts)
 
 
-def _read_batch(database: Database, primary: str, after: str) -> list[Seal]:
-    rows: list[Seal] = database.call("read_stale_seals", p_key_id=primary, p_after=after, p_limit=BATCH_ROWS)
+def _read_batch(database: Database, primary: str, after: str) -> list[SealedIntegration]:
+    rows: list[SealedIntegration] = database.call(
+        "read_stale_seals", p_key_id=primary, p_after=after, p_limit=BATCH_ROWS
+    )
     return rows
 
 
-def _reseal_batch(database: Database, rows: list[Seal]) -> Counter[str]:
+def _reseal_batch(database: Database, rows: list[SealedIntegration]) -> Counter[str]:
     seals, failures = [], []
     for row in rows:
         try:
-            seals.append(_name_row(row) | {"sealed": reseal_secrets(row)})
+            seals.append(_name_row(row) | reseal_secrets(row))
         except VaultError as error:
             failures.append(_name_row(row) | {"error": error.detail})
     resealed = database.call("replace_seals", p_seals=seals) if seals else 0
@@ -68,5 +70,5 @@ def _reseal_batch(database: Database, rows: list[Seal]) -> Counter[str]:
     return Counter(met=len(rows), resealed=resealed, unopened=len(failures))
 
 
-def _name_row(row: Seal) -> dict[str, str | None]:
-    return {"id": row["id"], "was": row["api_key_encrypted"]}
+def _name_row(row: SealedIntegration) -> dict[str, object]:
+    return {"id": row["id"], "seal_count": row["seal_count"]}

@@ -40,8 +40,9 @@ def _choose_name(provider: type[Provider], name: str | None) -> str:
 
 
 def _open_old(sealed: SealedRow, name: str) -> Any:
+    is_kept = find_provider(sealed["integration_type"]).is_kept(name)
     try:
-        return open_secrets(sealed).get(name)
+        return open_secrets(sealed, "kept" if is_kept else "sent").get(name)
     except VaultError:
         return None
 

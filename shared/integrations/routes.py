@@ -11,7 +11,7 @@ from functools import cache
 from http import HTTPStatus
 
 from shared.integrations import bodies, create, patch, rotate
-from shared.integrations.records import IntegrationRow, list_rows, write_row
+from shared.integrations.records import IntegrationRow, list_rows, read_sealed, write_row
 from shared.integrations.remote_calls import USING, reach_provider
 from shared.integrations.scope import list_page
 from shared.provider import Checker, Identity, catalogue, require
@@ -93,9 +93,8 @@ def test_config(call: Call, body: bodies.UnsavedIntegration) -> bodies.Verdict:
     """Test a config before it is saved."""
     organization_id = str(body.organization_id)
     bind_log(organization=organization_id)
-    provider = catalogue.load_provider(
-        body.config or {}, Identity(organization_id, "", body.integration_type)
-    )
+    identity = Identity(organization_id, "", body.integration_type)
+    provider = catalogue.load_safe_provider(body.config or {}, identity)
     call.database.call("require_role", p_organization_id=organization_id, p_role="admin")
     checks = list(require(provider, Checker).check())
     return {"ok": all(check.ok for check in checks), "checks": checks}
@@ -133,8 +132,12 @@ def rotate_secret(call: Call, body: bodies.Rotation | None) -> bodies.CreatedInt
 
 
 @routes.post("/{id}/test", budget=TESTS, problems=USING)
-def test_integration(call: Call) -> bodies.Verdict:
-    """Test the connection of a saved integration."""
+def test_integration(call: Call, body: bodies.Trial | None) -> bodies.Verdict:
+    """Test the connection of a saved integration, or what it would be with another config."""
+    if body and body.config is not None:
+        provider = patch.merge_patch(read_sealed(call), body.config).provider
+        checks = list(require(provider, Checker).check())
+        return {"ok": all(check.ok for check in checks), "checks": checks}
     checks = list(reach_provider(call, Checker).check())
     failed = next((check.name for check in checks if not check.ok), None)
     call.database.call("record_test", p_integration_id=call.integration_id, p_failed=failed)

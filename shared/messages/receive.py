@@ -113,7 +113,6 @@ def _read_rows(integration_ids: set[str]) -> dict[str, ReceiverRow]:
     rows: list[ReceiverRow] = call_patiently(
         "receiver_configs",
         p_integration_ids=sorted(integration_ids),
-        p_limit=load_settings().rate_limit_receive,
         p_refused=refused,
     )
     _refusals.forget_bursts(refused)

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from shared.provider.base import Capability, Provider, make_provider
+from shared.provider.base import Capability, Destination, Provider, make_provider
 from shared.provider.batch import Batch, Note
 from shared.provider.capabilities import MIXINS, require
-from shared.provider.catalogue import find_provider, list_types, load_provider
+from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider
 from shared.provider.check import Check, Checker, run_check, run_checks
 from shared.provider.decode import Decoder
 from shared.provider.decoding.body import DecodedBody, decode_body, read_media_type
@@ -20,7 +20,9 @@ from shared.provider.deliver import Subscriber
 from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
-from shared.provider.fields import Credential, EndpointUrl, HeaderName, Headers, require_partner, reveal_headers
+from shared.provider.fields import (
+    Credential, EndpointUrl, HeaderName, Headers, SecretUrl, locate_url, require_partner, reveal_headers,
+)
 from shared.provider.firmware import (
     MAIN_PACKAGE, Artifact, BegunRollout, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,
     NewArtifact, OtaEvent, Package, RolloutPlan, RolloutTarget, UpdateState, judge_state, read_plan,
@@ -49,5 +51,5 @@ from shared.runtime.errors import (
 )
 from shared.runtime.masking import mask_secrets
 from shared.runtime.outbound import (
-    JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, resolve_checked, send_once,
+    JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, resolve_checked, send_once,
 )

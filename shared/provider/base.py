@@ -19,6 +19,9 @@ from shared.runtime.errors import FieldError, InvalidConfig
 from shared.runtime.masking import mask_secrets
 from shared.runtime.numbers import refuse_truth
 
+Destination = tuple[str, ...]
+"""One place that secrets are sent to; two spellings of it are equal."""
+
 
 class Provider(BaseModel):
     """Base of all providers. Frozen; unknown fields are refused by name."""
@@ -39,6 +42,12 @@ class Provider(BaseModel):
     generated: ClassVar[Mapping[str, RotatingSecret]] = {}
     """The secrets, by field, that are made when a new config does not mention them, and shown once."""
 
+    kept: ClassVar[frozenset[str]] = frozenset()
+    """Secrets of a mixin or provider, by field, that never leave: what signs, and what proves who sends to us.
+
+    All others are taken for sent: their seal is bound to where they may be sent, which `locate` says.
+    """
+
     read_in_sql: ClassVar[frozenset[str]] = frozenset()
     """The fields of a mixin that the database reads by their name in `settings`."""
 
@@ -51,6 +60,24 @@ class Provider(BaseModel):
         if isinstance(value, bool) and _takes_number(cls.model_fields[info.field_name or ""].annotation):
             refuse_truth(value)
         return value
+
+    @classmethod
+    def locate(cls, config: Mapping[str, Any]) -> Destination:
+        """Where the secrets that are sent go: scheme, host, port, and what else says who is there.
+
+        `config` is its stored settings, which may have been written past the API, or its valid fields: what both are
+        read as has to be one place, or the secrets stay sealed. ValueError where it names none.
+        """
+        raise NotImplementedError(f"{cls.__name__} has secrets that are sent: say where to, with locate()")
+
+    @classmethod
+    def is_kept(cls, name: str) -> bool:
+        """Whether a secret, by its field, never leaves."""
+        return any(name in vars(each).get("kept", ()) for each in cls.__mro__)
+
+    def list_risks(self) -> Iterator[FieldError]:
+        """What no new config may have, though one that has it goes on, and is warned."""
+        yield from ()
 
     @property
     def identity(self) -> Identity:

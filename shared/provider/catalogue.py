@@ -36,6 +36,14 @@ def find_provider(integration_type: str) -> type[Provider]:
     return provider
 
 
+def load_safe_provider(config: Mapping[str, object], identity: Identity) -> Provider:
+    """As `load_provider`, for a config that somebody enters now: InvalidConfig for its risks too."""
+    provider = load_provider(config, identity)
+    if risks := list(provider.list_risks()):
+        raise InvalidConfig(errors=risks)
+    return provider
+
+
 def load_provider(config: Mapping[str, object], identity: Identity) -> Provider:
     """Validate `config` as the provider of `identity.integration_type`. InvalidConfig names every wrong field."""
     return make_provider(find_provider(identity.integration_type), config, identity)

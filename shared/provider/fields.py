@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 
-from shared.runtime.outbound import VALUE_LIMIT, find_forbidden_headers
+from shared.runtime.errors import AddressBlocked, BadRequest
+from shared.runtime.outbound import VALUE_LIMIT, find_forbidden_headers, find_origin
 
 Value = TypeVar("Value")
 
@@ -48,6 +49,22 @@ def check_url(url: str) -> str:
         raise ValueError("leave out the fragment (# and what follows): it is never sent")
     _check_host(parts.hostname)
     return url
+
+
+def check_secret_url(secret: SecretStr) -> SecretStr:
+    """As `check_url`, for an address that is itself a secret."""
+    check_url(secret.get_secret_value())
+    return secret
+
+
+def locate_url(url: object) -> tuple[str, str, str]:
+    """Scheme, host and port that a request to `url` goes to; ValueError where it is no such address."""
+    if not isinstance(url, str):
+        raise ValueError("not an address")  # noqa: TRY004 - as for every other value
+    try:
+        return find_origin(url)
+    except (BadRequest, AddressBlocked) as problem:
+        raise ValueError(problem.detail) from None
 
 
 def wrap_headers(headers: Any) -> Any:
@@ -99,6 +116,7 @@ def require_partner(value: Value, partner: str, info: ValidationInfo) -> Value:
 
 
 EndpointUrl = Annotated[str, AfterValidator(check_url)]
+SecretUrl = Annotated[SecretStr, AfterValidator(check_secret_url)]
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
 Credential = Annotated[SecretStr, AfterValidator(check_credential)]
 Headers = Annotated[dict[str, str | SecretStr], BeforeValidator(wrap_headers)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, final
 from urllib.parse import parse_qs
 
-from pydantic import AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
 
 from shared.provider.fields import Credential, HeaderName, require_partner
 from shared.provider.messages import Message
@@ -22,7 +22,21 @@ from shared.runtime.errors import BadRequest
 QUERY_PARAMETERS = 100
 """Parameters of a query string; a request with more is refused."""
 
+SECRET_LENGTH = 16
+
 _SECRET = RotatingSecret("webhook_secret", make_secret)
+
+
+def _check_length(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < SECRET_LENGTH:
+        raise ValueError(
+            f"at least {SECRET_LENGTH} characters: whoever guesses it writes your devices' data; leave it out to have "
+            "one made"
+        )
+    return secret
+
+
+ReceiverSecret = Annotated[Credential, AfterValidator(_check_length)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +67,17 @@ class Receiver(MessageSource):
     capability: ClassVar[str] = "parse"
     lacking: ClassVar[str] = "receiver"
     generated: ClassVar[Mapping[str, RotatingSecret]] = {_SECRET.name: _SECRET}
+    kept: ClassVar[frozenset[str]] = frozenset({_SECRET.name, _SECRET.previous})
 
     webhook_authentication: Authentication = "header"
     """How pushed requests prove who sends them: the secret in a header, a signature, or basic authentication."""
-    webhook_secret: Credential | None = None
+    webhook_secret: ReceiverSecret | None = None
     """What they prove it with. Left out, one is made and shown once; null refuses all pushed requests."""
     webhook_secret_header: HeaderName = "X-Webhook-Secret"  # noqa: S105 - the name of a header
     """The header that carries the secret, where the authentication is header."""
     webhook_username: Annotated[str, Field(max_length=1024)] | None = Field(None, validate_default=True)
     """The user name, where the authentication is basic."""
-    previous_webhook_secret: Credential | None = None
+    previous_webhook_secret: ReceiverSecret | None = None
     """Accepted too while the senders change over to webhook_secret."""
     previous_webhook_secret_until: AwareDatetime | None = None
     """From then on the previous secret is not accepted any more."""

@@ -183,6 +183,10 @@ class VaultError(Problem):
     code = "vault_error"
 
 
+class SealMismatch(VaultError):
+    """The stored credentials were sealed for something else; enter them again."""
+
+
 class OutsideError(Problem):
     """The other side refused or failed."""
 

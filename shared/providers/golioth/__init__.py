@@ -18,6 +18,7 @@ from shared.provider import (
     Commander,
     Credential,
     Deadline,
+    Destination,
     DeviceSettings,
     DeviceState,
     Directory,
@@ -33,6 +34,7 @@ from shared.provider import (
     SettingsKeeper,
     StateKeeper,
     Syncer,
+    locate_url,
 )
 from shared.providers.golioth.api import Account, GoliothApi
 
@@ -75,6 +77,11 @@ class Golioth(
     """Whether device logs are stored as messages of kind log."""
     poll_state: bool = True
     """Whether coming online or offline, settings and firmware are looked for; Golioth pushes none of them."""
+
+    @classmethod
+    def locate(cls, config: Mapping[str, object]) -> Destination:
+        """Where the API key is sent."""
+        return locate_url(config.get("base_url", BASE_URL))
 
     @property
     def account(self) -> Account:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from shared.provider import Provider
+from shared.provider import Destination, FieldError, Provider, is_public
 
 MQTT_5 = 5
 MQTT_3 = 4
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 _SECURED = {"mqtt": "mqtts", "mqtts": "mqtts", "ws": "wss", "wss": "wss"}
+_PLAIN = frozenset(("mqtt", "ws"))
+
+IN_CLEAR = (
+    "Without TLS everyone on the way to this host can read it: write broker_url with mqtts:// or wss://, or set "
+    "allow_plain_password to true where that is known and wanted."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,8 @@ class BrokerFields(Provider):
     server_name: str | None = None
     alpn: CommaSeparated = ()
     keepalive: Annotated[int, Field(ge=5, le=3_600)] = 60
+    allow_plain_password: bool = False
+    """Whether the password may go to a public host without TLS, where everyone on the way can read it."""
 
     @field_validator("broker_url")
     @classmethod
@@ -141,14 +151,28 @@ class BrokerFields(Provider):
             raise ValueError("client_certificate and client_key belong together: set both or none")
         return key
 
+    @classmethod
+    def locate(cls, config: Mapping[str, Any]) -> Destination:
+        """Where user and password are sent, and to whom: whose certificate it is, and who vouches for it."""
+        scheme, host, port = _find_place(config)
+        place = host.rstrip(".")
+        authority = hashlib.sha256(str(config.get("ca_certificate") or "").encode()).hexdigest()
+        return scheme, place, str(port), str(config.get("server_name") or place).lower(), authority
+
+    def list_risks(self) -> Iterator[FieldError]:
+        """A password that everyone on the way can read."""
+        scheme, host, _ = _find_place(vars(self))
+        if self.password and scheme in _PLAIN and not self.allow_plain_password and is_public(host):
+            yield FieldError("password", IN_CLEAR)
+
     @property
     def broker(self) -> Broker:
         """The broker that the fields mean."""
         url = _split_url(self.broker_url)
-        scheme = _SECURED[url.scheme] if self.use_tls else url.scheme
+        scheme, host, port = _find_place(vars(self))
         return Broker(
-            host=url.hostname or "",
-            port=self.port or url.port or PORTS[scheme],
+            host=host,
+            port=port,
             websocket_path=(url.path or "/mqtt") if scheme in {"ws", "wss"} else None,
             tls=self._make_tls() if scheme in {"mqtts", "wss"} else None,
             username=self.username,
@@ -164,6 +188,15 @@ class BrokerFields(Provider):
             server_name=self.server_name,
             alpn=self.alpn,
         )
+
+
+def _find_place(config: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Scheme, host and port; ValueError where they are none."""
+    url = _split_url(str(config.get("broker_url")))
+    if url.scheme not in PORTS or not url.hostname:
+        raise ValueError("not the address of a broker")
+    scheme = _SECURED[url.scheme] if config.get("use_tls") else url.scheme
+    return scheme, url.hostname, config.get("port") or url.port or PORTS[scheme]
 
 
 def _split_url(url: str) -> SplitResult:

@@ -22,6 +22,7 @@ class BrokerPlan:
     qos: int = 1
     protocols: tuple[int, ...] = (MQTT_5, MQTT_3)
     expiry_seconds: int = WEEK_SECONDS
+    warnings: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

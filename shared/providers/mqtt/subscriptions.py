@@ -26,6 +26,10 @@ def settle_session(connection: Connection, plan: BrokerPlan, memory: Memory) -> 
     _warn_of_expiry(connection, plan, memory)
     if plan.broker.tls and connection.peer_certificate:
         watch_certificates(plan.broker.tls, connection.peer_certificate, memory, datetime.now(UTC))
+    if plan.warnings:
+        memory.tell_once("risks", " ".join(plan.warnings))
+    else:
+        memory.forget_told("risks")
     removed = sorted(memory.subscribed.keys() - set(plan.filters))
     if removed:
         connection.unsubscribe(removed, ANSWER_SECONDS)

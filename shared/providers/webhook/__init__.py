@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -24,6 +25,7 @@ from shared.provider import (
     Check,
     Checker,
     Credential,
+    Destination,
     EndpointUrl,
     Event,
     HeaderName,
@@ -31,8 +33,10 @@ from shared.provider import (
     OutboundRequest,
     RotatingSecret,
     Seconds,
+    SecretUrl,
     Subscriber,
     check_secret,
+    locate_url,
     make_secret,
     require_partner,
     reveal_headers,
@@ -42,7 +46,25 @@ from shared.provider import (
 from shared.providers.webhook.deliver import make_body
 from shared.providers.webhook.template import Template, compile_template
 
+PART_LENGTH = 8
+"""Characters from which a part of a secret address is hidden alone too."""
+
 _SECRET = RotatingSecret("signing_secret", make_secret)
+
+
+def _show_origin(url: str) -> str | None:
+    try:
+        scheme, *_ = locate_url(url)
+    except ValueError:
+        return None
+    return f"{scheme}://{url.split('/')[2]}"
+
+
+_SHOWN: dict[str, tuple[str, Callable[[str], str | None]]] = {
+    "signing_public_key": (_SECRET.name, show_public_key),
+    "url_origin": ("secret_url", _show_origin),
+}
+"""What is shown in place of a secret: by its field, of which secret, and how it is made of it."""
 
 
 def _check_signing(secret: SecretStr) -> SecretStr:
@@ -69,8 +91,14 @@ class Webhook(Checker, Subscriber):
 
     replaced_whole: ClassVar[frozenset[str]] = frozenset({"payload_template"})
     generated: ClassVar[Mapping[str, RotatingSecret]] = {_SECRET.name: _SECRET}
+    kept: ClassVar[frozenset[str]] = frozenset({_SECRET.name, _SECRET.previous})
 
-    url: EndpointUrl
+    secret_url: SecretUrl | None = None
+    """Instead of url, an address that whoever knows it may post to: it is sealed, and only its url_origin shown."""
+    url: EndpointUrl | None = Field(None, validate_default=True)
+    """Where events are sent."""
+    url_origin: str | None = Field(None, json_schema_extra={"readOnly": True})
+    """Scheme and host of secret_url. Only read."""
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     bearer_token: Credential | None = None
     api_key: Credential | None = None
@@ -91,13 +119,28 @@ class Webhook(Checker, Subscriber):
 
     @model_validator(mode="before")
     @classmethod
-    def _state_public_key(cls, data: Any) -> Any:
+    def _state_what_is_shown(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        secret = data.get("signing_secret")
-        key = show_public_key(secret) if isinstance(secret, str) else None
-        given = {name: value for name, value in data.items() if name != "signing_public_key"}
-        return given | ({"signing_public_key": key} if key else {})
+        given = {name: value for name, value in data.items() if name not in _SHOWN}
+        shown = {
+            shown: show(given[secret])
+            for shown, (secret, show) in _SHOWN.items()
+            if isinstance(given.get(secret), str)
+        }
+        return given | {name: value for name, value in shown.items() if value}
+
+    @field_validator("url")
+    @classmethod
+    def _check_one_url(cls, url: str | None, info: ValidationInfo) -> str | None:
+        secret = info.data.get("secret_url", url)
+        if url and secret and secret != url:
+            raise ValueError("secret_url is set too; use one of them and set the other to null")
+        if not url and not secret and "secret_url" in info.data:
+            raise ValueError(
+                "say where events are sent; an address that is itself a secret goes into secret_url"
+            )
+        return url
 
     @field_validator("api_key", "basic_username")
     @classmethod
@@ -140,12 +183,22 @@ class Webhook(Checker, Subscriber):
         compile_template(template)
         return template
 
+    @classmethod
+    def locate(cls, config: Mapping[str, Any]) -> Destination:
+        """Where every secret but those that sign is sent."""
+        return locate_url(config.get("url") or config.get("url_origin"))
+
+    @property
+    def address(self) -> str:
+        """Where events are sent, in clear."""
+        return self.url or (self.secret_url.get_secret_value() if self.secret_url else "")
+
     def deliver(self, event: Event) -> OutboundRequest:
         """The request for one attempt at `event`, signed as of now. TooLarge where the template renders to too much."""
         body = make_body(event, self._template)
         signed = sign_webhook(_SECRET.list_valid(self), event.id, int(time.time()), body)
         return OutboundRequest(
-            self.method, self.url, self._fixed_headers | signed, body, self.timeout_seconds
+            self.method, self.address, self._fixed_headers | signed, body, self.timeout_seconds
         )
 
     def check(self) -> Iterator[Check]:
@@ -180,8 +233,9 @@ class Webhook(Checker, Subscriber):
 
     @cached_property
     def secret_values(self) -> tuple[str, ...]:
-        """Every secret in this config, and the pair that basic authentication makes of one."""
-        return (*super().secret_values, *((self._basic_pair,) if self.basic_username else ()))
+        """Every secret in this config, what basic authentication makes of one, the path of a secret address."""
+        pair = [self._basic_pair] if self.basic_username else []
+        return (*super().secret_values, *pair, *(_list_parts(self.address) if self.secret_url else ()))
 
 
 def _name_auth_header(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -190,6 +244,13 @@ def _name_auth_header(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for field in ("bearer_token", "basic_username"):
         if data.get(field):
             yield "Authorization", field
+
+
+def _list_parts(url: str) -> Iterator[str]:
+    """What gives a secret address away: its path, and what is in it, unless that is too short to be told."""
+    path = "/".join(url.split("/")[3:])
+    yield from [f"/{path}"] if path else []
+    yield from (part for part in (path, *re.split(r"[/?&=]", path)) if len(part) >= PART_LENGTH)
 
 
 def _is_quoted_json(text: str) -> bool:

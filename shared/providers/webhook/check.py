@@ -53,7 +53,7 @@ def make_test_event(identity: Identity) -> Event:
 
 
 def _show_request(webhook: Webhook, request: OutboundRequest) -> str:
-    url, query, _ = request.url.partition("?")
+    url, query, _ = (webhook.url or f"{webhook.url_origin}/***").partition("?")
     lines = [
         f"{request.method} {url}{query and '?…'}",
         *(f"{name}: {value}" for name, value in request.headers.items()),

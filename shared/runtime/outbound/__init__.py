@@ -7,7 +7,7 @@ cheap: aiohttp is imported when the first request is sent.
 
 from __future__ import annotations
 
-from shared.runtime.outbound.addresses import AddressPolicy, load_policy
+from shared.runtime.outbound.addresses import AddressPolicy, is_public, load_policy
 from shared.runtime.outbound.client import OutboundClient, send_once
 from shared.runtime.outbound.exchange import REPLY_LIMIT, OutboundReply, OutboundRequest
 from shared.runtime.outbound.headers import (
@@ -18,6 +18,7 @@ from shared.runtime.outbound.headers import (
 )
 from shared.runtime.outbound.json_api import JsonApi
 from shared.runtime.outbound.names import SocketAddress, connect_checked, resolve_checked
+from shared.runtime.outbound.urls import find_origin
 
 __all__ = [
     "FORBIDDEN_HEADERS",
@@ -32,6 +33,8 @@ __all__ = [
     "SocketAddress",
     "connect_checked",
     "find_forbidden_headers",
+    "find_origin",
+    "is_public",
     "load_policy",
     "resolve_checked",
     "send_once",

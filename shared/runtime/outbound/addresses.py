@@ -26,6 +26,9 @@ OPENABLE: dict[Network, str] = {
 }
 """Refused unless OUTBOUND_ALLOW lists them, or a part of them, by name: 0.0.0.0/0 opens none."""
 
+PRIVATE_NAMES = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
+"""The ends of names that only private networks resolve (RFC 6761, 6762, 8375; .internal by ICANN)."""
+
 METADATA = frozenset(
     map(ip_address, ("169.254.169.254", "168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"))
 )
@@ -86,6 +89,21 @@ class AddressPolicy:
 
     def _opens(self, ip: Address, network: Network) -> bool:
         return any(ip in entry and _is_part(entry, network) for entry in self.allow)
+
+
+def is_public(host: str) -> bool:
+    """Whether what is sent to `host` goes over the public internet, as far as its name tells: nothing is looked up.
+
+    Private are a machine's own and private addresses, what OUTBOUND_ALLOW lists, names without a full stop, and those
+    under the names that are kept for private networks.
+    """
+    try:
+        address = _unwrap(host)
+    except ValueError:
+        name = host.lower().rstrip(".")
+        return "." in name and not name.endswith(PRIVATE_NAMES)
+    listed = (*OPENABLE, *load_policy().allow)
+    return not (address.is_link_local or any(address in network for network in listed))
 
 
 def load_policy() -> AddressPolicy:

@@ -6,7 +6,6 @@ Only this module, wire.py and failures.py import aiohttp; client.py imports them
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import ssl
 import time
@@ -18,12 +17,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from shared.runtime.errors import AddressBlocked, BadRequest, TimedOut
+from shared.runtime.errors import TimedOut
 from shared.runtime.outbound.addresses import AddressPolicy
 from shared.runtime.outbound.deadlines import Deadlines
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 from shared.runtime.outbound.failures import AddressRefusedError, describe_failure
 from shared.runtime.outbound.names import LookUp, Objection, check_answers, describe_name_error, start_look_up
+from shared.runtime.outbound.urls import parse_url
 from shared.runtime.outbound.wire import exchange, write_request
 
 KEEPALIVE_SECONDS = 4.0
@@ -33,8 +33,6 @@ KEPT_ORIGINS = 2000
 """Hosts of which the description for aiohttp is kept: making one costs as much as half a request."""
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
-
-_CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
 
 
 class Transport:
@@ -101,24 +99,6 @@ class Transport:
         return connector
 
 
-@lru_cache(maxsize=1024)
-def parse_url(text: str) -> URL:
-    """`text` as a URL with a host, http or https, without credentials; BadRequest otherwise."""
-    try:
-        # As it is written: some receivers sign or compare the URL, and yarl would turn %2F into a slash.
-        url = URL(text, encoded=text.isascii())
-        host = url.raw_host
-    except ValueError:
-        host = None
-    if not host or _CONTROL_OR_SPACE.search(text) or url.scheme not in {"http", "https"}:
-        raise BadRequest("The url is not valid; write it as https://host/path.")
-    if "@" in url.raw_authority:
-        raise BadRequest("The url carries a user name or password; give them as authentication instead.")
-    if _is_disguised_address(host):
-        raise AddressBlocked(f"{host} is an address in disguise; write it as four decimal numbers.")
-    return url
-
-
 @lru_cache(maxsize=8)
 def make_trust(extra_trust: str | None) -> ssl.SSLContext:
     """The system's trusted authorities, or certifi's where it has none, and `extra_trust` (PEM) beside them."""
@@ -173,11 +153,3 @@ def _make_socket_factory(objection: Objection) -> aiohttp.SocketFactoryType:
         return socket.socket(family, kind, protocol)
 
     return make_socket
-
-
-def _is_disguised_address(host: str) -> bool:
-    # inet_aton reads 2130706433, 0x7f.1, 0177.0.0.1 and 127.1 as 127.0.0.1, and so does the system's resolver.
-    try:
-        return socket.inet_ntoa(socket.inet_aton(host)) != host
-    except OSError:
-        return False

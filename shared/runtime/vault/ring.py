@@ -1,7 +1,8 @@
-"""Credentials at rest: AES-256-GCM under a ring of keys, each sealed value bound to the row it belongs to.
+"""Credentials at rest: AES-256-GCM under a ring of keys, each sealed value bound to its row, its use and its counter.
 
-A sealed value is text, `<key id>.<base64url(nonce ‖ ciphertext ‖ tag), no padding>`. The additional data
-holds the key id and the organization, integration and type, so a value moved to another row does not open.
+A sealed value is text, `<key id>.<base64url(nonce ‖ ciphertext ‖ tag), no padding>`. The additional data is the JSON of
+`["device-integrations", 2, key id, organization, integration, type, use, counter, destination…]`, so a value that was
+moved to another row, put back later or pointed elsewhere does not open.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from shared.runtime.errors import VaultError
+from shared.runtime.errors import SealMismatch, VaultError
 from shared.runtime.vault.keys import KEY_BYTES, NEW_KEY_COMMAND, read_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+FORMAT = 2
 NONCE_BYTES = 12
 TAG_BYTES = 16
 
@@ -29,11 +31,17 @@ _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 
 @dataclass(frozen=True, slots=True)
 class SealContext:
-    """The row a sealed value belongs to. Ids are UUIDs as text; their letter case does not matter."""
+    """What a sealed value belongs to: its row, what it is used for, the row's counter, and where it may be sent.
+
+    Ids are UUIDs as text; their letter case does not matter. `destination` is empty for what never leaves.
+    """
 
     organization_id: str
     integration_id: str
     integration_type: str
+    use: str = ""
+    seal_count: int = 0
+    destination: tuple[str, ...] = ()
 
 
 class Vault:
@@ -94,9 +102,9 @@ class Vault:
         try:
             plain = key.decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], _bind_context(key_id, context))
         except InvalidTag:
-            raise VaultError(
-                f"The stored credentials do not open with key {key_id!r}: they were changed, moved from "
-                "another integration, or sealed with another key of that id. Enter them again."
+            raise SealMismatch(
+                f"The stored credentials do not open with key {key_id!r}: they were changed, moved from another "
+                "integration, put back after a change, or sealed with another key of that id. Enter them again."
             ) from None
         opened: dict[str, Any] = json.loads(plain)
         return opened
@@ -119,8 +127,9 @@ def load_vault() -> Vault:
 
 
 def _bind_context(key_id: str, context: SealContext) -> bytes:
-    ids = (context.organization_id.lower(), context.integration_id.lower(), context.integration_type)
-    return json.dumps(["device-integrations", key_id, *ids]).encode()
+    row = (context.organization_id.lower(), context.integration_id.lower(), context.integration_type)
+    bound = (*row, context.use, context.seal_count, *context.destination)
+    return json.dumps(["device-integrations", FORMAT, key_id, *bound]).encode()
 
 
 def _parse_entry(entry: str, position: int) -> tuple[str, bytes]:

@@ -65,9 +65,7 @@ COMMANDS = Budget("command", "rate_limit_commands_user", "rate_limit_commands_or
 
 def take_tokens(call: Call, budget: Budget, **charged: str) -> None:
     """Take a token of the caller and one of `p_organization_id` or `p_integration_id`; RateLimited when out of them."""
-    taken: Taken = call.database.call(
-        "take_tokens", p_budget=budget.name, p_limits=budget.limits(), **charged
-    )
+    taken: Taken = call.database.call("take_tokens", p_budget=budget.name, **charged)
     report_limits(call, budget, taken)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import assume, given
@@ -21,12 +21,19 @@ JSON = st.recursive(
 )
 SECRETS = st.dictionaries(TEXT, JSON, max_size=5)
 IDS = st.uuids().map(str)
-ANY_CONTEXT = st.builds(SealContext, st.text(), st.text(), st.text())
-CONTEXTS = st.builds(SealContext, IDS, IDS, st.sampled_from(["mqtt", "webhook", "golioth"]))
+PLACES = st.lists(st.text(), max_size=5).map(tuple)
+ANY_CONTEXT = st.builds(
+    SealContext, st.text(), st.text(), st.text(), st.text(), st.integers(min_value=0), PLACES
+)
+CONTEXTS = st.builds(
+    SealContext, IDS, IDS, st.sampled_from(["mqtt", "webhook", "golioth"]),
+    st.sampled_from(["sent", "kept"]), st.integers(min_value=0, max_value=9), PLACES,
+)  # fmt: skip
 
 
-def lower_ids(context: SealContext) -> tuple[str, str, str]:
-    return context.organization_id.lower(), context.integration_id.lower(), context.integration_type
+def lower_ids(context: SealContext) -> SealContext:
+    ids = (context.organization_id.lower(), context.integration_id.lower())
+    return replace(context, organization_id=ids[0], integration_id=ids[1])
 
 
 @given(SECRETS, CONTEXTS)
@@ -47,14 +54,16 @@ def test_any_single_bit_flipped_is_refused(
         VAULT.open(flipped.decode("latin-1"), context)
 
 
-@given(SECRETS, CONTEXTS, st.sampled_from(["organization_id", "integration_id", "integration_type"]), IDS)
+@given(SECRETS, CONTEXTS, CONTEXTS, st.sampled_from([field.name for field in fields(SealContext)]))
 def test_any_field_of_the_context_swapped_is_refused(
-    secrets: dict[str, object], context: SealContext, field: str, other: str
+    secrets: dict[str, object], context: SealContext, other: SealContext, field: str
 ) -> None:
+    swapped: SealContext = replace(context, **{field: getattr(other, field)})
+    assume(swapped != context)
     sealed = VAULT.seal(secrets, context)
 
     with pytest.raises(VaultError):
-        VAULT.open(sealed, replace(context, **{field: other}))
+        VAULT.open(sealed, swapped)
 
 
 @given(ANY_CONTEXT, ANY_CONTEXT)
