@@ -9,7 +9,6 @@ itself, the median of several, and `rss_mb` the memory of all its processes afte
 from __future__ import annotations
 
 import itertools
-import os
 import statistics
 import threading
 import time
@@ -38,16 +37,10 @@ INTEGRATIONS = "/functions/v1/integrations"
 TABLE = f"/rest/v1/device_integrations?select={','.join(IntegrationRow.__annotations__)}"
 LIST = f"{TABLE}&order=created_at.desc,id.desc&limit=51"
 PAGE, USERS, WARM_UP = 50, 50, 20
-NO_LIMITS = {
-    f"RATE_LIMIT_{what}_{whose}": "0"
-    for what in ("WRITES", "TESTS", "COMMANDS")
-    for whose in ("USER", "ORGANIZATION")
-}
 
 
 def measure(bench: Bench) -> Numbers:
-    """All of it, on one stack without rate limits."""
-    os.environ.update(NO_LIMITS)
+    """All of it, on one stack."""
     with bench.step("Starting a stack"), start_stack() as report:
         admin = next(user for user in report.users if user.role == "admin")
         caller = sign_in(report, admin)

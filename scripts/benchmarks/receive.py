@@ -47,7 +47,6 @@ class Site:
 
 def measure(bench: Bench) -> Numbers:
     """All runs on one stack."""
-    os.environ["RATE_LIMIT_RECEIVE"] = "1000000"
     size = bench.rounds(60_000, 8_000)
     with bench.step("Starting a stack"), start_stack() as report:
         site = _make_site(report)

@@ -9,6 +9,7 @@ from scripts.openapi import headers
 from scripts.openapi.problems import Kind, describe_problems
 from scripts.openapi.schemas import Schema, list_models, list_parameters, list_replies, refer
 from shared.runtime import errors
+from shared.runtime.web.rate_limits import TESTS
 from shared.runtime.web.routes import Route
 
 BINARY = {"type": "string", "format": "binary", "minLength": 1}
@@ -54,6 +55,8 @@ def list_problems(route: Route) -> list[Kind]:
         kinds += [errors.BadRequest, errors.NotFound]
     if route.budget or route.settles:
         kinds += [errors.Forbidden, errors.NotFound, errors.RateLimited]
+    if (route.budget or route.settles) not in {None, TESTS}:
+        kinds += [errors.QuotaExceeded]
     return kinds
 
 

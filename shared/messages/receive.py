@@ -24,7 +24,6 @@ from shared.runtime.batching import Batcher
 from shared.runtime.database.client import as_service
 from shared.runtime.errors import InvalidConfig, NotFound, Problem, RateLimited, Unauthenticated, VaultError
 from shared.runtime.log import bind_log, get_log
-from shared.runtime.settings import load_settings
 from shared.runtime.vault.ring import SealContext, load_vault
 from shared.runtime.web.call import Call
 
@@ -187,11 +186,8 @@ def _tell_admin(row: ReceiverRow, problem: VaultError | InvalidConfig) -> None:
 
 def _check_limit(wait_seconds: int) -> None:
     if wait_seconds:
-        raise RateLimited(
-            f"More than {load_settings().rate_limit_receive} requests a minute to this integration; "
-            f"try again in {wait_seconds} s.",
-            headers={"Retry-After": str(wait_seconds)},
-        )
+        words = f"More requests a minute than this integration may have; try again in {wait_seconds} s."
+        raise RateLimited(words, retry_after=wait_seconds)
 
 
 _refusals = Refusals()

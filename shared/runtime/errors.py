@@ -4,7 +4,7 @@ Problem                                 500
 ├── BadRequest                          400 malformed JSON, wrong types outside of config, unknown fields
 ├── Unauthenticated, Forbidden          401, 403 row-level security refused
 ├── NotFound, MethodNotAllowed          404 absent, or not yours; 405
-├── Conflict                            409 duplicate name; LeaseLost: another worker has taken over
+├── Conflict, QuotaExceeded             409 duplicate name; LeaseLost: another worker has taken over; too many
 ├── Gone, PreconditionFailed            410 past its retention; 412 somebody else was faster
 ├── TooLarge, UnsupportedMediaType      413, 415
 ├── InvalidConfig, IdempotencyMismatch  422 names each field; 422
@@ -110,6 +110,13 @@ class LeaseLost(Conflict):
     code = "lease_lost"
 
 
+class QuotaExceeded(Problem):
+    """The organization has as many as it may have; remove some, or ask the operator of the platform for more."""
+
+    status = HTTPStatus.CONFLICT
+    code = "quota_exceeded"
+
+
 class Gone(Problem):
     """What this needs is past its retention and was deleted."""
 
@@ -158,6 +165,9 @@ class RateLimited(Problem):
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "rate_limited"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 60) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(1, retry_after))})
 
 
 class NotSupported(Problem):

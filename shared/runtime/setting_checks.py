@@ -10,13 +10,11 @@ from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-MOST_DAYS = 36_500
 LEAST_SECONDS, MOST_SECONDS = 0.1, 3_600
 SECRET_LENGTH = 16
 """Shorter than this a text can be found by trying."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_COUNT = re.compile(r"[0-9]{1,9}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@*]+")  # apps have schemes of their own
 
 
@@ -25,20 +23,6 @@ def read_seconds(value: Any) -> float:
     if not _NUMBER.fullmatch(str(value)) or not LEAST_SECONDS <= float(value) <= MOST_SECONDS:
         raise ValueError(f"must be a number of seconds, from {LEAST_SECONDS} to {MOST_SECONDS}")
     return float(value)
-
-
-def read_days(value: Any) -> int:
-    """A whole number of days, at least one."""
-    if not _COUNT.fullmatch(str(value)) or not 1 <= int(value) <= MOST_DAYS:
-        raise ValueError(f"must be a whole number of days, from 1 to {MOST_DAYS}")
-    return int(value)
-
-
-def read_count(value: Any) -> int:
-    """A whole number, zero for no limit."""
-    if not _COUNT.fullmatch(str(value)):
-        raise ValueError("must be a whole number, 0 for no limit")
-    return int(value)
 
 
 def check_text(value: str) -> str:

@@ -21,8 +21,6 @@ from shared.runtime.setting_checks import (
     check_service_key,
     check_text,
     check_url,
-    read_count,
-    read_days,
     read_seconds,
 )
 
@@ -42,8 +40,6 @@ def _setting(default: Any, about: str, *used_by: str, needed_by: tuple[str, ...]
     return Field(default=default, description=about, json_schema_extra=parts, validate_default=False, **more)
 
 
-Count = Annotated[int, BeforeValidator(read_count)]
-Days = Annotated[int, BeforeValidator(read_days)]
 Seconds = Annotated[float, BeforeValidator(read_seconds)]
 Url = Annotated[str, BeforeValidator(check_url)]
 
@@ -104,21 +100,6 @@ class Settings(BaseModel):
     )
     allowed_origins: Annotated[str, BeforeValidator(check_origins)] = _setting(
         "*", "origins of your frontends, e.g. `https://app.example.com`, comma-separated", *USERS
-    )
-    rate_limit_writes_user: Count = _setting(
-        600, "writes a minute of one user, 0 for no limit", "integrations"
-    )
-    rate_limit_writes_organization: Count = _setting(1200, "and of one organization", "integrations")
-    rate_limit_tests_user: Count = _setting(60, "connection tests a minute of one user", "integrations")
-    rate_limit_tests_organization: Count = _setting(120, "and of one organization", "integrations")
-    rate_limit_commands_user: Count = _setting(600, "commands a minute of one user", "commands")
-    rate_limit_commands_organization: Count = _setting(1200, "and of one organization", "commands")
-    rate_limit_receive: Count = _setting(
-        6000, "proven requests a minute to one integration, 0 for no limit", *RECEIVERS
-    )
-    retention_days_messages: Days = _setting(90, "how many days messages are kept", *WORK)
-    retention_days_history: Days = _setting(
-        90, "how many days activity, metrics and ended commands are kept", *WORK
     )
     google_cloud_project: Annotated[str, BeforeValidator(check_text)] = _setting(
         "", "on Google Cloud the project, so that Cloud Logging joins log lines to traces", *ALL

@@ -1,14 +1,12 @@
 """Retention: what is past its time is forgotten, in batches; and stored credentials are sealed anew.
 
-What is kept how long: the operator's days are settings, named beside the SQL function that forgets; a function without
-one has the time of its own in supabase/migrations.
+What is kept how long is for the operator to say, in the table private.retention.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 
 from shared.integrations.resealing import reseal_some
@@ -16,20 +14,19 @@ from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import Problem, Unavailable
 from shared.runtime.log import get_log
-from shared.runtime.settings import load_settings
 
-PRUNES: dict[str, str | None] = {
-    "prune_messages": "retention_days_messages",
-    "prune_history": "retention_days_history",
-    "prune_deliveries": None,
-    "prune_idempotency_keys": None,
-    "prune_rate_limits": None,
-    "prune_audit_log": None,
-    "prune_jobs": None,
-    "prune_conflicts": None,
-    "prune_firmware": None,
-    "prune_refusals": None,
-}
+PRUNES = (
+    "prune_messages",
+    "prune_history",
+    "prune_deliveries",
+    "prune_idempotency_keys",
+    "prune_rate_limits",
+    "prune_audit_log",
+    "prune_jobs",
+    "prune_conflicts",
+    "prune_firmware",
+    "prune_refusals",
+)
 
 PAUSE_SECONDS = 60.0
 LOOK_SECONDS = 0.05
@@ -55,8 +52,7 @@ def _do_round(database: Database, deadline: Deadline) -> tuple[dict[str, int], d
     """All of it, each in a guard of its own; while the database is away the rest waits for the next round."""
     found: dict[str, int] = {}
     put_off: dict[str, str] = {}
-    work = [_plan_prune(database, function, days) for function, days in PRUNES.items()]
-    work.append(partial(reseal_some, database, deadline))
+    work = [*(partial(database.call, prune) for prune in PRUNES), partial(reseal_some, database, deadline)]
     for each in work:
         try:
             found |= each()
@@ -69,11 +65,6 @@ def _do_round(database: Database, deadline: Deadline) -> tuple[dict[str, int], d
             get_log().exception("maintenance was put off")
             put_off = {"put_off": Problem.code}
     return found, put_off
-
-
-def _plan_prune(database: Database, function: str, days: str | None) -> Callable[[], dict[str, int]]:
-    arguments = {"p_retention_days": getattr(load_settings(), days)} if days else {}
-    return partial(database.call, function, **arguments)
 
 
 def _wait(deadline: Deadline) -> None:

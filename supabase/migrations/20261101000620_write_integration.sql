@@ -115,8 +115,10 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_limits jsonb := public.take_tokens(
-    'write', (p_write #>> '{values,organization_id}')::uuid, (p_write ->> 'id')::uuid);
+    -- Of a change the organization that it is made in, whatever the caller names.
+    'write', case p_action when 'insert' then (p_write #>> '{values,organization_id}')::uuid end, (p_write ->> 'id')::uuid);
   v_hint text;
+  v_details text;
 begin
   if not (v_limits -> 'allowed')::boolean then
     return jsonb_build_object('limits', v_limits);
@@ -130,14 +132,16 @@ begin
       else jsonb_build_object('problem', '{"code": "22023", "message": "p_action is insert, update or delete."}'::jsonb)
     end;
   exception when others then
-    get stacked diagnostics v_hint = pg_exception_hint;
+    get stacked diagnostics v_hint = pg_exception_hint, v_details = pg_exception_detail;
     return jsonb_build_object(
-      'limits', v_limits, 'problem', jsonb_build_object('code', sqlstate, 'message', sqlerrm, 'hint', v_hint));
+      'limits', v_limits, 'problem', jsonb_build_object('code', sqlstate, 'message', sqlerrm, 'hint', v_hint,
+      -- Of our own alone: those of constraints quote the row.
+      'details', case when sqlstate = 'PT429' then v_details end));
   end;
 end
 $$;
 comment on function public.write_integration is
-  'For the integrations function: action insert, update or delete. {limits, integration?, fingerprint?, problem: {code, message, hint}?}; '
+  'For the integrations function: action insert, update or delete. {limits, integration?, fingerprint?, problem: {code, message, hint, details}?}; '
   'neither integration nor problem where the limits refused it.';
 
 revoke execute on function private.show_integration, private.refuse_stale, private.insert_integration,

@@ -12,6 +12,7 @@ declare
     'command', v_organization_id, p_tokens => 1 + coalesce(pg_column_size(p_command -> 'payload'), 0) / 4096);
   v_command json;
   v_hint text;
+  v_details text;
 begin
   if not (v_limits -> 'allowed')::boolean then
     return json_build_object('limits', v_limits);
@@ -30,14 +31,16 @@ begin
     )
     select row_to_json(made) into v_command from made;
   exception when others then
-    get stacked diagnostics v_hint = pg_exception_hint;
-    return json_build_object('limits', v_limits, 'problem', json_build_object('code', sqlstate, 'message', sqlerrm, 'hint', v_hint));
+    get stacked diagnostics v_hint = pg_exception_hint, v_details = pg_exception_detail;
+    return json_build_object('limits', v_limits, 'problem', json_build_object('code', sqlstate, 'message', sqlerrm, 'hint', v_hint,
+      -- Of our own alone: those of constraints quote the row.
+      'details', case when sqlstate = 'PT429' then v_details end));
   end;
   return json_build_object('limits', v_limits, 'command', v_command);
 end
 $$;
 comment on function public.send_command is
   'For the commands function, on behalf of a member: {device_id, name, payload, expires_at}. {limits, command?, problem: {code, message, '
-  'hint}?}; neither command nor problem where the limits refused it.';
+  'hint, details}?}; neither command nor problem where the limits refused it.';
 
 revoke execute on function public.send_command from public, anon, authenticated, service_role;

@@ -283,7 +283,7 @@ def test_a_password_in_the_url_is_refused(folder: Path) -> None:
     [
         ("SUPABASE_URL=x\n", "does not set SUPABASE_ANON_KEY, SUPABASE_SERVICE_ROLE_KEY, SCHEDULER_SECRET"),
         ("canary-not-a-line\n", "Line 1"),
-        ("RATE_LIMIT_RECIEVE=canary\n", "which no function reads: did you mean RATE_LIMIT_RECEIVE?"),
+        ("OUTBOUND_ALOW=canary\n", "which no function reads: did you mean OUTBOUND_ALLOW?"),
         ("SUPABASE_URL='canary\n", "Line 1"),
         ("SUPABASE_URL='canary' canary\n", "Line 1"),
         (f"{ENVIRONMENT}SUPABASE_URL=https://canary.example.com\n", "SUPABASE_URL a second time"),

@@ -61,7 +61,7 @@ def test_of_a_stack_that_is_whole_nothing_is_missing(stack: Stack, tmp_path: Pat
     [
         ({"SUPABASE_SERVICE_ROLE_KEY": "sb_secret_canary"}, ["SUPABASE_SERVICE_ROLE_KEY is refused"]),
         ({"SUPABASE_ANON_KEY": "sb_publishable_canary"}, ["SUPABASE_ANON_KEY is refused"]),
-        ({"RATE_LIMIT_RECEIVE": "canary"}, ["RATE_LIMIT_RECEIVE must be a whole number"]),
+        ({"SCHEDULER_SECONDS": "canary"}, ["SCHEDULER_SECONDS must be a number of seconds"]),
         ({"SCHEDULER_SECRETS": "canary"}, ["did you mean SCHEDULER_SECRET?"]),
         ({"FUNCTIONS_URL": "http://127.0.0.1:{port}"}, ["is FUNCTIONS_URL right?"]),
         ({"FUNCTIONS_URL": "{url}/functions"}, ["No function is there: supabase functions deploy"]),

@@ -1,7 +1,7 @@
 """The one way to the database: PostgREST, as the caller (row-level security decides) or as the service.
 
 Every call is one HTTP request and one transaction. Errors: Forbidden for 42501, Conflict for 23505, NotFound, Gone,
-Unauthenticated, BadRequest for what the database calls malformed, LeaseLost for a fenced result, Unavailable when
+QuotaExceeded and RateLimited (whatever the call, for triggers hold the bounds), Unauthenticated, BadRequest for what the database calls malformed, LeaseLost for a fenced result, Unavailable when
 the database is away; anything else is a Problem that names the SQLSTATE.
 """
 
@@ -27,6 +27,8 @@ from shared.runtime.errors import (
     NotFound,
     PreconditionFailed,
     Problem,
+    QuotaExceeded,
+    RateLimited,
     Unauthenticated,
     Unavailable,
 )
@@ -50,6 +52,7 @@ class Refusal(TypedDict, total=False):
     code: str
     message: str
     hint: str | None
+    details: str | None
 
 
 class Database:
@@ -133,13 +136,23 @@ def make_problem(refusal: Refusal) -> Problem:
         return Unavailable()
     if _MALFORMED.match(code):
         return BadRequest(message)
-    if code == "PT409" and refusal.get("hint") == "wrong_status":
-        return Conflict(message)
-    make = _PROBLEMS.get(code)
+    if code == "PT429":
+        return RateLimited(message, retry_after=_read_wait(refusal))
+    make = _HINTED.get(refusal.get("hint") or "") if code == "PT409" else None
+    make = make or _PROBLEMS.get(code)
     return (
         make(message) if make else Problem(f"The database refused the call (SQLSTATE {code or 'unknown'}).")
     )
 
+
+def _read_wait(refusal: Refusal) -> int:
+    """Of PT429 the seconds until there are tokens again, which `private.charge` tells in its details."""
+    details = refusal.get("details")
+    return int(orjson.loads(details)["seconds"]) if details else 60
+
+
+_HINTED: dict[str, Callable[[str], Problem]] = {"wrong_status": Conflict, "quota_exceeded": QuotaExceeded}
+"""What else is PT409 than a lease that is lost."""
 
 _PROBLEMS: dict[str, Callable[[str], Problem]] = {
     "42501": lambda _: Forbidden(),

@@ -13,7 +13,6 @@ from typing_extensions import TypedDict
 
 from shared.runtime.database.client import Refusal, make_problem
 from shared.runtime.errors import RateLimited
-from shared.runtime.settings import load_settings
 from shared.runtime.web.call import Call
 
 WINDOW_SECONDS = 60
@@ -21,19 +20,9 @@ WINDOW_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """One kind of call that is limited, with its own buckets; `name` as in the database."""
+    """One kind of call that is limited, with its own buckets; `name` as in private.budgets, which has their sizes."""
 
     name: str
-    user_setting: str
-    organization_setting: str
-
-    def limits(self) -> dict[str, int]:
-        """Calls a minute, as the SQL functions take them; 0 for no limit."""
-        settings = load_settings()
-        return {
-            "user": getattr(settings, self.user_setting),
-            "organization": getattr(settings, self.organization_setting),
-        }
 
 
 class Policy(TypedDict):
@@ -58,9 +47,7 @@ class Settled(TypedDict):
     problem: NotRequired[Refusal]
 
 
-WRITES = Budget("write", "rate_limit_writes_user", "rate_limit_writes_organization")
-TESTS = Budget("test", "rate_limit_tests_user", "rate_limit_tests_organization")
-COMMANDS = Budget("command", "rate_limit_commands_user", "rate_limit_commands_organization")
+WRITES, TESTS, COMMANDS = Budget("write"), Budget("test"), Budget("command")
 
 
 def take_tokens(call: Call, budget: Budget, **charged: str) -> None:
@@ -93,7 +80,5 @@ def report_limits(call: Call, budget: Budget, taken: Taken) -> None:
 
 def _refuse(name: str, policy: Policy) -> RateLimited:
     wait = max(1, policy["seconds"])
-    return RateLimited(
-        f"More than {policy['limit']} calls a minute ({name}); try again in {wait} s.",
-        headers={"Retry-After": str(wait)},
-    )
+    words = f"More than {policy['limit']} calls a minute ({name}); try again in {wait} s."
+    return RateLimited(words, retry_after=wait)

@@ -28,9 +28,6 @@ def _read_anew() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
-        ("RETENTION_DAYS_MESSAGES", "0", "from 1 to 36500"),
-        ("RETENTION_DAYS_HISTORY", "ninety", "whole number of days"),
-        ("RATE_LIMIT_RECEIVE", "-1", "0 for no limit"),
         ("SCHEDULER_SECONDS", "a minute", "number of seconds"),
         ("SCHEDULER_SECONDS", "inf", "from 0.1 to 3600"),
         ("SCHEDULER_SECONDS", "0", "from 0.1 to 3600"),
@@ -61,13 +58,13 @@ def test_a_malformed_variable_is_named_with_what_it_should_hold(
 
 
 def test_an_empty_variable_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RETENTION_DAYS_MESSAGES", "")
+    monkeypatch.setenv("SCHEDULER_SECONDS", "")
 
-    assert load_settings().retention_days_messages == 90
+    assert load_settings().scheduler_seconds == 50
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
-    wrong = {"SUPABASE_URL": "x", "RETENTION_DAYS_HISTORY": "0", "ALLOWED_ORIGINS": "x"}
+    wrong = {"SUPABASE_URL": "x", "SCHEDULER_SECONDS": "0", "ALLOWED_ORIGINS": "x"}
 
     with pytest.raises(RuntimeError) as raised:
         read_settings(wrong)

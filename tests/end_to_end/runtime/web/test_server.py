@@ -90,7 +90,7 @@ def test_a_function_is_served_with_its_probes_beside_it(start: Callable[..., Ser
     ("changed", "said"),
     [
         ({"SUPABASE_URL": ""}, "SUPABASE_URL must be set for receive"),
-        ({"RATE_LIMIT_RECEIVE": "canary"}, "RATE_LIMIT_RECEIVE must be a whole number"),
+        ({"OUTBOUND_ALLOW": "canary"}, "OUTBOUND_ALLOW must hold networks"),
         ({"INTEGRATION_KEYS": "k1:canary"}, "INTEGRATION_KEYS: entry 1"),
     ],
 )

@@ -55,7 +55,7 @@ def read_rest(call: Call) -> Thing:
 
 @routes.get("/busy", public=True)
 def refuse(_: Call) -> None:
-    raise RateLimited(headers={"Retry-After": "7"})
+    raise RateLimited(retry_after=7)
 
 
 @routes.get("/broken", public=True)
