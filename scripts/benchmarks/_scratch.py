@@ -21,7 +21,7 @@ START_SECONDS = 120.0
 
 @contextmanager
 def start_stack() -> Iterator[Report]:
-    """What scripts/serve starts, on a free port and without rate limits; its Postgres is the one TEST_POSTGRES names."""
+    """What scripts/serve starts, on a free port, without rate limits; its Postgres is what TEST_POSTGRES names."""
     # A short name, because a unix socket's path must be short.
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         ready = Path(folder) / "ready.json"

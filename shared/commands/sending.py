@@ -82,9 +82,12 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
         self._pulse = pulse
 
     def lease(self, room: int) -> list[Sendable]:
-        shares = self.shares.limit()
         leases = self.database.lease(
-            "lease_commands", "commands", p_limit=room, p_lease_seconds=LEASE_SECONDS, p_shares=shares
+            "lease_commands",
+            "commands",
+            p_limit=self.shares.find_room(room),
+            p_lease_seconds=LEASE_SECONDS,
+            p_shares=self.shares.limit(),
         )
         rows: list[LeasedCommand] = self.keep_readable(leases)
         return [(row, leases.integrations.get(row["integration_id"])) for row in rows]

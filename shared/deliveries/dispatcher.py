@@ -110,7 +110,7 @@ class _Dispatcher:
 
     async def _lease_all(self) -> bool:
         """Lease what there is room for; whether there may be more at once."""
-        room = min(LEASE_AT_ONCE, self._shares.free)
+        room = self._shares.find_room(LEASE_AT_ONCE)
         room_bytes = min(LEASE_BYTES, self._shares.free_bytes)
         if min(room, room_bytes) <= 0 or self._deadline.remaining() < self._last_start:
             return False

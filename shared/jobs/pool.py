@@ -45,7 +45,10 @@ class _Jobs(LeaseLoop[LeasedJob, Counter[str]]):
             self._next_plan = time.monotonic() + PLAN_SECONDS
             self._plan()
         leases = self.database.lease(
-            "lease_jobs", p_limit=room, p_lease_seconds=LEASE_SECONDS, p_shares=self.shares.limit()
+            "lease_jobs",
+            p_limit=self.shares.find_room(room),
+            p_lease_seconds=LEASE_SECONDS,
+            p_shares=self.shares.limit(),
         )
         return self.keep_readable(leases)
 

@@ -52,10 +52,11 @@ class _Sessions(LeaseLoop[LeasedSession, Counter[str]]):
     def lease(self, room: int) -> list[LeasedSession]:
         # One first, then two, four …: so that workers side by side share what is due at the same moment.
         share, self._share = self._share, 1
+        room = self.shares.find_room(room)
         leases = self.database.lease(
             "lease_sessions", p_limit=room, p_lease_seconds=LEASE_SECONDS, p_shares=self.shares.limit()
         )
-        if len(leases.rows) == share:
+        if len(leases.rows) == room:
             self._share = share * 2
         return self.keep_readable(leases)
 

@@ -1,7 +1,7 @@
 """Shares: how much of what a process has places for one organization may take, as switches share their buffers.
 
 A dynamic threshold: an organization takes no more while it holds more than `greed` times what is free. So whoever is
-alone has most of the places, however many come have as many each, and there is always one for somebody new.
+alone has most of the places, however many come have as many each in the end, and then there is one for somebody new.
 """
 
 from __future__ import annotations
@@ -50,11 +50,15 @@ class Shares:
             if counted[organization_id] <= 0:
                 del counted[organization_id]
 
+    def find_room(self, most: int) -> int:
+        """How many may be taken at once, whoever takes them: never all that is free, but for the last place."""
+        return min(most, max(min(self.free, 1), self._find_share(self.free, 0)))
+
     def limit(self) -> ShareLimits:
         """How many more each may take."""
         free, free_bytes = self.free, self.free_bytes
         return {
-            "each": self._find_share(free, 0),
+            "each": max(min(free, 1), self._find_share(free, 0)),
             "of": {
                 name: self._find_share(free, held)
                 if not self._most_bytes or self._bytes[name] < self._greed * free_bytes
@@ -65,4 +69,4 @@ class Shares:
 
     def _find_share(self, free: int, held: int) -> int:
         """As many as leave it with no more than `greed` times what is free then."""
-        return max(0, math.ceil((self._greed * free - held) / (1 + self._greed)))
+        return max(0, math.floor((self._greed * free - held) / (1 + self._greed)))

@@ -141,9 +141,7 @@ def test_a_lease_of_configs_is_bounded_in_bytes_and_all_get_their_turn(service: 
 
 def test_a_lease_of_commands_is_bounded_in_bytes(service: Service) -> None:
     make_waiting(service, "commands", 2, 4)
-    service.connection.execute(
-        "update device_commands set payload = %s", (Jsonb({"image": "A" * 100_000}),)
-    )
+    service.connection.execute("update device_commands set payload = %s", (Jsonb({"image": "A" * 100_000}),))
 
     leased: dict[str, Any] = service.one("select lease_commands(100, 60, p_bytes => 250000)")
 

@@ -1,8 +1,9 @@
 """The one way to the database: PostgREST, as the caller (row-level security decides) or as the service.
 
 Every call is one HTTP request and one transaction. Errors: Forbidden for 42501, Conflict for 23505, NotFound, Gone,
-QuotaExceeded and RateLimited (whatever the call, for triggers hold the bounds), Unauthenticated, BadRequest for what the database calls malformed, LeaseLost for a fenced result, Unavailable when
-the database is away; anything else is a Problem that names the SQLSTATE.
+QuotaExceeded and RateLimited (whatever the call, for triggers hold the bounds), Unauthenticated, BadRequest for what
+the database calls malformed, LeaseLost for a fenced result, Unavailable when the database is away; anything else is a
+Problem that names the SQLSTATE.
 """
 
 from __future__ import annotations
