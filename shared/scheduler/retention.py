@@ -26,6 +26,9 @@ PRUNES = (
     "prune_conflicts",
     "prune_firmware",
     "prune_refusals",
+    "prune_issued_ids",
+    "prune_invitations",
+    "erase_organizations",
 )
 
 PAUSE_SECONDS = 60.0

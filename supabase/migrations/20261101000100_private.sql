@@ -19,6 +19,12 @@ as $$ select current_setting('role', true) in ('authenticated', 'anon') $$;
 comment on function private.is_user is
   'Whether a user''s token acts, within functions that run as their owner too; false for the service and whoever logs in to the database.';
 
+create function private.has_people() returns boolean
+language sql stable set search_path = ''
+as $$ select to_regprocedure('public.accept_invitation(uuid)') is not null $$;
+comment on function private.has_people is
+  'Whether members and invitations are ours. A platform that keeps its own may have tables of the same names: docs/keep-yours.md.';
+
 create function private.touch_updated_at() returns trigger
 language plpgsql set search_path = ''
 as $$
@@ -58,5 +64,5 @@ as $$
 $$;
 comment on function private.read_request_id is 'The X-Request-Id of this request, as PostgREST hands it on; null outside of one or in another form.';
 
-revoke execute on function private.refuse_late_worker, private.is_user, private.touch_updated_at, private.read_strings,
+revoke execute on function private.refuse_late_worker, private.is_user, private.has_people, private.touch_updated_at, private.read_strings,
   private.read_bound, private.read_request_id from public, anon, authenticated, service_role;

@@ -94,11 +94,11 @@ begin
        where p.organization_id = p_organization_id and p.status <> 'done';
     when 'members' then
       -- A platform may keep its own.
-      if to_regclass('public.organization_members') is not null then
+      if private.has_people() then
         select count(*) into v_used from public.organization_members m where m.organization_id = p_organization_id;
       end if;
     when 'invitations' then
-      if to_regclass('public.organization_invitations') is not null then
+      if private.has_people() then
         select count(*) into v_used from public.organization_invitations n where n.organization_id = p_organization_id;
       end if;
     when 'idempotency_keys' then
@@ -120,6 +120,10 @@ as $$
 declare
   v_most bigint := private.read_quota(p_organization_id, p_bound);
 begin
+  -- Whoever was adding while the organization ended has waited for that, by the foreign key.
+  if exists (select from private.ended_organizations e where e.organization_id = p_organization_id) then
+    raise exception 'There is no such organization here, or it is not visible to you.' using errcode = 'PT404';
+  end if;
   if v_most is null then
     return;
   end if;
@@ -133,7 +137,7 @@ begin
 end
 $$;
 comment on function private.require_quota is
-  'PT409 quota_exceeded where the organization has more than its bound, or would have with p_more; exact however many ask at once.';
+  'PT404 where the organization has ended. PT409 quota_exceeded where the organization has more than its bound, or would have with p_more; exact however many ask at once.';
 
 create function private.check_quota() returns trigger
 language plpgsql security definer set search_path = ''
@@ -171,7 +175,8 @@ begin
   return query
     select q.bound, private.read_quota(p_organization_id, q.bound), private.count_used(p_organization_id, q.bound)
       from private.quotas q
-     where q.organization_id = p_organization_id or q.organization_id is null
+     -- How many organizations there may be is an account's bound, not theirs.
+     where (q.organization_id = p_organization_id or q.organization_id is null) and q.bound <> 'organizations'
      group by q.bound
      order by q.bound;
 end

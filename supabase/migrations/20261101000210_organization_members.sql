@@ -50,17 +50,22 @@ begin
       using errcode = '23514';
   end if;
   -- The account was erased, and nobody was asked: who is next in rank, and of these was there first, takes over.
-  select m.user_id into v_successor
-    from public.organization_members m
-   where m.organization_id = old.organization_id
-   order by private.role_rank(m.role) desc, m.created_at, m.user_id
-   limit 1;
-  if found then
+  loop
+    select m.user_id into v_successor
+      from public.organization_members m
+     where m.organization_id = old.organization_id
+     order by private.role_rank(m.role) desc, m.created_at, m.user_id
+     limit 1;
+    if not found then
+      perform private.end_organization(old.organization_id);
+      return null;
+    end if;
     update public.organization_members set role = 'owner' where organization_id = old.organization_id and user_id = v_successor;
-  else
-    perform private.end_organization(old.organization_id);
-  end if;
-  return null;
+    -- Not found: that one was going too, and is gone by now.
+    if found then
+      return null;
+    end if;
+  end loop;
 end
 $$;
 comment on function private.keep_an_owner is

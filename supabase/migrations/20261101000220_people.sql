@@ -6,17 +6,17 @@ create table private.options (
   value boolean not null,
   says text not null
 );
-comment on table private.options is 'What the operator allows: `update private.options set value = false where name = …`.';
+comment on table private.options is 'What the operator allows: `update private.options set value = false where name = …`. ALLOW_CREATE_ORGANIZATION is a row here, for no caller may have a say in it.';
 comment on column private.options.says is 'What it allows.';
 alter table private.options enable row level security;
 insert into private.options (name, value, says) values
-  ('create_organization', true, 'Whoever is signed in, and not anonymously, may start organizations of their own.');
+  ('allow_create_organization', true, 'Whoever is signed in, and not anonymously, may start organizations of their own.');
 insert into private.quotas (bound, most) values ('organizations', 10);
 
 create table public.organization_invitations (
   id uuid primary key default gen_random_uuid(),
   organization_id uuid not null references public.organizations (id) on delete cascade,
-  email text not null check (length(email) <= 320 and email ~ '^[^@[:space:]]+@[^@[:space:]]+$' and email = lower(email)),
+  email text not null check (length(email) <= 320 and email ~ '^[^@[:space:]]+@[^@[:space:]]+$' and email = lower(email collate "C")),
   role text not null check (role in ('viewer', 'member', 'admin', 'owner')),
   invited_by uuid not null,
   created_at timestamptz not null default now(),
@@ -27,13 +27,19 @@ comment on table public.organization_invitations is 'Who is asked to belong, and
 comment on column public.organization_invitations.id is 'What accept_invitation takes, from the one account that has this address confirmed.';
 comment on column public.organization_invitations.invited_by is 'Who must still have the right to invite when it is accepted.';
 
-create function private.own_email() returns text
+create function private.find_email(p_user_id uuid) returns text
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
-  return (select lower(u.email) from auth.users u where u.id = auth.uid() and u.email_confirmed_at is not null);
+  -- Of ASCII letters alone: in Unicode the Kelvin sign is a k too, and whoever has that address is somebody else.
+  return (select lower(u.email collate "C") from auth.users u where u.id = p_user_id and u.email_confirmed_at is not null);
 end
 $$;
+comment on function private.find_email is 'The address of an account, where it is confirmed.';
+
+create function private.own_email() returns text
+language sql stable security definer set search_path = ''
+as $$ select private.find_email(auth.uid()) $$;
 comment on function private.own_email is 'The caller''s address, where it is confirmed.';
 
 alter table public.organization_invitations enable row level security;
@@ -52,28 +58,58 @@ create policy "The invited decline" on public.organization_invitations
 create trigger charge_statement before delete on public.organization_invitations
   for each statement when (current_user = 'authenticated') execute function private.charge_statement();
 
+create function private.hold_ownership() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  v_most bigint := private.read_quota(null, 'organizations');
+begin
+  perform pg_advisory_xact_lock(hashtext('private.quotas organizations'), hashtext(new.user_id::text));
+  if (select count(*) from public.organization_members m where m.user_id = new.user_id and m.role = 'owner') > v_most then
+    raise exception 'An account may own % organizations here, and this one has no room for more. Leave or delete one, or ask the operator of this platform to raise the bound.',
+      v_most
+      using errcode = 'PT409', hint = 'quota_exceeded', detail = jsonb_build_object('bound', 'organizations', 'most', v_most)::text;
+  end if;
+  return null;
+end
+$$;
+comment on function private.hold_ownership is 'Holds an account to how many organizations it may own, however it came to them.';
+create trigger hold_ownership after insert or update of role on public.organization_members
+  for each row when (new.role = 'owner' and private.is_user()) execute function private.hold_ownership();
+
+create function private.forget_invitations() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  delete from public.organization_invitations i
+   where i.organization_id = old.organization_id
+     and (i.invited_by = old.user_id or i.email = private.find_email(old.user_id));
+  return null;
+end
+$$;
+comment on function private.forget_invitations is
+  'Whoever belongs no more has no invitation left to come back with, and none of those they sent counts.';
+create trigger forget_invitations after delete on public.organization_members
+  for each row execute function private.forget_invitations();
+
 create function public.create_organization(name text) returns public.organizations
 language plpgsql volatile security definer set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  v_user uuid := auth.uid();
-  v_most bigint := private.read_quota(null, 'organizations');
+  v_name text := btrim(create_organization.name);
   v_made public.organizations;
 begin
-  if v_user is null or (auth.jwt() ->> 'is_anonymous')::boolean is true
-     or not (select o.value from private.options o where o.name = 'create_organization') then
+  if auth.uid() is null or (auth.jwt() ->> 'is_anonymous')::boolean is true
+     or not (select o.value from private.options o where o.name = 'allow_create_organization') then
     raise exception 'Organizations are not started here by this account; ask the operator of this platform.' using errcode = '42501';
   end if;
-  perform private.charge('invite', null);
-  perform pg_advisory_xact_lock(hashtext('private.quotas organizations'), hashtext(v_user::text));
-  if (select count(*) from public.organization_members m where m.user_id = v_user and m.role = 'owner') >= v_most then
-    raise exception 'An account may own % organizations here, and this one has no room for more. Leave or delete one, or ask the operator of this platform to raise the bound.',
-      v_most
-      using errcode = 'PT409', hint = 'quota_exceeded', detail = jsonb_build_object('bound', 'organizations', 'most', v_most)::text;
+  if length(v_name) between 1 and 200 is not true then
+    raise exception 'name: expected 1 to 200 characters.' using errcode = '22023';
   end if;
-  insert into public.organizations (name) values (btrim(create_organization.name)) returning * into v_made;
-  insert into public.organization_members (organization_id, user_id, role) values (v_made.id, v_user, 'owner');
+  perform private.charge('invite', null);
+  insert into public.organizations (name) values (v_name) returning * into v_made;
+  insert into public.organization_members (organization_id, user_id, role) values (v_made.id, auth.uid(), 'owner');
   return v_made;
 end
 $$;
@@ -88,11 +124,18 @@ as $$
 declare
   v_organization_id uuid := invite_member.organization_id;
   v_made public.organization_invitations;
+  v_email text := lower(btrim(invite_member.email) collate "C");
 begin
   perform public.require_role(v_organization_id, case when invite_member.role = 'owner' then 'owner' else 'admin' end);
+  if private.role_rank(invite_member.role) is null then
+    raise exception 'role: expected viewer, member, admin or owner.' using errcode = '22023';
+  end if;
+  if (length(v_email) <= 320 and v_email ~ '^[^@[:space:]]+@[^@[:space:]]+$') is not true then
+    raise exception 'email: expected one address, such as name@example.com.' using errcode = '22023';
+  end if;
   perform private.charge('invite', v_organization_id);
   insert into public.organization_invitations as i (organization_id, email, role, invited_by)
-  values (v_organization_id, lower(btrim(invite_member.email)), invite_member.role, auth.uid())
+  values (v_organization_id, v_email, invite_member.role, auth.uid())
   on conflict (organization_id, email) do update
     set id = gen_random_uuid(), role = excluded.role, invited_by = excluded.invited_by, created_at = now(), expires_at = excluded.expires_at
   returning i.* into v_made;
@@ -113,6 +156,10 @@ declare
   v_made public.organization_members;
 begin
   perform private.charge('invite', null);
+  -- Held until the end: whoever ends the organization meanwhile waits and then finds the new member, or was first and is seen here.
+  perform from public.organizations o
+   where o.id = (select i.organization_id from public.organization_invitations i where i.id = accept_invitation.id)
+     for key share;
   delete from public.organization_invitations i
    where i.id = accept_invitation.id and i.email = private.own_email() and i.expires_at > now()
      -- Whoever invited must still be one who may.
@@ -144,6 +191,7 @@ begin
     select i.id, i.organization_id, o.name, i.role, i.expires_at
       from public.organization_invitations i join public.organizations o on o.id = i.organization_id
      where i.email = private.own_email() and i.expires_at > now()
+       and not exists (select from private.ended_organizations e where e.organization_id = i.organization_id)
      order by i.created_at desc, i.id
      limit 100;
 end
@@ -176,29 +224,12 @@ begin
   perform public.require_role(v_organization_id, 'owner');
   perform private.charge('invite', v_organization_id);
   perform private.end_organization(v_organization_id);
-  delete from public.organization_invitations i where i.organization_id = v_organization_id;
-  delete from public.organization_members m where m.organization_id = v_organization_id;
 end
 $$;
 comment on function public.delete_organization is
   'For owners: {organization_id} is over at once, for all members; maintenance erases what it had, in batches.';
 
-create function public.prune_invitations(p_limit integer default 20000) returns jsonb
-language plpgsql volatile security definer set search_path = ''
-as $$
-declare
-  v_before timestamptz := private.kept_from('invitations');
-  v_pruned integer;
-begin
-  delete from public.organization_invitations
-   where id = any (array(select i.id from public.organization_invitations i where i.expires_at < v_before limit p_limit));
-  get diagnostics v_pruned = row_count;
-  return jsonb_build_object('invitations', v_pruned);
-end
-$$;
-comment on function public.prune_invitations is 'Maintenance: forgets invitations that ended unaccepted, in batches.';
-
 revoke all on private.options, public.organization_invitations from public, anon, authenticated, service_role;
-revoke execute on function private.own_email, public.create_organization, public.invite_member, public.accept_invitation,
-  public.list_invitations, public.leave_organization, public.delete_organization, public.prune_invitations
+revoke execute on function private.find_email, private.own_email, private.hold_ownership, private.forget_invitations,
+  public.create_organization, public.invite_member, public.accept_invitation, public.list_invitations, public.leave_organization, public.delete_organization
   from public, anon, authenticated, service_role;

@@ -158,6 +158,11 @@ declare
   v_changed jsonb := private.compare_rows(v_old, v_new, tg_argv);
   v_role text;
 begin
+  -- That it ended is in the log; not each row that goes with it.
+  if tg_table_name <> 'organizations'
+     and exists (select from private.ended_organizations e where e.organization_id = v_organization_id) then
+    return null;
+  end if;
   if tg_table_name = 'device_integrations' then
     v_changed := v_changed || private.compare_secrets(v_old, v_new);
   end if;

@@ -52,7 +52,7 @@ grant execute on function
   public.lease_provisionings, public.lease_sessions, public.link_devices, public.list_unlinked, public.list_unsighted,
   public.mark_devices, public.park_session, public.plan_provisionings, public.plan_rollouts, public.plan_syncs,
   public.prune_audit_log, public.prune_conflicts, public.prune_deliveries, public.prune_firmware, public.prune_history,
-  public.prune_idempotency_keys, public.prune_issued_ids, public.prune_jobs, public.prune_messages, public.prune_rate_limits, public.prune_refusals,
+  public.prune_idempotency_keys, public.prune_invitations, public.prune_issued_ids, public.prune_jobs, public.prune_messages, public.prune_rate_limits, public.prune_refusals,
   public.read_integration_keys, public.read_stale_seals, public.receive_messages, public.receiver_configs,
   public.record_activity, public.record_firmware, public.renew_jobs, public.renew_session, public.replace_seals,
   public.run_rollout, public.save_job, public.settle_rollout, public.sync_devices

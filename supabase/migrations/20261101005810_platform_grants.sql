@@ -18,4 +18,3 @@ grant execute on function
   public.list_invitations
   to authenticated;
 grant execute on function private.own_email to authenticated;
-grant execute on function public.prune_invitations to service_role;

@@ -57,6 +57,14 @@ def test_both_documents_name_every_capability() -> None:
         assert [each for each in CAPABILITIES if f"`{each}`" not in text] == []
 
 
+def test_each_claim_of_the_threat_model_names_tests_that_are_there() -> None:
+    named = re.findall(r"`((?:\w+/)*test_\w+\.py)`", (DOCS / "security.md").read_text("utf-8"))
+    there = {str(file.relative_to(ROOT / "tests")) for file in (ROOT / "tests").rglob("test_*.py")}
+
+    assert len(named) > 30
+    assert [name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in there)] == []
+
+
 def test_the_catalogue_explains_every_capability() -> None:
     explained = re.findall(r"^\| `(\w+)` \|", (DOCS / "api.md").read_text("utf-8"), re.MULTILINE)
 

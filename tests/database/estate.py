@@ -52,6 +52,14 @@ class Estate:
             if self.organization in row
         ]
 
+    def tables(self) -> list[tuple[str, str]]:
+        """Schema and name of each table that has a row of the organization."""
+        return [
+            (schema, table)
+            for schema, table in list_tables(self.connection)
+            if any(self.organization in row for row in read_rows(self.connection, schema, table))
+        ]
+
 
 def build_estate(connection: psycopg.Connection[Any], organization: str) -> Estate:
     """One row of everything; as the owner of the tables, through a cursor that puts values into the text."""

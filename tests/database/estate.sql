@@ -1,5 +1,10 @@
 -- One row of everything an organization can have, in an order in which each finds those it names.
 
+-- row: invitation
+insert into organization_invitations (organization_id, email, role, invited_by)
+values (%(organization)s, 'x@' || %(canary)s, 'admin', gen_random_uuid())
+returning id;
+
 -- row: source
 insert into device_integrations (organization_id, integration_type, name, settings)
 values (%(organization)s, 'golioth', %(canary)s, jsonb_build_object('note', %(canary)s))

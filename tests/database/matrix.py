@@ -58,12 +58,24 @@ MATRIX: dict[str, Table] = {
         " values (%(organization)s, %(guest)s, 'viewer') returning user_id",
         key="user_id",
         select="viewer",
-        may_insert="admin",
+        may_insert=None,  # membership needs consent: accept_invitation
         may_update="admin",
         may_delete="admin",
         insert="insert into organization_members (organization_id, user_id, role)"
         " values (%(organization)s, %(newcomer)s, 'viewer')",
         update="update organization_members set role = 'member'",
+    ),
+    "organization_invitations": Table(
+        make="insert into organization_invitations (organization_id, email, role, invited_by)"
+        " values (%(organization)s, 'matrix@people.test', 'viewer', %(guest)s) returning id",
+        key="id",
+        select="admin",
+        may_insert=None,
+        may_update=None,
+        may_delete="admin",
+        insert="insert into organization_invitations (organization_id, email, role, invited_by)"
+        " values (%(organization)s, 'other@people.test', 'owner', auth.uid())",
+        update="update organization_invitations set role = 'owner'",
     ),
     "device_integrations": Table(
         make="insert into device_integrations (organization_id, integration_type, name)"
@@ -198,6 +210,7 @@ MATRIX: dict[str, Table] = {
 }
 
 FUNCTIONS: dict[str, frozenset[str]] = {
+    "accept_invitation": frozenset({"authenticated"}),
     "begin_provisioning": frozenset({"authenticated"}),
     "cancel_deliveries": frozenset({"authenticated"}),
     "cancel_delivery": frozenset({"authenticated"}),
@@ -206,9 +219,12 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "claim_rollout": frozenset({"service_role"}),
     "confirm_exports": frozenset({"service_role"}),
     "count_sealed": frozenset({"service_role"}),
+    "create_organization": frozenset({"authenticated"}),
+    "delete_organization": frozenset({"authenticated"}),
     "device_integrations": frozenset({"authenticated", "service_role"}),
     "devices": frozenset({"authenticated", "service_role"}),
     "end_provisioning": frozenset({"service_role"}),
+    "erase_organizations": frozenset({"service_role"}),
     "explain_unopened": frozenset({"service_role"}),
     "fail_rollout": frozenset({"service_role"}),
     "failed_messages": frozenset({"authenticated"}),
@@ -217,9 +233,11 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "finish_job": frozenset({"service_role"}),
     "finish_provisioning": frozenset({"authenticated"}),
     "finish_session": frozenset({"service_role"}),
+    "invite_member": frozenset({"authenticated"}),
     "issue_id": frozenset({"authenticated"}),
     "ingest_history": frozenset({"service_role"}),
     "ingest_messages": frozenset({"service_role"}),
+    "leave_organization": frozenset({"authenticated"}),
     "lease_commands": frozenset({"service_role"}),
     "lease_deliveries": frozenset({"service_role"}),
     "lease_jobs": frozenset({"service_role"}),
@@ -227,6 +245,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "lease_sessions": frozenset({"service_role"}),
     "link_devices": frozenset({"service_role"}),
     "list_integrations": frozenset({"authenticated"}),
+    "list_invitations": frozenset({"authenticated"}),
     "list_unlinked": frozenset({"service_role"}),
     "list_unsighted": frozenset({"service_role"}),
     "mark_devices": frozenset({"service_role"}),
@@ -240,6 +259,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "prune_history": frozenset({"service_role"}),
     "prune_firmware": frozenset({"service_role"}),
     "prune_idempotency_keys": frozenset({"service_role"}),
+    "prune_invitations": frozenset({"service_role"}),
     "prune_issued_ids": frozenset({"service_role"}),
     "prune_jobs": frozenset({"service_role"}),
     "prune_messages": frozenset({"service_role"}),

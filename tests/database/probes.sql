@@ -1,6 +1,15 @@
 -- What somebody with PostgREST at hand tries with an id that is not theirs: %(id)s.
 -- %(own)s, %(mine)s and %(mine_device)s are the caller's own organization, an integration and a device of it.
 
+-- of: accept_invitation
+select accept_invitation(%(id)s);
+
+-- of: create_organization
+select name from create_organization('Mine');
+
+-- of: delete_organization
+select delete_organization(%(id)s);
+
 -- of: begin_provisioning
 select begin_provisioning(%(id)s, jsonb_build_object('id', issue_id(%(own)s), 'device_id', null,
   'credentials', 'none', 'lease_seconds', 60, 'metadata', '{}'::jsonb, 'request', '{"name": "x",
@@ -46,8 +55,17 @@ select finish_provisioning(%(id)s, %(id)s, null, 'x');
 -- of: finish_provisioning
 select finish_provisioning(%(mine)s, %(id)s, null, 'x');
 
+-- of: invite_member
+select invite_member(%(id)s, 'canary@people.test', 'viewer');
+
 -- of: issue_id
 select issue_id(%(id)s);
+
+-- of: leave_organization
+select leave_organization(%(id)s);
+
+-- of: list_invitations
+select * from list_invitations();
 
 -- of: list_integrations
 select list_integrations(50, %(id)s);
@@ -158,3 +176,7 @@ update device_integrations set organization_id = %(id)s;
 
 -- of: organization_members
 update organization_members set organization_id = %(id)s;
+
+-- of: organization_invitations
+insert into organization_invitations (organization_id, email, role, invited_by) values (%(id)s,
+  'canary@people.test', 'owner', auth.uid());

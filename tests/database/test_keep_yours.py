@@ -14,12 +14,20 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from scripts.local.stack import ROOT
+from shared.scheduler.retention import PRUNES
 from tests.stack import Serve, Stack, find_free_port
 
 DOCUMENT = (ROOT / "docs" / "keep-yours.md").read_text("utf-8")
 MIGRATIONS = ROOT / "supabase" / "migrations"
 LEFT_OUT = re.findall(r"^\| `(\w+\.sql)`", DOCUMENT, re.MULTILINE)
-OURS = ("organization_members",)
+OURS = ("organization_members", "organization_invitations")
+PEOPLE = (
+    "create_organization",
+    "invite_member",
+    "accept_invitation",
+    "leave_organization",
+    "delete_organization",
+)
 
 
 def write_migrations(folder: Path) -> None:
@@ -86,7 +94,8 @@ def test_every_file_that_the_document_leaves_out_is_one_of_ours() -> None:
 
 
 def test_none_of_our_own_members_are_made(connection: psycopg.Connection) -> None:
-    assert [ask(connection, "select to_regclass(%s)::text", f"public.{name}") for name in OURS] == [None]
+    assert [ask(connection, "select to_regclass(%s)::text", f"public.{name}") for name in OURS] == [None] * 2
+    assert ask(connection, "select count(*) from pg_proc where proname = any (%s)", list(PEOPLE)) == 0
 
 
 @pytest.mark.parametrize(("level", "seen"), [(1, 1), (3, 1), (None, 0)])
@@ -146,6 +155,56 @@ def test_what_admins_do_is_audited_with_the_platforms_role(
     make_integration(connection, organization)
 
     assert ask(connection, "select actor_role from audit_log") == "owner"
+
+
+@pytest.mark.parametrize("function", PRUNES)
+def test_maintenance_does_without_our_members(connection: psycopg.Connection, function: str) -> None:
+    connection.execute("set local role service_role")
+
+    assert isinstance(ask(connection, f"select {function}()"), dict)
+
+
+def test_a_table_of_the_platform_s_with_the_name_of_ours_is_left_alone(
+    platform: Stack, connection: psycopg.Connection
+) -> None:
+    organization = make_organization(connection, platform.user("owner").id, 3)
+    for name in OURS:
+        connection.execute(f"create table public.{name} as select 'theirs' as whose".encode())
+
+    ask(connection, "select private.end_organization(%s)", organization)
+    ask(connection, "select prune_invitations()")
+    used = ask(connection, "select private.count_used(%s, 'members')", organization)
+
+    assert used is None
+    assert [ask(connection, f"select whose from public.{name}") for name in OURS] == ["theirs"] * 2
+
+
+def test_members_read_what_their_organization_may_have(
+    platform: Stack, connection: psycopg.Connection
+) -> None:
+    user = platform.user("stranger").id
+    organization = make_organization(connection, user, 1)
+    act_as(connection, user)
+
+    used = ask(connection, "select used from read_quotas(%s) where bound = 'integrations'", organization)
+
+    assert used == 0
+
+
+def test_what_the_platform_ends_is_switched_off_at_once_and_then_erased(
+    platform: Stack, connection: psycopg.Connection
+) -> None:
+    organization = make_organization(connection, platform.user("owner").id, 3)
+    make_integration(connection, organization)
+
+    connection.execute("select private.end_organization(%s)", (organization,))
+
+    assert ask(connection, "select status from device_integrations") == "inactive"
+    connection.execute("set local role service_role")
+    ask(connection, "select erase_organizations()")
+    connection.execute("reset role")
+    assert ask(connection, "select count(*) from device_integrations") == 0
+    assert ask(connection, "select count(*) from organizations where id = %s", organization) == 0
 
 
 def test_an_organization_takes_along_what_it_has(platform: Stack, connection: psycopg.Connection) -> None:

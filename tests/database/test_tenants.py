@@ -67,17 +67,31 @@ def delete_organization(connection: psycopg.Connection, organization: str) -> No
     connection.execute("delete from organizations where id = %s", (organization,))
 
 
+def end_organization(connection: psycopg.Connection, organization: str) -> None:
+    connection.execute("select private.end_organization(%s)", (organization,))
+
+
+def erase_organization(connection: psycopg.Connection, organization: str) -> None:
+    end_organization(connection, organization)
+    connection.execute("select erase_organizations()")
+
+
 Fate = Callable[[psycopg.Connection, str], None]
 Scene = tuple[psycopg.Connection, Estate, Row, list[str]]
 
 
-@pytest.fixture(params=[leave_it, delete_integrations, delete_organization])
+@pytest.fixture(
+    params=[leave_it, delete_integrations, end_organization, erase_organization, delete_organization]
+)
 def scene(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Scene]:
     """The estate of one organization and what became of it, the owner of another, and all ids there ever were."""
     fate: Fate = request.param
     own = stack.user("owner", 1).organization_id
     with stack.connect() as connection:
         connection.cursor_factory = psycopg.ClientCursor
+        # So that every id is tried, and none refused for being the twentieth a minute.
+        connection.execute("update private.budgets set per_minute = 0")
+        connection.execute("update private.quotas set most = 1000000")
         estate = build_estate(connection, _make(connection, THEIR_ORGANIZATION, {}))
         ids = estate.every_id()
         names: Row = {"own": own}

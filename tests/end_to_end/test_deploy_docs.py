@@ -197,19 +197,38 @@ def test_the_load_balancer_has_a_way_to_every_function_of_frontends_and_senders(
 
 
 def test_it_ends_with_a_first_message(stack: Stack, tmp_path: Path) -> None:
-    (sql,), (block,) = read_blocks(DOCUMENT, "sql", "7. "), read_blocks(DOCUMENT, "sh", "7. ")
+    (block,) = read_blocks(DOCUMENT, "sh", "7. ")
     owner = stack.user("stranger")
     (tmp_path / "sign-in.json").write_text(json.dumps({"email": owner.email, "password": owner.password}))
-    with psycopg.connect(stack.db_url) as connection:
-        made = connection.execute(sql.replace("you@example.com", owner.email).encode()).fetchone()
-    assert made is not None
 
-    said = run_shell(block, reach(stack) | {"ORGANIZATION_ID": str(made[0])}, tmp_path)
+    said = run_shell(block, reach(stack), tmp_path)
 
     with psycopg.connect(stack.db_url) as connection:
-        connection.execute("delete from public.organizations where id = %s", made)
+        connection.execute(
+            "delete from organizations where id in"
+            " (select organization_id from organization_members where user_id = %s)",
+            (owner.id,),
+        )
     assert '"stored":1' in said
     assert '[{"kind":"telemetry","payload":{"temperature": 21.5}}]' in said
+
+
+def test_what_the_operator_sets_in_the_database_is_there_to_be_set(stack: Stack) -> None:
+    own = str(stack.user("owner").organization_id)
+    settings, start = read_blocks(DOCUMENT, "sql", "What the operator")
+    with psycopg.connect(stack.db_url) as connection:
+        changed = [
+            connection.execute(statement.replace("<organization>", own).encode()).rowcount
+            for statement in re.sub(r"--.*", "", settings).strip().split(";")
+            if statement.strip()
+        ]
+        made = connection.execute(
+            start.replace("you@example.com", stack.user("stranger").email).encode()
+        ).fetchone()
+        connection.rollback()
+
+    assert changed == [1] * len(changed)
+    assert made is not None
 
 
 CRON_STAND_IN = b"""
