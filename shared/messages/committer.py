@@ -22,6 +22,8 @@ from shared.runtime.log import get_log
 LEASE_SECONDS = 30
 RENEW_SECONDS = 10
 COMMIT_GRACE_SECONDS = 8
+YIELD_SECONDS = 20.0
+"""How long a session lasts at least where others wait for its place: connecting costs its broker something, too."""
 
 
 class LeasedSession(SealedIntegration):
@@ -151,13 +153,17 @@ class Committer:
             keep_trying(record, Deadline(COMMIT_GRACE_SECONDS))
 
     def _renew(self) -> None:
+        """Keep the lease of an idle session, or end it where others wait for its place."""
         try:
-            self._database.call(
+            is_to_yield = self._database.call(
                 "renew_session",
                 p_integration_id=self._row["id"],
                 p_lease_token=self._row["lease_token"],
                 p_lease_seconds=LEASE_SECONDS,
+                p_may_yield=time.monotonic() - self.summary.begun > YIELD_SECONDS,
             )
+            if is_to_yield:
+                self.deadline.shorten()
         except Unavailable:
             get_log().warning(
                 "the lease could not be renewed; the next batch or renewal will tell whether it still holds"

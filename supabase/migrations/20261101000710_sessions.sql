@@ -85,19 +85,61 @@ comment on function public.lease_sessions is
   'Takes up to p_limit due integrations for p_lease_seconds, with their sealed config and kept state: first of who has least under way. '
   'Together they have about p_bytes, or are one.';
 
-create function public.renew_session(p_integration_id uuid, p_lease_token uuid, p_lease_seconds integer) returns void
+create function private.is_to_yield(p_organization_id uuid) returns boolean
 language plpgsql volatile set search_path = ''
 as $$
+declare
+  v_held jsonb;
+  v_waiting bigint;
+begin
+  if not exists (select from public.integration_schedules s where s.due_at < now() - interval '5 seconds') then
+    return false;
+  end if;
+  v_held := private.count_sessions();
+  select count(*) into v_waiting
+    from (select s.organization_id from public.integration_schedules s
+           where s.due_at < now() - interval '5 seconds' limit 1000) w
+   where coalesce((v_held ->> w.organization_id::text)::integer, 0) <= (v_held ->> p_organization_id::text)::integer;
+  -- As many of those under way as wait, not all of them.
+  return random() * (select sum(h.value::integer) from jsonb_each_text(v_held) h) < v_waiting;
+end
+$$;
+comment on function private.is_to_yield is
+  'Whether an idle session is to give its place to one that waits, of an organization that has no more under way than its own.';
+
+create function public.renew_session(
+  p_integration_id uuid, p_lease_token uuid, p_lease_seconds integer, p_may_yield boolean default false
+) returns boolean
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_organization_id uuid;
+  v_yields boolean;
 begin
   update public.integration_schedules
      set due_at = now() + make_interval(secs => p_lease_seconds)
-   where integration_id = p_integration_id and lease_token = p_lease_token;
+   where integration_id = p_integration_id and lease_token = p_lease_token
+  returning organization_id into v_organization_id;
   if not found then
     perform private.refuse_late_worker();
   end if;
+  v_yields := p_may_yield and private.is_to_yield(v_organization_id);
+  if v_yields then
+    insert into public.integration_activity (organization_id, integration_id, kind, message)
+    select v_organization_id, p_integration_id, 'session.yielded',
+           'Others wait for a place and nothing came here, so it takes turns with them: what its broker keeps is read at its next turn. '
+           'More workers, or larger ones, end this.'
+     where not exists (
+       select from public.integration_activity a
+        where a.organization_id = v_organization_id and a.integration_id = p_integration_id and a.kind = 'session.yielded'
+          and a.created_at > now() - interval '1 hour');
+  end if;
+  return v_yields;
 end
 $$;
-comment on function public.renew_session is 'Extends a lease that is still held; PT409 when it was lost.';
+comment on function public.renew_session is
+  'Extends a lease that is still held; PT409 when it was lost. With p_may_yield, of an idle session: whether it is to end, for others that wait; '
+  'the activity says so, once an hour.';
 
 create function public.park_session(p_integration_id uuid, p_lease_token uuid) returns void
 language plpgsql volatile set search_path = ''
@@ -163,5 +205,5 @@ $$;
 comment on function public.finish_session is
   'Ends a lease, keeping p_summary as last_session. Success: due again in p_due_seconds; what the other side refused of it shows as error_message. Failure: status error with the reason, tried again in 15 s doubling to 5 min, jittered.';
 
-revoke execute on function private.list_waiting_sessions, private.count_sessions, public.lease_sessions, public.renew_session, public.park_session, public.finish_session
+revoke execute on function private.list_waiting_sessions, private.count_sessions, private.is_to_yield, public.lease_sessions, public.renew_session, public.park_session, public.finish_session
   from public, anon, authenticated, service_role;
