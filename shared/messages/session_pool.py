@@ -56,7 +56,7 @@ class _Sessions(LeaseLoop[LeasedSession, Counter[str]]):
         leases = self.database.lease(
             "lease_sessions", p_limit=room, p_lease_seconds=LEASE_SECONDS, p_shares=self.shares.limit()
         )
-        if len(leases.rows) == room:
+        if len(leases.rows) + len(leases.unread) == room:
             self._share = share * 2
         return self.keep_readable(leases)
 
@@ -65,7 +65,8 @@ class _Sessions(LeaseLoop[LeasedSession, Counter[str]]):
 
     def refuse(self, unread: Unread) -> None:
         names = {"p_integration_id": unread.id, "p_lease_token": unread.lease_token}
-        self.database.call("finish_session", **names, p_error=UNREAD)
+        with self._pulse.busy():
+            self.database.call("finish_session", **names, p_error=UNREAD)
 
     def work(self, row: LeasedSession) -> Counter[str]:
         return run_session(row, self.database, self.deadline.within(TURN_SECONDS), self._pulse)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,16 +27,27 @@ VALUES = {
 
 
 @pytest.fixture
-def hostile(stack: Stack) -> Platform:
-    """An admin of the other organization."""
-    return Platform(stack, stack.user("admin", 1))
+def hostile(stack: Stack) -> Iterator[Platform]:
+    """An admin of the other organization, whose integrations are whole again in the end."""
+    platform = Platform(stack, stack.user("admin", 1))
+    yield platform
+    whole = (
+        "update device_integrations set settings = '{}', integration_type = 'mqtt' where organization_id = %s"
+    )
+    plant(stack, whole, platform.user.organization_id)
+
+
+CHECKED = ("device_commands", "device_integrations", "integration_jobs")
 
 
 def plant(stack: Stack, statement: str, *values: Any) -> None:
-    """Write past every trigger."""
+    """Write past the checks of what people send."""
     with stack.connect() as connection:
-        connection.execute("set session_replication_role = replica")
-        connection.execute(statement, values)
+        for turn in ("disable", "enable"):
+            for table in CHECKED:
+                connection.execute(f"alter table {table} {turn} trigger user")
+            if turn == "disable":
+                connection.execute(statement, values)
 
 
 def make_hostile_device(hostile: Platform, broker: dict[str, Any]) -> str:
@@ -72,7 +84,7 @@ def test_a_command_that_can_not_be_read_fails_and_the_others_are_sent(
     )
     admin.call("POST", "/commands", json={"device_id": device["id"], "name": "stop"})
 
-    counts = run_tick(admin.stack, idle_seconds=1)["commands"]
+    counts = run_tick(admin.stack, idle_seconds=3)["commands"]
 
     (bad,) = hostile.rows("device_commands", device_id=f"eq.{planted}", select="status,error")
     assert counts["sent"] >= 1
@@ -85,12 +97,12 @@ def test_a_config_that_can_not_be_read_shows_the_reason_and_the_others_receive(
     admin: Platform, hostile: Platform, value: str
 ) -> None:
     prefix = uuid.uuid4().hex
+    good = connect_broker(admin, prefix)
     bad = connect_broker(hostile, uuid.uuid4().hex)
     plant(admin.stack, "update device_integrations set settings = %s::jsonb where id = %s", value, bad["id"])
-    good = connect_broker(admin, prefix)
     publish(admin.stack, readings(prefix, 3))
 
-    counts = run_tick(admin.stack, idle_seconds=1)["sessions"]
+    counts = run_tick(admin.stack, idle_seconds=3)["sessions"]
 
     (shown,) = hostile.rows("device_integrations", id=f"eq.{bad['id']}", select="status,error_message")
     assert len(admin.rows("device_messages", integration_id=f"eq.{good['id']}", select="id")) == 3
@@ -124,7 +136,7 @@ def test_a_delivery_that_can_not_be_read_is_parked_and_the_others_arrive(
         )
     enqueue(admin, 3)
 
-    counts = run_tick(admin.stack, idle_seconds=1)["deliveries"]
+    counts = run_tick(admin.stack, idle_seconds=3)["deliveries"]
 
     (parked,) = hostile.rows("webhook_deliveries", integration_id=f"eq.{bad['id']}", select="status")
     assert counts["delivered"] >= 3
@@ -150,14 +162,14 @@ def test_a_job_that_can_not_be_read_fails_and_the_loop_goes_on(
     )
     plant(admin.stack, "update device_integrations set status = 'active' where id = %s", owner["id"])
 
-    counts = run_tick(admin.stack, idle_seconds=1)["jobs"]
+    counts = run_tick(admin.stack, idle_seconds=3)["jobs"]
 
     (job,) = hostile.rows("integration_jobs", id=f"eq.{job_id}", select="status,error")
     assert counts.get("failed_leases", 0) == 0
     assert (job["status"], bool(job["error"])) == ("failed", True)
 
 
-@pytest.mark.parametrize("value", [*VALUES.values(), "[]", '"text"'], ids=[*VALUES, "array", "text"])
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 def test_a_receiver_that_can_not_be_read_refuses_its_own_pushes_only(
     admin: Platform, hostile: Platform, value: str
 ) -> None:
@@ -165,10 +177,6 @@ def test_a_receiver_that_can_not_be_read_refuses_its_own_pushes_only(
         each.create("golioth", {"project_id": "p", "api_key": "k" * 20}) for each in (admin, hostile)
     )
     plant(admin.stack, "update device_integrations set integration_type = 'unknown' where id = %s", bad["id"])
-    plant(
-        admin.stack,
-        "alter table device_integrations drop constraint if exists device_integrations_settings_check",
-    )
     plant(admin.stack, "update device_integrations set settings = %s::jsonb where id = %s", value, bad["id"])
     codes: list[int] = []
 
