@@ -24,6 +24,9 @@ from shared.runtime.log import get_log
 AT_ONCE = 128
 """No more than 16 of them of one integration: `lease_commands` sees to it."""
 
+BEGUN_AT_ONCE = 32
+"""So that those under way get their share of the processor, too."""
+
 LEASE_SECONDS = 60
 BACKOFF = Backoff(5.0, 300.0)
 RESULT_LIMIT = 65_536
@@ -85,7 +88,7 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
         leases = self.database.lease(
             "lease_commands",
             "commands",
-            p_limit=self.shares.find_room(room),
+            p_limit=self.shares.find_room(min(room, BEGUN_AT_ONCE)),
             p_lease_seconds=LEASE_SECONDS,
             p_shares=self.shares.limit(),
         )
