@@ -41,6 +41,7 @@ START_AT_ONCE = 25
 """Requests are built and begun in handfuls, so that the first answers are recorded while the last are being sent."""
 
 POLL_SECONDS = 0.25
+SPREAD_SECONDS = 1.0
 LAST_START_SECONDS = 2.0
 """Nothing new is begun so near the deadline (or in the last quarter of a short run): it would be cut off."""
 
@@ -84,12 +85,14 @@ class _Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._starting = self._loop.create_task(asyncio.sleep(0))
         recording = asyncio.create_task(self._recorder.run())
+        spreading = asyncio.create_task(self._spread_all())
         with self._pulse.on_queued(self._wake_up):
             while not self._deadline.expired:
                 self._wake.clear()
                 if not await self._lease_all():
                     await self._wait_awake(min(POLL_SECONDS, self._deadline.remaining()))
         await self._starting
+        spreading.cancel()
         if under_way := self._tasks | self._publishing.tasks:
             await asyncio.wait(under_way)
         self._recorder.end()
@@ -140,6 +143,24 @@ class _Dispatcher:
             self._recorder.counts["failed_leases"] += 1
             return Leases()
         return leased
+
+    async def _spread_all(self) -> None:
+        """Queue what was too much for one transaction, a step at a time, beside the leases."""
+        while not self._deadline.expired:
+            queued = await asyncio.to_thread(self._spread)
+            if queued is None:
+                await asyncio.sleep(min(SPREAD_SECONDS, self._deadline.remaining()))
+            else:
+                self._pulse.beat()
+                self._wake.set()
+
+    def _spread(self) -> int | None:
+        try:
+            queued: int | None = self._database.call("spread_deliveries")
+        except Exception as error:  # noqa: BLE001 - as above
+            get_log().warning("deliveries could not be queued", detail=name_problem(error).detail)
+            return None
+        return queued
 
     def _close_all(self, results: list[Result]) -> None:
         for result in results:

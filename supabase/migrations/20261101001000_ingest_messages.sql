@@ -110,10 +110,19 @@ begin
       from public.device_integrations w
      where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events'
   ),
+  wide as materialized (
+    select w.count * s.count as count, w.count * s.count > 10000 as is_wide
+      from (select count(*) from subscribers) w, (select count(*) from stored where error is null) s
+  ),
+  fanned as (
+    insert into private.fan_outs (organization_id, integration_id, received_at, id_end, webhooks)
+    select v_integration.organization_id, p_integration_id, v_received_at, v_id_end, array(select s.id from subscribers s order by s.id)
+      from wide w where w.is_wide
+  ),
   aimed as (
     select w.id as webhook, k.id as device
       from subscribers w join known k on private.wants_device(w.device_filter, k.id, k.external_id, k.device_type)
-     where w.device_filter is not null
+     where w.device_filter is not null and not (select is_wide from wide)
   ),
   enqueued as (
     insert into public.webhook_deliveries (
@@ -123,14 +132,15 @@ begin
            s.payload_bytes,
            case w.ordered when 'device' then coalesce(s.device_id, w.id) when 'integration' then w.id end
       from subscribers w join stored s on s.error is null and private.wants_event(w.events, s.kind)
-     where w.device_filter is null or (w.id, s.device_id) in (select a.webhook, a.device from aimed a)
+     where not (select is_wide from wide)
+       and (w.device_filter is null or (w.id, s.device_id) in (select a.webhook, a.device from aimed a))
     returning 1
   )
   select (select count(*) from incoming) as received,
          (select count(*) from stored) as kept,
          (select count(*) from stored where error is not null) as failed,
          (select count(*) from changed where created) as devices,
-         (select count(*) from enqueued) as deliveries,
+         (select count(*) from enqueued) + (select w.count from wide w where w.is_wide union all select 0 limit 1) as deliveries,
          case when p_name_duplicates then
            (select coalesce(jsonb_agg(i.n), '[]') from incoming i where i.n not in (select f.n from fresh f))
          end as repeated
@@ -153,6 +163,6 @@ begin
 end
 $$;
 comment on function public.ingest_messages is
-  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. p_received_at is for what came earlier.';
+  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. Where more than ten thousand deliveries may come of it, spread_deliveries makes them, and as many are counted. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. p_received_at is for what came earlier.';
 
 revoke execute on function public.ingest_messages from public, anon, authenticated, service_role;

@@ -40,6 +40,7 @@ grant select, insert, update, delete on
   to service_role;
 grant select on public.audit_log, private.sealed_integrations, private.provisioning_secrets to service_role;
 grant select, insert, delete on private.message_ledger to service_role;
+grant select, insert, update, delete on private.fan_outs to service_role;
 grant select, insert on private.job_sightings to service_role;
 grant delete on private.provisioning_secrets to service_role;
 grant select, insert, update on private.rate_limits, private.delivery_turns to service_role;
@@ -55,7 +56,7 @@ grant execute on function
   public.prune_idempotency_keys, public.prune_invitations, public.prune_issued_ids, public.prune_jobs, public.prune_messages, public.prune_rate_limits, public.prune_refusals,
   public.read_integration_keys, public.read_stale_seals, public.receive_messages, public.receiver_configs,
   public.record_activity, public.record_firmware, public.renew_jobs, public.renew_session, public.replace_seals,
-  public.run_rollout, public.save_job, public.settle_rollout, public.sync_devices
+  public.run_rollout, public.save_job, public.spread_deliveries, public.settle_rollout, public.sync_devices
   to service_role;
 grant execute on function
   private.add_steps, private.choose_alike, private.close_circuit, private.conclude_rollout, private.count_rollout,
@@ -72,6 +73,6 @@ grant execute on function
   private.count_devices_of, private.hold_devices, private.read_quota, private.require_quota, private.take_device_room,
   private.read_reports, private.read_strings, private.read_tags, private.receive_posts, private.receive_step,
   private.refuse_late_worker, private.renew_device, private.report_refusals, private.resolve_alerts, private.return_expired,
-  private.settle_conflict, private.show_provisioning, private.sync_device, private.sync_interval, private.sync_page,
+  private.settle_conflict, private.show_provisioning, private.spread_step, private.sync_device, private.sync_interval, private.sync_page,
   private.take_facts, private.tells_same, private.wants_device, private.wants_event, private.write_cursor
   to service_role;
