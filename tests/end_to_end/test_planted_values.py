@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.end_to_end.scheduler.test_tick import connect_broker, publish, readings
@@ -190,3 +191,31 @@ def test_a_receiver_that_can_not_be_read_refuses_its_own_pushes_only(
         thread.join()
 
     assert set(codes) == {401}
+
+
+@pytest.mark.parametrize(
+    "value", ['{"n": 1e400}', '{"n": "\\u0000"}', '{"n": "\\ud800"}'], ids=["1e400", "nul", "lone"]
+)
+def test_what_people_send_past_the_api_is_refused_at_the_border(admin: Platform, value: str) -> None:
+    broker = admin.create("mqtt", {"broker_url": "mqtt://127.0.0.1", "topics": "#"}, status="inactive")
+    token = admin.stack.token(admin.user)
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "apikey": admin.stack.anon_key,
+        "Content-Type": "application/json",
+    }
+    rest = f"{admin.stack.url}/rest/v1"
+
+    changed = httpx.patch(
+        f"{rest}/device_integrations?id=eq.{broker['id']}",
+        content=f'{{"settings": {value}}}',
+        headers=headers,
+    )
+    begun = httpx.post(
+        f"{rest}/integration_jobs",
+        content=f'{{"organization_id": "{broker["organization_id"]}", "integration_id": "{broker["id"]}",'
+        f' "kind": "sync", "request": {value}}}',
+        headers=headers,
+    )
+
+    assert [reply.status_code for reply in (changed, begun)] == [400, 400]
