@@ -43,12 +43,15 @@ as $$ select octet_length(p_settings::text) + coalesce(octet_length(p_sent), 0) 
 comment on function private.count_bytes is 'How large a config is where it is handed out: leases are bounded by it, so that whoever asked can take them.';
 
 create function private.show_integrations(p_integration_ids uuid[]) returns json
-language sql stable set search_path = ''
+language plpgsql stable set search_path = '' -- its plans are kept, which those of a SQL function are not
 as $$
+begin
   -- Each on a line of its own: where one can't be read, the others can.
-  select (E'{\n' || coalesce(string_agg(to_json(i.id::text) || ': ' || to_json(i)::text, E',\n'), '') || E'\n}')::json
-    from private.sealed_integrations i
-   where i.id = any (p_integration_ids)
+  return (
+    select (E'{\n' || coalesce(string_agg('"' || i.id || '": ' || to_json(i)::text, E',\n'), '') || E'\n}')::json
+      from private.sealed_integrations i
+     where i.id = any (p_integration_ids));
+end
 $$;
 comment on function private.show_integrations is 'The sealed configs of integrations, by id.';
 

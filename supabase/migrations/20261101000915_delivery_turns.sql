@@ -82,12 +82,14 @@ $$;
 comment on function private.list_queues is 'Webhooks of the organizations that have something open, up to p_each of one: one step along the index each.';
 
 create function private.end_turn(p_looked uuid[], p_served uuid[], p_is_full boolean) returns void
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = '' -- its plans are kept, which those of a SQL function are not
 as $$
+begin
   update private.delivery_turns
      set served_at = clock_timestamp(),
          blocked_until = case when organization_id = any (p_served) then '-infinity' else clock_timestamp() + interval '250 milliseconds' end
-   where organization_id = any (case when p_is_full then p_served else p_looked end)
+   where organization_id = any (case when p_is_full then p_served else p_looked end);
+end
 $$;
 comment on function private.end_turn is
   'Who was served goes to the end of the line, and so does who had nothing that could go out. Who was cut off keeps the place.';
