@@ -14,9 +14,9 @@ BATCH = 500
 _run, _numbers = secrets.token_hex(6), itertools.count()
 
 
-def make_batch(devices: int) -> bytes:
-    """500 messages as JSON, none seen before, from that many devices in turns; each has a body of about 90 bytes."""
-    return orjson.dumps([_make_message(number, devices) for number in itertools.islice(_numbers, BATCH)])
+def make_batch(devices: int, count: int = BATCH) -> bytes:
+    """So many messages as JSON, none seen before, from that many devices in turns; each body has about 90 bytes."""
+    return orjson.dumps([_make_message(number, devices) for number in itertools.islice(_numbers, count)])
 
 
 def _make_message(number: int, devices: int) -> Message:

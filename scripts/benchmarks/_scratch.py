@@ -21,7 +21,7 @@ START_SECONDS = 120.0
 
 @contextmanager
 def start_stack() -> Iterator[Report]:
-    """What scripts/serve starts, on a free port, with the Postgres that TEST_POSTGRES names, without rate limits."""
+    """What scripts/serve starts, on a free port, without rate limits; its Postgres is what TEST_POSTGRES names."""
     # A short name, because a unix socket's path must be short.
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         ready = Path(folder) / "ready.json"

@@ -12,6 +12,7 @@ from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.provider import Command, Commander, Outcome, require
 from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
+from shared.runtime.database.leases import UNREAD, Unread
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, NotSupported, Problem
 from shared.runtime.exact_json import read_json, write_json
@@ -21,6 +22,9 @@ from shared.runtime.log import get_log
 
 AT_ONCE = 128
 """No more than 16 of them of one integration: `lease_commands` sees to it."""
+
+BEGUN_AT_ONCE = 32
+"""So that those under way get their share of the processor, too."""
 
 LEASE_SECONDS = 60
 BACKOFF = Backoff(5.0, 300.0)
@@ -35,19 +39,13 @@ class LeasedCommand(TypedDict):
 
     id: str
     lease_token: str
+    organization_id: str
     integration_id: str
     attempts: int
     name: str
     payload: object
     expires_at: str
     device: str
-
-
-class CommandLeases(TypedDict):
-    """What `lease_commands` answers: commands, and by id the integrations of those that still have one."""
-
-    integrations: dict[str, SealedIntegration]
-    commands: list[LeasedCommand]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +77,28 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
 
     name = "command"
     is_eager = True
+    keeps_results = True
 
     def __init__(self, database: Database, deadline: Deadline, pulse: Pulse) -> None:
         super().__init__(database, deadline, AT_ONCE)
         self._pulse = pulse
 
     def lease(self, room: int) -> list[Sendable]:
-        leased: CommandLeases = self.database.call(
-            "lease_commands", p_limit=room, p_lease_seconds=LEASE_SECONDS
+        leases = self.database.lease(
+            "lease_commands",
+            "commands",
+            p_limit=self.shares.find_room(min(room, BEGUN_AT_ONCE)),
+            p_lease_seconds=LEASE_SECONDS,
+            p_shares=self.shares.limit(),
         )
-        integrations = leased["integrations"]
-        return [(row, integrations.get(row["integration_id"])) for row in leased["commands"]]
+        rows: list[LeasedCommand] = self.keep_readable(leases)
+        return [(row, leases.integrations.get(row["integration_id"])) for row in rows]
+
+    def name_owner(self, row: Sendable) -> str:
+        return row[0]["organization_id"]
+
+    def refuse(self, unread: Unread) -> None:
+        self.record([CommandResult(unread.id, unread.lease_token, "failed", UNREAD)])
 
     def work(self, row: Sendable) -> CommandResult:
         with self._pulse.busy():
@@ -105,7 +114,7 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
         except (BadRequest, TypeError):
             if len(ended) > 1:
                 for each in ended:
-                    self.attempt("failed_calls", partial(self.finish, [each]))
+                    self.attempt("failed_calls", partial(self.record, [each]))
             elif ended[0].error != UNKEPT:
                 self.finish([replace(ended[0], reference=None, result=None, error=UNKEPT)])
 
@@ -125,22 +134,28 @@ def _send(row: LeasedCommand, integration: SealedIntegration | None) -> CommandR
 
 
 def _describe(row: LeasedCommand, outcome: Outcome) -> CommandResult:
-    body = write_json(outcome.result)
-    kept = len(body) <= RESULT_LIMIT
+    status: Literal["confirmed", "sent"] = "confirmed" if outcome.confirmed else "sent"
+    result, unkept = _keep_result(outcome.result)
     return CommandResult(
-        row["id"],
-        row["lease_token"],
-        "confirmed" if outcome.confirmed else "sent",
-        None if kept else f"The device's answer of {len(body)} bytes is too large to be kept.",
-        reference=outcome.reference,
-        # Postgres has no text with NUL.
-        result=read_json(body.replace(rb"\u0000", rb"\ufffd")) if kept else None,
+        row["id"], row["lease_token"], status, unkept, reference=outcome.reference, result=result
     )
+
+
+def _keep_result(result: object) -> tuple[object, str | None]:
+    """A device's answer as the database can hold it, or why it can't. Whatever it is, the command has been sent."""
+    try:
+        body = write_json(result)
+    except TypeError:
+        return None, UNKEPT
+    if len(body) > RESULT_LIMIT:
+        return None, f"The device's answer of {len(body)} bytes is too large to be kept."
+    # Postgres has no text with NUL.
+    return read_json(body.replace(rb"\u0000", rb"\ufffd")), None
 
 
 def _open(integration: SealedIntegration | None) -> Commander:
     if integration is None:
-        raise NotSupported("The integration of this device was deleted, so there is no way to reach it.")
+        raise NotSupported("The integration of this device was deleted, or its config can't be read.")
     return require(open_provider(integration), Commander)
 
 

@@ -30,6 +30,7 @@ class LeasedDelivery(TypedDict):
 
     id: str
     lease_token: str
+    organization_id: str
     integration_id: str
     attempts: int
     payload_bytes: int
@@ -40,13 +41,6 @@ class LeasedDelivery(TypedDict):
     observed_at: str | None
     source: EventSourceRow
     device: EventDeviceRow | None
-
-
-class DeliveryLeases(TypedDict):
-    """What `lease_deliveries` answers: deliveries, and by id the integrations they go out through."""
-
-    integrations: dict[str, SealedIntegration]
-    deliveries: list[LeasedDelivery]
 
 
 def make_event(delivery: LeasedDelivery, row: SealedIntegration) -> Event:

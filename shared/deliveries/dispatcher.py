@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from contextlib import suppress
 
 from shared.deliveries.attempt import build_request, make_attempt, name_problem
-from shared.deliveries.delivery import DeliveryLeases, LeasedDelivery
+from shared.deliveries.delivery import LeasedDelivery
 from shared.deliveries.publishing import Publishing
 from shared.deliveries.recorder import Recorder
-from shared.deliveries.result import Result, conclude_attempt, describe_unsent
+from shared.deliveries.result import Result, conclude_attempt, describe_unread, describe_unsent
 from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.provider import Publisher, Subscriber
 from shared.runtime.database.client import Database
+from shared.runtime.database.leases import UNREAD, Leases
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import NotSupported, Problem
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.log import get_log
 from shared.runtime.outbound import OutboundClient, OutboundRequest
+from shared.runtime.shares import Shares
 
 IN_FLIGHT = 1_000
 IN_FLIGHT_BYTES = 32 * 1_048_576
@@ -38,6 +41,7 @@ START_AT_ONCE = 25
 """Requests are built and begun in handfuls, so that the first answers are recorded while the last are being sent."""
 
 POLL_SECONDS = 0.25
+SPREAD_SECONDS = 1.0
 LAST_START_SECONDS = 2.0
 """Nothing new is begun so near the deadline (or in the last quarter of a short run): it would be cut off."""
 
@@ -45,6 +49,9 @@ COLLECT_AFTER = 50_000
 """Hundreds of requests under way look like a leak: with Python's usual 700, looking for it took a fifth of the time."""
 
 KEPT_PROVIDERS = 2000
+
+_UNREAD = Problem(UNREAD)
+"""Stands for an integration whose config can't be read, or that was deleted just now."""
 
 
 async def dispatch_deliveries(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
@@ -66,7 +73,8 @@ class _Dispatcher:
         self._deadline = deadline
         self._pulse = pulse
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open: dict[str, int] = {}
+        self._open: dict[str, LeasedDelivery] = {}
+        self._shares = Shares(IN_FLIGHT, IN_FLIGHT_BYTES)
         self._providers = _Providers()
         self._wake = asyncio.Event()
         self._recorder = Recorder(database, pulse, self._close_all)
@@ -77,12 +85,14 @@ class _Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._starting = self._loop.create_task(asyncio.sleep(0))
         recording = asyncio.create_task(self._recorder.run())
+        spreading = asyncio.create_task(self._spread_all())
         with self._pulse.on_queued(self._wake_up):
             while not self._deadline.expired:
                 self._wake.clear()
                 if not await self._lease_all():
                     await self._wait_awake(min(POLL_SECONDS, self._deadline.remaining()))
         await self._starting
+        spreading.cancel()
         if under_way := self._tasks | self._publishing.tasks:
             await asyncio.wait(under_way)
         self._recorder.end()
@@ -103,51 +113,89 @@ class _Dispatcher:
 
     async def _lease_all(self) -> bool:
         """Lease what there is room for; whether there may be more at once."""
-        room = min(LEASE_AT_ONCE, IN_FLIGHT - len(self._open))
-        room_bytes = min(LEASE_BYTES, IN_FLIGHT_BYTES - sum(self._open.values()))
+        room = self._shares.find_room(LEASE_AT_ONCE)
+        room_bytes = min(LEASE_BYTES, self._shares.free_bytes)
         if min(room, room_bytes) <= 0 or self._deadline.remaining() < self._last_start:
             return False
         leased = await asyncio.to_thread(self._lease, room, room_bytes)
-        deliveries = leased["deliveries"]
-        self._open |= {delivery["id"]: delivery["payload_bytes"] for delivery in deliveries}
+        for delivery in leased.rows:
+            self._open[delivery["id"]] = delivery
+            self._shares.take(delivery["organization_id"], delivery["payload_bytes"])
+        for unread in leased.unread:
+            self._recorder.add(describe_unread(unread))
         await self._starting
         self._starting = self._loop.create_task(self._start_all(leased))
-        return len(deliveries) == room
+        return len(leased.rows) == room
 
-    def _lease(self, room: int, room_bytes: int) -> DeliveryLeases:
+    def _lease(self, room: int, room_bytes: int) -> Leases[LeasedDelivery]:
         try:
-            leased: DeliveryLeases = self._database.call(
-                "lease_deliveries", p_limit=room, p_lease_seconds=LEASE_SECONDS, p_bytes=room_bytes
+            leased: Leases[LeasedDelivery] = self._database.lease(
+                "lease_deliveries",
+                "deliveries",
+                p_limit=room,
+                p_lease_seconds=LEASE_SECONDS,
+                p_bytes=room_bytes,
+                p_shares=self._shares.limit(),
             )
         except Exception as error:  # noqa: BLE001 - no call may end the dispatcher, and everybody's deliveries with it
             problem = name_problem(error)
             get_log().warning("deliveries could not be leased", code=problem.code, detail=problem.detail)
             self._recorder.counts["failed_leases"] += 1
-            return {"integrations": {}, "deliveries": []}
+            return Leases()
         return leased
+
+    async def _spread_all(self) -> None:
+        """Queue what was too much for one transaction, a step at a time, beside the leases."""
+        while not self._deadline.expired:
+            queued = await asyncio.to_thread(self._spread)
+            if queued is None:
+                await asyncio.sleep(min(SPREAD_SECONDS, self._deadline.remaining()))
+            else:
+                self._pulse.beat()
+                self._wake.set()
+
+    def _spread(self) -> int | None:
+        try:
+            queued: int | None = self._database.call("spread_deliveries")
+        except Exception as error:  # noqa: BLE001 - as above
+            get_log().warning("deliveries could not be queued", detail=name_problem(error).detail)
+            return None
+        return queued
 
     def _close_all(self, results: list[Result]) -> None:
         for result in results:
-            self._open.pop(result.id, None)
+            if ended := self._open.pop(result.id, None):
+                self._shares.give_back(ended["organization_id"], ended["payload_bytes"])
         self._wake.set()
 
-    async def _start_all(self, leased: DeliveryLeases) -> None:
-        rows, deliveries = leased["integrations"], leased["deliveries"]
+    async def _start_all(self, leased: Leases[LeasedDelivery]) -> None:
+        rows, published = leased.integrations, list[LeasedDelivery]()
         providers = {key: self._providers.open(row) for key, row in rows.items()}
-        published: dict[str, tuple[Publisher, list[LeasedDelivery]]] = {}
-        for first in range(0, len(deliveries), START_AT_ONCE):
-            for delivery in deliveries[first : first + START_AT_ONCE]:
+        for first in range(0, len(leased.rows), START_AT_ONCE):
+            for delivery in leased.rows[first : first + START_AT_ONCE]:
                 key = delivery["integration_id"]
-                match providers[key]:
+                match providers.get(key, _UNREAD):
                     case Subscriber() as provider:
                         self._start(delivery, provider, build_request(provider, delivery, rows[key]))
-                    case Publisher() as publisher:
-                        published.setdefault(key, (publisher, []))[1].append(delivery)
+                    case Publisher():
+                        published.append(delivery)
                     case Problem() as problem:
                         self._recorder.add(describe_unsent(delivery, problem))
             await asyncio.sleep(0)
-        for key, (publisher, batch) in published.items():
-            self._publishing.add(publisher, rows[key], batch)
+        self._publish_all(published, providers, rows)
+
+    def _publish_all(
+        self,
+        deliveries: list[LeasedDelivery],
+        providers: Mapping[str, Subscriber | Publisher | Problem],
+        rows: Mapping[str, SealedIntegration],
+    ) -> None:
+        batches: dict[str, list[LeasedDelivery]] = defaultdict(list)
+        for delivery in deliveries:
+            batches[delivery["integration_id"]].append(delivery)
+        for key, batch in batches.items():
+            if isinstance(publisher := providers[key], Publisher):
+                self._publishing.add(publisher, rows[key], batch)
 
     def _start(
         self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem
@@ -161,7 +209,11 @@ class _Dispatcher:
     ) -> None:
         with self._pulse.busy():
             attempt = await make_attempt(self._client, request, self._deadline.remaining())
-            self._recorder.add(conclude_attempt(delivery, attempt, provider))
+            try:
+                result = conclude_attempt(delivery, attempt, provider)
+            except Exception as error:  # noqa: BLE001 - a place is given back on every way out
+                result = describe_unsent(delivery, name_problem(error))
+            self._recorder.add(result)
 
 
 class _Providers:

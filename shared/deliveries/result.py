@@ -9,6 +9,7 @@ from shared.deliveries.attempt import Attempt, name_problem
 from shared.deliveries.delivery import LeasedDelivery
 from shared.deliveries.judgement import Judgement, judge_attempt
 from shared.provider import Provider, Subscription
+from shared.runtime.database.leases import UNREAD, Unread
 from shared.runtime.errors import InvalidConfig, Problem
 from shared.runtime.outbound import REPLY_LIMIT, OutboundReply
 
@@ -45,6 +46,11 @@ def describe_unsent(delivery: LeasedDelivery, problem: Problem) -> Result:
     """Why nothing could be sent; the delivery stays as it was and the integration shows the reason."""
     unsent = _describe(delivery, Attempt(datetime.now(UTC), 0), Judgement("unsent"), None)
     return replace(unsent, error=explain_unusable(problem)[:ERROR_LIMIT])
+
+
+def describe_unread(unread: Unread) -> Result:
+    """The end of a delivery whose message can't be read: to try again would read the same."""
+    return Result(unread.id, unread.lease_token, "dead", None, datetime.now(UTC), 0, None, UNREAD, None)
 
 
 def explain_unusable(problem: Problem) -> str:

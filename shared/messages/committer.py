@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from shared.integrations.sealing import SealedIntegration
-from shared.messages.store import COUNTS, LeaseHold, Store
+from shared.messages.store import COUNTS, LeaseHold, Store, keep_trying
 from shared.provider import Batch
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
@@ -21,6 +22,8 @@ from shared.runtime.log import get_log
 LEASE_SECONDS = 30
 RENEW_SECONDS = 10
 COMMIT_GRACE_SECONDS = 8
+YIELD_SECONDS = 20.0
+"""How long a session lasts at least where others wait for its place: connecting costs its broker something, too."""
 
 
 class LeasedSession(SealedIntegration):
@@ -103,14 +106,17 @@ class Committer:
 
     def finish(self, error: str | None, pause: float = 0.0) -> None:
         """End the lease: due again after `pause` seconds, or later and later after errors. LeaseLost, NotFound."""
-        self._database.call(
+        summary = self.summary.describe(self.counts)
+        finish = partial(
+            self._database.call,
             "finish_session",
             p_integration_id=self._row["id"],
             p_lease_token=self._row["lease_token"],
             p_error=error,
             p_due_seconds=pause,
-            p_summary=self.summary.describe(self.counts),
+            p_summary=summary,
         )
+        keep_trying(finish, Deadline(COMMIT_GRACE_SECONDS))
 
     def close(self) -> None:
         """Drop what was not begun; the other side will send it again."""
@@ -143,9 +149,9 @@ class Committer:
 
     def _record_notes(self, batch: Batch) -> None:
         if batch.notes:
-            self._database.call(
-                "record_activity", p_integration_id=self._row["id"], p_kind="session", p_notes=batch.notes
-            )
+            names = {"p_integration_id": self._row["id"], "p_kind": "session"}
+            record = partial(self._database.call, "record_activity", **names, p_notes=batch.notes)
+            keep_trying(record, Deadline(COMMIT_GRACE_SECONDS))
 
     def _confirm(self) -> None:
         """End what is shown of a failure before: a session may last for long. Its end says so too."""
@@ -157,13 +163,17 @@ class Committer:
             get_log().warning("that the connection works could not be recorded; the end of the session will")
 
     def _renew(self) -> None:
+        """Keep the lease of an idle session, or end it where others wait for its place."""
         try:
-            self._database.call(
+            is_to_yield = self._database.call(
                 "renew_session",
                 p_integration_id=self._row["id"],
                 p_lease_token=self._row["lease_token"],
                 p_lease_seconds=LEASE_SECONDS,
+                p_may_yield=time.monotonic() - self.summary.begun > YIELD_SECONDS,
             )
+            if is_to_yield:
+                self.deadline.shorten()
         except Unavailable:
             get_log().warning(
                 "the lease could not be renewed; the next batch or renewal will tell whether it still holds"

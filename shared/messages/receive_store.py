@@ -12,6 +12,7 @@ from shared.provider import Message
 from shared.runtime.database.client import Refusal, as_service, make_problem
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Problem
+from shared.runtime.log import get_log
 
 PATIENCE_SECONDS = 3.0
 """How long a request waits for a database that is away: not every sender tries again."""
@@ -60,9 +61,10 @@ def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
     described = [_describe_group(name, group) for name, group in groups.items()]
     try:
         told: dict[str, StoredPosts] = call_patiently("receive_messages", p_posts=described)
-    except BadRequest as refusal:
-        # What can't even be read as JSON by the database, such as a NUL, is refused to all of a call.
-        return [_store_alone(post, refusal) for post in posts]
+    except (BadRequest, TypeError) as refusal:
+        # What JSON can't hold, or can't even be read by the database, such as a NUL, is refused to all of a call.
+        problem = refusal if isinstance(refusal, BadRequest) else BadRequest("It can't be written as JSON.")
+        return [_store_alone(post, problem) for post in posts]
     shares = {name: iter(_share_out(group, told[name])) for name, group in groups.items()}
     return [next(shares[post.integration_id]) for post in posts]
 
@@ -104,6 +106,9 @@ def _store_alone(post: Post, problem: Problem) -> Receipt | Exception:
         counts = store.store_batch(post.messages, None, Deadline(PATIENCE_SECONDS))
     except Problem as own:
         return own
+    except Exception:  # noqa: BLE001 - one post's defect must not end the others of the batch
+        get_log().exception("a pushed request could not be stored", integration=post.integration_id)
+        return Problem()
     return {
         "received": counts["received"],
         "stored": counts["stored"],

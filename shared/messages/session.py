@@ -9,7 +9,7 @@ from shared.messages.committer import Committer, LeasedSession
 from shared.provider import Poller, Provider
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import InvalidConfig, LeaseLost, NotFound, Problem, Unavailable
+from shared.runtime.errors import InvalidConfig, LeaseLost, NotFound, Problem
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.log import bind_log, clear_log, get_log
 
@@ -80,5 +80,5 @@ def _explain_failure(committer: Committer, problem: Problem) -> None:
         committer.finish(problem.detail)
     except (LeaseLost, NotFound):
         return
-    except Unavailable:
-        get_log().warning("the failure could not be recorded; the lease runs out by itself")
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from being told, the lease runs out by itself
+        get_log().warning("the failure could not be recorded; the lease runs out by itself", error=str(error))

@@ -66,7 +66,7 @@ class Store:
     def _store_parts(self, messages: Sequence[Message], state: Mapping[str, object] | None) -> IngestCounts:
         try:
             return self._call(messages, state)
-        except BadRequest as refusal:
+        except (BadRequest, TypeError) as refusal:
             if not messages:
                 raise
             if len(messages) == 1:
@@ -102,19 +102,27 @@ def keep_trying(call: Callable[[], Result], deadline: Deadline) -> Result:
     raise AssertionError("count never ends")
 
 
-def _refuse_message(message: Message, refusal: BadRequest) -> Message:
+def _refuse_message(message: Message, refusal: BadRequest | TypeError) -> Message:
     """`message` as the database can keep it: as raw text with the reason."""
+    why = refusal.detail if isinstance(refusal, BadRequest) else "it can't be written as JSON."
     return replace(
         message,
         device=None,
         topic=_drop_nul(message.topic),
         payload=None,
-        raw=_drop_nul(message.raw if message.raw is not None else write_json(message.payload).decode()),
+        raw=_drop_nul(message.raw if message.raw is not None else _write_payload(message.payload)),
         observed_at=None,
         kind="event",
-        error=f"The database refused the decoded message: {refusal.detail}"[:1000],
+        error=f"The database refused the decoded message: {why}"[:1000],
         device_status=None,
     )
+
+
+def _write_payload(payload: object) -> str | None:
+    try:
+        return write_json(payload).decode()
+    except TypeError:
+        return None
 
 
 def _drop_nul(text: str | None) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar, cast
@@ -22,6 +22,7 @@ class _Place(Generic[Item]):
 
     item: Item
     weight: int
+    owner: str
     told: SimpleQueue[Any] = field(default_factory=SimpleQueue)
 
 
@@ -41,9 +42,12 @@ class Batcher(Generic[Item, Result]):
         self._busy = False
         self._lock = threading.Lock()
 
-    def submit(self, item: Item, weight: int = 1) -> Result:
-        """The result for `item`, once the call that it was part of has ended."""
-        place = _Place(item, weight)
+    def submit(self, item: Item, weight: int = 1, owner: str = "") -> Result:
+        """The result for `item`, once the call that it was part of has ended.
+
+        Owners take turns in a batch: the many of one keep nobody else's out of it.
+        """
+        place = _Place(item, weight, owner)
         with self._lock:
             if self._busy:
                 self._line.append(place)
@@ -73,9 +77,13 @@ class Batcher(Generic[Item, Result]):
     def _gather(self, first: _Place[Item]) -> list[_Place[Item]]:
         batch, weight = [first], first.weight
         with self._lock:
-            while self._line and weight + self._line[0].weight <= self._most:
-                weight += self._line[0].weight
-                batch.append(self._line.popleft())
+            for place in _take_turns(self._line, first.owner):
+                if weight + place.weight > self._most:
+                    break
+                weight += place.weight
+                batch.append(place)
+            taken = set(map(id, batch))
+            self._line = deque(place for place in self._line if id(place) not in taken)
         return batch
 
     def _call_next(self) -> None:
@@ -84,3 +92,12 @@ class Batcher(Generic[Item, Result]):
                 self._line.popleft().told.put(_YOUR_TURN)
             else:
                 self._busy = False
+
+
+def _take_turns(line: Iterable[_Place[Item]], served: str) -> list[_Place[Item]]:
+    """The line, one of each owner after another; `served` has had a turn."""
+    turns, placed = Counter([served]), list[tuple[int, int, _Place[Item]]]()
+    for number, place in enumerate(line):
+        placed.append((turns[place.owner], number, place))
+        turns[place.owner] += 1
+    return [place for _, _, place in sorted(placed, key=lambda each: each[:2])]

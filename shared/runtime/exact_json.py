@@ -42,7 +42,10 @@ def write_json(value: Any, option: int | None = None) -> bytes:
     try:
         return orjson.dumps(value, option=option)
     except TypeError:
-        return orjson.dumps(_spell_out(value), option=option)
+        try:
+            return orjson.dumps(_spell_out(value), option=option)
+        except RecursionError:
+            raise TypeError("nested too deeply to be written") from None
 
 
 def _spell_out(value: Any) -> Any:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 from shared.commands.sending import run_commands
 from shared.deliveries import dispatch_deliveries
@@ -14,12 +18,14 @@ from shared.messages.session_pool import run_sessions
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.idle_watch import Pulse
+from shared.runtime.log import get_log
 from shared.scheduler.bodies import TickReport
 from shared.scheduler.retention import run_maintenance
 
 ENDING_SECONDS = 1.0
 """Kept of the tick for sessions to commit, acknowledge and disconnect."""
 
+RESTART_SECONDS = 1.0
 LAST_LOOK_SECONDS = 0.3
 """For the deliveries, once the sessions of an idle tick have ended."""
 
@@ -28,27 +34,52 @@ def run_tick(database: Database, deadline: Deadline, idle_seconds: float | None)
     """Run one tick until `deadline`, less when nothing happened for `idle_seconds`; what it did, by part."""
     pulse, seconds = Pulse(), deadline.remaining()
     work = deadline.within(max(seconds - ENDING_SECONDS, seconds / 2))
-    with ThreadPoolExecutor(5, thread_name_prefix="tick") as threads:
-        sessions = threads.submit(run_sessions, database, work, pulse)
-        commands = threads.submit(run_commands, database, work, pulse)
-        jobs = threads.submit(run_jobs, database, work, pulse)
-        deliveries = threads.submit(asyncio.run, dispatch_deliveries(database, deadline, pulse))
-        maintenance = threads.submit(run_maintenance, database, work)
-        _watch(work, pulse, idle_seconds, sessions)
-        session_counts = sessions.result()
+    parts: dict[str, tuple[Deadline, Callable[[], Mapping[str, Any]]]] = {
+        "sessions": (work, partial(run_sessions, database, work, pulse)),
+        "commands": (work, partial(run_commands, database, work, pulse)),
+        "jobs": (work, partial(run_jobs, database, work, pulse)),
+        "deliveries": (deadline, partial(_deliver, database, deadline, pulse)),
+        "maintenance": (work, partial(run_maintenance, database, work)),
+    }
+    with ThreadPoolExecutor(len(parts), thread_name_prefix="tick") as threads:
+        begun = {name: threads.submit(keep_going, name, *part) for name, part in parts.items()}
+        _watch(work, pulse, idle_seconds, begun["sessions"])
+        begun["sessions"].result()
         if idle_seconds is not None:
             deadline.shorten(LAST_LOOK_SECONDS)
-        return {
-            "sessions": dict(session_counts),
-            "commands": dict(commands.result()),
-            "jobs": dict(jobs.result()),
-            "deliveries": dict(deliveries.result()),
-            "maintenance": maintenance.result(),
-        }
+        counts: dict[str, Any] = {name: dict(part.result()) for name, part in begun.items()}
+    report: TickReport = {
+        "sessions": counts["sessions"],
+        "commands": counts["commands"],
+        "jobs": counts["jobs"],
+        "deliveries": counts["deliveries"],
+        "maintenance": counts["maintenance"],
+    }
+    return report
+
+
+def keep_going(name: str, deadline: Deadline, run: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What `run` gives; where it breaks off before the deadline it is begun again, and `restarts` counts that."""
+    restarts = 0
+    while True:
+        try:
+            counts = run()
+        except Exception:  # noqa: BLE001 - no defect may stop a part of the process for everybody
+            restarts += 1
+            get_log().exception("a part of the tick broke off and is begun again", part=name)
+            if deadline.expired:
+                return {"restarts": restarts}
+            time.sleep(min(RESTART_SECONDS, deadline.remaining()))
+        else:
+            return {**counts, "restarts": restarts} if restarts else counts
+
+
+def _deliver(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
+    return asyncio.run(dispatch_deliveries(database, deadline, pulse))
 
 
 def _watch(
-    deadline: Deadline, pulse: Pulse, idle_seconds: float | None, sessions: Future[Counter[str]]
+    deadline: Deadline, pulse: Pulse, idle_seconds: float | None, sessions: Future[Mapping[str, Any]]
 ) -> None:
     stopped = threading.Event()
     sessions.add_done_callback(lambda _: stopped.set())

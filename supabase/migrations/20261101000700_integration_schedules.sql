@@ -16,6 +16,8 @@ comment on column public.integration_schedules.state is 'What the provider keeps
 alter table public.integration_schedules enable row level security;
 
 create index integration_schedules_due on public.integration_schedules (due_at);
+create index integration_schedules_turn on public.integration_schedules (organization_id, due_at);
+create index integration_schedules_held on public.integration_schedules (organization_id, due_at) where lease_token is not null;
 
 create function private.schedule_integration() returns trigger
 language plpgsql security definer set search_path = ''

@@ -1,41 +1,145 @@
 -- Leases of sessions: taken, renewed, parked, ended.
 
-create function public.lease_sessions(p_limit integer, p_lease_seconds integer)
-returns table (
-  id uuid, organization_id uuid, integration_type text, name text, settings jsonb, sealed_sent text,
-  sealed_kept text, seal_count integer, state jsonb, lease_token uuid
-)
-language sql volatile set search_path = ''
+create function private.list_waiting_sessions(p_most integer) returns private.waiting[]
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
-  update public.integration_schedules s
-     set lease_token = gen_random_uuid(),
-         due_at = now() + make_interval(secs => p_lease_seconds)
-    from private.sealed_integrations i
-   where s.integration_id = any (array(
-           select d.integration_id from public.integration_schedules d
-            where d.due_at <= now()
-            order by d.due_at
-            limit p_limit
-            for update skip locked))
-     and i.id = s.integration_id and i.organization_id = s.organization_id
-  returning i.id, i.organization_id, i.integration_type, i.name, i.settings, i.sealed_sent, i.sealed_kept, i.seal_count,
-    s.state, s.lease_token
+begin
+  if not exists (select from public.integration_schedules s where s.due_at <= now()) then
+    return '{}';
+  end if;
+  return array(
+  -- From each organization to the next, one step along the index: what one has waiting is in no other's way.
+  with recursive organizations as (
+    (select s.organization_id as id from public.integration_schedules s order by s.organization_id limit 1)
+    union all
+    select (select s.organization_id from public.integration_schedules s
+             where s.organization_id > o.id order by s.organization_id limit 1)
+      from organizations o
+     where o.id is not null
+  ),
+  waiting as materialized (
+    select o.id from organizations o
+     where exists (select from public.integration_schedules s where s.organization_id = o.id and s.due_at <= now())
+  )
+  select (w.integration_id, w.organization_id, w.integration_id, w.due_at)::private.waiting
+    from waiting o
+    cross join lateral (
+      select s.integration_id, s.organization_id, s.due_at from public.integration_schedules s
+       where s.organization_id = o.id and s.due_at <= now()
+       order by s.due_at
+       limit (select 4 + 4 * p_most / greatest(1, count(*)) from waiting)) w);
+end
 $$;
-comment on function public.lease_sessions is 'Takes up to p_limit due integrations for p_lease_seconds, with their sealed config and kept state.';
+comment on function private.list_waiting_sessions is 'What is due of each organization, the longest first: of all about four times p_most, the fewer of each the more they are.';
 
-create function public.renew_session(p_integration_id uuid, p_lease_token uuid, p_lease_seconds integer) returns void
+create function private.count_sessions() returns jsonb
+language sql stable set search_path = ''
+as $$
+  select coalesce(jsonb_object_agg(h.organization_id, h.n), '{}')
+    from (select s.organization_id, count(*) as n from public.integration_schedules s
+           where s.lease_token is not null and s.due_at > now() group by 1) h
+$$;
+comment on function private.count_sessions is 'How many sessions of each organization are under way, over all processes.';
+
+create function public.lease_sessions(
+  p_limit integer, p_lease_seconds integer, p_shares jsonb default '{}', p_bytes integer default 8388608
+)
+returns table (
+  id uuid, lease_token uuid, organization_id uuid, integration_type text, name text, settings jsonb, sealed_sent text,
+  sealed_kept text, seal_count integer, state jsonb
+)
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+begin
+  return query
+  with turns as materialized (
+    -- Twice as many as are wanted: some are being taken by others just now.
+    select t.id, t.n from unnest(private.take_turns(
+      private.list_waiting_sessions(2 * p_limit), private.count_sessions(), 1, p_shares, 2 * p_limit)) with ordinality t(id, n)
+  ),
+  locked as (
+    select s.integration_id, t.n,
+           private.count_bytes(i.settings, i.sealed_sent, i.sealed_kept) + octet_length(s.state::text) as bytes
+      from turns t
+      join public.integration_schedules s on s.integration_id = t.id and s.due_at <= now()
+      join private.sealed_integrations i on i.id = s.integration_id and i.organization_id = s.organization_id
+     order by t.n
+     limit p_limit
+     for no key update of s skip locked
+  ),
+  fitting as (
+    select f.integration_id
+      from (select l.*, sum(l.bytes) over (order by l.n) - l.bytes < p_bytes as fits from locked l) f
+     where f.fits
+  )
+  update public.integration_schedules s
+     set lease_token = gen_random_uuid(), due_at = now() + make_interval(secs => p_lease_seconds)
+    from fitting f
+    join private.sealed_integrations i on i.id = f.integration_id
+   where s.integration_id = f.integration_id and i.organization_id = s.organization_id
+  returning i.id, s.lease_token, i.organization_id, i.integration_type, i.name, i.settings, i.sealed_sent, i.sealed_kept,
+    i.seal_count, s.state;
+end
+$$;
+comment on function public.lease_sessions is
+  'Takes up to p_limit due integrations for p_lease_seconds, with their sealed config and kept state: first of who has least under way. '
+  'Together they have about p_bytes, or are one.';
+
+create function private.is_to_yield(p_organization_id uuid) returns boolean
 language plpgsql volatile set search_path = ''
 as $$
+declare
+  v_held jsonb;
+  v_waiting bigint;
+begin
+  if not exists (select from public.integration_schedules s where s.due_at < now() - interval '5 seconds') then
+    return false;
+  end if;
+  v_held := private.count_sessions();
+  select count(*) into v_waiting
+    from (select s.organization_id from public.integration_schedules s
+           where s.due_at < now() - interval '5 seconds' limit 1000) w
+   where coalesce((v_held ->> w.organization_id::text)::integer, 0) <= (v_held ->> p_organization_id::text)::integer;
+  -- As many of those under way as wait, not all of them.
+  return random() * (select sum(h.value::integer) from jsonb_each_text(v_held) h) < v_waiting;
+end
+$$;
+comment on function private.is_to_yield is
+  'Whether an idle session is to give its place to one that waits, of an organization that has no more under way than its own.';
+
+create function public.renew_session(
+  p_integration_id uuid, p_lease_token uuid, p_lease_seconds integer, p_may_yield boolean default false
+) returns boolean
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_organization_id uuid;
+  v_yields boolean;
 begin
   update public.integration_schedules
      set due_at = now() + make_interval(secs => p_lease_seconds)
-   where integration_id = p_integration_id and lease_token = p_lease_token;
+   where integration_id = p_integration_id and lease_token = p_lease_token
+  returning organization_id into v_organization_id;
   if not found then
     perform private.refuse_late_worker();
   end if;
+  v_yields := p_may_yield and private.is_to_yield(v_organization_id);
+  if v_yields then
+    insert into public.integration_activity (organization_id, integration_id, kind, message)
+    select v_organization_id, p_integration_id, 'session.yielded',
+           'Others wait for a place and nothing came here, so it takes turns with them: what its broker keeps is read at its next turn. '
+           'More workers, or larger ones, end this.'
+     where not exists (
+       select from public.integration_activity a
+        where a.organization_id = v_organization_id and a.integration_id = p_integration_id and a.kind = 'session.yielded'
+          and a.created_at > now() - interval '1 hour');
+  end if;
+  return v_yields;
 end
 $$;
-comment on function public.renew_session is 'Extends a lease that is still held; PT409 when it was lost.';
+comment on function public.renew_session is
+  'Extends a lease that is still held; PT409 when it was lost. With p_may_yield, of an idle session: whether it is to end, for others that wait; '
+  'the activity says so, once an hour.';
 
 create function public.park_session(p_integration_id uuid, p_lease_token uuid) returns void
 language plpgsql volatile set search_path = ''
@@ -101,5 +205,5 @@ $$;
 comment on function public.finish_session is
   'Ends a lease, keeping p_summary as last_session. Success: due again in p_due_seconds; what the other side refused of it shows as error_message. Failure: status error with the reason, tried again in 15 s doubling to 5 min, jittered.';
 
-revoke execute on function public.lease_sessions, public.renew_session, public.park_session, public.finish_session
+revoke execute on function private.list_waiting_sessions, private.count_sessions, private.is_to_yield, public.lease_sessions, public.renew_session, public.park_session, public.finish_session
   from public, anon, authenticated, service_role;

@@ -38,7 +38,7 @@ create policy "Members see their deliveries" on public.webhook_deliveries
   using (organization_id = any (array(select private.org_ids('viewer'))));
 
 -- The hot part: finished rows are in neither, however many there are.
-create index webhook_deliveries_queue on public.webhook_deliveries (integration_id, organization_id, stage, due_at)
+create index webhook_deliveries_queue on public.webhook_deliveries (organization_id, integration_id, stage, due_at)
   where stage is not null;
 create index webhook_deliveries_order on public.webhook_deliveries (integration_id, organization_id, ordering_key, message_id)
   where ordering_key is not null and stage is not null;

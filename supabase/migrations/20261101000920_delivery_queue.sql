@@ -1,39 +1,4 @@
--- Which deliveries may go out now: fair over webhooks, within the bounds of each.
-
-create function private.find_queue(p_after uuid) returns uuid
-language sql stable set search_path = ''
-as $$
-  select d.integration_id from public.webhook_deliveries d
-   where d.integration_id > p_after and d.stage is not null
-   order by d.integration_id, d.organization_id, d.stage, d.due_at
-   limit 1
-$$;
-comment on function private.find_queue is 'The next webhook by id that has something open.';
-
-create function private.list_queues(p_most integer) returns uuid[]
-language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
-as $$
-begin
-  -- From anywhere on and round: however many wait, one call looks at so many, and all get their turn.
-  return array(
-  with recursive start as (select gen_random_uuid() as id),
-  above as (
-    select private.find_queue(s.id) as id from start s
-    union all
-    select private.find_queue(a.id) from above a where a.id is not null
-  ),
-  below as (
-    select private.find_queue('00000000-0000-0000-0000-000000000000') as id
-    union all
-    select private.find_queue(b.id) from below b, start s where b.id <= s.id
-  )
-  select a.id from above a where a.id is not null
-  union all
-  select b.id from below b, start s where b.id <= s.id
-  limit p_most);
-end
-$$;
-comment on function private.list_queues is 'Webhooks that have something open, found by the index alone: one step each, whatever the length of their queues.';
+-- Which deliveries may go out now: within the rate, the concurrency and the circuit of each webhook.
 
 create function private.lock_endpoints(p_integration_ids uuid[]) returns uuid[]
 language plpgsql volatile set search_path = ''
@@ -135,20 +100,24 @@ $$;
 comment on function private.find_heads is 'The oldest open delivery of up to a thousand ordering keys, where it is due and not under way.';
 
 create function private.pick_shares(
-  p_integration_ids uuid[], p_limit integer, p_bytes integer, p_depth integer, out picked uuid[], out more boolean
+  p_integration_ids uuid[], p_limit integer, p_bytes integer, p_depth integer, p_shares jsonb, out picked uuid[],
+  out organizations uuid[], out more boolean, out is_full boolean
 )
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
 begin
   -- One statement sees one moment: what has just ended is either under way or sent, never neither.
   with rooms as materialized (
-    select e.organization_id, e.integration_id, e.leased_at, i.status <> 'inactive' as active,
+    select e.organization_id, e.integration_id, e.leased_at, t.served_at, private.count_bytes(i.settings, n.sealed_sent, n.sealed_kept) as config_bytes,
+           i.status <> 'inactive' as active,
            greatest(0, least(
-             p_limit,
+             private.read_share(p_shares, e.organization_id, p_limit),
              case when e.circuit = 'closed' then private.read_bound(i.settings, 'max_concurrent', 10, 1000) else 1 end - u.flying,
              private.read_bound(i.settings, 'rate_limit_per_minute', 100, 10000000) - u.flying - r.sent))::integer as room
       from public.webhook_endpoints e
       join public.device_integrations i on i.id = e.integration_id and i.organization_id = e.organization_id
+      join private.delivery_turns t on t.organization_id = e.organization_id
+      join private.sealed_integrations n on n.id = i.id and n.organization_id = i.organization_id
       cross join lateral (
         select count(*) as flying from public.webhook_deliveries d
          where d.integration_id = e.integration_id and d.organization_id = e.organization_id and d.stage = 2) u
@@ -159,7 +128,9 @@ begin
        and (e.circuit = 'closed' or e.probe_at <= now())
   ),
   shares as (
-    select f.id, f.n, f.payload_bytes, r.leased_at, f.n = p_depth and r.room > p_depth as more
+    select f.id, f.n, f.payload_bytes + case f.n when 1 then r.config_bytes else 0 end as bytes, r.organization_id, r.served_at,
+           f.n = p_depth and r.room > p_depth as more,
+           row_number() over (partition by r.organization_id order by f.n, r.leased_at, f.id) as round
       from (select *, least(room, p_depth) as reach from rooms where room > 0) r
       cross join lateral (
         select w.id, w.payload_bytes, row_number() over (order by w.turn) as n
@@ -193,19 +164,31 @@ begin
          order by w.turn
          limit r.reach
       ) f
-     order by f.n, r.leased_at
+  ),
+  chosen as (
+    select s.*, row_number() over (order by s.round, s.served_at, s.id) as place
+      from shares s
+     where s.round <= private.read_share(p_shares, s.organization_id, p_limit)
+     order by s.round, s.served_at, s.id
      limit p_limit
   ),
   fitting as (
-    select s.*, sum(s.payload_bytes) over (order by s.n, s.leased_at, s.id) - s.payload_bytes < p_bytes as fits from shares s
+    select c.*, sum(c.bytes) over (order by c.place) - c.bytes < p_bytes as fits from chosen c
   )
-  select array_agg(f.id) filter (where f.fits), bool_or(f.more) and bool_and(f.fits) into picked, more from fitting f;
+  select array_agg(f.id) filter (where f.fits), array_agg(distinct f.organization_id) filter (where f.fits),
+         bool_or(f.more) and bool_and(f.fits), count(*) = p_limit or not bool_and(f.fits)
+    into picked, organizations, more, is_full
+    from fitting f;
 end
 $$;
 comment on function private.pick_shares is
-  'Up to p_limit and p_bytes that may go out now and up to p_depth of each webhook, and whether p_depth left out any that might.';
+  'Up to p_limit and p_bytes that may go out now and up to p_depth of each webhook; one of each organization, then the second of each, and '
+  'so on, those first that were served longest ago. Whether p_depth left out any that might, and whether a bound cut off the others.';
 
-create function private.pick_deliveries(p_integration_ids uuid[], p_limit integer, p_bytes integer) returns uuid[]
+create function private.pick_deliveries(
+  p_integration_ids uuid[], p_limit integer, p_bytes integer, p_shares jsonb, out picked uuid[], out organizations uuid[],
+  out is_full boolean
+)
 language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -214,15 +197,54 @@ declare
   v_shares record;
 begin
   loop
-    v_shares := private.pick_shares(p_integration_ids, p_limit, p_bytes, v_depth);
+    v_shares := private.pick_shares(p_integration_ids, p_limit, p_bytes, v_depth, p_shares);
     exit when v_shares.more is not true or cardinality(v_shares.picked) = p_limit;
     v_depth := v_depth * 4;
   end loop;
-  return v_shares.picked;
+  picked := coalesce(v_shares.picked, '{}');
+  organizations := coalesce(v_shares.organizations, '{}');
+  is_full := coalesce(v_shares.is_full, false);
 end
 $$;
-comment on function private.pick_deliveries is
-  'What may go out now: one for each webhook, then the second of each, and so on, those first that waited longest.';
+comment on function private.pick_deliveries is 'As pick_shares, as deep as it takes.';
 
-revoke execute on function private.find_queue, private.list_queues, private.lock_endpoints, private.return_expired,
-  private.find_heads, private.pick_shares, private.pick_deliveries from public, anon, authenticated, service_role;
+create function private.pick_turns(p_limit integer, p_bytes integer, p_shares jsonb) returns uuid[]
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_line uuid[] := private.list_line(p_shares);
+  v_picked uuid[] := '{}';
+  v_round integer := 0;
+  v_next integer := 1;
+  v_many integer;
+  v_looked uuid[];
+  v_locked uuid[];
+  v_turn record;
+begin
+  while v_next <= cardinality(v_line) and cardinality(v_picked) < p_limit and v_round < 12 loop
+    v_round := v_round + 1;
+    -- About four of each organization; more organizations at a time where these have too little.
+    v_many := greatest(4, (p_limit - cardinality(v_picked) + 3) / 4) * case when v_round > 2 then 4 else 1 end;
+    v_looked := private.take_places(v_line[v_next:v_next + v_many - 1]);
+    v_next := v_next + v_many;
+    continue when v_looked = '{}';
+    v_locked := private.lock_endpoints(private.list_queues(v_looked, greatest(16, 512 / cardinality(v_looked))));
+    if v_locked is null then
+      perform private.end_turn(v_looked, '{}', false);
+      continue;
+    end if;
+    perform private.return_expired(v_locked);
+    delete from private.webhook_sends where integration_id = any (v_locked) and second < now() - interval '2 minutes';
+    v_turn := private.pick_deliveries(v_locked, p_limit - cardinality(v_picked), p_bytes, p_shares);
+    v_picked := v_picked || v_turn.picked;
+    perform private.end_turn(v_looked, v_turn.organizations, v_turn.is_full);
+    exit when v_turn.is_full;
+  end loop;
+  return v_picked;
+end
+$$;
+comment on function private.pick_turns is 'What may go out now, in turns of a few organizations each, until there is enough or all have been looked at.';
+
+revoke execute on function private.lock_endpoints, private.return_expired,
+  private.find_heads, private.pick_shares, private.pick_deliveries, private.pick_turns
+  from public, anon, authenticated, service_role;

@@ -1,21 +1,18 @@
 -- Leasing deliveries and taking their results, fenced by a token.
 
-create function public.lease_deliveries(p_limit integer, p_lease_seconds integer, p_bytes integer default 8388608) returns json
+create function public.lease_deliveries(
+  p_limit integer, p_lease_seconds integer, p_bytes integer default 8388608, p_shares jsonb default '{}'
+) returns json
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_token uuid := gen_random_uuid();
-  v_locked uuid[];
-  v_picked uuid[];
+  v_picked uuid[] := private.pick_turns(p_limit, p_bytes, p_shares);
   v_leased json;
 begin
-  v_locked := private.lock_endpoints(private.list_queues(500));
-  if v_locked is null then
+  if v_picked = '{}' then
     return '{"integrations": {}, "deliveries": []}';
   end if;
-  perform private.return_expired(v_locked);
-  delete from private.webhook_sends where integration_id = any (v_locked) and second < now() - interval '2 minutes';
-  v_picked := private.pick_deliveries(v_locked, p_limit, p_bytes);
   with leased as (
     update public.webhook_deliveries d
        set status = 'delivering', attempts = d.attempts + 1, lease_token = v_token,
@@ -26,35 +23,31 @@ begin
   served as (
     update public.webhook_endpoints e set leased_at = clock_timestamp()
      where e.integration_id = any (array(select distinct l.integration_id from leased l))
-  ),
-  subscribers as (
-    select i.*
-      from private.sealed_integrations i
-     where (i.organization_id, i.id) in (select l.organization_id, l.integration_id from leased l)
   )
   select json_build_object(
-    'integrations', coalesce((select json_object_agg(s.id, to_json(s)) from subscribers s), '{}'),
+    'integrations', private.show_integrations(array(select distinct l.integration_id from leased l)),
     'deliveries', coalesce((
-      select json_agg(json_build_object(
-               'id', l.id, 'lease_token', l.lease_token, 'integration_id', l.integration_id, 'attempts', l.attempts,
-               'payload_bytes', l.payload_bytes,
-               'event_type', l.event_type, 'kind', m.kind, 'topic', m.topic, 'payload', m.payload,
-               'observed_at', m.observed_at, 'source', json_build_object(
-                 'integration_id', m.integration_id, 'integration_type', o.integration_type, 'name', o.name),
-               'device', case when coalesce(v.external_id, m.external_id) is not null then
-                 json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end)
-             order by l.created_at, l.id)
-        from leased l
-        left join public.device_messages m
-          on m.id = l.message_id and m.received_at = l.message_received_at and m.organization_id = l.organization_id
-        left join public.device_integrations o on o.organization_id = m.organization_id and o.id = m.integration_id
-        left join public.devices v on v.organization_id = m.organization_id and v.id = m.device_id), '[]'))
+      select json_agg(s order by s.created_at, s.id)
+        from (
+          -- Rows, not built objects: Postgres puts each on a line of its own, so that where one can't be read, the others can.
+          select l.id, l.lease_token, l.integration_id, l.organization_id, l.attempts, l.payload_bytes, l.event_type, l.created_at,
+                 m.kind, m.topic, m.payload, m.observed_at,
+                 json_build_object('integration_id', m.integration_id, 'integration_type', o.integration_type, 'name', o.name) as source,
+                 case when coalesce(v.external_id, m.external_id) is not null then
+                   json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end as device
+            from leased l
+            left join public.device_messages m
+              on m.id = l.message_id and m.received_at = l.message_received_at and m.organization_id = l.organization_id
+            left join public.device_integrations o on o.organization_id = m.organization_id and o.id = m.integration_id
+            left join public.devices v on v.organization_id = m.organization_id and v.id = m.device_id) s), '[]'))
     into v_leased;
   return v_leased;
 end
 $$;
 comment on function public.lease_deliveries is
-  'Takes due deliveries, fairly over webhooks and within each one''s rate, concurrency and circuit, with their messages and the sealed config of their webhooks. Together their payloads have about p_bytes, or are one.';
+  'Takes due deliveries, fairly over organizations and then over webhooks and within each one''s rate, concurrency and circuit, with their '
+  'messages and the sealed config of their webhooks. Together these have about p_bytes, or are one. p_shares says how many more of each '
+  'organization there are places for.';
 
 create function public.finish_deliveries(p_results jsonb) returns jsonb
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan

@@ -13,6 +13,8 @@ declare
   -- UUID version 7 (RFC 9562), as Postgres 15 has none: ids that rise with time keep the index's pages together.
   v_id_start text := lpad(to_hex((extract(epoch from v_received_at) * 1000)::bigint), 12, '0');
   v_id_end text := '8' || right(replace(gen_random_uuid()::text, '-', ''), 15);
+  v_subscribers bigint;
+  v_is_wide boolean;
   v_count record;
 begin
   if jsonb_array_length(p_messages) > 4000 then
@@ -34,6 +36,10 @@ begin
     raise exception 'There is no integration %.', p_integration_id using errcode = 'PT404';
   end if;
   v_provision := coalesce(v_integration.settings ->> 'auto_provision_devices', 'true') <> 'false';
+  v_subscribers := (
+    select count(*) from public.device_integrations w
+     where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events');
+  v_is_wide := v_subscribers * jsonb_array_length(p_messages) > 10000;
   perform private.make_message_partition((v_received_at at time zone 'UTC')::date);
 
   with incoming as materialized (
@@ -113,7 +119,7 @@ begin
   aimed as (
     select w.id as webhook, k.id as device
       from subscribers w join known k on private.wants_device(w.device_filter, k.id, k.external_id, k.device_type)
-     where w.device_filter is not null
+     where w.device_filter is not null and not v_is_wide
   ),
   enqueued as (
     insert into public.webhook_deliveries (
@@ -123,7 +129,8 @@ begin
            s.payload_bytes,
            case w.ordered when 'device' then coalesce(s.device_id, w.id) when 'integration' then w.id end
       from subscribers w join stored s on s.error is null and private.wants_event(w.events, s.kind)
-     where w.device_filter is null or (w.id, s.device_id) in (select a.webhook, a.device from aimed a)
+     where not v_is_wide
+       and (w.device_filter is null or (w.id, s.device_id) in (select a.webhook, a.device from aimed a))
     returning 1
   )
   select (select count(*) from incoming) as received,
@@ -136,6 +143,14 @@ begin
          end as repeated
     into v_count;
 
+  if v_is_wide and v_count.kept > v_count.failed then
+    insert into private.fan_outs (organization_id, integration_id, received_at, id_end, webhooks)
+    select v_integration.organization_id, p_integration_id, v_received_at, v_id_end, array_agg(w.id order by w.id)
+      from public.device_integrations w
+     where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events'
+    having count(*) > 0;
+    v_count.deliveries := v_subscribers * (v_count.kept - v_count.failed);
+  end if;
   if v_count.received > 0 then
     insert into public.integration_metrics as t (integration_id, minute, organization_id, received, stored, duplicates, failed)
     values (
@@ -153,6 +168,6 @@ begin
 end
 $$;
 comment on function public.ingest_messages is
-  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. p_received_at is for what came earlier.';
+  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. Where more than ten thousand deliveries may come of it, spread_deliveries makes them, and as many are counted. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. p_received_at is for what came earlier.';
 
 revoke execute on function public.ingest_messages from public, anon, authenticated, service_role;

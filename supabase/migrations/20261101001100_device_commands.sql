@@ -27,11 +27,10 @@ comment on column public.device_commands.reference is 'The other side''s own nam
 comment on column public.device_commands.created_by is 'Who asked, for as long as the row is kept, whether there is such a user any more or not.';
 comment on column public.device_commands.result is 'What the device answered, where it did.';
 create index device_commands_expiring on public.device_commands (expires_at) where status in ('pending', 'sending');
-create index device_commands_queue on public.device_commands (integration_id, organization_id, due_at)
+create index device_commands_queue on public.device_commands (organization_id, integration_id, due_at)
   where status in ('pending', 'sending');
 create index device_commands_device on public.device_commands (device_id, created_at desc, id desc);
 create index device_commands_organization on public.device_commands (organization_id, created_at desc, id desc);
-create index device_commands_open on public.device_commands (organization_id) where status in ('pending', 'sending');
 create index device_commands_age on public.device_commands using brin (created_at) with (autosummarize = on);
 
 alter table public.device_commands enable row level security;

@@ -1,65 +1,52 @@
 -- Leasing commands and recording what came of them.
 
-create function private.find_commanded(p_after uuid) returns uuid
-language sql stable set search_path = ''
-as $$
-  select c.integration_id from public.device_commands c
-   where c.integration_id > p_after and c.status in ('pending', 'sending')
-   order by c.integration_id, c.organization_id
-   limit 1
-$$;
-comment on function private.find_commanded is 'The next integration by id that has a command open.';
-
-create function private.pick_commands(p_limit integer, p_each integer) returns uuid[]
+create function private.list_waiting_commands(p_most integer, p_each integer) returns private.waiting[]
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
 begin
   return array(
-  with recursive start as (select gen_random_uuid() as id),
-  -- Each integration that has something open is one step along the index, from anywhere on and round.
-  above as (
-    select private.find_commanded(s.id) as id from start s
+  -- From each integration to the next, organization by organization, one step along the index whatever waits behind it.
+  with recursive queues as (
+    (select c.organization_id, c.integration_id from public.device_commands c
+      where c.status in ('pending', 'sending')
+      order by c.organization_id, c.integration_id
+      limit 1)
     union all
-    select private.find_commanded(a.id) from above a where a.id is not null
-  ),
-  below as (
-    select private.find_commanded('00000000-0000-0000-0000-000000000000') as id
-    union all
-    select private.find_commanded(b.id) from below b, start s where b.id <= s.id
-  ),
-  waiting as (
-    select a.id from above a where a.id is not null
-    union all
-    select b.id from below b, start s where b.id <= s.id
-    limit 500
+    select n.* from queues q cross join lateral (
+      select c.organization_id, c.integration_id from public.device_commands c
+       where c.status in ('pending', 'sending') and (c.organization_id, c.integration_id) > (q.organization_id, q.integration_id)
+       order by c.organization_id, c.integration_id
+       limit 1) n
   )
-  select n.id
-    from waiting w
+  select (w.id, w.organization_id, w.integration_id, w.due_at)::private.waiting
+    from queues q
     -- What a deleted integration has left behind is nobody's to send.
-    join public.device_integrations i on i.id = w.id
+    join public.device_integrations i on i.id = q.integration_id and i.organization_id = q.organization_id
     cross join lateral (
-      select count(*) as sending from public.device_commands c
-       where c.integration_id = i.id and c.organization_id = i.organization_id and c.status = 'sending' and c.due_at > now()) u
-    cross join lateral (
-      select c.id, c.due_at, row_number() over (order by c.due_at) as turn from public.device_commands c
-       where c.integration_id = i.id and c.organization_id = i.organization_id
+      select c.id, c.organization_id, c.integration_id, c.due_at from public.device_commands c
+       where c.organization_id = q.organization_id and c.integration_id = q.integration_id
          and c.status in ('pending', 'sending') and c.due_at <= now() and c.expires_at > now()
        order by c.due_at
-       limit greatest(0, p_each - u.sending)) n
-   order by n.turn + u.sending, n.due_at
-   limit p_limit);
+       limit (select least(p_each, 1 + 4 * p_most / greatest(1, count(*))) from queues)) w);
 end
 $$;
-comment on function private.pick_commands is
-  'Up to p_limit commands that are due, no more than p_each of one integration under way: one whose broker never answers holds up no other.';
+comment on function private.list_waiting_commands is 'What is due of each integration, the longest first: no more than p_each, and the fewer the more they are.';
 
-create function public.lease_commands(p_limit integer, p_lease_seconds integer, p_each integer default 16) returns jsonb
-language plpgsql volatile set search_path = ''
+create function private.count_commands() returns jsonb
+language sql stable set search_path = ''
 as $$
-declare
-  v_picked uuid[];
-  v_leased jsonb;
-begin
+  select coalesce(jsonb_object_agg(h.id, h.n), '{}')
+    from (
+      select coalesce(s.integration_id, s.organization_id) as id, count(*) as n
+        from public.device_commands s
+       where s.status = 'sending' and s.due_at > now()
+       group by grouping sets ((s.integration_id), (s.organization_id))) h
+$$;
+comment on function private.count_commands is 'How many commands are under way, of each organization and of each integration.';
+
+create function private.expire_commands() returns void
+language sql volatile set search_path = ''
+as $$
   update public.device_commands
      set status = 'expired', lease_token = null, finished_at = now(),
          error = coalesce(error, 'It could not be sent before it expired.')
@@ -68,35 +55,53 @@ begin
             where c.status in ('pending', 'sending') and c.expires_at <= now() and c.due_at <= now()
             order by c.expires_at
             limit 1000
-            for update skip locked));
-  v_picked := private.pick_commands(p_limit, p_each);
-  with leased as (
+            for update skip locked))
+$$;
+comment on function private.expire_commands is 'Ends what is past its time and not under way, a thousand at once.';
+
+create function public.lease_commands(
+  p_limit integer, p_lease_seconds integer, p_each integer default 16, p_shares jsonb default '{}', p_bytes integer default 8388608
+) returns json
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_picked uuid[];
+  v_leased json;
+begin
+  perform private.expire_commands();
+  v_picked := private.take_turns(
+    private.list_waiting_commands(p_limit, p_each), private.count_commands(), p_each, p_shares, 2 * p_limit);
+  with locked as (
+    select c.id, p.n, octet_length(c.payload::text) + private.count_bytes(i.settings, i.sealed_sent, i.sealed_kept) as bytes
+      from unnest(v_picked) with ordinality p(id, n)
+      join public.device_commands c on c.id = p.id and c.status in ('pending', 'sending') and c.due_at <= now()
+      join private.sealed_integrations i on i.id = c.integration_id and i.organization_id = c.organization_id
+     order by p.n
+     limit p_limit
+     for no key update of c skip locked
+  ),
+  leased as (
     update public.device_commands c
        set status = 'sending', attempts = c.attempts + 1, lease_token = gen_random_uuid(),
            due_at = now() + make_interval(secs => p_lease_seconds)
-     where c.id = any (array(
-             select d.id from public.device_commands d
-              where d.id = any (v_picked) and d.status in ('pending', 'sending') and d.due_at <= now()
-              for update skip locked))
+      from (select l.id, sum(l.bytes) over (order by l.n) - l.bytes < p_bytes as fits from locked l) f
+     where f.id = c.id and f.fits
     returning c.*
   )
-  select jsonb_build_object(
-    'integrations', coalesce((
-      select jsonb_object_agg(i.id, to_jsonb(i))
-        from private.sealed_integrations i
-       where (i.organization_id, i.id) in (select l.organization_id, l.integration_id from leased l)), '{}'),
+  select json_build_object(
+    'integrations', private.show_integrations(array(select distinct l.integration_id from leased l)),
     'commands', coalesce((
-      select jsonb_agg(jsonb_build_object(
-               'id', l.id, 'lease_token', l.lease_token, 'integration_id', l.integration_id, 'attempts', l.attempts,
-               'name', l.name, 'payload', l.payload, 'expires_at', l.expires_at, 'device', d.external_id)
-             order by l.created_at)
-        from leased l join public.devices d on d.organization_id = l.organization_id and d.id = l.device_id), '[]'))
+      select json_agg(s order by s.created_at)
+        from (
+          select l.id, l.lease_token, l.organization_id, l.integration_id, l.attempts, l.name, l.payload, l.expires_at, d.external_id as device, l.created_at
+            from leased l join public.devices d on d.organization_id = l.organization_id and d.id = l.device_id) s), '[]'))
     into v_leased;
   return v_leased;
 end
 $$;
 comment on function public.lease_commands is
-  'Takes due commands, fairly over integrations, with their devices and the sealed config of their integrations; those past their time expire.';
+  'Takes due commands, fairly over organizations and then over integrations, no more than p_each of one integration under way, with '
+  'their devices and the sealed config of their integrations; those past their time expire. Together they have about p_bytes, or are one.';
 
 create function public.finish_commands(p_results jsonb) returns jsonb
 language sql volatile set search_path = ''
@@ -123,5 +128,5 @@ as $$
 $$;
 comment on function public.finish_commands is 'Records what came of commands; a result whose lease was lost changes nothing.';
 
-revoke execute on function private.find_commanded, private.pick_commands, public.lease_commands,
+revoke execute on function private.list_waiting_commands, private.count_commands, private.expire_commands, public.lease_commands,
   public.finish_commands from public, anon, authenticated, service_role;

@@ -33,6 +33,7 @@ comment on column public.integration_jobs.due_at is 'pending: when to go on; run
 create unique index integration_jobs_one_open on public.integration_jobs (integration_id, organization_id, kind)
   where status in ('pending', 'running');
 create index integration_jobs_due on public.integration_jobs (due_at) where status in ('pending', 'running');
+create index integration_jobs_turn on public.integration_jobs (organization_id, due_at) where status in ('pending', 'running');
 create index integration_jobs_integration on public.integration_jobs (integration_id, created_at desc, id desc);
 create index integration_jobs_kind on public.integration_jobs (integration_id, kind, created_at desc);
 create index integration_jobs_organization on public.integration_jobs (organization_id, integration_id);

@@ -1,30 +1,93 @@
 -- Leases of jobs: taken, renewed, saved step by step, ended, cancelled.
 
-create function public.lease_jobs(p_limit integer, p_lease_seconds integer)
+create function private.list_waiting_jobs(p_most integer) returns private.waiting[]
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+begin
+  if not exists (select from public.integration_jobs j where j.status in ('pending', 'running') and j.due_at <= now()) then
+    return '{}';
+  end if;
+  return array(
+  -- From each organization to the next, one step along the index: what one has waiting is in no other's way.
+  with recursive organizations as (
+    (select j.organization_id as id from public.integration_jobs j
+      where j.status in ('pending', 'running') order by j.organization_id limit 1)
+    union all
+    select (select j.organization_id from public.integration_jobs j
+             where j.status in ('pending', 'running') and j.organization_id > o.id order by j.organization_id limit 1)
+      from organizations o
+     where o.id is not null
+  ),
+  waiting as materialized (
+    select o.id from organizations o
+     where exists (
+       select from public.integration_jobs j
+        where j.organization_id = o.id and j.status in ('pending', 'running') and j.due_at <= now())
+  )
+  select (w.id, w.organization_id, w.integration_id, w.due_at)::private.waiting
+    from waiting o
+    cross join lateral (
+      select j.id, j.organization_id, j.integration_id, j.due_at
+        from public.integration_jobs j
+        join public.device_integrations i
+          on i.id = j.integration_id and i.organization_id = j.organization_id and i.status <> 'inactive'
+       where j.organization_id = o.id and j.status in ('pending', 'running') and j.due_at <= now()
+       order by j.due_at
+       limit (select 4 + 4 * p_most / greatest(1, count(*)) from waiting)) w);
+end
+$$;
+comment on function private.list_waiting_jobs is 'What is due of each organization, the longest first: of all about four times p_most, the fewer of each the more they are.';
+
+create function private.count_jobs() returns jsonb
+language sql stable set search_path = ''
+as $$
+  select coalesce(jsonb_object_agg(h.id, h.n), '{}')
+    from (
+      select coalesce(j.integration_id, j.organization_id) as id, count(*) as n
+        from public.integration_jobs j
+       where j.status = 'running' and j.due_at > now()
+       group by grouping sets ((j.integration_id), (j.organization_id))) h
+$$;
+comment on function private.count_jobs is 'How many jobs are under way, of each organization and of each integration.';
+
+create function public.lease_jobs(
+  p_limit integer, p_lease_seconds integer, p_shares jsonb default '{}', p_bytes integer default 8388608
+)
 returns table (
-  id uuid, kind text, request jsonb, state jsonb, progress jsonb, attempts integer, created_at timestamptz, lease_token uuid,
+  id uuid, lease_token uuid, kind text, request jsonb, state jsonb, progress jsonb, attempts integer, created_at timestamptz,
   integration jsonb
 )
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
+  with turns as materialized (
+    -- Twice as many as are wanted: some are being taken by others just now.
+    select t.id, t.n from unnest(private.take_turns(
+      private.list_waiting_jobs(2 * p_limit), private.count_jobs(), 1000, p_shares, 2 * p_limit)) with ordinality t(id, n)
+  ),
+  locked as (
+    select j.id, t.n,
+           private.count_bytes(i.settings, i.sealed_sent, i.sealed_kept) + octet_length(j.request::text)
+             + octet_length(j.state::text) + octet_length(j.progress::text) as bytes
+      from turns t
+      join public.integration_jobs j on j.id = t.id and j.status in ('pending', 'running') and j.due_at <= now()
+      join private.sealed_integrations i on i.id = j.integration_id and i.organization_id = j.organization_id
+     order by t.n
+     limit p_limit
+     for no key update of j skip locked
+  )
   update public.integration_jobs j
      set status = 'running', lease_token = gen_random_uuid(), due_at = now() + make_interval(secs => p_lease_seconds),
          attempts = j.attempts + (j.status = 'running')::integer
-    from private.sealed_integrations i
-   where j.id = any (array(
-           select d.id from public.integration_jobs d
-             join public.device_integrations a
-               on a.id = d.integration_id and a.organization_id = d.organization_id and a.status <> 'inactive'
-            where d.status in ('pending', 'running') and d.due_at <= now()
-            order by d.due_at
-            limit p_limit
-            for update of d skip locked))
-     and i.id = j.integration_id and i.organization_id = j.organization_id
-  returning j.id, j.kind, j.request, j.state, j.progress, j.attempts, j.created_at, j.lease_token,
-            to_jsonb(i)
+    from (select l.id, sum(l.bytes) over (order by l.n) - l.bytes < p_bytes as fits from locked l) f, private.sealed_integrations i
+   where f.id = j.id and f.fits and i.id = j.integration_id and i.organization_id = j.organization_id
+  returning j.id, j.lease_token, j.kind, j.request, j.state, j.progress, j.attempts, j.created_at, to_jsonb(i);
+end
 $$;
 comment on function public.lease_jobs is
-  'Takes up to p_limit due jobs of integrations that are not inactive, with their sealed config. A lease that ran out was a failed try.';
+  'Takes up to p_limit due jobs of integrations that are not inactive, with their sealed config: first of who has least under way. '
+  'A lease that ran out was a failed try. Together they have about p_bytes, or are one.';
 
 create function public.renew_jobs(p_leases jsonb, p_lease_seconds integer) returns integer
 language plpgsql volatile set search_path = ''
@@ -168,5 +231,5 @@ end
 $$;
 comment on function private.hold_job is 'The integration of a job whose lease is held, until the end of the transaction; PT409 when it was lost.';
 
-revoke execute on function public.lease_jobs, public.renew_jobs, public.save_job, private.log_job, public.finish_job,
+revoke execute on function private.list_waiting_jobs, private.count_jobs, public.lease_jobs, public.renew_jobs, public.save_job, private.log_job, public.finish_job,
   public.cancel_job, private.hold_job from public, anon, authenticated, service_role;

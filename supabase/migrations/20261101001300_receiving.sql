@@ -51,14 +51,14 @@ $$;
 comment on function public.prune_refusals is 'Maintenance: ends the alerts of refused requests that nobody has told of for two hours.';
 
 create function public.receiver_configs(p_integration_ids uuid[], p_refused uuid[] default '{}')
-returns jsonb
+returns json
 language plpgsql volatile set search_path = '' -- its plans are kept, which those of a SQL function are not
 as $$
 begin
   if p_refused <> '{}' then
     perform private.report_refusals(p_refused);
   end if;
-  return coalesce((select jsonb_agg(to_jsonb(c)) from (
+  return coalesce((select json_agg(c) from (
     select s.*, i.error_message,
            coalesce(greatest(0, ceil(extract(
              epoch from r.full_at + private.receive_step(i.organization_id) - interval '1 minute' - clock_timestamp()))), 0)::integer

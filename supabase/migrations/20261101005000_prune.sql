@@ -117,12 +117,15 @@ begin
      set status = 'cancelled', lease_token = null
    where id = any (array(
      select d.id
-       from unnest(private.list_queues(500)) q(integration_id)
-       join public.webhook_deliveries d on d.integration_id = q.integration_id and d.stage is not null
+       from unnest(private.list_line('{}')) o(id)
+       cross join unnest(private.list_queues(array[o.id], 1000)) q(integration_id)
+       join public.webhook_deliveries d
+         on d.organization_id = o.id and d.integration_id = q.integration_id and d.stage is not null
       where not exists (
         select from public.device_integrations i where i.id = d.integration_id and i.organization_id = d.organization_id)
       limit p_limit));
   get diagnostics v_orphaned = row_count;
+  delete from private.delivery_turns where served_at < now() - interval '1 day';
   delete from public.alerts
    where ctid = any (array(
      select a.ctid from public.alerts a where a.resolved_at < v_alerts_from limit p_limit));

@@ -40,9 +40,10 @@ grant select, insert, update, delete on
   to service_role;
 grant select on public.audit_log, private.sealed_integrations, private.provisioning_secrets to service_role;
 grant select, insert, delete on private.message_ledger to service_role;
+grant select, insert, update, delete on private.fan_outs to service_role;
 grant select, insert on private.job_sightings to service_role;
 grant delete on private.provisioning_secrets to service_role;
-grant select, insert, update on private.rate_limits to service_role;
+grant select, insert, update on private.rate_limits, private.delivery_turns to service_role;
 
 grant execute on function
   public.claim_rollout, public.confirm_exports, public.count_sealed, public.end_provisioning,
@@ -56,22 +57,23 @@ grant execute on function
   public.prune_idempotency_keys, public.prune_invitations, public.prune_issued_ids, public.prune_jobs, public.prune_messages, public.prune_rate_limits, public.prune_refusals,
   public.read_integration_keys, public.read_stale_seals, public.receive_messages, public.receiver_configs,
   public.record_activity, public.record_firmware, public.renew_jobs, public.renew_session, public.replace_seals,
-  public.rotate_keys,
-  public.run_rollout, public.save_job, public.settle_rollout, public.sync_devices
+  public.rotate_keys, public.run_rollout, public.save_job, public.spread_deliveries, public.settle_rollout, public.sync_devices
   to service_role;
 grant execute on function
   private.add_steps, private.choose_alike, private.close_circuit, private.conclude_rollout, private.count_rollout,
   private.count_tries, private.create_devices, private.disable_webhook, private.end_dry_run, private.end_rollout,
-  private.end_updates, private.find_claim, private.find_commanded, private.find_heads, private.find_queue, private.find_reading, private.hardware_keys,
-  private.finish_provisioning, private.hold_history, private.hold_job, private.is_free, private.is_in_step,
+  private.end_updates, private.find_claim, private.find_heads, private.find_reading, private.hardware_keys,
+  private.finish_provisioning, private.hold_history, private.hold_job, private.is_free, private.is_in_step, private.is_to_yield,
   private.is_same_reading, private.judge_endpoint, private.judge_endpoints, private.judge_field, private.judge_status,
-  private.last_heard, private.link_device, private.link_found, private.list_facts, private.list_queues, private.lock_endpoints,
+  private.last_heard, private.link_device, private.link_found, private.list_facts, private.list_queues, private.list_line, private.list_waiting_commands, private.list_waiting_jobs,
+  private.list_waiting_sessions, private.lock_endpoints, private.take_places, private.take_turns, private.read_share, private.count_bytes,
+  private.count_commands, private.count_jobs, private.count_sessions, private.end_turn, private.expire_commands, private.show_integrations,
   private.log_job, private.log_rollout, private.make_message_partition, private.make_step, private.match_device,
-  private.name_late_readings, private.nest_payload, private.open_circuit, private.order_steps, private.pick_commands,
+  private.name_late_readings, private.nest_payload, private.open_circuit, private.order_steps, private.pick_turns,
   private.pick_deliveries, private.pick_fields, private.pick_shares, private.raise_alert, private.read_bound, private.read_budget,
   private.count_devices_of, private.hold_devices, private.read_quota, private.require_quota, private.take_device_room,
   private.read_reports, private.read_strings, private.read_tags, private.receive_posts, private.receive_step,
   private.refuse_late_worker, private.renew_device, private.report_refusals, private.resolve_alerts, private.return_expired,
-  private.settle_conflict, private.show_provisioning, private.sync_device, private.sync_interval, private.sync_page,
+  private.settle_conflict, private.show_provisioning, private.spread_step, private.sync_device, private.sync_interval, private.sync_page,
   private.take_facts, private.tells_same, private.wants_device, private.wants_event, private.write_cursor
   to service_role;

@@ -277,6 +277,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "record_remote_write": frozenset({"authenticated"}),
     "record_test": frozenset({"authenticated"}),
     "renew_jobs": frozenset({"service_role"}),
+    "spread_deliveries": frozenset({"service_role"}),
     "renew_session": frozenset({"service_role"}),
     "replace_seals": frozenset({"service_role"}),
     "replay_deliveries": frozenset({"authenticated"}),

@@ -216,3 +216,40 @@ def finish_with(service: Service, lease: dict[str, object], summary: dict[str, o
     service.run(
         "select finish_session(%s, %s, p_summary => %s)", lease["id"], lease["lease_token"], Jsonb(summary)
     )
+
+
+def renew(service: Service, lease: dict[str, object], *, idle: bool = True) -> bool:
+    yields: bool = service.one(
+        "select renew_session(%s, %s, 30, %s)", lease["id"], lease["lease_token"], idle
+    )
+    return yields
+
+
+def test_an_idle_session_gives_way_to_one_that_waits_and_says_so_once(service: Service) -> None:
+    lease = service.lease(service.make_integration())
+    alone = renew(service, lease)
+    waiting = service.make_integration()
+    service.connection.execute(
+        "update integration_schedules set due_at = now() - interval '6 s' where integration_id = %s",
+        (waiting,),
+    )
+
+    told = [renew(service, lease) for _ in range(2)]
+
+    assert (alone, told, renew(service, lease, idle=False)) == (False, [True, True], False)
+    assert service.one("select kind from integration_activity") == "session.yielded"
+
+
+def test_nobody_gives_way_to_an_organization_that_has_more(service: Service) -> None:
+    organization_id = str(uuid.uuid4())
+    service.as_owner("insert into organizations (id, name) values (%s, 'Small')", organization_id)
+    small = Service(service.connection, organization_id)
+    lease = small.lease(small.make_integration())
+    held = [service.make_integration() for _ in range(3)]
+    assert len(service.run("select * from lease_sessions(100, 30)")) == len(held)
+    service.make_integration()
+    service.connection.execute(
+        "update integration_schedules set due_at = now() - interval '6 s' where lease_token is null"
+    )
+
+    assert renew(small, lease) is False

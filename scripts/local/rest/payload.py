@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import orjson
@@ -44,8 +45,20 @@ def parse_json(content: bytes) -> object:
     try:
         document: object = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise refuse_body("Empty or invalid json", str(error)) from None
+        return _parse_unportable(content, str(error))
     return document
+
+
+def _parse_unportable(content: bytes, why: str) -> object:
+    """JSON whose numbers no double holds, which Postgres takes; only its keys are looked at here."""
+    try:
+        return json.loads(content, parse_float=str, parse_int=str, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise refuse_body("Empty or invalid json", why) from None
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
 
 
 def refuse_body(message: str, details: str | None = None) -> RestError:

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import orjson
 from typing_extensions import TypedDict
 
+from shared.runtime.database.leases import Leases, read_leases
 from shared.runtime.database.project import FAILURES, Answer, list_key_headers, open_project
 from shared.runtime.errors import (
     BadRequest,
@@ -36,8 +37,10 @@ from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.log import read_request_id
 from shared.runtime.settings import require_setting
 
-_AWAY = re.compile(r"^(PGRST00[0-3]|08\w{3}|40001|40P01|53\w{3}|55P03|57014|57P0\d|5\d\d)$")
-"""Away, or too busy: deadlocks, lock and statement timeouts pass when tried again."""
+_AWAY = re.compile(
+    r"^(PGRST00[0-3]|PGRST20[2-5]|08\w{3}|25006|40001|40P01|42P07|53\w{3}|55P03|57014|57P0\d|58\w{3}|5\d\d)$"
+)
+"""Away, or too busy, or read-only, as with a full disk, or its schema just being changed: passes when tried again."""
 _MALFORMED = re.compile(r"^(22\w{3}|23502|23503|23514|54\w{3}|P0001|PGRST1\d\d)$")
 
 
@@ -96,6 +99,10 @@ class Database:
         """Call a SQL function with named arguments (anything orjson writes); its JSON result, None for void."""
         text = self._send("POST", f"rpc/{function}", write_json(arguments))
         return read_json(text) if text else None
+
+    def lease(self, function: str, name: str | None = None, **arguments: object) -> Leases[Any]:
+        """Call a function that answers rows, or `{integrations, <name>}`; each is read by itself."""
+        return read_leases(self._send("POST", f"rpc/{function}", write_json(arguments)), name)
 
     def call_unread(self, function: str, **arguments: object) -> Any:
         """As `call`, the result as the text that came, which orjson writes as it is: for one that is only passed on."""

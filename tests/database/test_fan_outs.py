@@ -1,0 +1,80 @@
+"""What a batch leaves to be queued where very many webhooks want it: committed with it, worked off in steps, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.database.fixtures import Service, make_messages
+from tests.database.queue import make_webhook
+
+WEBHOOKS, MESSAGES = 6, 1_700
+
+
+@pytest.fixture
+def webhooks(service: Service) -> list[str]:
+    """As many as make more than ten thousand deliveries of a batch."""
+    return [make_webhook(service) for _ in range(WEBHOOKS)]
+
+
+def count_deliveries(service: Service) -> dict[str, int]:
+    rows = service.run("select integration_id::text as id, count(*) from webhook_deliveries group by 1")
+    return {row["id"]: row["count"] for row in rows}
+
+
+def spread_all(service: Service) -> list[int]:
+    """The sizes of all steps."""
+    steps: list[int] = []
+    while (queued := service.one("select spread_deliveries()")) is not None:
+        steps.append(queued)
+    return steps
+
+
+def test_a_batch_that_many_want_is_queued_step_by_step_for_each_once(
+    service: Service, webhooks: list[str]
+) -> None:
+    counts = service.ingest(service.make_integration(), make_messages(MESSAGES))
+    at_once = count_deliveries(service)
+
+    steps = spread_all(service)
+
+    assert (counts["stored"], counts["deliveries"], at_once) == (MESSAGES, WEBHOOKS * MESSAGES, {})
+    assert steps == [MESSAGES] * WEBHOOKS
+    assert count_deliveries(service) == dict.fromkeys(webhooks, MESSAGES)
+    assert service.one("select count(distinct (integration_id, message_id)) from webhook_deliveries") == sum(
+        steps
+    )
+
+
+def test_a_batch_of_ten_thousand_deliveries_is_queued_with_it(service: Service, webhooks: list[str]) -> None:
+    service.ingest(service.make_integration(), make_messages(10_000 // WEBHOOKS))
+
+    assert count_deliveries(service) == dict.fromkeys(webhooks, 10_000 // WEBHOOKS)
+    assert spread_all(service) == []
+
+
+def test_each_step_asks_its_webhook_what_it_wants_now(service: Service, webhooks: list[str]) -> None:
+    wanting, filtered, inactive, gone, *_ = webhooks
+    source = service.make_integration()
+    service.ingest(source, make_messages(MESSAGES - 2) + make_messages(2, device="b", kind="event"))
+    change = "update device_integrations set {} where id = %s"
+    service.connection.execute(
+        change.format('settings = settings || \'{"device_filter": {"external_ids": ["b"]}}\''), (filtered,)
+    )
+    service.connection.execute(change.format("status = 'inactive'"), (inactive,))
+    service.connection.execute("delete from device_integrations where id = %s", (gone,))
+
+    spread_all(service)
+
+    counts = count_deliveries(service)
+    assert counts[wanting] == MESSAGES
+    assert counts[filtered] == 2
+    assert not {inactive, gone} & set(counts)
+
+
+def test_messages_that_failed_are_for_nobody(service: Service, webhooks: list[str]) -> None:
+    failed = make_messages(5, error="No JSON.", payload=None, raw="x")
+    service.ingest(service.make_integration(), make_messages(MESSAGES) + failed)
+
+    spread_all(service)
+
+    assert count_deliveries(service) == dict.fromkeys(webhooks, MESSAGES)
