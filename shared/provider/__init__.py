@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from shared.provider.base import Capability, Destination, Provider, make_provider
 from shared.provider.batch import Batch, Note
-from shared.provider.capabilities import MIXINS, require
+from shared.provider.capabilities import MIXINS, require, require_class
 from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider
 from shared.provider.check import Check, Checker, run_check, run_checks
 from shared.provider.decode import Decoder
@@ -15,7 +15,7 @@ from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFor
 from shared.provider.decoding.readers import find_vmark_reply
 from shared.provider.decoding.storable import find_depth, find_trouble
 from shared.provider.decoding.times import TimestampFormat, parse_time
-from shared.provider.decoding.topics import TOPIC_BYTES, TopicRules, check_filter, check_filters
+from shared.provider.decoding.topics import TopicRules, check_filter, check_filters, trim_topic
 from shared.provider.deliver import Subscriber
 from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
@@ -39,9 +39,11 @@ from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome
 from shared.provider.session import Poller
 from shared.provider.settings import DataType, DeviceSettings, Setting, SettingsKeeper
-from shared.provider.standard_webhooks import check_secret, make_secret, show_public_key, sign_webhook, verify_webhook
+from shared.provider.standard_webhooks import (
+    SVIX_HEADERS, HeaderNames, check_secret, make_secret, show_public_key, sign_webhook, verify_webhook,
+)
 from shared.provider.state import DeviceState, Path, StateKeeper
-from shared.provider.subscription import DeviceFilter, Seconds, Subscription
+from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
 from shared.runtime.backoff import Backoff
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
