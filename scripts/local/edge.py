@@ -20,6 +20,9 @@ _EXPOSED = (
     "Proxy-Status, Range-Unit, Retry-After, X-Total-Count"
 )
 _ALWAYS = [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", _EXPOSED)]
+NO_CONTENT = "204 No Content"
+"""How functions answer a preflight, and so whoever refuses in the place of one."""
+
 OPEN_OF_AUTH = ("/verify", "/authorize", "/callback", "/.well-known/")
 """Where a browser follows a link, and where keys are published: no key can be asked for."""
 
@@ -51,12 +54,12 @@ def front_service(
     return allow_origins(answer)
 
 
-def allow_origins(service: WSGIApplication) -> WSGIApplication:
-    """The service for browsers of any origin, whatever it answers."""
+def allow_origins(service: WSGIApplication, preflight: str = "200 OK") -> WSGIApplication:
+    """The service for browsers of any origin, whatever it answers; `preflight` is the status of what they ask first."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
-            return _answer_preflight(environ, start_response)
+            return _answer_preflight(environ, start_response, preflight)
         return service(environ, _with_origin(start_response))
 
     return answer
@@ -77,14 +80,16 @@ def _refuse_key(key: str) -> Response:
     return Response(json.dumps(body), 401, content_type="application/json")
 
 
-def _answer_preflight(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def _answer_preflight(
+    environ: WSGIEnvironment, start_response: StartResponse, status: str
+) -> Iterable[bytes]:
     headers = [
         ("Access-Control-Allow-Methods", _METHODS),
         ("Access-Control-Allow-Headers", environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "*")),
         ("Access-Control-Max-Age", "3600"),
-        ("Content-Length", "0"),
+        *([] if status == NO_CONTENT else [("Content-Length", "0")]),
     ]
-    start_response("200 OK", _ALWAYS + headers)
+    start_response(status, _ALWAYS + headers)
     return []
 
 

@@ -108,7 +108,11 @@ class Client:
             "organization_id": admin.organization_id,
             "integration_type": "mqtt",
             "name": "Example broker",
-            "config": {"broker_url": broker_url, "topics": EXAMPLE_TOPICS},
+            "config": {
+                "broker_url": broker_url,
+                "topics": EXAMPLE_TOPICS,
+                "command_topic": "devices/{device}/commands/{name}",
+            },
         }
         made = self._post(token, f"{self._functions_url}/integrations", body)
         print("Made the integration “Example broker”, to the stack's own broker.", file=sys.stderr)

@@ -19,7 +19,7 @@ from gunicorn.workers import gthread  # type: ignore[import-untyped]
 
 from scripts.local.auth import Auth
 from scripts.local.data_folder import DataFolder, database_url
-from scripts.local.edge import OPEN_OF_AUTH, allow_origins, front_service, refuse
+from scripts.local.edge import NO_CONTENT, OPEN_OF_AUTH, allow_origins, front_service, refuse
 from scripts.local.functions import load_functions
 from scripts.local.realtime import Realtime
 from scripts.local.rest import build_rest
@@ -38,10 +38,10 @@ NOTHING_HERE = (
     "no Route matched with those values: the local stack (scripts/serve) serves /rest/v1, /auth/v1 and /functions/v1; "
     "docs/local-stack.md says what of them"
 )
-NO_ROUTE = allow_origins(refuse(404, "NOT_FOUND", NOTHING_HERE))
-NO_FUNCTION = allow_origins(refuse(404, "NOT_FOUND", "Requested function was not found"))
+NO_ROUTE = allow_origins(refuse(404, "NOT_FOUND", NOTHING_HERE), NO_CONTENT)
+NO_FUNCTION = allow_origins(refuse(404, "NOT_FOUND", "Requested function was not found"), NO_CONTENT)
 BUSY = allow_origins(
-    refuse(503, "WORKER_LIMIT", "Too many functions run at once; try again", {"Retry-After": "1"})
+    refuse(503, "WORKER_LIMIT", "Too many functions run at once; try again", {"Retry-After": "1"}), NO_CONTENT
 )
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from shared.runtime.bodies import VISIBLE, Body, Moment, Uuid
@@ -16,13 +15,19 @@ from shared.runtime.portable import check_portable
 PAYLOAD_BYTES = 262_144
 
 
+def _check_payload(payload: Any) -> Any:
+    if payload is None:
+        raise ValueError("Expected JSON other than null; leave it out for a command without a payload.")
+    return check_portable(payload, most_bytes=PAYLOAD_BYTES)
+
+
 class NewCommand(Body):
     """The body of POST."""
 
     device_id: uuid.UUID
     name: str = Field(min_length=1, max_length=200, pattern=VISIBLE)
-    payload: Annotated[Any, AfterValidator(partial(check_portable, most_bytes=PAYLOAD_BYTES))] = Field(
-        default_factory=dict
+    payload: Annotated[Any, AfterValidator(_check_payload), WithJsonSchema({"not": {"type": "null"}})] = (
+        Field(default_factory=dict)
     )
     expires_in_seconds: Whole = Field(default=3600, ge=1, le=600_000)
     """After this it is not sent any more."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.runtime.bodies import Body, Moment, Text, Uuid
+from shared.provider import EventType
+from shared.runtime.bodies import Body, Instant, Moment, Uuid
 from shared.runtime.web.paging import PageQuery
 
 Status = Literal["pending", "delivering", "delivered", "dead", "cancelled"]
@@ -18,25 +19,25 @@ class DeliveryFilters(PageQuery):
 
     status: Status | None = None
     """Only with this status."""
-    event_type: Text | None = None
+    event_type: EventType | None = None
     """Only of this type, such as `device.telemetry`."""
 
 
 class CancelledRange(Body):
     """The body of POST …/deliveries/cancel: all that is still to come, or what these fields narrow it to."""
 
-    from_: AwareDatetime | None = Field(None, alias="from")
+    from_: Instant | None = Field(None, alias="from")
     """Enqueued then or later."""
-    to: AwareDatetime | None = None
+    to: Instant | None = None
     """Enqueued before."""
-    event_type: str | None = Field(None, max_length=255)
+    event_type: EventType | None = None
 
 
 class ReplayedRange(CancelledRange):
     """The body of POST …/deliveries/replay: all dead letters, or what these fields say."""
 
     status: Literal["dead", "delivered", "cancelled"] = "dead"
-    not_replayed_since: AwareDatetime | None = None
+    not_replayed_since: Instant | None = None
     """Without what was replayed then or later: the first reply's `replayed_at`, to go on through a long range."""
 
 

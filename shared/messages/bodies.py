@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.runtime.bodies import Body
+from shared.runtime.bodies import Body, Instant
 from shared.runtime.web.paging import Cursor
 
 
@@ -27,9 +27,9 @@ class Receipt(TypedDict):
 class ReplayedMessages(Body):
     """The body of POST …/messages/replay: everything that has failed, or what these fields narrow it to."""
 
-    from_: AwareDatetime | None = Field(None, alias="from")
+    from_: Instant | None = Field(None, alias="from")
     """Received then or later."""
-    to: AwareDatetime | None = None
+    to: Instant | None = None
     """Received before."""
     cursor: Cursor | None = Field(None, max_length=200)
     """`next_cursor` of the call before: go on from there."""

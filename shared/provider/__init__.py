@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from shared.provider.base import Capability, Destination, Provider, make_provider
 from shared.provider.batch import Batch, Note
-from shared.provider.capabilities import MIXINS, require
+from shared.provider.capabilities import MIXINS, require, require_class
 from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider
 from shared.provider.check import Check, Checker, run_check, run_checks
 from shared.provider.decode import Decoder
@@ -16,7 +16,7 @@ from shared.provider.decoding.readers import find_vmark_reply
 from shared.provider.decoding.storable import REPLACED, find_depth, read_document, replace_nul
 from shared.provider.decoding.times import TimestampFormat, parse_time
 from shared.provider.decoding.topics import (
-    TOPIC_BYTES, TopicRules, check_filter, check_filters, drop_covered, find_overlap,
+    TOPIC_BYTES, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
 )
 from shared.provider.deliver import Subscriber
 from shared.provider.devices import (
@@ -41,9 +41,11 @@ from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome
 from shared.provider.session import Poller
 from shared.provider.settings import DataType, DeviceSettings, Setting, SettingsKeeper
-from shared.provider.standard_webhooks import check_secret, make_secret, show_public_key, sign_webhook, verify_webhook
+from shared.provider.standard_webhooks import (
+    SVIX_HEADERS, HeaderNames, check_secret, make_secret, show_public_key, sign_webhook, verify_webhook,
+)
 from shared.provider.state import DeviceState, Path, StateKeeper
-from shared.provider.subscription import DeviceFilter, Seconds, Subscription
+from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
 from shared.runtime.backoff import Backoff
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from shared.provider.base import Capability, Provider
 from shared.provider.check import Checker
@@ -35,6 +35,12 @@ def list_capabilities(provider: type[Provider]) -> list[str]:
 
 def require(provider: Provider, mixin: type[Mixin]) -> Mixin:
     """`provider` as what it has to be able to do; NotSupported where that is not mixed in."""
-    if not isinstance(provider, mixin):
+    require_class(type(provider), mixin)
+    return cast("Mixin", provider)
+
+
+def require_class(provider: type[Provider], mixin: type[Mixin]) -> type[Mixin]:
+    """As `require`, for what can be asked of the class."""
+    if not issubclass(provider, mixin):
         raise NotSupported(f"{provider.label} integrations have no {mixin.lacking}.")
     return provider

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 
 from shared.provider.base import Provider, make_provider
+from shared.provider.merge_patch import patch_config
 from shared.provider.messages import Identity
 from shared.provider.secrets import split_config
 from shared.runtime.errors import FieldError, InvalidConfig
@@ -40,8 +41,11 @@ def find_provider(integration_type: str) -> type[Provider]:
 
 
 def load_safe_provider(config: Mapping[str, object], identity: Identity) -> Provider:
-    """As `load_provider`, for a config that somebody enters now: InvalidConfig for its risks and its size too."""
-    provider = load_provider(config, identity)
+    """As `load_provider`, for a config that somebody enters now: InvalidConfig for its risks and its size too.
+
+    A null in it counts as absent, as in a patch.
+    """
+    provider = load_provider(patch_config(find_provider(identity.integration_type), {}, config), identity)
     if wrong := [*provider.list_risks(), *_list_unportable(provider)]:
         raise InvalidConfig(errors=wrong)
     return provider

@@ -16,7 +16,7 @@ from shared.provider.messages import Message
 from shared.provider.proof import SIGNED_HEADERS, Authentication, Expected, verify_request
 from shared.provider.secrets import RotatingSecret
 from shared.provider.source import MessageSource
-from shared.provider.standard_webhooks import check_key, make_secret
+from shared.provider.standard_webhooks import check_key, make_secret, unify_headers
 from shared.runtime.errors import BadRequest
 
 QUERY_PARAMETERS = 100
@@ -129,7 +129,8 @@ class Receiver(MessageSource):
         signed = SIGNED_HEADERS.get(self.webhook_authentication)
         if signed is None:
             return request
-        headers = {name: request.headers[name] for name in signed if name in request.headers}
+        given = unify_headers(request.headers)
+        headers = {name: given[name] for name in signed if name in given}
         return PushedRequest(headers, request.body, is_signed=True)
 
     @abstractmethod

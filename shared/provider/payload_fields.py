@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+import re
+from datetime import UTC, datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,37 @@ _DIALECT = (
     *("payload_format", "device_id_path", "telemetry_path", "timestamp_path", "timestamp_format"),
     *("timestamp_pattern", "event_id_path", "status_online", "status_offline"),
 )
+
+
+_SAMPLE = datetime(2026, 11, 29, 13, 14, 15, tzinfo=UTC)
+PATH_LIMIT = 512
+
+
+def check_path(path: str) -> str:
+    """`path` without spaces around it, where it is names joined by full stops; ValueError says how to write it."""
+    path = path.strip()
+    if path.startswith(("$", "/")) or "[" in path:
+        raise ValueError("write names joined by full stops, as in data.items.0.id: without $, / and brackets")
+    if len(path) > PATH_LIMIT or not all(path.split(".")) or not path.isprintable():
+        raise ValueError(
+            f"expected names joined by full stops, as in data.items.0.id, {PATH_LIMIT} characters at most"
+        )
+    return path
+
+
+def check_time_pattern(pattern: str) -> str:
+    """`pattern` without spaces around it, where times written by it can be read; ValueError says how to write it."""
+    pattern = pattern.strip()
+    try:
+        read = datetime.strptime(_SAMPLE.strftime(pattern), pattern)  # noqa: DTZ007 - of its date alone
+        understood = read.date() == _SAMPLE.date()
+    except (ValueError, re.error):
+        understood = False
+    if not understood:
+        raise ValueError(
+            "write year, month and day with the codes of strptime: %d.%m.%Y %H:%M:%S reads 29.11.2026 13:14:15"
+        )
+    return pattern
 
 
 class PayloadFields(Decoder):
@@ -43,6 +75,11 @@ class PayloadFields(Decoder):
             raise ValueError("this is for payload_format custom only")
         return value
 
+    @field_validator("device_id_path", "telemetry_path", "timestamp_path", "event_id_path")
+    @classmethod
+    def _check_path(cls, path: str | None) -> str | None:
+        return path and check_path(path)
+
     @field_validator("timestamp_pattern")
     @classmethod
     def _check_pattern(cls, pattern: str | None, info: ValidationInfo) -> str | None:
@@ -50,7 +87,17 @@ class PayloadFields(Decoder):
             raise ValueError(
                 "timestamp_format custom and timestamp_pattern (as %d.%m.%Y %H:%M:%S) belong together"
             )
-        return pattern
+        return pattern and check_time_pattern(pattern)
+
+    @field_validator("status_online", "status_offline")
+    @classmethod
+    def _check_word(cls, word: str, info: ValidationInfo) -> str:
+        word = word.strip()
+        if not word:
+            raise ValueError("write the word that devices send")
+        if info.field_name == "status_offline" and word.lower() == info.data.get("status_online", "").lower():
+            raise ValueError("status_online is the same word; devices need one for each")
+        return word
 
     @field_validator("timestamp_timezone")
     @classmethod

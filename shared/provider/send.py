@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,6 +30,10 @@ class Commander(Capability):
 
     capability: ClassVar[str] = "send"
     lacking: ClassVar[str] = "command"
+
+    @classmethod
+    def check_command(cls, settings: Mapping[str, object], device: str, name: str) -> None:
+        """CommandRefused, with the remedy, where the stored settings alone say that such a command can't be sent."""
 
     @abstractmethod
     def send(self, command: Command) -> Outcome:

@@ -1,7 +1,8 @@
 """Standard Webhooks 1.0.0: sign what we send, verify what we receive.
 
 Headers `webhook-id`, `webhook-timestamp` (integer seconds of the attempt) and `webhook-signature` (space-separated
-`v1,<base64>` of HMAC-SHA256 and `v1a,<base64>` of ed25519) over `<id>.<timestamp>.<body>`.
+`v1,<base64>` of HMAC-SHA256 and `v1a,<base64>` of ed25519) over `<id>.<timestamp>.<body>`. Svix, where they come from,
+names them `svix-id`, `svix-timestamp` and `svix-signature`; they are read as well, and sent where that is asked for.
 Source: github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md.
 
 Keys are text: `whsec_` + base64(24 to 64 bytes), `whsk_` + base64(private 32 ‖ public 32), `whpk_` + base64(public 32).
@@ -18,7 +19,7 @@ import re
 import secrets as randomness
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from shared.runtime.errors import Unauthenticated
 
@@ -33,6 +34,12 @@ TOLERANCE = 300.0
 
 SIGNATURE_LIMIT = 32
 """Signatures looked at in one header: each asymmetric one costs about 0.1 ms."""
+
+HeaderNames = Literal["webhook", "svix", "both"]
+"""How the three headers begin."""
+
+_PARTS = ("id", "timestamp", "signature")
+SVIX_HEADERS = frozenset(f"svix-{part}" for part in _PARTS)
 
 # A full stop would let a part of the body pass for a part of the id.
 _ID = re.compile(r"[\x21-\x2d\x2f-\x7e]{1,256}")
@@ -84,7 +91,9 @@ def check_key(text: str) -> None:
         check_secret(text)
 
 
-def sign_webhook(secrets: Iterable[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+def sign_webhook(
+    secrets: Iterable[str], message_id: str, timestamp: int, body: bytes, names: HeaderNames = "webhook"
+) -> dict[str, str]:
     """The headers that prove `body`, one signature for each of `secrets`; without secrets no `webhook-signature`.
 
     `message_id` stays the same over all attempts, `timestamp` is the attempt's Unix time in seconds.
@@ -92,11 +101,23 @@ def sign_webhook(secrets: Iterable[str], message_id: str, timestamp: int, body: 
     """
     if not _ID.fullmatch(message_id):
         raise ValueError("a webhook-id has 1 to 256 visible ASCII characters and no full stop")
-    headers = {"webhook-id": message_id, "webhook-timestamp": str(timestamp)}
+    values = {"id": message_id, "timestamp": str(timestamp)}
     content = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
     if signatures := [_sign_content(secret, content) for secret in secrets]:
-        headers["webhook-signature"] = " ".join(signatures)
-    return headers
+        values["signature"] = " ".join(signatures)
+    prefixes = ("webhook", "svix") if names == "both" else (names,)
+    return {f"{prefix}-{part}": value for prefix in prefixes for part, value in values.items()}
+
+
+def unify_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """`headers` by their names in lower case, Svix's under those of the specification.
+
+    Where one of the specification's is there, Svix's count for nothing: the one who adds a header to a request that he
+    has seen does not get to choose the id that it is known by.
+    """
+    given = {name.lower(): value for name, value in headers.items()}
+    svix = {f"webhook-{part}": given.pop(f"svix-{part}") for part in _PARTS if f"svix-{part}" in given}
+    return given if any(f"webhook-{part}" in given for part in _PARTS) else given | svix
 
 
 def verify_webhook(
@@ -107,10 +128,8 @@ def verify_webhook(
     `keys` are symmetric secrets, public keys, or secret keys of which the public half is used. Signatures of a kind
     that no key is for are passed over. The detail of the error names the header, never a key or a signature.
     """
-    given = {name.lower(): value for name, value in headers.items()}
-    message_id, timestamp, signatures = (
-        given.get(f"webhook-{part}", "") for part in ("id", "timestamp", "signature")
-    )
+    given = unify_headers(headers)
+    message_id, timestamp, signatures = (given.get(f"webhook-{part}", "") for part in _PARTS)
     if not _ID.fullmatch(message_id):
         raise Unauthenticated("The webhook-id header is missing or malformed.")
     check_timestamp(timestamp, "webhook-timestamp", now, tolerance)

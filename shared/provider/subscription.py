@@ -5,9 +5,8 @@ The database finds and paces them by these fields, whichever way they send: `del
 
 from __future__ import annotations
 
-import re
 import uuid
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -16,17 +15,23 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    StringConstraints,
     field_validator,
     model_validator,
 )
 
 from shared.provider.base import Capability
+from shared.provider.messages import Kind
 
 RETRY_LIMIT = 172_800
 """Seconds: two days."""
 
 MOST_EVENTS = 50
-_EVENT_PATTERN = re.compile(r"\*|[A-Za-z0-9_]{1,50}(\.[A-Za-z0-9_]{1,50}){0,4}(\.\*)?")
+EventType = Literal["device.telemetry", "device.state", "device.event", "device.log"]
+"""What is sent: `device.` and the kind of a message."""
+
+EVENT_NAMES = (*get_args(Kind), *get_args(EventType), "device.*", "*")
+"""What may be asked for: kinds, types, all types of a prefix, everything."""
 
 
 def _trim_number(number: float) -> float:
@@ -51,8 +56,14 @@ def _check_pattern(pattern: str) -> str:
     return pattern
 
 
-Pattern = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_check_pattern)]
-DeviceType = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Pattern = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=512),
+    AfterValidator(_check_pattern),
+]
+DeviceType = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")
+]
 
 
 def _name_order(ordered: Any) -> Any:
@@ -118,9 +129,11 @@ class Subscription(Capability):
     @field_validator("events")
     @classmethod
     def _check_events(cls, events: tuple[str, ...]) -> tuple[str, ...]:
-        known = all(_EVENT_PATTERN.fullmatch(event) for event in events)
-        if not known or not 0 < len(events) <= MOST_EVENTS:
+        if not 0 < len(events) <= MOST_EVENTS:
+            raise ValueError(f"list 1 to {MOST_EVENTS} of: {', '.join(EVENT_NAMES)}")
+        events = tuple(event.strip() for event in events)
+        if unknown := [number for number, event in enumerate(events, start=1) if event not in EVENT_NAMES]:
             raise ValueError(
-                f"list 1 to {MOST_EVENTS} of: telemetry, state, event, log, device.telemetry …, or *"
+                f"number {unknown[0]} is nothing that is ever sent; there are {', '.join(EVENT_NAMES)}"
             )
-        return events
+        return tuple(dict.fromkeys(events))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from shared.runtime.bodies import Body
 
 
 class Tick(Body):
-    """The body of POST: how long at most, and how long without anything happening."""
+    """The body of POST: how long at most, and how long without anything happening. Other fields are left."""
+
+    model_config = ConfigDict(extra="ignore")
 
     seconds: float | None = Field(default=None, gt=0, le=3300, strict=True)
     idle_seconds: float | None = Field(default=None, gt=0, le=3300, strict=True)

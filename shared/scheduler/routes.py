@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
+import orjson
+
+from shared.runtime.bodies import parse_model
 from shared.runtime.database.access import SERVICE_KEY, check_access
 from shared.runtime.database.client import as_service
 from shared.runtime.deadline import Deadline
@@ -17,11 +22,46 @@ from shared.scheduler.tick import run_tick
 routes = Routes()
 
 
-@routes.post("/", public=True, proofs=("scheduler_secret", "service_key"), reads=(Tick,))
+PROVEN: dict[str, object] = {"public": True, "proofs": ("scheduler_secret", "service_key")}
+
+
+@routes.post("/", **PROVEN, reads=(Tick,))
 def run_scheduler(call: Call) -> TickReport:
-    """Run one tick, answered when it ends."""
+    """Run one tick, answered when it ends.
+
+    The body is read as JSON or as a form, whatever its content type says; what is neither is left.
+    """
     authenticate_scheduler(call.request.headers)
-    tick = call.json(Tick) if call.body else Tick()
+    return _run(_read_tick(call))
+
+
+@routes.get("/", **PROVEN)
+def run_scheduler_unasked(call: Call) -> TickReport:
+    """Run one tick as it is asked for in the query, for cron services that send nothing but GET or HEAD."""
+    authenticate_scheduler(call.request.headers)
+    asked = {name: _read_number(text) for name, text in call.request.args.items() if text}
+    return _run(parse_model(Tick, asked))
+
+
+def _read_tick(call: Call) -> Tick:
+    """What the body asks for; BadRequest for JSON that is wrong, where it is said to be JSON."""
+    if call.request.mimetype == "application/json" and call.body.strip():
+        return call.json(Tick)
+    try:
+        sent = orjson.loads(call.body)
+    except orjson.JSONDecodeError:
+        sent = {name: _read_number(text) for name, text in parse_qsl(call.body.decode(errors="replace"))}
+    return parse_model(Tick, sent) if isinstance(sent, dict) else Tick()
+
+
+def _read_number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _run(tick: Tick) -> TickReport:
     check_access(SERVICE_KEY)
     with ends_with_process(Deadline(tick.seconds or load_settings().scheduler_seconds)) as deadline:
         report = run_tick(as_service(), deadline, tick.idle_seconds)

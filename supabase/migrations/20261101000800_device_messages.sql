@@ -44,7 +44,7 @@ create policy "Members read their messages" on public.device_messages
 
 -- Partitions live in private: in public the API would expose each as a table without the parent's policies.
 create function private.make_message_partition(p_day date) returns void
-language plpgsql security definer set search_path = ''
+language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_name text := 'device_messages_' || to_char(p_day, 'YYYYMMDD');
@@ -53,7 +53,9 @@ begin
     return;
   end if;
   perform pg_advisory_xact_lock(hashtext('private.make_message_partition'));
-  if to_regclass('private.' || v_name) is not null then
+  -- Whoever held it may have made the table. Not asked of to_regclass: that believes for a while what it has just been told.
+  if exists (select from pg_catalog.pg_class c
+              where c.relname = v_name and c.relnamespace = 'private'::regnamespace) then
     return;
   end if;
   -- Attaching, unlike "create table … partition of", does not stop readers and writers of the parent.
@@ -66,9 +68,25 @@ begin
   );
 end
 $$;
-comment on function private.make_message_partition is 'Makes the partition for one UTC day, if it is not there yet.';
+comment on function private.make_message_partition is
+  'Makes the partition for one UTC day, if it is not there yet, also where several ask for it at one moment.';
+
+create function private.drop_message_partition(p_name text) returns boolean
+language plpgsql volatile security definer set search_path = '' set lock_timeout = '100ms'
+as $$
+begin
+  execute format('drop table private.%I', p_name);
+  return true;
+exception when lock_not_available then
+  return false;
+end
+$$;
+comment on function private.drop_message_partition is
+  'Drops a partition, false while somebody reads the messages: whoever writes them meanwhile waits behind us, so not for long. To detach it '
+  'concurrently is for no function and no transaction.';
 
 select private.make_message_partition((now() at time zone 'UTC')::date + day) from generate_series(0, 3) as day;
 
 revoke all on public.device_messages from public, anon, authenticated, service_role;
-revoke execute on function private.make_message_partition from public, anon, authenticated, service_role;
+revoke execute on function private.make_message_partition, private.drop_message_partition
+  from public, anon, authenticated, service_role;

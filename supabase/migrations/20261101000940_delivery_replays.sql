@@ -70,6 +70,19 @@ $$;
 comment on function public.replay_delivery is
   'Queues a delivery again, whether its integration is active or not. PT409 while it is on its way, PT410 where its message is gone.';
 
+create function private.refuse_unknown(p_filter jsonb, p_known text[]) returns void
+language plpgsql immutable set search_path = ''
+as $$
+declare
+  v_unknown text := (select string_agg(name, ', ' order by name) from jsonb_object_keys(p_filter - p_known) as name);
+begin
+  if v_unknown is not null then
+    raise exception 'Unknown: %. What narrows the range is %.', v_unknown, array_to_string(p_known, ', ') using errcode = '22023';
+  end if;
+end
+$$;
+comment on function private.refuse_unknown is 'Refuses, by name, what would not narrow a range: misspelt, it would be all of the queue.';
+
 create function public.replay_deliveries(p_integration_id uuid, p_filter jsonb default '{}') returns jsonb
 language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_custom_plan
 as $$
@@ -85,6 +98,7 @@ declare
   v_ids uuid[];
   v_left bigint := 0;
 begin
+  perform private.refuse_unknown(p_filter, array['status', 'from', 'to', 'event_type', 'not_replayed_since']);
   if v_status not in ('dead', 'delivered', 'cancelled') then
     raise exception 'What can be replayed is dead, delivered or cancelled.' using errcode = '22023';
   end if;
@@ -163,6 +177,7 @@ declare
   v_event_type text := p_filter ->> 'event_type';
   v_cancelled integer;
 begin
+  perform private.refuse_unknown(p_filter, array['from', 'to', 'event_type']);
   update public.webhook_deliveries
      set status = 'cancelled', lease_token = null
    where id = any (array(
@@ -185,6 +200,6 @@ $$;
 comment on function public.cancel_deliveries is
   '{from?, to? (exclusive), event_type?}, by created_at: takes up to 10,000 deliveries off the queue; more says whether to call again.';
 
-revoke execute on function private.show_delivery, private.lock_delivery, private.queue_again, public.replay_delivery,
-  public.replay_deliveries, public.cancel_delivery, public.cancel_deliveries from public, anon, authenticated,
+revoke execute on function private.show_delivery, private.lock_delivery, private.queue_again, private.refuse_unknown,
+  public.replay_delivery, public.replay_deliveries, public.cancel_delivery, public.cancel_deliveries from public, anon, authenticated,
   service_role;

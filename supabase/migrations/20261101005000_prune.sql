@@ -6,7 +6,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_first date := (private.kept_from('messages', p_retention_days) at time zone 'UTC')::date;
-  v_partition record;
+  v_name text;
   v_dropped integer := 0;
   v_ids timestamptz := private.kept_from('event_ids');
   v_forgotten integer;
@@ -14,25 +14,28 @@ begin
   for v_day in 0..3 loop
     perform private.make_message_partition((now() at time zone 'UTC')::date + v_day);
   end loop;
-  for v_partition in
-    select c.relname from pg_catalog.pg_inherits h join pg_catalog.pg_class c on c.oid = h.inhrelid
-     where h.inhparent = 'public.device_messages'::regclass
-       and to_date(right(c.relname, 8), 'YYYYMMDD') < v_first
-  loop
-    execute format('drop table private.%I', v_partition.relname);
-    v_dropped := v_dropped + 1;
-  end loop;
   delete from private.message_ledger
    where ctid = any (array(
      select l.ctid from private.message_ledger l
       where l.seen_at < v_ids
       limit p_limit for update skip locked));
   get diagnostics v_forgotten = row_count;
+  -- Last, for from the first that is dropped on nobody reads or writes messages until this is committed.
+  for v_name in
+    select c.relname from pg_catalog.pg_inherits h join pg_catalog.pg_class c on c.oid = h.inhrelid
+     where h.inhparent = 'public.device_messages'::regclass
+       and to_date(right(c.relname, 8), 'YYYYMMDD') < v_first
+     order by 1
+  loop
+    exit when not private.drop_message_partition(v_name);
+    v_dropped := v_dropped + 1;
+  end loop;
   return jsonb_build_object('partitions_dropped', v_dropped, 'ids_forgotten', v_forgotten);
 end
 $$;
 comment on function public.prune_messages is
-  'Maintenance: makes the partitions of the next days, drops those past retention, forgets event ids, in batches.';
+  'Maintenance: makes the partitions of the next days, forgets event ids in batches, drops the partitions past retention, with the next '
+  'round where somebody reads them.';
 
 create function public.prune_history(p_retention_days integer default null, p_limit integer default 20000) returns jsonb
 language plpgsql volatile security definer set search_path = ''

@@ -56,6 +56,27 @@ def test_a_replay_keeps_the_id_and_goes_out_once_more(service: Service, stack: S
     assert (leased["id"], leased["attempts"]) == (str(before["id"]), 2)
 
 
+@pytest.mark.parametrize("function", ["replay_deliveries", "cancel_deliveries"])
+def test_a_misspelt_range_is_refused_and_not_taken_for_the_whole_queue(
+    service: Service, stack: Stack, function: str
+) -> None:
+    webhook = make_dead(service)
+    enqueue(service, 1)
+    before = statuses(service)
+
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"Unknown: form, stauts\. What narrows"):
+        call_as(
+            service,
+            stack,
+            "admin",
+            f"select {function}(%s, %s)",
+            webhook,
+            Jsonb({"stauts": "x", "form": "y"}),
+        )
+
+    assert statuses(service) == before
+
+
 def test_a_replay_that_fails_is_not_tried_again(service: Service, stack: Stack) -> None:
     webhook = service.make_integration("webhook", events=["*"])
     enqueue(service, 1)

@@ -86,7 +86,8 @@ def set_scene(stack: Stack, admin: User, fake: FakeGolioth) -> Scene:
     webhook = platform.create("webhook", {"url": "http://127.0.0.1:9/hook"})
     account = {"base_url": fake.url, "api_key": fake.api_key, "project_id": fake.project_id}
     golioth = platform.create("golioth", account | {"sync_direction": "off"})
-    broker = platform.create("mqtt", {"broker_url": stack.mqtt_url, "topics": "a"})
+    topics = {"topics": "a", "command_topic": "commands/{device}/{name}"}
+    broker = platform.create("mqtt", {"broker_url": stack.mqtt_url} | topics)
     message = {"event_id": "1", "device": "sensor-1", "kind": "telemetry", "payload": {"temperature": 21.5}}
     service = {"apikey": stack.service_role_key, "Authorization": f"Bearer {stack.service_role_key}"}
     arguments = {"p_integration_id": broker["id"], "p_messages": [message]}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from pydantic import AwareDatetime, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from shared.jobs.job import Again, Done, Job, JobOutcome
 from shared.messages.store import CountName, Store
 from shared.provider import Historian, require
-from shared.runtime.bodies import Body
+from shared.runtime.bodies import Body, Instant
 
 CAPABILITY = Historian
 LONGEST = timedelta(days=31)
@@ -25,8 +25,8 @@ class BackfillRequest(Body):
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    from_: AwareDatetime = Field(alias="from")
-    to: AwareDatetime
+    from_: Instant = Field(alias="from")
+    to: Instant
 
     @field_validator("from_")
     @classmethod

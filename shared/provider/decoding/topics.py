@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, zip_longest
@@ -9,6 +11,8 @@ from typing import NamedTuple
 
 TOPIC_BYTES = 65_535
 DEVICE_LIMIT = 512
+_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_AROUND = f"{string.whitespace}\xa0\u200b\ufeff\"'"
 STATUS_LEVELS = frozenset(("status", "availability", "lwt"))
 
 
@@ -113,18 +117,18 @@ def _covers(wide: str, narrow: str) -> bool:
 
 def check_filters(filters: Sequence[str]) -> tuple[str, ...]:
     """Each of them once; ValueError says which one is wrong by its number, for it may be a misplaced secret."""
+    checked: list[str] = []
     for number, topic_filter in enumerate(filters, start=1):
         try:
-            check_filter(topic_filter)
+            checked.append(check_filter(topic_filter))
         except ValueError as error:
             raise ValueError(f"number {number}: {error}") from None
-    return tuple(dict.fromkeys(filters))
+    return tuple(dict.fromkeys(checked))
 
 
 def check_filter(topic_filter: str) -> str:
-    """`topic_filter` itself, where a broker may be subscribed to it (MQTT 5, section 4.7); else ValueError."""
-    if not topic_filter or len(topic_filter.encode()) > TOPIC_BYTES or "\x00" in topic_filter:
-        raise ValueError(f"a topic has 1 to {TOPIC_BYTES} bytes and no NUL character")
+    """`topic_filter` without spaces around it, where it may be subscribed to (MQTT 5, section 4.7); else ValueError."""
+    topic_filter = trim_topic(topic_filter)
     if topic_filter.startswith("$share/"):
         raise ValueError(
             "this is a shared subscription; write the topic without $share/<group>/: one session at a time reads "
@@ -135,4 +139,14 @@ def check_filter(topic_filter: str) -> str:
         raise ValueError("+ and # stand for whole levels, as in devices/+/telemetry or devices/#")
     if "#" in levels[:-1]:
         raise ValueError("# may only be the last level")
+    if "*" in levels or any("{" in level for level in levels):
+        raise ValueError("for any one level write +, for any number of levels #: as in devices/+/telemetry")
     return topic_filter
+
+
+def trim_topic(topic: str) -> str:
+    """`topic` without what is around it when it is pasted; ValueError where it is no topic (MQTT 5, section 1.5.4)."""
+    topic = topic.strip(_AROUND)
+    if not topic or len(topic.encode(errors="surrogatepass")) > TOPIC_BYTES or _UNSENDABLE.search(topic):
+        raise ValueError(f"a topic has 1 to {TOPIC_BYTES} bytes and no control characters, NUL among them")
+    return topic

@@ -24,7 +24,7 @@ from shared.provider import (
 )
 from shared.providers.mqtt.broker import BrokerFields, CommaSeparated
 from shared.providers.mqtt.plan import BrokerPlan
-from shared.providers.mqtt.topics import check_template, widen_template
+from shared.providers.mqtt.topics import check_template, choose_topic, widen_template
 
 TOPICS_LIMIT = 100
 
@@ -88,11 +88,16 @@ class Mqtt(Checker, Poller, BrokerFields, PayloadFields, Commander):
 
         yield from run_session(self.plan, state, self.limit_session(deadline))
 
+    @classmethod
+    def check_command(cls, settings: Mapping[str, object], device: str, name: str) -> None:
+        """CommandRefused without `command_topic`, and for a device or name that fits into no topic."""
+        choose_topic(settings.get("command_topic"), device, name)
+
     def send(self, command: Command) -> Outcome:
         """Publish to `command_topic` with QoS 1; the reference is the topic. The broker has it, not yet the device."""
-        from shared.providers.mqtt.send import choose_topic, publish_once
+        from shared.providers.mqtt.send import publish_once
 
-        topic = choose_topic(self.command_topic, command)
+        topic = choose_topic(self.command_topic, command.device, command.name)
         publish_once(self.plan, topic, write_json(command.payload))
         return Outcome(topic)
 

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from shared.provider import Command, CommandRefused, Deadline, ProtocolFailed
+from shared.provider import Deadline
 from shared.providers.mqtt.login import log_in_aside
 from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_publish
-from shared.providers.mqtt.topics import fill_template
 
 SEND_SECONDS = 10.0
-
-
-def choose_topic(template: str | None, command: Command) -> str:
-    """Where `command` is published; ProtocolFailed without a template, CommandRefused for a name that fits in none."""
-    if not template:
-        raise ProtocolFailed(
-            "Set command_topic to send commands, for example devices/{device}/commands/{name}."
-        )
-    try:
-        return fill_template(template, {"device": command.device, "name": command.name})
-    except ValueError as error:
-        raise CommandRefused(str(error)) from None
 
 
 def publish_once(plan: BrokerPlan, topic: str, body: bytes) -> None:

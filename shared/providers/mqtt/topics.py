@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 
-from shared.provider import TOPIC_BYTES
+from shared.provider import CommandRefused, trim_topic
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
 def check_template(template: str, names: frozenset[str]) -> str:
-    """`template` itself, where it is a topic with `{name}` placeholders for (parts of) levels; else ValueError."""
+    """`template` without spaces around it, where it is a topic with `{name}` for (parts of) levels; else ValueError."""
+    template = trim_topic(template)
     unknown = set(_PLACEHOLDER.findall(template)) - names
     known = ", ".join(f"{{{name}}}" for name in sorted(names))
     if unknown or "{" in _PLACEHOLDER.sub("", template):
         raise ValueError(f"the placeholders are {known}")
-    if not template or len(template.encode()) > TOPIC_BYTES or re.search(r"[+#\x00]", template):
+    if re.search(r"[+#]", template):
         raise ValueError("a topic to publish to has no + and no #")
     if template.startswith("$SYS/"):
         raise ValueError("topics under $SYS/ belong to the broker")
@@ -32,6 +33,18 @@ def fill_template(template: str, values: dict[str, str]) -> str:
                 f"The {name} {value!r} can't be part of a topic: it is empty or holds /, + or #."
             )
     return _PLACEHOLDER.sub(lambda found: values[found.group(1)], template)
+
+
+def choose_topic(template: object, device: str, name: str) -> str:
+    """Where a command is published; CommandRefused without a template, and for what fits into no topic."""
+    if not isinstance(template, str) or not template:
+        raise CommandRefused(
+            "Set command_topic to send commands, for example devices/{device}/commands/{name}."
+        )
+    try:
+        return fill_template(template, {"device": device, "name": name})
+    except ValueError as error:
+        raise CommandRefused(str(error)) from None
 
 
 def widen_template(template: str) -> str:

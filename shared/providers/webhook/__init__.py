@@ -21,6 +21,7 @@ from pydantic import (
 
 from shared import __version__
 from shared.provider import (
+    SVIX_HEADERS,
     Check,
     Checker,
     Credential,
@@ -28,6 +29,7 @@ from shared.provider import (
     EndpointUrl,
     Event,
     HeaderName,
+    HeaderNames,
     Headers,
     OutboundRequest,
     RotatingSecret,
@@ -95,6 +97,8 @@ class Webhook(Checker, Subscriber):
     basic_username: Annotated[str, Field(max_length=1024), AfterValidator(_check_username)] | None = None
     basic_password: Annotated[SecretStr, Field(max_length=1024)] | None = None
     headers: Headers = Field(default_factory=dict)
+    signature_headers: HeaderNames = "webhook"
+    """How the names of the headers begin that sign: webhook-, as the specification has it, svix-, or both."""
     payload_template: Any = None
     timeout_seconds: Annotated[Seconds, Field(gt=0, le=30)] = 30
     signing_secret: SigningSecret | None = None
@@ -162,6 +166,14 @@ class Webhook(Checker, Subscriber):
                 raise ValueError(f"{name} is set by {field} already; leave out one of them")
         return headers
 
+    @field_validator("signature_headers")
+    @classmethod
+    def _check_names(cls, names: HeaderNames, info: ValidationInfo) -> HeaderNames:
+        own = {name.lower() for name in (*info.data.get("headers", ()), info.data.get("api_key_header", ""))}
+        if names != "webhook" and (taken := own & SVIX_HEADERS):
+            raise ValueError(f"{min(taken)} is set by headers or api_key_header already; leave it out there")
+        return names
+
     @field_validator("payload_template")
     @classmethod
     def _check_template(cls, template: Any) -> Any:
@@ -185,7 +197,8 @@ class Webhook(Checker, Subscriber):
     def deliver(self, event: Event) -> OutboundRequest:
         """The request for one attempt at `event`, signed as of now. TooLarge where the template renders to too much."""
         body = make_body(event, self._template)
-        signed = sign_webhook(_SECRET.list_valid(self), event.id, int(time.time()), body)
+        secrets = _SECRET.list_valid(self)
+        signed = sign_webhook(secrets, event.id, int(time.time()), body, self.signature_headers)
         return OutboundRequest(
             self.method, self.address, self._fixed_headers | signed, body, self.timeout_seconds
         )

@@ -139,14 +139,19 @@ def load_keys() -> KeySet:
 
 def authenticate_user(headers: Headers) -> User:
     """The user whose session token the `Authorization` header carries; Unauthenticated says what is wrong with it."""
-    scheme, _, token = headers.get("Authorization", "").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
+    token = _read_bearer(headers)
+    if not token:
         raise Unauthenticated
     if token.startswith("sb_") or token == load_settings().supabase_anon_key:
         # What supabase-js sends while nobody is signed in.
         raise Unauthenticated("You are not signed in: this came with the project's API key and no session.")
     return User(_trusted.find(token) or _verify_user(token), token)
+
+
+def _read_bearer(headers: Headers) -> str:
+    """The bearer token, empty where there is none; the scheme's letter case makes no difference (RFC 9110, 11.1)."""
+    scheme, _, token = headers.get("Authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _verify_user(token: str) -> str:
@@ -214,15 +219,19 @@ def _choose_key(header: Mapping[str, Any]) -> tuple[Any, str]:
 
 
 def authenticate_scheduler(headers: Headers) -> None:
-    """Let only the scheduler in: the service key as bearer token or `apikey`, or `X-Scheduler-Secret`."""
+    """Let only the scheduler in: by its own secret in `X-Scheduler-Secret`, or by the service key in `apikey`.
+
+    Either may be the bearer token, which is all that some cron services can send.
+    """
     settings = load_settings()
-    bearer = headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    bearer = _read_bearer(headers)
     proofs = (
         (bearer, settings.supabase_service_role_key),
+        (bearer, settings.scheduler_secret),
         (headers.get("apikey", ""), settings.supabase_service_role_key),
         (headers.get("X-Scheduler-Secret", ""), settings.scheduler_secret),
     )
     if not any(wanted and hmac.compare_digest(given.encode(), wanted.encode()) for given, wanted in proofs):
         raise Unauthenticated(
-            "Send the service key as bearer token, or the scheduler's secret in X-Scheduler-Secret."
+            "Send the scheduler's secret in X-Scheduler-Secret or as bearer token, or the service key as bearer token."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
@@ -18,8 +19,9 @@ from shared.runtime.settings import load_settings
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 ALLOWED_HEADERS = (
     "authorization, apikey, x-client-info, content-type, x-request-id, idempotency-key, if-match, "
-    "if-none-match, x-region, x-supabase-api-version"
+    "if-none-match, x-region, x-supabase-api-version, traceparent, tracestate, baggage, sentry-trace, x-retry-count"
 )
+"""What we read, what supabase-js sends, what the usual tracing adds; whatever else a browser asks for is allowed."""
 EXPOSED_HEADERS = (
     "X-Request-Id, Location, ETag, Idempotent-Replayed, Retry-After, RateLimit, RateLimit-Policy"
 )
@@ -85,7 +87,16 @@ def _list_cors(request: flask.Request) -> Headers:
     if "*" not in allowed and origin not in allowed:
         return [_VARY]
     shown = ("Access-Control-Allow-Origin", "*" if "*" in allowed else origin)
-    return [shown, *(_CORS_PREFLIGHT if request.method == "OPTIONS" else _CORS)]
+    if request.method != "OPTIONS":
+        return [shown, *_CORS]
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    return [shown, ("Access-Control-Allow-Headers", _allow_headers(asked)), *_CORS_PREFLIGHT]
+
+
+def _allow_headers(asked: str) -> str:
+    # Tools that watch a page add headers of their own to its calls. None can do what its script could not.
+    others = dict.fromkeys(asked.lower().replace(" ", "").split(",")) if _NAMES.fullmatch(asked) else {}
+    return ", ".join((ALLOWED_HEADERS, *(name for name in others if name and name not in _ALLOWED)))
 
 
 @cache
@@ -93,11 +104,12 @@ def _split_origins(text: str) -> frozenset[str]:
     return frozenset(origin.strip() for origin in text.split(","))
 
 
+_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{0,4096}")
+_ALLOWED = frozenset(ALLOWED_HEADERS.split(", "))
 _JSON_TYPE = ("Content-Type", "application/json")
 _VARY = ("Vary", "Origin")
 _CORS = [("Access-Control-Expose-Headers", EXPOSED_HEADERS), _VARY]
 _CORS_PREFLIGHT = [
-    ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
     ("Access-Control-Allow-Methods", ", ".join((*METHODS, "OPTIONS"))),
     ("Access-Control-Max-Age", "86400"),
     *_CORS,

@@ -13,7 +13,7 @@ import flask
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import Map, Rule
 
-from shared.runtime.bodies import parse_model
+from shared.runtime.bodies import Query, parse_model, parse_query
 from shared.runtime.errors import MethodNotAllowed, NotFound, Problem
 from shared.runtime.log import bind_log, clear_log, get_log
 from shared.runtime.web.call import Call, parse_uuid
@@ -59,7 +59,13 @@ class Router:
         return response
 
     def _dispatch(self, request: flask.Request, headers: Headers) -> flask.Response:
-        resource, parameters = self._find(request.path)
+        try:
+            resource, parameters = self._find(request.path)
+        except NotFound:
+            if request.method != "OPTIONS":
+                raise
+            # A refused preflight would hide from a browser's script that there is no such path.
+            resource, parameters = {}, {}
         route = resource.get("GET" if request.method == "HEAD" else request.method)
         if route is None:
             allowed = {"Allow": ", ".join(sorted({*resource, "OPTIONS"}))}
@@ -100,10 +106,8 @@ def _run(route: Route, call: Call) -> Any:
         return route.handler(call)
     _ = call.user
     call.parameters = {name: _parse_parameter(route, name, value) for name, value in call.parameters.items()}
-    given: dict[str, object] = {}
-    if route.query:
-        sent = {name: text for name, text in call.request.args.items() if text}
-        given["query"] = parse_model(route.query, sent)
+    query = parse_query(route.query or Query, dict(call.request.args.lists()))
+    given: dict[str, object] = {"query": query} if route.query else {}
     if route.body:
         given["body"] = call.json(route.body) if route.needs_body or call.body.strip() else None
     if route.budget:

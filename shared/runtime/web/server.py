@@ -12,9 +12,10 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from functools import partial
 from http import HTTPStatus
 from types import FrameType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import orjson
@@ -24,6 +25,9 @@ from shared.runtime.errors import Problem
 from shared.runtime.log import bind_trace, get_log
 from shared.runtime.start import check_start
 from shared.runtime.stopping import stop_all
+
+if TYPE_CHECKING:
+    import flask
 
 GRACE_SECONDS = 9
 """Of the 10 after which Cloud Run kills; ticks are told to end sooner (`stopping`)."""
@@ -37,7 +41,6 @@ READY_SECONDS = 5.0
 
 def main() -> int:
     """Serve until SIGTERM; 1 with the reason in the log where the settings are wrong."""
-    from functions_framework import create_app
     from functions_framework._http import create_server
 
     source, target = os.environ.get("FUNCTION_SOURCE", ""), os.environ.get("FUNCTION_TARGET", "")
@@ -47,8 +50,8 @@ def main() -> int:
     except RuntimeError as error:
         get_log().critical(str(error), function=name)
         return 1
-    application = create_app(target=target, source=source)  # type: ignore[no-untyped-call] # it has no types
-    application.wsgi_app = Front(application.wsgi_app, name)
+    application = load_function(target, source)
+    application.wsgi_app = Front(application.wsgi_app, name)  # type: ignore[method-assign] # as Flask itself says to
     options = {
         "graceful_timeout": GRACE_SECONDS,
         "keepalive": KEPT_SECONDS,
@@ -57,6 +60,16 @@ def main() -> int:
     server = create_server(application, debug=False, **options)  # type: ignore[no-untyped-call]
     server.run("0.0.0.0", int(os.environ.get("PORT") or 8080))  # noqa: S104 - a container's only door
     return 0
+
+
+def load_function(target: str, source: str) -> flask.Flask:
+    """The function as functions-framework runs it, but for the paths which that would answer itself."""
+    from functions_framework import create_app
+
+    application: Any = create_app(target=target, source=source)  # type: ignore[no-untyped-call] # it has no types
+    # Before it looks for a route: it would redirect double slashes, and has no robots.txt and no favicon.ico.
+    application.before_request(partial(application.view_functions["run"], path=""))
+    return cast("flask.Flask", application)
 
 
 class Front:
@@ -71,7 +84,7 @@ class Front:
         """Answer one request."""
         bind_trace(environ.get("HTTP_TRACEPARENT", ""))
         path = environ.get("PATH_INFO", "")
-        if path not in {"/health", "/ready"}:
+        if path not in {"/health", "/ready"} or environ["REQUEST_METHOD"] == "OPTIONS":
             return self._function(environ, start_response)
         objection = self._find_objection() if path == "/ready" else ""
         status = HTTPStatus.SERVICE_UNAVAILABLE if objection else HTTPStatus.OK

@@ -75,21 +75,74 @@ def test_our_own_command_does_not_come_back_as_a_message(admin: Platform) -> Non
     assert len(admin.rows("device_messages", device_id=f"eq.{device['id']}", select="id")) == before
 
 
-def test_a_command_that_can_not_be_sent_is_tried_again_and_says_why(admin: Platform) -> None:
-    device = make_device(admin, uuid.uuid4().hex)
+@pytest.mark.parametrize(
+    ("config", "name", "words"),
+    [
+        ({}, "stop", "Set command_topic"),
+        ({"command_topic": "c/{device}/{name}"}, "a/b", "can't be part of a topic"),
+        ({"command_topic": "c/{device}/{name}"}, "#", "can't be part of a topic"),
+    ],
+)
+def test_a_command_that_can_never_be_sent_is_refused_at_once(
+    admin: Platform, config: dict[str, str], name: str, words: str
+) -> None:
+    device = make_device(admin, uuid.uuid4().hex, **config)
 
-    created = admin.call("POST", "/commands", json={"device_id": device["id"], "name": "stop"}).json()[
-        "command"
-    ]
+    reply = admin.call("POST", "/commands", json={"device_id": device["id"], "name": name})
+
+    assert (reply.status_code, reply.json()["code"]) == (409, "conflict")
+    assert words in reply.json()["detail"]
+    assert "command-user" in reply.headers["RateLimit"]
+    assert admin.rows("device_commands", device_id=f"eq.{device['id']}", select="id") == []
+
+
+def test_a_command_past_the_api_that_can_never_be_sent_is_tried_once(admin: Platform, stack: Stack) -> None:
+    device = make_device(admin, uuid.uuid4().hex)
+    with stack.connect() as connection:
+        connection.execute(
+            "insert into device_commands (device_id, name) values (%s, 'stop')", (device["id"],)
+        )
+
     run_tick(admin.stack, idle_seconds=0.5)
 
-    shown = admin.call("GET", f"/commands/{created['id']}").json()["command"]
-    assert (shown["status"], shown["attempts"]) == ("pending", 1)
+    (shown,) = admin.rows("device_commands", device_id=f"eq.{device['id']}", select="status,attempts,error")
+    assert (shown["status"], shown["attempts"]) == ("failed", 1)
     assert "command_topic" in shown["error"]
 
 
+def test_a_command_to_a_device_of_a_type_that_takes_none_is_refused_at_once(
+    admin: Platform, stack: Stack
+) -> None:
+    hook = admin.create("webhook", {"url": "https://hooks.example.com/a"})
+    with stack.connect() as connection:
+        (row,) = connection.execute(
+            "insert into devices (organization_id, integration_id, external_id, name)"
+            " values (%s, %s, %s, 'Pump') returning id",
+            (hook["organization_id"], hook["id"], uuid.uuid4().hex),
+        ).fetchall()
+
+    reply = admin.call("POST", "/commands", json={"device_id": str(row[0]), "name": "stop"})
+
+    assert (reply.status_code, reply.json()["code"]) == (501, "not_supported")
+
+
+@pytest.mark.parametrize("payload", [None, 0, False, "", [], {}])
+def test_every_payload_but_null_is_taken(admin: Platform, payload: object) -> None:
+    device = make_device(admin, uuid.uuid4().hex, command_topic="c/{device}/{name}")
+
+    reply = admin.call(
+        "POST", "/commands", json={"device_id": device["id"], "name": "stop", "payload": payload}
+    )
+
+    if payload is None:
+        assert (reply.status_code, [error["field"] for error in reply.json()["errors"]]) == (400, ["payload"])
+        assert "constraint" not in reply.text
+    else:
+        assert (reply.status_code, reply.json()["command"]["payload"]) == (202, payload)
+
+
 def test_a_command_that_expired_is_not_sent(admin: Platform, stack: Stack) -> None:
-    device = make_device(admin, uuid.uuid4().hex)
+    device = make_device(admin, uuid.uuid4().hex, command_topic="c/{device}/{name}")
     created = admin.call("POST", "/commands", json={"device_id": device["id"], "name": "stop"}).json()[
         "command"
     ]
@@ -118,7 +171,7 @@ def test_only_members_of_the_organization_may_send(
 
 
 def test_a_strangers_view_of_a_command_is_not_found(admin: Platform, stack: Stack) -> None:
-    device = make_device(admin, uuid.uuid4().hex)
+    device = make_device(admin, uuid.uuid4().hex, command_topic="c/{device}/{name}")
     created = admin.call("POST", "/commands", json={"device_id": device["id"], "name": "stop"}).json()[
         "command"
     ]

@@ -428,6 +428,62 @@ def test_a_filter_by_a_status_there_is_not_is_refused_and_not_an_empty_list(admi
     assert [error["field"] for error in reply.json()["errors"]] == ["status"]
 
 
+@pytest.mark.parametrize(
+    "path", ["/integrations", "/integrations/types", "/integrations/{id}", "/integrations/{id}/deliveries"]
+)
+def test_a_misspelt_parameter_is_refused_by_name_and_not_an_unfiltered_list(
+    admin: Platform, path: str
+) -> None:
+    created = admin.create("mqtt", MQTT)
+
+    reply = admin.call("GET", path.format(**created), params={"stauts": "active"})
+
+    assert problem(reply) == (400, "bad_request")
+    assert [error["field"] for error in reply.json()["errors"]] == ["stauts"]
+
+
+def test_an_event_that_nothing_sends_is_refused_by_its_field(admin: Platform) -> None:
+    config = {"url": "https://hooks.example.com/a", "events": ["telemetri"]}
+
+    reply = admin.call(
+        "POST", "/integrations", json=new_body(admin, config=config) | {"integration_type": "webhook"}
+    )
+
+    assert problem(reply) == (422, "invalid_config")
+    assert [error["field"] for error in reply.json()["errors"]] == ["events"]
+
+
+def test_null_means_absent_when_creating_and_testing(admin: Platform) -> None:
+    config = MQTT | {"port": None, "qos": None, "alpn": None, "username": None, "payload_format": None}
+    body = new_body(admin, config=config) | {"status": None}
+    body_of_test = {name: body[name] for name in ("organization_id", "integration_type", "config")}
+
+    created = admin.call("POST", "/integrations", json=body)
+    tested = admin.call("POST", "/integrations/test", json=body_of_test)
+
+    assert created.status_code == 201, created.text
+    integration = created.json()["integration"]
+    assert (integration["status"], set(integration["config"])) == ("active", set(MQTT) - {"port"})
+    assert tested.status_code == 200, tested.text
+
+
+def test_null_for_a_secret_that_would_be_made_means_none(admin: Platform) -> None:
+    config = {
+        "url": "https://hooks.example.com/a",
+        "signing_secret": None,
+        "headers": {"X-A": None, "X-B": "b"},
+    }
+
+    reply = admin.call(
+        "POST", "/integrations", json=new_body(admin, config=config) | {"integration_type": "webhook"}
+    )
+
+    assert reply.status_code == 201, reply.text
+    assert "generated" not in reply.json()
+    assert reply.json()["integration"]["secrets"] == []
+    assert reply.json()["integration"]["config"]["headers"] == {"X-B": "b"}
+
+
 def test_a_delete_without_an_id_says_so(admin: Platform) -> None:
     reply = admin.call("DELETE", "/integrations")
 

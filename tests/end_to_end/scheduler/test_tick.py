@@ -422,9 +422,9 @@ def test_a_tick_forgets_more_than_one_batch_of_what_is_past_its_time(admin: Plat
     source = admin.create("mqtt", {"broker_url": "mqtt://127.0.0.1", "topics": "#"}, status="inactive")
     with admin.stack.connect() as connection:
         connection.execute(
-            "insert into private.message_ledger (integration_id, event_id, seen_at)"
-            " select %s, n::text, now() - interval '8 days' from generate_series(1, 45000) n",
-            (source["id"],),
+            "insert into private.message_ledger (integration_id, organization_id, event_id, seen_at)"
+            " select %s, %s, n::text, now() - interval '8 days' from generate_series(1, 45000) n",
+            (source["id"], source["organization_id"]),
         )
 
     done = run_tick(admin.stack, 10, 3)
@@ -432,12 +432,82 @@ def test_a_tick_forgets_more_than_one_batch_of_what_is_past_its_time(admin: Plat
     assert done["maintenance"]["ids_forgotten"] == 45_000
 
 
-@pytest.mark.parametrize("headers", [{}, {"X-Scheduler-Secret": "wrong"}, {"Authorization": "Bearer wrong"}])
-def test_only_the_scheduler_may_tick(stack: Stack, headers: dict[str, str]) -> None:
-    reply = httpx.post(f"{stack.url}/functions/v1/scheduler", json={"seconds": 1}, headers=headers)
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-Scheduler-Secret": "wrong"},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic wrong"},
+    ],
+)
+def test_only_the_scheduler_may_tick(stack: Stack, method: str, headers: dict[str, str]) -> None:
+    reply = httpx.request(method, f"{stack.url}/functions/v1/scheduler", headers=headers)
 
     assert reply.status_code == 401
     assert reply.json()["code"] == "unauthenticated"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"seconds=0.3&idle_seconds=0.1&job=42"),
+        ("application/x-www-form-urlencoded", b'{"seconds": 0.3}'),
+        ("application/octet-stream", b'{"seconds": 0.3}'),
+        ("text/plain; charset=utf-8", b'{"seconds": 0.3}'),
+        ("", b'{"seconds": 0.3}'),
+        ("application/json", b'{"seconds": 0.3, "jobName": "tick", "scheduledTime": "2026-11-29T08:00:00Z"}'),
+    ],
+)
+def test_the_body_of_a_tick_is_read_as_cron_services_send_it(
+    stack: Stack, content_type: str, body: bytes
+) -> None:
+    headers = {"X-Scheduler-Secret": stack.scheduler_secret} | (
+        {"Content-Type": content_type} if content_type else {}
+    )
+    begun = time.monotonic()
+
+    reply = httpx.post(f"{stack.url}/functions/v1/scheduler", content=body, headers=headers, timeout=90)
+
+    assert reply.status_code == 200, reply.text
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_tick_may_be_asked_for_without_a_body(stack: Stack, method: str) -> None:
+    url = f"{stack.url}/functions/v1/scheduler"
+    proof = {"X-Scheduler-Secret": stack.scheduler_secret}
+
+    ticked = httpx.request(method, f"{url}?seconds=0.3&job=42", headers=proof, timeout=40)
+    refused = httpx.request(method, f"{url}?seconds=long", headers=proof, timeout=40)
+
+    assert (ticked.status_code, refused.status_code) == (200, 400)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_tick_of_no_length_is_refused_by_its_field(stack: Stack, content_type: str) -> None:
+    body = b'{"seconds": 0}' if content_type.endswith("json") else b"seconds=0"
+    headers = {"X-Scheduler-Secret": stack.scheduler_secret, "Content-Type": content_type}
+
+    reply = httpx.post(f"{stack.url}/functions/v1/scheduler", content=body, headers=headers, timeout=90)
+
+    assert (reply.status_code, [error["field"] for error in reply.json()["errors"]]) == (400, ["seconds"])
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "Bearer", "BEARER"])
+@pytest.mark.parametrize("proof", ["service_role_key", "scheduler_secret"])
+def test_a_bearer_token_may_tick_in_any_letter_case_of_its_scheme(
+    stack: Stack, scheme: str, proof: str
+) -> None:
+    headers = {"Authorization": f"{scheme} {getattr(stack, proof)}"}
+
+    reply = httpx.post(
+        f"{stack.url}/functions/v1/scheduler", json={"seconds": 0.2}, headers=headers, timeout=20
+    )
+
+    assert reply.status_code == 200
 
 
 def test_the_service_key_may_tick(admin: Platform) -> None:

@@ -215,6 +215,45 @@ def test_of_a_signed_request_nothing_is_parsed_but_what_the_signature_covers(
     assert given.is_signed
 
 
+def as_svix(proof: dict[str, str]) -> dict[str, str]:
+    return {name.replace("webhook-", "svix-"): value for name, value in proof.items()}
+
+
+def receive_signed(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]) -> PushedRequest:
+    """What of a request is parsed by a receiver that asks for Standard Webhooks."""
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    config = {"webhook_authentication": "standard-webhooks", "webhook_secret": SECRET}
+    heard = make_provider(Heard, config, Identity("", "", ""))
+    assert isinstance(heard, Heard)
+    heard.receive(PushedRequest(headers, BODY))
+    return heard._given[0]
+
+
+def test_what_svix_signs_is_proven_and_known_by_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    proof = prove("standard-webhooks")
+
+    given = receive_signed(monkeypatch, as_svix(proof))
+
+    assert given == receive_signed(monkeypatch, proof)
+    assert {*given.headers} == {"webhook-id", "webhook-timestamp"}
+
+
+@pytest.mark.parametrize("name", ["id", "timestamp", "signature"])
+@pytest.mark.parametrize("prefix", ["svix", "webhook"])
+def test_who_adds_a_header_of_the_other_names_does_not_choose_the_id(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, name: str
+) -> None:
+    proof = prove("standard-webhooks")
+    seen = as_svix(proof) if prefix == "webhook" else proof
+    added = seen | {f"{prefix}-{name}": proof[f"webhook-{name}"].replace("1", "2") + "x"}
+
+    if prefix == "webhook":
+        with pytest.raises(Unauthenticated):
+            receive_signed(monkeypatch, added)
+    else:
+        assert receive_signed(monkeypatch, added).headers["webhook-id"] == proof["webhook-id"]
+
+
 def test_a_secret_comes_along_with_everything_its_sender_says() -> None:
     heard = make_provider(Heard, {"webhook_secret": SECRET}, Identity("", "", ""))
     assert isinstance(heard, Heard)

@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from shared.provider import Command
 from shared.providers.mqtt.broker import MQTT_3
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CommandRefused, CredentialsRefused, OutsideError, ProtocolFailed, TlsFailed
+from shared.runtime.errors import CommandRefused, CredentialsRefused, ProtocolFailed, TlsFailed
 from tests.fakes.brokers import find_port, make_mosquitto, publish_all, write_passwords
 from tests.fakes.certificates import PemAuthority, lock_key
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
@@ -388,7 +388,7 @@ def test_a_command_reaches_its_device_and_its_echo_is_not_stored(tmp_path: Path)
 
 
 def test_a_command_without_a_command_topic_says_what_to_set() -> None:
-    with pytest.raises(OutsideError, match="Set command_topic"):
+    with pytest.raises(CommandRefused, match="Set command_topic"):
         make_provider(1).send(make_command({}))
 
 

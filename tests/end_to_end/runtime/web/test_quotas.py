@@ -76,7 +76,8 @@ def test_subscribers_made_side_by_side_stop_at_the_bound(owner: Platform) -> Non
 
 
 def test_commands_sent_side_by_side_stop_at_the_bound(owner: Platform) -> None:
-    made = create(owner).json()["integration"]["id"]
+    broker = {"broker_url": "mqtts://broker.example.com", "topics": "#", "command_topic": "c/{device}/{name}"}
+    made = create(owner, **broker).json()["integration"]["id"]
     with owner.stack.connect() as connection:
         row = connection.execute(
             "insert into devices (organization_id, integration_id, external_id, name)"

@@ -17,7 +17,7 @@ import pytest
 from tests.platform import Platform
 from tests.stack import Serve, Stack, find_free_port
 
-MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": "#"}
+MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": "#", "command_topic": "c/{device}/{name}"}
 WRITES, WRITES_TOGETHER, TESTS, COMMANDS, COMMANDS_TOGETHER = 6, 9, 2, 3, 4
 
 

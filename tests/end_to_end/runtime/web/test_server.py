@@ -86,6 +86,31 @@ def test_a_function_is_served_with_its_probes_beside_it(start: Callable[..., Ser
     assert (function.status_code, function.headers["Allow"]) == (405, "OPTIONS, POST")
 
 
+def test_a_cron_service_that_knows_only_get_or_head_ticks_too(
+    start: Callable[..., Server], stack: Stack
+) -> None:
+    server = start("scheduler", SCHEDULER_SECONDS="1")
+    server.wait_until_up()
+    proof = {"Authorization": f"bearer {stack.scheduler_secret}"}
+
+    got, headed = (httpx.request(method, server.url, headers=proof, timeout=30) for method in ("GET", "HEAD"))
+
+    assert (got.status_code, headed.status_code, headed.content) == (200, 200, b"")
+    assert set(got.json()) == {"sessions", "commands", "jobs", "deliveries", "maintenance"}
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/robots.txt", "/favicon.ico", "/nowhere"])
+def test_a_preflight_is_answered_on_the_paths_that_others_have_taken(
+    start: Callable[..., Server], path: str
+) -> None:
+    server = start("commands")
+    server.wait_until_up()
+
+    preflight = httpx.options(f"{server.url}{path}", headers={"Origin": "https://app.example.com"})
+
+    assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (204, "*")
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

@@ -6,11 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.provider import Identity, load_provider, split_config
 from shared.providers.mqtt import Mqtt
@@ -24,6 +27,8 @@ PEM, KEY = astuple(PemAuthority().issue("client"))
 LOCKED = lock_key(KEY, "right")
 CANARY = "canary-secret"
 SECURE = {"broker_url": "mqtts://h"}
+CUSTOM = {"payload_format": "custom"}
+DATED = {**CUSTOM, "timestamp_format": "custom"}
 
 
 def load(**config: Any) -> Mqtt:
@@ -79,6 +84,56 @@ def test_password_and_key_are_secrets_and_shown_nowhere() -> None:
     assert CANARY not in repr(settings) + repr(provider) + repr(provider.plan)
 
 
+def test_topics_paths_and_words_are_stored_as_they_are_meant() -> None:
+    pasted = load(
+        topics=["sp/+/t ", "\tdevices/#\n", "\ufeffa/b\u200b", '"c/d"', "a/b", "e f/g"],
+        status_topic=" sp/+/t\r\n",
+        command_topic=" commands/{device}/{name}\n",
+        payload_format="custom",
+        telemetry_path=" data.items.0.values ",
+        device_id_path="meta.serial number ",
+        timestamp_path="meta.time",
+        timestamp_format="custom",
+        timestamp_pattern=" %d.%m.%Y %H:%M ",
+        event_id_path=" id",
+        status_online=" up ",
+        status_offline="down ",
+    )
+
+    settings, _ = split_config(pasted)
+
+    assert settings["topics"] == ["sp/+/t", "devices/#", "a/b", "c/d", "e f/g"]
+    assert {name: value for name, value in settings.items() if name.startswith(("status", "command"))} == {
+        "status_topic": "sp/+/t",
+        "command_topic": "commands/{device}/{name}",
+        "status_online": "up",
+        "status_offline": "down",
+    }
+    assert {name: value for name, value in settings.items() if name.endswith(("path", "pattern"))} == {
+        "telemetry_path": "data.items.0.values",
+        "device_id_path": "meta.serial number",
+        "timestamp_path": "meta.time",
+        "timestamp_pattern": "%d.%m.%Y %H:%M",
+        "event_id_path": "id",
+    }
+
+
+@pytest.mark.parametrize(
+    "pattern", ["%Y-%m-%dT%H:%M:%S.%fZ", "%y%m%d", "%d %b %Y %I:%M %p", "%G-W%V-%u", "%Y%j", "%c"]
+)
+def test_a_pattern_with_a_date_is_taken(pattern: str) -> None:
+    assert load(**DATED, timestamp_pattern=pattern).timestamp_pattern == pattern
+
+
+@given(text=st.text(max_size=40))
+def test_no_topic_and_no_path_is_stored_with_what_can_not_be_heard(text: str) -> None:
+    with suppress(InvalidConfig):
+        provider = load(topics=[text], event_id_path=text, command_topic=text)
+        for stored in (*provider.topics, provider.event_id_path or "a", provider.command_topic or "a"):
+            assert stored == stored.strip()
+            assert not re.search(r"[\x00-\x1f\x7f]", stored)
+
+
 @pytest.mark.parametrize(
     ("config", "field", "words"),
     [
@@ -97,6 +152,31 @@ def test_password_and_key_are_secrets_and_shown_nowhere() -> None:
         ({"port": 65536}, "port", "less than or equal to 65535"),
         ({"password": CANARY}, "password", "set username"),
         ({"topics": ""}, "topics", "1 to 100"),
+        ({"topics": [" "]}, "topics", "number 1"),
+        ({"topics": ["a", "b\nc"]}, "topics", "number 2: a topic has 1 to 65535 bytes and no control"),
+        ({"topics": ["a/\ud800"]}, "topics", "topic"),
+        ({"topics": ["devices/*/t"]}, "topics", "write +"),
+        ({"topics": ["devices/{device}/t"]}, "topics", "write +"),
+        ({"topics": ["$share/g/t"]}, "topics", "shared subscription"),
+        ({"status_topic": "  "}, "status_topic", "1 to 65535"),
+        ({"status_topic": "devices/+/st#"}, "status_topic", "whole levels"),
+        ({"command_topic": " \t"}, "command_topic", "1 to 65535"),
+        ({"command_topic": "c/\x7f/{device}"}, "command_topic", "control characters"),
+        ({**CUSTOM, "telemetry_path": "$.data"}, "telemetry_path", "without $, / and brackets"),
+        ({**CUSTOM, "telemetry_path": "/data/temp"}, "telemetry_path", "without $, / and brackets"),
+        ({**CUSTOM, "device_id_path": "meta[0].id"}, "device_id_path", "without $, / and brackets"),
+        ({**CUSTOM, "timestamp_path": "meta..time"}, "timestamp_path", "joined by full stops"),
+        ({**CUSTOM, "timestamp_path": ".time"}, "timestamp_path", "joined by full stops"),
+        ({**CUSTOM, "telemetry_path": "a\nb"}, "telemetry_path", "joined by full stops"),
+        ({"event_id_path": "$.id"}, "event_id_path", "without $, / and brackets"),
+        ({**DATED, "timestamp_pattern": "YYYY-MM-DD"}, "timestamp_pattern", "strptime"),
+        ({**DATED, "timestamp_pattern": "%H:%M:%S"}, "timestamp_pattern", "strptime"),
+        ({**DATED, "timestamp_pattern": "%Y-%M-%d"}, "timestamp_pattern", "strptime"),
+        ({**DATED, "timestamp_pattern": "%Y-%m-%d %Q"}, "timestamp_pattern", "strptime"),
+        ({**DATED, "timestamp_pattern": "%Y-%m-%d %Y"}, "timestamp_pattern", "strptime"),
+        ({**DATED, "timestamp_pattern": "%"}, "timestamp_pattern", "strptime"),
+        ({"status_online": " "}, "status_online", "the word"),
+        ({"status_online": "Up", "status_offline": " up"}, "status_offline", "the same word"),
         ({"topics": ["a"] * 101}, "topics", "1 to 100"),
         ({"topics": "a/b+"}, "topics", "whole levels"),
         ({"topics": "a/#/b"}, "topics", "last level"),

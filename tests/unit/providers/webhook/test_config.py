@@ -14,6 +14,7 @@ import pytest
 
 from shared import __version__
 from shared.provider import (
+    EVENT_NAMES,
     Event,
     EventDevice,
     Identity,
@@ -204,6 +205,13 @@ def test_an_unusual_but_good_url_is_kept_as_it_is(url: str) -> None:
         ("payload_template", {"a": ["{{ nope }}"]}, "at /a/0"),
         ("payload_template", ' {"a": 1}', "without the quotes"),
         ("events", [], "list 1 to"),
+        ("events", ["telemetri"], "number 1 is nothing that is ever sent; there are telemetry, state"),
+        ("events", ["telemetry", "device.telemetri"], "number 2"),
+        ("events", ["Telemetry"], "number 1"),
+        ("events", ["telemetry.*"], "number 1"),
+        ("events", ["integration.test"], "number 1"),
+        ("events", [" "], "number 1"),
+        ("signature_headers", "Svix", "'svix'"),
         ("rate_limit_per_minute", 0, "1"),
         ("ordered", "sometimes", "'device'"),
         ("device_filter", {}, "leave device_filter out"),
@@ -392,6 +400,45 @@ def test_requests_are_signed_with_both_secrets_at_the_time_of_the_attempt() -> N
     for secret in (SIGNING, PREVIOUS):
         verify_webhook([secret], headers, request.body or b"", time.time(), tolerance=5)
     assert len(headers["webhook-signature"].split(" ")) == 2
+
+
+@pytest.mark.parametrize("names", ["svix", "both"])
+def test_requests_are_signed_under_the_names_of_svix_where_that_is_asked_for(names: str) -> None:
+    request = load(signing_secret=SIGNING, signature_headers=names).deliver(EVENT)
+
+    headers = headers_of(request)
+    svix = {name: value for name, value in headers.items() if name.startswith("svix-")}
+    webhook = {name: value for name, value in headers.items() if name.startswith("webhook-")}
+    assert [*svix] == ["svix-id", "svix-timestamp", "svix-signature"]
+    assert [*webhook.values()] == ([*svix.values()] if names == "both" else [])
+    verify_webhook([SIGNING], svix, request.body or b"", time.time(), tolerance=5)
+
+
+@pytest.mark.parametrize(
+    "own", [{"headers": {"Svix-Id": "1"}}, {"api_key": "k", "api_key_header": "svix-signature"}]
+)
+def test_a_header_of_ones_own_does_not_stand_beside_the_one_that_signs(own: dict[str, Any]) -> None:
+    assert load(**own)
+    assert [*refused(signature_headers="svix", **own)] == ["signature_headers"]
+
+
+def test_what_is_wanted_is_stored_once_and_without_spaces() -> None:
+    webhook = load(
+        events=[" telemetry", "device.state ", "telemetry"],
+        device_filter={"external_ids": [" pump-* "], "device_types": ["pump\n"]},
+    )
+
+    assert webhook.events == ("telemetry", "device.state")
+    assert webhook.device_filter is not None
+    assert (webhook.device_filter.external_ids, webhook.device_filter.device_types) == (
+        ("pump-*",),
+        ("pump",),
+    )
+
+
+@pytest.mark.parametrize("event", EVENT_NAMES)
+def test_every_name_of_an_event_may_be_asked_for(event: str) -> None:
+    assert load(events=[event]).events == (event,)
 
 
 def test_without_a_signing_secret_there_is_an_id_and_a_time_but_no_signature() -> None:

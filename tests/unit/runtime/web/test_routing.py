@@ -71,10 +71,8 @@ router = Router("sample", routes)
 def client() -> FlaskClient:
     app = flask.Flask(__name__)
 
-    @app.route("/", defaults={"path": ""}, methods=["GET", "POST", "PUT", "OPTIONS", "HEAD"])
-    @app.route("/<path:path>", methods=["GET", "POST", "PUT", "OPTIONS", "HEAD"])
-    def run(path: str) -> flask.Response:
-        assert path is not None
+    @app.before_request
+    def run() -> flask.Response:
         return router.answer(flask.request)
 
     return app.test_client()
@@ -179,6 +177,40 @@ def test_a_browser_on_an_allowed_origin_may_call_and_read_our_headers(
         assert reply.headers["Access-Control-Allow-Origin"] == origin
         assert "Retry-After" in reply.headers["Access-Control-Expose-Headers"]
         assert reply.headers["Vary"] == "Origin"
+
+
+@pytest.mark.parametrize(
+    "path", ["/things/7", "/nowhere", "/", "/things/7/more", "//things", "/things//7", "/%00", "/things/ü"]
+)
+@pytest.mark.parametrize("prefix", ["", "/sample", "/functions/v1/sample"])
+def test_a_preflight_is_answered_on_every_path(client: FlaskClient, prefix: str, path: str) -> None:
+    asked = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+
+    preflight = client.options(f"{prefix}{path}", headers=asked)
+
+    assert (preflight.status_code, preflight.data) == (HTTPStatus.NO_CONTENT, b"")
+    assert preflight.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("asked", ["", "content-type,x-datadog-trace-id, newrelic", "X-Amzn-Trace-Id"])
+def test_a_browser_may_send_what_tracing_adds(client: FlaskClient, asked: str) -> None:
+    headers = {"Origin": "https://app.example.com", "Access-Control-Request-Headers": asked}
+
+    preflight = client.options("/nowhere", headers=headers)
+
+    allowed = preflight.headers["Access-Control-Allow-Headers"].split(", ")
+    usual = ["authorization", "traceparent", "tracestate", "baggage", "sentry-trace", "x-retry-count"]
+    assert {*usual, *(name for name in asked.lower().replace(" ", "").split(",") if name)} <= {*allowed}
+    assert len(allowed) == len({*allowed})
+
+
+def test_what_are_no_names_of_headers_is_not_repeated(client: FlaskClient) -> None:
+    headers = {"Origin": "https://app.example.com", "Access-Control-Request-Headers": "a; b=<script>"}
+
+    preflight = client.options("/things/7", headers=headers)
+
+    assert preflight.status_code == HTTPStatus.NO_CONTENT
+    assert "script" not in preflight.headers["Access-Control-Allow-Headers"]
 
 
 @pytest.mark.usefixtures("origins")
