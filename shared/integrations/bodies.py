@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
 import orjson
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -65,6 +65,8 @@ class NewIntegration(UnsavedIntegration):
 
 class ChangedIntegration(ConfigForms):
     """The body of PATCH: an absent field stays."""
+
+    null_is_absent: ClassVar[bool] = False
 
     id: uuid.UUID | None = None
     """Which integration, where the address does not say it."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -55,8 +55,10 @@ PASSED_BY = frozenset({"apikey", "forceFunctionRegion"})
 class Body(BaseModel):
     """What callers send: no fields but its own, and no error that repeats a value.
 
-    A null counts as absent, except where null is a value.
+    A null counts as absent, except where null is a value, and in a change of what can not be taken away.
     """
+
+    null_is_absent: ClassVar[bool] = True
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -114,7 +116,9 @@ def _object_to(model: type[Query], name: str, values: list[str]) -> str | None:
 
 @cache
 def _list_optional(model: type[BaseModel]) -> frozenset[str]:
-    """The fields that may be absent, and of whose values null is none."""
+    """The fields that null leaves out: those that may be absent, and of whose values it is none."""
+    if not issubclass(model, Body) or not model.null_is_absent:
+        return frozenset()
     optional = {
         name: field.annotation for name, field in model.model_fields.items() if not field.is_required()
     }

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
-import orjson
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -46,7 +45,7 @@ from shared.provider import (
 )
 from shared.providers.webhook.address import list_parts, show_origin
 from shared.providers.webhook.deliver import make_body
-from shared.providers.webhook.template import Template, compile_template
+from shared.providers.webhook.template import Template, compile_template, is_quoted_json
 
 _SECRET = RotatingSecret("signing_secret", make_secret)
 
@@ -177,7 +176,7 @@ class Webhook(Checker, Subscriber):
     @field_validator("payload_template")
     @classmethod
     def _check_template(cls, template: Any) -> Any:
-        if isinstance(template, str) and _is_quoted_json(template):
+        if is_quoted_json(template):
             raise ValueError(
                 "this is JSON inside a string; give the object itself, without the quotes around it"
             )
@@ -246,10 +245,3 @@ def _name_auth_header(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for field in ("bearer_token", "basic_username"):
         if data.get(field):
             yield "Authorization", field
-
-
-def _is_quoted_json(text: str) -> bool:
-    try:
-        return isinstance(orjson.loads(text), dict | list)
-    except orjson.JSONDecodeError:
-        return False

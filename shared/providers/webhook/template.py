@@ -92,6 +92,14 @@ def render_template(template: Template, context: Mapping[str, object]) -> bytes:
     return b"".join(rendered)
 
 
+def is_quoted_json(template: object) -> bool:
+    """Whether it is JSON inside a string, which nobody means."""
+    try:
+        return isinstance(template, str) and isinstance(orjson.loads(template), dict | list)
+    except orjson.JSONDecodeError:
+        return False
+
+
 def dump_json(value: Any) -> bytes:
     """`value` as compact JSON, UTF-8; TooLarge where it is nested too deeply to be written."""
     try:
