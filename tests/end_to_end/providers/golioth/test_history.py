@@ -230,7 +230,7 @@ def test_the_end_of_a_tick_puts_it_off(admin: Platform, fake: FakeGolioth, integ
     assert show(admin, job)["report"]["stored"] == 1_000
 
 
-def test_what_can_not_be_stored_as_it_is_is_kept_with_its_reason(
+def test_what_can_not_be_stored_as_it_is_is_mended_and_kept_raw(
     admin: Platform, fake: FakeGolioth, integration: Row
 ) -> None:
     say(fake, "pump", BEGIN, {"text": "a\x00b"})
@@ -238,9 +238,11 @@ def test_what_can_not_be_stored_as_it_is_is_kept_with_its_reason(
 
     report = backfill(admin, integration)
 
-    assert (report["stored"], report["failed"]) == (1, 1)
-    failed = read_messages(admin, integration)[0]
-    assert (failed["at"], orjson.loads(failed["raw"]), failed["payload"]) == (BEGIN, {"text": "a\x00b"}, None)
+    assert (report["stored"], report["failed"]) == (2, 0)
+    mended = read_messages(admin, integration)[0]
+    assert (mended["at"], orjson.loads(mended["raw"])) == (BEGIN, {"text": "a\x00b"})
+    assert (mended["payload"], mended["error"]) == ({"text": "a\ufffdb"}, None)
+    assert "NUL" in mended["remark"]
 
 
 def test_what_may_still_be_on_its_way_is_left_alone(

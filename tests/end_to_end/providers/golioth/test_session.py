@@ -97,16 +97,17 @@ def test_more_lines_than_one_answer_holds_are_all_stored(admin: Platform, fake: 
     ]
 
 
-def test_what_postgres_can_not_hold_is_kept_as_it_came(admin: Platform, fake: FakeGolioth) -> None:
+def test_what_postgres_can_not_hold_is_mended_and_kept_as_it_came(admin: Platform, fake: FakeGolioth) -> None:
     integration = connect_golioth(admin, fake, poll_logs=True)
     log(fake, "pump", datetime.now(UTC) - timedelta(seconds=5), "before \x00 after", module="a\x00b")
 
     counts = look(admin)
 
     (row,) = read_messages(admin, integration)
-    assert (counts["received"], counts["failed"], row["payload"]) == (1, 1, None)
+    assert (counts["received"], counts["failed"], row["error"]) == (1, 0, None)
+    assert row["payload"]["message"] == "before \ufffd after"
     assert orjson.loads(row["raw"])["message"] == "before \x00 after"
-    assert "u0000" in row["error"]
+    assert "NUL" in row["remark"]
 
 
 def test_an_outage_is_told_in_golioths_words_and_loses_nothing(admin: Platform, fake: FakeGolioth) -> None:
