@@ -41,7 +41,7 @@ def add_device(
 def read_messages(admin: Platform, integration: dict[str, Any]) -> list[dict[str, Any]]:
     """What is stored of an integration, in the order it was observed, with the device each is of."""
     statement = (
-        "select m.kind, m.topic, m.payload, m.observed_at as at, m.raw, m.error, d.external_id as device, d.status"
+        "select m.kind, m.topic, m.payload, m.observed_at as at, m.raw, m.error, m.remark, d.external_id as device, d.status"
         " from device_messages m left join devices d on d.id = m.device_id"
         " where m.integration_id = %s order by m.observed_at, m.id"
     )
