@@ -128,19 +128,25 @@ WRITES: list[Call] = [
     ("update", "supabase.from('devices').update({ name: 'none' })", {"error": "21000"}),
     (
         "upsert",
-        "service.from('devices').upsert(device('d', 'Dd'), { onConflict: 'integration_id,external_id' })",
+        (
+            "service.from('devices').upsert(device('d', 'Dd'),"
+            " { onConflict: 'integration_id,organization_id,external_id' })"
+        ),
         {"status": 200},
     ),
     (
         "upsert",
-        "service.from('devices').upsert(device('g', 'G'), { onConflict: 'integration_id,external_id' })",
+        (
+            "service.from('devices').upsert(device('g', 'G'),"
+            " { onConflict: 'integration_id,organization_id,external_id' })"
+        ),
         {"status": 201},
     ),
     (
         "upsert",
         (
-            "service.from('devices').upsert(device('g', 'H'), { onConflict: 'integration_id,external_id',"
-            " ignoreDuplicates: true }).select('name')"
+            "service.from('devices').upsert(device('g', 'H'),"
+            " { onConflict: 'integration_id,organization_id,external_id', ignoreDuplicates: true }).select('name')"
         ),
         [],
     ),

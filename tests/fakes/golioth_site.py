@@ -41,8 +41,8 @@ def add_device(
 def read_messages(admin: Platform, integration: dict[str, Any]) -> list[dict[str, Any]]:
     """What is stored of an integration, in the order it was observed, with the device each is of."""
     statement = (
-        "select m.kind, m.topic, m.payload, m.observed_at as at, m.raw, m.error, m.remark, d.external_id as device, d.status"
-        " from device_messages m left join devices d on d.id = m.device_id"
+        "select m.kind, m.topic, m.payload, m.observed_at as at, m.raw, m.error, m.remark,"
+        " d.external_id as device, d.status from device_messages m left join devices d on d.id = m.device_id"
         " where m.integration_id = %s order by m.observed_at, m.id"
     )
     with admin.stack.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
