@@ -20,7 +20,7 @@ CHANGE = "The way of a change"
 
 def trace_change(admin: Platform) -> Trace:
     """A PATCH of an MQTT config and its password, as functions-framework runs it, after another like it."""
-    config = {"broker_url": "mqtt://b.example.com", "topics": "a/#", "username": "u"}
+    config = {"broker_url": "mqtts://b.example.com", "topics": "a/#", "username": "u"}
     made = admin.create("mqtt", config, status="inactive")
     app = create_app("integrations", str(ROOT / "functions" / "integrations.py"))  # type: ignore[no-untyped-call] # published without types
     client, trace = app.test_client(), Trace(Database.call)

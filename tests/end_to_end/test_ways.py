@@ -27,7 +27,8 @@ pytestmark = pytest.mark.usefixtures("functions_environment")
 
 def calls(function: str) -> Mark:
     """The moment that a SQL function is called."""
-    return Mark(Database.call, lambda frame: frame.f_locals.get("function") == function)
+    method = Database.lease if function.startswith("lease_") else Database.call
+    return Mark(method, lambda frame: frame.f_locals.get("function") == function)
 
 
 def run_once() -> None:
