@@ -18,7 +18,8 @@ from scripts.local.stack import ROOT
 
 PAGE = ROOT / "docs" / "architecture.md"
 TOOLS = {
-    f"shared/runtime/{name}.py" for name in ("log", "settings", "errors", "deadline", "numbers", "exact_json", "idle_watch")
+    f"shared/runtime/{name}.py"
+    for name in ("log", "settings", "errors", "deadline", "numbers", "exact_json", "idle_watch")
 }
 """What the page does not count."""
 

@@ -72,7 +72,7 @@ def _run_demo(stack: dict[str, Any], receiver: Receiver, *, with_golioth: bool) 
         simulations.append(start_pipeline(*_connect_golioth(stack, admin), READINGS, tally.add))
     _show_arrival(admin, tally, receiver, simulations)
     _show_malformed(admin)
-    rows = admin.rows("device_messages", "id,topic,raw,raw_encoding,error")
+    rows = admin.rows("device_messages", "id,topic,payload,raw,raw_encoding,error")
     return admin, settle_account(tally, rows, receiver.received, _count_seen(other))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-ASIDE = ("device", "timestamp", "seq")
+ASIDE = ("device", "status", "timestamp", "seq")
 """Members of the fleet's payloads that every row of the table shows already, or nobody looks for."""
 
 Row = dict[str, Any]

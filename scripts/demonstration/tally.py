@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from scripts.demonstration.fleet import Published
 
 
@@ -61,11 +63,12 @@ def settle_account(
 ) -> Result:
     """Compare every published body with the stored ones, and the receiver's ids with the decodable messages."""
     stored = Counter(Published(row["topic"], _read_body(row)) for row in rows)
+    published = Counter(Published(sent.topic, _spell(sent.payload)) for sent in tally.published.elements())
     return Result(
         published=tally.published.total(),
         stored=stored.total(),
-        lost=(tally.published - stored).total(),
-        duplicated=(stored - tally.published).total(),
+        lost=(published - stored).total(),
+        duplicated=(stored - published).total(),
         delivered=len(set(deliveries)),
         deliverable=sum(1 for row in rows if row["error"] is None),
         seen_by_others=seen_by_others,
@@ -74,5 +77,13 @@ def settle_account(
 
 def _read_body(row: dict[str, Any]) -> bytes:
     if row["raw_encoding"] == "base64":
-        return base64.b64decode(row["raw"])
-    return str(row["raw"] or "").encode()
+        return _spell(base64.b64decode(row["raw"]))
+    return _spell(orjson.dumps(row["payload"]) if row["raw"] is None else str(row["raw"]).encode())
+
+
+def _spell(body: bytes) -> bytes:
+    """`body` in the one way to write it if it is JSON: the database keeps what it says, not how it is written."""
+    try:
+        return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONDecodeError:
+        return body

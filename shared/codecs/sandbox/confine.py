@@ -26,16 +26,10 @@ def confine() -> None:
 
 
 def measure_peak() -> int:
-    """The most memory this process ever had, in bytes; 0 while that is not more than it came with."""
+    """The most memory this process ever had, in bytes; on Linux that of the process that forked it counts too."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if peak <= _INHERITED:
-        return 0
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _limit(what: int, most: int) -> None:
     resource.setrlimit(what, (most, most))
-
-
-# Linux counts the memory of the process that forked this one as if it had been its own.
-_INHERITED = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
