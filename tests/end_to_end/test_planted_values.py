@@ -41,11 +41,14 @@ def hostile(stack: Stack) -> Iterator[Platform]:
     yield platform
     with stack.connect() as connection:
         # What can't be read can't be deleted either with the triggers on: the audit log would have to read it.
-        connection.execute("set session_replication_role = replica")
-        for (table,) in connection.execute(OWNED).fetchall():
-            connection.execute(
-                f"delete from {table} where organization_id = %s", [platform.user.organization_id]
-            )
+        owned = [table for (table,) in connection.execute(OWNED).fetchall()]
+        for turn in ("disable", "enable"):
+            for table in owned:
+                connection.execute(f"alter table {table} {turn} trigger user")
+                if turn == "disable":
+                    connection.execute(
+                        f"delete from {table} where organization_id = %s", [platform.user.organization_id]
+                    )
 
 
 CHECKED = ("device_commands", "device_integrations", "integration_jobs")
