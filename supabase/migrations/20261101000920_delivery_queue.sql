@@ -61,33 +61,43 @@ create function private.find_heads(p_organization_id uuid, p_integration_id uuid
 returns table (id uuid, due_at timestamptz, payload_bytes integer)
 language sql volatile set search_path = ''
 as $$
-  -- From any key on and round, and no further than a thousand: however many wait, all get their turn.
+  -- From any key on and round, and no further than a thousand: however many wait, all get their turn. Each step asks for the next
+  -- entry of one index and then whose it is: told whose it must be, the planner may read and sort all that wait.
   with recursive start as (select gen_random_uuid() as key),
   above as (
-    select n.* from start s cross join lateral (
-      select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key > s.key and d.stage is not null
-       order by d.ordering_key, d.message_id
+    select n.ordering_key, n.id, n.stage, n.due_at, n.payload_bytes from start s cross join lateral (
+      select d.* from public.webhook_deliveries d
+       where (d.integration_id, d.organization_id, d.ordering_key) > (p_integration_id, p_organization_id, s.key)
+         and d.ordering_key is not null and d.stage is not null
+       order by d.integration_id, d.organization_id, d.ordering_key, d.message_id
        limit 1) n
+     where n.integration_id = p_integration_id and n.organization_id = p_organization_id
     union all
-    select n.* from above a cross join lateral (
-      select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key > a.ordering_key and d.stage is not null
-       order by d.ordering_key, d.message_id
+    select n.ordering_key, n.id, n.stage, n.due_at, n.payload_bytes from above a cross join lateral (
+      select d.* from public.webhook_deliveries d
+       where (d.integration_id, d.organization_id, d.ordering_key) > (p_integration_id, p_organization_id, a.ordering_key)
+         and d.ordering_key is not null and d.stage is not null
+       order by d.integration_id, d.organization_id, d.ordering_key, d.message_id
        limit 1) n
+     where n.integration_id = p_integration_id and n.organization_id = p_organization_id
   ),
   below as (
-    (select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
-      where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key is not null and d.stage is not null
-      order by d.ordering_key, d.message_id
-      limit 1)
+    (select n.ordering_key, n.id, n.stage, n.due_at, n.payload_bytes from (
+       select d.* from public.webhook_deliveries d
+        where (d.integration_id, d.organization_id) >= (p_integration_id, p_organization_id)
+          and d.ordering_key is not null and d.stage is not null
+        order by d.integration_id, d.organization_id, d.ordering_key, d.message_id
+        limit 1) n
+      where n.integration_id = p_integration_id and n.organization_id = p_organization_id)
     union all
-    select n.* from below b cross join lateral (
-      select d.ordering_key, d.id, d.stage, d.due_at, d.payload_bytes from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.ordering_key > b.ordering_key and d.stage is not null
-       order by d.ordering_key, d.message_id
+    select n.ordering_key, n.id, n.stage, n.due_at, n.payload_bytes from below b cross join lateral (
+      select d.* from public.webhook_deliveries d
+       where (d.integration_id, d.organization_id, d.ordering_key) > (p_integration_id, p_organization_id, b.ordering_key)
+         and d.ordering_key is not null and d.stage is not null
+       order by d.integration_id, d.organization_id, d.ordering_key, d.message_id
        limit 1) n
-     where b.ordering_key <= (select s.key from start s)
+     where n.integration_id = p_integration_id and n.organization_id = p_organization_id
+       and b.ordering_key <= (select s.key from start s)
   ),
   heads as (
     select a.* from above a
