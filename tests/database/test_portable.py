@@ -214,7 +214,10 @@ def test_a_name_is_not_made_endless_by_what_surrounds_it(
     insert = {
         "organizations": "update organizations set name = %(name)s",
         "device_integrations": "update device_integrations set name = %(name)s",
-        "device_commands": "insert into device_commands (device_id, name) select id, %(name)s from devices where external_id = 'named' limit 1",
+        "device_commands": (
+            "insert into device_commands (device_id, name)"
+            " select id, %(name)s from devices where external_id = 'named' limit 1"
+        ),
     }
     connection.execute("reset role")
     connection.execute(
