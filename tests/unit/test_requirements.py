@@ -84,4 +84,5 @@ def test_the_lock_holds_the_pinned_requirements_each_with_the_hashes_of_its_file
 
     assert {canonicalize_name(pin.name): str(pin.specifier) for pin in locked} == read_pins(folders)
     assert min(locked.values()) >= 1
-    assert not re.search(r"index-url|://", text)
+    assert {option for line in lines for option in re.findall(r"(?<!\S)--[\w-]+", line)} == {"--hash"}
+    assert "://" not in text
