@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal, TypedDict
 
 from shared.integrations.sealing import SealedIntegration, open_provider
-from shared.provider import Command, Commander, Outcome, require
+from shared.provider import Command, Commander, Outcome, replace_nul, require
 from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.database.leases import UNREAD, Unread
@@ -149,8 +149,7 @@ def _keep_result(result: object) -> tuple[object, str | None]:
         return None, UNKEPT
     if len(body) > RESULT_LIMIT:
         return None, f"The device's answer of {len(body)} bytes is too large to be kept."
-    # Postgres has no text with NUL.
-    return read_json(body.replace(rb"\u0000", rb"\ufffd")), None
+    return replace_nul(read_json(body)), None
 
 
 def _open(integration: SealedIntegration | None) -> Commander:

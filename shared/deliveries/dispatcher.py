@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
 from contextlib import suppress
 
 from shared.deliveries.attempt import build_request, make_attempt, name_problem
@@ -169,33 +168,22 @@ class _Dispatcher:
         self._wake.set()
 
     async def _start_all(self, leased: Leases[LeasedDelivery]) -> None:
-        rows, published = leased.integrations, list[LeasedDelivery]()
+        rows = leased.integrations
         providers = {key: self._providers.open(row) for key, row in rows.items()}
+        published: dict[str, tuple[Publisher, list[LeasedDelivery]]] = {}
         for first in range(0, len(leased.rows), START_AT_ONCE):
             for delivery in leased.rows[first : first + START_AT_ONCE]:
                 key = delivery["integration_id"]
                 match providers.get(key, _UNREAD):
                     case Subscriber() as provider:
                         self._start(delivery, provider, build_request(provider, delivery, rows[key]))
-                    case Publisher():
-                        published.append(delivery)
+                    case Publisher() as publisher:
+                        published.setdefault(key, (publisher, []))[1].append(delivery)
                     case Problem() as problem:
                         self._recorder.add(describe_unsent(delivery, problem))
             await asyncio.sleep(0)
-        self._publish_all(published, providers, rows)
-
-    def _publish_all(
-        self,
-        deliveries: list[LeasedDelivery],
-        providers: Mapping[str, Subscriber | Publisher | Problem],
-        rows: Mapping[str, SealedIntegration],
-    ) -> None:
-        batches: dict[str, list[LeasedDelivery]] = defaultdict(list)
-        for delivery in deliveries:
-            batches[delivery["integration_id"]].append(delivery)
-        for key, batch in batches.items():
-            if isinstance(publisher := providers[key], Publisher):
-                self._publishing.add(publisher, rows[key], batch)
+        for key, (publisher, batch) in published.items():
+            self._publishing.add(publisher, rows[key], batch)
 
     def _start(
         self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem

@@ -87,7 +87,7 @@ def merge_patch(sealed: SealedRow, patch: Patch) -> Merged:
     config = patch_config(cls, merge_config(sealed["settings"], before), patch)
     provider = load_safe_provider(config, identify_row(sealed))
     opened = any(not cls.is_kept(name) for name in before)
-    sent = [name for name in name_secrets(split_config(provider)[1]) if not _is_kept(cls, name)]
+    sent = [name for name in name_secrets(split_config(provider)[1]) if not cls.is_kept(name)]
     is_moved = opened and bool(sent) and provider.locate(vars(provider)) != locate_row(sealed)
     moved = sent if is_moved else []
     _require_named(moved, patch, ELSEWHERE)
@@ -121,7 +121,7 @@ def _open_secrets(sealed: SealedRow, patch: Patch) -> dict[str, Any]:
             secrets |= open_secrets(sealed, use)
         except VaultError:
             cls = find_provider(sealed["integration_type"])
-            names = [name for name in sealed["secret_names"] if _is_kept(cls, name) == (use == "kept")]
+            names = [name for name in sealed["secret_names"] if cls.is_kept(name) == (use == "kept")]
             _require_named(names, patch, UNOPENED if use == "kept" else ELSEWHERE)
     return secrets
 
@@ -138,10 +138,6 @@ def _mentions(patch: object, name: str) -> bool:
         return True
     inside = [(value, name[len(key) + 1 :]) for key, value in patch.items() if name.startswith(f"{key}.")]
     return name in patch or any(_mentions(value, rest) for value, rest in inside)
-
-
-def _is_kept(cls: type[Provider], name: str) -> bool:
-    return cls.is_kept(name.partition(".")[0])
 
 
 def _list_changed(old: Patch, new: Patch) -> list[str]:

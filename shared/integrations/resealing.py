@@ -17,7 +17,7 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import VaultError
 from shared.runtime.log import get_log
 from shared.runtime.settings import load_settings
-from shared.runtime.vault.keys import make_key
+from shared.runtime.vault.keys import are_stored, make_key
 from shared.runtime.vault.ring import load_vault
 
 BATCH_ROWS = 100
@@ -54,8 +54,7 @@ def reseal_some(database: Database, deadline: Deadline) -> dict[str, int]:
 
 def rotate_keys(database: Database) -> dict[str, int]:
     """The next step of `KEY_ROTATION_DAYS`, of keys in Supabase Vault: one is added, promoted or retired."""
-    settings = load_settings()
-    if not settings.key_rotation_days or settings.integration_keys.strip():
+    if not load_settings().key_rotation_days or not are_stored():
         return {}
     step = _rotate(database)
     if "wanted" in step:

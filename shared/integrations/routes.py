@@ -96,8 +96,7 @@ def test_config(call: Call, body: bodies.UnsavedIntegration) -> bodies.Verdict:
     identity = Identity(organization_id, "", body.integration_type)
     provider = catalogue.load_safe_provider(body.config or {}, identity)
     call.database.call("require_role", p_organization_id=organization_id, p_role="admin")
-    checks = list(require(provider, Checker).check())
-    return {"ok": all(check.ok for check in checks), "checks": checks}
+    return _judge(require(provider, Checker))
 
 
 @routes.get("/{id}", also=HTTPStatus.NOT_MODIFIED, headers=("ETag",))
@@ -136,12 +135,11 @@ def test_integration(call: Call, body: bodies.Trial | None) -> bodies.Verdict:
     """Test the connection of a saved integration, or what it would be with another config."""
     if body and body.config is not None:
         provider = patch.merge_patch(read_sealed(call), body.config).provider
-        checks = list(require(provider, Checker).check())
-        return {"ok": all(check.ok for check in checks), "checks": checks}
-    checks = list(reach_provider(call, Checker).check())
-    failed = next((check.name for check in checks if not check.ok), None)
+        return _judge(require(provider, Checker))
+    verdict = _judge(reach_provider(call, Checker))
+    failed = next((check.name for check in verdict["checks"] if not check.ok), None)
     call.database.call("record_test", p_integration_id=call.integration_id, p_failed=failed)
-    return {"ok": failed is None, "checks": checks}
+    return verdict
 
 
 @routes.get("/{id}/activity")
@@ -149,6 +147,11 @@ def list_activity(call: Call, query: bodies.ActivityFilters) -> bodies.ActivityP
     """List what happened to an integration, newest first."""
     rows, next_cursor = list_page(call, bodies.ActivityRow, "integration_activity", query)
     return {"activity": rows, "next_cursor": next_cursor}
+
+
+def _judge(checker: Checker) -> bodies.Verdict:
+    checks = list(checker.check())
+    return {"ok": all(check.ok for check in checks), "checks": checks}
 
 
 def _name_integration(call: Call, query: bodies.Named, named: uuid.UUID | None) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from functools import partial
+from typing import TypedDict
 
 from shared.messages.bodies import Receipt
 from shared.messages.store import Store, keep_trying
@@ -42,12 +43,6 @@ class PostGroup(TypedDict):
     requests: int
 
 
-def call_patiently(function: str, **arguments: object) -> Any:
-    """A SQL function called as the service, tried again for `PATIENCE_SECONDS` while the database is away."""
-    database = as_service()
-    return keep_trying(lambda: database.call(function, **arguments), Deadline(PATIENCE_SECONDS))
-
-
 def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
     """Store the messages of `posts`, once each; of each post its counts, or the Problem that kept it out.
 
@@ -59,8 +54,9 @@ def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
     for post in posts:
         groups.setdefault(post.integration_id, []).append(post)
     described = [_describe_group(name, group) for name, group in groups.items()]
+    call = partial(as_service().call, "receive_messages", p_posts=described)
     try:
-        told: dict[str, StoredPosts] = call_patiently("receive_messages", p_posts=described)
+        told: dict[str, StoredPosts] = keep_trying(call, Deadline(PATIENCE_SECONDS))
     except (BadRequest, TypeError) as refusal:
         # What JSON can't hold, or can't even be read by the database, such as a NUL, is refused to all of a call.
         problem = refusal if isinstance(refusal, BadRequest) else BadRequest("It can't be written as JSON.")

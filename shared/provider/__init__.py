@@ -13,8 +13,8 @@ from shared.provider.decode import Decoder
 from shared.provider.decoding.body import DecodedBody, decode_body, read_media_type
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
 from shared.provider.decoding.readers import find_vmark_reply
-from shared.provider.decoding.storable import REPLACED, find_depth, read_document, replace_nul
-from shared.provider.decoding.times import TimestampFormat, parse_time
+from shared.provider.decoding.storable import REPLACED, Document, find_depth, read_document, replace_nul
+from shared.provider.decoding.times import TimestampFormat, choose_time, parse_time
 from shared.provider.decoding.topics import (
     TOPIC_BYTES, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
 )

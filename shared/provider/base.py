@@ -72,8 +72,9 @@ class Provider(BaseModel):
 
     @classmethod
     def is_kept(cls, name: str) -> bool:
-        """Whether a secret, by its field, never leaves."""
-        return any(name in vars(each).get("kept", ()) for each in cls.__mro__)
+        """Whether a secret never leaves, by its field or by its dotted name within one."""
+        field = name.partition(".")[0]
+        return any(field in vars(each).get("kept", ()) for each in cls.__mro__)
 
     def list_risks(self) -> Iterator[FieldError]:
         """What no new config may have, though one that has it goes on, and is warned."""

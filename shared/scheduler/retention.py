@@ -27,7 +27,6 @@ PRUNES = (
     "prune_conflicts",
     "prune_firmware",
     "prune_refusals",
-    "prune_issued_ids",
     "prune_invitations",
     "erase_organizations",
 )

@@ -23,7 +23,7 @@ from shared.provider.decoding.readers import (
 )
 from shared.provider.decoding.status import AROUND_WORDS, StatusWords, choose_kind
 from shared.provider.decoding.storable import cut_excerpt, read_document
-from shared.provider.decoding.times import TimestampFormat, parse_time
+from shared.provider.decoding.times import TimestampFormat, choose_time, parse_time
 from shared.provider.decoding.topics import DEVICE_LIMIT, TopicFacts, TopicRules
 from shared.provider.messages import MESSAGE_LIMIT, JsonObject, Kind, Message, encode_raw
 
@@ -115,7 +115,7 @@ class PayloadDecoder:
             return None
         reading = self._read(document)
         device = self._choose_device(facts, document, reading)
-        observed_at, doubt = self._choose_time(reading.times)
+        observed_at, doubt = choose_time(reading.times, self._read_time)
         status = self._words.find(document) if facts.is_status else None
         if self._dialect.event_id_path:
             event_id = self._find_event_id(document, device, event_id)
@@ -149,19 +149,9 @@ class PayloadDecoder:
                 return device
         return facts.device or _as_device(component)
 
-    def _choose_time(self, candidates: tuple[Any, ...]) -> tuple[str | None, str | None]:
-        """The first time that can be believed, and the doubts about the first where there is none."""
-        doubt = None
+    def _read_time(self, value: Any) -> str:
         dialect = self._dialect
-        for when in candidates:
-            if when is not None:
-                try:
-                    return parse_time(
-                        when, self._time_format, dialect.timestamp_pattern, dialect.timestamp_timezone
-                    ), None
-                except ValueError as problem:
-                    doubt = doubt or str(problem)
-        return None, doubt
+        return parse_time(value, self._time_format, dialect.timestamp_pattern, dialect.timestamp_timezone)
 
     def _find_event_id(self, document: JsonObject, device: str | None, event_id: str) -> str:
         own = find_path(document, self._dialect.event_id_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
@@ -44,6 +45,18 @@ def parse_time(value: Any, timestamp_format: str = "auto", pattern: str = "", ti
             "The timestamp is before 2000 or more than a day ahead; the time of arrival is used."
         )
     return moment.isoformat()
+
+
+def choose_time(candidates: Iterable[Any], read: Callable[[Any], str]) -> tuple[str | None, str | None]:
+    """The first time that `read` believes, None passed over; where there is none, its doubts about the first."""
+    doubt = None
+    for value in candidates:
+        if value is not None:
+            try:
+                return read(value), None
+            except ValueError as problem:
+                doubt = doubt or str(problem)
+    return None, doubt
 
 
 def _read_moment(value: Any, timestamp_format: str, pattern: str, timezone: tzinfo) -> datetime:

@@ -23,7 +23,7 @@ def name_occasion(request: PushedRequest, now: float) -> str:
     return message_id or (_round(float(timestamp)) if timestamp else "")
 
 
-def name_event(event_id: str, source: str, event_type: str, moment: str, content: bytes) -> str:
+def name_pushed(event_id: str, source: str, event_type: str, moment: str, content: bytes) -> str:
     """The event's id, with its source unless it is a UUID, for only together they are unique; else a hash.
 
     `moment` is its time or occasion, empty where the content has a time in it and so is not sent twice but by a retry.

@@ -20,10 +20,12 @@ from pydantic import JsonValue
 from shared.provider import (
     REPLACED,
     DecodedBody,
+    Document,
     Kind,
     Message,
     PushedRequest,
     Unauthenticated,
+    choose_time,
     decode_body,
     encode_raw,
     parse_time,
@@ -32,7 +34,7 @@ from shared.provider import (
     read_media_type,
     write_json,
 )
-from shared.providers.golioth.event_ids import name_event, name_occasion
+from shared.providers.golioth.event_ids import name_occasion, name_pushed
 from shared.providers.golioth.values import Object
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
@@ -77,9 +79,11 @@ class Envelope(TypedDict):
 
 def parse_request(request: PushedRequest, project_id: str, now: float) -> list[Message]:
     """The messages in a proven request; Unauthenticated where it is of another project. `now` is Unix time."""
-    media_type = _find_form(request.body) if request.is_signed else _read_form(request)
+    document = read_document(request.body) if request.is_signed else None
+    media_type = _find_form(document[0]) if document else _read_form(request)
     if media_type in {STRUCTURED, BATCH}:
-        events = _read_structured(request.body, batch=media_type == BATCH)
+        document = document or read_document(request.body)
+        events = _read_structured(request.body, document, batch=media_type == BATCH)
     else:
         events = [_read_binary(request)]
     occasion = name_occasion(request, now)
@@ -90,9 +94,8 @@ def _read_form(request: PushedRequest) -> str:
     return read_media_type(request.headers.get("content-type", ""))
 
 
-def _find_form(content: bytes) -> str:
+def _find_form(document: Any) -> str:
     """The media type of a body that is one CloudEvent or several, by what it holds; else nothing."""
-    document, _, _ = read_document(content)
     if isinstance(document, list):
         return BATCH if any(map(_is_event, document)) else ""
     return STRUCTURED if _is_event(document) else ""
@@ -114,8 +117,8 @@ def _read_header(value: str) -> str:
     return unquote(value).replace("\x00", "\ufffd")
 
 
-def _read_structured(content: bytes, *, batch: bool) -> list[CloudEvent]:
-    document, remark, error = read_document(content)
+def _read_structured(content: bytes, read: Document, *, batch: bool) -> list[CloudEvent]:
+    document, remark, error = read
     if error:
         return [_keep_whole(content, f"Not a CloudEvent: {error}")]
     if remark == REPLACED and b"\x00" not in content:
@@ -169,9 +172,10 @@ def _make_message(event: CloudEvent, project_id: str, occasion: str) -> Message:
         body = DecodedBody(None, event.content, NOT_LEGACY)
     kind, topic = _read_type(event.type)
     moment = event.time or ("" if envelope else occasion)
-    event_id = name_event(event.id, event.source, event.type, moment, event.content)
+    event_id = name_pushed(event.id, event.source, event.type, moment, event.content)
     device_id = device if 0 < len(device) <= DEVICE_LIMIT else None
-    observed_at, doubt = _choose_time(envelope["timestamp"] if envelope else None, event.time or None)
+    times = (envelope["timestamp"] if envelope else None, event.time or None)
+    observed_at, doubt = choose_time(times, _read_time)
     if body.error:
         kept = Message.undecoded(
             body.raw or b"", body.error, event_id=event_id, device=device_id, topic=topic
@@ -213,16 +217,14 @@ def _read_type(event_type: str) -> tuple[Kind, str | None]:
     return kind or "event", topic[:TOPIC_LIMIT] or None
 
 
-def _choose_time(*candidates: object) -> tuple[str | None, str | None]:
-    """The first time that can be believed, in ISO 8601 to the microsecond; where none can, why not the first."""
-    doubt = None
-    for value in candidates:
-        if value is not None:
-            try:
-                return parse_time(_spell_time(value)), None
-            except (ValueError, TypeError, KeyError, OverflowError):
-                doubt = doubt or "The timestamp is no time that can be believed; the time of arrival is used."
-    return None, doubt
+def _read_time(value: Any) -> str:
+    """ISO 8601 to the microsecond; ValueError where it is no time that can be believed."""
+    try:
+        return parse_time(_spell_time(value))
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise ValueError(
+            "The timestamp is no time that can be believed; the time of arrival is used."
+        ) from None
 
 
 def _spell_time(value: Any) -> Any:

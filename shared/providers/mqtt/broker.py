@@ -86,7 +86,7 @@ class BrokerFields(Provider):
     @classmethod
     def _check_url(cls, url: str) -> str:
         parts = _split_url(url)
-        if parts.scheme not in PORTS or not parts.hostname or "%" in parts.hostname:
+        if not _is_broker(parts):
             raise ValueError("write it as mqtt://host, mqtts://host, ws://host/path or wss://host/path")
         if parts.username is not None or parts.password is not None:
             raise ValueError(
@@ -206,10 +206,14 @@ def _reveal(secret: SecretStr | None) -> str | None:
 def _find_place(config: Mapping[str, Any]) -> tuple[str, str, int]:
     """Scheme, host and port; ValueError where they are none."""
     url = _split_url(str(config.get("broker_url")))
-    if url.scheme not in PORTS or not url.hostname or "%" in url.hostname:
+    if not _is_broker(url):
         raise ValueError("not the address of a broker")
     scheme = _SECURED[url.scheme] if config.get("use_tls") else url.scheme
-    return scheme, url.hostname, config.get("port") or url.port or PORTS[scheme]
+    return scheme, url.hostname or "", config.get("port") or url.port or PORTS[scheme]
+
+
+def _is_broker(url: SplitResult) -> bool:
+    return url.scheme in PORTS and bool(url.hostname) and "%" not in (url.hostname or "")
 
 
 def _split_url(url: str) -> SplitResult:
