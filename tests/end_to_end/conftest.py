@@ -15,10 +15,11 @@ from tests.stack import Stack
 
 @pytest.fixture
 def admin(stack: Stack) -> Platform:
-    """An admin on a stack without integrations and messages: a tick serves all there are."""
+    """An admin on a stack without integrations, messages and devices: a tick serves all there are."""
     with stack.connect() as connection:
         connection.execute("delete from device_integrations")
         connection.execute("delete from device_messages")
+        connection.execute("delete from devices")
     return Platform(stack, stack.user("admin", 0))
 
 
