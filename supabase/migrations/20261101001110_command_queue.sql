@@ -20,8 +20,10 @@ begin
   )
   select (w.id, w.organization_id, w.integration_id, w.due_at)::private.waiting
     from queues q
-    -- What a deleted integration has left behind is nobody's to send.
-    join public.device_integrations i on i.id = q.integration_id and i.organization_id = q.organization_id
+    -- What a deleted integration or an organization that has ended has left behind is nobody's to send.
+    join public.device_integrations i
+      on i.id = q.integration_id and i.organization_id = q.organization_id
+         and not exists (select from private.ended_organizations e where e.organization_id = q.organization_id)
     cross join lateral (
       select c.id, c.organization_id, c.integration_id, c.due_at from public.device_commands c
        where c.organization_id = q.organization_id and c.integration_id = q.integration_id

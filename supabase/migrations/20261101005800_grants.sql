@@ -38,7 +38,7 @@ grant select, insert, update, delete on
   public.integration_activity, public.integration_jobs, public.integration_metrics, public.integration_schedules,
   public.webhook_attempts, public.webhook_deliveries, public.webhook_endpoints, private.webhook_sends
   to service_role;
-grant select on public.audit_log, private.sealed_integrations, private.provisioning_secrets to service_role;
+grant select on public.audit_log, private.ended_organizations, private.provisioning_secrets, private.sealed_integrations to service_role;
 grant select, insert, delete on private.message_ledger to service_role;
 grant select, insert, update, delete on private.fan_outs to service_role;
 grant select, insert on private.job_sightings to service_role;
