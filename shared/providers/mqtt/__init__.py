@@ -21,7 +21,6 @@ from shared.provider import (
     TopicRules,
     check_filter,
     check_filters,
-    only_with,
     write_json,
 )
 from shared.providers.mqtt.broker import BrokerFields, CommaSeparated
@@ -32,14 +31,6 @@ TOPICS_LIMIT = 100
 
 _PLACEHOLDERS = frozenset(("device", "name"))
 _PROTOCOLS = {"auto": (5, 4), "5": (5,), "3.1.1": (4,)}
-_PLACE = ("broker_url", "port", "username", "password", "allow_plain_password", "use_tls")
-_TLS = (
-    *("ca_certificate", "client_certificate", "client_key", "client_key_passphrase"),
-    *("server_name", "alpn"),
-)
-_USES_TLS = {
-    "anyOf": [only_with(use_tls=True), {"properties": {"broker_url": {"pattern": "^(mqtts|wss)://"}}}]
-}
 _CONNECTION = (
     *("client_id", "protocol_version", "qos", "session_expiry_seconds", "keepalive"),
     *("session_seconds", "poll_interval_seconds"),
@@ -55,9 +46,8 @@ class Mqtt(Checker, Poller, BrokerFields, PayloadFields, Commander):
     docs: ClassVar[str] = "An MQTT broker: subscribes to topics, stores what devices publish, sends commands."
 
     groups: ClassVar[tuple[Group, ...]] = (
-        Group("Broker", _PLACE, open=True),
+        *BrokerFields.groups,
         Group("Topics", ("topics",), open=True),
-        Group("Certificates", _TLS, when=_USES_TLS),
         Group("Status and commands", ("status_topic", "status_online", "status_offline", "command_topic")),
         Group("Connection", _CONNECTION),
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from shared.provider import PEM, Destination, FieldError, Provider, is_public
+from shared.provider import PEM, Destination, FieldError, Group, Provider, is_public, only_with
 
 MQTT_5 = 5
 MQTT_3 = 4
@@ -18,6 +18,11 @@ PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 _SECURED = {"mqtt": "mqtts", "mqtts": "mqtts", "ws": "wss", "wss": "wss"}
 _PLAIN = frozenset(("mqtt", "ws"))
+_PLACE = ("broker_url", "port", "username", "password", "allow_plain_password", "use_tls")
+_TLS = ("ca_certificate", "client_certificate", "client_key", "client_key_passphrase", "server_name", "alpn")
+_USES_TLS = {
+    "anyOf": [only_with(use_tls=True), {"properties": {"broker_url": {"pattern": "^(mqtts|wss)://"}}}]
+}
 
 IN_CLEAR = (
     "Without TLS everyone on the way to this host can read it: write broker_url with mqtts:// or wss://, or set "
@@ -65,6 +70,11 @@ class BrokerFields(Provider):
 
     # Fields left out are validated too: half a pair is found at the half that is missing.
     model_config = ConfigDict(validate_default=True)
+
+    groups: ClassVar[tuple[Group, ...]] = (
+        Group("Broker", _PLACE, open=True),
+        Group("Certificates", _TLS, when=_USES_TLS),
+    )
 
     broker_url: str = Field(
         examples=["mqtts://broker.example.com", "mqtt://192.168.1.20", "wss://broker.example.com/mqtt"]
