@@ -13,6 +13,7 @@ from shared.integrations import bodies
 from shared.jobs.kinds import find_kind, list_kinds
 from shared.provider import find_provider, list_types
 from shared.runtime.bodies import Query
+from shared.runtime.web.events import EventStream
 from shared.runtime.web.responses import ProblemDocument
 from shared.runtime.web.routes import Route
 
@@ -58,7 +59,12 @@ def list_models(route: Route) -> list[type[BaseModel]]:
 def list_replies(route: Route) -> list[type]:
     """The TypedDicts that may be answered."""
     each = get_args(route.reply) if isinstance(route.reply, UnionType) else [route.reply]
-    return [reply for reply in each if reply is not NoneType]
+    return [reply for reply in each if reply not in {NoneType, EventStream}]
+
+
+def has_events(route: Route) -> bool:
+    """Whether the reply may also come as server-sent events."""
+    return EventStream in get_args(route.reply)
 
 
 def refer(model: type) -> Schema:
