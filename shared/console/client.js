@@ -52,6 +52,7 @@ class Query {
   with(name, value) { this.parameters.append(name, value); return this }
   eq(column, value) { return this.with(column, `eq.${value}`) }
   is(column, value) { return this.with(column, `is.${value}`) }
+  in(column, values) { return this.with(column, `in.(${values.join(',')})`) }
   gte(column, value) { return this.with(column, `gte.${value}`) }
   not(column, operator, value) { return this.with(column, `not.${operator}.${value}`) }
   or(filters) { return this.with('or', `(${filters})`) }

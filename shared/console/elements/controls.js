@@ -58,7 +58,9 @@ function makeChoice(field, value, attributes, choices) {
   return select
 }
 
-const readChoice = (input) => (input.value === '' ? undefined : JSON.parse(input.value))
+function readChoice(input) {
+  return input.value === '' ? undefined : JSON.parse(input.value)
+}
 
 function makeSeveral(field, value, attributes) {
   const boxes = field.core.items.enum.map((each) => h('label', { class: 'row' }, h('input', { type: 'checkbox', value: each, checked: (value ?? []).includes(each) }), field.labels[each] ?? each))
@@ -88,4 +90,6 @@ function makeSecret(field, _, attributes) {
   return h('input', { ...attributes, type: 'password', autocomplete: 'new-password', maxlength: field.most })
 }
 
-const readText = (input) => (input.value === '' ? undefined : input.value)
+function readText(input) {
+  return input.value === '' ? undefined : input.value
+}

@@ -25,7 +25,8 @@ export class IntegrationDialog extends Element {
     this.unfold()
     try {
       [this.types, this.isAdmin] = await Promise.all([readTypes(this.client), this.may('admin'), id && this.load()])
-      this.type ? this.drawForm() : this.drawTypes()
+      if (this.type) this.drawForm()
+      else this.drawTypes()
     } catch (problem) {
       this.drawFailure(asProblem(problem).document)
     }
@@ -113,9 +114,11 @@ export class IntegrationDialog extends Element {
       if (this.saved && !Object.keys(typed).length) return this.close()
       const { body } = this.saved ? await this.change(typed) : await this.create(typed)
       this.page = null
-      this.integration = body.integration
-      this.told = body.generated ? null : this.tell('di-saved', { ...body.integration, isNew: !this.saved })
-      body.generated ? drawGenerated(this, body.generated, () => this.tell('di-saved', { ...body.integration, isNew: !this.saved })) : this.close()
+      const isNew = !this.saved
+      const done = () => this.tell('di-saved', { ...body.integration, isNew })
+      if (body.generated) return drawGenerated(this, body.generated, done)
+      done()
+      this.close()
     })
   }
 

@@ -72,7 +72,7 @@ function update(old, next) {
     if (old.data !== next.data) old.data = next.data
     return
   }
-  for (const { name } of [...old.attributes]) if (!next.hasAttribute(name) && !THEIRS.has(name)) old.removeAttribute(name)
+  for (const name of old.getAttributeNames()) if (!next.hasAttribute(name) && !THEIRS.has(name)) old.removeAttribute(name)
   for (const { name, value } of next.attributes) if (old.getAttribute(name) !== value && !THEIRS.has(name)) set(old, name, value)
   for (const [name, listener] of Object.entries(next.listeners ?? {})) listen(old, name, listener)
   if (!old.shadowRoot) patch(old, ...next.childNodes)

@@ -1,6 +1,6 @@
 /** `<first-message integration-id>`: what to do so that something comes, and each step on the way as it happens. */
 
-import { call, readTypes, rows, stream } from './api.js'
+import { call, readNames, readTypes, rows, stream } from './api.js'
 import { h } from './dom.js'
 import { Element } from './element.js'
 import { drawScheduler } from './health.js'
@@ -20,13 +20,13 @@ export class FirstMessage extends Element {
     const { client, integration: id, organization } = this
     const [{ body }, types, messages, activity] = await Promise.all([
       call(client, 'GET', `integrations/${id}`), readTypes(client),
-      rows(client.from('device_messages').select('external_id,payload,raw,error,received_at,devices(name)').eq('organization_id', organization).eq('integration_id', id).order('received_at', { ascending: false }).limit(1)),
+      rows(client.from('device_messages').select('external_id,device_id,payload,raw,error,received_at').eq('organization_id', organization).eq('integration_id', id).order('received_at', { ascending: false }).limit(1)),
       rows(client.from('integration_activity').select('level,message').eq('integration_id', id).order('id', { ascending: false }).limit(20)),
     ])
     const [row] = await rows(client.from('device_integrations').select('last_session').eq('id', id))
     const { integration } = body
     const kind = types.find((each) => each.type === integration.integration_type)
-    return { integration, can: (name) => kind?.capabilities.includes(name), session: row?.last_session, message: messages[0], warning: activity.find((each) => each.level !== 'info')?.message, scheduler: body.scheduler }
+    return { integration, can: (name) => kind?.capabilities.includes(name), session: row?.last_session, message: messages[0], name: (await readNames(client, 'devices', messages.map((each) => each.device_id))).get(messages[0]?.device_id), warning: activity.find((each) => each.level !== 'info')?.message, scheduler: body.scheduler }
   }
 
   render(data) {
@@ -44,7 +44,7 @@ export class FirstMessage extends Element {
     return [h('p', {}, say(can('session') ? 'publishThis' : 'postThis')), h('div', { class: 'control' }, h('pre', { tabindex: '0', 'aria-label': say('command') }, line), h('button', { type: 'button', click: copy }, say('copy')))]
   }
 
-  drawTicks({ integration, can, session, message, warning, scheduler }) {
+  drawTicks({ integration, can, session, message, name, warning, scheduler }) {
     const hasLooked = Boolean(session || integration.sync_status || integration.error_message)
     const isLate = !hasLooked && !message && Date.now() - this.begun > PATIENCE_SECONDS * 1000
     const ticks = can('session') ? [
@@ -54,7 +54,7 @@ export class FirstMessage extends Element {
     ] : []
     const reason = integration.error_message ?? warning
     return [
-      h('ul', { class: 'plain' }, [...ticks, [Boolean(message), message ? say('tickMessage', { device: message.devices?.name ?? message.external_id ?? '?' }) : say('tickNoMessage')]].map(([isDone, text]) =>
+      h('ul', { class: 'plain' }, [...ticks, [Boolean(message), message ? say('tickMessage', { device: name ?? message.external_id ?? '?' }) : say('tickNoMessage')]].map(([isDone, text]) =>
         h('li', { class: isDone ? 'is-good' : 'quiet' }, isDone ? '✓ ' : '… ', text))),
       message && h('pre', { tabindex: '0' }, message.error ? `${message.raw ?? ''}\n${message.error}` : JSON.stringify(message.payload)),
       !message && reason && h('p', { class: 'wrong' }, reason),

@@ -35,5 +35,5 @@ export async function load(name) {
 
 /** Defines `name`, unless the page has it already. */
 export function define(name, element) {
-  customElements.get(name) ?? customElements.define(name, element)
+  if (!customElements.get(name)) customElements.define(name, element)
 }

@@ -50,8 +50,8 @@ export class Troubles {
     this.element.hidden = false
     if (status === 412) this.compare()
     if (status === 429 && waits) this.count(lead, waits)
-    const first = found.find(({ field }) => field)?.field
-    first ? first.focus() : this.element.focus()
+    const first = found.find(({ field }) => field)?.field ?? this.element
+    first.focus()
   }
 
   /** Says the seconds until another try makes sense. */
