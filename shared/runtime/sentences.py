@@ -66,7 +66,8 @@ def _explain_pattern(pattern: str) -> str:
     upper, lower, digits, marks = allowed.groups()
     letters = {(True, True): "letters", (True, False): "capital letters", (False, True): "small letters"}
     kinds = (letters.get((bool(upper), bool(lower))), digits and "digits", marks and " ".join(marks))
-    return f"Write nothing but {', '.join(filter(None, kinds))}."
+    *before, last = filter(None, kinds)
+    return f"Use {' and '.join(filter(None, (', '.join(before), last)))} only."
 
 
 def _show(value: Any) -> str:

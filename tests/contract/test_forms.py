@@ -123,7 +123,7 @@ def list_values(written: dict[str, Any], sample: Any) -> Iterator[Any]:
         yield from (True, False)
     if sample is not None:
         yield sample
-    elif "'string'" in str(written):
+    elif "'string'" in str(written) and not list_choices(written):
         yield "sample"
 
 

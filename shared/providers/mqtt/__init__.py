@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -35,8 +35,10 @@ _CONNECTION = (
     *("client_id", "protocol_version", "qos", "session_expiry_seconds", "keepalive"),
     *("session_seconds", "poll_interval_seconds"),
 )
-_QOS = {"x-labels": {"0": "At most once (0)", "1": "At least once (1)"}}
-_VERSIONS = {"x-labels": {"auto": "What the broker speaks", "5": "MQTT 5", "3.1.1": "MQTT 3.1.1"}}
+_QOS: dict[str, Any] = {"x-labels": {"0": "At most once (0)", "1": "At least once (1)"}}
+_VERSIONS: dict[str, Any] = {
+    "x-labels": {"auto": "What the broker speaks", "5": "MQTT 5", "3.1.1": "MQTT 3.1.1"}
+}
 
 
 class Mqtt(Checker, Poller, BrokerFields, PayloadFields, Commander):

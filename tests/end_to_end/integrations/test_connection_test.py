@@ -81,9 +81,9 @@ def test_a_streamed_test_of_what_is_saved_stands_in_the_activity(admin: Platform
 
 
 def test_what_is_refused_is_a_problem_with_its_status_and_no_stream(admin: Platform) -> None:
-    body = {"organization_id": admin.user.organization_id, "integration_type": "mqtt", "config": {}}
+    asked = {"organization_id": admin.user.organization_id, "integration_type": "mqtt"}
 
-    reply = admin.call("POST", "/integrations/test", json=body, headers=EVENTS)
+    reply = admin.call("POST", "/integrations/test", json=asked | {"config": {}}, headers=EVENTS)
 
     assert (reply.status_code, reply.headers["Content-Type"]) == (422, "application/problem+json")
     assert {(error["field"], error["message"]) for error in reply.json()["errors"]} == {
