@@ -107,11 +107,9 @@ LISTS = {
 def test_a_page_reads_its_own_rows_and_few_more(filled: psycopg.Connection, stack: Stack, named: str) -> None:
     table, rest = LISTS[named]
     organization = stack.user("member", 0).organization_id
+    asked = rest.format(page=PAGE, quiet=QUIET, nobody=NOBODY)
 
-    plan = explain(
-        filled,
-        f"select * from {table} where organization_id = '{organization}' {rest.format(page=PAGE, quiet=QUIET, nobody=NOBODY)}",
-    )
+    plan = explain(filled, f"select * from {table} where organization_id = '{organization}' {asked}")
 
     assert count_rows(plan, table) <= 2 * PAGE, plan
     assert "Sort" not in list_nodes(plan) or plan["Actual Rows"] < PAGE
