@@ -78,6 +78,8 @@ class Router:
         except Problem as problem:
             problem.headers = call.headers | problem.headers
             raise
+        finally:
+            call.close()
         if route.method == "GET" and _is_known(request, call.headers.get("ETag")):
             return make_response(None, HTTPStatus.NOT_MODIFIED, headers, call.headers)
         return make_response(body, call.status or route.status, headers, call.headers)

@@ -8,7 +8,7 @@ import pytest
 
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused
-from shared.runtime.outbound import JsonApi
+from shared.runtime.outbound import Access, JsonApi
 from tests.fakes.http_receiver import Answer, HttpReceiver
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
@@ -24,7 +24,7 @@ def receiver() -> Iterator[HttpReceiver]:
 
 @pytest.fixture
 def api(receiver: HttpReceiver) -> Iterator[JsonApi]:
-    with JsonApi("Acme", receiver.url, {"X-Key": KEY}, [KEY], Deadline(10)) as opened:
+    with JsonApi(Access("Acme", receiver.url, {"X-Key": KEY}, [KEY]), Deadline(10)) as opened:
         yield opened
 
 
