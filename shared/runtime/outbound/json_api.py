@@ -23,11 +23,14 @@ from shared.runtime.outbound.client import OutboundClient
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 
 REQUEST_SECONDS = 30.0
-MEMORY_SECONDS = 20.0
+FIRST_MEMORY_SECONDS, MORE_MEMORY_SECONDS = 20.0, 5.0
+"""How long an answer waits for memory; less once it has some, which others wait for."""
+
 REPLY_BYTES = 16 * 1_048_576
 TRIES = 5
 BACKOFF = Backoff(0.5, 4.0)
 LONGEST_WAIT = 30.0
+MARGIN = 1.25
 WORDS_LIMIT = 500
 
 
@@ -65,7 +68,7 @@ class JsonApi:
         self._runner = asyncio.Runner()
         self._client = OutboundClient()
         self._holding = load_budget().open(access.owner)
-        self._weight = 0
+        self._weight = self._size = 0
 
     def __enter__(self) -> Self:
         return self
@@ -121,7 +124,7 @@ class JsonApi:
 
     def _send(self, request: OutboundRequest) -> OutboundReply:
         self._holding.close()
-        self._weight = 0
+        self._weight = self._size = 0
         seconds = min(REQUEST_SECONDS, self.deadline.remaining())
         if seconds <= 0:
             raise TimedOut(
@@ -129,15 +132,23 @@ class JsonApi:
             )
         # Rounded up, so that once it has passed the deadline has, too.
         timed = replace(request, timeout_seconds=math.ceil(seconds * 100) / 100)
-        return self._runner.run(self._client.send(timed))
+        reply = self._runner.run(self._client.send(timed))
+        self._holding.hold(self._weight if self._holding.size else 0)
+        return reply
 
-    def _weigh(self, part: bytearray) -> None:
-        """Take memory for a part of an answer before it is kept; its client's event loop has nothing else to do."""
+    def _weigh(self, part: bytearray, left: int) -> None:
+        """Take memory for a part of an answer, and as much for what follows as if that were alike, before it is kept.
+
+        Whoever takes all at once need not wait for more with what others wait for.
+        """
+        self._size += len(part)
         self._weight += weigh_json(part)
-        if self._weight > load_budget().share:
+        share, expected = load_budget().share, self._weight * (1 + min(left, REPLY_BYTES) / self._size)
+        if self._weight > share or expected > 2 * share:
             raise ProtocolFailed(f"{self._name} answered more JSON at once than there is memory for.")
-        if self._weight > SMALL:
-            self._holding.reserve(self._weight, self.deadline.within(MEMORY_SECONDS))
+        if self._weight > max(SMALL, self._holding.size):
+            patience = MORE_MEMORY_SECONDS if self._holding.size else FIRST_MEMORY_SECONDS
+            self._holding.reserve(int(expected * MARGIN), self.deadline.within(patience))
 
     def _pause(self, reply: OutboundReply, wait: float) -> None:
         asked = parse_retry_after(reply.headers, datetime.now(UTC))

@@ -51,7 +51,8 @@ class ReplyReader:
     """Reads one reply from `source`; what it has read so far is there at any time, also when `read` is cancelled.
 
     `limit` is the most of the body that is kept, `with_body` is false for the reply to HEAD, `linger` says that a 204
-    from there is not known yet to come without a body, `meet` is told each part of the body before that is kept.
+    from there is not known yet to come without a body, `meet` is told each part of the body before that is
+    kept, and how many bytes are known to follow.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class ReplyReader:
         *,
         with_body: bool,
         linger: bool,
-        meet: Callable[[bytearray], None] | None = None,
+        meet: Callable[[bytearray, int], None] | None = None,
     ) -> None:
         self._source = source
         self._limit = limit
@@ -216,12 +217,12 @@ class ReplyReader:
             part = came[:size]
             del came[:size]
             size -= len(part)
-            self._keep(part)
+            self._keep(part, size)
 
-    def _keep(self, part: bytearray) -> None:
+    def _keep(self, part: bytearray, left: int = 0) -> None:
         room = self._limit - len(self.body)
         if self._meet:
-            self._meet(part)
+            self._meet(part, left)
         self.body += part[:room]
         if len(part) > room:
             raise _Cut(f"its body is longer than {self._limit} bytes")
