@@ -1,4 +1,4 @@
-"""Five platforms that answer with 15 MB each, at once, do not take the process's memory: measured, in one of its own."""
+"""Five platforms that answer with 15 MB each, at once, do not take the memory of a process: measured in its own."""
 
 from __future__ import annotations
 
