@@ -208,10 +208,10 @@ class _Dispatcher:
         self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem
     ) -> None:
         with self._pulse.busy():
-            attempt = await make_attempt(self._client, request, self._deadline.remaining())
             try:
+                attempt = await make_attempt(self._client, request, self._deadline.remaining())
                 result = conclude_attempt(delivery, attempt, provider)
-            except Exception as error:  # noqa: BLE001 - a place is given back on every way out
+            except BaseException as error:  # noqa: BLE001 - a place is given back on every way out, cancelled too
                 result = describe_unsent(delivery, name_problem(error))
             self._recorder.add(result)
 

@@ -140,7 +140,7 @@ class Committer:
             batch.committed = True
             self.summary.add(batch)
             self._record_notes(batch)
-        except Exception:
+        except BaseException:
             self._failed = True
             raise
 
