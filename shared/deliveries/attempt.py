@@ -40,7 +40,7 @@ def build_request(
     """What `provider` sends of a delivery, signed as of now; the reason where it can't be built."""
     try:
         return provider.deliver(make_event(delivery, row))
-    except Exception as error:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
+    except BaseException as error:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
         return name_problem(error)
 
 

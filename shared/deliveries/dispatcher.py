@@ -229,7 +229,7 @@ class _Providers:
             return kept[1]
         try:
             provider = open_provider(row)
-        except Exception as error:  # noqa: BLE001 - one integration's defect must not end the others' deliveries
+        except BaseException as error:  # noqa: BLE001 - one integration's defect must not end the others' deliveries
             return name_problem(error)
         if not isinstance(provider, Subscriber | Publisher):
             return NotSupported("Events can't be sent to an integration of this type; remove events from it.")
