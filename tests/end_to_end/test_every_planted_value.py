@@ -116,7 +116,7 @@ def build_all(stack: Stack, hostile: dict[str, str], url: str) -> None:
 
 def write_change(column: Column) -> Composed:
     schema, table, name, kind = column
-    value = SQL("array[%s]") if kind == "text[]" else SQL("%s::{}").format(SQL(kind))  # type: ignore[arg-type]
+    value = SQL("array[%s]") if kind == "text[]" else SQL("%s::{}").format(SQL(kind))
     change = SQL("update {} set {} = {} where organization_id = %s")
     return change.format(Identifier(schema, table), Identifier(name), value)
 
