@@ -10,7 +10,7 @@ from scripts.openapi.problems import Kind, describe_problems
 from scripts.openapi.schemas import Schema, list_models, list_parameters, list_replies, refer
 from shared.runtime import errors
 from shared.runtime.web.rate_limits import TESTS
-from shared.runtime.web.routes import Route
+from shared.runtime.web.routes import ANY_TYPE, Route
 
 BINARY = {"type": "string", "format": "binary", "minLength": 1}
 LINKED = {
@@ -48,7 +48,9 @@ def list_problems(route: Route) -> list[Kind]:
     """Everything a call may be refused with: what was declared, and what follows from the rest of the declaration."""
     kinds: list[Kind] = [errors.Unauthenticated, errors.Problem, errors.Unavailable, *route.problems]
     if list_models(route):
-        kinds += [errors.BadRequest, errors.TooLarge, errors.UnsupportedMediaType]
+        kinds += [errors.BadRequest, errors.TooLarge]
+    if list_models(route) and ANY_TYPE not in route.reads:
+        kinds += [errors.UnsupportedMediaType]
     if route.query:
         kinds += [errors.BadRequest]
     if "{" in route.path and not route.public:
@@ -78,9 +80,10 @@ def _describe_body(route: Route) -> Schema:
     content: Schema = {}
     for model in list_models(route):
         content["application/json"] = {"schema": refer(model)}
-    raw = {"schema": BINARY if content else {}}
+    raw = {"schema": BINARY if content and ANY_TYPE not in route.reads else {}}
     content |= {media_type: raw for media_type in route.reads if isinstance(media_type, str)}
-    return {"required": route.needs_body or len(content) > 1, "content": content} if content else {}
+    required = route.needs_body or (len(content) > 1 and ANY_TYPE not in content)
+    return {"required": required, "content": content} if content else {}
 
 
 def _describe_success(route: Route, status: HTTPStatus) -> Schema:

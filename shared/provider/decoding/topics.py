@@ -13,7 +13,7 @@ TOPIC_BYTES = 65_535
 DEVICE_LIMIT = 512
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _AROUND = f"{string.whitespace}\xa0\u200b\ufeff\"'"
-STATUS_LEVELS = frozenset(("status", "availability", "lwt"))
+STATUS_LEVELS = frozenset(("status", "availability", "lwt", "online"))
 
 
 class TopicFacts(NamedTuple):

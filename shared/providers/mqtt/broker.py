@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -51,7 +52,11 @@ class Broker:
 
 
 def _split_list(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return (
+        [part.strip() for part in re.split(r"[,\n]", value) if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
 
 
 CommaSeparated = Annotated[
