@@ -24,7 +24,7 @@ from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
 from shared.provider.fields import (
-    Credential, EndpointUrl, HeaderName, Headers, SecretUrl, locate_url, require_partner, reveal_headers,
+    BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, locate_url, require_partner, reveal_headers,
 )
 from shared.provider.firmware import (
     MAIN_PACKAGE, Artifact, BegunRollout, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,

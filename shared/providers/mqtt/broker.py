@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import string
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
@@ -51,12 +54,17 @@ class Broker:
     keepalive: int = 60
 
 
+_AROUND = f"{string.whitespace}\xa0\u200b\ufeff"
+
+
 def _split_list(value: object) -> object:
-    return (
-        [part.strip() for part in re.split(r"[,\n]", value) if part.strip()]
-        if isinstance(value, str)
-        else value
-    )
+    """A text as the list it means: with commas or line breaks between, or a JSON array."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip()[:1] == "[":
+        with suppress(json.JSONDecodeError):
+            return json.loads(value)
+    return [part.strip() for part in re.split(r"[,\n]", value) if part.strip()]
 
 
 CommaSeparated = Annotated[
@@ -90,8 +98,9 @@ class BrokerFields(Provider):
     @field_validator("broker_url")
     @classmethod
     def _check_url(cls, url: str) -> str:
+        url = url.strip(_AROUND)
         parts = _split_url(url)
-        if not _is_broker(parts):
+        if not _is_broker(parts) or not url.isprintable() or " " in url:
             raise ValueError("write it as mqtt://host, mqtts://host, ws://host/path or wss://host/path")
         if parts.username is not None or parts.password is not None:
             raise ValueError(
@@ -225,7 +234,9 @@ def _split_url(url: str) -> SplitResult:
     """The parts of `url`; ValueError, in words, where its host or port is no such thing."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        port_fits = parts.port != 0
     except ValueError:
-        raise ValueError("the host or port in it is not valid; a port is a number from 1 to 65535") from None
+        port_fits = False
+    if not port_fits:
+        raise ValueError("the host or port in it is not valid; a port is a number from 1 to 65535")
     return parts

@@ -21,6 +21,7 @@ from pydantic import (
 from shared import __version__
 from shared.provider import (
     SVIX_HEADERS,
+    BearerToken,
     Check,
     Checker,
     Credential,
@@ -90,7 +91,7 @@ class Webhook(Checker, Subscriber):
     url_origin: str | None = Field(None, json_schema_extra={"readOnly": True})
     """Scheme and host of secret_url. Only read."""
     method: Literal["POST", "PUT", "PATCH"] = "POST"
-    bearer_token: Credential | None = None
+    bearer_token: BearerToken | None = None
     api_key: Credential | None = None
     api_key_header: HeaderName = "X-API-Key"
     basic_username: Annotated[str, Field(max_length=1024), AfterValidator(_check_username)] | None = None
