@@ -223,7 +223,7 @@ def _escape_colons(device: str) -> str:
 
 def _as_device(value: Any) -> str | None:
     text = str(value) if type(value) is int else value
-    return text if isinstance(text, str) and 0 < len(text) <= DEVICE_LIMIT else None
+    return text if isinstance(text, str) and text.strip() and len(text) <= DEVICE_LIMIT else None
 
 
 def _keep_raw(facts: TopicFacts, body: bytes, event_id: str, reason: str) -> Message:
