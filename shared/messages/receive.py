@@ -32,6 +32,10 @@ from shared.runtime.web.call import Call
 
 REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
 
+REFUSED = "Pushed messages are refused, because the config can't be used: "
+RECOVERED = "receive.recovered"
+"""The kind of activity that ends it: the database takes the error away with it."""
+
 BATCH_BYTES = 4 * 1_048_576
 REQUEST_BYTES = 4_096
 """What a request counts beside its body: a thousand are a batch."""
@@ -138,6 +142,9 @@ def _read_post(provider: Receiver, row: ReceiverRow | None, request: PushedReque
         _check_limit(row["wait_seconds"])
     except Problem as problem:
         return problem
+    if (row["error_message"] or "").startswith(REFUSED):
+        note = {"level": "info", "message": "Pushed messages are taken again."}
+        as_service().call("record_activity", p_integration_id=row["id"], p_kind=RECOVERED, p_notes=[note])
     return Post(row["id"], messages)
 
 
@@ -177,7 +184,7 @@ def _seal_decoy(vault: Vault) -> str:
 
 def _tell_admin(row: ReceiverRow, problem: VaultError | InvalidConfig) -> None:
     why = problem.explain("") or problem.detail
-    message = f"Pushed messages are refused, because the config can't be used: {why}"
+    message = f"{REFUSED}{why}"
     get_log().warning("receiver not usable", integration=row["id"], code=problem.code)
     if row["error_message"] != message:
         note = {"level": "error", "message": message}
