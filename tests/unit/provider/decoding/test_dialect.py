@@ -505,6 +505,26 @@ def test_a_whole_number_of_any_size_is_kept_to_its_last_digit(body: bytes) -> No
     assert json.loads(write_json(message))["payload"] == json.loads(body)
 
 
+@given(
+    st.dictionaries(
+        st.text(max_size=9), st.text(max_size=30) | st.integers() | st.lists(st.booleans()), max_size=9
+    ),
+    st.sampled_from((b"NaN", b"-inf", b'"\\ud83d"', b'"\xb0"', b'"\x07"')),
+)
+def test_of_a_reading_of_which_one_value_is_mended_every_other_is_what_it_was(
+    document: dict[str, Any], broken: bytes
+) -> None:
+    document.pop("x", None)
+    body = write_json(document)[:-1] + (b"," if document else b"") + b'"x":' + broken + b"}"
+
+    message = decode(body)
+
+    payload = dict(message.payload)
+    assert payload.pop("x", None) in {None, "\ufffd", "\x07"}
+    assert payload == json.loads(write_json(document).replace(b"\\u0000", b"\\ufffd"))
+    assert message.remark
+
+
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
     assert decode(b'{"a":"\\\\u0000"}').payload == {"a": "\\u0000"}
 
