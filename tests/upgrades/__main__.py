@@ -7,23 +7,19 @@ import tempfile
 from pathlib import Path
 
 from tests.stack import Serve, find_free_port
-from tests.upgrades.filled import RING, count_rows, dump_stack, fill_stack, write_dump
+from tests.upgrades.filled import RING, dump_stack, fill_stack, write_dump
 
 
 def main(version: str) -> None:
-    """Fill a stack and write its dump; ends with a word where a table has no row yet."""
+    """Fill a stack and write its dump; where no row can be invented for a new table, it goes into rows.sql."""
     with tempfile.TemporaryDirectory(prefix="release-") as folder:
         serve = Serve(Path(folder), find_free_port(), environment={"INTEGRATION_KEYS": RING})
         stack = serve.start()
         try:
             fill_stack(stack)
-            with stack.connect() as connection:
-                empty = [table for table, rows in count_rows(connection).items() if not rows]
             text = dump_stack(stack)
         finally:
             serve.stop()
-    if empty:
-        sys.exit(f"Without a row: {', '.join(empty)}. Add one to tests/database/estate.sql.")
     file = write_dump(version, text)
     sys.stderr.write(f"{file.name}: {file.stat().st_size:,} bytes\n")
 

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import subprocess
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from shared.runtime.vault.ring import SealContext, Vault
 from tests.database.estate import build_estate, read_rows, read_statements
 from tests.platform import Platform
 from tests.stack import Stack
+from tests.upgrades.invented import invent_row
 
 FOLDER = Path(__file__).parent
 RING = f"upgrades:{base64.urlsafe_b64encode(hashlib.sha256(b'upgrades').digest()).decode().rstrip('=')}"
@@ -70,8 +72,15 @@ def fill_stack(stack: Stack) -> None:
         names = build_estate(connection, organization).ids | {"mqtt": created["mqtt"]}
         context = SealContext(organization, names["provisioning"], SEALED_AS, "kept", 1)
         names["sealed_key"] = Vault.from_text(RING).seal({"pre_shared_key": KEY}, context)
-        for name, statement in ROWS:
-            names[name] = str((connection.execute(statement, names).fetchone() or [None])[0])
+        for _, statement in ROWS:
+            connection.execute(statement, names)
+        for _ in list_empty(connection):
+            # Once a table that others refer to has its row, so can they.
+            for table in list_empty(connection):
+                with suppress(psycopg.Error), connection.transaction():
+                    invent_row(connection, table, organization)
+        for table in list_empty(connection):
+            invent_row(connection, table, organization)
 
 
 def count_rows(connection: psycopg.Connection[Any]) -> dict[str, int]:
@@ -82,6 +91,11 @@ def count_rows(connection: psycopg.Connection[Any]) -> dict[str, int]:
         " and not relispartition order by 1, 2"
     ).fetchall()
     return {f"{schema}.{name}": len(read_rows(connection, schema, name)) for schema, name in tables}
+
+
+def list_empty(connection: psycopg.Connection[Any]) -> list[str]:
+    """The tables of the schema that have no row."""
+    return [table for table, rows in count_rows(connection).items() if not rows]
 
 
 def dump_stack(stack: Stack) -> str:
