@@ -80,10 +80,10 @@ def _describe_body(route: Route) -> Schema:
     content: Schema = {}
     for model in list_models(route):
         content["application/json"] = {"schema": refer(model)}
-    raw = {"schema": BINARY if content and ANY_TYPE not in route.reads else {}}
-    content |= {media_type: raw for media_type in route.reads if isinstance(media_type, str)}
-    required = route.needs_body or (len(content) > 1 and ANY_TYPE not in content)
-    return {"required": required, "content": content} if content else {}
+    raw = {"schema": BINARY if content else {}}
+    media_types = [each for each in route.reads if isinstance(each, str) and each != ANY_TYPE]
+    content |= {media_type: raw for media_type in media_types}
+    return {"required": route.needs_body or len(content) > 1, "content": content} if content else {}
 
 
 def _describe_success(route: Route, status: HTTPStatus) -> Schema:
