@@ -111,7 +111,7 @@ def test_a_field_appears_when_it_counts_and_stays_while_it_holds_a_value(console
 
 def test_a_certificate_with_its_line_breaks_arrives_whole(console: Console, admin: Platform) -> None:
     pem = "-----BEGIN CERTIFICATE-----\nMIIB\nAAAA\n-----END CERTIFICATE-----\n"
-    saved = create_mqtt(admin)
+    saved = create_mqtt(admin, broker_url="mqtts://127.0.0.1:1")
 
     console.edit(saved["id"])
     place = console.place("ca_certificate")

@@ -69,7 +69,7 @@ def test_a_made_secret_is_shown_once_and_can_not_be_closed_unseen(console: Conso
     console.field("name").fill("Endpoint")
     console.field("url").fill("https://hooks.example.com/devices")
     console.save()
-    shown = console.dialog.locator("input[readonly]")
+    shown = console.dialog.locator("input.code[readonly]")
     shown.wait_for()
     secret = shown.input_value()
     for _ in range(3):
@@ -86,9 +86,9 @@ def test_a_rotated_secret_is_shown_once_too(console: Console, admin: Platform) -
     saved = admin.create("webhook", {"url": "https://hooks.example.com/devices"}, status="inactive")
     console.open(f"integrations/{saved['id']}")
     console.button("Make a new one").click()
-    console.dialog.locator("input[readonly]").wait_for()
+    console.dialog.locator("input.code[readonly]").wait_for()
 
-    assert console.dialog.locator("input[readonly]").input_value().startswith("whsec_")
+    assert console.dialog.locator("input.code[readonly]").input_value().startswith("whsec_")
     console.dialog.get_by_role("button", name="I have copied it").click()
 
 

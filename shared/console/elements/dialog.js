@@ -1,6 +1,6 @@
 /** `<device-integration-dialog>`: create or change one integration, test it, and see what is wrong where it is wrong. */
 
-import { asProblem, call, readTypes } from './api.js'
+import { Problem, asProblem, call, readTypes } from './api.js'
 import { h, nextId } from './dom.js'
 import { Element } from './element.js'
 import { Field } from './field.js'
@@ -112,6 +112,7 @@ export class IntegrationDialog extends Element {
     await this.troubles.attempt(this.submit, async () => {
       const typed = this.read()
       if (this.saved && !Object.keys(typed).length) return this.close()
+      if (!(this.name.typed ?? '').trim()) throw this.makeMissing()
       const { body } = this.saved ? await this.change(typed) : await this.create(typed)
       this.page = null
       const isNew = !this.saved
@@ -120,6 +121,11 @@ export class IntegrationDialog extends Element {
       done()
       this.close()
     })
+  }
+
+  /** Without a name nothing else is looked at by the server: all that is empty is said at once. */
+  makeMissing() {
+    return new Problem({ status: 422, detail: say('fillIn'), errors: ['name', ...this.form.listMissing()].map((field) => ({ field, message: say('fillIn') })) })
   }
 
   create({ name = '', config = {} }) {
