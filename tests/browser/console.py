@@ -119,7 +119,9 @@ def open_console(browser: Browser, stack: Stack, user: User | None, **options: A
     context.add_init_script(WATCHING)
     console = Console(stack, context.new_page(), user)
     console.page.on("console", console.hear)
-    console.page.on("pageerror", lambda error: console.said.append(f"{error.name}: {error.message} {error.stack}"))
+    console.page.on(
+        "pageerror", lambda error: console.said.append(f"{error.name}: {error.message} {error.stack}")
+    )
     try:
         yield console
         console.check_clean()
@@ -130,7 +132,9 @@ def open_console(browser: Browser, stack: Stack, user: User | None, **options: A
 def sign_in(context: BrowserContext, stack: Stack, user: User) -> None:
     """Every page of the context begins with a session of the user's."""
     session = json.dumps(json.dumps(stack.sign_in(user)))
-    context.add_init_script(f"sessionStorage.getItem('di-session') ?? sessionStorage.setItem('di-session', {session})")
+    context.add_init_script(
+        f"sessionStorage.getItem('di-session') ?? sessionStorage.setItem('di-session', {session})"
+    )
 
 
 def create_mqtt(admin: Platform, name: str = "Broker", **config: Any) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from tests.platform import Platform
 from tests.stack import Stack
 
 
-def test_steps_are_shown_before_the_test_has_ended(console: Console, admin: Platform, receiver: HttpReceiver) -> None:
+def test_steps_are_shown_before_the_test_has_ended(
+    console: Console, admin: Platform, receiver: HttpReceiver
+) -> None:
     may_answer = threading.Event()
 
     def wait(_: object) -> Answer:
@@ -41,16 +43,29 @@ def test_what_fails_is_said_at_the_step_it_fails_at(console: Console) -> None:
 
 
 def test_an_old_server_that_knows_no_events_shows_all_steps_at_once(console: Console) -> None:
-    checks = [{"name": "address", "ok": True, "detail": "It is there.", "ms": 1.0}, {"name": "tcp", "ok": True, "detail": "It answers.", "ms": 2.0}]
-    console.page.route("**/integrations/test", lambda route: route.fulfill(status=200, content_type="application/json", body=json.dumps({"ok": True, "checks": checks})))
+    checks = [
+        {"name": "address", "ok": True, "detail": "It is there.", "ms": 1.0},
+        {"name": "tcp", "ok": True, "detail": "It answers.", "ms": 2.0},
+    ]
+    console.page.route(
+        "**/integrations/test",
+        lambda route: route.fulfill(
+            status=200, content_type="application/json", body=json.dumps({"ok": True, "checks": checks})
+        ),
+    )
     console.add("mqtt")
     console.dialog.get_by_role("button", name="Test connection").click()
 
     console.dialog.get_by_text("The connection works.").wait_for()
-    assert console.dialog.locator(".steps li").all_inner_texts() == ["✓ address\nIt is there.\n1 ms", "✓ tcp\nIt answers.\n2 ms"]
+    assert console.dialog.locator(".steps li").all_inner_texts() == [
+        "✓ address\nIt is there.\n1 ms",
+        "✓ tcp\nIt answers.\n2 ms",
+    ]
 
 
-def test_one_module_that_is_missing_leaves_the_others_working(console: Console, admin: Platform, stack: Stack) -> None:
+def test_one_module_that_is_missing_leaves_the_others_working(
+    console: Console, admin: Platform, stack: Stack
+) -> None:
     create_mqtt(admin)
     console.page.route("**/elements/chart.js", lambda route: route.abort())
     console.open("")

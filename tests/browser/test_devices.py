@@ -51,7 +51,10 @@ def test_a_long_list_has_few_rows_in_the_page_and_scrolls(console: Console, flee
     scroller.evaluate("scroller => { scroller.scrollTop = scroller.scrollHeight }")
     console.button("Meter 10000", exact=True).wait_for()
     last = console.page.locator(ROWS).last
-    assert (last.get_attribute("aria-rowindex"), console.page.locator("table[aria-rowcount]").get_attribute("aria-rowcount")) == ("10001", "10001")
+    assert (
+        last.get_attribute("aria-rowindex"),
+        console.page.locator("table[aria-rowcount]").get_attribute("aria-rowcount"),
+    ) == ("10001", "10001")
 
 
 def test_one_of_many_is_found_by_a_part_of_its_name(console: Console, fleet: None) -> None:
@@ -72,7 +75,9 @@ def test_what_nothing_matches_is_said_as_such(console: Console, fleet: None) -> 
     console.page.get_by_text("No device matches “50   or  so”.").wait_for()
 
 
-def test_a_device_shows_what_it_said_and_is_told_something(console: Console, admin: Platform, receiver: HttpReceiver) -> None:
+def test_a_device_shows_what_it_said_and_is_told_something(
+    console: Console, admin: Platform, receiver: HttpReceiver
+) -> None:
     estate = build_estate(admin, receiver)
     console.open(f"devices/{estate.device_id}")
     console.page.get_by_text("temperature: 22.5 now, between 21.5 and 22.5").first.wait_for()
@@ -83,14 +88,22 @@ def test_a_device_shows_what_it_said_and_is_told_something(console: Console, adm
     console.button("Send command").click()
 
     console.page.get_by_text("It will be sent with the next tick.").wait_for()
-    wait_until(lambda: any(row["name"] == "restart" for row in admin.rows("device_commands")), "the command was not sent")
+    wait_until(
+        lambda: any(row["name"] == "restart" for row in admin.rows("device_commands")),
+        "the command was not sent",
+    )
 
 
-def test_the_same_device_of_two_brokers_is_told_apart_by_its_integration(console: Console, admin: Platform) -> None:
+def test_the_same_device_of_two_brokers_is_told_apart_by_its_integration(
+    console: Console, admin: Platform
+) -> None:
     for name in ("One", "Two"):
         saved = create_mqtt(admin, name)
         with admin.stack.connect() as connection:
-            connection.execute("insert into devices (organization_id, integration_id, external_id, name) select organization_id, id, 'pump', 'Pump' from device_integrations where id = %s", (saved["id"],))
+            connection.execute(
+                "insert into devices (organization_id, integration_id, external_id, name) select organization_id, id, 'pump', 'Pump' from device_integrations where id = %s",
+                (saved["id"],),
+            )
     console.open("devices")
     console.page.get_by_text("2 devices").wait_for()
     console.page.get_by_label("Integration").select_option(label="Two")

@@ -33,7 +33,12 @@ def test_a_broker_is_connected_by_keyboard_alone(console: Console, stack: Stack,
 
     press("Enter")
     console.dialog.locator(".card").first.wait_for()
-    while console.page.evaluate("document.activeElement.shadowRoot.activeElement.shadowRoot.activeElement.dataset.type") != "mqtt":
+    while (
+        console.page.evaluate(
+            "document.activeElement.shadowRoot.activeElement.shadowRoot.activeElement.dataset.type"
+        )
+        != "mqtt"
+    ):
         press("Tab")
     press("Enter")
     console.dialog.locator("form").wait_for()
@@ -42,14 +47,21 @@ def test_a_broker_is_connected_by_keyboard_alone(console: Console, stack: Stack,
     console.page.keyboard.type(stack.mqtt_url)
     for _ in range(20):
         press("Tab")
-        if console.page.evaluate("document.activeElement.shadowRoot.activeElement.shadowRoot.activeElement.name") == "topics":
+        if (
+            console.page.evaluate(
+                "document.activeElement.shadowRoot.activeElement.shadowRoot.activeElement.name"
+            )
+            == "topics"
+        ):
             break
     console.page.keyboard.type("devices/+/telemetry")
     press("Control+Enter")
     console.button("Typed broker").wait_for()
 
     saved = admin.call("GET", "/integrations").json()["integrations"]
-    assert [(each["name"], each["config"]["topics"]) for each in saved] == [("Typed broker", ["devices/+/telemetry"])]
+    assert [(each["name"], each["config"]["topics"]) for each in saved] == [
+        ("Typed broker", ["devices/+/telemetry"])
+    ]
 
 
 def test_each_error_stands_at_its_field_and_the_first_one_has_the_focus(console: Console) -> None:
@@ -67,7 +79,9 @@ def test_each_error_stands_at_its_field_and_the_first_one_has_the_focus(console:
         assert place.locator("[aria-invalid=true]").count() == 1, name
         described = place.locator("[aria-invalid=true]").get_attribute("aria-describedby") or ""
         shown = [console.dialog.locator(f"#{each}") for each in described.split()]
-        assert any("wrong" in (each.get_attribute("class") or "") and each.inner_text() for each in shown), name
+        assert any("wrong" in (each.get_attribute("class") or "") and each.inner_text() for each in shown), (
+            name
+        )
         assert place.is_visible(), name
     assert console.dialog.locator('[data-field="broker_url"] input:focus').count() == 1
 
@@ -92,7 +106,9 @@ def test_a_default_that_is_left_alone_is_not_sent_and_what_is_emptied_is_removed
 
     assert caught.value.post_data_json == {"config": {"username": None}}
     console.dialog.wait_for(state="detached")
-    assert admin.call("GET", f"/integrations/{saved['id']}").json()["integration"]["config"]["keepalive"] == 120
+    assert (
+        admin.call("GET", f"/integrations/{saved['id']}").json()["integration"]["config"]["keepalive"] == 120
+    )
 
 
 def test_a_field_appears_when_it_counts_and_stays_while_it_holds_a_value(console: Console) -> None:
@@ -115,7 +131,9 @@ def test_a_certificate_with_its_line_breaks_arrives_whole(console: Console, admi
 
     console.edit(saved["id"])
     place = console.place("ca_certificate")
-    place.locator("input[type=file]").set_input_files({"name": "ca.pem", "mimeType": "text/plain", "buffer": pem.encode()})
+    place.locator("input[type=file]").set_input_files(
+        {"name": "ca.pem", "mimeType": "text/plain", "buffer": pem.encode()}
+    )
     assert place.locator("textarea").input_value() == pem
     with console.page.expect_request(lambda request: request.method == "PATCH") as caught:
         console.save()

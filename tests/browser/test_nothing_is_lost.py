@@ -15,8 +15,24 @@ PASSWORD = "typed-once-and-kept"
 
 
 def answer(status: int, **headers: str) -> dict[str, Any]:
-    document = {"type": "about:blank", "title": "No", "status": status, "detail": "It was not to be.", "code": "made_up", "request_id": "r-1"}
-    return {"status": status, "headers": {"Content-Type": "application/problem+json", "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*"} | headers, "body": json.dumps(document)}
+    document = {
+        "type": "about:blank",
+        "title": "No",
+        "status": status,
+        "detail": "It was not to be.",
+        "code": "made_up",
+        "request_id": "r-1",
+    }
+    return {
+        "status": status,
+        "headers": {
+            "Content-Type": "application/problem+json",
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Expose-Headers": "*",
+        }
+        | headers,
+        "body": json.dumps(document),
+    }
 
 
 SAID = {
@@ -29,9 +45,17 @@ SAID = {
 
 
 @pytest.mark.parametrize("status", SAID)
-def test_what_was_typed_stays_and_is_saved_with_the_next_try(console: Console, stack: Stack, admin: Platform, status: int) -> None:
+def test_what_was_typed_stays_and_is_saved_with_the_next_try(
+    console: Console, stack: Stack, admin: Platform, status: int
+) -> None:
     console.add("mqtt")
-    typed = {"name": "Broker", "broker_url": stack.mqtt_url, "username": "platform", "password": PASSWORD, "topics": "a/+\nb/+"}
+    typed = {
+        "name": "Broker",
+        "broker_url": stack.mqtt_url,
+        "username": "platform",
+        "password": PASSWORD,
+        "topics": "a/+\nb/+",
+    }
     for label, text in typed.items():
         console.field(label).fill(text)
     failing = True
@@ -59,7 +83,9 @@ def test_what_was_typed_stays_and_is_saved_with_the_next_try(console: Console, s
     console.save()
     console.dialog.wait_for(state="detached")
     saved = admin.call("GET", "/integrations").json()["integrations"]
-    assert [(each["name"], each["secrets"], each["config"]["topics"]) for each in saved] == [("Broker", ["password"], ["a/+", "b/+"])]
+    assert [(each["name"], each["secrets"], each["config"]["topics"]) for each in saved] == [
+        ("Broker", ["password"], ["a/+", "b/+"])
+    ]
 
 
 def test_a_refused_config_loses_nothing_either(console: Console) -> None:
@@ -69,12 +95,22 @@ def test_a_refused_config_loses_nothing_either(console: Console) -> None:
     console.save()
     console.dialog.get_by_role("alert").first.get_by_text("need your attention").wait_for()
 
-    assert (console.field("name").input_value(), console.field("password").input_value()) == ("Broker", PASSWORD)
+    assert (console.field("name").input_value(), console.field("password").input_value()) == (
+        "Broker",
+        PASSWORD,
+    )
 
 
 def test_too_many_tries_are_counted_down(console: Console, stack: Stack) -> None:
     console.add("mqtt")
-    console.page.route("**/functions/v1/integrations", lambda route: route.fulfill(**answer(429, **{"Retry-After": "2"})) if route.request.method == "POST" else route.fallback())
+    console.page.route(
+        "**/functions/v1/integrations",
+        lambda route: (
+            route.fulfill(**answer(429, **{"Retry-After": "2"}))
+            if route.request.method == "POST"
+            else route.fallback()
+        ),
+    )
     console.save()
 
     console.dialog.get_by_text("You can try again now.").wait_for()
@@ -115,7 +151,9 @@ def test_looking_at_what_deleting_means_keeps_what_was_typed(console: Console, a
 
 
 @pytest.mark.parametrize("choice", ["Show the saved version", "Save my changes over it"])
-def test_a_change_of_somebody_else_is_said_and_neither_is_lost(console: Console, admin: Platform, choice: str) -> None:
+def test_a_change_of_somebody_else_is_said_and_neither_is_lost(
+    console: Console, admin: Platform, choice: str
+) -> None:
     saved = create_mqtt(admin)
     console.edit(saved["id"])
     console.field("username").fill("mine")
@@ -131,7 +169,10 @@ def test_a_change_of_somebody_else_is_said_and_neither_is_lost(console: Console,
         config = admin.call("GET", f"/integrations/{saved['id']}").json()["integration"]["config"]
         assert (config["username"], config["keepalive"]) == ("mine", 90)
     else:
-        assert (console.field("username").input_value(), console.field("keepalive").input_value()) == ("", "90")
+        assert (console.field("username").input_value(), console.field("keepalive").input_value()) == (
+            "",
+            "90",
+        )
 
 
 def test_an_integration_is_deleted_once_its_name_is_typed(console: Console, admin: Platform) -> None:

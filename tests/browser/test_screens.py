@@ -11,7 +11,17 @@ from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import Platform
 
 AXE = Axe()
-INTERNATIONAL = {"name", "integration", "firmware", "rollouts", "tab_firmware", "artifact", "role_admin", "inADay", "identifier"}
+INTERNATIONAL = {
+    "name",
+    "integration",
+    "firmware",
+    "rollouts",
+    "tab_firmware",
+    "artifact",
+    "role_admin",
+    "inADay",
+    "identifier",
+}
 CONTRAST = {"runOnly": ["color-contrast"]}
 
 
@@ -38,7 +48,11 @@ def judge(console: Console, where: str) -> None:
     console.page.emulate_media(color_scheme="dark")
     dark = AXE.run(console.page, options=CONTRAST)
     for theme, results in (("light", light), ("dark", dark)):
-        found = [(each["id"], node["html"], node["failureSummary"]) for each in results.response["violations"] for node in each["nodes"]]
+        found = [
+            (each["id"], node["html"], node["failureSummary"])
+            for each in results.response["violations"]
+            for node in each["nodes"]
+        ]
         assert found == [], f"{where}, {theme}"
 
 
@@ -75,7 +89,10 @@ def test_axe_finds_nothing_in_the_dialog_with_errors_steps_and_a_question(consol
 
 
 def test_axe_finds_nothing_where_nothing_can_be_read(console: Console) -> None:
-    console.page.route("**/rest/v1/**", lambda route: route.abort() if "organizations?" not in route.request.url else route.fallback())
+    console.page.route(
+        "**/rest/v1/**",
+        lambda route: route.abort() if "organizations?" not in route.request.url else route.fallback(),
+    )
     console.page.route("**/functions/v1/integrations*", lambda route: route.abort())
     for screen in SCREENS:
         console.open(screen)
@@ -105,15 +122,30 @@ def test_in_german_no_english_word_is_left(console: Console, admin: Platform, es
         for screen in SCREENS:
             opened.open(screen)
             opened.page.wait_for_load_state("networkidle")
-            shown = opened.page.evaluate("() => [...document.querySelectorAll('main > *')].map((each) => each.shadowRoot?.textContent ?? '').join(' ') + document.querySelector('header').textContent")
-            for key in ("loading", "add", "alerts", "noAlerts", "signOut", "lastMessages", "whatHappened", "memberSince"):
+            shown = opened.page.evaluate(
+                "() => [...document.querySelectorAll('main > *')].map((each) => each.shadowRoot?.textContent ?? '').join(' ') + document.querySelector('header').textContent"
+            )
+            for key in (
+                "loading",
+                "add",
+                "alerts",
+                "noAlerts",
+                "signOut",
+                "lastMessages",
+                "whatHappened",
+                "memberSince",
+            ):
                 assert english[key] not in shown or english[key] == german[key], (screen, english[key])
         assert opened.page.evaluate("document.documentElement.lang") == "de"
 
 
 def read_words(console: Console, module: str) -> dict[str, object]:
     console.open()
-    return dict(console.page.evaluate("(module) => import(`./console/elements/${module}.js`).then(({ words }) => words)", module))
+    return dict(
+        console.page.evaluate(
+            "(module) => import(`./console/elements/${module}.js`).then(({ words }) => words)", module
+        )
+    )
 
 
 def test_the_page_is_found_with_and_without_a_slash(console: Console, estate: Estate) -> None:

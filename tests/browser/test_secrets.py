@@ -53,7 +53,13 @@ def test_a_typed_secret_is_in_no_markup_storage_address_or_console(console: Cons
     said: list[str] = []
     console.page.on("console", lambda message: said.append(message.text))
     console.add("mqtt")
-    for label, text in {"name": "Broker", "broker_url": stack.mqtt_url, "username": "u", "password": CANARY, "topics": "a/+"}.items():
+    for label, text in {
+        "name": "Broker",
+        "broker_url": stack.mqtt_url,
+        "username": "u",
+        "password": CANARY,
+        "topics": "a/+",
+    }.items():
         console.field(label).fill(text)
     console.dialog.get_by_role("button", name="Test connection").click()
     console.dialog.locator(".steps [role=status].is-good, .steps [role=status].is-bad").wait_for()
@@ -92,12 +98,21 @@ def test_a_rotated_secret_is_shown_once_too(console: Console, admin: Platform) -
     console.dialog.get_by_role("button", name="I have copied it").click()
 
 
-def test_the_test_of_an_edited_form_uses_the_stored_secret(console: Console, admin: Platform, receiver: HttpReceiver) -> None:
-    receiver.answer = lambda request: Answer(200 if request.headers.get("authorization") == f"Bearer {CANARY}" else 401)
+def test_the_test_of_an_edited_form_uses_the_stored_secret(
+    console: Console, admin: Platform, receiver: HttpReceiver
+) -> None:
+    receiver.answer = lambda request: Answer(
+        200 if request.headers.get("authorization") == f"Bearer {CANARY}" else 401
+    )
     saved = admin.create("webhook", {"url": receiver.url, "bearer_token": CANARY}, status="inactive")
     console.edit(saved["id"])
     console.field("timeout_seconds").fill("7")
     console.dialog.get_by_role("button", name="Test connection").click()
 
     console.dialog.get_by_text("The connection works.").wait_for()
-    assert admin.call("GET", f"/integrations/{saved['id']}").json()["integration"]["config"].get("timeout_seconds") is None
+    assert (
+        admin.call("GET", f"/integrations/{saved['id']}")
+        .json()["integration"]["config"]
+        .get("timeout_seconds")
+        is None
+    )

@@ -9,10 +9,12 @@ from tests.browser.console import Console, create_mqtt, open_console
 from tests.platform import Platform
 from tests.stack import Stack
 
-MARKUP = "<img src=x onerror=\"window.hurt = true\"><script>window.hurt = true</script>"
+MARKUP = '<img src=x onerror="window.hurt = true"><script>window.hurt = true</script>'
 
 
-def test_a_viewer_sees_everything_and_can_change_nothing(browser: Browser, stack: Stack, admin: Platform) -> None:
+def test_a_viewer_sees_everything_and_can_change_nothing(
+    browser: Browser, stack: Stack, admin: Platform
+) -> None:
     saved = create_mqtt(admin)
     with open_console(browser, stack, stack.user("viewer", 0)) as console:
         console.open("integrations")
@@ -45,7 +47,9 @@ def test_who_belongs_nowhere_is_told_what_to_do(browser: Browser, stack: Stack) 
         console.page.get_by_text("You belong to no organization yet.").wait_for()
 
 
-def test_a_wrong_password_is_said_and_the_right_one_signs_in(browser: Browser, stack: Stack, admin: Platform) -> None:
+def test_a_wrong_password_is_said_and_the_right_one_signs_in(
+    browser: Browser, stack: Stack, admin: Platform
+) -> None:
     with open_console(browser, stack, None) as console:
         console.open()
         console.page.get_by_label("Email").fill(admin.user.email)
@@ -65,7 +69,13 @@ def test_a_wrong_password_is_said_and_the_right_one_signs_in(browser: Browser, s
 def test_names_topics_and_payloads_with_markup_are_text(console: Console, admin: Platform) -> None:
     saved = create_mqtt(admin, MARKUP, topics=[f"a/{MARKUP.replace('/', '')}/+"])
     messages = [
-        {"event_id": "1", "device": MARKUP, "kind": "telemetry", "topic": MARKUP, "payload": {MARKUP: MARKUP}},
+        {
+            "event_id": "1",
+            "device": MARKUP,
+            "kind": "telemetry",
+            "topic": MARKUP,
+            "payload": {MARKUP: MARKUP},
+        },
         {"event_id": "2", "device": MARKUP, "kind": "telemetry", "raw": MARKUP, "error": MARKUP},
     ]
     with console.stack.connect() as connection:
@@ -74,7 +84,15 @@ def test_names_topics_and_payloads_with_markup_are_text(console: Console, admin:
         device = connection.execute("select id from devices").fetchone()
     assert device
 
-    for screen in ("", "integrations", f"integrations/{saved['id']}", "devices", f"devices/{device[0]}", "alerts", "audit"):
+    for screen in (
+        "",
+        "integrations",
+        f"integrations/{saved['id']}",
+        "devices",
+        f"devices/{device[0]}",
+        "alerts",
+        "audit",
+    ):
         console.open(screen)
         console.page.get_by_text("onerror", exact=False).first.wait_for()
         assert console.page.locator("img").count() == 0, screen
@@ -88,7 +106,9 @@ def test_names_topics_and_payloads_with_markup_are_text(console: Console, admin:
 
 def test_html_can_not_be_parsed_at_all(console: Console) -> None:
     console.open()
-    refused = console.page.evaluate("() => { try { document.body.innerHTML = '<b>no</b>' } catch (error) { return error.name } }")
+    refused = console.page.evaluate(
+        "() => { try { document.body.innerHTML = '<b>no</b>' } catch (error) { return error.name } }"
+    )
 
     assert refused == "TypeError"
     console.page.evaluate("window.violations = []")

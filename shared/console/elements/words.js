@@ -15,7 +15,7 @@ export const words = {
   inADay: ' {count} in 24 h', since: 'since {when}', cut: 'Only the newest {count} are shown.', searchIntegrations: 'Search by name', allTypes: 'All types', allStates: 'All states', nothingMatches: 'Nothing matches.',
   noIntegrations: 'No integrations yet', noIntegrationsWhy: 'An integration brings in what your devices say, or sends it on. Start with an MQTT broker, an IoT platform or a webhook.',
   health_healthy: 'Healthy', health_active: 'Active', health_waiting: 'Waiting for the first message', health_degraded: 'Degraded', health_failing: 'Failing', health_silent: 'Silent', health_off: 'Switched off',
-  running: 'The scheduler is running.', neverLooked: 'Nothing has looked at your integrations yet.', notLooked: { one: 'Nothing has looked for a minute.', other: 'Nothing has looked for {count} minutes.' }, isItRunning: 'Is the scheduler running? See docs/deploy.md.',
+  running: 'The scheduler is running.', neverLooked: 'Nothing has looked at your integrations yet.', notLooked: { one: 'Nothing has looked for a minute.', other: 'Nothing has looked for {count} minutes.' }, partlyRunning: 'A part of the scheduler is not at work: {parts}.', isItRunning: 'Is the scheduler running? See docs/deploy.md.',
 
   chooseType: 'What do you want to connect?', newOf: 'New: {type}', nameHelp: 'How people in your organization will know it. Unique.', required: 'required', switchedOn: 'Switched on', switchedOnHelp: 'Off, nothing is received and nothing is sent.', more: 'More',
   test: 'Test connection', testing: 'Testing … {seconds} s', works: 'The connection works.', doesNotWork: 'The connection does not work yet.', save: 'Save', deleteOne: 'Delete …',
