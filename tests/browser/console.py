@@ -16,7 +16,7 @@ from tests.stack import Stack
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-browser.txt)")
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page  # noqa: E402
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 
 PATIENCE_MS = 15_000
 REFUSED = "Failed to load resource"
@@ -24,12 +24,16 @@ REFUSED = "Failed to load resource"
 
 WATCHING = """
 window.violations = [];
-document.addEventListener('securitypolicyviolation', (event) => window.violations.push(`${event.violatedDirective}: ${event.blockedURI}`));
+document.addEventListener('securitypolicyviolation', (event) => {
+  window.violations.push(`${event.violatedDirective}: ${event.blockedURI}`)
+});
 """
 EVERYTHING = """
 () => {
-  const read = (root) => root.innerHTML + [...root.querySelectorAll('*')].map((each) => (each.shadowRoot ? read(each.shadowRoot) : '')).join('');
-  return read(document.documentElement) + JSON.stringify({ ...localStorage }) + JSON.stringify({ ...sessionStorage }) + location.href;
+  const inner = (root) => [...root.querySelectorAll('*')].filter((each) => each.shadowRoot);
+  const read = (root) => root.innerHTML + inner(root).map((each) => read(each.shadowRoot)).join('');
+  const stored = JSON.stringify([{ ...localStorage }, { ...sessionStorage }]);
+  return read(document.documentElement) + stored + location.href;
 }
 """
 
@@ -48,7 +52,7 @@ class Console:
         """Where the page is."""
         return f"{self.stack.url}/functions/v1/console"
 
-    def open(self, screen: str = "", **ids: str) -> None:
+    def open(self, screen: str = "") -> None:
         """A screen by the part of the address after #/."""
         self.page.goto(f"{self.address}#/{screen}")
 
@@ -112,7 +116,10 @@ class Console:
 @contextmanager
 def open_console(browser: Browser, stack: Stack, user: User | None, **options: Any) -> Iterator[Console]:
     """A tab of a context of its own, signed in as the user; it has to be clean at the end."""
-    context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, "locale": "en-US"} | options)
+    context = browser.new_context(
+        **{"viewport": {"width": 1200, "height": 900}, "locale": "en-US", "reduced_motion": "reduce"}
+        | options
+    )
     context.set_default_timeout(PATIENCE_MS)
     if user:
         sign_in(context, stack, user)

@@ -8,12 +8,9 @@ import threading
 from tests.browser.console import Console, create_mqtt
 from tests.fakes.http_receiver import Answer, HttpReceiver
 from tests.platform import Platform
-from tests.stack import Stack
 
 
-def test_steps_are_shown_before_the_test_has_ended(
-    console: Console, admin: Platform, receiver: HttpReceiver
-) -> None:
+def test_steps_are_shown_before_the_test_has_ended(console: Console, receiver: HttpReceiver) -> None:
     may_answer = threading.Event()
 
     def wait(_: object) -> Answer:
@@ -63,9 +60,7 @@ def test_an_old_server_that_knows_no_events_shows_all_steps_at_once(console: Con
     ]
 
 
-def test_one_module_that_is_missing_leaves_the_others_working(
-    console: Console, admin: Platform, stack: Stack
-) -> None:
+def test_one_module_that_is_missing_leaves_the_others_working(console: Console, admin: Platform) -> None:
     create_mqtt(admin)
     console.page.route("**/elements/chart.js", lambda route: route.abort())
     console.open("")

@@ -39,7 +39,8 @@ def fleet(admin: Platform) -> None:
         )
 
 
-def test_a_long_list_has_few_rows_in_the_page_and_scrolls(console: Console, fleet: None) -> None:
+@pytest.mark.usefixtures("fleet")
+def test_a_long_list_has_few_rows_in_the_page_and_scrolls(console: Console) -> None:
     console.open("devices")
     console.page.get_by_text("10,000 devices").wait_for()
     scroller = console.page.locator(".scroller")
@@ -57,7 +58,8 @@ def test_a_long_list_has_few_rows_in_the_page_and_scrolls(console: Console, flee
     ) == ("10001", "10001")
 
 
-def test_one_of_many_is_found_by_a_part_of_its_name(console: Console, fleet: None) -> None:
+@pytest.mark.usefixtures("fleet")
+def test_one_of_many_is_found_by_a_part_of_its_name(console: Console) -> None:
     console.open("devices")
     console.page.get_by_text("10,000 devices").wait_for()
     console.page.keyboard.press("/")
@@ -68,7 +70,8 @@ def test_one_of_many_is_found_by_a_part_of_its_name(console: Console, fleet: Non
     console.page.get_by_role("heading", name="Meter 7770").wait_for()
 
 
-def test_what_nothing_matches_is_said_as_such(console: Console, fleet: None) -> None:
+@pytest.mark.usefixtures("fleet")
+def test_what_nothing_matches_is_said_as_such(console: Console) -> None:
     console.open("devices")
     console.page.get_by_role("searchbox").fill("50%, (or) so")
 
@@ -101,7 +104,8 @@ def test_the_same_device_of_two_brokers_is_told_apart_by_its_integration(
         saved = create_mqtt(admin, name)
         with admin.stack.connect() as connection:
             connection.execute(
-                "insert into devices (organization_id, integration_id, external_id, name) select organization_id, id, 'pump', 'Pump' from device_integrations where id = %s",
+                "insert into devices (organization_id, integration_id, external_id, name)"
+                " select organization_id, id, 'pump', 'Pump' from device_integrations where id = %s",
                 (saved["id"],),
             )
     console.open("devices")

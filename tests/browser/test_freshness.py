@@ -1,4 +1,4 @@
-"""What is shown stays fresh without Realtime and with it, says so when it is not, and is not redrawn under somebody's hands."""
+"""What is shown stays fresh without Realtime and with it, says so when it is not, and is not redrawn under a hand."""
 
 from __future__ import annotations
 
@@ -10,21 +10,39 @@ CHANNEL = """
 window.channels = [];
 window.makeChannel = () => {
   const channel = {
-    on: (kind, _, listener) => { (channel[kind] ??= []).push(listener); return channel },
-    subscribe: (told) => { channel.tell = told; window.channels.push(channel); told(window.firstStatus ?? 'SUBSCRIBED'); return channel },
+    on: (kind, _, listener) => {
+      (channel[kind] ??= []).push(listener);
+      return channel;
+    },
+    subscribe: (told) => {
+      window.channels.push(channel);
+      told(window.firstStatus ?? 'SUBSCRIBED');
+      return channel;
+    },
   };
   return channel;
 };
 """
 WITH_REALTIME = """
-(organization) => import(document.querySelector('script[type=module]').src.replace('page.js', 'client.js')).then(async ({ createClient }) => {
+async (organization) => {
+  const own = (name) => import(document.querySelector('script[type=module]').src.replace('page.js', name));
+  const { createClient } = await own('client.js');
+  await own('elements/index.js');
   const { supabaseUrl, anonKey } = document.querySelector('meta[name=di-config]').dataset;
   const client = { ...createClient(supabaseUrl, anonKey), channel: window.makeChannel, removeChannel: () => {} };
   const element = document.createElement('device-integrations');
   element.client = client;
   element.setAttribute('organization-id', organization);
   document.getElementById('main').replaceChildren(element);
-})
+}
+"""
+
+
+HIDE = """
+([hidden]) => {
+  Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event('visibilitychange'));
+}
 """
 
 
@@ -66,14 +84,13 @@ def test_a_hidden_tab_asks_nothing_and_asks_at_once_when_it_is_seen_again(
     console.page.clock.install()
     console.open("integrations")
     console.button("Broker").wait_for()
-    hide = "hidden => { Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden }); document.dispatchEvent(new Event('visibilitychange')) }"
-    console.page.evaluate(hide, True)
+    console.page.evaluate(HIDE, [True])
     console.page.wait_for_load_state("networkidle")
     asked = count_lists(console)
     console.page.clock.run_for(60_000)
     assert asked == []
 
-    console.page.evaluate(hide, False)
+    console.page.evaluate(HIDE, [False])
     wait_until(lambda: console.page.evaluate("1") and asked, "it did not ask when it was seen again")
 
 
@@ -82,9 +99,6 @@ def test_a_burst_of_changes_is_one_question(console: Console, admin: Platform) -
     console.page.add_init_script(CHANNEL)
     console.open("members")
     console.page.locator("organization-members").wait_for()
-    console.page.evaluate(
-        "import(document.querySelector('script[type=module]').src.replace('page.js', 'elements/index.js')).then(() => 1)"
-    )
     console.page.evaluate(WITH_REALTIME, admin.user.organization_id)
     console.button("Broker").wait_for()
     console.page.evaluate("window.channels[0].system.forEach((tell) => tell({ status: 'ok' }))")
@@ -103,9 +117,6 @@ def test_a_channel_that_fails_leaves_it_asking_at_intervals(console: Console, ad
     console.page.add_init_script(CHANNEL + "window.firstStatus = 'CHANNEL_ERROR';")
     console.open("members")
     console.page.locator("organization-members").wait_for()
-    console.page.evaluate(
-        "import(document.querySelector('script[type=module]').src.replace('page.js', 'elements/index.js')).then(() => 1)"
-    )
     console.page.evaluate(WITH_REALTIME, admin.user.organization_id)
     console.button("Broker").wait_for()
     admin.call("PATCH", f"/integrations/{saved['id']}", json={"name": "Renamed"})

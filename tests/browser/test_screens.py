@@ -22,6 +22,13 @@ INTERNATIONAL = {
     "inADay",
     "identifier",
 }
+SHOWN = """
+() => {
+  const inner = (root) => [...root.querySelectorAll('*')].filter((each) => each.shadowRoot);
+  const read = (root) => root.textContent + inner(root).map((each) => read(each.shadowRoot)).join(' ');
+  return read(document.body);
+}
+"""
 CONTRAST = {"runOnly": ["color-contrast"]}
 
 
@@ -36,10 +43,8 @@ def settle(console: Console) -> None:
     console.page.get_by_text("Loading …").first.wait_for(state="detached")
 
 
-def visit(console: Console, estate: Estate) -> list[str]:
-    """Each screen in turn, by its address; the caller looks at it."""
-    pages = [f"devices/{estate.device_id}"]
-    return [*SCREENS, *pages]
+def list_screens(estate: Estate) -> list[str]:
+    return [*SCREENS, f"devices/{estate.device_id}"]
 
 
 def judge(console: Console, where: str) -> None:
@@ -57,7 +62,7 @@ def judge(console: Console, where: str) -> None:
 
 
 def test_axe_finds_nothing_on_any_screen_in_either_theme(console: Console, estate: Estate) -> None:
-    for screen in visit(console, estate):
+    for screen in list_screens(estate):
         console.open(screen)
         settle(console)
         judge(console, screen)
@@ -103,7 +108,7 @@ def test_axe_finds_nothing_where_nothing_can_be_read(console: Console) -> None:
 @pytest.mark.parametrize("text_size", [16, 32])
 def test_nothing_is_wider_than_a_small_screen(console: Console, estate: Estate, text_size: int) -> None:
     console.page.set_viewport_size({"width": 320 if text_size == 16 else 640, "height": 800})
-    places = [*visit(console, estate), *(f"integrations/{getattr(estate, kind)['id']}" for kind in TABS)]
+    places = [*list_screens(estate), *(f"integrations/{getattr(estate, kind)['id']}" for kind in TABS)]
     for screen in places:
         console.open(screen)
         console.page.evaluate("size => { document.documentElement.style.fontSize = `${size}px` }", text_size)
@@ -112,7 +117,8 @@ def test_nothing_is_wider_than_a_small_screen(console: Console, estate: Estate, 
         assert width <= inside, screen
 
 
-def test_in_german_no_english_word_is_left(console: Console, admin: Platform, estate: Estate) -> None:
+@pytest.mark.usefixtures("estate")
+def test_in_german_no_english_word_is_left(console: Console, admin: Platform) -> None:
     english, german = (read_words(console, name) for name in ("words", "words-de"))
     same = {key for key in english if english[key] == german.get(key)}
     assert set(english) - set(german) == set()
@@ -122,9 +128,7 @@ def test_in_german_no_english_word_is_left(console: Console, admin: Platform, es
         for screen in SCREENS:
             opened.open(screen)
             opened.page.wait_for_load_state("networkidle")
-            shown = opened.page.evaluate(
-                "() => [...document.querySelectorAll('main > *')].map((each) => each.shadowRoot?.textContent ?? '').join(' ') + document.querySelector('header').textContent"
-            )
+            shown = opened.page.evaluate(SHOWN)
             for key in (
                 "loading",
                 "add",
@@ -148,13 +152,15 @@ def read_words(console: Console, module: str) -> dict[str, object]:
     )
 
 
-def test_the_page_is_found_with_and_without_a_slash(console: Console, estate: Estate) -> None:
+@pytest.mark.usefixtures("estate")
+def test_the_page_is_found_with_and_without_a_slash(console: Console) -> None:
     for address in (console.address, f"{console.address}/", f"{console.address}/index.html"):
         console.page.goto(address)
         console.button("Hall 2").first.wait_for()
 
 
-def test_the_badge_counts_alerts_and_says_them_once(console: Console, estate: Estate) -> None:
+@pytest.mark.usefixtures("estate")
+def test_the_badge_counts_alerts_and_says_them_once(console: Console) -> None:
     console.open()
 
     console.page.locator("nav .count").wait_for()

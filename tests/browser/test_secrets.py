@@ -70,7 +70,7 @@ def test_a_typed_secret_is_in_no_markup_storage_address_or_console(console: Cons
     assert CANARY not in during + console.read_everything() + console.page.url + " ".join(said)
 
 
-def test_a_made_secret_is_shown_once_and_can_not_be_closed_unseen(console: Console, admin: Platform) -> None:
+def test_a_made_secret_is_shown_once_and_can_not_be_closed_unseen(console: Console) -> None:
     console.add("webhook")
     console.field("name").fill("Endpoint")
     console.field("url").fill("https://hooks.example.com/devices")
