@@ -24,6 +24,9 @@ SEALED = "The config as a JSON string, in plain; it is sealed before it is store
 MERGED = (
     "A merge patch (RFC 7396) of the config, with its type's fields: an absent one stays, `null` removes."
 )
+ABOUT = frozenset({"title", "description", "default", "examples", "readOnly", "contentMediaType"})
+"""The words of a schema that say something about a field, and nothing about its values."""
+
 NAMES = {"Check": "Step", "FieldError": "WrongField"}
 """What has another name in the code; and a `JobRow` there is a `Job` in the document."""
 
@@ -48,7 +51,20 @@ def describe_schemas(routes: Sequence[Route]) -> dict[str, Schema]:
             schema |= {"title": name, "additionalProperties": False}
             for value in schema["properties"].values():
                 value.pop("default", None)
-    return shown | _generate(sent, "validation") | _describe_forms()
+    accepted = _generate(sent, "validation")
+    for integration_type in list_types():
+        _allow_null(accepted[find_provider(integration_type).__name__])
+    return shown | accepted | _describe_forms()
+
+
+def _allow_null(config: Schema) -> None:
+    """Of a new config null counts as absent, so that every field that may be absent takes it."""
+    for name in config["properties"].keys() - config.get("required", []):
+        written = config["properties"][name]
+        about = {word: value for word, value in written.items() if word in ABOUT or word.startswith("x-")}
+        kind = {word: value for word, value in written.items() if word not in about}
+        if kind and {"type": "null"} not in kind.get("anyOf", ()):
+            config["properties"][name] = {"anyOf": [*kind.get("anyOf", [kind]), {"type": "null"}], **about}
 
 
 def list_models(route: Route) -> list[type[BaseModel]]:
