@@ -1,8 +1,8 @@
 """Makes `.venv` from the pinned requirements; run by environment.sh with any Python 3.11+ and nothing installed.
 
 `make_environment.py local` installs what the local stack needs, each file known by its hash, `dev` what the tests and
-checks need besides, `browser` what those in a browser need. A lock of the operating system sees to it that two scripts started at once build it once and a
-killed one leaves none.
+checks need besides, `browser` what those in a browser need. A lock of the operating system sees to it that two scripts
+started at once build it once and a killed one leaves none.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ button:hover { background: var(--sunk); } button[aria-busy] { cursor: progress; 
 button.primary { background: var(--accent); border-color: var(--accent); color: var(--on-accent); } button.primary:hover { filter: brightness(1.08); }
 button.danger { color: var(--bad); border-color: var(--bad); }
 button.quiet, .file { color: var(--accent); border-color: transparent; background: none; }
+[aria-pressed=true] { font-weight: 600; border-color: var(--accent) !important; }
 .link { border: 0; background: none; padding: 0; min-height: 24px; color: var(--accent); text-decoration: underline; text-align: start; font-weight: 600; }
 a { color: var(--accent); }
 input, select, textarea { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--edge); border-radius: var(--round);
@@ -34,11 +35,11 @@ input[type=file] { position: absolute; opacity: 0; width: 1px; } .file:focus-wit
 [aria-invalid] { border-color: var(--bad); box-shadow: inset 0 0 0 1px var(--bad); }
 .code, code { font-family: ui-monospace, monospace; font-size: .8125rem; overflow-wrap: anywhere; } .veiled { -webkit-text-security: disc; }
 .bar { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; padding: 12px 0; } .gap { flex: 1; } .pad { padding: 16px 0; } .quiet { color: var(--dim); }
-table { width: 100%; border-collapse: collapse; } th, td { text-align: start; font-weight: 400; padding: 7px 8px; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+table { width: 100%; border-collapse: collapse; } th, td { text-align: start; font-weight: 400; padding: 7px 8px; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; } th[scope=row], .wide { overflow-wrap: anywhere; }
 thead th { color: var(--dim); font-size: .75rem; position: sticky; top: 0; background: var(--paper); white-space: nowrap; }
 .number { text-align: end; font-variant-numeric: tabular-nums; }
 .scroller { height: min(480px, 70vh); overflow: auto; border: 1px solid var(--line); border-radius: var(--round); }
-.scroller table { table-layout: fixed; } .scroller tbody tr { height: 36px; } .scroller :is(td, th) { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; } .scroller .space td { padding: 0; border: 0; }
+.scroller table { table-layout: fixed; } .scroller tbody tr:not(.space) { height: 36px; } .scroller tbody :is(td, th) { padding-block: 5px; } .scroller :is(td, th) { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; } .scroller .space td { padding: 0; border: 0; }
 .badge { white-space: nowrap; color: var(--dim); }
 .is-good { color: var(--good); } .is-bad { color: var(--bad); } .is-warn { color: var(--warn); } .is-off { color: var(--dim); } .wrong { color: var(--bad); margin-top: 4px; } .done { color: var(--good); padding: 8px 0; }
 .empty { padding: 32px 8px; text-align: center; color: var(--dim); } .empty h3 { color: var(--ink); } .empty button { margin-top: 12px; }
@@ -50,7 +51,7 @@ header, footer { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; 
 .mark, .help, small, .unit { color: var(--dim); font-weight: 400; } .help, small { font-size: .8125rem; margin-top: 4px; }
 .control { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; } .control textarea { flex: 1 1 240px; } .control input { flex: 1; min-width: 0; } .set { flex: 1; } .kind-number input { flex: none; width: 160px; } .pair { display: grid; grid-template-columns: 1fr 2fr auto; gap: 8px; width: 100%; }
 .summary { border: 1px solid var(--bad); border-inline-start-width: 4px; border-radius: var(--round); padding: 10px 14px; margin: 8px 0 16px; overflow-wrap: anywhere; } .summary ul { margin: 4px 0 0; padding-inline-start: 18px; } .summary small { display: block; } .summary button:not(.link) { margin-top: 8px; }
-.warning { border-color: var(--warn); } .good-news { border-color: var(--good); }
+.summary > .bar { padding: 0; } .warning { border-color: var(--warn); } .good-news { border-color: var(--good); }
 .steps { margin-top: 20px; } .steps:empty { margin: 0; } .steps ol { list-style: none; padding: 0; margin: 8px 0 0; } .steps li { display: grid; grid-template-columns: minmax(110px, auto) 1fr auto; gap: 10px; padding: 6px 0; border-top: 1px solid var(--line); } .steps span { overflow-wrap: anywhere; white-space: pre-wrap; }
 .cards, .plain { list-style: none; padding: 0; margin: 8px 0; display: grid; gap: 10px; } .card { width: 100%; text-align: start; display: grid; gap: 2px; padding: 12px 14px; } .card span { color: var(--dim); }
 figcaption { font-weight: 600; } svg { width: 100%; height: 140px; border-bottom: 1px solid var(--edge); display: block; } svg.spark { width: 120px; height: 24px; display: inline-block; vertical-align: middle; }
