@@ -18,7 +18,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 REFUSED = "Failed to load resource"
 """What the browser itself says of every answer from 400 on; tests that want none look at what is shown."""
 

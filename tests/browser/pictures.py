@@ -82,7 +82,8 @@ def _remember_an_hour(stack: dict[str, Any], integration_id: str) -> None:
             "insert into integration_metrics (integration_id, organization_id, minute, received, stored, failed)"
             " select id, organization_id, date_trunc('minute', now()) - n * interval '1 minute', a + b, a, b"
             " from device_integrations, generate_series(2, 58) n,"
-            " lateral (select 30 + (10 * sin(n / 5.0))::int + n %% 7 as a, (n %% 13 = 0)::int * 4 as b) c where id = %s",
+            " lateral (select 30 + (10 * sin(n / 5.0))::int + n %% 7 as a, (n %% 13 = 0)::int * 4 as b) c"
+            " where id = %s",
             (integration_id,),
         )
         connection.execute(
@@ -152,7 +153,7 @@ def _take_dialog(page: Page, folder: Path) -> None:
 def _take(page: Page, folder: Path, name: str) -> None:
     page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=folder / f"{name}.png")
-    print(folder / f"{name}.png")
+    print(folder / f"{name}.png")  # noqa: T201 - it speaks to the person at the terminal
 
 
 if __name__ == "__main__":
