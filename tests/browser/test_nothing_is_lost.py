@@ -103,6 +103,7 @@ def test_a_refused_config_loses_nothing_either(console: Console) -> None:
 
 def test_too_many_tries_are_counted_down(console: Console) -> None:
     console.add("mqtt")
+    console.field("name").fill("Broker")
     console.page.route(
         "**/functions/v1/integrations",
         lambda route: (
