@@ -13,3 +13,7 @@ returning id;
 insert into private.provisioning_secrets (provisioning_id, organization_id, sealed)
 values (%(provisioning)s, %(organization)s, %(sealed_key)s)
 returning provisioning_id;
+
+-- row: ended
+insert into private.ended_organizations (organization_id)
+values (gen_random_uuid());

@@ -76,7 +76,7 @@ def service(upgraded: Upgraded, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
     monkeypatch.setenv("INTEGRATION_KEYS", RING)
     load_settings.cache_clear()
     forget_vault()
-    with psycopg.connect(upgraded.stack.db_url, row_factory=dict_row) as connection:
+    with psycopg.connect(upgraded.stack.db_url, row_factory=dict_row, autocommit=True) as connection:
         connection.execute("set role service_role")
         yield connection
     load_settings.cache_clear()
