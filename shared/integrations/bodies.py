@@ -126,6 +126,36 @@ class ActivityFilters(PageQuery):
     """Only of this level."""
 
 
+class Health(TypedDict):
+    """How an integration is doing, worked out from what happened: `reason` says why, `since` since when."""
+
+    state: Literal["waiting", "healthy", "degraded", "failing", "silent", "off"]
+    reason: str
+    since: Moment
+    last_message_at: Moment | None
+    last_delivered_at: Moment | None
+    last_success_at: Moment | None
+    last_error_at: Moment | None
+    last_error: str | None
+    consecutive_failures: int
+    pending: int
+    """Deliveries still to come, counted up to 10,000."""
+    dead: int
+    """Dead letters, counted up to 10,000."""
+    oldest_due_at: Moment | None
+    open_alerts: int
+    messages_24h: int
+    """Messages of the last 24 hours, by whole hours."""
+
+
+class Scheduler(TypedDict):
+    """Whether anybody looks for what is due: `silent` once none has for 4 minutes, `partial` where one part has not."""
+
+    state: Literal["running", "partial", "silent", "never"]
+    last_seen_at: Moment | None
+    parts: dict[str, Moment]
+
+
 class Integration(TypedDict):
     """One integration: `config` without its secrets, and the names of the secrets that are set."""
 
@@ -143,6 +173,7 @@ class Integration(TypedDict):
     created_at: Moment
     created_by: Uuid | None
     updated_at: Moment
+    health: Health
 
 
 OneIntegration = TypedDict("OneIntegration", {"integration": Integration})
@@ -154,7 +185,12 @@ class CreatedIntegration(OneIntegration):
     generated: NotRequired[dict[str, str]]
 
 
-IntegrationPage = TypedDict("IntegrationPage", {"integrations": list[Integration], "next_cursor": str | None})
+class IntegrationPage(TypedDict):
+    """One page of them, and whether anybody looks for what they have to do."""
+
+    integrations: list[Integration]
+    next_cursor: str | None
+    scheduler: Scheduler
 
 
 class IntegrationType(TypedDict):

@@ -11,7 +11,7 @@ from functools import cache
 from http import HTTPStatus
 
 from shared.integrations import bodies, create, patch, rotate
-from shared.integrations.records import IntegrationRow, list_rows, read_sealed, write_row
+from shared.integrations.records import IntegrationRow, list_rows, read_row, read_sealed, write_row
 from shared.integrations.remote_calls import USING, reach_provider
 from shared.integrations.scope import list_page
 from shared.provider import Checker, Identity, catalogue, require
@@ -102,8 +102,7 @@ def test_config(call: Call, body: bodies.UnsavedIntegration) -> bodies.Verdict:
 @routes.get("/{id}", also=HTTPStatus.NOT_MODIFIED, headers=("ETag",))
 def get_integration(call: Call) -> bodies.OneIntegration:
     """Read one integration."""
-    query = {"id": f"eq.{call.integration_id}"}
-    return _show_row(call, call.database.read_one(IntegrationRow, "device_integrations", query))
+    return _show_row(call, read_row(call))
 
 
 @routes.patch("/{id}", settles=WRITES, headers=("ETag",), problems=CHANGING)
@@ -200,6 +199,7 @@ def _rename_columns(row: IntegrationRow) -> bodies.Integration:
         "created_at": row["created_at"],
         "created_by": row["created_by"],
         "updated_at": row["updated_at"],
+        "health": row["health"],
     }
 
 
