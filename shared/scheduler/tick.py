@@ -1,4 +1,4 @@
-"""One tick of the scheduler: sessions, commands, jobs, deliveries, alerts and maintenance, side by side until its end."""
+"""One tick of the scheduler: sessions, commands, jobs, deliveries, alerts, maintenance, side by side until its end."""
 
 from __future__ import annotations
 

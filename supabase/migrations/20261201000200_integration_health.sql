@@ -59,6 +59,39 @@ as $$
 $$;
 comment on function private.say_interval is 'About how long, in words.';
 
+create type private.queue as (pending bigint, due_at timestamptz, dead bigint, died boolean);
+comment on type private.queue is 'What waits to be delivered and since when it is due, what is dead, and whether some of it died within the last hour.';
+
+create function private.count_queue(p_organization_id uuid, p_integration_id uuid) returns private.queue
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return (
+    select (w.pending, w.due_at, d.dead, d.died)::private.queue
+      from (
+        select count(*) as pending, min(p.due_at) as due_at
+          from (select d.due_at from public.webhook_deliveries d
+                 where d.organization_id = p_organization_id and d.integration_id = p_integration_id and d.stage is not null limit 10000) p) w
+      cross join (
+        select count(*) as dead, coalesce(max(p.due_at) > now() - interval '1 hour', false) as died
+          from (select d.due_at from public.webhook_deliveries d
+                 where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.status = 'dead'
+                 order by d.due_at desc limit 10000) p) d);
+end
+$$;
+comment on function private.count_queue is 'The queue of a webhook, counted up to ten thousand: what is beyond changes nothing of its health.';
+
+create function private.share_undecoded(p_organization_id uuid, p_integration_id uuid) returns numeric
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return (
+    select sum(m.failed) / nullif(sum(m.stored + m.failed), 0) from public.integration_metrics m
+     where m.integration_id = p_integration_id and m.organization_id = p_organization_id and m.minute > now() - interval '1 hour');
+end
+$$;
+comment on function private.share_undecoded is 'Which share of the messages of the last hour could not be decoded.';
+
 create view public.integration_health with (security_invoker = true) as
 select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.state,
        case s.state
@@ -72,9 +105,9 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
            i.error_message,
            case when m.undecoded > 0.05 then format(
              '%s %% of the messages of the last hour could not be decoded: compare the payload settings with what devices send.', round(m.undecoded * 100)) end,
-           case when q.died then 'Deliveries have ended as dead letters within the last hour: see the attempts of a dead delivery, mend what they say, and replay them.' end,
-           case when q.due_at < now() - interval '5 minutes' then
-             'What waits to be delivered has been due for ' || private.say_interval(now() - q.due_at) || ': the endpoint is slower than what comes in, or its rate limit is too low.' end,
+           case when (m.q).died then 'Deliveries have ended as dead letters within the last hour: see the attempts of a dead delivery, mend what they say, and replay them.' end,
+           case when (m.q).due_at < now() - interval '5 minutes' then
+             'What waits to be delivered has been due for ' || private.say_interval(now() - (m.q).due_at) || ': the endpoint is slower than what comes in, or its rate limit is too low.' end,
            case when o.failures >= 3 then format('%s attempts in a row failed. The last: %s', o.failures, o.last_error) end)
          when 'silent' then 'Nothing has come for ' || private.say_interval(now() - n.last_at) || ', where something came before: see whether the devices, or what sends for them, still run.'
          when 'waiting' then case
@@ -94,7 +127,7 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
        greatest(n.failed_at, n.undecoded_at, o.failed_at) as last_error_at,
        coalesce(i.error_message, o.last_error) as last_error,
        greatest(n.failures, o.failures, 0) as consecutive_failures,
-       coalesce(q.pending, 0) as pending, coalesce(q.dead, 0) as dead, q.due_at as oldest_due_at,
+       coalesce((m.q).pending, 0) as pending, coalesce((m.q).dead, 0) as dead, (m.q).due_at as oldest_due_at,
        (select count(*) from public.alerts a
          where a.integration_id = i.id and a.organization_id = i.organization_id and a.resolved_at is null) as open_alerts,
        case when n.day > 0 then private.sum_day(n.hours, n.hour, n.day) else 0 end as messages_24h
@@ -106,38 +139,26 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
   cross join lateral (
     select case when i.settings ? 'silent_after_seconds' then private.read_seconds(i.settings, 'silent_after_seconds', 3600)
                 else interval '1 hour' end as silent_after) f
-  -- Counted up to ten thousand: what waits beyond changes nothing of the state.
-  left join lateral (
-    select w.pending, w.due_at, d.dead, d.died_at > now() - interval '1 hour' as died
-      from (
-        select count(*) as pending, min(p.due_at) as due_at
-          from (select d.due_at from public.webhook_deliveries d
-                 where d.organization_id = i.organization_id and d.integration_id = i.id and d.stage is not null limit 10000) p) w
-      cross join lateral (
-        select count(*) as dead, max(p.due_at) as died_at
-          from (select d.due_at from public.webhook_deliveries d
-                 where d.integration_id = i.id and d.organization_id = i.organization_id and d.status = 'dead'
-                 order by d.due_at desc limit 10000) p) d
-     where i.settings ? 'events') q on true
-  left join lateral (
-    select sum(m.failed) / nullif(sum(m.stored + m.failed), 0) as undecoded
-      from public.integration_metrics m
-     where n.undecoded_at > now() - interval '1 hour'
-       and m.integration_id = i.id and m.organization_id = i.organization_id and m.minute > now() - interval '1 hour') m on true
+  -- Looked at only of what may have some, and once: without the offset the planner would write each out wherever it is named.
+  cross join lateral (
+    select case when i.settings ? 'events' then private.count_queue(i.organization_id, i.id) end as q,
+           case when n.undecoded_at > now() - interval '1 hour' then private.share_undecoded(i.organization_id, i.id) end as undecoded
+    offset 0) m
   cross join lateral (
     select case
       when i.status = 'inactive' then 'off'
       when i.status = 'error' then 'failing'
       when (c.seen_at is null or c.seen_at < now() - interval '4 minutes') and i.created_at < now() - interval '4 minutes'
            and (i.settings ? 'events' or i.last_session is not null) then 'failing'
-      when m.undecoded > 0.05 or q.died or q.due_at < now() - interval '5 minutes' or o.failures >= 3 or i.error_message is not null
+      when m.undecoded > 0.05 or (m.q).died or (m.q).due_at < now() - interval '5 minutes' or o.failures >= 3 or i.error_message is not null
         then 'degraded'
       when n.last_at < now() - f.silent_after and f.silent_after > interval '0' then 'silent'
       when n.last_at is null and o.last_at is null then 'waiting'
       else 'healthy'
-    end as state) s;
+    end as state offset 0) s;
 comment on view public.integration_health is
   'How each integration is doing, since when and why; for whoever may see the integration. pending and dead are counted up to 10,000.';
 
 revoke all on public.integration_states, public.integration_health from public, anon, authenticated, service_role;
-revoke execute on function private.begin_state, private.read_seconds, private.say_interval from public, anon, authenticated, service_role;
+revoke execute on function private.begin_state, private.read_seconds, private.say_interval,
+  private.count_queue, private.share_undecoded from public, anon, authenticated, service_role;

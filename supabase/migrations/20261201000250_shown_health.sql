@@ -49,7 +49,7 @@ create or replace function public.list_integrations(
   p_limit integer, p_organization_id uuid default null, p_integration_type text default null, p_status text default null,
   p_after_created_at timestamptz default null, p_after_id uuid default null
 ) returns json
-language plpgsql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
 declare
   -- Asked once, where each policy on the way would ask again.

@@ -110,7 +110,8 @@ begin
                  when 'certificate.endpoint' then v_out.failures > 0 and v_out.last_error ~ '^tls_error:.*certificate'
                  when 'delivery.dead' then v_health.dead > 0 and private.count_dead(p_organization_id, p_integration_id) >= k.threshold
                  when 'delivery.late' then v_health.oldest_due_at < now() - k.threshold * interval '1 second'
-                 when 'messages.undecodable' then private.share_undecoded(v_in) > k.threshold
+                 when 'messages.undecodable' then v_in.undecoded_at > now() - interval '1 hour'
+                   and private.share_undecoded(p_organization_id, p_integration_id) > k.threshold
                  when 'devices.silent' then (v_silent ->> 'devices')::integer >= k.threshold
                end, false) as is_met
           from private.alert_kinds k
@@ -142,19 +143,4 @@ end
 $$;
 comment on function private.judge_integration is 'Weighs each alert that one integration may have; how many were raised and resolved. Of one that is off all are over.';
 
-create function private.share_undecoded(p_in public.integration_facts) returns numeric
-language plpgsql stable set search_path = ''
-as $$
-begin
-  if p_in.undecoded_at is null or p_in.undecoded_at < now() - interval '1 hour' then
-    return 0;
-  end if;
-  return (
-    select sum(m.failed) / nullif(sum(m.stored + m.failed), 0) from public.integration_metrics m
-     where m.integration_id = p_in.integration_id and m.organization_id = p_in.organization_id and m.minute > now() - interval '1 hour');
-end
-$$;
-comment on function private.share_undecoded is 'Which share of the messages of the last hour could not be decoded.';
-
-revoke execute on function private.weigh_alert, private.count_dead, private.measure_rate, private.describe_silent, private.judge_integration,
-  private.share_undecoded from public, anon, authenticated, service_role;
+revoke execute on function private.weigh_alert, private.count_dead, private.measure_rate, private.describe_silent, private.judge_integration from public, anon, authenticated, service_role;
