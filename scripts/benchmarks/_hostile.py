@@ -12,6 +12,8 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.types.json import Jsonb
 
+from scripts.benchmarks._service import as_owner
+
 SLOW_SECONDS = 25.0
 WEBHOOKS, BROKERS, COMMANDS = 40, 400, 800
 
@@ -49,9 +51,8 @@ def start_slow_endpoint() -> Iterator[tuple[str, int]]:
 
 def make_organization(connection: psycopg.Connection, name: str) -> str:
     """A new organization; its id."""
-    connection.execute("reset role")
-    row = connection.execute(MAKE_ORGANIZATION, [name]).fetchone()
-    connection.execute("set role service_role")
+    with as_owner(connection):
+        row = connection.execute(MAKE_ORGANIZATION, [name]).fetchone()
     return str(row[0]) if row else ""
 
 

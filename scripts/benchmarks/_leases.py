@@ -7,6 +7,8 @@ import time
 
 import psycopg
 
+from scripts.benchmarks._service import as_owner
+
 FEW, MANY = 10_000, 1_000_000
 AT_ONCE = 50
 WARM_UP, ROUNDS = 20, 60
@@ -54,7 +56,6 @@ def _time_lease(connection: psycopg.Connection, webhooks: list[str], waiting: in
 
 def _tidy_up(connection: psycopg.Connection) -> None:
     """What autovacuum does within a minute."""
-    connection.execute("reset role")
-    for table in ("public.webhook_deliveries", "public.webhook_endpoints", "private.webhook_sends"):
-        connection.execute(f"vacuum analyze {table}".encode())
-    connection.execute("set role service_role")
+    with as_owner(connection):
+        for table in ("public.webhook_deliveries", "public.webhook_endpoints", "private.webhook_sends"):
+            connection.execute(f"vacuum analyze {table}".encode())

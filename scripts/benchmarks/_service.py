@@ -29,3 +29,11 @@ def make_integration(connection: psycopg.Connection, integration_type: str, **se
     """A new integration of the first organization; its id."""
     row = connection.execute(MAKE_INTEGRATION, [integration_type, Jsonb(settings)]).fetchone()
     return str(row[0]) if row else ""
+
+
+@contextmanager
+def as_owner(connection: psycopg.Connection) -> Iterator[None]:
+    """What is done inside is done as the owner of the schema, for what service_role has no right to."""
+    connection.execute("reset role")
+    yield
+    connection.execute("set role service_role")

@@ -10,7 +10,7 @@ draining the same messages from the same broker. They take turns, and medians ar
 `two_workers_ratio` is how much faster two workers drain two brokers than one does. `one_worker_cores` is how many cores
 that one worker, Postgres, /rest/v1 and the brokers kept busy, `..._us` the CPU time of each part for a message: where
 one worker leaves no core idle, two can't be faster. `idle_*` is what a worker costs that
-watches 200 silent integrations: CPU as a part of one core, and resident memory.
+watches 100 silent integrations of one organization, half of its places: CPU as a part of one core, and resident memory.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REACH = {
     "two_workers_ratio": "> 1 where one worker leaves cores idle",
 }
 DEVICES, FEW, CROWD = 100, 10, 10_000
-IDLE_INTEGRATIONS = 200
+IDLE_INTEGRATIONS = 100
 DEFAULT_LIMITS = ("max_queued_messages 0",)
 
 

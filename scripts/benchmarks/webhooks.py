@@ -33,7 +33,7 @@ from scripts.benchmarks._endpoint import start_endpoint
 from scripts.benchmarks._leases import compare_leases
 from scripts.benchmarks._messages import make_batch
 from scripts.benchmarks._scratch import start_stack
-from scripts.benchmarks._service import connect_service, make_integration
+from scripts.benchmarks._service import as_owner, connect_service, make_integration
 from scripts.local.stack import Report
 from shared.deliveries import dispatch_deliveries, set_collector
 from shared.integrations.sealing import seal_secrets
@@ -93,7 +93,8 @@ class Scene:
         settings, secrets = split_config(provider)
         self.connection.execute(CONFIGURE, (Jsonb(settings), name_secrets(secrets), row_id))
         sealed = seal_secrets(identity, settings, secrets, 1)
-        self.connection.execute(SEAL, (self.organization_id, row_id, Jsonb(sealed)))
+        with as_owner(self.connection):
+            self.connection.execute(SEAL, (self.organization_id, row_id, Jsonb(sealed)))
         return row_id
 
     def clear(self) -> None:

@@ -28,18 +28,24 @@ comment on function private.lock_endpoints is 'Those of the webhooks that no oth
 create function private.return_expired(p_integration_ids uuid[]) returns void
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+declare
+  v_expired uuid[];
 begin
-  if not exists (
-    select from public.webhook_deliveries d
-     where d.integration_id = any (p_integration_ids) and d.stage = 2 and d.due_at <= now()
-  ) then
+  -- Webhook by webhook along the queue: looked for by the webhook alone, they would be looked for among all that wait.
+  v_expired := array(
+    select x.id from public.webhook_endpoints e cross join lateral (
+      select d.id from public.webhook_deliveries d
+       where d.organization_id = e.organization_id and d.integration_id = e.integration_id and d.stage = 2 and d.due_at <= now()
+      offset 0) x
+     where e.integration_id = any (p_integration_ids));
+  if v_expired = '{}' then
     return;
   end if;
   with expired as (
     update public.webhook_deliveries d
        set status = case when d.attempts < private.count_tries(i.settings) then 'pending' else 'dead' end, lease_token = null
       from public.device_integrations i
-     where d.integration_id = any (p_integration_ids) and d.stage = 2 and d.due_at <= now()
+     where d.id = any (v_expired) and d.stage = 2 and d.due_at <= now()
        and i.id = d.integration_id and i.organization_id = d.organization_id
     returning d.id, d.integration_id, d.organization_id, d.attempts, d.due_at
   ),

@@ -36,8 +36,10 @@ begin
                  case when coalesce(v.external_id, m.external_id) is not null then
                    json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end as device
             from leased l
-            left join public.device_messages m
-              on m.id = l.message_id and m.received_at = l.message_received_at and m.organization_id = l.organization_id
+            -- By the key alone, and then whose it is: by organization and time the planner would read all of its batch for each.
+            left join lateral (
+              select * from public.device_messages n where n.id = l.message_id and n.received_at = l.message_received_at offset 0) m
+              on m.organization_id = l.organization_id
             left join public.device_integrations o on o.organization_id = m.organization_id and o.id = m.integration_id
             left join public.devices v on v.organization_id = m.organization_id and v.id = m.device_id) s), '[]'))
     into v_leased;

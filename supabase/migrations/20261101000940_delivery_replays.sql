@@ -1,5 +1,17 @@
 -- What admins do to the outgoing queue by hand: send again, and take off. Same webhook-id, today's secret and config.
 
+create function private.has_message(p_organization_id uuid, p_message_id uuid, p_received_at timestamptz) returns boolean
+language plpgsql stable set search_path = ''
+as $$
+begin
+  -- By the key alone, and then whose it is: by organization and time the planner would read all of its batch for each.
+  return exists (
+    select from (select m.organization_id from public.device_messages m where m.id = p_message_id and m.received_at = p_received_at offset 0) m
+     where m.organization_id = p_organization_id);
+end
+$$;
+comment on function private.has_message is 'Whether a message of the organization is still there: it may be past its retention.';
+
 create function private.show_delivery(p_organization_id uuid, p_id uuid) returns jsonb
 language sql stable set search_path = ''
 as $$
@@ -52,11 +64,7 @@ begin
     raise exception 'This delivery is on its way already; wait until it is delivered or dead, or cancel it first.'
       using errcode = 'PT409', hint = 'wrong_status';
   end if;
-  if not exists (
-    select from public.device_messages m
-     where m.id = v_delivery.message_id and m.received_at = v_delivery.message_received_at
-       and m.organization_id = v_organization_id
-  ) then
+  if not private.has_message(v_organization_id, v_delivery.message_id, v_delivery.message_received_at) then
     raise exception 'The message of this delivery is past its retention, so there is nothing left to send again.'
       using errcode = 'PT410';
   end if;
@@ -108,9 +116,7 @@ begin
        and d.status = v_status and d.created_at >= v_from and d.created_at < v_to
        and (v_event_type is null or d.event_type = v_event_type)
        and coalesce(d.replayed_at, '-infinity') < v_not_since
-       and exists (
-         select from public.device_messages m
-          where m.id = d.message_id and m.received_at = d.message_received_at and m.organization_id = v_organization_id)
+       and private.has_message(v_organization_id, d.message_id, d.message_received_at)
      order by d.created_at, d.id
      limit v_most
      for update of d skip locked);
@@ -122,9 +128,7 @@ begin
        and d.status = v_status and d.created_at >= v_from and d.created_at < v_to
          and (v_event_type is null or d.event_type = v_event_type)
          and coalesce(d.replayed_at, '-infinity') < v_not_since
-         and exists (
-           select from public.device_messages m
-          where m.id = d.message_id and m.received_at = d.message_received_at and m.organization_id = v_organization_id)
+         and private.has_message(v_organization_id, d.message_id, d.message_received_at)
        limit v_most_counted) remaining;
   end if;
   if cardinality(v_ids) > 0 then
@@ -200,6 +204,6 @@ $$;
 comment on function public.cancel_deliveries is
   '{from?, to? (exclusive), event_type?}, by created_at: takes up to 10,000 deliveries off the queue; more says whether to call again.';
 
-revoke execute on function private.show_delivery, private.lock_delivery, private.queue_again, private.refuse_unknown,
+revoke execute on function private.has_message, private.show_delivery, private.lock_delivery, private.queue_again, private.refuse_unknown,
   public.replay_delivery, public.replay_deliveries, public.cancel_delivery, public.cancel_deliveries from public, anon, authenticated,
   service_role;
