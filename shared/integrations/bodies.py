@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from shared.provider import MIXINS, Check
 from shared.runtime.bodies import VISIBLE, Body, Moment, Query, Text, Uuid
 from shared.runtime.numbers import Whole
-from shared.runtime.web.paging import PageQuery
+from shared.runtime.web.paging import PageQuery, PeriodQuery
 
 Status = Literal["active", "inactive", "error"]
 Level = Literal["info", "warning", "error"]
@@ -119,9 +119,11 @@ class Named(Query):
     """Which integration; or `id` in the body."""
 
 
-class ActivityFilters(PageQuery):
+class ActivityFilters(PeriodQuery):
     """Which of what happened is listed."""
 
+    kind: Text | None = None
+    """Only of this kind, such as `session.failed` or `alert.resolved`."""
     level: Level | None = None
     """Only of this level."""
 

@@ -11,6 +11,7 @@ from functools import cache
 from http import HTTPStatus
 
 from shared.integrations import bodies, create, patch, rotate
+from shared.integrations.activity import list_export, write_csv
 from shared.integrations.records import IntegrationRow, list_rows, read_row, read_sealed, write_row
 from shared.integrations.remote_calls import USING, reach_provider
 from shared.integrations.scope import list_page
@@ -146,6 +147,16 @@ def list_activity(call: Call, query: bodies.ActivityFilters) -> bodies.ActivityP
     """List what happened to an integration, newest first."""
     rows, next_cursor = list_page(call, bodies.ActivityRow, "integration_activity", query)
     return {"activity": rows, "next_cursor": next_cursor}
+
+
+@routes.get("/{id}/activity.csv", media="text/csv", headers=("Content-Disposition",))
+def export_activity(call: Call, query: bodies.ActivityFilters) -> str:
+    """Export what happened to an integration as CSV, newest first: up to 10,000 lines.
+
+    `from` and `to` narrow it. No cell is one that a spreadsheet would take for a formula.
+    """
+    call.headers["Content-Disposition"] = f'attachment; filename="activity-{call.integration_id}.csv"'
+    return write_csv(list_export(call, query))
 
 
 def _judge(checker: Checker) -> bodies.Verdict:

@@ -180,7 +180,7 @@ def _tell_admin(row: ReceiverRow, problem: VaultError | InvalidConfig) -> None:
     message = f"Pushed messages are refused, because the config can't be used: {why}"
     get_log().warning("receiver not usable", integration=row["id"], code=problem.code)
     if row["error_message"] != message:
-        note = {"level": "error", "message": message}
+        note = {"level": "error", "message": message, "alert": "config.invalid"}
         as_service().call(
             "record_activity", p_integration_id=row["id"], p_kind="receive.failed", p_notes=[note]
         )

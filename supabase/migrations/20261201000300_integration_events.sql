@@ -94,8 +94,10 @@ begin
                  case when coalesce(v.external_id, m.external_id) is not null then
                    json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end as device
             from leased l
-            left join public.device_messages m
-              on m.id = l.message_id and m.received_at = l.message_received_at and m.organization_id = l.organization_id
+            -- By the key alone, and then whose it is: by organization and time the planner would read all of its batch for each.
+            left join lateral (
+              select * from public.device_messages n where n.id = l.message_id and n.received_at = l.message_received_at offset 0) m
+              on m.organization_id = l.organization_id
             left join public.integration_events e
               on m.id is null and e.id = l.message_id and e.organization_id = l.organization_id
             left join public.device_integrations o
@@ -105,6 +107,20 @@ begin
   return v_leased;
 end
 $$;
+
+create or replace function private.has_message(p_organization_id uuid, p_message_id uuid, p_received_at timestamptz) returns boolean
+language plpgsql stable set search_path = ''
+as $$
+begin
+  -- By the key alone, and then whose it is: by organization and time the planner would read all of its batch for each.
+  return exists (
+      select from (select m.organization_id from public.device_messages m where m.id = p_message_id and m.received_at = p_received_at offset 0) m
+       where m.organization_id = p_organization_id)
+    or exists (
+      select from public.integration_events e where e.id = p_message_id and e.organization_id = p_organization_id);
+end
+$$;
+comment on function private.has_message is 'Whether the message or event of a delivery is still there: it may be past its retention.';
 
 create function public.prune_events(p_limit integer default 20000) returns jsonb
 language plpgsql volatile security definer set search_path = ''

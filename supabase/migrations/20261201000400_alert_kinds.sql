@@ -26,7 +26,7 @@ insert into private.alert_kinds (kind, level, is_judged, threshold, lasts, says)
   ('certificate.client', 'warning', false, null, null, 'The client certificate ends within 30, 7 or 1 days.'),
   ('certificate.ca', 'warning', false, null, null, 'The CA certificate ends within 30, 7 or 1 days.'),
   ('certificate.broker', 'warning', false, null, null, 'The certificate of the broker ends within 30, 7 or 1 days, or has ended.'),
-  ('certificate.endpoint', 'error', true, null, '1 hour', 'The certificate of an endpoint is refused.'),
+  ('certificate.endpoint', 'error', true, null, null, 'The certificate of an endpoint is refused.'),
   ('delivery.dead', 'warning', true, 1, null, 'So many deliveries ended as dead letters within the last hour.'),
   ('delivery.late', 'warning', true, 300, null, 'What waits has been due for so many seconds.'),
   ('webhook.failing', 'warning', false, null, null, 'Ten attempts in a row failed; it is tried one delivery at a time.'),

@@ -151,7 +151,7 @@ begin
   end;
   return jsonb_build_object(
     'judged', v_judged, 'raised', v_sum[1] + coalesce((v_platform ->> 'raised')::integer, 0),
-    'resolved', v_sum[2] + coalesce((v_platform ->> 'resolved')::integer, 0), 'told', private.tell_calm(), 'broken', v_broken,
+    'resolved', v_sum[2] + coalesce((v_platform ->> 'resolved')::integer, 0), 'told', private.end_quiet_alerts() + private.tell_calm(), 'broken', v_broken,
     'platform', coalesce((
       select jsonb_agg(a.kind order by a.kind) from public.alerts a where a.organization_id is null and a.resolved_at is null), '[]'));
 end

@@ -126,3 +126,9 @@ returning integration_id;
 insert into integration_events (organization_id, integration_id, event_type, payload)
 values (%(organization)s, %(source)s, 'alert.raised', to_jsonb(%(canary)s::text))
 returning id;
+
+-- row: request
+insert into webhook_requests (organization_id, integration_id, delivery_id, started_at, is_delivered, method, url,
+  headers, body, body_bytes)
+values (%(organization)s, %(webhook)s, %(delivery)s, now(), true, 'POST', %(canary)s, '{}', %(canary)s, 1)
+returning delivery_id;

@@ -234,6 +234,11 @@ MATRIX: dict[str, Table] = {
         "organization_id, integration_id, event_type, payload",
         "%(organization)s, %(integration)s, 'alert.matrix', '{}'",
     ),
+    "webhook_requests": _read_only(
+        "webhook_requests",
+        "organization_id, integration_id, delivery_id, started_at, is_delivered, method, url, headers, body_bytes",
+        "%(organization)s, %(integration)s, %(delivery)s, now(), true, 'POST', 'matrix', '{}', 1",
+    ),
     "webhook_attempts": _read_only(
         "webhook_attempts",
         "organization_id, delivery_id, attempt, started_at, milliseconds",
@@ -314,6 +319,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "record_heartbeat": frozenset({"service_role"}),
     "record_firmware": frozenset({"service_role"}),
     "record_remote_write": frozenset({"authenticated"}),
+    "record_requests": frozenset({"service_role"}),
     "record_test": frozenset({"authenticated"}),
     "renew_jobs": frozenset({"service_role"}),
     "spread_deliveries": frozenset({"service_role"}),
