@@ -10,12 +10,12 @@ begin
     select * into v_alert from public.alerts a
      where a.integration_id is null and a.organization_id is not distinct from new.organization_id and a.kind = new.kind
        and (a.resolved_at is null or a.resolved_at > now() - interval '10 minutes')
-     order by a.resolved_at desc nulls first limit 1 for update;
+     order by a.resolved_at desc nulls first, a.id desc limit 1 for update;
   else
     select * into v_alert from public.alerts a
      where a.organization_id = new.organization_id and a.integration_id = new.integration_id and a.kind = new.kind
        and (a.resolved_at is null or a.resolved_at > now() - interval '10 minutes')
-     order by a.resolved_at desc nulls first limit 1 for update;
+     order by a.resolved_at desc nulls first, a.id desc limit 1 for update;
   end if;
   if not found or v_alert.resolved_at is not null and v_alert.flaps = 0 then
     new.flaps := (v_alert.id is not null)::integer;

@@ -29,7 +29,7 @@ begin
   select jsonb_object_agg(u.bound, jsonb_build_object('used', u.used, 'most', u.most) order by u.bound) into v_near
     from (
       select b.bound, q.most, private.count_used(p_organization_id, b.bound) as used
-        from (select distinct a.bound from private.quotas a) b
+        from (select distinct a.bound from private.quotas a where a.bound <> 'organizations') b -- which is a person's
        cross join lateral (select private.read_quota(p_organization_id, b.bound) as most) q
        where q.most is not null) u
    where u.used > 0 and u.used >= u.most * v_threshold;
