@@ -54,7 +54,7 @@ def watch_certificates(tls: Tls, peer: Mapping[str, object], memory: Memory, now
     for certificate in (_read_peer(peer), *_list_own(tls)):
         step = certificate.find_step(now)
         if step is not None and (warning := certificate.find_warning(now)):
-            level = "error" if step <= 1 else "warning"
+            level = "error" if step <= 1 else None
             memory.tell_once(f"{certificate.alert}.{step}", warning, certificate.alert, level)
         elif sum(memory.forget_told(f"{certificate.alert}.{days}") for days in STEPS):
             memory.note("info", f"{certificate.name} was replaced.", alert=certificate.alert)
