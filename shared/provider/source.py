@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from shared.provider.base import Capability
+from shared.provider.form import Group
 
 YEAR_SECONDS = 31_536_000
 
@@ -16,6 +17,10 @@ class MessageSource(Capability):
 
     read_in_sql: ClassVar[frozenset[str]] = frozenset(
         {"auto_provision_devices", "silent_after_seconds", "offline_after_seconds"}
+    )
+    groups: ClassVar[tuple[Group, ...]] = (
+        Group("New devices", ("auto_provision_devices",)),
+        Group("Silence", ("silent_after_seconds", "offline_after_seconds")),
     )
 
     auto_provision_devices: bool = True
