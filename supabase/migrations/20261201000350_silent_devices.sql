@@ -59,7 +59,7 @@ begin
     return null;
   end if;
   -- The messages of this statement speak of the new row: they, and what it was heard of, go to the one that was there.
-  update public.device_messages m set device_id = v_left where m.device_id = new.id and m.received_at >= now() - interval '1 minute';
+  update public.device_messages m set device_id = v_left where m.device_id = new.id;
   update public.webhook_deliveries w set ordering_key = v_left
    where w.organization_id = new.organization_id and w.ordering_key = new.id and w.stage is not null;
   delete from public.devices d where d.id = new.id;

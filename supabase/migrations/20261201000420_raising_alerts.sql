@@ -178,6 +178,30 @@ comment on function private.end_failure is 'What an integration failed for is ov
 create trigger end_failure after update of status on public.device_integrations
   for each row when (old.status = 'error' and new.status = 'active') execute function private.end_failure();
 
+create function private.end_alerts() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  v_alert public.alerts;
+begin
+  -- Not where the organization goes: then there is nobody left to tell.
+  if exists (select from public.organizations o where o.id = old.organization_id)
+     and not exists (select from private.ended_organizations e where e.organization_id = old.organization_id) then
+    for v_alert in
+      update public.alerts a set resolved_at = coalesce(a.resolved_at, now()), flaps = greatest(a.flaps, 1)
+       where a.organization_id = old.organization_id and a.integration_id = old.id and a.told = 'raised'
+      returning a.*
+    loop
+      perform private.tell_alert(v_alert);
+    end loop;
+  end if;
+  return old;
+end
+$$;
+comment on function private.end_alerts is 'A deleted integration takes its alerts along; whoever was told of one is told that it is over.';
+create trigger end_alerts before delete on public.device_integrations
+  for each row execute function private.end_alerts();
+
 create function private.forget_told() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
@@ -192,4 +216,4 @@ create trigger forget_told after update of settings, seal_count on public.device
   execute function private.forget_told();
 
 revoke execute on function private.merge_alert, private.describe_alert, private.tell_alert, private.tell_change, private.tell_calm,
-  public.explain_failure, private.end_failure, private.forget_told from public, anon, authenticated, service_role;
+  public.explain_failure, private.end_failure, private.end_alerts, private.forget_told from public, anon, authenticated, service_role;

@@ -73,6 +73,17 @@ def test_a_star_stays_the_events_of_devices(service: Service, listener: str) -> 
     assert tell_of(service, everything) == []
 
 
+def test_a_deleted_integration_ends_its_alerts(service: Service, listener: str) -> None:
+    integration = service.make_integration()
+    flap(service, integration, "error")
+
+    service.connection.execute("delete from device_integrations where id = %s", (integration,))
+
+    kinds = ["alert.raised", "alert.resolved"]
+    assert tell_of(service, listener) == [(event, "integration.failing") for event in kinds]
+    assert service.one("select count(*) from alerts") == 0
+
+
 @pytest.mark.usefixtures("listener")
 def test_what_can_not_be_judged_keeps_nobody_else_from_it(service: Service) -> None:
     broken, whole = service.make_integration(), service.make_integration()
