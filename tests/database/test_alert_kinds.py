@@ -74,7 +74,7 @@ def send_sense(service: Service, integration: str) -> None:
 
 
 def lose_devices(service: Service, integration: str) -> None:
-    if not service.run("select from devices"):
+    if not service.run("select from devices where integration_id = %s", integration):
         service.ingest(integration, make_messages(1, "pump"))
     service.connection.execute("update devices set last_seen_at = now() - interval '2 hours'")
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from psycopg.types.json import Jsonb
 
 from tests.database.fixtures import Row, Service, make_messages
 from tests.database.queue import lease, make_webhook
+
+
+@pytest.fixture(autouse=True)
+def _alone(service: Service) -> None:
+    service.as_owner("delete from devices")  # which tests of other modules have left
 
 
 def read_devices(service: Service) -> list[Row]:
