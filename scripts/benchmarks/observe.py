@@ -54,10 +54,10 @@ def measure(bench: Bench) -> Numbers:
 
 
 def _compare_drains(bench: Bench, report: Report, connection: psycopg.Connection) -> Numbers:
-    site, size = Site(report, connection), bench.rounds(60_000, 20_000)
+    site, size = Site(report, connection), bench.rounds(60_000, 10_000)
     with start_mosquitto() as port, start_worker(report):
         rates = _take_turns(
-            bench, "Draining MQTT", report, bench.rounds(9, 3), lambda: site.drain([port], size, DEVICES).rate
+            bench, "Draining MQTT", report, bench.rounds(9, 2), lambda: site.drain([port], size, DEVICES).rate
         )
     return {"mqtt_ratio": rates[True] / rates[False], "mqtt_rate": rates[True]}
 
@@ -66,7 +66,7 @@ def _compare_webhooks(bench: Bench, report: Report, connection: psycopg.Connecti
     with start_endpoint() as url:
         row = connection.execute("select id::text from public.organizations order by name limit 1").fetchone()
         scene = Scene(bench, connection, row[0] if row else "", url, report)
-        rates = _take_turns(bench, "Delivering", report, bench.rounds(9, 3), lambda: measure_rate(scene))
+        rates = _take_turns(bench, "Delivering", report, bench.rounds(9, 2), lambda: measure_rate(scene))
     return {"webhooks_ratio": rates[True] / rates[False], "webhooks_rate": rates[True]}
 
 
