@@ -23,6 +23,7 @@ from shared.runtime.setting_checks import (
     check_text,
     check_url,
     read_days,
+    read_megabytes,
     read_seconds,
 )
 
@@ -44,6 +45,7 @@ def _setting(default: Any, about: str, *used_by: str, needed_by: tuple[str, ...]
 
 
 Days = Annotated[int, BeforeValidator(read_days)]
+Megabytes = Annotated[int, BeforeValidator(read_megabytes)]
 Seconds = Annotated[float, BeforeValidator(read_seconds)]
 Url = Annotated[str, BeforeValidator(check_url)]
 
@@ -127,6 +129,14 @@ class Settings(BaseModel):
     )
     allowed_origins: Annotated[str, BeforeValidator(check_origins)] = _setting(
         "*", "origins of your frontends, e.g. `https://app.example.com`, comma-separated", *USERS
+    )
+    memory_mb: Megabytes = _setting(
+        512,
+        "the memory that a process may have, in megabytes; where its container has less, that counts. A quarter is for "
+        "what comes from outside, shared by organization",
+        *USERS,
+        *RECEIVERS,
+        *WORK,
     )
     google_cloud_project: Annotated[str, BeforeValidator(check_text)] = _setting(
         "", "on Google Cloud the project, so that Cloud Logging joins log lines to traces", *ALL

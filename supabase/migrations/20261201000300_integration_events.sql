@@ -56,24 +56,18 @@ $$;
 comment on function private.queue_event is
   'Writes an event down and queues it for each webhook that asks for it, but for the one it is about; how many. An alert is of no device, so no device_filter holds it back.';
 
-create or replace function public.lease_deliveries(
-  p_limit integer, p_lease_seconds integer, p_bytes integer default 8388608, p_shares jsonb default '{}'
-) returns json
-language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+create or replace function private.lease_picked(p_picked uuid[], p_lease_seconds integer) returns json
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan set lock_timeout = '100ms'
 as $$
 declare
   v_token uuid := gen_random_uuid();
-  v_picked uuid[] := private.pick_turns(p_limit, p_bytes, p_shares);
   v_leased json;
 begin
-  if v_picked = '{}' then
-    return '{"integrations": {}, "deliveries": []}';
-  end if;
   with leased as (
     update public.webhook_deliveries d
        set status = 'delivering', attempts = d.attempts + 1, lease_token = v_token,
            due_at = now() + make_interval(secs => p_lease_seconds)
-     where d.id = any (v_picked) and d.status = 'pending'
+     where d.id = any (p_picked) and d.status = 'pending'
     returning d.*
   ),
   served as (

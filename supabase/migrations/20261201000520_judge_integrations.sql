@@ -98,7 +98,7 @@ $$;
 comment on function private.judge_platform is 'Weighs what is the operator''s: partitions, retention, the vault''s key, the clocks of workers.';
 
 create function public.judge_integrations(p_limit integer default 100, p_seconds double precision default 60) returns jsonb
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set lock_timeout = '100ms'
 as $$
 declare
   v_pause interval := make_interval(secs => p_seconds);
