@@ -91,9 +91,9 @@ def _describe_success(route: Route, status: HTTPStatus) -> Schema:
     if status == HTTPStatus.NOT_MODIFIED:
         return {"description": "You have it as it is; no body.", "headers": headers.pick_headers("ETag")}
     limits = headers.LIMITS if route.budget or route.settles else ()
-    schemas = [refer(reply) for reply in list_replies(route)]
+    schemas = [{"type": "string"}] if route.media else [refer(reply) for reply in list_replies(route)]
     schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
-    content: Schema = {"application/json": {"schema": schema}} if schemas else {}
+    content: Schema = {route.media or "application/json": {"schema": schema}} if schemas else {}
     content |= {MEDIA_TYPE: {"schema": {"type": "string"}}} if has_events(route) else {}
     optional: Schema = {"content": content, "links": _describe_links(route)}
     return {
