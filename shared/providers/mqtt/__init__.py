@@ -140,4 +140,5 @@ class Mqtt(Checker, Poller, BrokerFields, PayloadFields, Commander):
             protocols=_PROTOCOLS[self.protocol_version],
             expiry_seconds=self.session_expiry_seconds,
             warnings=tuple(f"{risk.field}: {risk.message}" for risk in self.list_risks()),
+            owner=self.identity.organization_id,
         )

@@ -13,7 +13,10 @@ WEEK_SECONDS = 604_800
 
 @dataclass(frozen=True, slots=True)
 class BrokerPlan:
-    """A broker, who we are there, and what to listen to. `protocols` are tried in their order."""
+    """A broker, who we are there, and what to listen to.
+
+    `protocols` are tried in their order, `owner` is the organization.
+    """
 
     broker: Broker
     client_id: str
@@ -23,6 +26,7 @@ class BrokerPlan:
     protocols: tuple[int, ...] = (MQTT_5, MQTT_3)
     expiry_seconds: int = WEEK_SECONDS
     warnings: tuple[str, ...] = ()
+    owner: str = ""
 
     @property
     def key(self) -> str:
