@@ -11,7 +11,7 @@ from scripts.openapi.schemas import Schema, has_events, list_models, list_parame
 from shared.runtime import errors
 from shared.runtime.web.events import MEDIA_TYPE
 from shared.runtime.web.rate_limits import TESTS
-from shared.runtime.web.routes import Route
+from shared.runtime.web.routes import ANY_TYPE, Route
 
 BINARY = {"type": "string", "format": "binary", "minLength": 1}
 LINKED = {
@@ -49,7 +49,9 @@ def list_problems(route: Route) -> list[Kind]:
     """Everything a call may be refused with: what was declared, and what follows from the rest of the declaration."""
     kinds: list[Kind] = [errors.Unauthenticated, errors.Problem, errors.Unavailable, *route.problems]
     if list_models(route):
-        kinds += [errors.BadRequest, errors.TooLarge, errors.UnsupportedMediaType]
+        kinds += [errors.BadRequest, errors.TooLarge]
+    if list_models(route) and ANY_TYPE not in route.reads:
+        kinds += [errors.UnsupportedMediaType]
     if route.query:
         kinds += [errors.BadRequest]
     if "{" in route.path and not route.public:
@@ -80,7 +82,8 @@ def _describe_body(route: Route) -> Schema:
     for model in list_models(route):
         content["application/json"] = {"schema": refer(model)}
     raw = {"schema": BINARY if content else {}}
-    content |= {media_type: raw for media_type in route.reads if isinstance(media_type, str)}
+    media_types = [each for each in route.reads if isinstance(each, str) and each != ANY_TYPE]
+    content |= dict.fromkeys(media_types, raw)
     return {"required": route.needs_body or len(content) > 1, "content": content} if content else {}
 
 

@@ -12,8 +12,9 @@ from shared.provider.check import Check, Checker, run_check, run_checks
 from shared.provider.decode import Decoder
 from shared.provider.decoding.body import DecodedBody, decode_body, read_media_type
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
+from shared.provider.decoding.mending import REPLACED
 from shared.provider.decoding.readers import find_vmark_reply
-from shared.provider.decoding.storable import REPLACED, Document, find_depth, read_document, replace_nul
+from shared.provider.decoding.storable import Document, find_depth, read_document, replace_nul
 from shared.provider.decoding.times import TimestampFormat, choose_time, parse_time
 from shared.provider.decoding.topics import (
     TOPIC_BYTES, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
@@ -23,7 +24,7 @@ from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
 from shared.provider.fields import (
-    Credential, EndpointUrl, HeaderName, Headers, SecretUrl, locate_url, require_partner, reveal_headers,
+    BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, locate_url, require_partner, reveal_headers,
 )
 from shared.provider.firmware import (
     MAIN_PACKAGE, Artifact, BegunRollout, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,

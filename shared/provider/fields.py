@@ -104,6 +104,13 @@ def check_credential(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def check_bearer(secret: SecretStr) -> SecretStr:
+    """`secret` if it is a token alone; ValueError otherwise."""
+    if secret.get_secret_value().lower().startswith("bearer "):
+        raise ValueError("leave out the word Bearer; it is sent before the token")
+    return secret
+
+
 def reveal_headers(headers: dict[str, str | SecretStr]) -> dict[str, str]:
     """`headers` with the secrets in the clear, ready to send."""
     return {name: str(_reveal(value)) for name, value in headers.items()}
@@ -120,6 +127,7 @@ EndpointUrl = Annotated[str, AfterValidator(check_url)]
 SecretUrl = Annotated[SecretStr, AfterValidator(check_secret_url)]
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
 Credential = Annotated[SecretStr, AfterValidator(check_credential)]
+BearerToken = Annotated[Credential, AfterValidator(check_bearer)]
 Headers = Annotated[dict[str, str | SecretStr], BeforeValidator(wrap_headers)]
 
 

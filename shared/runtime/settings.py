@@ -126,7 +126,9 @@ class Settings(BaseModel):
         512,
         "the memory that a process may have, in megabytes; where its container has less, that counts. A quarter is for "
         "what comes from outside, shared by organization",
-        *ALL,
+        *USERS,
+        *RECEIVERS,
+        *WORK,
     )
     google_cloud_project: Annotated[str, BeforeValidator(check_text)] = _setting(
         "", "on Google Cloud the project, so that Cloud Logging joins log lines to traces", *ALL

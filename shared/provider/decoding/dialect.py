@@ -132,7 +132,7 @@ class PayloadDecoder:
             raw,
             raw_encoding,
             observed_at,
-            reading.error,
+            None if status else reading.error,
             status,
             f"{remark} {doubt}" if remark and doubt else remark or doubt,
         )
@@ -156,8 +156,10 @@ class PayloadDecoder:
 
     def _find_event_id(self, document: JsonObject, device: str | None, event_id: str) -> str:
         own = find_path(document, self._dialect.event_id_path)
-        if not isinstance(own, str | int) or isinstance(own, bool) or own == "":
+        if not isinstance(own, str | int | float) or isinstance(own, bool) or own == "":
             return event_id
+        if isinstance(own, float) and own.is_integer():
+            own = int(own)
         # The first colon ends the device: whatever ids hold, no two pairs make the same text.
         named = f"{_escape_colons(device or '')}:{own}"
         return named if len(named.encode()) <= EVENT_ID_BYTES else event_id
@@ -232,7 +234,7 @@ def _escape_colons(device: str) -> str:
 
 def _as_device(value: Any) -> str | None:
     text = str(value) if type(value) is int else value
-    return text if isinstance(text, str) and 0 < len(text) <= DEVICE_LIMIT else None
+    return text if isinstance(text, str) and text.strip() and len(text) <= DEVICE_LIMIT else None
 
 
 def _keep_raw(facts: TopicFacts, body: bytes, event_id: str, reason: str) -> Message:
