@@ -81,6 +81,8 @@ def _describe_body(route: Route) -> Schema:
     content: Schema = {}
     for model in list_models(route):
         content["application/json"] = {"schema": refer(model)}
+        if ANY_TYPE in route.reads:  # null is no body there, as whatever it does not know is
+            content["application/json"] = {"schema": {"anyOf": [refer(model), {"type": "null"}]}}
     raw = {"schema": BINARY if content else {}}
     media_types = [each for each in route.reads if isinstance(each, str) and each != ANY_TYPE]
     content |= dict.fromkeys(media_types, raw)
@@ -91,9 +93,9 @@ def _describe_success(route: Route, status: HTTPStatus) -> Schema:
     if status == HTTPStatus.NOT_MODIFIED:
         return {"description": "You have it as it is; no body.", "headers": headers.pick_headers("ETag")}
     limits = headers.LIMITS if route.budget or route.settles else ()
-    schemas = [refer(reply) for reply in list_replies(route)]
+    schemas = [{"type": "string"}] if route.media else [refer(reply) for reply in list_replies(route)]
     schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
-    content: Schema = {"application/json": {"schema": schema}} if schemas else {}
+    content: Schema = {route.media or "application/json": {"schema": schema}} if schemas else {}
     content |= {MEDIA_TYPE: {"schema": {"type": "string"}}} if has_events(route) else {}
     optional: Schema = {"content": content, "links": _describe_links(route)}
     return {

@@ -159,7 +159,7 @@ def _read_post(provider: Receiver, row: ReceiverRow | None, request: PushedReque
     except Problem as problem:
         return problem
     if (row["error_message"] or "").startswith(REFUSED):
-        note = {"level": "info", "message": "Pushed messages are taken again."}
+        note = {"level": "info", "message": "Pushed messages are taken again.", "alert": "config.invalid"}
         as_service().call("record_activity", p_integration_id=row["id"], p_kind=RECOVERED, p_notes=[note])
     return Post(row["id"], messages)
 
@@ -203,7 +203,7 @@ def _tell_admin(row: ReceiverRow, problem: VaultError | InvalidConfig) -> None:
     message = f"{REFUSED}{why}"
     get_log().warning("receiver not usable", integration=row["id"], code=problem.code)
     if row["error_message"] != message:
-        note = {"level": "error", "message": message}
+        note = {"level": "error", "message": message, "alert": "config.invalid"}
         as_service().call(
             "record_activity", p_integration_id=row["id"], p_kind="receive.failed", p_notes=[note]
         )

@@ -94,6 +94,11 @@ def check_header_name(name: str) -> str:
     return name
 
 
+def looks_secret(name: str, value: str) -> bool:
+    """Whether a header holds a secret, by its name or by how its value begins."""
+    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.match(value))
+
+
 def check_credential(secret: SecretStr) -> SecretStr:
     """`secret` if a header can carry it; ValueError otherwise."""
     text = secret.get_secret_value()
@@ -135,7 +140,7 @@ def _wrap_value(name: str, value: Any) -> str | SecretStr:
     text = _reveal(value)
     if not isinstance(text, str):
         raise ValueError(f"the value of {name} must be a string")  # noqa: TRY004 - pydantic's way
-    return SecretStr(text) if _SECRET_NAME.search(name) or _SECRET_VALUE.match(text) else text
+    return SecretStr(text) if looks_secret(name, text) else text
 
 
 def _reveal(value: Any) -> Any:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from shared.provider import Event
 from shared.providers.webhook.template import Template, dump_json, render_template
 
+ALERT = "alert"
+"""The kind of the events that tell of alerts: they are of no device, and their payload says all there is."""
+
 
 def make_body(event: Event, template: Template) -> bytes:
     """The body for `event`; TooLarge where it renders to too much."""
@@ -18,5 +21,7 @@ def make_body(event: Event, template: Template) -> bytes:
     }
     if template:
         return render_template(template, {"event": about, **data})
+    if event.kind == ALERT:
+        return dump_json({"type": event.type, "timestamp": event.at, "data": event.payload})
     data = {"kind": event.kind, "topic": event.topic, **data}
     return dump_json({"type": event.type, "timestamp": event.at, "data": data})
