@@ -17,10 +17,20 @@ from functools import cache, lru_cache, partial
 
 from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.messages.bodies import Receipt
+from shared.messages.receive_coded import Proven, receive_proven
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
 from shared.messages.refused_pushes import Refusals
 from shared.messages.store import keep_trying
-from shared.provider import Identity, Message, PushedRequest, Receiver, find_provider, make_provider, require
+from shared.provider import (
+    CodecFields,
+    Identity,
+    Message,
+    PushedRequest,
+    Receiver,
+    find_provider,
+    make_provider,
+    require,
+)
 from shared.runtime.batching import Batcher
 from shared.runtime.database.client import as_service
 from shared.runtime.database.leases import Leases
@@ -77,7 +87,8 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
         integration_id = _read_id(call.parameters["id"])
         bind_log(integration=integration_id)
         arrival = Arrival(integration_id, integration_type, request)
-        return _arrivals.submit(arrival, REQUEST_BYTES + len(body), integration_id)
+        received = _arrivals.submit(arrival, REQUEST_BYTES + len(body), integration_id)
+        return receive_proven(received) if isinstance(received, Proven) else received
     except (Unauthenticated, NotFound) as refusal:
         get_log().info("refused", reason=refusal.detail)
         raise Unauthenticated(REFUSAL) from None
@@ -100,11 +111,13 @@ def _read_id(text: str) -> str:
         raise Unauthenticated("The id is not a UUID.") from None
 
 
-def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Exception]:
-    """What became of each request: its counts, or the Problem it is answered with."""
+def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Proven | Exception]:
+    """What became of each request: its counts, the Problem it is answered with, or that it is proven and no more."""
     rows = _read_rows({arrival.integration_id for arrival in arrivals})
     open_row = cache(lambda *named: _open_receiver(rows.get(named[0]), named[1]))
-    results: list[Receipt | Exception | Post] = [_read_alone(open_row, rows, arrival) for arrival in arrivals]
+    results: list[Receipt | Proven | Exception | Post] = [
+        _read_alone(open_row, rows, arrival) for arrival in arrivals
+    ]
     _count_refusals(rows, arrivals, results)
     stored = iter(store_posts([result for result in results if isinstance(result, Post)]))
     return [next(stored) if isinstance(result, Post) else result for result in results]
@@ -121,7 +134,7 @@ def _read_rows(integration_ids: set[str]) -> dict[str, ReceiverRow]:
 
 def _read_alone(
     open_row: Callable[[str, str | None], Receiver], rows: Mapping[str, ReceiverRow], arrival: Arrival
-) -> Post | Problem:
+) -> Post | Proven | Problem:
     try:
         provider = open_row(arrival.integration_id, arrival.integration_type)
         return _read_post(provider, rows.get(arrival.integration_id), arrival.request)
@@ -130,12 +143,19 @@ def _read_alone(
         return Problem()
 
 
-def _read_post(provider: Receiver, row: ReceiverRow | None, request: PushedRequest) -> Post | Problem:
+def _read_post(
+    provider: Receiver, row: ReceiverRow | None, request: PushedRequest
+) -> Post | Proven | Problem:
     try:
-        messages = provider.receive(request)
+        is_coded = isinstance(provider, CodecFields) and provider.codec is not None
+        if is_coded:
+            provider.verify(request)
+        messages = [] if is_coded else provider.receive(request)
         if row is None:
             raise Unauthenticated
         _check_limit(row["wait_seconds"])
+        if is_coded:
+            return Proven(provider, request)
     except Problem as problem:
         return problem
     return Post(row["id"], messages)
@@ -195,4 +215,4 @@ def _check_limit(wait_seconds: int) -> None:
 _refusals = Refusals()
 """What they come to goes along with the next call for configs, whoever it is for: it costs none, and tells nobody."""
 
-_arrivals: Batcher[Arrival, Receipt] = Batcher(_receive_all, BATCH_BYTES)
+_arrivals: Batcher[Arrival, Receipt | Proven] = Batcher(_receive_all, BATCH_BYTES)

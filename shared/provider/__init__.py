@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from shared.codecs.codec import Codec
+from shared.codecs.contract import CodecFailed, Downlink, Encoded
 from shared.provider.base import Capability, Destination, Provider, make_provider
 from shared.provider.batch import Batch, Note
 from shared.provider.capabilities import MIXINS, require, require_class
 from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider
 from shared.provider.check import Check, Checker, run_check, run_checks
-from shared.provider.decode import Decoder
+from shared.provider.codec_fields import CodecFields, CodecId, CodecUser
+from shared.provider.decode import Decoder, StoredBody
 from shared.provider.decoding.body import DecodedBody, decode_body, read_media_type
+from shared.provider.decoding.coded import CodedBody, decode_bodies, read_bodies
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
 from shared.provider.decoding.readers import find_vmark_reply
 from shared.provider.decoding.storable import REPLACED, Document, find_depth, read_document, replace_nul
@@ -51,7 +55,7 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
     AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused, FieldError,
     NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed, ProviderRefused, TimedOut,
-    TlsFailed, TooLarge, Unauthenticated,
+    TlsFailed, TooLarge, Unauthenticated, Unavailable,
 )
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -44,6 +45,7 @@ class Message:
     device_status: Literal["online", "offline"] | None = None
     remark: str | None = None
     retained: bool = False
+    metadata: Mapping[str, object] | None = None
 
     @classmethod
     def undecoded(

@@ -77,6 +77,11 @@ MATRIX: dict[str, Table] = {
         " values (%(organization)s, 'other@people.test', 'owner', auth.uid())",
         update="update organization_invitations set role = 'owner'",
     ),
+    "codecs": _read_only(
+        "codecs",
+        "organization_id, name, kind, source",
+        "%(organization)s, 'matrix', 'cbor', ''",
+    ),
     "device_integrations": Table(
         make="insert into device_integrations (organization_id, integration_type, name)"
         " values (%(organization)s, 'mqtt', 'Matrix') returning id",
@@ -217,6 +222,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "cancel_job": frozenset({"authenticated"}),
     "cancel_rollout": frozenset({"authenticated"}),
     "claim_rollout": frozenset({"service_role"}),
+    "codec_sources": frozenset({"service_role"}),
     "confirm_exports": frozenset({"service_role"}),
     "confirm_session": frozenset({"service_role"}),
     "count_sealed": frozenset({"service_role"}),
@@ -272,6 +278,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "read_stale_seals": frozenset({"service_role"}),
     "receive_messages": frozenset({"service_role"}),
     "receiver_configs": frozenset({"service_role"}),
+    "redecode_messages": frozenset({"service_role"}),
     "record_activity": frozenset({"service_role"}),
     "record_firmware": frozenset({"service_role"}),
     "record_remote_write": frozenset({"authenticated"}),
@@ -292,8 +299,10 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "send_command": frozenset({"authenticated"}),
     "settle_rollout": frozenset({"service_role"}),
     "start_rollout": frozenset({"authenticated"}),
+    "stored_messages": frozenset({"service_role"}),
     "sync_devices": frozenset({"service_role"}),
     "take_tokens": frozenset({"authenticated"}),
+    "write_codec": frozenset({"authenticated"}),
     "write_integration": frozenset({"authenticated"}),
 }
 """Every function the API exposes, and who may execute it."""

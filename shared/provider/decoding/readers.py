@@ -46,7 +46,7 @@ def read_standard(document: JsonObject) -> Reading:
     find = document.get
     return Reading(
         (find("device"), find("deviceId"), find("device_id")),
-        _judge_kind(document),
+        judge_kind(document),
         document,
         (find("timestamp"), find("ts")),
         None,
@@ -99,7 +99,8 @@ def find_vmark_reply(topic: str, body: bytes) -> tuple[str, bytes] | None:
     return (f"{topic}_reply", b'{"result":0}') if is_report else None
 
 
-def _judge_kind(document: JsonObject) -> Kind:
+def judge_kind(document: JsonObject) -> Kind:
+    """Telemetry where it holds a number that is no time and no id, or a known reading as text."""
     for name, value in document.items():
         if type(value) in NUMBERS:
             if name not in _NO_READINGS:

@@ -63,7 +63,7 @@ def run_session(plan: BrokerPlan, state: Mapping[str, object], deadline: Deadlin
     try:
         yield from session.run()
     finally:
-        session.abort()
+        session.end()
 
 
 class _Session:
@@ -101,6 +101,10 @@ class _Session:
                 yield from self._back_off(tries)
             yield from self._give_batches()
         yield from self._finish()
+
+    def end(self) -> None:
+        self.abort()
+        self._outbox.end()
 
     def abort(self) -> None:
         if self._connection is not None:
