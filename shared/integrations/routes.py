@@ -11,6 +11,7 @@ from functools import cache
 from http import HTTPStatus
 
 from shared.integrations import bodies, create, patch, rotate
+from shared.integrations.codecs.sources import lend_own_codecs
 from shared.integrations.records import IntegrationRow, list_rows, read_sealed, write_row
 from shared.integrations.remote_calls import USING, reach_provider
 from shared.integrations.scope import list_page
@@ -96,6 +97,7 @@ def test_config(call: Call, body: bodies.UnsavedIntegration) -> bodies.Verdict:
     identity = Identity(organization_id, "", body.integration_type)
     provider = catalogue.load_safe_provider(body.config or {}, identity)
     call.database.call("require_role", p_organization_id=organization_id, p_role="admin")
+    lend_own_codecs(provider, call.database)
     return _judge(require(provider, Checker))
 
 
@@ -135,6 +137,7 @@ def test_integration(call: Call, body: bodies.Trial | None) -> bodies.Verdict:
     """Test the connection of a saved integration, or what it would be with another config."""
     if body and body.config is not None:
         provider = patch.merge_patch(read_sealed(call), body.config).provider
+        lend_own_codecs(provider, call.database)
         return _judge(require(provider, Checker))
     verdict = _judge(reach_provider(call, Checker))
     failed = next((check.name for check in verdict["checks"] if not check.ok), None)

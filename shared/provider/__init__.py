@@ -11,7 +11,7 @@ from shared.provider.batch import Batch, Note
 from shared.provider.capabilities import MIXINS, require, require_class
 from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider
 from shared.provider.check import Check, Checker, run_check, run_checks
-from shared.provider.codec_fields import CodecFields, CodecId, CodecUser
+from shared.provider.codec_fields import CodecFields, CodecId, CodecUser, TransformFields
 from shared.provider.decode import Decoder, StoredBody
 from shared.provider.decoding.body import DecodedBody, decode_body, read_media_type
 from shared.provider.decoding.coded import CodedBody, decode_bodies, read_bodies
@@ -36,7 +36,8 @@ from shared.provider.firmware import (
 from shared.provider.history import Historian
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
-    MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, decode_raw, encode_raw,
+    MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, decode_raw, describe_event,
+    encode_raw,
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from shared.codecs.codec import Codec
+from shared.codecs.contract import CodecFailed
 from shared.provider.base import Provider
 from shared.provider.decode import Decoder, StoredBody
 from shared.provider.decoding.coded import CodedBody, decode_bodies, keep_raw
-from shared.provider.messages import Message
+from shared.provider.messages import Event, Message, describe_event
 from shared.runtime.errors import FieldError, InvalidConfig
 
 FindCodec = Callable[[str, Mapping[str, Any]], Codec]
@@ -72,3 +74,22 @@ class CodecFields(CodecUser, Decoder, defer_build=True):
         """What a codec is given of a body that was stored."""
         known = Message(stored.event_id, stored.device, topic=stored.topic, observed_at=stored.observed_at)
         return CodedBody(stored.body, known, received_at=stored.received_at)
+
+
+class TransformFields(CodecUser, defer_build=True):
+    """For a provider that events go out to over HTTP: a codec may make their bodies. Its `deliver` heeds `encoded`."""
+
+    read_in_sql: ClassVar[frozenset[str]] = frozenset({"transform"})
+
+    transform: CodecId | None = None
+    """A codec of your organization that makes each body: what its encode(event) returns."""
+
+    def encode_events(self, events: Sequence[Event]) -> list[Event | CodecFailed]:
+        """Each event with the body that the codec makes of it, or why not. Errors: InvalidConfig, Unavailable."""
+        if self.transform is None:
+            return list(events)
+        encoded = self.open_codec("transform").encode_events([describe_event(event) for event in events])
+        return [
+            each if isinstance(each, CodecFailed) else replace(event, encoded=each)
+            for event, each in zip(events, encoded, strict=True)
+        ]

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import JsonValue
 
+from shared.codecs.contract import Encoded
+
 Kind = Literal["telemetry", "state", "event", "log"]
 JsonObject = dict[str, JsonValue]
 
@@ -94,6 +96,7 @@ class Event:
     """One message or event on its way out. `id` stays the same over all attempts of a delivery.
 
     `done` are the recipients who have it already, or never will, by the names that a `publish` before gave them.
+    `encoded` is the body that a codec has made of it.
     """
 
     id: str
@@ -106,6 +109,29 @@ class Event:
     topic: str | None = None
     payload: Any = None
     done: frozenset[str] = frozenset()
+    encoded: Encoded | None = None
+
+
+def describe_event(event: Event) -> dict[str, Any]:
+    """An event as JSON: what webhooks get without a template, and what codecs are given."""
+    device, source = event.device, event.integration
+    return {
+        "id": event.id,
+        "type": event.type,
+        "timestamp": event.at,
+        "data": {
+            "kind": event.kind,
+            "topic": event.topic,
+            "device": device and {"id": device.id, "external_id": device.external_id, "name": device.name},
+            "payload": event.payload,
+            "integration": {
+                "id": source.integration_id,
+                "name": source.name,
+                "type": source.integration_type,
+            },
+            "organization_id": event.organization_id,
+        },
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from shared.provider import (
     Seconds,
     SecretUrl,
     Subscriber,
+    TransformFields,
     check_secret,
     locate_url,
     make_secret,
@@ -71,7 +72,7 @@ def _check_username(name: str) -> str:
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing)]
 
 
-class Webhook(Checker, Subscriber):
+class Webhook(Checker, TransformFields, Subscriber):
     """Where to send, how to prove who sends, what to send and how often to try."""
 
     label: ClassVar[str] = "Custom webhook"
@@ -175,12 +176,14 @@ class Webhook(Checker, Subscriber):
 
     @field_validator("payload_template")
     @classmethod
-    def _check_template(cls, template: Any) -> Any:
+    def _check_template(cls, template: Any, info: ValidationInfo) -> Any:
         if is_quoted_json(template):
             raise ValueError(
                 "this is JSON inside a string; give the object itself, without the quotes around it"
             )
         compile_template(template)
+        if template is not None and info.data.get("transform"):
+            raise ValueError("transform makes the body already; set one of them to null")
         return template
 
     @classmethod
@@ -198,9 +201,9 @@ class Webhook(Checker, Subscriber):
         body = make_body(event, self._template)
         secrets = _SECRET.list_valid(self)
         signed = sign_webhook(secrets, event.id, int(time.time()), body, self.signature_headers)
-        return OutboundRequest(
-            self.method, self.address, self._fixed_headers | signed, body, self.timeout_seconds
-        )
+        kind = {"Content-Type": event.encoded.content_type} if event.encoded else {}
+        headers = self._fixed_headers | kind | signed
+        return OutboundRequest(self.method, self.address, headers, body, self.timeout_seconds)
 
     def check(self) -> Iterator[Check]:
         """Send an `integration.test` event: what is sent, then what the endpoint answers, secrets masked."""
