@@ -12,12 +12,13 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 
 from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.messages.bodies import Receipt
 from shared.messages.receive_coded import Proven, receive_proven
+from shared.messages.receive_owners import Owners, find_owner, find_owners
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
 from shared.messages.refused_pushes import Refusals
 from shared.messages.store import keep_trying
@@ -114,13 +115,21 @@ def _read_id(text: str) -> str:
 def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Proven | Exception]:
     """What became of each request: its counts, the Problem it is answered with, or that it is proven and no more."""
     rows = _read_rows({arrival.integration_id for arrival in arrivals})
+    owners = find_owners(
+        [(arrival.integration_id, arrival.request) for arrival in arrivals if arrival.integration_id in rows]
+    )
     open_row = cache(lambda *named: _open_receiver(rows.get(named[0]), named[1]))
     results: list[Receipt | Proven | Exception | Post] = [
-        _read_alone(open_row, rows, arrival) for arrival in arrivals
+        _read_alone(open_row, rows, _name_owner(arrival, owners)) for arrival in arrivals
     ]
     _count_refusals(rows, arrivals, results)
     stored = iter(store_posts([result for result in results if isinstance(result, Post)]))
     return [next(stored) if isinstance(result, Post) else result for result in results]
+
+
+def _name_owner(arrival: Arrival, owners: Owners) -> Arrival:
+    device = find_owner(owners, arrival.integration_id, arrival.request)
+    return replace(arrival, request=replace(arrival.request, device=device)) if device else arrival
 
 
 def _read_rows(integration_ids: set[str]) -> dict[str, ReceiverRow]:

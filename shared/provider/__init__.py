@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from shared.codecs.codec import Codec
-from shared.codecs.contract import CodecFailed, Downlink, Encoded
+from shared.codecs.contract import CodecFailed, Downlink, Encoded, Uplink
 from shared.provider.base import Capability, Destination, Provider, make_provider
 from shared.provider.batch import Batch, Note
 from shared.provider.capabilities import MIXINS, require, require_class
@@ -16,13 +16,14 @@ from shared.provider.decode import Decoder, StoredBody
 from shared.provider.decoding.body import DecodedBody, decode_body, read_media_type
 from shared.provider.decoding.coded import CodedBody, decode_bodies, read_bodies
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
-from shared.provider.decoding.readers import find_vmark_reply
+from shared.provider.decoding.readers import find_path, find_vmark_reply
 from shared.provider.decoding.storable import REPLACED, Document, find_depth, read_document, replace_nul
 from shared.provider.decoding.times import TimestampFormat, choose_time, parse_time
 from shared.provider.decoding.topics import (
-    TOPIC_BYTES, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
+    TOPIC_BYTES, TopicFacts, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
 )
 from shared.provider.deliver import Subscriber
+from shared.provider.device_tokens import TOKEN_PREFIX, find_token, hash_token
 from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
@@ -40,7 +41,7 @@ from shared.provider.messages import (
     encode_raw,
 )
 from shared.provider.parse import PushedRequest, Receiver
-from shared.provider.payload_fields import PayloadFields
+from shared.provider.payload_fields import PayloadFields, check_path
 from shared.provider.publish import PublishOutcome, Publisher
 from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome

@@ -119,14 +119,16 @@ class PayloadFields(Decoder):
         messages = (decode(each.topic or "", each.body, each.event_id) for each in stored)
         return [[message] if message else [] for message in messages]
 
-    def make_decoder(self) -> PayloadDecoder:
-        """A decoder for one thread."""
+    def make_decoder(self, rules: TopicRules | None = None, *, is_owned: bool = False) -> PayloadDecoder:
+        """A decoder for one thread; with `rules` of its own. `is_owned`: no body may say which device it is from."""
         given = {name: getattr(self, name) for name in _DIALECT}
+        if is_owned:
+            given["device_id_path"] = ""
         zone = ZoneInfo(self.timestamp_timezone) if self.timestamp_timezone else UTC
         dialect = Dialect(
             **{name: value for name, value in given.items() if value is not None}, timestamp_timezone=zone
         )
-        return PayloadDecoder(dialect, self.topic_rules)
+        return PayloadDecoder(dialect, rules or self.topic_rules)
 
     @cached_property
     def _decoder(self) -> PayloadDecoder:

@@ -83,6 +83,8 @@ comment on function public.replay_messages is
   'Puts [{id, received_at, messages}], decoded anew, in the place of those that had failed: with the time they were received, counted in its '
   'minute, and sent to webhooks. What has not failed, or no longer, is passed over: taken counts the others.';
 
+insert into private.job_kinds (kind) values ('redecode');
+
 alter table public.device_messages add column first_version jsonb;
 comment on column public.device_messages.first_version is
   'What it was at first, where it was decoded anew: payload, kind, device_id, external_id, observed_at, remark.';

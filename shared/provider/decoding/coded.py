@@ -20,7 +20,8 @@ REASON_LIMIT = 1_000
 class CodedBody:
     """One body for a codec; `known` is what there is to say of it without one: its id, device, topic, time.
 
-    `kind` is the transport's own word for it, where it has one.
+    `kind` is the transport's own word for it, where it has one. `owner` is the device that has proven itself: it
+    speaks for no other, whatever the codec says.
     """
 
     body: bytes
@@ -28,6 +29,7 @@ class CodedBody:
     kind: Kind | None = None
     f_port: int | None = None
     received_at: str | None = None
+    owner: str | None = None
 
 
 def decode_bodies(codec: Codec, bodies: Sequence[CodedBody]) -> list[list[Message]]:
@@ -63,7 +65,7 @@ def _make_messages(coded: CodedBody, told: Decoded) -> Iterator[Message]:
     if told.errors:
         yield keep_raw(coded, told.errors[0])
         return
-    for number, event_id in enumerate(_name_all(coded.known, told.messages), start=1):
+    for number, event_id in enumerate(_name_all(coded, told.messages), start=1):
         yield _make_message(coded, told, number, event_id)
 
 
@@ -75,7 +77,7 @@ def _make_message(coded: CodedBody, told: Decoded, number: int, event_id: str) -
     payload = _add_normalized(said.payload, told.normalized) if count == 1 else said.payload
     return Message(
         event_id,
-        said.device or known.device,
+        _find_device(coded, said),
         said.kind or coded.kind or _judge_kind(payload, said),
         known.topic,
         {"value": payload} if type(payload) in NUMBERS else payload,
@@ -88,6 +90,10 @@ def _make_message(coded: CodedBody, told: Decoded, number: int, event_id: str) -
         known.retained,
         {"body": known.event_id, "part": number, "parts": count} if count > 1 else None,
     )
+
+
+def _find_device(coded: CodedBody, said: DecodedMessage) -> str | None:
+    return coded.owner or said.device or coded.known.device
 
 
 def _add_normalized(payload: Any, normalized: Any) -> Any:
@@ -105,12 +111,12 @@ def _judge_kind(payload: Any, said: DecodedMessage) -> Kind:
     return "telemetry" if type(payload) in NUMBERS else "event"
 
 
-def _name_all(known: Message, messages: Sequence[DecodedMessage]) -> Iterator[str]:
+def _name_all(coded: CodedBody, messages: Sequence[DecodedMessage]) -> Iterator[str]:
     """An id for each, the same whenever the body comes again: the device's own, else by the body's and the place."""
-    given: set[str] = set()
+    known, given = coded.known, set[str]()
     for number, said in enumerate(messages, start=1):
         by_place = known.event_id if number == 1 else f"{known.event_id}#{number}"
-        own = said.event_id and name_own_event(said.device or known.device, said.event_id)
+        own = said.event_id and name_own_event(_find_device(coded, said), said.event_id)
         event_id = own or by_place
         if event_id in given:
             event_id = by_place
