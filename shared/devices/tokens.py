@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import secrets as randomness
 
+from typing_extensions import TypedDict
+
 from shared.devices.token_bodies import DeviceTokenRow, NewDeviceToken, TokenRotation
 from shared.provider import TOKEN_PREFIX, hash_token
+from shared.runtime.errors import FieldError, InvalidConfig
 from shared.runtime.web.call import Call
 
 TOKEN_BYTES = 32
+_CLOSED = "This integration takes no tokens of devices; set it to true in its config first."
+
+
+class _Config(TypedDict):
+    settings: dict[str, object]
 
 
 def issue_token(call: Call, body: NewDeviceToken) -> tuple[DeviceTokenRow, str]:
     """The row of a new token, and the token. Errors: InvalidConfig where the integration takes none, QuotaExceeded."""
+    found = call.database.read_one(_Config, "device_integrations", {"id": f"eq.{call.integration_id}"})
+    if found["settings"].get("device_tokens") is not True:
+        raise InvalidConfig(errors=[FieldError("device_tokens", _CLOSED)])
     token = _make_token()
     row: DeviceTokenRow = call.database.call(
         "issue_device_token",

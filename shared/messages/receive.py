@@ -18,7 +18,7 @@ from functools import cache, lru_cache, partial
 from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.messages.bodies import Receipt
 from shared.messages.receive_coded import Proven, receive_proven
-from shared.messages.receive_owners import Owners, find_owner, find_owners
+from shared.messages.receive_owners import Owners, find_owners, read_token
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
 from shared.messages.refused_pushes import Refusals
 from shared.messages.store import keep_trying
@@ -69,11 +69,15 @@ class Decoy(Receiver):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request to `integration_id`, which has to be of `integration_type` where that is given."""
+    """A request to `integration_id`, which has to be of `integration_type` where that is given.
+
+    `token_hash` is of the device's token that it brings, if any.
+    """
 
     integration_id: str
     integration_type: str | None
     request: PushedRequest
+    token_hash: str | None = None
 
 
 def receive_messages(call: Call, integration_type: str | None = None) -> Receipt:
@@ -87,7 +91,7 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
     try:
         integration_id = _read_id(call.parameters["id"])
         bind_log(integration=integration_id)
-        arrival = Arrival(integration_id, integration_type, request)
+        arrival = Arrival(integration_id, integration_type, request, read_token(request))
         received = _arrivals.submit(arrival, REQUEST_BYTES + len(body), integration_id)
         return receive_proven(received) if isinstance(received, Proven) else received
     except (Unauthenticated, NotFound) as refusal:
@@ -116,7 +120,7 @@ def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Proven | Excepti
     """What became of each request: its counts, the Problem it is answered with, or that it is proven and no more."""
     rows = _read_rows({arrival.integration_id for arrival in arrivals})
     owners = find_owners(
-        [(arrival.integration_id, arrival.request) for arrival in arrivals if arrival.integration_id in rows]
+        (each.integration_id, each.token_hash) for each in arrivals if each.integration_id in rows
     )
     open_row = cache(lambda *named: _open_receiver(rows.get(named[0]), named[1]))
     results: list[Receipt | Proven | Exception | Post] = [
@@ -128,7 +132,7 @@ def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Proven | Excepti
 
 
 def _name_owner(arrival: Arrival, owners: Owners) -> Arrival:
-    device = find_owner(owners, arrival.integration_id, arrival.request)
+    device = owners.get((arrival.integration_id, arrival.token_hash or ""))
     return replace(arrival, request=replace(arrival.request, device=device)) if device else arrival
 
 

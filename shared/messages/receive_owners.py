@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TypedDict
 
@@ -24,22 +24,21 @@ class TokenRow(TypedDict):
     external_id: str
 
 
-def find_owners(requests: Sequence[tuple[str, PushedRequest]]) -> Owners:
-    """Of requests to integrations those with a valid token; no call where none brings one. Errors: Unavailable."""
-    brought = {
-        (integration_id, hash_token(token))
-        for integration_id, request in requests
-        if (token := find_token(request.headers))
-    }
-    if not brought:
+def read_token(request: PushedRequest) -> str | None:
+    """The hash of the token that a request brings, if any."""
+    token = find_token(request.headers)
+    return hash_token(token) if token else None
+
+
+def find_owners(brought: Iterable[tuple[str, str | None]]) -> Owners:
+    """Of (integration, hash) pairs those that are valid; no call where there is none. Errors: Unavailable."""
+    wanted = [
+        {"integration_id": integration_id, "token_hash": token_hash}
+        for integration_id, token_hash in {*brought}
+        if token_hash
+    ]
+    if not wanted:
         return {}
-    wanted = [{"integration_id": name, "token_hash": token_hash} for name, token_hash in sorted(brought)]
     call = partial(as_service().call, "find_device_tokens", p_tokens=wanted)
     rows: list[TokenRow] = keep_trying(call, Deadline(PATIENCE_SECONDS))
     return {(row["integration_id"], row["token_hash"]): row["external_id"] for row in rows}
-
-
-def find_owner(owners: Owners, integration_id: str, request: PushedRequest) -> str | None:
-    """The device whose token the request brings."""
-    token = find_token(request.headers) if owners else None
-    return owners.get((integration_id, hash_token(token))) if token else None

@@ -78,11 +78,6 @@ as $$
 declare
   v_organization_id uuid := private.admit_change(p_integration_id);
 begin
-  if not exists (
-       select from public.device_integrations i where i.id = p_integration_id and i.settings -> 'device_tokens' = 'true') then
-    raise exception 'This integration takes no tokens of devices; set device_tokens to true in its config first.'
-      using errcode = 'PT422', hint = 'device_tokens';
-  end if;
   return private.add_device_token(v_organization_id, p_integration_id, p_external_id, p_token_hash);
 end
 $$;
