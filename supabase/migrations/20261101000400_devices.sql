@@ -18,7 +18,7 @@ create table public.devices (
   unique (integration_id, organization_id, external_id),
   foreign key (organization_id, integration_id)
     references public.device_integrations (organization_id, id) on delete set null (integration_id)
-) with (fillfactor = 80);
+) with (fillfactor = 50);
 comment on table public.devices is 'One device, known to its integration as external_id.';
 comment on column public.devices.last_seen_at is 'When it last said something, by its own clock where it sends one, never later than we received it.';
 alter table public.devices enable row level security;
