@@ -16,7 +16,7 @@ from rich.live import Live
 
 from scripts.demonstration.codec import DEVICE_PATH, FIXTURES, SOURCE, start_meters
 from scripts.demonstration.display import describe_message, draw_devices, print_invitation
-from scripts.demonstration.fleet import start_fleet
+from scripts.demonstration.fleet import is_from_fleet, keep_fleet, start_fleet
 from scripts.demonstration.golioth import make_config, start_pipeline
 from scripts.demonstration.platform import Session, sign_in, wait_for_session
 from scripts.demonstration.receiver import Receiver
@@ -47,6 +47,7 @@ def run() -> int:
             console.print(str(result), highlight=False, soft_wrap=True)
             code = 0 if result.ok else 1
             if not options.once:
+                keep_fleet(stack["mqtt_url"])
                 print_invitation(console, stack, Path(folder) / "data")
                 _follow(admin, receiver)
     except Stopped:
@@ -164,18 +165,19 @@ def _count_seen(other: Session) -> int:
 
 
 def _follow(admin: Session, receiver: Receiver) -> NoReturn:
-    """Says what arrives from now on, until Ctrl-C."""
+    """Says what others than the fleet publish from now on, until Ctrl-C."""
     columns = "id,topic,payload,raw,error"
     known = {row["id"] for row in admin.newest("device_messages", columns, NEWEST)}
-    delivered = len(receiver.bodies)
+    receiver.forget()
     while True:
-        for row in reversed(admin.newest("device_messages", columns, NEWEST)):
-            if row["id"] not in known:
-                known.add(row["id"])
+        rows = admin.newest("device_messages", columns, NEWEST)
+        for row in reversed(rows):
+            if row["id"] not in known and not is_from_fleet(row["payload"]):
                 _say_now(describe_message("stored", row["topic"], row["payload"] or row["raw"], row["error"]))
-        for body in receiver.bodies[delivered:]:
-            _say_now(describe_message("delivered", body["data"]["topic"], body["data"]["payload"], None))
-            delivered += 1
+        known = {row["id"] for row in rows}
+        for body in receiver.forget():
+            if not is_from_fleet(body["data"]["payload"]):
+                _say_now(describe_message("delivered", body["data"]["topic"], body["data"]["payload"], None))
         time.sleep(0.2)
 
 

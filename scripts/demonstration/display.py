@@ -49,9 +49,14 @@ def describe_message(what: str, topic: str, payload: object, error: str | None) 
 
 def print_invitation(console: Console, stack: Row, data: Path) -> None:
     """Where the stack is and what to try; the long keys last."""
+    admin = next(user for user in stack["users"] if user["role"] == "admin")
     lines = (
         "",
-        f"The stack stays up at {stack['url']} until Ctrl-C.",
+        f"The stack stays up at {stack['url']} until Ctrl-C, the fleet publishing.",
+        "",
+        f"Look at it:       {stack['console_url']}",
+        f"Sign in:          {admin['email']} with {admin['password']}",
+        "",
         "Try, in another terminal, in this folder:",
         "",
         f'  eval "$(scripts/env --data {shlex.quote(str(data))})"',
@@ -65,7 +70,7 @@ def print_invitation(console: Console, stack: Row, data: Path) -> None:
         f"anon key:         {stack['anon_key']}",
         f"service role key: {stack['service_role_key']}",
         "",
-        "What is published from now on shows here:",
+        "What you publish from now on shows here:",
     )
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

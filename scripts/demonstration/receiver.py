@@ -36,6 +36,11 @@ class Receiver:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
 
+    def forget(self) -> list[dict[str, Any]]:
+        """The bodies so far, which are not kept any longer."""
+        self.received.clear()
+        return [self.bodies.pop(0) for _ in range(len(self.bodies))]
+
     def __enter__(self) -> Receiver:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self

@@ -29,6 +29,7 @@ def look_at_doors(settings: Settings) -> Iterator[Finding]:
         for function in ("receive", "golioth-webhook"):
             # For an integration that does not exist, as a sender that has nothing to prove.
             yield _ask(client, "POST", f"{settings.public_url}/{function}/{uuid.UUID(int=0)}", {401})
+        yield _ask(client, "GET", f"{settings.public_url}/console/{uuid.UUID(int=0)}", {404})
         yield from _look_at_origins(client, settings)
 
 

@@ -7,8 +7,9 @@ from http import HTTPStatus
 
 from scripts.openapi import headers
 from scripts.openapi.problems import Kind, describe_problems
-from scripts.openapi.schemas import Schema, list_models, list_parameters, list_replies, refer
+from scripts.openapi.schemas import Schema, has_events, list_models, list_parameters, list_replies, refer
 from shared.runtime import errors
+from shared.runtime.web.events import MEDIA_TYPE
 from shared.runtime.web.rate_limits import TESTS
 from shared.runtime.web.routes import Route
 
@@ -89,7 +90,8 @@ def _describe_success(route: Route, status: HTTPStatus) -> Schema:
     limits = headers.LIMITS if route.budget or route.settles else ()
     schemas = [refer(reply) for reply in list_replies(route)]
     schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
-    content = {"application/json": {"schema": schema}} if schemas else {}
+    content: Schema = {"application/json": {"schema": schema}} if schemas else {}
+    content |= {MEDIA_TYPE: {"schema": {"type": "string"}}} if has_events(route) else {}
     optional: Schema = {"content": content, "links": _describe_links(route)}
     return {
         "description": status.phrase,

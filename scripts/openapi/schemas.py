@@ -13,6 +13,7 @@ from shared.integrations import bodies
 from shared.jobs.kinds import find_kind, list_kinds
 from shared.provider import find_provider, list_types
 from shared.runtime.bodies import Query
+from shared.runtime.web.events import EventStream
 from shared.runtime.web.responses import ProblemDocument
 from shared.runtime.web.routes import Route
 
@@ -23,6 +24,9 @@ SEALED = "The config as a JSON string, in plain; it is sealed before it is store
 MERGED = (
     "A merge patch (RFC 7396) of the config, with its type's fields: an absent one stays, `null` removes."
 )
+ABOUT = frozenset({"title", "description", "default", "examples", "readOnly", "contentMediaType"})
+"""The words of a schema that say something about a field, and nothing about its values."""
+
 NAMES = {"Check": "Step", "FieldError": "WrongField"}
 """What has another name in the code; and a `JobRow` there is a `Job` in the document."""
 
@@ -47,7 +51,20 @@ def describe_schemas(routes: Sequence[Route]) -> dict[str, Schema]:
             schema |= {"title": name, "additionalProperties": False}
             for value in schema["properties"].values():
                 value.pop("default", None)
-    return shown | _generate(sent, "validation") | _describe_forms()
+    accepted = _generate(sent, "validation")
+    for integration_type in list_types():
+        _allow_null(accepted[find_provider(integration_type).__name__])
+    return shown | accepted | _describe_forms()
+
+
+def _allow_null(config: Schema) -> None:
+    """Of a new config null counts as absent, so that every field that may be absent takes it."""
+    for name in config["properties"].keys() - config.get("required", []):
+        written = config["properties"][name]
+        about = {word: value for word, value in written.items() if word in ABOUT or word.startswith("x-")}
+        kind = {word: value for word, value in written.items() if word not in about}
+        if kind and {"type": "null"} not in kind.get("anyOf", ()):
+            config["properties"][name] = {"anyOf": [*kind.get("anyOf", [kind]), {"type": "null"}], **about}
 
 
 def list_models(route: Route) -> list[type[BaseModel]]:
@@ -58,7 +75,12 @@ def list_models(route: Route) -> list[type[BaseModel]]:
 def list_replies(route: Route) -> list[type]:
     """The TypedDicts that may be answered."""
     each = get_args(route.reply) if isinstance(route.reply, UnionType) else [route.reply]
-    return [reply for reply in each if reply is not NoneType]
+    return [reply for reply in each if reply not in {NoneType, EventStream}]
+
+
+def has_events(route: Route) -> bool:
+    """Whether the reply may also come as server-sent events."""
+    return EventStream in get_args(route.reply)
 
 
 def refer(model: type) -> Schema:

@@ -7,11 +7,12 @@ written and never read back to anyone.
 from __future__ import annotations
 
 import uuid
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 
 from shared.integrations import bodies, create, patch, rotate
 from shared.integrations.codecs.sources import lend_own_codecs
+from shared.integrations.connection_test import answer_test
 from shared.integrations.records import IntegrationRow, list_rows, read_sealed, write_row
 from shared.integrations.remote_calls import USING, reach_provider
 from shared.integrations.scope import list_page
@@ -30,6 +31,7 @@ from shared.runtime.errors import (
 from shared.runtime.log import bind_log
 from shared.runtime.web.call import Call
 from shared.runtime.web.etags import list_versions, make_tag
+from shared.runtime.web.events import EventStream
 from shared.runtime.web.rate_limits import TESTS, WRITES
 from shared.runtime.web.routes import Routes
 
@@ -90,7 +92,7 @@ def delete_integration_by_id(call: Call, query: bodies.Named, body: bodies.Targe
 
 
 @routes.post("/test", budget=TESTS, problems=USING)
-def test_config(call: Call, body: bodies.UnsavedIntegration) -> bodies.Verdict:
+def test_config(call: Call, body: bodies.UnsavedIntegration) -> bodies.Verdict | EventStream:
     """Test a config before it is saved."""
     organization_id = str(body.organization_id)
     bind_log(organization=organization_id)
@@ -98,7 +100,7 @@ def test_config(call: Call, body: bodies.UnsavedIntegration) -> bodies.Verdict:
     provider = catalogue.load_safe_provider(body.config or {}, identity)
     call.database.call("require_role", p_organization_id=organization_id, p_role="admin")
     lend_own_codecs(provider, call.database)
-    return _judge(require(provider, Checker))
+    return answer_test(call, require(provider, Checker))
 
 
 @routes.get("/{id}", also=HTTPStatus.NOT_MODIFIED, headers=("ETag",))
@@ -133,16 +135,13 @@ def rotate_secret(call: Call, body: bodies.Rotation | None) -> bodies.CreatedInt
 
 
 @routes.post("/{id}/test", budget=TESTS, problems=USING)
-def test_integration(call: Call, body: bodies.Trial | None) -> bodies.Verdict:
+def test_integration(call: Call, body: bodies.Trial | None) -> bodies.Verdict | EventStream:
     """Test the connection of a saved integration, or what it would be with another config."""
     if body and body.config is not None:
         provider = patch.merge_patch(read_sealed(call), body.config).provider
         lend_own_codecs(provider, call.database)
-        return _judge(require(provider, Checker))
-    verdict = _judge(reach_provider(call, Checker))
-    failed = next((check.name for check in verdict["checks"] if not check.ok), None)
-    call.database.call("record_test", p_integration_id=call.integration_id, p_failed=failed)
-    return verdict
+        return answer_test(call, require(provider, Checker))
+    return answer_test(call, reach_provider(call, Checker), partial(_record_test, call))
 
 
 @routes.get("/{id}/activity")
@@ -152,9 +151,9 @@ def list_activity(call: Call, query: bodies.ActivityFilters) -> bodies.ActivityP
     return {"activity": rows, "next_cursor": next_cursor}
 
 
-def _judge(checker: Checker) -> bodies.Verdict:
-    checks = list(checker.check())
-    return {"ok": all(check.ok for check in checks), "checks": checks}
+def _record_test(call: Call, verdict: bodies.Verdict) -> None:
+    failed = next((check.name for check in verdict["checks"] if not check.ok), None)
+    call.database.call("record_test", p_integration_id=call.integration_id, p_failed=failed)
 
 
 def _name_integration(call: Call, query: bodies.Named, named: uuid.UUID | None) -> None:

@@ -34,6 +34,7 @@ from shared.provider.firmware import (
     MAIN_PACKAGE, Artifact, BegunRollout, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,
     NewArtifact, OtaEvent, Package, RolloutPlan, RolloutTarget, UpdateState, judge_state, read_plan,
 )
+from shared.provider.form import PEM, Group, only_with
 from shared.provider.history import Historian
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (

@@ -10,14 +10,28 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails
 
+from shared.provider.form import Group, add_keywords, make_title
 from shared.provider.messages import Identity
 from shared.provider.secrets import RotatingSecret, list_values, split_config
 from shared.runtime.errors import FieldError, InvalidConfig
 from shared.runtime.masking import mask_secrets
 from shared.runtime.numbers import refuse_truth
+from shared.runtime.sentences import explain_error
+
+UNKNOWN = "Unknown field; see GET /integrations/types for the fields of this type."
+UNKNOWN_WITHIN = "It has a name in it that is not known; see GET /integrations/types for those that are."
 
 Destination = tuple[str, ...]
 """One place that secrets are sent to; two spellings of it are equal."""
@@ -27,7 +41,11 @@ class Provider(BaseModel):
     """Base of all providers. Frozen; unknown fields are refused by name."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        field_title_generator=make_title,
     )
 
     label: ClassVar[str]
@@ -35,6 +53,9 @@ class Provider(BaseModel):
 
     docs: ClassVar[str]
     """One sentence for the catalogue: what it connects to."""
+
+    groups: ClassVar[tuple[Group, ...]] = ()
+    """How the fields are grouped in a form: those of the provider first, then those of its mixins."""
 
     replaced_whole: ClassVar[frozenset[str]] = frozenset()
     """Fields that a patch replaces as one value: their inside is the admin's own document."""
@@ -79,6 +100,13 @@ class Provider(BaseModel):
     def list_risks(self) -> Iterator[FieldError]:
         """What no new config may have, though one that has it goes on, and is warned."""
         yield from ()
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        written = handler(core)
+        groups = (group for each in cls.__mro__ for group in vars(each).get("groups", ()))
+        add_keywords(handler.resolve_ref_schema(written), groups)
+        return written
 
     @property
     def identity(self) -> Identity:
@@ -141,11 +169,9 @@ def make_provider(cls: type[Provider], config: Mapping[str, object], identity: I
 
 
 def _describe_error(item: ErrorDetails) -> FieldError:
-    path = [str(part) for part in item["loc"]]
-    message = str(item["msg"]).removeprefix("Value error, ")
+    path, message = [str(part) for part in item["loc"]], explain_error(item)
     if item["type"] == "extra_forbidden":
         # Within an object the unknown name may be a misplaced value, so only the object is named.
-        within = "" if len(path) == 1 else "In it: "
+        message = UNKNOWN if len(path) == 1 else UNKNOWN_WITHIN
         path = path[: max(1, len(path) - 1)]
-        message = f"{within}Unknown field; see GET /integrations/types for the fields of this type."
     return FieldError(".".join(path) or "config", message)

@@ -14,6 +14,7 @@ from shared.codecs.contract import CodecFailed
 from shared.provider.base import Provider
 from shared.provider.decode import Decoder, StoredBody
 from shared.provider.decoding.coded import CodedBody, decode_bodies, keep_raw
+from shared.provider.form import Group
 from shared.provider.messages import Event, Message, describe_event
 from shared.runtime.errors import FieldError, InvalidConfig
 
@@ -51,6 +52,7 @@ class CodecUser(Provider, defer_build=True):
 class CodecFields(CodecUser, Decoder, defer_build=True):
     """For a provider that messages come from: what it receives may be decoded by a codec."""
 
+    groups: ClassVar[tuple[Group, ...]] = (Group("Codec", ("codec",)),)
     read_in_sql: ClassVar[frozenset[str]] = frozenset({"codec"})
 
     codec: CodecId | None = None
@@ -79,6 +81,7 @@ class CodecFields(CodecUser, Decoder, defer_build=True):
 class TransformFields(CodecUser, defer_build=True):
     """For a provider that events go out to over HTTP: a codec may make their bodies. Its `deliver` heeds `encoded`."""
 
+    groups: ClassVar[tuple[Group, ...]] = (Group("Codec", ("transform",)),)
     read_in_sql: ClassVar[frozenset[str]] = frozenset({"transform"})
 
     transform: CodecId | None = None

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypedDict
 from pydantic import Field, model_validator
 
 from shared.provider.base import Capability
+from shared.provider.form import Group
 from shared.runtime.deadline import Deadline
 
 SYNC_SECONDS = 900
@@ -18,6 +19,23 @@ SHORTEST_SYNC_SECONDS = 60
 
 Direction = Literal["import", "export", "both"]
 Policy = Literal["local", "remote", "newest", "manual"]
+
+_SYNC = (
+    *("sync_direction", "sync_interval_seconds", "sync_conflicts", "sync_create_missing"),
+    *("sync_update_existing", "sync_limit"),
+)
+_DIRECTIONS: dict[str, Any] = {
+    "off": "Off",
+    "import": "From there to here",
+    "export": "From here to there",
+    "both": "Both ways",
+}
+_POLICIES: dict[str, Any] = {
+    "local": "What is here counts",
+    "remote": "What is there counts",
+    "newest": "The newest counts",
+    "manual": "A person decides",
+}
 
 
 class SettingsError(TypedDict):
@@ -140,18 +158,24 @@ class Syncer(Capability):
     capability: ClassVar[str] = "devices"
     lacking: ClassVar[str] = "device list"
     read_in_sql: ClassVar[frozenset[str]] = frozenset({"sync_direction", "sync_interval_seconds"})
+    groups: ClassVar[tuple[Group, ...]] = (Group("Device sync", (*_SYNC, "online_minutes")),)
 
     # Not "off" or a Direction: what is neither would be told twice, under names that are no field's.
-    sync_direction: Literal["off", "import", "export", "both"] = "import"
+    sync_direction: Literal["off", "import", "export", "both"] = Field(
+        "import", json_schema_extra={"x-labels": _DIRECTIONS}
+    )
     """Which way devices are brought into step: from there to here, from here to there, or both ways."""
     sync_interval_seconds: Annotated[int, Field(ge=SHORTEST_SYNC_SECONDS, le=604_800)] = SYNC_SECONDS
-    sync_conflicts: Policy = "manual"
+    """How long after a sync the next one is due."""
+    sync_conflicts: Policy = Field("manual", json_schema_extra={"x-labels": _POLICIES})
     """Who has the say where both sides changed a name or tags; manual records it and changes neither."""
-    sync_create_missing: bool = True
-    sync_update_existing: bool = True
-    sync_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    sync_create_missing: bool = Field(default=True, title="Create missing devices")
+    """Whether devices that only one side has are created on the other."""
+    sync_update_existing: bool = Field(default=True, title="Update existing devices")
+    """Whether devices that both sides have are changed."""
+    sync_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(None, title="Most new devices")
     """At most so many new devices in one run."""
-    online_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
+    online_minutes: Annotated[int, Field(ge=1, le=10_080)] = Field(60, title="Online for")
     """A device counts as online for so long after its last report, where nothing better is known."""
 
     @model_validator(mode="before")

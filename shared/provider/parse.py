@@ -6,12 +6,13 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 from urllib.parse import parse_qs
 
 from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
 
 from shared.provider.fields import Credential, HeaderName, require_partner
+from shared.provider.form import Group, only_with
 from shared.provider.messages import Message
 from shared.provider.proof import SIGNED_HEADERS, Authentication, Expected, verify_request
 from shared.provider.secrets import RotatingSecret
@@ -25,6 +26,14 @@ QUERY_PARAMETERS = 100
 SECRET_LENGTH = 16
 
 _SECRET = RotatingSecret("webhook_secret", make_secret)
+_PARTNERS = ("webhook_secret_header", "webhook_username")
+_PREVIOUS = (_SECRET.previous, _SECRET.previous_until)
+_LABELS: dict[str, Any] = {
+    "header": "The secret in a header",
+    "standard-webhooks": "A signature as in Standard Webhooks",
+    "hmac-sha256": "A signature: HMAC-SHA256 of the body",
+    "basic": "User name and password",
+}
 
 
 def _check_length(secret: SecretStr) -> SecretStr:
@@ -72,14 +81,23 @@ class Receiver(MessageSource):
     lacking: ClassVar[str] = "receiver"
     generated: ClassVar[Mapping[str, RotatingSecret]] = {_SECRET.name: _SECRET}
     kept: ClassVar[frozenset[str]] = frozenset({_SECRET.name, _SECRET.previous})
+    groups: ClassVar[tuple[Group, ...]] = (
+        Group("Proof of who pushes", ("webhook_authentication", "webhook_secret", *_PARTNERS, *_PREVIOUS)),
+    )
 
-    webhook_authentication: Authentication = "header"
+    webhook_authentication: Authentication = Field("header", json_schema_extra={"x-labels": _LABELS})
     """How pushed requests prove who sends them: the secret in a header, a signature, or basic authentication."""
     webhook_secret: ReceiverSecret | None = None
-    """What they prove it with. Left out, one is made and shown once; null refuses all pushed requests."""
-    webhook_secret_header: HeaderName = "X-Webhook-Secret"  # noqa: S105 - the name of a header
+    """What they prove it with. Left out of a new one, it is made and shown once; without it all are refused."""
+    webhook_secret_header: HeaderName = Field(
+        "X-Webhook-Secret", json_schema_extra={"x-when": only_with(webhook_authentication="header")}
+    )
     """The header that carries the secret, where the authentication is header."""
-    webhook_username: Annotated[str, Field(max_length=1024)] | None = Field(None, validate_default=True)
+    webhook_username: Annotated[str, Field(max_length=1024)] | None = Field(
+        None,
+        validate_default=True,
+        json_schema_extra={"x-when": only_with(webhook_authentication="basic")},
+    )
     """The user name, where the authentication is basic."""
     previous_webhook_secret: ReceiverSecret | None = None
     """Accepted too while the senders change over to webhook_secret."""

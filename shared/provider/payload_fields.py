@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -14,13 +15,29 @@ from shared.provider.decode import Decoder, StoredBody
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
 from shared.provider.decoding.times import TimestampFormat
 from shared.provider.decoding.topics import TopicRules
+from shared.provider.form import Group, only_with
 from shared.provider.messages import Message
 
 _DIALECT = (
     *("payload_format", "device_id_path", "telemetry_path", "timestamp_path", "timestamp_format"),
     *("timestamp_pattern", "event_id_path", "status_online", "status_offline"),
 )
-
+_PLACES = (
+    *("device_id_path", "telemetry_path", "timestamp_path", "timestamp_format", "timestamp_pattern"),
+    *("timestamp_timezone", "event_id_path"),
+)
+_CUSTOM: dict[str, Any] = {"x-when": only_with(payload_format="custom")}
+_LABELS: dict[str, Any] = {
+    "standard": "JSON as it comes",
+    "vmark": "V-Mark",
+    "custom": "JSON of your own form",
+}
+_TIMES: dict[str, Any] = {
+    "iso8601": "ISO 8601",
+    "unix": "Unix time",
+    "vmark": "V-Mark's",
+    "custom": "By a pattern",
+}
 
 _SAMPLE = datetime(2026, 11, 29, 13, 14, 15, tzinfo=UTC)
 PATH_LIMIT = 512
@@ -56,18 +73,36 @@ def check_time_pattern(pattern: str) -> str:
 class PayloadFields(Decoder):
     """For any provider whose devices choose what they write; what their topics say is `topic_rules`."""
 
-    payload_format: PayloadFormat = "standard"
-    device_id_path: str | None = None
+    groups: ClassVar[tuple[Group, ...]] = (
+        Group("Payload format", ("payload_format", *_PLACES)),
+        Group("Status words", ("status_online", "status_offline")),
+    )
+
+    payload_format: PayloadFormat = Field("standard", json_schema_extra={"x-labels": _LABELS})
+    """How devices write: whole JSON objects, V-Mark's reports, or JSON whose parts the paths below name."""
+    device_id_path: str | None = Field(None, examples=["device.id"])
     """Where a body names its device; empty: no body does, so that the topic alone counts."""
-    telemetry_path: str | None = None
-    timestamp_path: str | None = None
-    timestamp_format: TimestampFormat | None = None
-    timestamp_pattern: str | None = Field(None, validate_default=True)
-    timestamp_timezone: str | None = None
+    telemetry_path: str | None = Field(None, examples=["data"], json_schema_extra=_CUSTOM)
+    """Where in a body the values are that are stored; left out, under data."""
+    timestamp_path: str | None = Field(None, examples=["meta.time"], json_schema_extra=_CUSTOM)
+    """Where a body says when it was measured; left out, under timestamp."""
+    timestamp_format: TimestampFormat | None = Field(None, json_schema_extra=_CUSTOM | {"x-labels": _TIMES})
+    """How that time is written; left out, as ISO 8601."""
+    timestamp_pattern: str | None = Field(
+        None,
+        validate_default=True,
+        examples=["%d.%m.%Y %H:%M:%S"],
+        json_schema_extra={"x-when": only_with(payload_format="custom", timestamp_format="custom")},
+    )
+    """Year, month, day and time with the codes of strptime."""
+    timestamp_timezone: str | None = Field(None, examples=["Europe/Berlin"])
     """The IANA zone, as Europe/Berlin, of times that say none; without it UTC."""
-    event_id_path: str | None = None
+    event_id_path: str | None = Field(None, examples=["message_id"])
+    """Where a body has an id of its own, by which a message that comes again is known; left out, by its content."""
     status_online: str = "online"
+    """The word with which devices say that they are online."""
     status_offline: str = "offline"
+    """The word with which devices, or their last will, say that they are offline."""
 
     @field_validator("telemetry_path", "timestamp_path", "timestamp_format")
     @classmethod

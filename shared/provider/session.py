@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from shared.provider.batch import Batch
+from shared.provider.form import Group
 from shared.provider.source import MessageSource
 from shared.runtime.deadline import Deadline
 
@@ -18,9 +19,10 @@ class Poller(MessageSource):
 
     capability: ClassVar[str] = "session"
     lacking: ClassVar[str] = "polling session"
+    groups: ClassVar[tuple[Group, ...]] = (Group("Sessions", ("session_seconds", "poll_interval_seconds")),)
 
-    session_seconds: Annotated[float, Field(ge=1, le=3_600)] | None = None
-    """How long one session lasts at most; None: as long as a tick."""
+    session_seconds: Annotated[float, Field(ge=1, le=3_600)] | None = Field(None, title="Longest session")
+    """How long one session lasts at most; left out, as long as a tick of the scheduler."""
     poll_interval_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0
     """How long after a session the next one is due."""
 

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from shared.provider.base import Capability
+from shared.provider.form import Group
 from shared.provider.messages import Kind
 
 RETRY_LIMIT = 172_800
@@ -66,6 +67,13 @@ DeviceType = Annotated[
 ]
 
 
+_ORDERS: dict[str, Any] = {
+    "off": "As they come, several at once",
+    "device": "In order for each device",
+    "integration": "In order, one at a time",
+}
+
+
 def _name_order(ordered: Any) -> Any:
     return {True: "device", False: "off"}[ordered] if isinstance(ordered, bool) else ordered
 
@@ -105,19 +113,26 @@ class Subscription(Capability):
         {"events", "device_filter", "retry_schedule", "max_concurrent", "rate_limit_per_minute", "ordered"}
     )
 
-    events: tuple[str, ...] = ("*",)
+    groups: ClassVar[tuple[Group, ...]] = (
+        Group("What is sent", ("events", "device_filter"), open=True),
+        Group("How it is sent", ("retry_schedule", "max_concurrent", "rate_limit_per_minute", "ordered")),
+    )
+
+    events: tuple[str, ...] = Field(("*",), examples=[["device.telemetry", "device.state"]])
     """Kinds (`telemetry`), types (`device.telemetry`), type prefixes (`device.*`) or `*`."""
-    device_filter: DeviceFilter | None = None
+    device_filter: DeviceFilter | None = Field(None, examples=[{"external_ids": ["pump-*"]}])
     """Only events of devices that match; events without a known device don't. Left out, all go out."""
     retry_schedule: tuple[Annotated[Seconds, Field(ge=0, le=RETRY_LIMIT)], ...] = Field(
-        (5, 30, 180), max_length=20
+        (5, 30, 180), max_length=20, json_schema_extra={"x-unit": "seconds"}
     )
     """Seconds to wait before each retry; after the last one the delivery is dead."""
     max_concurrent: int = Field(10, ge=1, le=100)
     """How many requests may be on their way at once."""
     rate_limit_per_minute: int = Field(100, ge=1, le=1_000_000)
     """How many requests may arrive within any minute."""
-    ordered: Annotated[Literal["off", "device", "integration"], BeforeValidator(_name_order)] = "off"
+    ordered: Annotated[Literal["off", "device", "integration"], BeforeValidator(_name_order)] = Field(
+        "off", json_schema_extra={"x-labels": _ORDERS}
+    )
     """Whether events wait for the end of the one before, of the same device or of all; true means device."""
 
     @model_validator(mode="before")

@@ -23,6 +23,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from shared.runtime.errors import BadRequest, FieldError
+from shared.runtime.sentences import explain_error
 
 Model = TypeVar("Model", bound=BaseModel)
 Parameters = TypeVar("Parameters", bound="Query")
@@ -130,6 +131,6 @@ def _list_optional(model: type[BaseModel]) -> frozenset[str]:
 def list_errors(error: ValidationError) -> list[FieldError]:
     """Each wrong field by its dotted path."""
     return [
-        FieldError(".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, "))
+        FieldError(".".join(map(str, item["loc"])), explain_error(item))
         for item in error.errors(include_url=False, include_input=False)
     ]

@@ -28,7 +28,8 @@ from shared.runtime.setting_checks import (
 USERS = ("integrations", "commands")
 RECEIVERS = ("golioth-webhook", "receive")
 WORK = ("scheduler", "worker")
-ALL = (*USERS, *RECEIVERS, *WORK)
+CONSOLE = "console"
+ALL = (*USERS, *RECEIVERS, *WORK, CONSOLE)
 """The functions by their names in URLs, and the worker, which is a process and no function."""
 
 SEALING = ("integrations", *RECEIVERS, *WORK)
@@ -53,7 +54,11 @@ class Settings(BaseModel):
 
     supabase_url: Url = _setting("", "the project's URL", *ALL, needed_by=ALL)
     supabase_anon_key: Annotated[str, BeforeValidator(check_anon_key)] = _setting(
-        "", "the publishable key (`sb_publishable_…`), or the legacy anon key", *USERS, needed_by=USERS
+        "",
+        "the publishable key (`sb_publishable_…`), or the legacy anon key",
+        *USERS,
+        CONSOLE,
+        needed_by=(*USERS, CONSOLE),
     )
     supabase_service_role_key: Annotated[str, BeforeValidator(check_service_key)] = _setting(
         "",
@@ -75,11 +80,18 @@ class Settings(BaseModel):
         "only where sessions name another issuer than `SUPABASE_URL` with `/auth/v1`: on a custom domain, self-hosted",
         *USERS,
     )
+    supabase_public_url: Url = _setting(
+        "",
+        "only where `SUPABASE_URL` is an address that browsers can't reach, as beside a self-hosted project: the one "
+        "that they know",
+        CONSOLE,
+    )
     functions_url: Url = _setting(
         "",
         "the address under which the outside reaches the functions; default: `SUPABASE_URL` with `/functions/v1`, "
         "where the Edge Functions are",
         *SEALING,
+        CONSOLE,
     )
     integration_keys: Annotated[str, BeforeValidator(check_text)] = _setting(
         "",

@@ -11,15 +11,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil  # type: ignore[import-untyped] # it has no types
+import psycopg
 import pytest
 
 from scripts.local.stack import ROOT
 from tests.local.terminal import COLUMNS, Terminal
 from tests.stack import find_free_port
+from tests.waiting import wait_until
 
 SUMMARY = r"demo: (\d+) published, \1 stored, 0 lost, 0 duplicated, (\d+) delivered"
-INVITATION_END = "What is published from now on shows here:"
+INVITATION_END = "What you publish from now on shows here:"
 KEYS = ("database:", "anon key:", "service role key:")
 
 
@@ -110,6 +113,37 @@ def test_each_printed_command_works_when_copied_and_what_it_publishes_shows_at_o
     }
     assert "pump-12" in {device["external_id"] for device in json.loads(devices)}
     assert "stored    devices/pump-12/telemetry  temperature 42" in shown.text
+
+
+def test_its_console_can_be_opened_and_signed_in_to(shown: Terminal) -> None:
+    (url,) = re.findall(r"^Look at it: +(\S+)", shown.text, re.MULTILINE)
+    ((email, password),) = re.findall(r"^Sign in: +(\S+) with (\S+)", shown.text, re.MULTILINE)
+
+    page = httpx.get(url)
+    project, key = re.findall(r'data-(?:supabase-url|anon-key)="([^"]+)"', page.text)
+    session = httpx.post(
+        f"{project}/auth/v1/token?grant_type=password",
+        json={"email": email, "password": password},
+        headers={"apikey": key},
+    )
+
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert session.json()["user"]["email"] == email
+
+
+def test_the_fleet_goes_on_while_it_stays_up_without_a_line_for_each_reading(shown: Terminal) -> None:
+    (database,) = re.findall(r"^database: +(\S+)", shown.text, re.MULTILINE)
+
+    def count() -> int:
+        with psycopg.connect(database) as connection:
+            ((number,),) = connection.execute("select count(*) from public.device_messages").fetchall()
+        return int(number)
+
+    before = count()
+    wait_until(lambda: count() > before + 5, "the fleet is silent")
+
+    assert "seq" not in shown.text[shown.text.index(INVITATION_END) :]
+    assert not re.search(r"^[\d:]{8} \S+ +devices/boiler-1", shown.text, re.MULTILINE)
 
 
 def test_control_c_ends_a_demo_that_waits_with_success(shown: Terminal) -> None:

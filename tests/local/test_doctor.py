@@ -53,7 +53,7 @@ def test_of_a_stack_that_is_whole_nothing_is_missing(stack: Stack, tmp_path: Pat
         "browsers",
     ):
         assert f"ok      {name}:" in said, said
-    assert said.count("the function answers") == 4
+    assert said.count("the function answers") == 5
 
 
 @pytest.mark.parametrize(

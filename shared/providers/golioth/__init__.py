@@ -26,6 +26,7 @@ from shared.provider import (
     EndpointUrl,
     Firmware,
     FirmwareKeeper,
+    Group,
     Historian,
     Message,
     Outcome,
@@ -50,6 +51,12 @@ def _trim_slash(url: str) -> str:
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:-]+$")]
 """An id of Golioth's, as its console shows it."""
 
+_SYNC = (
+    *("sync_direction", "sync_interval_seconds", "sync_tags", "sync_cohort", "sync_conflicts"),
+    *("sync_create_missing", "sync_update_existing", "sync_limit", "online_minutes"),
+)
+_POLLING = ("poll_state", "poll_logs", "poll_interval_seconds", "session_seconds")
+
 
 class Golioth(
     Checker,
@@ -70,16 +77,24 @@ class Golioth(
         "A Golioth project: receives its pipelines' messages, syncs its devices, sends commands and firmware."
     )
 
+    groups: ClassVar[tuple[Group, ...]] = (
+        Group("Project", ("api_key", "project_id", "golioth_organization_id", "base_url"), open=True),
+        Group("Device sync", _SYNC),
+        Group("Polling", _POLLING),
+    )
+
     api_key: Credential
     """An API key of the project, from the console."""
-    project_id: Name
-    golioth_organization_id: Name | None = None
+    project_id: Name = Field(examples=["acme-sensors"])
+    """The id of the project, from the console."""
+    golioth_organization_id: Name | None = Field(None, examples=["acme"], title="Golioth organization")
     """Golioth's organization that the project is in; needed for cohorts, deployments and packages."""
     base_url: Annotated[EndpointUrl, AfterValidator(_trim_slash)] = BASE_URL
+    """Where Golioth's management API is."""
 
-    sync_tags: tuple[Name, ...] = Field((), max_length=20)
+    sync_tags: tuple[Name, ...] = Field((), max_length=20, title="Tags")
     """Only devices that carry one of these tags (ids of Golioth's)."""
-    sync_cohort: Name | None = None
+    sync_cohort: Name | None = Field(None, title="Cohort")
     """Only devices in this cohort."""
 
     poll_interval_seconds: Annotated[float, Field(ge=10, le=86_400)] = 60

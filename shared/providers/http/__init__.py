@@ -19,6 +19,7 @@ from shared.provider import (
     Deadline,
     Destination,
     EndpointUrl,
+    Group,
     Headers,
     Message,
     PayloadFields,
@@ -35,8 +36,13 @@ from shared.provider import (
 )
 
 EXPRESSION_LIMIT = 2_000
-_POLLING = ("poll_items", "poll_key", "poll_cursor", "poll_first_cursor", "poll_next", "bearer_token")
-_POLLING_TOO = ("basic_username", "basic_password", "headers")
+_POLLING = (
+    *("poll_url", "poll_items", "poll_key", "poll_cursor", "poll_first_cursor", "poll_next"),
+    *("poll_interval_seconds", "session_seconds"),
+)
+_POLLED: dict[str, Any] = {"x-when": {"properties": {"poll_url": {"not": {"const": None}}}}}
+_WITH_CURSOR: dict[str, Any] = {"x-when": {"properties": {"poll_url": {"pattern": r"\{cursor\}"}}}}
+_WITH_USER: dict[str, Any] = {"x-when": {"properties": {"basic_username": {"not": {"const": None}}}}}
 _PLACES = ("{cursor}", "{page}")
 
 
@@ -56,14 +62,23 @@ class Http(Checker, Poller, Receiver, CodecFields, PayloadFields):
     label: ClassVar[str] = "HTTP"
     docs: ClassVar[str] = "Anything that can post over HTTP, and HTTP APIs that are polled for what is new."
 
-    device_path: str | None = None
+    groups: ClassVar[tuple[Group, ...]] = (
+        Group("What posts", ("device_tokens", "device_path", "device_parameter"), open=True),
+        Group("What is polled", _POLLING),
+        Group("Authentication", ("bearer_token", "basic_username", "basic_password", "headers")),
+    )
+
+    device_path: str | None = Field(None, examples=["line/+/up"])
     """Where a path names its device, as in line/+/up; without it the level after devices does."""
     device_parameter: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     """The parameter of the query that names the device."""
     device_tokens: bool = False
     """Whether a device may post with a token of its own, instead of webhook_secret."""
 
-    poll_url: Annotated[EndpointUrl, AfterValidator(_check_template)] | None = None
+    poll_url: Annotated[EndpointUrl, AfterValidator(_check_template)] | None = Field(
+        None,
+        examples=["https://api.example.com/readings?since={cursor}", "https://api.example.com/latest"],
+    )
     """An API to poll; {cursor} and {page} in it are filled in."""
     poll_interval_seconds: Annotated[float, Field(ge=5, le=86_400)] = 60
     """How long after a poll the next one is due."""
@@ -73,18 +88,23 @@ class Http(Checker, Poller, Receiver, CodecFields, PayloadFields):
         Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^:\x00-\x1f]+$")] | None
     ) = None
     """The user name for the API that is polled, without colons."""
-    basic_password: Annotated[SecretStr, Field(max_length=1024)] | None = None
-    headers: Headers = Field(default_factory=dict)
+    basic_password: Annotated[SecretStr, Field(max_length=1024)] | None = Field(
+        None, json_schema_extra=_WITH_USER
+    )
+    """The password that goes with it."""
+    headers: Headers = Field(default_factory=dict, examples=[{"X-Tenant": "acme"}])
     """Sent to the API that is polled."""
-    poll_items: str | None = None
+    poll_items: str | None = Field(None, examples=["data.items"], json_schema_extra=_POLLED)
     """Where in a reply the list of items is, as in data.items; without it the reply is the list, or the only item."""
     poll_key: str = "id"
     """Where in an item what names it is: of the same key one is stored."""
-    poll_cursor: Annotated[str, Field(min_length=1, max_length=EXPRESSION_LIMIT)] | None = None
+    poll_cursor: Annotated[str, Field(min_length=1, max_length=EXPRESSION_LIMIT)] | None = Field(
+        None, examples=["data.items[-1].id"], json_schema_extra=_WITH_CURSOR
+    )
     """A JMESPath expression over a reply: what {cursor} is from then on."""
     poll_first_cursor: Annotated[str, Field(max_length=EXPRESSION_LIMIT)] = ""
     """What {cursor} is at first."""
-    poll_next: str | None = None
+    poll_next: str | None = Field(None, examples=["links.next"], json_schema_extra=_POLLED)
     """Where in a reply the next page is: its address, or what {page} is then; nothing there ends the poll."""
 
     @field_validator("device_path")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -17,6 +17,7 @@ from shared.provider import (
     Command,
     Commander,
     Deadline,
+    Group,
     Message,
     Outcome,
     PayloadFields,
@@ -35,6 +36,14 @@ TOPICS_LIMIT = 100
 
 _PLACEHOLDERS = frozenset(("device", "name"))
 _PROTOCOLS = {"auto": (5, 4), "5": (5,), "3.1.1": (4,)}
+_CONNECTION = (
+    *("client_id", "protocol_version", "qos", "session_expiry_seconds", "keepalive"),
+    *("session_seconds", "poll_interval_seconds"),
+)
+_QOS: dict[str, Any] = {"x-labels": {"0": "At most once (0)", "1": "At least once (1)"}}
+_VERSIONS: dict[str, Any] = {
+    "x-labels": {"auto": "What the broker speaks", "5": "MQTT 5", "3.1.1": "MQTT 3.1.1"}
+}
 
 
 class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander):
@@ -43,15 +52,27 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
     label: ClassVar[str] = "MQTT"
     docs: ClassVar[str] = "An MQTT broker: subscribes to topics, stores what devices publish, sends commands."
 
+    groups: ClassVar[tuple[Group, ...]] = (
+        *BrokerFields.groups,
+        Group("Topics", ("topics",), open=True),
+        Group("Status and commands", ("status_topic", "status_online", "status_offline", "command_topic")),
+        Group("Connection", _CONNECTION),
+    )
+
     client_id: Annotated[str, Field(max_length=256)] | None = None
-    topics: CommaSeparated
-    protocol_version: Literal["auto", "5", "3.1.1"] = "auto"
-    qos: Literal[0, 1] = 1
+    """The name of our session at the broker; left out, one that no other integration has."""
+    topics: CommaSeparated = Field(examples=[["devices/+/telemetry", "devices/+/status"]])
+    """Filters of the topics that are listened to; the level after `devices`, else the first `+`, names the device."""
+    protocol_version: Literal["auto", "5", "3.1.1"] = Field("auto", json_schema_extra=_VERSIONS)
+    """Which MQTT is spoken."""
+    qos: Literal[0, 1] = Field(1, json_schema_extra=_QOS)
+    """How surely messages come: at most once may lose some, at least once loses none."""
     session_expiry_seconds: Annotated[int, Field(ge=86_400, le=0xFFFF_FFFF)] = 604_800
-    command_topic: str | None = None
+    """How long the broker keeps messages while we are away."""
+    command_topic: str | None = Field(None, examples=["devices/{device}/commands/{name}"])
     """Where commands are published, with `{device}` and `{name}`; what comes back on such topics is not stored."""
-    status_topic: str | None = None
-    """The filter of the topics that carry status and last wills; None: those ending in status, availability or lwt.
+    status_topic: str | None = Field(None, examples=["devices/+/status"])
+    """The filter of the topics that carry status and last wills; left out, those ending in status, availability or lwt.
 
     Its first `+` names the device where no topic of `topics` does."""
 

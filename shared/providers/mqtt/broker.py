@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from shared.provider import Destination, FieldError, Provider, is_public
+from shared.provider import PEM, Destination, FieldError, Group, Provider, is_public, only_with
 
 MQTT_5 = 5
 MQTT_3 = 4
@@ -18,6 +18,11 @@ PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 _SECURED = {"mqtt": "mqtts", "mqtts": "mqtts", "ws": "wss", "wss": "wss"}
 _PLAIN = frozenset(("mqtt", "ws"))
+_PLACE = ("broker_url", "port", "username", "password", "allow_plain_password", "use_tls")
+_TLS = ("ca_certificate", "client_certificate", "client_key", "client_key_passphrase", "server_name", "alpn")
+_USES_TLS = {
+    "anyOf": [only_with(use_tls=True), {"properties": {"broker_url": {"pattern": "^(mqtts|wss)://"}}}]
+}
 
 IN_CLEAR = (
     "Without TLS everyone on the way to this host can read it: write broker_url with mqtts:// or wss://, or set "
@@ -66,19 +71,37 @@ class BrokerFields(Provider):
     # Fields left out are validated too: half a pair is found at the half that is missing.
     model_config = ConfigDict(validate_default=True)
 
-    broker_url: str
+    groups: ClassVar[tuple[Group, ...]] = (
+        Group("Broker", _PLACE, open=True),
+        Group("Certificates", _TLS, when=_USES_TLS),
+    )
+
+    broker_url: str = Field(
+        examples=["mqtts://broker.example.com", "mqtt://192.168.1.20", "wss://broker.example.com/mqtt"]
+    )
     """`mqtt://`, `mqtts://`, `ws://` or `wss://`, host, and for WebSockets the path (`/mqtt` where absent)."""
     port: Port | None = None
+    """Where neither it nor the URL says one: 1883, with TLS 8883, for WebSockets 80 or 443."""
     username: str | None = None
+    """Who logs in; left out, nobody does."""
     password: SecretStr | None = None
+    """What the user logs in with."""
     use_tls: bool | None = None
-    ca_certificate: str | None = None
-    client_certificate: str | None = None
+    """TLS although the URL begins with `mqtt://` or `ws://`."""
+    ca_certificate: str | None = Field(None, json_schema_extra=PEM)
+    """Who vouches for the broker, where it is not one of the public authorities."""
+    client_certificate: str | None = Field(None, json_schema_extra=PEM)
+    """What we show the broker, where it asks for it; those that vouch for it may follow."""
     client_key_passphrase: Annotated[SecretStr, Field(max_length=256)] | None = None
-    client_key: SecretStr | None = None
-    server_name: str | None = None
-    alpn: CommaSeparated = ()
-    keepalive: Annotated[int, Field(ge=5, le=3_600)] = 60
+    """What opens the client key, where it is encrypted."""
+    client_key: SecretStr | None = Field(None, json_schema_extra=PEM)
+    """The private key of the client certificate."""
+    server_name: str | None = Field(None, examples=["broker.internal"])
+    """The name that the broker's certificate is for, where that is not the host."""
+    alpn: CommaSeparated = Field((), examples=[["mqtt"]])
+    """Protocols that are offered in the handshake, where the broker shares its port with others."""
+    keepalive: Annotated[int, Field(ge=5, le=3_600)] = Field(60, json_schema_extra={"x-unit": "seconds"})
+    """How long the connection may be silent before it is asked whether it still is one."""
     allow_plain_password: bool = False
     """Whether the password may go to a public host without TLS, where everyone on the way can read it."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -23,11 +22,10 @@ from shared.provider import (
     SVIX_HEADERS,
     Check,
     Checker,
-    Credential,
     Destination,
     EndpointUrl,
     Event,
-    HeaderName,
+    Group,
     HeaderNames,
     Headers,
     OutboundRequest,
@@ -45,11 +43,16 @@ from shared.provider import (
     sign_webhook,
 )
 from shared.providers.webhook.address import list_parts, show_origin
+from shared.providers.webhook.authentication import AUTHENTICATION, AuthenticationFields, name_auth_header
 from shared.providers.webhook.deliver import make_body
 from shared.providers.webhook.template import Template, compile_template, is_quoted_json
 
 _SECRET = RotatingSecret("signing_secret", make_secret)
-
+_SIGNING = (
+    *(_SECRET.name, "signing_public_key", "signature_headers"),
+    *(_SECRET.previous, _SECRET.previous_until),
+)
+_NAMES: dict[str, Any] = {"webhook": "webhook-", "svix": "svix-", "both": "Both"}
 
 _SHOWN: dict[str, tuple[str, Callable[[str], str | None]]] = {
     "signing_public_key": (_SECRET.name, show_public_key),
@@ -63,16 +66,10 @@ def _check_signing(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _check_username(name: str) -> str:
-    if not name or ":" in name or not name.isprintable():
-        raise ValueError("a user name has at least one character, no colon and no control characters")
-    return name
-
-
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing)]
 
 
-class Webhook(Checker, TransformFields, Subscriber):
+class Webhook(Checker, TransformFields, Subscriber, AuthenticationFields):
     """Where to send, how to prove who sends, what to send and how often to try."""
 
     label: ClassVar[str] = "Custom webhook"
@@ -84,23 +81,31 @@ class Webhook(Checker, TransformFields, Subscriber):
     generated: ClassVar[Mapping[str, RotatingSecret]] = {_SECRET.name: _SECRET}
     kept: ClassVar[frozenset[str]] = frozenset({_SECRET.name, _SECRET.previous})
 
+    groups: ClassVar[tuple[Group, ...]] = (
+        Group("Where to send", ("url", "secret_url", "url_origin", "method", "timeout_seconds"), open=True),
+        Group("Authentication", (*AUTHENTICATION, "headers")),
+        Group("Signing", _SIGNING),
+        Group("Payload", ("payload_template", "transform")),
+    )
+
     secret_url: SecretUrl | None = None
     """Instead of url, an address that whoever knows it may post to: it is sealed, and only its url_origin shown."""
-    url: EndpointUrl | None = Field(None, validate_default=True)
+    url: EndpointUrl | None = Field(None, validate_default=True, examples=["https://example.com/hooks"])
     """Where events are sent."""
     url_origin: str | None = Field(None, json_schema_extra={"readOnly": True})
     """Scheme and host of secret_url. Only read."""
     method: Literal["POST", "PUT", "PATCH"] = "POST"
-    bearer_token: Credential | None = None
-    api_key: Credential | None = None
-    api_key_header: HeaderName = "X-API-Key"
-    basic_username: Annotated[str, Field(max_length=1024), AfterValidator(_check_username)] | None = None
-    basic_password: Annotated[SecretStr, Field(max_length=1024)] | None = None
-    headers: Headers = Field(default_factory=dict)
-    signature_headers: HeaderNames = "webhook"
+    """The method of the request."""
+    headers: Headers = Field(default_factory=dict, examples=[{"X-Tenant": "acme"}])
+    """Headers of your own; the value of one whose name or value looks secret is stored sealed."""
+    signature_headers: HeaderNames = Field("webhook", json_schema_extra={"x-labels": _NAMES})
     """How the names of the headers begin that sign: webhook-, as the specification has it, svix-, or both."""
-    payload_template: Any = None
+    payload_template: Any = Field(
+        None, examples=[{"id": "{{ device.external_id }}", "data": "{{ payload }}"}]
+    )
+    """The JSON that is sent, with the parts of an event where they are named; left out, the whole event."""
     timeout_seconds: Annotated[Seconds, Field(gt=0, le=30)] = 30
+    """How long the endpoint may take to answer."""
     signing_secret: SigningSecret | None = None
     """What requests are signed with: whsec_ for v1, whsk_ for v1a. Left out, one is made and shown once; null: none."""
     signing_public_key: str | None = Field(None, json_schema_extra={"readOnly": True})
@@ -135,21 +140,6 @@ class Webhook(Checker, TransformFields, Subscriber):
             )
         return url
 
-    @field_validator("api_key", "basic_username")
-    @classmethod
-    def _check_one_kind(cls, value: Any, info: ValidationInfo) -> Any:
-        others = [name for name in ("bearer_token", "api_key") if info.data.get(name) is not None]
-        if value is not None and others:
-            raise ValueError(
-                f"{others[0]} is set too; use one kind of authentication and set the other to null"
-            )
-        return value
-
-    @field_validator("basic_password")
-    @classmethod
-    def _check_password(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        return require_partner(password, "basic_username", info)
-
     @field_validator("previous_signing_secret")
     @classmethod
     def _check_previous(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -160,7 +150,7 @@ class Webhook(Checker, TransformFields, Subscriber):
     def _check_overlap(
         cls, headers: dict[str, str | SecretStr], info: ValidationInfo
     ) -> dict[str, str | SecretStr]:
-        taken = {name.lower(): field for name, field in _name_auth_header(info.data)}
+        taken = {name.lower(): field for name, field in name_auth_header(info.data)}
         for name in headers:
             if field := taken.get(name.lower()):
                 raise ValueError(f"{name} is set by {field} already; leave out one of them")
@@ -218,33 +208,10 @@ class Webhook(Checker, TransformFields, Subscriber):
     @cached_property
     def _fixed_headers(self) -> dict[str, str]:
         ours = {"Content-Type": "application/json", "User-Agent": f"device-integrations/{__version__}"}
-        return reveal_headers(self.headers) | ours | self._authenticate()
-
-    def _authenticate(self) -> dict[str, str]:
-        if self.bearer_token:
-            return {"Authorization": f"Bearer {self.bearer_token.get_secret_value()}"}
-        if self.api_key:
-            return {self.api_key_header: self.api_key.get_secret_value()}
-        if self.basic_username:
-            return {"Authorization": f"Basic {base64.b64encode(self._basic_pair.encode()).decode()}"}
-        return {}
-
-    @property
-    def _basic_pair(self) -> str:
-        return (
-            f"{self.basic_username}:{self.basic_password.get_secret_value() if self.basic_password else ''}"
-        )
+        return reveal_headers(self.headers) | ours | self.authenticate()
 
     @cached_property
     def secret_values(self) -> tuple[str, ...]:
         """Every secret in this config, what basic authentication makes of one, the path of a secret address."""
-        pair = [self._basic_pair] if self.basic_username else []
+        pair = [self.basic_pair] if self.basic_username else []
         return (*super().secret_values, *pair, *(list_parts(self.address) if self.secret_url else ()))
-
-
-def _name_auth_header(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    if data.get("api_key"):
-        yield data.get("api_key_header", ""), "api_key"
-    for field in ("bearer_token", "basic_username"):
-        if data.get(field):
-            yield "Authorization", field

@@ -58,8 +58,8 @@ def make_response(
     return response
 
 
-def make_problem_response(problem: Problem, request_id: str, headers: Headers) -> flask.Response:
-    """The problem document of a refusal."""
+def describe_problem(problem: Problem, request_id: str) -> ProblemDocument:
+    """The problem document."""
     document: ProblemDocument = {
         "type": "about:blank",
         "title": problem.status.phrase,
@@ -70,7 +70,12 @@ def make_problem_response(problem: Problem, request_id: str, headers: Headers) -
     }
     if problem.errors:
         document["errors"] = problem.errors
-    body = write_json(document)
+    return document
+
+
+def make_problem_response(problem: Problem, request_id: str, headers: Headers) -> flask.Response:
+    """The answer of a refusal."""
+    body = write_json(describe_problem(problem, request_id))
     # An iterator, because functions-framework reads the rest of the request before it sends what is not streamed.
     response = flask.Response(
         iter((body,)), problem.status, [*headers, *problem.headers.items()], content_type=PROBLEM_TYPE

@@ -18,6 +18,7 @@ from shared.runtime.errors import MethodNotAllowed, NotFound, Problem
 from shared.runtime.log import bind_log, clear_log, get_log
 from shared.runtime.web.call import Call, parse_uuid
 from shared.runtime.web.etags import names_tag
+from shared.runtime.web.events import EventStream, make_event_response
 from shared.runtime.web.rate_limits import Budget, take_tokens
 from shared.runtime.web.responses import Headers, list_headers, make_problem_response, make_response
 from shared.runtime.web.routes import Route, Routes
@@ -78,6 +79,8 @@ class Router:
         except Problem as problem:
             problem.headers = call.headers | problem.headers
             raise
+        if isinstance(body, EventStream):
+            return make_event_response(body, [*headers, *call.headers.items()])
         if route.method == "GET" and _is_known(request, call.headers.get("ETag")):
             return make_response(None, HTTPStatus.NOT_MODIFIED, headers, call.headers)
         return make_response(body, call.status or route.status, headers, call.headers)

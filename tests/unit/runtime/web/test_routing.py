@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import RateLimited
 from shared.runtime.settings import load_settings
 from shared.runtime.web.call import BODY_LIMIT, Call
+from shared.runtime.web.events import EventStream, ServerEvent, wants_events
 from shared.runtime.web.routes import Routes
 from shared.runtime.web.routing import Router
 from shared.scheduler.tick import run_tick
@@ -57,6 +59,24 @@ def read_rest(call: Call) -> Thing:
 @routes.get("/busy", public=True)
 def refuse(_: Call) -> None:
     raise RateLimited(retry_after=7)
+
+
+@routes.get("/counting/{id}", public=True)
+def count_up(call: Call) -> Thing | EventStream:
+    return (
+        EventStream(count_until(call.parameters["id"]))
+        if wants_events(call.request)
+        else {"id": "", "count": 2}
+    )
+
+
+def count_until(end: str) -> Iterator[ServerEvent]:
+    yield ServerEvent("step", {"count": 1})
+    if end == "refused":
+        raise RateLimited
+    if end == "broken":
+        raise RuntimeError("canary-in-an-exception")
+    yield ServerEvent("done", {"text": "two\n\nlines"})
 
 
 @routes.get("/broken", public=True)
@@ -131,6 +151,52 @@ def test_a_problem_carries_its_headers_and_the_request_id(client: FlaskClient) -
 
     assert (reply.status_code, reply.headers["Retry-After"]) == (HTTPStatus.TOO_MANY_REQUESTS, "7")
     assert reply.get_json(force=True)["request_id"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_stream"),
+    [
+        ("text/event-stream", True),
+        ("text/event-stream, application/json", True),
+        ("application/json, text/event-stream;q=0.5", False),
+        ("text/event-stream;q=0", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+def test_events_are_for_those_who_ask_for_them_by_name(
+    client: FlaskClient, accept: str, *, is_stream: bool
+) -> None:
+    reply = client.get("/counting/7", headers={"Accept": accept})
+
+    assert reply.mimetype == ("text/event-stream" if is_stream else "application/json")
+
+
+def test_events_are_sent_one_by_one_as_json_in_a_line(client: FlaskClient) -> None:
+    reply = client.get("/counting/7", headers={"Accept": "text/event-stream"}, buffered=False)
+
+    pieces = list(reply.response)
+
+    assert pieces == [
+        b'event: step\ndata: {"count":1}\n\n',
+        b'event: done\ndata: {"text":"two\\n\\nlines"}\n\n',
+    ]
+    assert (reply.headers["Cache-Control"], reply.headers["X-Accel-Buffering"]) == ("no-store", "no")
+
+
+@pytest.mark.parametrize(("end", "code"), [("refused", "rate_limited"), ("broken", "internal")])
+def test_what_breaks_off_on_the_way_ends_with_a_problem_that_tells_no_more_than_any(
+    client: FlaskClient, end: str, code: str
+) -> None:
+    headers = {"Accept": "text/event-stream", "X-Request-Id": "mine"}
+    reply = client.get(f"/counting/{end}", headers=headers)
+
+    *_, last, rest = reply.text.split("\n\n")
+
+    name, _, data = last.partition("\n")
+    problem = json.loads(data.removeprefix("data: "))
+    assert (name, problem["code"], problem["request_id"], rest) == ("event: problem", code, "mine", "")
+    assert "canary" not in reply.text
 
 
 def test_our_own_defect_is_a_500_that_tells_nothing(client: FlaskClient) -> None:

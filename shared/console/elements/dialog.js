@@ -1,0 +1,161 @@
+/** `<device-integration-dialog>`: create or change one integration, test it, and see what is wrong where it is wrong. */
+
+import { asProblem, call, readTypes } from './api.js'
+import { h, nextId } from './dom.js'
+import { Element } from './element.js'
+import { Field } from './field.js'
+import { Form } from './form.js'
+import { drawGenerated } from './generated.js'
+import { ready, say } from './language.js'
+import { define } from './load.js'
+import { drawRemoval } from './removal.js'
+import { Trial } from './trial.js'
+import { Troubles } from './troubles.js'
+
+const NAME = { name: 'name', kind: 'text', core: {}, required: true, labels: {}, most: 200 }
+const STATUS = { name: 'status', kind: 'switch', core: {}, labels: {}, fallback: true }
+
+export class IntegrationDialog extends Element {
+  begin() {}
+
+  /** Open for a new one (`{}` or `{type}`) or a saved one (`{id}`). */
+  async open({ id, type } = {}) {
+    await ready()
+    Object.assign(this, { id: id ?? null, type, etag: null, saved: null, page: null, locked: false })
+    this.unfold()
+    try {
+      [this.types, this.isAdmin] = await Promise.all([readTypes(this.client), this.may('admin'), id && this.load()])
+      if (this.type) this.drawForm()
+      else this.drawTypes()
+    } catch (problem) {
+      this.drawFailure(asProblem(problem).document)
+    }
+  }
+
+  /** Open to show secrets that were just made. */
+  show(generated) {
+    this.unfold()
+    drawGenerated(this, generated, () => {})
+  }
+
+  unfold() {
+    this.dialog = h('dialog', {
+      'aria-labelledby': 'title', closedby: 'none', cancel: (event) => { event.preventDefault(); this.leave() }, close: () => this.tell('di-closed'),
+      keydown: (event) => this.press(event),
+    }, h('header', {}, h('h2', { id: 'title', tabindex: '-1' }, say('loading'))))
+    this.shadowRoot.replaceChildren(this.dialog)
+    this.dialog.showModal()
+  }
+
+  press(event) {
+    if (event.key === 'Escape' && !event.defaultPrevented) { event.preventDefault(); this.leave() }
+    if (event.key === 'Enter' && event.ctrlKey && this.page?.isConnected) { event.preventDefault(); this.page.requestSubmit() }
+  }
+
+  async load() {
+    const { body, etag } = await call(this.client, 'GET', `integrations/${this.id}`)
+    Object.assign(this, { saved: body.integration, etag, type: body.integration.integration_type })
+  }
+
+  get kind() { return this.types.find((each) => each.type === this.type) }
+
+  drawTypes() {
+    const choose = (type) => () => { this.type = type; this.drawForm() }
+    const cards = this.types.map((each) => h('li', {}, h('button', { type: 'button', class: 'card', 'data-type': each.type, click: choose(each.type) }, h('b', {}, each.label), h('span', {}, each.docs))))
+    this.fill(say('chooseType'), h('ul', { class: 'cards' }, cards), [h('span', { class: 'gap' }), this.button('cancel', () => this.close())])
+    this.shadowRoot.querySelector('.card')?.focus()
+  }
+
+  drawForm() {
+    const { saved, kind } = this
+    this.name = new Field({ ...NAME, title: say('name'), help: say('nameHelp') }, saved?.name)
+    this.status = saved && new Field({ ...STATUS, title: say('switchedOn'), help: say('switchedOnHelp') }, saved.status !== 'inactive')
+    this.form = new Form(kind?.config_schema ?? {}, saved?.config, saved?.secrets)
+    this.troubles = new Troubles(this)
+    this.trial = new Trial(this)
+    const saving = (event) => { event.preventDefault(); this.save() }
+    this.page = h('form', { id: nextId('form'), novalidate: true, submit: saving, input: () => this.asked?.remove() }, this.troubles.element, this.name.element, this.status?.element, this.form.element, this.trial.element)
+    this.submit = h('button', { type: 'submit', form: this.page.id, class: 'primary' }, say('save'))
+    const isChecked = this.isAdmin && kind?.capabilities.includes('check')
+    this.shown = [saved?.name ?? say('newOf', { type: kind?.label ?? this.type }), [!this.isAdmin && h('p', { class: 'quiet' }, say('notAdmin')), this.page],
+      [isChecked && this.button('test', () => this.trial.run()), saved && this.isAdmin && this.button('deleteOne', () => drawRemoval(this), 'danger'), h('span', { class: 'gap' }),
+        this.button(this.isAdmin ? 'cancel' : 'close', () => this.leave()), this.isAdmin && this.submit]]
+    this.drawAgain()
+    if (!this.isAdmin) [this.name, this.status, this.form].forEach((part) => part && [...part.element.querySelectorAll('input, select, textarea, button')].forEach((each) => { each.disabled = true }))
+  }
+
+  /** The form with all that was typed, after something else stood in its place. */
+  drawAgain() {
+    this.fill(...this.shown)
+    if (this.isAdmin) this.name.focus()
+  }
+
+  fill(title, body, actions) {
+    const close = h('button', { type: 'button', class: 'quiet', 'aria-label': say('close'), click: () => this.leave() }, '✕')
+    this.footer = h('footer', {}, [actions].flat().filter(Boolean))
+    this.dialog.replaceChildren(h('header', {}, h('h2', { id: 'title', tabindex: '-1' }, title), !this.locked && close), h('div', { class: 'body' }, body), this.footer)
+    if (!this.dialog.contains(this.shadowRoot.activeElement)) this.shadowRoot.getElementById('title').focus()
+  }
+
+  button(word, press, kind = '') { return h('button', { type: 'button', class: kind, click: press }, say(word)) }
+
+  /** What was typed, as the API takes it; of a saved one only what differs. */
+  read() {
+    const [name, config, on] = [this.name.read(), this.form.read(), this.status?.typed ?? true]
+    const isSwitched = this.saved && on !== (this.saved.status !== 'inactive')
+    return { ...(name === undefined ? {} : { name: name ?? '' }), ...(isSwitched && { status: on ? 'active' : 'inactive' }), ...(Object.keys(config).length && { config }) }
+  }
+
+  get isDirty() { return Boolean(this.page) && Object.keys(this.read()).length > 0 }
+
+  async save() {
+    await this.troubles.attempt(this.submit, async () => {
+      const typed = this.read()
+      if (this.saved && !Object.keys(typed).length) return this.close()
+      const { body } = this.saved ? await this.change(typed) : await this.create(typed)
+      this.page = null
+      const isNew = !this.saved
+      const done = () => this.tell('di-saved', { ...body.integration, isNew })
+      if (body.generated) return drawGenerated(this, body.generated, done)
+      done()
+      this.close()
+    })
+  }
+
+  create({ name = '', config = {} }) {
+    const body = { organization_id: this.organization, integration_type: this.type, name, config }
+    const key = JSON.stringify(body)
+    if (this.sent !== key) Object.assign(this, { sent: key, key: newKey() })
+    return call(this.client, 'POST', 'integrations', body, { 'Idempotency-Key': this.key })
+  }
+
+  change(typed) { return call(this.client, 'PATCH', `integrations/${this.id}`, typed, this.etag ? { 'If-Match': this.etag } : {}) }
+
+  /** Closes, unless something typed would be lost: then asks first. */
+  leave() {
+    if (this.locked) return
+    if (!this.isDirty || !this.isAdmin) return this.close()
+    this.asked?.remove()
+    const stay = this.button('goOn', () => { this.asked.remove(); this.name.focus() })
+    this.asked = h('div', { class: 'summary warning', role: 'alert' }, h('strong', {}, say('notSaved')), ' ', stay, ' ', this.button('throwAway', () => this.close(), 'danger'))
+    this.footer.before(this.asked)
+    stay.focus()
+  }
+
+  close() {
+    this.trial?.stop()
+    Object.assign(this, { page: null, locked: false, sent: null })
+    this.dialog.close()
+    this.shadowRoot.replaceChildren()
+  }
+
+  drawFailure({ status, detail, request_id: reference }) {
+    const text = status === 401 ? say('sessionEnded') : status ? detail : say('offline')
+    this.fill(say('failure'), [h('p', { role: 'alert' }, text), reference && h('small', {}, say('reference', { id: reference }))], [h('span', { class: 'gap' }), this.button('close', () => this.close())])
+  }
+}
+
+/** Also where the page is not a secure context, which has no `randomUUID`. */
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+
+define('device-integration-dialog', IntegrationDialog)

@@ -1,0 +1,63 @@
+/** Says things in the language of the page: words by their key, moments, durations, numbers. */
+
+import { words } from './words.js'
+
+const languages = { en: words }
+const FETCHED = { de: () => import('./words-de.js') }
+
+let language = 'en'
+let fetching = Promise.resolve()
+
+/** Choose the language, such as `de` or `de-CH`; English stands in for what it lacks. Resolves once its words are there. */
+export function setLanguage(tag) {
+  const wanted = (tag || 'en').toLowerCase().split('-')[0]
+  if (wanted === language) return fetching
+  language = wanted
+  fetching = FETCHED[wanted] ? FETCHED[wanted]().then((module) => { languages[wanted] = { ...module.words, ...languages[wanted] } }, () => {}) : Promise.resolve()
+  return fetching
+}
+
+/** When the words of the chosen language are there. */
+export const ready = () => fetching
+
+/** Add or replace words of one language. */
+export function addWords(tag, added) {
+  languages[tag] = { ...languages[tag], ...added }
+}
+
+/** The words for `key`, with `{names}` filled in; `count` chooses the plural. */
+export function say(key, values = {}) {
+  const found = languages[language]?.[key] ?? languages.en[key] ?? key
+  const text = typeof found === 'string' ? found : found[new Intl.PluralRules(language).select(values.count)] ?? found.other
+  return text.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === 'number' ? sayNumber(values[name]) : values[name] ?? ''))
+}
+
+/** Whether there are words for `key`, in any language that is spoken now. */
+export const knows = (key) => key in (languages[language] ?? {}) || key in languages.en
+
+const STEPS = [[60, 'second', 1], [3600, 'minute', 60], [86_400, 'hour', 3600], [Infinity, 'day', 86_400]]
+const stepOf = (seconds) => STEPS.find(([limit]) => Math.abs(seconds) < limit)
+
+/** A moment as people say it: "3 minutes ago", "in 20 seconds". */
+export function sayAgo(iso) {
+  if (!iso) return say('never')
+  const seconds = (Date.parse(iso) - Date.now()) / 1000
+  const [, unit, size] = stepOf(seconds)
+  return new Intl.RelativeTimeFormat(language, { numeric: 'auto' }).format(Math.round(seconds / size), unit)
+}
+
+/** How long ago this was, without "ago": "2 minutes". */
+export function sayAge(milliseconds) {
+  const seconds = Math.max(1, (Date.now() - milliseconds) / 1000)
+  const [, unit, size] = stepOf(seconds)
+  return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(Math.round(seconds / size))
+}
+
+/** A number with the language's separators. */
+export const sayNumber = (number) => new Intl.NumberFormat(language).format(number)
+
+/** A moment to the second, for where it must be exact. */
+export const sayTime = (iso) => new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(iso))
+
+/** A time of day. */
+export const sayClock = (at) => new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit' }).format(new Date(at))

@@ -1,0 +1,69 @@
+/** The one style sheet. A host changes it by the custom properties that begin with --di-; nothing else leaks in or out. */
+
+export const sheet = new CSSStyleSheet()
+sheet.replaceSync(`
+:host {
+  all: initial;
+  --ink: var(--di-ink, light-dark(#1b1f24, #e6e8eb)); --dim: var(--di-dim, light-dark(#59626d, #a0a8b2));
+  --paper: var(--di-paper, light-dark(#fff, #16191d)); --sunk: var(--di-sunk, light-dark(#f5f6f8, #1e2227));
+  --line: var(--di-line, light-dark(#d5d9de, #363c44)); --edge: var(--di-edge, light-dark(#7b8591, #7b8591));
+  --accent: var(--di-accent, light-dark(#0b5cad, #79b8ff)); --on-accent: var(--di-on-accent, light-dark(#fff, #0b1a2b));
+  --good: var(--di-good, light-dark(#17692f, #6fd28b)); --warn: var(--di-warn, light-dark(#8a5300, #f0b354));
+  --bad: var(--di-bad, light-dark(#b3261e, #ff938a)); --round: var(--di-round, 6px);
+  color-scheme: var(--di-scheme, light dark); display: block; color: var(--ink); background: var(--paper);
+  font: 14px/20px var(--di-font, system-ui, sans-serif); font-size: .875rem; line-height: 1.43;
+}
+:host([hidden]) { display: none; } :host(device-integration-dialog) { display: contents; }
+* { box-sizing: border-box; } [hidden] { display: none !important; }
+h2 { font-size: 18px; margin: 0; line-height: 24px; } h3 { font-size: 15px; margin: 0 0 4px; } p, figure, dl, dd { margin: 0; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+button, .file { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--edge); border-radius: var(--round);
+  padding: 5px 12px; min-height: 32px; cursor: pointer; }
+button:hover { background: var(--sunk); } button[aria-busy] { cursor: progress; opacity: .75; } button:disabled { opacity: .6; cursor: default; }
+button.primary { background: var(--accent); border-color: var(--accent); color: var(--on-accent); } button.primary:hover { filter: brightness(1.08); }
+button.danger { color: var(--bad); border-color: var(--bad); }
+button.quiet, .file { color: var(--accent); border-color: transparent; background: none; }
+.link { border: 0; background: none; padding: 0; min-height: 24px; color: var(--accent); text-decoration: underline; text-align: start; font-weight: 600; }
+a { color: var(--accent); }
+input, select, textarea { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--edge); border-radius: var(--round);
+  padding: 5px 8px; width: 100%; min-height: 32px; }
+input[type=checkbox] { width: 20px; height: 24px; min-height: 24px; margin: 0; accent-color: var(--accent); flex: none; }
+input[type=file] { position: absolute; opacity: 0; width: 1px; } .file:focus-within { outline: 2px solid var(--accent); }
+.bar select, .bar input { width: auto; max-width: 100%; } input[type=search] { width: 240px; } ::placeholder { color: var(--dim); opacity: 1; }
+[aria-invalid] { border-color: var(--bad); box-shadow: inset 0 0 0 1px var(--bad); }
+.code, code { font-family: ui-monospace, monospace; font-size: .8125rem; overflow-wrap: anywhere; } .veiled { -webkit-text-security: disc; }
+.bar { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; padding: 12px 0; } .gap { flex: 1; } .pad { padding: 16px 0; } .quiet { color: var(--dim); }
+table { width: 100%; border-collapse: collapse; } th, td { text-align: start; font-weight: 400; padding: 7px 8px; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+thead th { color: var(--dim); font-size: .75rem; position: sticky; top: 0; background: var(--paper); white-space: nowrap; }
+.number { text-align: end; font-variant-numeric: tabular-nums; }
+.scroller { height: min(480px, 70vh); overflow: auto; border: 1px solid var(--line); border-radius: var(--round); }
+.scroller table { table-layout: fixed; } .scroller tbody tr { height: 36px; } .scroller :is(td, th) { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; } .scroller .space td { padding: 0; border: 0; }
+.badge { white-space: nowrap; color: var(--dim); }
+.is-good { color: var(--good); } .is-bad { color: var(--bad); } .is-warn { color: var(--warn); } .is-off { color: var(--dim); } .wrong { color: var(--bad); margin-top: 4px; } .done { color: var(--good); padding: 8px 0; }
+.empty { padding: 32px 8px; text-align: center; color: var(--dim); } .empty h3 { color: var(--ink); } .empty button { margin-top: 12px; }
+dialog { color: inherit; background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 0; width: min(680px, 96vw); max-height: 92vh; }
+dialog[open] { display: flex; flex-direction: column; } dialog::backdrop { background: rgb(0 0 0 / .45); }
+header, footer { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; padding: 12px 20px; } header h2 { flex: 1; overflow-wrap: anywhere; } footer { border-top: 1px solid var(--line); }
+.body { overflow: auto; padding: 4px 20px 20px; } fieldset, .group { border: 0; padding: 0; margin: 20px 0 0; min-width: 0; } legend, summary { font-weight: 600; padding: 4px 0; } summary { cursor: pointer; }
+.fields { display: grid; gap: 16px; margin-top: 8px; } .field label { font-weight: 600; display: block; margin-bottom: 4px; } .row { display: flex; gap: 8px; align-items: center; } .row label { margin: 0; }
+.mark, .help, small, .unit { color: var(--dim); font-weight: 400; } .help, small { font-size: .8125rem; margin-top: 4px; }
+.control { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; } .control textarea { flex: 1 1 240px; } .control input { flex: 1; min-width: 0; } .set { flex: 1; } .field.number input { flex: none; width: 160px; } .pair { display: grid; grid-template-columns: 1fr 2fr auto; gap: 8px; width: 100%; }
+.summary { border: 1px solid var(--bad); border-inline-start-width: 4px; border-radius: var(--round); padding: 10px 14px; margin: 8px 0 16px; overflow-wrap: anywhere; } .summary ul { margin: 4px 0 0; padding-inline-start: 18px; } .summary small { display: block; } .summary button:not(.link) { margin-top: 8px; }
+.warning { border-color: var(--warn); } .good-news { border-color: var(--good); }
+.steps { margin-top: 20px; } .steps:empty { margin: 0; } .steps ol { list-style: none; padding: 0; margin: 8px 0 0; } .steps li { display: grid; grid-template-columns: minmax(110px, auto) 1fr auto; gap: 10px; padding: 6px 0; border-top: 1px solid var(--line); } .steps span { overflow-wrap: anywhere; white-space: pre-wrap; }
+.cards, .plain { list-style: none; padding: 0; margin: 8px 0; display: grid; gap: 10px; } .card { width: 100%; text-align: start; display: grid; gap: 2px; padding: 12px 14px; } .card span { color: var(--dim); }
+figcaption { font-weight: 600; } svg { width: 100%; height: 140px; border-bottom: 1px solid var(--edge); display: block; } svg.spark { width: 120px; height: 24px; display: inline-block; vertical-align: middle; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; list-style: none; padding: 0; margin: 4px 0; color: var(--dim); } .legend li::before { content: "■ "; }
+.stored { fill: var(--accent); } .duplicates { fill: var(--dim); } .failed { fill: var(--bad); } .line { fill: none; stroke: var(--accent); stroke-width: 2; vector-effect: non-scaling-stroke; } .legend .stored::before { color: var(--accent); } .legend .failed::before { color: var(--bad); }
+[role=tablist] { display: flex; flex-wrap: wrap; gap: 4px; border-bottom: 1px solid var(--line); margin: 8px 0 12px; } [role=tab] { border: 0; border-radius: 0; background: none; border-bottom: 3px solid transparent; } [role=tab][aria-selected=true] { border-bottom-color: var(--accent); font-weight: 600; }
+.facts { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; } .facts dt { color: var(--dim); } .facts dd { overflow-wrap: anywhere; } .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); gap: 24px; } .block { margin: 20px 0; min-width: 0; } .block > h3 { margin-bottom: 8px; }
+pre { margin: 0; padding: 8px; background: var(--sunk); border-radius: var(--round); font: .8125rem/1.4 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 320px; overflow: auto; }
+.away { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
+@media (prefers-reduced-motion: no-preference) { button { transition: background .1s; } }
+@media (forced-colors: active) { button, .card, .summary, dialog, [role=tab][aria-selected=true] { border-color: CanvasText; } rect { forced-color-adjust: none; } }
+@media (max-width: 640px) {
+  table:not(.scroller table, .keep) thead { position: absolute; clip-path: inset(50%); } table:not(.scroller table, .keep) tr { display: grid; grid-template-columns: 1fr auto; padding: 6px 0; border-bottom: 1px solid var(--line); }
+  table:not(.scroller table, .keep) :is(td, th) { border: 0; padding: 2px 8px; min-width: 0; } table:not(.scroller table, .keep) :is(th[scope=row], td[colspan], td.wide) { grid-column: 1 / -1; } .minor { display: none; }
+  .facts { grid-template-columns: 1fr; gap: 0; } .facts dd { margin-bottom: 8px; } .steps li { grid-template-columns: 1fr auto; } .steps span { grid-column: 1 / -1; } .body, header, footer { padding-inline: 12px; } input[type=search] { width: 100%; }
+}
+`)
