@@ -63,7 +63,8 @@ def run_session(plan: BrokerPlan, state: Mapping[str, object], deadline: Deadlin
     try:
         yield from session.run()
     finally:
-        session.end()
+        session.abort()
+        session.outbox.end()
 
 
 class _Session:
@@ -71,7 +72,7 @@ class _Session:
         self._plan = plan
         self._memory = memory
         self._deadline = deadline
-        self._outbox = Outbox(plan, memory)
+        self.outbox = Outbox(plan, memory)
         self._connection: Connection | None = None
         self._connected_at = 0.0
         self._connect_ms: float | None = None
@@ -101,10 +102,6 @@ class _Session:
                 yield from self._back_off(tries)
             yield from self._give_batches()
         yield from self._finish()
-
-    def end(self) -> None:
-        self.abort()
-        self._outbox.end()
 
     def abort(self) -> None:
         if self._connection is not None:
@@ -157,7 +154,7 @@ class _Session:
             time.sleep(min(0.05, wait.remaining()))
 
     def _receive(self, connection: Connection) -> None:
-        outbox = self._outbox
+        outbox = self.outbox
         outbox.acknowledge(connection)
         if self._memory.unsettled >= UNSETTLED_MESSAGES:
             self._renew(connection)
@@ -177,8 +174,8 @@ class _Session:
     def _renew(self, connection: Connection) -> None:
         """Have everything committed and acknowledged, and begin a new connection: the goodbye tells it is heard."""
         self._collect_received()
-        self._outbox.close_batch()
-        if self._outbox.has_outstanding:
+        self.outbox.close_batch()
+        if self.outbox.has_outstanding:
             connection.attend(COMMIT_POLL_SECONDS)
             return
         self._connection = None
@@ -189,26 +186,26 @@ class _Session:
         """Take what was read from a connection that ends: of it, QoS 0 does not come again."""
         if self._connection is not None:
             while self._received:
-                self._outbox.collect(self._connection, self._received.popleft())
+                self.outbox.collect(self._connection, self._received.popleft())
 
     def _read(self, connection: Connection) -> None:
         begun = time.monotonic()
         self._received.extend(connection.receive(self._find_timeout()))
-        is_idle = not (self._outbox.has_open or self._outbox.has_outstanding)
+        is_idle = not (self.outbox.has_open or self.outbox.has_outstanding)
         self._queue.count(len(self._received), time.monotonic() - begun, is_idle=is_idle)
 
     def _find_timeout(self) -> float:
-        if self._outbox.has_outstanding:
+        if self.outbox.has_outstanding:
             return COMMIT_POLL_SECONDS
-        return 0.0 if self._outbox.has_open else min(SIGN_OF_LIFE_SECONDS, self._deadline.remaining())
+        return 0.0 if self.outbox.has_open else min(SIGN_OF_LIFE_SECONDS, self._deadline.remaining())
 
     def _give_batches(self) -> Iterator[Batch]:
-        self._outbox.close_news()
-        if time.monotonic() - self._yielded >= SIGN_OF_LIFE_SECONDS and not self._outbox.ready:
-            self._outbox.ready.append(Batch())
-        while self._outbox.ready:
+        self.outbox.close_news()
+        if time.monotonic() - self._yielded >= SIGN_OF_LIFE_SECONDS and not self.outbox.ready:
+            self.outbox.ready.append(Batch())
+        while self.outbox.ready:
             self._yielded = time.monotonic()
-            batch = self._outbox.ready.popleft()
+            batch = self.outbox.ready.popleft()
             batch.connect_ms, self._connect_ms = self._connect_ms, None
             yield batch
 
@@ -219,11 +216,11 @@ class _Session:
             self._settle(0)
         self._note_backlog()
         self._collect_received()
-        self._outbox.close_batch()
+        self.outbox.close_batch()
         yield from self._give_batches()
         patience = Deadline(FINISH_SECONDS)
         try:
-            while self._outbox.has_outstanding and not patience.expired:
+            while self.outbox.has_outstanding and not patience.expired:
                 self._settle(COMMIT_POLL_SECONDS)
                 yield from self._give_batches()
             if self._connection is not None and self._connection.close():
@@ -234,7 +231,7 @@ class _Session:
             return
 
     def _note_backlog(self) -> None:
-        if not self._received and not self._outbox.is_full:
+        if not self._received and not self.outbox.is_full:
             self._memory.forget_told("backlog")
             return
         self._memory.tell_once(
@@ -246,6 +243,6 @@ class _Session:
     def _settle(self, timeout: float) -> None:
         if self._connection is None:
             raise ConnectionLost
-        self._outbox.acknowledge(self._connection)
-        if self._outbox.has_outstanding:
+        self.outbox.acknowledge(self._connection)
+        if self.outbox.has_outstanding:
             self._connection.attend(timeout)
