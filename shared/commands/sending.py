@@ -110,7 +110,10 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
         What is not recorded is sent again once its lease has run out: at least once, like everything that goes out.
         """
         try:
-            self.counts.update(self.database.call("finish_commands", p_results=ended))
+            counts = self.database.call("finish_commands", p_results=ended)
+            busy = counts.pop("busy", ())
+            self.counts.update(counts)
+            self.keep([each for each in ended if each.id in busy])
         except (BadRequest, TypeError):
             if len(ended) > 1:
                 for each in ended:

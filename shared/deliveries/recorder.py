@@ -19,6 +19,9 @@ ENOUGH = 300
 """Results go together once there are so many, or none came for `GATHER_SECONDS`, or after `MOST_GATHERS` of these."""
 
 RETRY_SECONDS = 0.25
+BUSY_SECONDS = 1.0
+"""What a statement of its own organization was in the way of is tried again after so long."""
+
 MOST_AT_ONCE = 500
 
 
@@ -26,7 +29,8 @@ class Recorder:
     """Results are added as they come; `counts` adds up what `finish_deliveries` says of them.
 
     `recorded` is called with each batch: their endpoints have room again. What the database does not take is kept and
-    tried again; should this process end first, the leases run out and the deliveries are sent again.
+    tried again, and what it says is busy apart from the others; should this process end first, the leases run out and
+    the deliveries are sent again.
     """
 
     def __init__(self, database: Database, pulse: Pulse, recorded: Callable[[list[Result]], None]) -> None:
@@ -35,6 +39,7 @@ class Recorder:
         self._pulse = pulse
         self._recorded = recorded
         self._results: list[Result] = []
+        self._busy: list[Result] = []
         self._added = asyncio.Event()
         self._ending = False
 
@@ -46,6 +51,7 @@ class Recorder:
     def end(self) -> None:
         """Let `run` return once everything was tried."""
         self._ending = True
+        self._take_busy()
         self._added.set()
 
     async def run(self) -> None:
@@ -70,8 +76,7 @@ class Recorder:
     async def _flush(self) -> bool:
         results = self._results[:MOST_AT_ONCE]
         try:
-            if results:
-                await self._record(results)
+            busy = await self._record(results) if results else frozenset()
         except Unavailable as problem:
             get_log().warning("attempts could not be recorded yet", code=problem.code, detail=problem.detail)
             await asyncio.sleep(RETRY_SECONDS)
@@ -80,27 +85,41 @@ class Recorder:
         del self._results[: len(results)]
         if self._results:
             self._added.set()
-        self._recorded(results)
+        self._recorded([result for result in results if result.id not in busy])
+        self._put_aside([result for result in results if result.id in busy])
         return True
 
-    async def _record(self, results: list[Result]) -> None:
-        """Record attempts, those that the database can't hold alone and without their answer. Unavailable passes."""
+    def _put_aside(self, busy: list[Result]) -> None:
+        """Others' results do not wait with them; in the end they are left to their leases."""
+        self._busy += busy
+        if busy and not self._ending:
+            asyncio.get_running_loop().call_later(BUSY_SECONDS, self._take_busy)
+
+    def _take_busy(self) -> None:
+        if self._busy:
+            self._results += self._busy
+            self._busy = []
+            self._added.set()
+
+    async def _record(self, results: list[Result]) -> frozenset[str]:
+        """Record attempts, those that the database can't hold alone and without their answer; the ids of those that
+        something is in the way of. Unavailable passes."""
         try:
             counts = await asyncio.to_thread(self._database.call, "finish_deliveries", p_results=results)
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001 - what can never be recorded must not keep all that comes after it
-            await self._record_alone(results)
-            return
+            return await self._record_alone(results)
+        busy = frozenset(counts.pop("busy", ()))
         self.counts.update(counts)
         self._pulse.beat()
+        return busy
 
-    async def _record_alone(self, results: list[Result]) -> None:
+    async def _record_alone(self, results: list[Result]) -> frozenset[str]:
         if len(results) > 1:
-            for result in results:
-                await self._record([result])
-        elif results[0].reply is not None:
-            await self._record([replace(results[0], reply=None)])
-        else:
-            get_log().exception("an attempt could not be recorded", delivery=results[0].id)
-            self.counts["unrecorded"] += 1
+            return frozenset[str]().union(*[await self._record([result]) for result in results])
+        if results[0].reply is not None:
+            return await self._record([replace(results[0], reply=None)])
+        get_log().exception("an attempt could not be recorded", delivery=results[0].id)
+        self.counts["unrecorded"] += 1
+        return frozenset()

@@ -132,12 +132,19 @@ def _require_named(names: list[str], patch: Patch, message: str) -> None:
         raise InvalidConfig(errors=[FieldError(name, message) for name in missing])
 
 
-def _mentions(patch: object, name: str) -> bool:
-    """Whether a patch says what becomes of a secret, by its dotted name; one that removes what it is in does."""
-    if not isinstance(patch, Mapping):
-        return True
-    inside = [(value, name[len(key) + 1 :]) for key, value in patch.items() if name.startswith(f"{key}.")]
-    return name in patch or any(_mentions(value, rest) for value, rest in inside)
+def _mentions(patch: Patch, name: str) -> bool:
+    """Whether a patch says what becomes of a secret, by its dotted name; one that removes the field it is in does."""
+    field, _, rest = name.partition(".")
+    within = patch.get(field, {})
+    return name in patch or not isinstance(within, Mapping) or _holds(within, rest)
+
+
+def _holds(within: Patch, name: str) -> bool:
+    # The whole of the name: that of a header may have full stops, and then another may be named like its beginning.
+    return name in within or any(
+        isinstance(value, Mapping) and name.startswith(f"{key}.") and _holds(value, name[len(key) + 1 :])
+        for key, value in within.items()
+    )
 
 
 def _list_changed(old: Patch, new: Patch) -> list[str]:

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shared.messages.bodies import Receipt
-from shared.messages.receive_store import Post, store_posts
+from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
+from shared.messages.store import keep_trying
 from shared.provider import PushedRequest, Receiver
 from shared.runtime.batching import Batcher
+from shared.runtime.deadline import Deadline
 from shared.runtime.errors import RateLimited
 
 MOST_OF_ONE = 3
@@ -37,9 +39,8 @@ def receive_proven(proven: Proven) -> Receipt:
     identity = proven.provider.identity
     with _take_place(identity.organization_id):
         messages = proven.provider.receive(proven.request)
-    return _posts.submit(
-        Post(identity.integration_id, messages), len(proven.request.body), identity.integration_id
-    )
+    post, size = Post(identity.integration_id, messages), len(proven.request.body)
+    return keep_trying(lambda: _posts.submit(post, size, identity.integration_id), Deadline(PATIENCE_SECONDS))
 
 
 @contextmanager

@@ -123,6 +123,10 @@ class LeaseLoop(ABC, Generic[Row, Ended]):
                 self._unrecorded += results
             raise
 
+    def keep(self, results: Sequence[Ended]) -> None:
+        """Have `finish` called with these once more, the next time."""
+        self._unrecorded += results
+
     def attempt(self, count: str, call: Callable[[], Given]) -> Given | None:
         """What `call` gives; None, one more in `count` and a line in the log where it fails."""
         try:

@@ -114,6 +114,24 @@ comment on function private.count_used is
   'How many an organization has of what a bound is for. settings_bytes and idempotency_bytes are as stored; metadata_bytes leaves out '
   'devices with 4 KB or less, which the bound of devices holds.';
 
+create function private.count_organization(p_organization_id uuid) returns void
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_most constant integer := 100;
+  v_counted text := coalesce(current_setting('quotas.counted', true), '');
+begin
+  if private.is_user() and position(p_organization_id::text in v_counted) = 0 then
+    if length(v_counted) >= v_most * length(p_organization_id::text) then
+      raise exception 'A call changes what % organizations have at most; make one for each, or for a few.', v_most using errcode = '22023';
+    end if;
+    perform set_config('quotas.counted', v_counted || p_organization_id::text, true);
+  end if;
+end
+$$;
+comment on function private.count_organization is
+  'Keeps a user''s transaction to the bounds of a hundred organizations: each is a lock, and there are only so many, for everybody together.';
+
 create function private.require_quota(p_organization_id uuid, p_bound text, p_more bigint default 0) returns void
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -127,6 +145,7 @@ begin
   if v_most is null then
     return;
   end if;
+  perform private.count_organization(p_organization_id);
   -- Until the end of the transaction: of two that add at once the second waits, and then sees what the first has made.
   perform pg_advisory_xact_lock(hashtext('private.quotas ' || p_bound), hashtext(p_organization_id::text));
   if private.count_used(p_organization_id, p_bound) + p_more > v_most then
@@ -184,5 +203,5 @@ $$;
 comment on function public.read_quotas is 'For members: what their organization may have, and has. PT404 for strangers.';
 
 revoke all on private.quotas from public, anon, authenticated, service_role;
-revoke execute on function private.read_quota, private.count_devices_of, private.count_used, private.require_quota,
+revoke execute on function private.read_quota, private.count_devices_of, private.count_used, private.count_organization, private.require_quota,
   private.check_quota, private.check_row_quota, public.read_quotas from public, anon, authenticated, service_role;

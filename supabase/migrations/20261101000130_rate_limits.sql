@@ -97,6 +97,29 @@ $$;
 comment on function private.take_token is
   'Takes tokens where there are so many: {limit, allowed, remaining, seconds}, seconds being the wait until there are more, or enough.';
 
+create function private.take_policies(p_budget text, p_organization_id uuid, p_tokens integer) returns jsonb
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_of_user integer := private.read_budget(p_organization_id, p_budget, 'user');
+  v_of_all integer := private.read_budget(p_organization_id, p_budget, 'organization');
+  v_policies jsonb := '{}';
+begin
+  if v_of_user is not null then
+    v_policies := jsonb_build_object('user', private.take_token(auth.uid(), p_budget, v_of_user, p_tokens));
+  end if;
+  if v_of_all is not null and p_organization_id is not null and (v_policies #>> '{user,allowed}') is distinct from 'false' then
+    -- What is larger than the user's bucket took that whole, and takes no more of what all share.
+    v_policies := v_policies || jsonb_build_object(
+      'organization', private.take_token(p_organization_id, p_budget, v_of_all, least(p_tokens, coalesce(v_of_user, p_tokens))));
+  end if;
+  return v_policies;
+end
+$$;
+comment on function private.take_policies is
+  'Takes tokens of the caller, then as many of the organization: {user?, organization?}, each as take_token says. Nobody takes more of '
+  'what all share than of their own.';
+
 create function public.take_tokens(
   p_budget text, p_organization_id uuid default null, p_integration_id uuid default null, p_tokens integer default 1
 ) returns jsonb
@@ -104,8 +127,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_organization_id uuid;
-  v_limit integer;
-  v_policies jsonb := '{}';
+  v_policies jsonb;
 begin
   if p_budget not in ('write', 'test', 'command') then
     raise exception 'p_budget is write, test or command.' using errcode = '22023';
@@ -114,15 +136,7 @@ begin
     from private.org_ids(case p_budget when 'command' then 'member' else 'admin' end) o
    where o = coalesce(
            p_organization_id, (select i.organization_id from public.device_integrations i where i.id = p_integration_id));
-  v_limit := private.read_budget(v_organization_id, p_budget, 'user');
-  if v_limit is not null then
-    v_policies := jsonb_build_object('user', private.take_token(auth.uid(), p_budget, v_limit, p_tokens));
-  end if;
-  v_limit := private.read_budget(v_organization_id, p_budget, 'organization');
-  if v_limit is not null and v_organization_id is not null and (v_policies #>> '{user,allowed}') is distinct from 'false' then
-    v_policies := v_policies || jsonb_build_object(
-      'organization', private.take_token(v_organization_id, p_budget, v_limit, p_tokens));
-  end if;
+  v_policies := private.take_policies(p_budget, v_organization_id, p_tokens);
   return jsonb_build_object(
     'allowed', not (v_policies @> '{"user": {"allowed": false}}' or v_policies @> '{"organization": {"allowed": false}}'),
     'policies', v_policies);
@@ -137,20 +151,14 @@ create function private.charge(p_budget text, p_organization_id uuid, p_tokens i
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_policies jsonb;
   v_policy jsonb;
-  v_limit integer;
 begin
   if not private.is_user() then
     return;
   end if;
-  v_limit := private.read_budget(p_organization_id, p_budget, 'user');
-  if v_limit is not null then
-    v_policy := private.take_token(auth.uid(), p_budget, v_limit, p_tokens);
-  end if;
-  v_limit := private.read_budget(p_organization_id, p_budget, 'organization');
-  if v_limit is not null and p_organization_id is not null and (v_policy ->> 'allowed') is distinct from 'false' then
-    v_policy := private.take_token(p_organization_id, p_budget, v_limit, p_tokens);
-  end if;
+  v_policies := private.take_policies(p_budget, p_organization_id, p_tokens);
+  v_policy := coalesce(v_policies -> 'organization', v_policies -> 'user');
   if (v_policy ->> 'allowed')::boolean is false then
     raise exception 'More than % a minute (%); try again in % s.', v_policy ->> 'limit', p_budget, greatest(1, (v_policy ->> 'seconds')::integer)
       using errcode = 'PT429', hint = 'rate_limited', detail = v_policy::text;
@@ -172,5 +180,5 @@ $$;
 comment on function private.charge_statement is 'A statement past the API takes a token of whoever sends it.';
 
 revoke all on private.budgets, private.rate_limits from public, anon, authenticated, service_role;
-revoke execute on function private.read_budget, private.take_token, public.take_tokens, private.charge, private.charge_statement
+revoke execute on function private.read_budget, private.take_token, private.take_policies, public.take_tokens, private.charge, private.charge_statement
   from public, anon, authenticated, service_role;

@@ -101,7 +101,7 @@ declare
   v_made public.organizations;
 begin
   if auth.uid() is null or (auth.jwt() ->> 'is_anonymous')::boolean is true
-     or not (select o.value from private.options o where o.name = 'allow_create_organization') then
+     or (select o.value from private.options o where o.name = 'allow_create_organization') is not true then
     raise exception 'Organizations are not started here by this account; ask the operator of this platform.' using errcode = '42501';
   end if;
   if length(v_name) between 1 and 200 is not true then

@@ -48,6 +48,19 @@ end
 $$;
 comment on function private.require_issued is 'Refuses an id that was not given to the caller, in the same words whatever else it may be the id of.';
 
+create function private.redeem_id(p_id uuid, p_organization_id uuid) returns void
+language plpgsql volatile set search_path = ''
+as $$
+begin
+  update private.issued_ids i set taken_at = now()
+   where i.id = p_id and i.organization_id = p_organization_id and i.user_id = auth.uid() and i.taken_at is null;
+  if not found then
+    perform private.require_issued(p_id, p_organization_id);
+  end if;
+end
+$$;
+comment on function private.redeem_id is 'Uses up, once however many try, an id that was given to the caller, for what is no integration.';
+
 create function private.take_id() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
@@ -66,5 +79,5 @@ create trigger take_id before insert on public.device_integrations
   for each row execute function private.take_id();
 
 revoke all on private.issued_ids from public, anon, authenticated, service_role;
-revoke execute on function public.issue_id, private.require_issued, private.take_id
+revoke execute on function public.issue_id, private.require_issued, private.redeem_id, private.take_id
   from public, anon, authenticated, service_role;

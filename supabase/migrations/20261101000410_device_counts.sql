@@ -19,16 +19,25 @@ comment on function private.hold_devices is 'Until the end of the transaction no
 create function private.hold_own_devices() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
+declare
+  v_held text := coalesce(current_setting('quotas.held', true), '');
 begin
-  perform private.charge('change', null);
-  perform private.hold_devices(o) from private.org_ids('admin') o order by o;
-  return null;
+  -- Nothing of anybody else's is locked: rows of theirs are refused by the policy, but only after this.
+  if new.organization_id::text <> v_held and new.organization_id in (select private.org_ids('admin')) then
+    if v_held <> '' then
+      raise exception 'organization_id: devices are added to one organization at a time.' using errcode = '22023';
+    end if;
+    perform private.hold_devices(new.organization_id);
+    perform set_config('quotas.held', new.organization_id::text, true);
+  end if;
+  return new;
 end
 $$;
-comment on function private.hold_own_devices is 'Before a user adds devices past the API: of which organization is not known yet, so of all they may add to.';
+comment on function private.hold_own_devices is
+  'Before a user adds the first of some devices past the API. Of one organization at a time: who held some and waited for others could wait in a circle.';
 create trigger hold_own_devices before insert on public.devices
-  for each statement when (current_user = 'authenticated') execute function private.hold_own_devices();
-create trigger charge_statement before update or delete on public.devices
+  for each row when (current_user = 'authenticated') execute function private.hold_own_devices();
+create trigger charge_statement before insert or update or delete on public.devices
   for each statement when (current_user = 'authenticated') execute function private.charge_statement();
 
 create function private.take_device_room(p_organization_id uuid, p_wanted integer) returns integer

@@ -30,11 +30,13 @@ begin
   select o.id
     from organizations o left join private.delivery_turns t on t.organization_id = o.id
    where o.id is not null and private.read_share(p_shares, o.id, 1) > 0
+     and not exists (select from private.ended_organizations e where e.organization_id = o.id)
    order by t.blocked_until > clock_timestamp() nulls first, t.served_at nulls first);
 end
 $$;
 comment on function private.list_line is
-  'Organizations that have something open, those first that were served longest ago; without those whose share of the process is used up.';
+  'Organizations that have something open, those first that were served longest ago; without those whose share of the process is used up, '
+  'and those that have ended.';
 
 create function private.take_places(p_organization_ids uuid[]) returns uuid[]
 language plpgsql volatile set search_path = ''

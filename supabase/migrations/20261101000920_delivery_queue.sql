@@ -12,6 +12,8 @@ begin
    where i.id = any (p_integration_ids)
      and not exists (select from public.webhook_endpoints e where e.integration_id = i.id)
    order by i.id
+     -- One that is being deleted just now would have everybody's leases wait for that.
+     for key share of i skip locked
   on conflict do nothing;
   select array_agg(l.integration_id) into v_locked
     from (

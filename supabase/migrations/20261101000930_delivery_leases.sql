@@ -1,23 +1,20 @@
 -- Leasing deliveries and taking their results, fenced by a token.
+--
+-- Both are done for many organizations at once. Where a statement of one of them holds its rows (a deletion takes seconds), the others
+-- don't wait for it: what takes too long is done once more without who is in the way.
 
-create function public.lease_deliveries(
-  p_limit integer, p_lease_seconds integer, p_bytes integer default 8388608, p_shares jsonb default '{}'
-) returns json
-language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+create function private.lease_picked(p_picked uuid[], p_lease_seconds integer) returns json
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan set lock_timeout = '100ms'
 as $$
 declare
   v_token uuid := gen_random_uuid();
-  v_picked uuid[] := private.pick_turns(p_limit, p_bytes, p_shares);
   v_leased json;
 begin
-  if v_picked = '{}' then
-    return '{"integrations": {}, "deliveries": []}';
-  end if;
   with leased as (
     update public.webhook_deliveries d
        set status = 'delivering', attempts = d.attempts + 1, lease_token = v_token,
            due_at = now() + make_interval(secs => p_lease_seconds)
-     where d.id = any (v_picked) and d.status = 'pending'
+     where d.id = any (p_picked) and d.status = 'pending'
     returning d.*
   ),
   served as (
@@ -46,13 +43,32 @@ begin
   return v_leased;
 end
 $$;
+comment on function private.lease_picked is 'Leases these deliveries, where they are pending still; 55P03 where somebody holds one of them.';
+
+create function public.lease_deliveries(
+  p_limit integer, p_lease_seconds integer, p_bytes integer default 8388608, p_shares jsonb default '{}'
+) returns json
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_picked uuid[] := private.pick_turns(p_limit, p_bytes, p_shares);
+begin
+  if v_picked = '{}' then
+    return '{"integrations": {}, "deliveries": []}';
+  end if;
+  return private.lease_picked(v_picked, p_lease_seconds);
+exception when lock_not_available then
+  return private.lease_picked(array(
+    select d.id from public.webhook_deliveries d where d.id = any (v_picked) for no key update skip locked), p_lease_seconds);
+end
+$$;
 comment on function public.lease_deliveries is
   'Takes due deliveries, fairly over organizations and then over webhooks and within each one''s rate, concurrency and circuit, with their '
   'messages and the sealed config of their webhooks. Together these have about p_bytes, or are one. p_shares says how many more of each '
   'organization there are places for.';
 
-create function public.finish_deliveries(p_results jsonb) returns jsonb
-language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+create function private.finish_together(p_results jsonb) returns jsonb
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan set lock_timeout = '100ms'
 as $$
 declare
   v_counts jsonb;
@@ -114,8 +130,41 @@ begin
   return v_counts;
 end
 $$;
-comment on function public.finish_deliveries is
-  'Records a batch of attempts, moves their deliveries on and judges their endpoints. Outcomes: delivered, retry, dead, and unsent where the webhook itself can''t be used (no attempt is counted). A result whose lease was lost is counted as late and changes nothing.';
+comment on function private.finish_together is 'What finish_deliveries does; 55P03 where somebody holds one of the deliveries, or what their endpoints are judged by.';
 
-revoke execute on function public.lease_deliveries, public.finish_deliveries from public, anon, authenticated,
+create function public.finish_deliveries(p_results jsonb) returns jsonb
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_of_one record;
+  v_told jsonb[] := '{}';
+  v_busy jsonb := '[]';
+begin
+  begin
+    return private.finish_together(p_results);
+  exception when lock_not_available then
+    null;
+  end;
+  for v_of_one in
+    select jsonb_agg(r.result) as results, jsonb_agg(r.result -> 'id') as ids
+      from jsonb_array_elements(p_results) r(result)
+      left join public.webhook_deliveries d on d.id = (r.result ->> 'id')::uuid
+     group by d.organization_id
+     order by d.organization_id
+  loop
+    begin
+      v_told := v_told || private.finish_together(v_of_one.results);
+    exception when lock_not_available then
+      v_busy := v_busy || v_of_one.ids;
+    end;
+  end loop;
+  return (
+    select coalesce(jsonb_object_agg(c.name, c.counted), '{}') || jsonb_build_object('busy', v_busy)
+      from (select e.key as name, sum(e.value::integer) as counted from unnest(v_told) t cross join jsonb_each_text(t) e group by 1) c);
+end
+$$;
+comment on function public.finish_deliveries is
+  'Records a batch of attempts, moves their deliveries on and judges their endpoints. Outcomes: delivered, retry, dead, and unsent where the webhook itself can''t be used (no attempt is counted). A result whose lease was lost is counted as late and changes nothing. busy are the ids of those that could not be recorded, for a statement of their own organization holds their rows: send them again.';
+
+revoke execute on function private.lease_picked, public.lease_deliveries, private.finish_together, public.finish_deliveries from public, anon, authenticated,
   service_role;

@@ -36,10 +36,10 @@ begin
     raise exception 'There is no integration %.', p_integration_id using errcode = 'PT404';
   end if;
   v_provision := coalesce(v_integration.settings ->> 'auto_provision_devices', 'true') <> 'false';
-  v_subscribers := (
-    select count(*) from public.device_integrations w
-     where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events');
-  v_is_wide := v_subscribers * jsonb_array_length(p_messages) > 10000;
+  select count(*), coalesce(sum(1 + private.count_patterns(w.settings -> 'device_filter') / 8), 0) * jsonb_array_length(p_messages) > 10000
+    into v_subscribers, v_is_wide
+    from public.device_integrations w
+   where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events';
   perform private.make_message_partition((v_received_at at time zone 'UTC')::date);
 
   with incoming as materialized (
@@ -168,6 +168,6 @@ begin
 end
 $$;
 comment on function public.ingest_messages is
-  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. Where more than ten thousand deliveries may come of it, spread_deliveries makes them, and as many are counted. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. p_received_at is for what came earlier.';
+  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. Where more than ten thousand deliveries may come of it, or as much of comparing devices with filters, spread_deliveries makes them, and as many are counted. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. p_received_at is for what came earlier.';
 
 revoke execute on function public.ingest_messages from public, anon, authenticated, service_role;

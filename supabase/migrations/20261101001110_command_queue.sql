@@ -20,8 +20,10 @@ begin
   )
   select (w.id, w.organization_id, w.integration_id, w.due_at)::private.waiting
     from queues q
-    -- What a deleted integration has left behind is nobody's to send.
-    join public.device_integrations i on i.id = q.integration_id and i.organization_id = q.organization_id
+    -- What a deleted integration or an organization that has ended has left behind is nobody's to send.
+    join public.device_integrations i
+      on i.id = q.integration_id and i.organization_id = q.organization_id
+         and not exists (select from private.ended_organizations e where e.organization_id = q.organization_id)
     cross join lateral (
       select c.id, c.organization_id, c.integration_id, c.due_at from public.device_commands c
        where c.organization_id = q.organization_id and c.integration_id = q.integration_id
@@ -106,27 +108,38 @@ comment on function public.lease_commands is
 create function public.finish_commands(p_results jsonb) returns jsonb
 language sql volatile set search_path = ''
 as $$
-  with finished as (
+  with results as materialized (
+    select r.* from jsonb_to_recordset(p_results) as r(
+      id uuid, lease_token uuid, outcome text, retry_seconds double precision, reference text, result jsonb, error text)
+  ),
+  sending as materialized (
+    select c.id from public.device_commands c join results r on r.id = c.id and r.lease_token = c.lease_token where c.status = 'sending'
+  ),
+  held as materialized (
+    -- A deletion takes seconds, and results of others wait with these.
+    select c.id from public.device_commands c where c.id in (select s.id from sending s) for no key update skip locked
+  ),
+  finished as (
     update public.device_commands c
        set status = case when r.outcome = 'retry' then 'pending' else r.outcome end,
            due_at = case when r.outcome = 'retry' then now() + r.retry_seconds * interval '1 second' else c.due_at end,
            lease_token = null, reference = coalesce(r.reference, c.reference),
            result = nullif(r.result, 'null'), error = left(r.error, 2000),
            finished_at = case when r.outcome <> 'retry' then now() end
-      from jsonb_to_recordset(p_results) as r(
-        id uuid, lease_token uuid, outcome text, retry_seconds double precision, reference text, result jsonb,
-        error text)
-     where c.id = r.id and c.lease_token = r.lease_token and c.status = 'sending'
+      from results r
+     where c.id = r.id and c.lease_token = r.lease_token and c.status = 'sending' and c.id in (select h.id from held h)
        and r.outcome in ('sent', 'confirmed', 'failed', 'retry')
     returning r.outcome
   )
   select jsonb_build_object(
     'sent', count(*) filter (where outcome in ('sent', 'confirmed')),
     'retried', count(*) filter (where outcome = 'retry'),
-    'failed', count(*) filter (where outcome = 'failed'))
+    'failed', count(*) filter (where outcome = 'failed'),
+    'busy', (select coalesce(jsonb_agg(s.id), '[]') from sending s where s.id not in (select h.id from held h)))
     from finished
 $$;
-comment on function public.finish_commands is 'Records what came of commands; a result whose lease was lost changes nothing.';
+comment on function public.finish_commands is
+  'Records what came of commands; a result whose lease was lost changes nothing. busy are the ids of those that somebody holds just now: send them again.';
 
 revoke execute on function private.list_waiting_commands, private.count_commands, private.expire_commands, public.lease_commands,
   public.finish_commands from public, anon, authenticated, service_role;

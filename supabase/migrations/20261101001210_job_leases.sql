@@ -98,7 +98,12 @@ begin
   update public.integration_jobs j
      set due_at = now() + make_interval(secs => p_lease_seconds)
     from jsonb_to_recordset(p_leases) as l(id uuid, lease_token uuid)
-   where j.id = l.id and j.lease_token = l.lease_token;
+   where j.id = l.id and j.lease_token = l.lease_token
+     -- What somebody is changing just now has lost its lease, or is renewed the next time.
+     and j.id = any (array(
+       select h.id from public.integration_jobs h
+        where h.id in (select (g.value ->> 'id')::uuid from jsonb_array_elements(p_leases) g)
+          for no key update skip locked));
   get diagnostics v_renewed = row_count;
   return v_renewed;
 end

@@ -74,7 +74,7 @@ comment on function public.receiver_configs is
 
 create function private.receive_posts(p_organization_id uuid, p_integration_id uuid, p_messages jsonb, p_requests integer)
 returns jsonb
-language plpgsql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set lock_timeout = '75ms'
 as $$
 declare
   v_counts jsonb;
@@ -94,20 +94,38 @@ exception
 end
 $$;
 comment on function private.receive_posts is
-  'Stores what requests brought to one integration and takes as many tokens of its bucket, on credit where it has fewer; what goes wrong is undone and told.';
+  'Stores what requests brought to one integration and takes as many tokens of its bucket, on credit where it has fewer; what goes wrong is undone and told. '
+  'Waits for nobody long: a statement of its users may hold its devices for seconds, and others are waiting with it.';
 
 create function public.receive_messages(p_posts jsonb) returns jsonb
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = ''
 as $$
-  -- In the order of their organizations and ids, so that two calls never wait for each other.
-  select coalesce(jsonb_object_agg(p.integration_id, private.receive_posts(p.organization_id, p.integration_id, p.messages, p.requests)), '{}')
-    from (
-      select i.organization_id, p.* from jsonb_to_recordset(p_posts) as p(integration_id uuid, messages jsonb, requests integer)
-        left join public.device_integrations i on i.id = p.integration_id
-       order by i.organization_id, p.integration_id) p
+declare
+  v_post record;
+  v_told jsonb;
+  v_ids text[] := '{}';
+  v_all jsonb[] := '{}';
+begin
+  for v_post in
+    -- In the order of their organizations and ids, so that two calls never wait for each other.
+    select i.organization_id, p.* from jsonb_to_recordset(p_posts) as p(integration_id uuid, messages jsonb, requests integer)
+      left join public.device_integrations i on i.id = p.integration_id
+     order by i.organization_id, p.integration_id
+  loop
+    -- Where an organization's own statement was in the way, it is that of all its others too.
+    if v_told #>> '{problem,code}' is distinct from '55P03' or v_told ->> 'organization_id' is distinct from v_post.organization_id::text then
+      v_told := private.receive_posts(v_post.organization_id, v_post.integration_id, v_post.messages, v_post.requests)
+        || jsonb_build_object('organization_id', v_post.organization_id);
+    end if;
+    v_ids := v_ids || v_post.integration_id::text;
+    v_all := v_all || (v_told - 'organization_id');
+  end loop;
+  return (select coalesce(jsonb_object_agg(t.id, t.told), '{}') from unnest(v_ids, v_all) t(id, told));
+end
 $$;
 comment on function public.receive_messages is
-  'Stores what proven requests brought to several integrations, [{integration_id, messages, requests}], each as if it were alone: {integration_id: counts of ingest_messages, or {problem}}.';
+  'Stores what proven requests brought to several integrations, [{integration_id, messages, requests}], each as if it were alone: {integration_id: counts of ingest_messages, or {problem}}. Problem 55P03: '
+  'a statement of its own organization is in the way; send it again.';
 
 revoke execute on function public.prune_refusals, private.receive_step, private.report_refusals, public.receiver_configs,
   private.receive_posts, public.receive_messages from public, anon, authenticated, service_role;

@@ -39,7 +39,7 @@ create index device_provisionings_open on public.device_provisionings (organizat
 create trigger check_portable before insert or update of request on public.device_provisionings
   for each row execute function private.check_portable('request', '65536');
 create trigger check_quota after insert on public.device_provisionings referencing new table as added
-  for each statement when (private.is_user()) execute function private.check_quota('provisionings');
+  for each statement when (private.is_user()) execute function private.check_quota('integration_ids', 'provisionings');
 
 create table private.provisioning_secrets (
   provisioning_id uuid primary key references public.device_provisionings (id) on delete cascade,

@@ -46,9 +46,8 @@ declare
   v_id uuid := p_begun ->> 'id';
   v_device_id uuid;
 begin
-  perform private.require_issued(v_id, v_organization_id);
+  perform private.redeem_id(v_id, v_organization_id);
   perform private.hold_devices(v_organization_id);
-  update private.issued_ids set taken_at = now() where id = v_id;
   v_device_id := private.choose_device(v_organization_id, p_integration_id, p_begun);
   insert into public.device_links (device_id, organization_id, integration_id, status, wanted)
   values (v_device_id, v_organization_id, p_integration_id, 'creating', p_begun -> 'request');

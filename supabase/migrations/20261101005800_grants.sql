@@ -38,7 +38,7 @@ grant select, insert, update, delete on
   public.integration_activity, public.integration_jobs, public.integration_metrics, public.integration_schedules,
   public.webhook_attempts, public.webhook_deliveries, public.webhook_endpoints, private.webhook_sends
   to service_role;
-grant select on public.audit_log, private.sealed_integrations, private.provisioning_secrets to service_role;
+grant select on public.audit_log, private.ended_organizations, private.provisioning_secrets, private.sealed_integrations to service_role;
 grant select, insert, delete on private.message_ledger to service_role;
 grant select, insert, update, delete on private.fan_outs to service_role;
 grant select, insert on private.job_sightings to service_role;
@@ -63,11 +63,11 @@ grant execute on function
   private.add_steps, private.choose_alike, private.close_circuit, private.conclude_rollout, private.count_rollout,
   private.count_tries, private.create_devices, private.disable_webhook, private.end_dry_run, private.end_rollout,
   private.end_updates, private.find_claim, private.find_heads, private.find_reading, private.hardware_keys,
-  private.finish_provisioning, private.hold_history, private.hold_job, private.is_free, private.is_in_step, private.is_to_yield,
+  private.finish_provisioning, private.finish_together, private.hold_history, private.hold_job, private.is_free, private.is_in_step, private.is_to_yield,
   private.is_same_reading, private.judge_endpoint, private.judge_endpoints, private.judge_field, private.judge_status,
-  private.last_heard, private.link_device, private.link_found, private.list_facts, private.list_queues, private.list_line, private.list_waiting_commands, private.list_waiting_jobs,
+  private.last_heard, private.lease_picked, private.link_device, private.link_found, private.list_facts, private.list_queues, private.list_line, private.list_waiting_commands, private.list_waiting_jobs,
   private.list_waiting_sessions, private.lock_endpoints, private.take_places, private.take_turns, private.read_share, private.count_bytes,
-  private.count_commands, private.count_jobs, private.count_sessions, private.end_turn, private.expire_commands, private.show_integrations,
+  private.count_commands, private.count_jobs, private.count_patterns, private.count_sessions, private.end_turn, private.expire_commands, private.show_integrations,
   private.log_job, private.log_rollout, private.make_message_partition, private.make_step, private.match_device,
   private.name_late_readings, private.nest_payload, private.open_circuit, private.order_steps, private.pick_turns,
   private.pick_deliveries, private.pick_fields, private.pick_shares, private.raise_alert, private.read_bound, private.read_budget,

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 
 LISTED = Path(__file__).parent / "grants.txt"
+"""Functions stand there without what they take, but where there are several of a name."""
 
 GRANTED = """
 with roles as (
@@ -25,7 +26,11 @@ select r.rolname, s.nspname || '.' || c.relname,
   cross join lateral aclexplode(t.attacl) a join roles r on r.oid = a.grantee
  where not c.relispartition group by 1, 2, a.privilege_type
 union all
-select r.rolname, s.nspname || '.' || p.proname || '()', 'execute'
+select r.rolname,
+       s.nspname || '.' || p.proname || '(' || case when (
+         select count(*) from pg_proc o where o.proname = p.proname and o.pronamespace = p.pronamespace) > 1
+         then oidvectortypes(p.proargtypes) else '' end || ')',
+       'execute'
   from pg_proc p join spaces s on s.oid = p.pronamespace
   cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a join roles r on r.oid = a.grantee
 union

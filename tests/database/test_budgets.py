@@ -51,6 +51,18 @@ def ask(connection: psycopg.Connection[Any], statement: LiteralString, *values: 
     return row[0] if row else None
 
 
+def charge_device(connection: psycopg.Connection[Any], stack: Stack) -> None:
+    """A device that commands can be sent to."""
+    connection.execute(
+        "insert into device_integrations (organization_id, integration_type, name) values (%s, 'mqtt', 'Charged')",
+        (stack.user("member").organization_id,),
+    )
+    connection.execute(
+        "insert into devices (organization_id, integration_id, external_id, name)"
+        " select organization_id, id, 'charged', 'x' from device_integrations where name = 'Charged'"
+    )
+
+
 def write(connection: psycopg.Connection[Any]) -> Any:
     """A call of `write_integration` that fails for another reason than its limits; its answer."""
     return ask(connection, "select write_integration('delete', '{}')")
@@ -159,14 +171,7 @@ def test_the_refusal_says_how_long_to_wait(connection: psycopg.Connection[Any], 
 def test_commands_past_the_api_cost_what_they_cost_through_it(
     connection: psycopg.Connection[Any], stack: Stack, kilobytes: int, sent: int
 ) -> None:
-    connection.execute(
-        "insert into device_integrations (organization_id, integration_type, name) values (%s, 'mqtt', 'Charged')",
-        (stack.user("member").organization_id,),
-    )
-    connection.execute(
-        "insert into devices (organization_id, integration_id, external_id, name)"
-        " select organization_id, id, 'charged', 'x' from device_integrations where name = 'Charged'"
-    )
+    charge_device(connection, stack)
     set_budget(connection, "command", "user", 3)
     act_as(connection, stack, "member")
     # Random, for what is compressed is counted as it came.
@@ -188,14 +193,7 @@ def test_commands_past_the_api_cost_what_they_cost_through_it(
 def test_many_commands_in_one_statement_cost_as_many(
     connection: psycopg.Connection[Any], stack: Stack
 ) -> None:
-    connection.execute(
-        "insert into device_integrations (organization_id, integration_type, name) values (%s, 'mqtt', 'Charged')",
-        (stack.user("member").organization_id,),
-    )
-    connection.execute(
-        "insert into devices (organization_id, integration_id, external_id, name)"
-        " select organization_id, id, 'charged', 'x' from device_integrations where name = 'Charged'"
-    )
+    charge_device(connection, stack)
     set_budget(connection, "command", "organization", 5)
     act_as(connection, stack, "member")
 
@@ -252,3 +250,29 @@ def test_what_is_larger_than_a_bucket_takes_a_full_one_and_no_less(
 
     assert [row["allowed"] for row in taken] == [True, False]
     assert (taken[0]["remaining"], taken[1]["seconds"]) == (0, 9)
+
+
+BY_HAND: LiteralString = "select take_tokens('command', %(organization)s, p_tokens => 1000)"
+BY_A_LARGE_COMMAND: LiteralString = (
+    "select send_command(jsonb_build_object('device_id', (select id from devices where external_id = 'charged'),"
+    " 'name', 'x', 'payload', repeat('x', 5000000)))"
+)
+
+
+@pytest.mark.parametrize("statement", [BY_HAND, BY_A_LARGE_COMMAND])
+def test_nobody_takes_more_of_what_all_share_than_of_their_own(
+    connection: psycopg.Connection[Any], stack: Stack, statement: LiteralString
+) -> None:
+    organization = stack.user("member").organization_id
+    charge_device(connection, stack)
+    set_budget(connection, "command", "user", 2)
+    set_budget(connection, "command", "organization", 5)
+    act_as(connection, stack, "member")
+    for _ in range(3):
+        connection.execute(statement, {"organization": organization})
+    connection.execute("reset role")
+
+    act_as(connection, stack, "admin")
+    taken = ask(connection, "select take_tokens('command', %s)", organization)
+
+    assert taken["policies"]["organization"] == {"limit": 5, "allowed": True, "remaining": 2, "seconds": 12}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 
+from shared.provider.subscription import MOST_DEVICES, MOST_EVENTS, MOST_STARS
 from tests.database.fixtures import Service, make_messages
 
 KNOWN = "00000000-0000-4000-8000-000000000007"
@@ -79,3 +81,30 @@ def test_without_a_filter_everything_is_heard_also_what_has_no_device(service: S
     service.ingest(service.make_integration(), make_messages(1) + make_messages(1, None))
 
     assert len(service.run("select 1 from webhook_deliveries where integration_id = %s", webhook)) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"events": ["telemetry"] * (MOST_EVENTS + 1)}, "events"),
+        ({"events": ["*"], "device_filter": {"external_ids": ["a"] * (MOST_DEVICES + 1)}}, "device_filter"),
+        ({"events": ["*"], "device_filter": {"device_types": ["a"] * (MOST_DEVICES + 1)}}, "device_filter"),
+        ({"events": ["*"], "device_filter": {"ids": [KNOWN] * (MOST_DEVICES + 1)}}, "device_filter"),
+        ({"events": ["*"], "device_filter": {"external_ids": ["a*" * (MOST_STARS + 1)]}}, "device_filter"),
+        ({"events": ["*"], "device_filter": {"external_ids": ["a" * 513]}}, "device_filter"),
+    ],
+)
+def test_a_list_that_is_longer_than_the_api_takes_is_refused_past_it_too(
+    service: Service, settings: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=f"settings.{field}"):
+        service.make_integration("webhook", **settings)
+
+
+def test_what_the_api_takes_is_taken(service: Service) -> None:
+    longest = "*" * MOST_STARS + "a" * (512 - MOST_STARS)
+    device_filter = {"external_ids": [longest] * MOST_DEVICES, "ids": [KNOWN] * MOST_DEVICES}
+
+    webhook = service.make_integration("webhook", events=["*"] * MOST_EVENTS, device_filter=device_filter)
+
+    assert uuid.UUID(webhook)

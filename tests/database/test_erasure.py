@@ -144,18 +144,57 @@ def test_it_is_out_of_reach_of_all_its_members_at_once(people: People, who: str)
     assert refused.value.sqlstate in ("PT404", "42501")
 
 
-def test_nothing_of_it_is_worked_on_any_more(people: People) -> None:
+def give_work(people: People, organization: str) -> None:
+    """Something that waits for each kind of worker, asked for by its owner: a replay goes out of what is off, too."""
+    names = {"o": organization, "i": add_integration(people, organization)}
+    names["w"] = str(
+        people.own(
+            "insert into device_integrations (organization_id, integration_type, name, settings)"
+            " values (%(o)s, 'webhook', 'w', '{\"events\": [\"*\"]}') returning id",
+            o=organization,
+        )
+    )
+    people.own(
+        "insert into devices (organization_id, integration_id, external_id, name) values (%(o)s, %(i)s, 'd', 'd')",
+        **names,
+    )
+    people.own(
+        "insert into device_commands (device_id, name) select id, 'x' from devices where external_id = 'd'"
+    )
+    people.own(
+        "insert into webhook_deliveries (organization_id, integration_id, event_type, message_id, message_received_at,"
+        " replayed_at) select %(o)s, %(w)s, 'device.event', gen_random_uuid(), now(), r"
+        " from unnest(array[now(), null]) r",
+        **names,
+    )
+    people.own(
+        "insert into integration_jobs (organization_id, integration_id, kind) values (%(o)s, %(i)s, 'sync')",
+        **names,
+    )
+
+
+WORK: tuple[LiteralString, ...] = (
+    "select organization_id from lease_sessions(1000, 30)",
+    "select (integration ->> 'organization_id')::uuid from lease_jobs(1000, 30)",
+    "select (d ->> 'organization_id')::uuid from json_array_elements(lease_deliveries(1000, 30) -> 'deliveries') d",
+    "select (c ->> 'organization_id')::uuid from json_array_elements(lease_commands(1000, 30) -> 'commands') c",
+)
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_nothing_of_it_is_worked_on_any_more(people: People, work: LiteralString) -> None:
     founder = people.join()
-    organization = founder.create()
-    integration = add_integration(people, organization)
+    organization, other = founder.create(), founder.create()
+    give_work(people, organization)
+    give_work(people, other)
 
     founder.end(organization)
 
     with people.stack.connect() as connection:
         connection.execute("set local role service_role")
-        leased = connection.execute("select id::text from lease_sessions(1000, 30)").fetchall()
+        leased = {str(row[0]) for row in connection.execute(work).fetchall()}
         connection.rollback()
-    assert (integration,) not in leased
+    assert leased & {organization, other} == {other}
 
 
 def test_one_that_has_all_it_may_have_can_be_ended_by_its_owner(people: People) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.provider.subscription import MOST_DEVICES
 from tests.database.fixtures import Service, make_messages
 from tests.database.queue import make_webhook
 
@@ -50,6 +51,17 @@ def test_a_batch_of_ten_thousand_deliveries_is_queued_with_it(service: Service, 
 
     assert count_deliveries(service) == dict.fromkeys(webhooks, 10_000 // WEBHOOKS)
     assert spread_all(service) == []
+
+
+def test_long_device_filters_are_compared_step_by_step_too(service: Service) -> None:
+    patterns = [f"*pump-{number}*x" for number in range(MOST_DEVICES - 1)]
+    filtered = [make_webhook(service, device_filter={"external_ids": [*patterns, "a"]}) for _ in range(2)]
+
+    service.ingest(service.make_integration(), make_messages(300))
+    at_once = count_deliveries(service)
+
+    assert (at_once, spread_all(service)) == ({}, [300, 300])
+    assert count_deliveries(service) == dict.fromkeys(filtered, 300)
 
 
 def test_each_step_asks_its_webhook_what_it_wants_now(service: Service, webhooks: list[str]) -> None:

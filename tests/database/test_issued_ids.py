@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from tests.database.fixtures import Row, Service, make_messages
 from tests.database.queue import enqueue, lease, make_webhook
+from tests.database.tenant import open_tenant, race_each
 from tests.database.test_row_level_security import act_as
 from tests.stack import Stack
 
@@ -191,3 +193,38 @@ def test_maintenance_ends_commands_that_a_deletion_has_missed(service: Service) 
 
     assert before == []
     assert service.one("select status from device_commands") == "failed"
+
+
+BEGIN: LiteralString = (
+    "select begin_provisioning(%(mine)s, jsonb_build_object('id', %(issued)s::uuid, 'request',"
+    ' \'{"name": "x", "hardware_ids": [], "tags": []}\'::jsonb, \'metadata\', \'{}\'::jsonb,'
+    " 'credentials', 'none', 'lease_seconds', 60))"
+)
+WRITE: LiteralString = (
+    "select write_integration('insert', jsonb_build_object('values', jsonb_build_object('id', %(issued)s::uuid,"
+    " 'organization_id', %(organization)s::uuid, 'integration_type', 'mqtt', 'name', gen_random_uuid(),"
+    " 'status', 'active', 'settings', '{}'::jsonb, 'secret_names', '[]'::jsonb)))"
+)
+
+
+@pytest.mark.parametrize("other", [BEGIN, WRITE])
+def test_of_two_who_redeem_an_id_at_once_for_whatever_it_is_one_gets_it(
+    stack: Stack, other: LiteralString
+) -> None:
+    with open_tenant(stack) as tenant:
+        mine = tenant.integrate()
+        for _ in range(8):
+            issued = tenant.act("select issue_id(%(organization)s)")
+
+            told = race_each(
+                partial(tenant.act, BEGIN, mine=mine, issued=issued),
+                partial(tenant.act, other, mine=mine, issued=issued),
+            )
+
+            refused = [
+                each
+                for each in told
+                if isinstance(each, psycopg.errors.InvalidParameterValue)
+                or (isinstance(each, dict) and problem(each) == "22023")
+            ]
+            assert len(refused) == 1, told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -48,12 +48,19 @@ def test_a_name_that_is_none_is_refused_by_its_field(people: People, name: Any) 
         people.join().create(name)
 
 
-def test_the_operator_says_whether_people_start_organizations(people: People, stack: Stack) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        "update private.options set value = false where name = 'allow_create_organization'",
+        "delete from private.options",
+    ],
+)
+def test_the_operator_says_whether_people_start_organizations(
+    people: People, stack: Stack, said: LiteralString
+) -> None:
     person = people.join()
     with stack.connect() as connection:
-        connection.execute(
-            "update private.options set value = false where name = 'allow_create_organization'"
-        )
+        connection.execute(said)
         become(connection, person)
 
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="ask the operator"):

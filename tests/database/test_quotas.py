@@ -271,6 +271,86 @@ def test_admins_and_devices_that_come_at_once_keep_to_it_together(tenant: Tenant
     assert count(tenant, "devices") <= 10
 
 
+def join_others(tenant: Tenant, count: int) -> list[str]:
+    """Organizations of others, in which the tenant's owner is an admin."""
+    made: list[str] = tenant.own(
+        "with made as (insert into organizations (name) select 'Another' from generate_series(1, %(count)s)"
+        " returning id),"
+        " joined as (insert into organization_members (organization_id, user_id, role)"
+        " select id, %(owner)s, 'admin' from made)"
+        " select array_agg(id::text) from made",
+        count=count,
+        owner=tenant.owner,
+    )
+    return made
+
+
+@pytest.fixture
+def others(tenant: Tenant) -> Iterator[list[str]]:
+    made = join_others(tenant, 101)
+    yield made
+    tenant.own("delete from organizations where id = any (%(made)s::uuid[])", made=made)
+    tenant.own(
+        "delete from private.ended_organizations where organization_id = any (%(made)s::uuid[])", made=made
+    )
+
+
+def test_whoever_belongs_to_many_organizations_locks_nothing_of_those_that_get_no_device(
+    tenant: Tenant, others: list[str]
+) -> None:
+    with tenant.stack.connect() as connection:
+        claims = Jsonb({"role": "authenticated", "sub": tenant.owner})
+        connection.execute("select set_config('request.jwt.claims', %s::jsonb::text, true)", (claims,))
+        connection.execute("set local role authenticated")
+        connection.execute(INSERTS["devices"], {"organization": tenant.organization})
+        locks = connection.execute(
+            "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
+        ).fetchone()
+        connection.rollback()
+
+    assert len(others) > 100
+    assert locks == (9,)
+
+
+def test_devices_are_added_to_one_organization_at_a_time(tenant: Tenant, others: list[str]) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="one organization at a time"):
+        tenant.act(
+            "insert into devices (organization_id, external_id, name)"
+            " select o, gen_random_uuid(), 'x' from unnest(array[%(organization)s, %(other)s]::uuid[]) o",
+            other=others[0],
+        )
+
+
+def test_nobody_holds_up_the_devices_of_an_organization_that_is_not_theirs(
+    tenant: Tenant, stack: Stack
+) -> None:
+    other = stack.user("owner", 1).organization_id
+    with stack.connect() as connection:
+        connection.execute("select private.hold_devices(%s)", (other,))
+
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            tenant.act(INSERTS["devices"].replace("%(organization)s", "%(other)s"), other=other)
+        connection.rollback()
+
+
+def test_a_statement_changes_what_a_hundred_organizations_have_and_no_more(
+    tenant: Tenant, others: list[str]
+) -> None:
+    insert: LiteralString = (
+        "insert into device_integrations (organization_id, integration_type, name)"
+        " select o, 'mqtt', 'x' from unnest(%(others)s::uuid[]) o"
+    )
+
+    tenant.act(insert, others=others[:100])
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="100 organizations"):
+        tenant.act(insert.replace("'x'", "'y'"), others=others)
+
+    assert (
+        tenant.own("select count(*) from device_integrations where organization_id = any (%(o)s)", o=others)
+        == 100
+    )
+
+
 def test_a_device_that_is_gone_leaves_its_room_to_another(tenant: Tenant) -> None:
     tenant.set_quota("devices", 1)
     tenant.act(INSERTS["devices"])
@@ -302,6 +382,19 @@ def test_a_device_beyond_the_bound_is_not_begun_at_a_provider(tenant: Tenant) ->
         )
 
     assert (refused.value.sqlstate, count(tenant, "devices")) == ("PT409", 0)
+
+
+def test_ids_that_devices_at_a_provider_have_used_up_count(tenant: Tenant) -> None:
+    integration = tenant.integrate()
+    tenant.set_quota("integration_ids", 1)
+
+    with pytest.raises(psycopg.Error, match="integration ids"):
+        tenant.act(
+            "select begin_provisioning(%(id)s, jsonb_build_object('id', issue_id(%(organization)s), 'request',"
+            ' \'{"name": "x", "hardware_ids": [], "tags": []}\'::jsonb, \'metadata\', \'{}\'::jsonb,'
+            " 'credentials', 'none', 'lease_seconds', 60))",
+            id=integration,
+        )
 
 
 def test_a_sync_makes_as_many_as_there_is_room_for_and_says_of_the_others_that_there_is_none(

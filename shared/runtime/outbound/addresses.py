@@ -6,6 +6,8 @@ NAT64, 192.88.99/24, 3fff::/20, 5f00::/16, fec0::/10, ::127.0.0.1 and 168.63.129
 
 from __future__ import annotations
 
+import socket
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -100,10 +102,10 @@ def is_public(host: str) -> bool:
     Private are a machine's own and private addresses, what OUTBOUND_ALLOW lists, names without a full stop, and those
     under the names that are kept for private networks.
     """
-    try:
-        address = _unwrap(host)
-    except ValueError:
-        name = host.lower().rstrip(".")
+    # As the resolver reads it, which folds full-width letters and the full stops of other scripts.
+    name = unicodedata.normalize("NFKC", host).replace("\u3002", ".").lower().rstrip(".")
+    address = _read_address(name)
+    if address is None:
         return "." in name and not name.endswith(PRIVATE_NAMES)
     listed = (*OPENABLE, *load_policy().allow)
     return not (address.is_link_local or any(address in network for network in listed))
@@ -115,6 +117,18 @@ def load_policy() -> AddressPolicy:
 
 
 _parse_policy = lru_cache(maxsize=8)(AddressPolicy.from_text)
+
+
+def _read_address(host: str) -> Address | None:
+    """The address that the resolver takes `host` for, in disguise too (16843009 is 1.1.1.1); None for a name."""
+    try:
+        return _unwrap(host)
+    except ValueError:
+        pass
+    try:
+        return IPv4Address(socket.inet_aton(host))
+    except (OSError, ValueError):
+        return None
 
 
 def _unwrap(address: str) -> Address:

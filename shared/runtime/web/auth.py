@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 import threading
 import time
@@ -83,16 +84,16 @@ class KeySet:
 
     def __init__(self, url: str) -> None:
         self._project = Project(url, call_seconds=FETCH_SECONDS)
-        self._keys: dict[str, jwt.PyJWK] = {}
+        self._keys: dict[str, jwt.PyJWK] | None = None
         self._fetched = self._tried = float("-inf")
         self._fetching = threading.Lock()
 
     def find(self, kid: str) -> jwt.PyJWK:
         """The key named `kid`. Unauthenticated when the project has none, Unavailable when no keys could be had."""
         if self._wants(kid):
-            self._renew(0 if kid in self._keys else WAIT_SECONDS)
+            self._renew(0 if kid in (self._keys or ()) else WAIT_SECONDS)
         keys = self._keys
-        if not keys:
+        if keys is None:
             raise Unavailable("The project's signing keys can't be fetched just now.")
         if kid not in keys:
             raise Unauthenticated("The token is signed with a key this project does not have.")
@@ -100,7 +101,9 @@ class KeySet:
 
     def _wants(self, kid: str) -> bool:
         now = time.monotonic()
-        if self._keys and now - self._tried <= REFETCH_COOLDOWN_SECONDS:
+        if self._keys is None:
+            return True
+        if now - self._tried <= REFETCH_COOLDOWN_SECONDS:
             return False
         return kid not in self._keys or now - self._fetched > JWKS_SECONDS
 
@@ -128,7 +131,10 @@ class KeySet:
         answer = self._project.send("GET", JWKS_PATH)
         if not answer.is_success:
             raise ValueError(f"the endpoint answered {answer.status}")
-        return {key.key_id: key for key in jwt.PyJWKSet.from_json(answer.body.decode()).keys if key.key_id}
+        document = json.loads(answer.body)
+        # A project with the legacy secret alone has none, which PyJWKSet takes for an error.
+        keys = jwt.PyJWKSet.from_dict(document).keys if document.get("keys") != [] else []
+        return {key.key_id: key for key in keys if key.key_id}
 
 
 @cache

@@ -120,9 +120,7 @@ def test_nothing_of_the_process_shows(admin: Platform, stack: Stack) -> None:
         str(stack.data),
     ]
     assert not [secret for secret in [*secrets, str(ROOT), os.environ["HOME"] + "/"] if secret in told]
-    assert not [
-        name for name in ("process", "std.", "os.", "fetch", "scriptArgs") if f"'{name}" in told
-    ]
+    assert not [name for name in ("process", "std.", "os.", "fetch", "scriptArgs") if f"'{name}" in told]
 
 
 def test_no_context_is_shared_between_organizations(admin: Platform, stack: Stack) -> None:

@@ -92,6 +92,30 @@ def test_a_patch_or_test_that_moves_it_has_to_bring_what_is_sent(admin: Platform
     assert admin.call("GET", place).json()["integration"]["config"] == created["config"]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Token": "mine"},
+        {"X-Token": None},
+        {"X-Token.Key.Of": "mine"},
+        {"x-token.key": "mine"},
+        {"X-Token": {"Key": "mine"}},
+    ],
+)
+def test_a_header_that_is_named_like_the_beginning_of_another_does_not_take_it_along(
+    admin: Platform, headers: dict[str, Any]
+) -> None:
+    with HttpReceiver() as owner, HttpReceiver() as thief:
+        created = admin.create("webhook", {"url": owner.url, "headers": {"X-Token.Key": SECRET}})
+        patch = {"config": {"url": thief.url, "headers": headers}}
+
+        place = f"/integrations/{created['id']}"
+        replies = [admin.call("PATCH", place, json=patch), try_out(admin, created, json=patch)]
+
+    assert [reply.status_code for reply in replies] == [422, 422]
+    assert thief.requests == []
+
+
 @pytest.mark.parametrize("name", SENDING)
 def test_a_patch_that_brings_what_is_sent_moves_it_and_keeps_the_rest(admin: Platform, name: str) -> None:
     config = read_config(name)

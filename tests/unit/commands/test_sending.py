@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.commands.sending import UNKEPT, CommandResult, _Commands
+from shared.commands.sending import AT_ONCE, UNKEPT, CommandResult, _Commands
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Unavailable
@@ -54,3 +54,22 @@ def test_while_the_database_is_away_results_are_left_to_their_leases() -> None:
     commands, kept = finish(Unavailable())
 
     assert (commands.counts, kept) == ({"failed_calls": 1}, [])
+
+
+class Busy(Database):
+    """Stands there too: says that one is busy."""
+
+    def __init__(self) -> None:
+        pass
+
+    def call(self, function: str, **arguments: Any) -> Any:
+        assert function == "finish_commands"
+        return {"sent": len(arguments["p_results"]) - 1, "busy": ["1"]}
+
+
+def test_what_is_busy_is_kept_for_the_next_time() -> None:
+    commands = _Commands(Busy(), Deadline(1), Pulse())
+
+    commands.record([CommandResult(f"{n}", "", "sent") for n in range(3)])
+
+    assert (commands.counts, commands.find_room()) == ({"sent": 2}, AT_ONCE - 1)

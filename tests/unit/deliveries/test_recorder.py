@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.deliveries.recorder import Recorder
+from shared.deliveries.recorder import BUSY_SECONDS, Recorder
 from shared.deliveries.result import Result
 from shared.runtime.database.client import Database
 from shared.runtime.errors import BadRequest, Problem, Unavailable
@@ -38,12 +38,31 @@ class Balking(Database):
         return {"delivered": len(results)}
 
 
+class Busy(Database):
+    """Stands there too: says a number of times that the first of a batch is busy."""
+
+    def __init__(self, times: int) -> None:
+        self.batches: list[list[str]] = []
+        self._times = times
+
+    def call(self, function: str, **arguments: Any) -> Any:
+        assert function == "finish_deliveries"
+        batch = [result.id for result in arguments["p_results"]]
+        self.batches.append(batch)
+        if "0" not in batch or self._times == 0:
+            return {"delivered": len(batch)}
+        self._times -= 1
+        return {"delivered": len(batch) - 1, "busy": ["0"]}
+
+
 def make_results(count: int) -> list[Result]:
     now = datetime.now(UTC)
     return [Result(f"{n}", "", "delivered", None, now, 5, 200, None, f"reply {n}") for n in range(count)]
 
 
-def record(database: Balking, results: list[Result], seconds: float = 0.05) -> tuple[Counter[str], list[str]]:
+def record(
+    database: Database, results: list[Result], seconds: float = 0.05
+) -> tuple[Counter[str], list[str]]:
     """The counts, and the deliveries whose place is free again."""
     freed: list[str] = []
     recorder = Recorder(database, Pulse(), lambda batch: freed.extend(result.id for result in batch))
@@ -87,3 +106,21 @@ def test_while_the_database_is_away_nothing_is_given_up() -> None:
 
     assert counts == {"delivered": 3}
     assert freed == ["0", "1", "2"]
+
+
+def test_what_is_busy_is_tried_again_and_keeps_its_place_till_then() -> None:
+    database = Busy(1)
+
+    counts, freed = record(database, make_results(3), BUSY_SECONDS + 0.3)
+
+    assert (counts, freed) == ({"delivered": 3}, ["1", "2", "0"])
+    assert database.batches == [["0", "1", "2"], ["0"]]
+
+
+def test_in_the_end_what_is_busy_is_tried_once_more_and_then_left_to_its_lease() -> None:
+    database = Busy(100)
+
+    counts, freed = record(database, make_results(3))
+
+    assert (counts, freed) == ({"delivered": 2}, ["1", "2"])
+    assert database.batches == [["0", "1", "2"], ["0"]]

@@ -300,6 +300,17 @@ def test_a_subject_that_is_no_uuid_is_no_user(project: Project, subject: str) ->
             authenticate_user(Headers({"Authorization": f"Bearer {token}"}))
 
 
+def test_a_project_without_signing_keys_is_asked_for_them_once_whoever_names_one(project: Project) -> None:
+    forged = [project.sign() for _ in range(5)]
+    project.keys = {}
+
+    for token in forged:
+        with pytest.raises(Unauthenticated):
+            verify_token(token)
+
+    assert project.fetches == 1
+
+
 def test_without_any_keys_the_answer_is_unavailable_not_a_verdict(project: Project) -> None:
     project.broken = True
 
