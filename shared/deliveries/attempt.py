@@ -40,7 +40,7 @@ def build_request(
     """What `provider` sends of a delivery, signed as of now; the reason where it can't be built."""
     try:
         return provider.deliver(make_event(delivery, row))
-    except Exception as error:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
+    except BaseException as error:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
         return name_problem(error)
 
 
@@ -52,7 +52,7 @@ async def make_attempt(client: OutboundClient, request: OutboundRequest | Proble
     reply, problem = None, None
     try:
         reply = await _send(client, request, max(0.1, min(request.timeout_seconds, seconds)))
-    except Exception as error:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
+    except BaseException as error:  # noqa: BLE001 - nor may a cancellation keep the delivery's place
         problem = name_problem(error)
     return Attempt(started_at, (time.perf_counter() - begun) * 1000, reply, problem)
 
@@ -68,7 +68,7 @@ async def _send(client: OutboundClient, request: OutboundRequest, seconds: float
     return await client.send(request, seconds - passed)
 
 
-def name_problem(error: Exception) -> Problem:
+def name_problem(error: BaseException) -> Problem:
     """`error` where it says what is wrong; a defect goes to the log."""
     if isinstance(error, Problem):
         return error

@@ -25,11 +25,15 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import NotSupported, Problem
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.log import get_log
+from shared.runtime.memory import find_memory
 from shared.runtime.outbound import OutboundClient, OutboundRequest
 from shared.runtime.shares import Shares
 
 IN_FLIGHT = 1_000
-IN_FLIGHT_BYTES = 32 * 1_048_576
+IN_FLIGHT_PART = 32
+"""Of the process's memory payloads and bodies under way may be one in so many: parsed, a payload is up to ten times
+as large."""
+
 LEASE_AT_ONCE = 400
 LEASE_BYTES = 8 * 1_048_576
 """Of payloads, which a delivery may have up to a megabyte of; always at least one delivery, whatever its size."""
@@ -37,6 +41,7 @@ LEASE_BYTES = 8 * 1_048_576
 LEASE_SECONDS = 60
 """Longer than the longest request (30 s), so that nobody else sends what is still being sent."""
 
+SMALL_BODY = 4_096
 START_AT_ONCE = 25
 """Requests are built and begun in handfuls, so that the first answers are recorded while the last are being sent."""
 
@@ -74,7 +79,8 @@ class _Dispatcher:
         self._pulse = pulse
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: dict[str, LeasedDelivery] = {}
-        self._shares = Shares(IN_FLIGHT, IN_FLIGHT_BYTES)
+        self._bodies: dict[str, int] = {}
+        self._shares = Shares(IN_FLIGHT, find_memory() // IN_FLIGHT_PART)
         self._providers = _Providers()
         self._wake = asyncio.Event()
         self._recorder = Recorder(database, pulse, self._close_all)
@@ -167,7 +173,8 @@ class _Dispatcher:
     def _close_all(self, results: list[Result]) -> None:
         for result in results:
             if ended := self._open.pop(result.id, None):
-                self._shares.give_back(ended["organization_id"], ended["payload_bytes"])
+                size = ended["payload_bytes"] + self._bodies.pop(result.id, 0)
+                self._shares.give_back(ended["organization_id"], size)
         self._wake.set()
 
     async def _start_all(self, leased: Leases[LeasedDelivery]) -> None:
@@ -196,6 +203,11 @@ class _Dispatcher:
     def _start(
         self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem
     ) -> None:
+        body = request.body if isinstance(request, OutboundRequest) else None
+        if body and len(body) > SMALL_BODY:
+            # A template may make much of little.
+            self._bodies[delivery["id"]] = len(body)
+            self._shares.hold_more(delivery["organization_id"], len(body))
         task = asyncio.create_task(self._deliver(delivery, provider, request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -204,10 +216,10 @@ class _Dispatcher:
         self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem
     ) -> None:
         with self._pulse.busy():
-            attempt = await make_attempt(self._client, request, self._deadline.remaining())
             try:
+                attempt = await make_attempt(self._client, request, self._deadline.remaining())
                 result = conclude_attempt(delivery, attempt, provider)
-            except Exception as error:  # noqa: BLE001 - a place is given back on every way out
+            except BaseException as error:  # noqa: BLE001 - a place is given back on every way out, cancelled too
                 result = describe_unsent(delivery, name_problem(error))
             self._recorder.add(result)
 
@@ -229,7 +241,7 @@ class _Providers:
             return kept[1]
         try:
             provider = open_provider(row)
-        except Exception as error:  # noqa: BLE001 - one integration's defect must not end the others' deliveries
+        except BaseException as error:  # noqa: BLE001 - one integration's defect must not end the others' deliveries
             return name_problem(error)
         if not isinstance(provider, Subscriber | Publisher):
             return NotSupported("Events can't be sent to an integration of this type; remove events from it.")

@@ -161,7 +161,7 @@ def _work(
     loop, problem = ended.get_loop(), None
     try:
         batch.publish(deadline, lambda outcome: _call(loop, batch.hear, outcome))
-    except Exception as error:  # noqa: BLE001 - one provider's defect must not end the others' deliveries
+    except BaseException as error:  # noqa: BLE001 - one provider's defect must not end the others' deliveries
         problem = name_problem(error)
     finally:
         places.release()

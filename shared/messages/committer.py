@@ -116,11 +116,16 @@ class Committer:
             p_due_seconds=pause,
             p_summary=summary,
         )
-        keep_trying(finish, Deadline(COMMIT_GRACE_SECONDS))
+        keep_trying(finish, self._find_patience())
 
     def close(self) -> None:
         """Drop what was not begun; the other side will send it again."""
         self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _find_patience(self) -> Deadline:
+        """How long to try while the database is away: given up, a lease would keep others out until it runs out."""
+        spare = min(LEASE_SECONDS - RENEW_SECONDS, self.deadline.remaining())
+        return Deadline(max(COMMIT_GRACE_SECONDS, spare))
 
     def _check_commits(self) -> None:
         while self._commits and self._commits[0].done():
@@ -135,7 +140,7 @@ class Committer:
             batch.committed = True
             self.summary.add(batch)
             self._record_notes(batch)
-        except Exception:
+        except BaseException:
             self._failed = True
             raise
 
@@ -151,7 +156,7 @@ class Committer:
         if batch.notes:
             names = {"p_integration_id": self._row["id"], "p_kind": "session"}
             record = partial(self._database.call, "record_activity", **names, p_notes=batch.notes)
-            keep_trying(record, Deadline(COMMIT_GRACE_SECONDS))
+            keep_trying(record, self._find_patience())
 
     def _confirm(self) -> None:
         """End what is shown of a failure before: a session may last for long. Its end says so too."""

@@ -20,7 +20,7 @@ from shared.messages.bodies import Receipt
 from shared.messages.receive_coded import Proven, receive_proven
 from shared.messages.receive_owners import Owners, find_owners, read_token
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
-from shared.messages.refused_pushes import Refusals
+from shared.messages.refused_pushes import Refusals, Tries
 from shared.messages.store import keep_trying
 from shared.provider import (
     CodecFields,
@@ -42,6 +42,10 @@ from shared.runtime.vault.ring import SealContext, Vault, load_vault
 from shared.runtime.web.call import Call
 
 REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
+
+TOO_MANY_TRIES = (
+    "Too many requests that could not be proven; nothing was stored. See docs/api.md, Pushed messages."
+)
 
 BATCH_BYTES = 4 * 1_048_576
 REQUEST_BYTES = 4_096
@@ -83,22 +87,33 @@ class Arrival:
 def receive_messages(call: Call, integration_type: str | None = None) -> Receipt:
     """Store what the request of a POST to `/{id}` says; only for integrations of that type, where one is given.
 
-    Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then.
+    Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then. RateLimited is also who was
+    refused too often, but never a request that is proven.
     """
     body = call.body
     environ, rest = call.request.environ, call.parameters.get("rest", "")
+    address, integration_id = _read_address(environ), ""
     request = PushedRequest(_read_headers(environ), body, rest.strip("/"), environ.get("QUERY_STRING", ""))
     try:
         integration_id = _read_id(call.parameters["id"])
         bind_log(integration=integration_id)
         arrival = Arrival(integration_id, integration_type, request, read_token(request))
+        owner = _tries.name_owner(integration_id, address, time.monotonic())
         # Again where a statement of its own organization was in the way: in a later batch, for the others have gone on.
-        submit = partial(_arrivals.submit, arrival, REQUEST_BYTES + len(body), integration_id)
+        submit = partial(_arrivals.submit, arrival, REQUEST_BYTES + len(body), owner)
         received = keep_trying(submit, Deadline(PATIENCE_SECONDS))
         return receive_proven(received) if isinstance(received, Proven) else received
     except (Unauthenticated, NotFound) as refusal:
         get_log().info("refused", reason=refusal.detail)
+        if wait := _tries.add(integration_id, address, time.monotonic()):
+            raise RateLimited(TOO_MANY_TRIES, retry_after=wait) from None
         raise Unauthenticated(REFUSAL) from None
+
+
+def _read_address(environ: Mapping[str, str]) -> str:
+    """Who sends, as far as the nearest proxy says: good enough to count by, as nobody is kept out by it."""
+    forwarded = environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+    return (forwarded or environ.get("REMOTE_ADDR", ""))[:64]
 
 
 def _read_headers(environ: Mapping[str, str]) -> dict[str, str]:
@@ -229,5 +244,7 @@ def _check_limit(wait_seconds: int) -> None:
 
 _refusals = Refusals()
 """What they come to goes along with the next call for configs, whoever it is for: it costs none, and tells nobody."""
+
+_tries = Tries()
 
 _arrivals: Batcher[Arrival, Receipt | Proven] = Batcher(_receive_all, BATCH_BYTES)

@@ -70,8 +70,10 @@ def _drive(provider: Poller, row: LeasedSession, committer: Committer, pulse: Pu
         committer.wait()
         return is_cut
     finally:
-        session.close()  # type: ignore[attr-defined]
-        committer.close()
+        try:
+            session.close()  # type: ignore[attr-defined]
+        finally:
+            committer.close()
 
 
 def _explain_failure(committer: Committer, problem: Problem) -> None:

@@ -62,6 +62,8 @@ from shared.runtime.errors import (
 )
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
+from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
 from shared.runtime.outbound import (
-    JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, resolve_checked, send_once,
+    Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, resolve_checked,
+    send_once,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -27,7 +27,7 @@ from shared.provider.messages import Identity
 from shared.provider.secrets import RotatingSecret, list_values, split_config
 from shared.runtime.errors import FieldError, InvalidConfig
 from shared.runtime.masking import mask_secrets
-from shared.runtime.numbers import refuse_truth
+from shared.runtime.numbers import list_types, refuse_conversion
 from shared.runtime.sentences import explain_error
 
 UNKNOWN = "Unknown field; see GET /integrations/types for the fields of this type."
@@ -77,9 +77,10 @@ class Provider(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_truth(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and _takes_number(cls.model_fields[info.field_name or ""].annotation):
-            refuse_truth(value)
+    def _refuse_other_types(cls, value: Any, info: ValidationInfo) -> Any:
+        if type(value) in {bool, int, float, str}:
+            annotation: Any = cls.model_fields[info.field_name or ""].annotation
+            refuse_conversion(value, list_types(annotation))
         return value
 
     @classmethod
@@ -142,18 +143,6 @@ class Capability(Provider, defer_build=True):
         # A provider's is built at once, while its module is imported, for several threads use it.
         if hasattr(cls, "label"):
             cls.model_rebuild(raise_errors=False)
-
-
-def _takes_number(annotation: Any) -> bool:
-    """Whether a field of that type may be a number, and can't be true or false."""
-    types = list(_list_types(annotation))
-    return bool not in types and any(each in {int, float} or type(each) is int for each in types)
-
-
-def _list_types(annotation: Any) -> Iterator[Any]:
-    """What a type is made of; of a Literal its values."""
-    parts = get_args(annotation)
-    yield from [each for part in parts for each in _list_types(part)] if parts else [annotation]
 
 
 def make_provider(cls: type[Provider], config: Mapping[str, object], identity: Identity) -> Provider:

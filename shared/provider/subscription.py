@@ -67,6 +67,7 @@ DeviceType = Annotated[
 ]
 
 
+Order = Literal["off", "device", "integration"]
 _ORDERS: dict[str, Any] = {
     "off": "As they come, several at once",
     "device": "In order for each device",
@@ -130,7 +131,7 @@ class Subscription(Capability):
     """How many requests may be on their way at once."""
     rate_limit_per_minute: int = Field(100, ge=1, le=1_000_000)
     """How many requests may arrive within any minute."""
-    ordered: Annotated[Literal["off", "device", "integration"], BeforeValidator(_name_order)] = Field(
+    ordered: Annotated[Order, BeforeValidator(_name_order, json_schema_input_type=Order | bool)] = Field(
         "off", json_schema_extra={"x-labels": _ORDERS}
     )
     """Whether events wait for the end of the one before, of the same device or of all; true means device."""

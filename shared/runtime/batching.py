@@ -58,7 +58,7 @@ class Batcher(Generic[Item, Result]):
         if result is _YOUR_TURN:
             self._work(place)
             result = place.told.get()
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             raise result
         return cast("Result", result)
 
@@ -68,7 +68,7 @@ class Batcher(Generic[Item, Result]):
             results = self._run([place.item for place in batch])
             for place, result in zip(batch, results, strict=True):
                 place.told.put(result)
-        except Exception as error:  # noqa: BLE001 - raised again by every caller of the batch
+        except BaseException as error:  # noqa: BLE001 - raised again by every caller of the batch
             for place in batch:
                 place.told.put(error)
         finally:

@@ -53,7 +53,7 @@ class LeaseLoop(ABC, Generic[Row, Ended]):
         self.deadline = deadline
         self.shares = Shares(at_once, greed=greed)
         self._at_once = at_once
-        self._running: dict[Future[Ended | None], Row] = {}
+        self._running: dict[Future[Ended | None], tuple[str, Row]] = {}
         self._unrecorded: list[Ended] = []
         self._renewed = time.monotonic()
 
@@ -101,8 +101,7 @@ class LeaseLoop(ABC, Generic[Row, Ended]):
                 room = self.find_room()
                 rows = self.attempt("failed_leases", partial(self.lease, room)) if room > 0 else None
                 for row in rows or ():
-                    self.shares.take(self.name_owner(row))
-                    self._running[threads.submit(self._work, row)] = row
+                    self.attempt("broken", partial(self._begin, threads, row))
                 self._rest(min(self.find_pause(), self.deadline.remaining()))
                 self._look_after()
             while self._running:
@@ -138,10 +137,15 @@ class LeaseLoop(ABC, Generic[Row, Ended]):
         self.counts[count] += 1
         return None
 
+    def _begin(self, threads: ThreadPoolExecutor, row: Row) -> None:
+        owner = self.name_owner(row)
+        self._running[threads.submit(self._work, row)] = (owner, row)
+        self.shares.take(owner)
+
     def _work(self, row: Row) -> Ended | None:
         try:
             return self.work(row)
-        except Exception:  # noqa: BLE001 - nor may a row
+        except BaseException:  # noqa: BLE001 - nor may a row, were it by an exit or a cancellation in its thread
             get_log().exception(f"a {self.name} broke off")
             return None
 
@@ -156,7 +160,7 @@ class LeaseLoop(ABC, Generic[Row, Ended]):
         ended = [each for each in self._running if each.done()]
         results = [result for each in ended if (result := each.result()) is not None]
         for each in ended:
-            self.shares.give_back(self.name_owner(self._running.pop(each)))
+            self.shares.give_back(self._running.pop(each)[0])
         if len(results) < len(ended):
             self.counts["broken"] += len(ended) - len(results)
         if results := [*self._unrecorded, *results]:
@@ -164,4 +168,4 @@ class LeaseLoop(ABC, Generic[Row, Ended]):
             self.attempt("failed_calls", partial(self.record, results))
         if self._running and time.monotonic() - self._renewed > RENEW_SECONDS:
             self._renewed = time.monotonic()
-            self.attempt("failed_calls", partial(self.renew, list(self._running.values())))
+            self.attempt("failed_calls", partial(self.renew, [row for _, row in self._running.values()]))

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 MOST_DAYS = 36_500
 LEAST_SECONDS, MOST_SECONDS = 0.1, 3_600
+LEAST_MEGABYTES = 128
 SECRET_LENGTH = 16
 """Shorter than this a text can be found by trying."""
 
@@ -31,6 +32,14 @@ def read_days(value: Any) -> int:
     text = str(value)
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > MOST_DAYS:
         raise ValueError(f"must be a whole number of days, from 1 to {MOST_DAYS}, or 0 for never")
+    return int(text)
+
+
+def read_megabytes(value: Any) -> int:
+    """A whole number of megabytes."""
+    text = str(value)
+    if not re.fullmatch(r"[0-9]{1,7}", text) or int(text) < LEAST_MEGABYTES:
+        raise ValueError(f"must be a whole number of megabytes, from {LEAST_MEGABYTES} on")
     return int(text)
 
 

@@ -22,6 +22,7 @@ from shared.runtime.setting_checks import (
     check_text,
     check_url,
     read_days,
+    read_megabytes,
     read_seconds,
 )
 
@@ -43,6 +44,7 @@ def _setting(default: Any, about: str, *used_by: str, needed_by: tuple[str, ...]
 
 
 Days = Annotated[int, BeforeValidator(read_days)]
+Megabytes = Annotated[int, BeforeValidator(read_megabytes)]
 Seconds = Annotated[float, BeforeValidator(read_seconds)]
 Url = Annotated[str, BeforeValidator(check_url)]
 
@@ -119,6 +121,12 @@ class Settings(BaseModel):
     )
     allowed_origins: Annotated[str, BeforeValidator(check_origins)] = _setting(
         "*", "origins of your frontends, e.g. `https://app.example.com`, comma-separated", *USERS
+    )
+    memory_mb: Megabytes = _setting(
+        512,
+        "the memory that a process may have, in megabytes; where its container has less, that counts. A quarter is for "
+        "what comes from outside, shared by organization",
+        *ALL,
     )
     google_cloud_project: Annotated[str, BeforeValidator(check_text)] = _setting(
         "", "on Google Cloud the project, so that Cloud Logging joins log lines to traces", *ALL

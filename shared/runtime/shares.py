@@ -43,6 +43,10 @@ class Shares:
         self._held[organization_id] += 1
         self._bytes[organization_id] += size
 
+    def hold_more(self, organization_id: str, size: int) -> None:
+        """So many more bytes are of a place that it has."""
+        self._bytes[organization_id] += size
+
     def give_back(self, organization_id: str, size: int = 0) -> None:
         """It is nobody's again."""
         for counted, given in ((self._held, 1), (self._bytes, size)):

@@ -56,7 +56,7 @@ def keep_going(name: str, deadline: Deadline, run: Callable[[], Mapping[str, Any
     while True:
         try:
             counts = run()
-        except Exception:  # noqa: BLE001 - no defect may stop a part of the process for everybody
+        except BaseException:  # noqa: BLE001 - no defect may stop a part of the process for everybody
             restarts += 1
             get_log().exception("a part of the tick broke off and is begun again", part=name)
             if deadline.expired:

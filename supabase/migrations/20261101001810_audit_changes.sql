@@ -6,7 +6,7 @@ as $$
 begin
   if jsonb_typeof(p_value) in ('string', 'object', 'array')
      and (p_name ~* '(passw|passphrase|pwd|secret|token|key|credential|signature|cookie|bearer|jwt|authorization)'
-          or p_value #>> '{}' ~* '^(bearer|basic|digest|token)\s') then
+          or jsonb_typeof(p_value) = 'string' and p_value #>> '{}' ~* '^(bearer|basic|digest|token)\s') then
     return '"***"';
   end if;
   return case jsonb_typeof(p_value)
@@ -22,6 +22,14 @@ end
 $$;
 comment on function private.mask_json is
   'The value without what its name or form says is a secret: settings written past the API may hold one where it does not belong.';
+
+create function private.mask_field(p_name text, p_value jsonb) returns jsonb
+language sql immutable set search_path = ''
+as $$
+  select case when private.is_portable(p_value, 1048576) then private.mask_json(p_name, p_value) else '"(too large to show)"' end
+$$;
+comment on function private.mask_field is
+  'As mask_json, of any value there may be: what came past the checks, with levels that no stack has room for, can be changed and deleted.';
 
 create function private.flatten_row(p_row jsonb, p_columns text[]) returns jsonb
 language sql immutable set search_path = ''
@@ -43,7 +51,7 @@ create function private.compare_rows(p_old jsonb, p_new jsonb, p_columns text[])
 language sql immutable set search_path = ''
 as $$
   select coalesce(jsonb_object_agg(name, jsonb_build_object(
-           'old', private.mask_json(name, o.value), 'new', private.mask_json(name, n.value))), '{}')
+           'old', private.mask_field(name, o.value), 'new', private.mask_field(name, n.value))), '{}')
     from jsonb_each(private.flatten_row(p_old, p_columns)) o(name, value)
     full join jsonb_each(private.flatten_row(p_new, p_columns)) n(name, value) using (name)
    where o.value is distinct from n.value
@@ -178,5 +186,5 @@ end
 $$;
 comment on function private.record_change is 'Writes the audit row of a change; its arguments are the columns that are looked at.';
 
-revoke execute on function private.mask_json, private.flatten_row, private.compare_rows, private.compare_secrets,
+revoke execute on function private.mask_json, private.mask_field, private.flatten_row, private.compare_rows, private.compare_secrets,
   private.shorten_changes, private.count_audited, private.record_rest, private.record_entry, private.record_change from public, anon, authenticated, service_role;

@@ -139,6 +139,54 @@ def test_no_number_may_be_given_as_true(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TYPES)
+def test_no_value_is_taken_that_is_of_another_type_than_its_schema_says(name: str) -> None:
+    schema = find_provider(name).model_json_schema()
+
+    for field, written in schema["properties"].items():
+        # What is only read is made anew, whatever is given.
+        taken = set() if written.get("readOnly") else list_json_types(written, schema.get("$defs", {}))
+        default = written.get("default")
+        others = [
+            True,
+            False,
+            0,
+            1,
+            1.5,
+            60,
+            86_400,
+            "0",
+            "1",
+            "1.5",
+            "60",
+            "86400",
+            "true",
+            "off",
+            str(default),
+            [],
+            {},
+        ]
+        for value in others if taken else ():
+            if not taken & JSON_TYPES[type(value)]:
+                refusal = find_refusal(name, {field: value})
+                assert refusal, (field, value)
+                assert field in {error.field for error in refusal.errors}, (field, value)
+
+
+JSON_TYPES = {
+    bool: {"boolean"}, int: {"integer", "number"}, float: {"number"}, str: {"string"}, list: {"array"}, dict: {"object"}
+}  # fmt: skip
+
+
+def list_json_types(written: dict[str, Any], definitions: dict[str, Any]) -> set[str]:
+    """The types that a schema takes; empty for any."""
+    if "$ref" in written:
+        return list_json_types(definitions[written["$ref"].rpartition("/")[2]], definitions)
+    if "anyOf" in written:
+        return {each for inner in written["anyOf"] for each in list_json_types(inner, definitions)}
+    return {written["type"]} if "type" in written else set()
+
+
+@pytest.mark.parametrize("name", TYPES)
 def test_an_unknown_field_is_refused_by_name(name: str) -> None:
     with pytest.raises(InvalidConfig) as refusal:
         load_provider(read_config(name) | {"surprise": "canary-value"}, identify(name))

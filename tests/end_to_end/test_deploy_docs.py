@@ -24,7 +24,7 @@ from tests.documents import read_blocks
 from tests.stack import Serve, Stack
 
 TEXT = DOCUMENT.read_text()
-NOT_IN_COMPOSE = {"GOOGLE_CLOUD_PROJECT", "SCHEDULER_SECRET", "SCHEDULER_SECONDS"}
+NOT_IN_COMPOSE = {"GOOGLE_CLOUD_PROJECT", "SCHEDULER_SECRET", "SCHEDULER_SECONDS", "MEMORY_MB"}
 INCLUDE_ALL = "--include-all"
 
 

@@ -232,3 +232,17 @@ def test_what_people_send_past_the_api_is_refused_at_the_border(admin: Platform,
     )
 
     assert [reply.status_code for reply in (changed, begun)] == [400, 400]
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_what_can_not_be_read_can_be_deleted_by_its_admin(hostile: Platform, value: str) -> None:
+    bad = hostile.create("mqtt", {"broker_url": "mqtt://127.0.0.1", "topics": "#"}, status="inactive")
+    plant(
+        hostile.stack, "update device_integrations set settings = %s::jsonb where id = %s", value, bad["id"]
+    )
+
+    reply = hostile.call("DELETE", f"/integrations/{bad['id']}")
+
+    assert reply.status_code == 204
+    entries = hostile.rows("audit_log", row_id=f"eq.{bad['id']}", select="action", order="id")
+    assert [entry["action"] for entry in entries][-1] == "delete"

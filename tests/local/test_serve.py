@@ -84,6 +84,13 @@ def test_both_keys_and_a_users_token_reach_the_rest_api(stack: Stack) -> None:
         assert (reply.status_code == 200) is (key != stack.anon_key)
 
 
+def test_the_console_is_where_the_ready_file_says(stack: Stack) -> None:
+    page = httpx.get(stack.console_url)
+
+    assert stack.console_url == f"{stack.functions_url}/console/"
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+
+
 def test_an_unknown_function_is_not_found(stack: Stack) -> None:
     reply = httpx.get(f"{stack.url}/functions/v1/no-such-function")
 

@@ -7,7 +7,7 @@ import binascii
 import uuid
 from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 from typing_extensions import TypedDict
 
 from shared.codecs.contract import BODY_LIMIT, SOURCE_LIMIT, Uplink
@@ -93,7 +93,7 @@ class NewCodec(Body):
     """JavaScript, a JMESPath expression or what its kind takes: docs/codecs.md."""
     fixtures: list[Fixture] = Field([], max_length=MOST_BODIES)
     """Bodies that this and every later source is tried on."""
-    force: bool = False
+    force: StrictBool = False
     """Save it although a fixture breaks."""
 
 
@@ -106,7 +106,7 @@ class ChangedCodec(Body):
     kind: CodecKind = "javascript"
     source: Source = ""
     fixtures: list[Fixture] = Field([], max_length=MOST_BODIES)
-    force: bool = False
+    force: StrictBool = False
     """Save it although a fixture breaks."""
 
 

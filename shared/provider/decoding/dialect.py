@@ -32,7 +32,9 @@ from shared.provider.messages import MESSAGE_LIMIT, JsonObject, Kind, Message, e
 PayloadFormat = Literal["standard", "vmark", "custom"]
 
 STATUS_BYTES = 64
-TOPICS_REMEMBERED = 32_768
+TOPICS_REMEMBERED, LONGEST_REMEMBERED = 32_768, 256
+"""By all decoders of the process, and how many characters of one: a topic may have 65,535 bytes."""
+
 CLAIMS_TOLD = 20
 
 
@@ -73,7 +75,6 @@ class PayloadDecoder:
             "vmark": read_vmark,
         }
         self._read = readers.get(dialect.payload_format, self._read_custom)
-        self._find_facts = lru_cache(TOPICS_REMEMBERED)(self._read_topic)
         self._words = StatusWords(dialect.status_online, dialect.status_offline)
         self._claims: set[tuple[str, str]] = set()
         self._told: list[str] = []
@@ -84,7 +85,7 @@ class PayloadDecoder:
         What can't be decoded keeps `raw` and says why in `error`. `event_id` is used unless the dialect names
         where the publisher's own id is.
         """
-        facts = self._find_facts(topic)
+        facts = _find_facts(self, topic)
         if facts.ignored:
             return None
         if len(body) > MESSAGE_LIMIT:
@@ -98,7 +99,7 @@ class PayloadDecoder:
 
     def prepare(self, topic: str, body: bytes, event_id: str) -> Message | CodedBody | None:
         """As `decode`, for who decodes with a codec: what it is to be given, but for words on topics of status."""
-        facts = self._find_facts(topic)
+        facts = _find_facts(self, topic)
         if facts.ignored:
             return None
         if len(body) > MESSAGE_LIMIT:
@@ -111,7 +112,7 @@ class PayloadDecoder:
 
     def refuse(self, topic: str, excerpt: bytes, size: int, event_id: str) -> Message | None:
         """The message that stands for a body of `size` bytes, too large to keep; `excerpt` is its beginning."""
-        facts = self._find_facts(topic)
+        facts = _find_facts(self, topic)
         reason = f"The body has {size:,} bytes; at most {MESSAGE_LIMIT:,} are kept. Its beginning is in raw."
         return None if facts.ignored else _keep_raw(facts, cut_excerpt(excerpt), event_id, reason)
 
@@ -208,7 +209,8 @@ class PayloadDecoder:
         device_path = dialect.device_id_path or "device"
         return read_custom(document, device_path, dialect.telemetry_path, dialect.timestamp_path)
 
-    def _read_topic(self, topic: str) -> TopicFacts:
+    def read_topic(self, topic: str) -> TopicFacts:
+        """What the topic alone says."""
         facts = self._rules.read(topic)
         is_answer = self._dialect.payload_format == "vmark" and topic.endswith("_reply")
         return facts._replace(ignored=True) if is_answer else facts
@@ -220,6 +222,15 @@ class PayloadDecoder:
         self._told.append(
             f"A message on the topic of device {named!r} says it is from {claimed!r}; it is kept as {claimed!r}."
         )
+
+
+@lru_cache(TOPICS_REMEMBERED)
+def _remember_facts(decoder: PayloadDecoder, topic: str) -> TopicFacts:
+    return decoder.read_topic(topic)
+
+
+def _find_facts(decoder: PayloadDecoder, topic: str) -> TopicFacts:
+    return _remember_facts(decoder, topic) if len(topic) <= LONGEST_REMEMBERED else decoder.read_topic(topic)
 
 
 def _as_device(value: Any) -> str | None:

@@ -113,7 +113,11 @@ class Golioth(
     def account(self) -> Account:
         """What calls to Golioth's API need."""
         return Account(
-            self.base_url, self.api_key.get_secret_value(), self.project_id, self.golioth_organization_id
+            self.base_url,
+            self.api_key.get_secret_value(),
+            self.project_id,
+            self.golioth_organization_id,
+            self.identity.organization_id,
         )
 
     def session(self, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:

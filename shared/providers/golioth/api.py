@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.provider import Deadline, JsonApi, ProtocolFailed
+from shared.provider import Access, Deadline, JsonApi, ProtocolFailed
 from shared.providers.golioth.values import Object
 
 PAGE_SIZE = 100
@@ -19,12 +19,16 @@ MOST_PAGES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose project: `base_url` as in the config, without a slash at its end; `organization_id` is Golioth's own."""
+    """Whose project: `base_url` as in the config, without a slash at its end.
+
+    `organization_id` is Golioth's own, `owner` ours.
+    """
 
     base_url: str
     api_key: str
     project_id: str
     organization_id: str | None = None
+    owner: str = ""
 
 
 class GoliothApi(JsonApi):
@@ -33,7 +37,8 @@ class GoliothApi(JsonApi):
     def __init__(self, account: Account, deadline: Deadline) -> None:
         self.account = account
         key = account.api_key
-        super().__init__("Golioth", account.base_url, {"x-api-key": key}, [key], deadline)
+        access = Access("Golioth", account.base_url, {"x-api-key": key}, [key], account.owner)
+        super().__init__(access, deadline)
 
     def in_project(self, *parts: str) -> str:
         """`/projects/{project}/…`, each part escaped."""

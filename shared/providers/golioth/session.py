@@ -23,6 +23,8 @@ BATCH_LIMIT = 500
 SAVED_PAGES = 10
 """Pages of devices between two saves where nothing has changed."""
 
+COMMIT_POLL_SECONDS = 0.01
+FINISH_SECONDS = 10.0
 FAIR_SECONDS = 10.0
 """A session that has had so long, or as long as it may have, and got nothing has failed; a shorter one was cut off."""
 
@@ -87,7 +89,9 @@ def poll_project(plan: PollPlan, state: Mapping[str, object], deadline: Deadline
             for step in _poll(api, plan, saved):
                 got_on = True
                 saved |= step.places or {}
-                yield from _make_batches(step, saved.copy())
+                for batch in _make_batches(step, saved.copy()):
+                    yield batch
+                yield from _wait_stored(batch, deadline)
         except TimedOut:
             if not deadline.expired or (not got_on and time.monotonic() - began > 0.9 * plan.fair_seconds):
                 raise
@@ -112,6 +116,14 @@ def _make_batches(step: Step, saved: SavedPlaces) -> Iterator[Batch]:
     for start in range(0, last, BATCH_LIMIT):
         yield Batch(step.messages[start : start + BATCH_LIMIT])
     yield Batch(step.messages[last:], None if step.places is None else saved, step.notes)
+
+
+def _wait_stored(last: Batch, deadline: Deadline) -> Iterator[Batch]:
+    """Signs of life until a step is stored: while the database is away, no more than that is kept for it."""
+    patience = Deadline(deadline.remaining() + FINISH_SECONDS)
+    while last.messages and not (last.committed or patience.expired):
+        yield Batch()
+        time.sleep(COMMIT_POLL_SECONDS)
 
 
 def _poll_logs(api: GoliothApi, place: LogsPlace | None) -> Iterator[Step]:

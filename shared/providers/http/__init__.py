@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from shared.provider import (
+    Access,
     Batch,
     Check,
     Checker,
@@ -178,8 +179,8 @@ class Http(Checker, Poller, Receiver, CodecFields, PayloadFields):
         return TopicRules((self.device_path,) if self.device_path else ())
 
     @property
-    def request_headers(self) -> dict[str, str]:
-        """What is sent to the API that is polled."""
+    def access(self) -> Access:
+        """What calls to the API that is polled need."""
         headers = reveal_headers(self.headers)
         if self.bearer_token:
             headers["Authorization"] = f"Bearer {self.bearer_token.get_secret_value()}"
@@ -187,7 +188,7 @@ class Http(Checker, Poller, Receiver, CodecFields, PayloadFields):
             password = self.basic_password.get_secret_value() if self.basic_password else ""
             pair = base64.b64encode(f"{self.basic_username}:{password}".encode()).decode()
             headers["Authorization"] = f"Basic {pair}"
-        return headers
+        return Access("The API", "", headers, list(self.secret_values), self.identity.organization_id)
 
     def verify(self, request: PushedRequest) -> None:
         """By the token of a device, where it brings one that is valid, else as `webhook_authentication` says."""

@@ -42,9 +42,7 @@ def _tell_receiver(http: Http) -> str:
 
 
 def _poll_once(http: Http) -> str:
-    with JsonApi(
-        "The API", "", http.request_headers, list(http.secret_values), Deadline(CHECK_SECONDS)
-    ) as api:
+    with JsonApi(http.access, Deadline(CHECK_SECONDS)) as api:
         items = find_items(http, api.call("GET", make_url(http, Place(http.poll_first_cursor))))
     keys = ", ".join(name_item(http, item) for item in items[:SHOWN])
     return http.mask_text(f"It answered with {len(items):,} items. {keys}".strip())

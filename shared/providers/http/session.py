@@ -64,8 +64,7 @@ def poll_api(http: Http, state: Mapping[str, object], deadline: Deadline) -> Ite
     key = hashlib.sha256(str(http.poll_url).encode()).hexdigest()[:16]
     place = _read_place(http, key, state)
     codec = http.open_codec("codec") if http.codec else None
-    secrets = list(http.secret_values)
-    with JsonApi("The API", "", http.request_headers, secrets, deadline) as api:
+    with JsonApi(http.access, deadline) as api:
         before: set[str] = set()
         for _ in range(MOST_PAGES):
             reply = api.call("GET", make_url(http, place))

@@ -155,4 +155,5 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
             expiry_seconds=self.session_expiry_seconds,
             open_codec=partial(self.open_codec, "codec") if self.codec else None,
             warnings=tuple(f"{risk.field}: {risk.message}" for risk in self.list_risks()),
+            owner=self.identity.organization_id,
         )

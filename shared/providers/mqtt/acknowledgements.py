@@ -6,11 +6,11 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from shared.provider import Batch, Message, Note
+from shared.provider import SMALL, Batch, Message, Note, load_budget, weigh_json
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.decoding import Decoding, Received
-from shared.providers.mqtt.packets import Publish
 from shared.providers.mqtt.plan import BrokerPlan
+from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.saved_state import Memory
 
 BATCH_MESSAGES = 500
@@ -18,6 +18,12 @@ BATCH_BYTES = 2_000_000
 BATCH_SECONDS = 0.2
 UNCOMMITTED_MESSAGES = 1_500
 UNCOMMITTED_BYTES = 16_000_000
+SHORT, LEAST_WEIGHT, SHORT_FACTOR = 256, 1_000, 8
+"""Bodies up to so many bytes are taken to weigh so much, and so many times their size: nobody looks into each."""
+
+STEP = 262_144
+"""Memory is taken in so many bytes, not for each message."""
+
 ASK_FROM = 200
 """Unsettled messages from which on the broker is asked, with each batch, whether it has heard the acknowledgements.
 
@@ -39,6 +45,7 @@ class _Part:
     named: int = 0
     latest: int = 0
     size: int = 0
+    weight: int = 0
 
 
 class Outbox:
@@ -57,11 +64,35 @@ class Outbox:
         self._live: Connection | None = None
         self._count = 0
         self._size = 0
+        self._weight = 0
+        self._holding = load_budget().open(plan.owner)
+
+    def close(self) -> None:
+        """Decode no more, and give back what memory it holds."""
+        if self._decoding:
+            self._decoding.close()
+        self._holding.close()
 
     @property
     def is_full(self) -> bool:
         """Whether so much is uncommitted that nothing more may be taken."""
         return self._count >= UNCOMMITTED_MESSAGES or self._size >= UNCOMMITTED_BYTES
+
+    def find_room(self, publish: Publish | None) -> bool:
+        """Whether `publish`, or anything at all, may be collected: it is not full, and there is memory, which it takes.
+
+        It waits for none, for what is held meanwhile gets committed; and what has arrived is not decoded before.
+        """
+        if self.is_full:
+            return False
+        weight = self._weight + (_weigh(publish.body) if publish else 0)
+        if weight <= SMALL or weight <= self._holding.size:
+            return True
+        wanted = -(-weight // STEP) * STEP
+        has_room = self._holding.has_room(wanted)
+        if has_room:
+            self._holding.hold(wanted)
+        return has_room
 
     @property
     def has_open(self) -> bool:
@@ -88,8 +119,10 @@ class Outbox:
             self._find_reply(part, publish)
         part.count += 1
         part.size += len(publish.body)
+        part.weight += (weight := _weigh(publish.body))
         self._count += 1
         self._size += len(publish.body)
+        self._weight += weight
         if part.count >= BATCH_MESSAGES or part.size >= BATCH_BYTES:
             self.close_batch()
 
@@ -133,6 +166,7 @@ class Outbox:
             part = self._outstanding.popleft()
             self._count -= part.count
             self._size -= part.size
+            self._weight -= part.weight
             if part.connection is live:
                 live.acknowledge(part.packet_ids)
                 for topic, body in part.replies:
@@ -143,6 +177,8 @@ class Outbox:
                     self._ask(live)
         if self._unasked and not self._settling:
             self._ask(live)
+        if self._holding.size - self._weight > STEP or not self._weight:
+            self._holding.hold(-(-self._weight // STEP) * STEP)
 
     def _ask(self, live: Connection) -> None:
         self._settling.append((self._unasked, self._latest, live.ask_settled()))
@@ -155,11 +191,6 @@ class Outbox:
         while self._settling and live.settled >= self._settling[0][2]:
             count, place, _ = self._settling.popleft()
             self._memory.settle(count, place)
-
-    def end(self) -> None:
-        """Nothing is decoded any more."""
-        if self._decoding:
-            self._decoding.close()
 
     def take_notes(self) -> list[Note]:
         """The session's notes and the decoder's."""
@@ -192,3 +223,7 @@ class Outbox:
         reply = self._find_answer(publish.topic, publish.body) if self._find_answer else None
         if reply:
             part.replies.append(reply)
+
+
+def _weigh(body: bytes) -> int:
+    return weigh_json(body) if len(body) > SHORT else LEAST_WEIGHT + SHORT_FACTOR * len(body)

@@ -16,8 +16,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from shared.provider import ConnectionRefused, OutsideError, ProtocolFailed, TimedOut
 from shared.providers.mqtt.answers import Answers
 from shared.providers.mqtt.broker import MQTT_5, Broker
-from shared.providers.mqtt.packets import Publish, Stream
+from shared.providers.mqtt.packets import Stream
 from shared.providers.mqtt.paho_client import Login, WireClient
+from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.reason_codes import ConnectionLost
 from shared.providers.mqtt.tls import explain_failure
 

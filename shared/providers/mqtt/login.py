@@ -51,5 +51,5 @@ def _open(plan: BrokerPlan, login: Login, version: int, timeout: float) -> Conne
 
 def log_in_aside(plan: BrokerPlan, deadline: Deadline) -> Connection:
     """A connection with a client id of its own and a clean session: it never pushes the live session off the broker."""
-    login = Login(f"{plan.client_id[:14]}-{secrets.token_hex(4)}", clean=True)
+    login = Login(f"{plan.client_id[:14]}-{secrets.token_hex(4)}", clean=True, owner=plan.owner)
     return open_connection(plan, login, None, deadline.remaining())

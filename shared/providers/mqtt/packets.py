@@ -11,32 +11,21 @@ from __future__ import annotations
 import select
 import ssl
 import time
-from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from shared.provider import MESSAGE_LIMIT, REFUSED_EXCERPT
+from shared.provider import MESSAGE_LIMIT, SMALL, load_reading_budget
+from shared.providers.mqtt.publish import Publish, read_length, read_publish
 
 READ_BYTES = 65_536
 READ_AT_ONCE = 262_144
 SMALLEST_PACKET = 2
 LARGEST_HELD = MESSAGE_LIMIT + READ_AT_ONCE
 LINGER_PAUSE_SECONDS = 0.002
+FULL_PAUSE_SECONDS = 0.02
 
 _PUBLISH = 0x30
 _PINGRESP = 0xD0
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-
-class Publish(NamedTuple):
-    """One PUBLISH as it came. `size` is that of the body, of which only the beginning is in `body` when too large."""
-
-    topic: str
-    body: bytes
-    packet_id: int
-    qos: int
-    retain: bool
-    duplicate: bool
-    size: int
 
 
 class Socket(Protocol):
@@ -61,10 +50,11 @@ class Socket(Protocol):
 class Stream:
     """A non-blocking connection in the shape paho expects of a socket."""
 
-    def __init__(self, inner: Socket, *, has_properties: bool) -> None:
+    def __init__(self, inner: Socket, *, has_properties: bool, owner: str = "") -> None:
         self._inner = inner
         self._has_properties = has_properties
         self._incoming = b""
+        self._holding = load_reading_budget().open(owner)
         self._skip = 0
         self._control = bytearray()
         self._outgoing = bytearray()
@@ -77,7 +67,14 @@ class Stream:
         self.failure: OSError | None = None
 
     def fill(self) -> None:
-        """Read what the network has, up to a limit, and sort it into `publishes` and packets for paho."""
+        """Read what the network has, up to a limit, and sort it into `publishes` and packets for paho.
+
+        Nothing, after a pause, while there is no memory left for the rest of a large packet.
+        """
+        if not self._find_room():
+            self.has_more = False
+            time.sleep(FULL_PAUSE_SECONDS)
+            return
         pieces = [self._incoming]
         taken = 0
         self.has_more = True
@@ -94,6 +91,17 @@ class Stream:
                 self._incoming = self._sort_packets(b"".join(pieces))
             except (IndexError, ValueError):
                 self.ended, self.failure = True, OSError("a packet was not MQTT")
+        if self.ended or len(self._incoming) <= SMALL:
+            self._holding.close()
+
+    def _find_room(self) -> bool:
+        """Whether to read on; for a packet that has begun all of its memory is taken at once, so that it can end."""
+        if len(self._incoming) <= SMALL or self._holding.size:
+            return True
+        has_room = self._holding.has_room(LARGEST_HELD)
+        if has_room:
+            self._holding.hold(LARGEST_HELD)
+        return has_room
 
     @property
     def has_control(self) -> bool:
@@ -145,6 +153,7 @@ class Stream:
                 time.sleep(LINGER_PAUSE_SECONDS)
             self.heard = self.ended and self.failure is None
         self.ended = True
+        self._holding.close()
         self._inner.close()
 
     def wait(self, timeout: float) -> None:
@@ -175,54 +184,17 @@ class Stream:
         position = min(self._skip, len(data))
         self._skip -= position
         while len(data) - position >= SMALLEST_PACKET:
-            head, size = _read_length(data, position)
+            head, size = read_length(data, position)
             stop = head + size
             if not head or (stop > len(data) and (size <= LARGEST_HELD or len(data) - head < READ_AT_ONCE)):
                 break
             if data[position] & 0xF0 == _PUBLISH:
-                self.publishes.append(self._read_publish(data, position, head, stop))
+                self.publishes.append(
+                    read_publish(data, position, head, stop, has_properties=self._has_properties)
+                )
             else:
                 self._control += data[position:stop]
                 self.pongs += data[position] == _PINGRESP
             self._skip = max(0, stop - len(data))
             position = stop - self._skip
         return data[position:]
-
-    def _read_publish(self, data: bytes, position: int, head: int, stop: int) -> Publish:
-        flags = data[position]
-        start = head + 2 + (data[head] << 8 | data[head + 1])
-        topic = _decode_topic(data[head + 2 : start])
-        qos = flags >> 1 & 3
-        packet_id = 0
-        if qos:
-            packet_id = data[start] << 8 | data[start + 1]
-            start += 2
-        if self._has_properties:
-            begin, size = _read_length(data, start - 1)
-            start = begin + size
-        size = stop - start
-        if size < 0:
-            raise ValueError
-        body = data[start:stop] if size <= MESSAGE_LIMIT else data[start : start + REFUSED_EXCERPT]
-        return Publish(topic, body, packet_id, qos, bool(flags & 1), bool(flags & 8), size)
-
-
-def _read_length(data: bytes, position: int) -> tuple[int, int]:
-    """Where what follows the length begins, and the length (MQTT's variable byte integer); (0, 0) if incomplete.
-
-    ValueError where it goes on after its fourth byte.
-    """
-    size = shift = 0
-    for index in range(position + 1, min(position + 5, len(data))):
-        size |= (data[index] & 0x7F) << shift
-        if data[index] < 0x80:  # noqa: PLR2004 - the continuation bit
-            return index + 1, size
-        shift += 7
-    if shift == 28:  # noqa: PLR2004 - four bytes of seven bits
-        raise ValueError
-    return 0, 0
-
-
-@lru_cache(32_768)
-def _decode_topic(topic: bytes) -> str:
-    return topic.decode(errors="replace")

@@ -21,12 +21,16 @@ from shared.providers.mqtt.tls import make_context
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who connects: `clean` begins without a session, else the broker keeps it for `expiry_seconds`."""
+    """Who connects: `clean` begins without a session, else the broker keeps it for `expiry_seconds`.
+
+    What is read counts as memory of `owner`, the organization.
+    """
 
     client_id: str
     expiry_seconds: int = 86_400
     receive_maximum: int = 1_000
     clean: bool = False
+    owner: str = ""
 
 
 class WireClient(paho.Client):
@@ -45,6 +49,7 @@ class WireClient(paho.Client):
         self.stream: Stream | None = None
         self._bare: socket.socket | None = None
         self._server_name = broker.host
+        self._owner = login.owner
         if broker.username is not None:
             self.username_pw_set(broker.username, broker.password)
         if broker.websocket_path is not None:
@@ -68,7 +73,8 @@ class WireClient(paho.Client):
         except BaseException:
             self._bare.close()
             raise
-        self.stream = Stream(inner, has_properties=self.protocol == MQTTProtocolVersion.MQTTv5)
+        has_properties = self.protocol == MQTTProtocolVersion.MQTTv5
+        self.stream = Stream(inner, has_properties=has_properties, owner=self._owner)
         return self.stream
 
     def _create_socket_connection(self) -> socket.socket:

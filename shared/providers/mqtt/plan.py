@@ -15,7 +15,10 @@ WEEK_SECONDS = 604_800
 
 @dataclass(frozen=True, slots=True)
 class BrokerPlan:
-    """A broker, who we are there, and what to listen to. `protocols` are tried in their order."""
+    """A broker, who we are there, and what to listen to.
+
+    `protocols` are tried in their order, `owner` is the organization.
+    """
 
     broker: Broker
     client_id: str
@@ -27,6 +30,7 @@ class BrokerPlan:
     warnings: tuple[str, ...] = ()
     open_codec: Callable[[Mapping[str, Any]], Codec] | None = None
     """Where bodies are decoded by a codec: opens it, with what it remembers."""
+    owner: str = ""
 
     @property
     def key(self) -> str:

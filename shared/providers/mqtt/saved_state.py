@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
 from shared.provider import Note
-from shared.providers.mqtt.packets import Publish
+from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, Window
 
 

@@ -26,9 +26,9 @@ from shared.providers.mqtt.acknowledgements import Outbox
 from shared.providers.mqtt.broker_queue import BrokerQueue
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.login import open_connection
-from shared.providers.mqtt.packets import Publish
 from shared.providers.mqtt.paho_client import Login
 from shared.providers.mqtt.plan import BrokerPlan
+from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.reason_codes import ConnectionLost, TakenOver
 from shared.providers.mqtt.redelivery import count_forgotten
 from shared.providers.mqtt.saved_state import Memory
@@ -64,7 +64,7 @@ def run_session(plan: BrokerPlan, state: Mapping[str, object], deadline: Deadlin
         yield from session.run()
     finally:
         session.abort()
-        session.outbox.end()
+        session.outbox.close()
 
 
 class _Session:
@@ -136,7 +136,8 @@ class _Session:
         self._connection = connection
 
     def _open(self) -> Connection:
-        login = Login(self._plan.client_id, self._plan.expiry_seconds, RECEIVE_MAXIMUM)
+        plan = self._plan
+        login = Login(plan.client_id, plan.expiry_seconds, RECEIVE_MAXIMUM, owner=plan.owner)
         timeout = min(CONNECT_SECONDS, self._deadline.remaining())
         return open_connection(self._plan, login, self._memory.protocol, timeout)
 
@@ -159,14 +160,14 @@ class _Session:
         if self._memory.unsettled >= UNSETTLED_MESSAGES:
             self._renew(connection)
             return
-        if outbox.is_full:
+        if not outbox.find_room(self._received[0] if self._received else None):
             outbox.close_stale(is_dry=False)
             connection.attend(COMMIT_POLL_SECONDS)
             return
         if not self._received:
             self._read(connection)
         is_dry = not self._received
-        while self._received and not outbox.is_full:
+        while self._received and outbox.find_room(self._received[0]):
             outbox.collect(connection, self._received.popleft())
         outbox.acknowledge(connection)
         outbox.close_stale(is_dry=is_dry)

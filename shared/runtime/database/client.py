@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import orjson
 from typing_extensions import TypedDict
 
-from shared.runtime.database.leases import Leases, read_leases
+from shared.runtime.database.leases import UNREAD, Leases, read_leases
 from shared.runtime.database.project import FAILURES, Answer, list_key_headers, open_project
 from shared.runtime.errors import (
     BadRequest,
@@ -77,7 +77,7 @@ class Database:
 
     def read(self, row: type[Row], table: str, query: Mapping[str, str]) -> list[Row]:
         """The rows of `table` with the columns of `row`; `query` is PostgREST's own, such as `{"id": "eq.…"}`."""
-        rows: list[Row] = read_json(self._send("GET", _write_path(row, table, query)))
+        rows: list[Row] = _read(self._send("GET", _write_path(row, table, query)))
         return rows
 
     def read_one(
@@ -92,7 +92,7 @@ class Database:
     def insert(self, row: type[Row], table: str, values: Mapping[str, object]) -> Row:
         """Insert one row; the columns that `row` names as the database holds them now."""
         path = _write_path(row, table, {})
-        inserted: list[Row] = read_json(
+        inserted: list[Row] = _read(
             self._send("POST", path, write_json(values), {"Prefer": "return=representation"})
         )
         return inserted[0]
@@ -100,7 +100,7 @@ class Database:
     def call(self, function: str, **arguments: object) -> Any:
         """Call a SQL function with named arguments (anything orjson writes); its JSON result, None for void."""
         text = self._send("POST", f"rpc/{function}", write_json(arguments))
-        return read_json(text) if text else None
+        return _read(text) if text else None
 
     def lease(self, function: str, name: str | None = None, **arguments: object) -> Leases[Any]:
         """Call a function that answers rows, or `{integrations, <name>}`; each is read by itself."""
@@ -180,6 +180,14 @@ _PROBLEMS: dict[str, Callable[[str], Problem]] = {
 
 def _write_path(row: type[Any], table: str, query: Mapping[str, str]) -> str:
     return f"{table}?{urlencode({'select': ','.join(row.__annotations__), **query})}"
+
+
+def _read(text: bytes) -> Any:
+    """An answer; Problem where Postgres holds, past our checks, what nobody here can read."""
+    try:
+        return read_json(text)
+    except orjson.JSONDecodeError:
+        raise Problem(UNREAD) from None
 
 
 def _read_error(answer: Answer) -> Refusal:

@@ -16,7 +16,7 @@ from shared.runtime.outbound.headers import (
     VALUE_LIMIT,
     find_forbidden_headers,
 )
-from shared.runtime.outbound.json_api import JsonApi
+from shared.runtime.outbound.json_api import Access, JsonApi
 from shared.runtime.outbound.names import SocketAddress, connect_checked, resolve_checked
 from shared.runtime.outbound.targets import find_origin
 
@@ -25,6 +25,7 @@ __all__ = [
     "FORBIDDEN_PREFIXES",
     "REPLY_LIMIT",
     "VALUE_LIMIT",
+    "Access",
     "AddressPolicy",
     "JsonApi",
     "OutboundClient",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -14,7 +14,9 @@ REPLY_LIMIT = 16_384
 class OutboundRequest:
     """One HTTP request. `timeout_seconds` is for all of it, from the name look-up to the reply's last byte.
 
-    `whole` says that a reply whose body is cut is of no use, whatever its status: it is an error then.
+    `whole` says that a reply whose body is cut is of no use, whatever its status: it is an error then. `meet` is told
+    each part of a reply's body before that is kept, and how many bytes are known to follow; it may hold up its event
+    loop, and what it raises ends all.
     """
 
     method: str
@@ -24,6 +26,7 @@ class OutboundRequest:
     timeout_seconds: float = 30.0
     reply_limit: int = REPLY_LIMIT
     whole: bool = False
+    meet: Callable[[bytearray, int], None] | None = None
 
     def __repr__(self) -> str:
         return f"OutboundRequest({self.method} {_show_host(self.url)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Self
@@ -18,38 +18,57 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
+from shared.runtime.memory import SMALL, load_budget, weigh_json
 from shared.runtime.outbound.client import OutboundClient
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 
 REQUEST_SECONDS = 30.0
+FIRST_MEMORY_SECONDS, MORE_MEMORY_SECONDS = 20.0, 5.0
+"""How long an answer waits for memory; less once it has some, which others wait for."""
+
 REPLY_BYTES = 16 * 1_048_576
 TRIES = 5
 BACKOFF = Backoff(0.5, 4.0)
 LONGEST_WAIT = 30.0
+MARGIN = 1.25
 WORDS_LIMIT = 500
 
 
-class JsonApi:
-    """One account's calls, over one kept connection. Use it in a `with`; `name` is what people call the other side.
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An account at a JSON API: `name` is what people call the other side, `headers` go with each call.
 
-    Every call ends by `deadline`; what may pass is tried again. Errors: ProviderRefused with the status and the words
-    of the answer, CredentialsRefused for 401 and 403, other OutsideErrors. `headers` go with each call; none of
-    `secrets` comes back in what it answers.
+    None of `secrets` comes back in what it answers. `owner` is the organization whose account it is.
     """
 
-    def __init__(
-        self, name: str, base_url: str, headers: Mapping[str, str], secrets: list[str], deadline: Deadline
-    ) -> None:
+    name: str
+    base_url: str
+    headers: Mapping[str, str]
+    secrets: list[str]
+    owner: str = ""
+
+
+class JsonApi:
+    """One account's calls, over one kept connection. Use it in a `with`.
+
+    Every call ends by `deadline`; what may pass is tried again. Errors: ProviderRefused with the status and the words
+    of the answer, CredentialsRefused for 401 and 403, other OutsideErrors. What is answered counts as memory of the
+    organization until the next call; Unavailable where it has no more.
+    """
+
+    def __init__(self, access: Access, deadline: Deadline) -> None:
         self.deadline = deadline
-        self._name = name
-        self._base_url = base_url
-        self._headers = {"Accept": "application/json", **headers}
+        self._name = access.name
+        self._base_url = access.base_url
+        self._headers = {"Accept": "application/json", **access.headers}
         # Imported here, for it brings ssl with it, and whoever calls no API does not need it.
         import asyncio
 
-        self._secrets = secrets
+        self._secrets = access.secrets
         self._runner = asyncio.Runner()
         self._client = OutboundClient()
+        self._holding = load_budget().open(access.owner)
+        self._weight = self._size = 0
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +77,7 @@ class JsonApi:
         try:
             self._runner.run(self._client.close())
         finally:
+            self._holding.close()
             self._runner.close()
 
     def call(
@@ -99,9 +119,12 @@ class JsonApi:
             None if body is None else write_json(body),
             reply_limit=REPLY_BYTES,
             whole=True,
+            meet=self._weigh,
         )
 
     def _send(self, request: OutboundRequest) -> OutboundReply:
+        self._holding.close()
+        self._weight = self._size = 0
         seconds = min(REQUEST_SECONDS, self.deadline.remaining())
         if seconds <= 0:
             raise TimedOut(
@@ -109,7 +132,23 @@ class JsonApi:
             )
         # Rounded up, so that once it has passed the deadline has, too.
         timed = replace(request, timeout_seconds=math.ceil(seconds * 100) / 100)
-        return self._runner.run(self._client.send(timed))
+        reply = self._runner.run(self._client.send(timed))
+        self._holding.hold(self._weight if self._holding.size else 0)
+        return reply
+
+    def _weigh(self, part: bytearray, left: int) -> None:
+        """Take memory for a part of an answer, and as much for what follows as if that were alike, before it is kept.
+
+        Whoever takes all at once need not wait for more with what others wait for.
+        """
+        self._size += len(part)
+        self._weight += weigh_json(part)
+        share, expected = load_budget().share, self._weight * (1 + min(left, REPLY_BYTES) / self._size)
+        if self._weight > share or expected > 2 * share:
+            raise ProtocolFailed(f"{self._name} answered more JSON at once than there is memory for.")
+        if self._weight > max(SMALL, self._holding.size):
+            patience = MORE_MEMORY_SECONDS if self._holding.size else FIRST_MEMORY_SECONDS
+            self._holding.reserve(int(expected * MARGIN), self.deadline.within(patience))
 
     def _pause(self, reply: OutboundReply, wait: float) -> None:
         asked = parse_retry_after(reply.headers, datetime.now(UTC))

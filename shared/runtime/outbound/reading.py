@@ -8,6 +8,7 @@ take away the rest of the reply and the connection, never the status.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
 
@@ -50,14 +51,24 @@ class ReplyReader:
     """Reads one reply from `source`; what it has read so far is there at any time, also when `read` is cancelled.
 
     `limit` is the most of the body that is kept, `with_body` is false for the reply to HEAD, `linger` says that a 204
-    from there is not known yet to come without a body.
+    from there is not known yet to come without a body, `meet` is told each part of the body before that is
+    kept, and how many bytes are known to follow.
     """
 
-    def __init__(self, source: Source, limit: int, *, with_body: bool, linger: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        limit: int,
+        *,
+        with_body: bool,
+        linger: bool,
+        meet: Callable[[bytearray, int], None] | None = None,
+    ) -> None:
         self._source = source
         self._limit = limit
         self._with_body = with_body
         self._linger = linger
+        self._meet = meet
         self._begun: Head | None = None
         self.head: Head | None = None
         self.body = bytearray()
@@ -206,10 +217,12 @@ class ReplyReader:
             part = came[:size]
             del came[:size]
             size -= len(part)
-            self._keep(part)
+            self._keep(part, size)
 
-    def _keep(self, part: bytearray) -> None:
+    def _keep(self, part: bytearray, left: int = 0) -> None:
         room = self._limit - len(self.body)
+        if self._meet:
+            self._meet(part, left)
         self.body += part[:room]
         if len(part) > room:
             raise _Cut(f"its body is longer than {self._limit} bytes")

@@ -109,6 +109,7 @@ class Transport:
             request.reply_limit,
             with_body=request.method != "HEAD",
             linger=target.origin not in self._quiet,
+            meet=request.meet,
         )
 
     def _remember_quiet(self, target: Target, reader: ReplyReader) -> None:

@@ -12,9 +12,11 @@ import orjson
 
 from shared.runtime.bodies import Model, parse_model
 from shared.runtime.database.client import Database, as_user
+from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, FieldError, TooLarge, UnsupportedMediaType
 from shared.runtime.exact_json import read_json
 from shared.runtime.log import bind_log
+from shared.runtime.memory import SMALL, Holding, load_budget, weigh_json
 from shared.runtime.web.auth import User, authenticate_user
 
 BODY_LIMIT = 1_048_576
@@ -22,6 +24,11 @@ BODY_LIMIT = 1_048_576
 
 DRAIN_LIMIT = 8 * BODY_LIMIT
 """Bytes of an oversized body read and dropped, so that its sender gets to read our answer."""
+
+LARGE_FACTOR = 4
+"""Of a body over BODY_LIMIT, which is passed on: how many times its size it takes."""
+
+MEMORY_SECONDS = 3.0
 
 
 @dataclass
@@ -34,6 +41,7 @@ class Call:
     """Sent with the answer, whatever it will be: a reply or a problem."""
     status: HTTPStatus | None = None
     """The status of the reply, where it is not the one that the route declares."""
+    holding: Holding | None = None
 
     @cached_property
     def user(self) -> User:
@@ -55,12 +63,16 @@ class Call:
 
     @cached_property
     def body(self) -> bytes:
-        """The body as it came, at most BODY_LIMIT bytes; TooLarge otherwise."""
-        return self.read_large(BODY_LIMIT)
+        """The body as it came, at most BODY_LIMIT bytes; TooLarge otherwise, Unavailable without memory to parse it."""
+        body = self.read_large(BODY_LIMIT)
+        self._take_memory(weigh_json(body))
+        return body
 
     def read_large(self, limit: int) -> bytes:
         """The body as it came, at most `limit` bytes; of a larger one DRAIN_LIMIT is dropped, then TooLarge raised."""
         request = self.request
+        if limit > BODY_LIMIT:
+            self._take_memory(LARGE_FACTOR * min(limit, request.content_length or limit))
         body = request.stream.read(limit + 1) if (request.content_length or 0) <= limit else None
         if body is not None and len(body) <= limit:
             return bytes(body)
@@ -68,6 +80,18 @@ class Call:
         while dropped < DRAIN_LIMIT and (chunk := request.stream.read(65_536)):
             dropped += len(chunk)
         raise TooLarge(f"The body is larger than {limit} bytes.")
+
+    def close(self) -> None:
+        """The call was answered: give back its memory."""
+        if self.holding:
+            self.holding.close()
+
+    def _take_memory(self, size: int) -> None:
+        if size > SMALL:
+            # Of who calls where that is known, else of what is called.
+            owner = self.user.id if "user" in vars(self) else self.parameters.get("id", "")
+            self.holding = self.holding or load_budget().open(owner)
+            self.holding.reserve(size, Deadline(MEMORY_SECONDS))
 
     def json(self, model: type[Model]) -> Model:
         """The body validated as `model`; UnsupportedMediaType, or BadRequest that names each wrong field."""

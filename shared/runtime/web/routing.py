@@ -79,6 +79,8 @@ class Router:
         except Problem as problem:
             problem.headers = call.headers | problem.headers
             raise
+        finally:
+            call.close()
         if isinstance(body, EventStream):
             return make_event_response(body, [*headers, *call.headers.items()])
         if route.method == "GET" and _is_known(request, call.headers.get("ETag")):

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from scripts.local.data_folder import DataFolder, database_url
 from shared.messages.receive import Arrival, _receive_all
-from shared.messages.refused_pushes import BURST
+from shared.messages.refused_pushes import BURST, TRIES_OF_BOTH
 from shared.provider import PushedRequest, make_secret, sign_webhook
 from shared.runtime.database.project import open_project
 from shared.runtime.errors import Problem, Unauthenticated
@@ -461,6 +461,29 @@ def test_many_wrong_secrets_raise_one_alert_and_are_answered_as_ever(admin: Plat
     assert describe(post(admin.stack, integration_id, request, {})) == describe(
         post(admin.stack, str(uuid.uuid4()), request)
     )
+
+
+def test_who_guesses_is_told_to_wait_and_the_true_sender_comes_through_from_the_same_address(
+    admin: Platform,
+) -> None:
+    integration_id, request = create(admin), FORMS.make_json("a", {"temp": 1})
+    unknown = str(uuid.uuid4())
+
+    addresses = {integration_id: {"X-Forwarded-For": "192.0.2.1"}, unknown: {"X-Forwarded-For": "192.0.2.2"}}
+
+    def guess(at: str) -> httpx.Response:
+        return post(admin.stack, at, request, {"X-Webhook-Secret": "wrong"} | addresses[at])
+
+    answers = {at: [guess(at) for _ in range(TRIES_OF_BOTH + 5)] for at in addresses}
+    proof = WITH_SECRET | addresses[integration_id]
+    proven = [post(admin.stack, integration_id, request, proof) for _ in range(3)]
+
+    for each in answers.values():
+        assert {reply.status_code for reply in each[:TRIES_OF_BOTH]} == {401}
+        assert {reply.status_code for reply in each[TRIES_OF_BOTH:]} == {429}
+        assert 0 < int(each[-1].headers["Retry-After"]) <= 60
+    assert [reply.status_code for reply in proven] == [202, 202, 202]
+    assert guess(integration_id).json()["detail"] == guess(unknown).json()["detail"]
 
 
 def count_alerts(admin: Platform, integration_id: str) -> int:

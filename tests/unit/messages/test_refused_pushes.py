@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from shared.messages.refused_pushes import BURST, INTEGRATIONS, WINDOW_SECONDS, Refusals
+from shared.messages.refused_pushes import (
+    ADDRESSES,
+    BURST,
+    INTEGRATIONS,
+    MINUTE,
+    TRIES_AT_INTEGRATION,
+    TRIES_OF_ADDRESS,
+    TRIES_OF_BOTH,
+    WINDOW_SECONDS,
+    Refusals,
+    Tries,
+)
 
 
 def refuse(refusals: Refusals, times: int, integration_id: str = "one", now: float = 0) -> None:
@@ -53,3 +64,47 @@ def test_of_more_integrations_than_are_counted_the_quietest_is_forgotten() -> No
     refuse(refusals, 1, "quiet")
 
     assert refusals.list_bursts() == ["busy"]
+
+
+def test_who_is_refused_too_often_waits_for_the_rest_of_the_minute() -> None:
+    tries = Tries()
+
+    few = [tries.add("one", "here", 10) for _ in range(TRIES_OF_BOTH)]
+
+    assert set(few) == {0}
+    assert tries.add("one", "here", 30) == 41
+    assert (tries.add("another", "here", 30), tries.add("one", "there", 30)) == (0, 0)
+    assert tries.add("one", "here", 10 + MINUTE) == 0
+
+
+def test_an_address_that_tries_everywhere_and_an_integration_that_all_try_are_told_too() -> None:
+    tries = Tries()
+
+    for number in range(TRIES_OF_ADDRESS):
+        tries.add(str(number), "here", 0)
+    for number in range(TRIES_AT_INTEGRATION):
+        tries.add("one", str(number), 0)
+
+    assert tries.add("next", "here", 1) == 60
+    assert tries.add("one", "next", 1) == 60
+
+
+def test_an_address_that_tries_too_often_takes_one_turn_in_the_line() -> None:
+    tries = Tries()
+    before = tries.name_owner("one", "here", 0)
+
+    for number in range(TRIES_OF_ADDRESS + 1):
+        tries.add(str(number), "here", 0)
+
+    assert (before, tries.name_owner("one", "there", 1)) == ("one", "one")
+    assert tries.name_owner("one", "here", 1) == tries.name_owner("two", "here", 1) == "address here"
+    assert tries.name_owner("one", "here", MINUTE) == "one"
+
+
+def test_no_number_of_addresses_fills_the_memory() -> None:
+    tries = Tries()
+
+    for number in range(2 * ADDRESSES):
+        tries.add("one", str(number), 0)
+
+    assert len(tries._counts) == ADDRESSES

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.runtime.batching import Batcher
+from tests.unit.failures import WORST
 
 
 class Work:
@@ -81,3 +82,22 @@ def test_a_failure_of_the_call_is_everybodys_of_its_batch_and_nobody_elses() -> 
 
 def test_a_failure_among_the_results_is_its_own_callers() -> None:
     assert submit_all(Work(), [0, 6, 7, 8]) == ["0", "12", None, "16"]
+
+
+@pytest.mark.parametrize("error", WORST)
+def test_whatever_the_call_throws_every_caller_hears_it_and_the_next_are_served(
+    error: type[BaseException],
+) -> None:
+    thrown = [error]
+
+    def run(items: Sequence[int]) -> list[int]:
+        if thrown:
+            raise thrown.pop()
+        return list(items)
+
+    batcher: Batcher[int, int] = Batcher(run, 100)
+
+    with pytest.raises((error, RuntimeError)):
+        batcher.submit(1)
+
+    assert batcher.submit(2) == 2

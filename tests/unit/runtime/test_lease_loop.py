@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.runtime import lease_loop
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import Problem, Unavailable
 from shared.runtime.lease_loop import LeaseLoop
+from tests.unit.failures import errors, worst
 
 Plan = list[int | Exception]
 
@@ -127,3 +130,69 @@ def test_an_eager_loop_leases_again_as_soon_as_all_has_ended(monkeypatch: pytest
     errands.run()
 
     assert errands.done == [0, 1, 2]
+
+
+STEPS = ("lease", "finish", "renew", "name_owner")
+
+
+class Torn(LeaseLoop[int, int]):
+    """Rows of two organizations; those of the odd one break, and so does each step as often as it is told to."""
+
+    name = "torn"
+
+    def __init__(self, steps: list[tuple[str, type[BaseException]]], odd: list[type[BaseException]]) -> None:
+        super().__init__(Database({}), Deadline(0.5), 6)
+        self.done: set[int] = set()
+        self._steps = steps
+        self._odd = odd
+        self._left = list(range(12))
+
+    def _break(self, step: str) -> None:
+        for number, (name, error) in enumerate(self._steps):
+            if name == step:
+                del self._steps[number]
+                raise error
+
+    def lease(self, room: int) -> list[int]:
+        self._break("lease")
+        taken, self._left = self._left[:room], self._left[room:]
+        return taken
+
+    def work(self, row: int) -> int:
+        if row % 2:
+            raise self._odd[row % len(self._odd)]
+        self.done.add(row)
+        return row
+
+    def finish(self, ended: list[int]) -> None:
+        assert ended
+        self._break("finish")
+
+    def renew(self, rows: list[int]) -> None:
+        assert rows
+        self._break("renew")
+
+    def name_owner(self, row: int) -> str:
+        if row % 2:
+            self._break("name_owner")
+        return str(row % 2)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(STEPS), errors), max_size=6),
+    odd=st.lists(worst, min_size=1, max_size=6),
+)
+def test_whatever_any_step_throws_the_loop_goes_on_gives_places_back_and_serves_the_others(
+    steps: list[tuple[str, type[BaseException]]], odd: list[type[BaseException]]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lease_loop, "POLL_SECONDS", 0.02)
+        patch.setattr(lease_loop, "RENEW_SECONDS", 0.02)
+        torn = Torn(steps, odd)
+
+        counts = torn.run()
+
+    assert torn.done == {0, 2, 4, 6, 8, 10}
+    assert torn.shares.free == 6
+    assert counts["broken"] == 6

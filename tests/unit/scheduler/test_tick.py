@@ -9,6 +9,7 @@ import pytest
 from shared.runtime.deadline import Deadline
 from shared.scheduler import tick
 from shared.scheduler.tick import keep_going
+from tests.unit.failures import WORST
 
 
 @pytest.fixture(autouse=True)
@@ -16,8 +17,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tick, "RESTART_SECONDS", 0.01)
 
 
-@pytest.mark.parametrize("error", [KeyError("column"), RecursionError(), MemoryError(), ValueError("1e400")])
-def test_a_part_that_broke_off_is_begun_again(error: Exception) -> None:
+@pytest.mark.parametrize("error", [error() for error in WORST])
+def test_a_part_that_broke_off_is_begun_again(error: BaseException) -> None:
     failures = [error, error]
 
     def run() -> Counter[str]:

@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from scripts.local.data_folder import DataFolder, database_url
 from tests.fakes.ack_watch import AckWatch
 from tests.fakes.brokers import make_mosquitto, publish_all
 from tests.fakes.mqtt_site import Site
@@ -235,6 +237,56 @@ def test_a_database_that_hangs_for_a_while_loses_and_doubles_nothing(site: Site)
     site.wait_for(3_000)
 
     assert site.stored == list(range(3_000))
+
+
+@contextmanager
+def be_read_only(site: Site) -> Iterator[None]:
+    """No transaction may write, as with a full disk or during a failover: SQLSTATE 25006."""
+    folder = DataFolder(site.admin.stack.functions_env.parent)
+    url = database_url(folder.load_credentials(), folder.load_ports().postgres, "supabase_admin")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("alter system set default_transaction_read_only = on")
+        try:
+            connection.execute("select pg_reload_conf()")
+            yield
+        finally:
+            connection.execute("alter system reset default_transaction_read_only")
+            connection.execute("select pg_reload_conf()")
+
+
+@pytest.mark.parametrize("session_seconds", [600, 1, 5])
+def test_after_a_database_that_was_read_only_every_session_goes_on_and_nothing_is_lost(
+    site: Site, session_seconds: int
+) -> None:
+    site.connect(session_seconds=session_seconds)
+    address = {"broker_url": "mqtt://127.0.0.1", "port": site.broker.port, "session_seconds": session_seconds}
+    others = [
+        str(site.admin.create("mqtt", address | {"topics": f"other/{number}/+/telemetry"})["id"])
+        for number in range(6)
+    ]
+    subscribed = "select bool_and(s.state ? 'subscribed') from integration_schedules s"
+    wait_until(lambda: bool(site.ask(subscribed)), "not all sessions have subscribed")
+
+    def publish(number: int) -> None:
+        site.publish([number])
+        body = json.dumps({"n": number})
+        publish_all(site.broker.port, [(f"other/{each}/d/telemetry", body) for each in range(len(others))])
+
+    def count(integration_id: str) -> int:
+        return int(site.ask("select count(*) from device_messages where integration_id = %s", integration_id))
+
+    with be_read_only(site):
+        for number in range(16):
+            publish(number)
+            time.sleep(0.5)
+    ended = time.monotonic()
+    publish(16)
+    wait_until(lambda: min(map(count, others)) >= 17, "not every session goes on")
+    site.wait_for(17)
+
+    assert time.monotonic() - ended < 15
+    assert site.stored == list(range(17))
+    assert list(map(count, others)) == [17] * len(others)
 
 
 def test_two_workers_on_one_integration_store_everything_once(site: Site) -> None:

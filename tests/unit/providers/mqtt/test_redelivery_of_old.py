@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import cast
 
 from shared.providers.mqtt.connection import Connection
-from shared.providers.mqtt.packets import Publish
+from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, count_forgotten
 from shared.providers.mqtt.saved_state import Memory
 

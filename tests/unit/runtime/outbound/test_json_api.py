@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused
-from shared.runtime.outbound import JsonApi
+from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, Unavailable
+from shared.runtime.memory import MemoryBudget
+from shared.runtime.outbound import Access, JsonApi, json_api
 from tests.fakes.http_receiver import Answer, HttpReceiver
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
@@ -24,7 +27,7 @@ def receiver() -> Iterator[HttpReceiver]:
 
 @pytest.fixture
 def api(receiver: HttpReceiver) -> Iterator[JsonApi]:
-    with JsonApi("Acme", receiver.url, {"X-Key": KEY}, [KEY], Deadline(10)) as opened:
+    with JsonApi(Access("Acme", receiver.url, {"X-Key": KEY}, [KEY]), Deadline(10)) as opened:
         yield opened
 
 
@@ -84,3 +87,80 @@ def test_a_part_of_a_path_cannot_lead_elsewhere(api: JsonApi) -> None:
     assert api.join_path("a", "../b?c") == "/a/..%2Fb%3Fc"
     with pytest.raises(ProtocolFailed, match=r"Acme has nothing of the name '\.\.'"):
         api.join_path("a", "..")
+
+
+@pytest.fixture
+def budget(monkeypatch: pytest.MonkeyPatch) -> MemoryBudget:
+    made = MemoryBudget(32 * 1_048_576)
+    monkeypatch.setattr(json_api, "load_budget", lambda: made)
+    return made
+
+
+def open_api(receiver: HttpReceiver, owner: str, seconds: float = 20) -> JsonApi:
+    return JsonApi(Access("Acme", receiver.url, {}, [], owner), Deadline(seconds))
+
+
+ROWS = b"[" + b",".join([b'{"a":1}'] * 10_000) + b"]"
+
+
+def test_what_is_answered_is_held_until_the_next_call_and_then_given_back(
+    receiver: HttpReceiver, budget: MemoryBudget
+) -> None:
+    answer_in_turn(receiver, Answer(body=ROWS), Answer(body=b"[]"))
+
+    with open_api(receiver, "one") as api:
+        api.call("POST", "")
+        while_used = budget.free
+        api.call("POST", "")
+        after = budget.free
+
+    assert 32 * 1_048_576 - while_used >= len(ROWS) * 20
+    assert after == budget.free == 32 * 1_048_576
+
+
+def test_an_answer_that_no_share_holds_is_refused_before_it_is_parsed(
+    receiver: HttpReceiver, budget: MemoryBudget
+) -> None:
+    receiver.answer = lambda _: Answer(body=b"[" + b"{}," * 5_000_000 + b"{}]")
+
+    with open_api(receiver, "one") as api, pytest.raises(ProtocolFailed, match="more JSON at once than"):
+        api.call("POST", "")
+
+    assert budget.free == 32 * 1_048_576
+
+
+def test_many_large_answers_of_one_organization_wait_for_one_another_and_nobody_else_does(
+    receiver: HttpReceiver, budget: MemoryBudget
+) -> None:
+    large, least = b"[" + b",".join([b'{"a":1}'] * 40_000) + b"]", []
+    receiver.answer = lambda _: Answer(body=large)
+
+    def use(owner: str) -> float:
+        begun = time.monotonic()
+        with open_api(receiver, owner) as api:
+            api.call("POST", "")
+            least.append(budget.free)
+            time.sleep(0.3 if owner == "hostile" else 0)
+        return time.monotonic() - begun
+
+    with ThreadPoolExecutor(9) as threads:
+        hostile = [threads.submit(use, "hostile") for _ in range(8)]
+        time.sleep(0.2)
+        other = threads.submit(use, "other").result()
+        slowest = max(each.result() for each in hostile)
+
+    assert other < 0.3 * 8 / 2 < slowest
+    assert min(least) >= 0
+    assert budget.free == 32 * 1_048_576
+
+
+def test_without_memory_a_call_ends_with_its_deadline_and_holds_nothing(
+    receiver: HttpReceiver, budget: MemoryBudget
+) -> None:
+    receiver.answer = lambda _: Answer(body=ROWS)
+    budget.open("other").hold(budget.free)
+
+    with open_api(receiver, "one", 0.5) as api, pytest.raises(Unavailable):
+        api.call("POST", "")
+
+    assert budget.free == 0

@@ -93,8 +93,8 @@ class Pieces:
         await self.more()
 
 
-def read(pieces: Iterable[bytes], **fields: bool) -> ReplyReader:
-    reader = ReplyReader(Pieces(pieces), LIMIT, **({"with_body": True, "linger": True} | fields))
+def read(pieces: Iterable[bytes], *, with_body: bool = True, linger: bool = True) -> ReplyReader:
+    reader = ReplyReader(Pieces(pieces), LIMIT, with_body=with_body, linger=linger)
     asyncio.run(reader.read())
     return reader
 
