@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
@@ -185,10 +186,18 @@ class Http(Checker, Poller, Receiver, CodecFields, PayloadFields):
         if self.bearer_token:
             headers["Authorization"] = f"Bearer {self.bearer_token.get_secret_value()}"
         elif self.basic_username:
-            password = self.basic_password.get_secret_value() if self.basic_password else ""
-            pair = base64.b64encode(f"{self.basic_username}:{password}".encode()).decode()
-            headers["Authorization"] = f"Basic {pair}"
+            headers["Authorization"] = f"Basic {self._basic_pair}"
         return Access("The API", "", headers, list(self.secret_values), self.identity.organization_id)
+
+    @property
+    def _basic_pair(self) -> str:
+        password = self.basic_password.get_secret_value() if self.basic_password else ""
+        return base64.b64encode(f"{self.basic_username}:{password}".encode()).decode()
+
+    @cached_property
+    def secret_values(self) -> tuple[str, ...]:
+        """Every secret in this config, and what basic authentication makes of one."""
+        return (*super().secret_values, *([self._basic_pair] if self.basic_password else []))
 
     def verify(self, request: PushedRequest) -> None:
         """By the token of a device, where it brings one that is valid, else as `webhook_authentication` says."""
