@@ -1,6 +1,6 @@
 # Sourced by every script: goes to the project's root and makes the shared virtual environment where it is
 # missing or older than the requirements. Progress goes to standard error, so a script's output stays its own.
-# A script that sets NEEDS=dev gets the packages of the tests and checks too.
+# A script that sets NEEDS=dev gets the packages of the tests and checks too, with NEEDS=browser those of the browser besides.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PYTHONPATH="$PWD"
@@ -33,8 +33,9 @@ has_packages() {
   [ "$(cat ".venv/.$1" 2>/dev/null || true)" = "$(cat "${@:2}" | cksum)" ]
 }
 
-if ! has_packages local requirements-local.lock || { [ "${NEEDS:-local}" = dev ] &&
-  ! has_packages dev requirements.txt requirements-local.txt requirements-dev.txt; }; then
+if ! has_packages local requirements-local.lock || { [ "${NEEDS:-local}" != local ] &&
+  ! has_packages dev requirements.txt requirements-local.txt requirements-dev.txt; } || { [ "${NEEDS:-local}" = browser ] &&
+  ! has_packages browser requirements-browser.txt; }; then
   BASE_PYTHON="$(find_python)"
   "$BASE_PYTHON" scripts/make_environment.py "${NEEDS:-local}"
 fi

@@ -1,8 +1,8 @@
 """Makes `.venv` from the pinned requirements; run by environment.sh with any Python 3.11+ and nothing installed.
 
 `make_environment.py local` installs what the local stack needs, each file known by its hash, `dev` what the tests and
-checks need besides. A lock of the operating system sees to it that two scripts started at once build it once and a
-killed one leaves none.
+checks need besides, `browser` what those in a browser need. A lock of the operating system sees to it that two scripts
+started at once build it once and a killed one leaves none.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ WITHOUT_PIP = (22, 3)
 FILES = {
     "local": ("requirements-local.lock",),
     "dev": ("requirements.txt", "requirements-local.txt", "requirements-dev.txt"),
+    "browser": ("requirements-browser.txt",),
 }
 """What each part is made from; the same as in environment.sh."""
 EXPLANATIONS = {
     "local": "this happens once and takes about half a minute",
     "dev": "what the tests and checks need; this happens once and takes about a minute",
+    "browser": "what the tests in a browser need; this happens once and takes a few seconds",
 }
 
 
@@ -43,7 +45,8 @@ def main() -> int:
     try:
         with (ROOT / ".venv.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            return _make_environment(("local", "dev")[: 1 + (sys.argv[1] == "dev")])
+            parts = list(FILES)
+            return _make_environment(parts[: 1 + parts.index(sys.argv[1])])
     except KeyboardInterrupt:
         _say("\nStopped; the script makes the environment when it runs again.")
         return 130
@@ -105,8 +108,8 @@ def _pip_version() -> tuple[int, ...]:
 
 
 def _list_requirements(name: str) -> list[str]:
-    if name == "dev":
-        return ["-r", str(ROOT / "requirements-dev.txt")]
+    if name != "local":
+        return ["-r", str(ROOT / FILES[name][-1])]
     # Complete (a test sees to it): nothing has to be resolved, and what is not run is not compiled.
     return ["--no-deps", "--no-compile", "--require-hashes", "-r", str(ROOT / "requirements-local.lock")]
 

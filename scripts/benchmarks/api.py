@@ -35,7 +35,8 @@ REACH = {
     "concurrent_errors": "0",
 }
 INTEGRATIONS = "/functions/v1/integrations"
-TABLE = f"/rest/v1/device_integrations?select={','.join(IntegrationRow.__annotations__)}"
+COLUMNS = [column for column in IntegrationRow.__annotations__ if column != "health"]
+TABLE = f"/rest/v1/device_integrations?select={','.join(COLUMNS)}"
 LIST = f"{TABLE}&order=created_at.desc,id.desc&limit=51"
 PAGE, USERS, WARM_UP = 50, 50, 20
 

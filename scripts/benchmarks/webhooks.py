@@ -127,12 +127,13 @@ def measure(bench: Bench) -> Numbers:
 def _set_scene(bench: Bench) -> Iterator[Scene]:
     os.environ["INTEGRATION_KEYS"] = make_key("bench")
     with start_stack() as report, start_endpoint() as url, connect_service(report) as connection:
-        _set_environment(report)
+        set_environment(report)
         row = connection.execute("select id::text from public.organizations order by name limit 1").fetchone()
         yield Scene(bench, connection, row[0] if row else "", url, report)
 
 
-def _set_environment(report: Report) -> None:
+def set_environment(report: Report) -> None:
+    """Have this process deliver for the stack."""
     os.environ |= {
         "SUPABASE_URL": report.url,
         "SUPABASE_SERVICE_ROLE_KEY": report.service_role_key,
@@ -145,7 +146,7 @@ def _compare_rates(scene: Scene) -> Numbers:
     bare, rates = [], []
     for _ in scene.bench.track("Posting bare, and delivering", scene.bench.rounds(7, 3)):
         bare.append(asyncio.run(_post_all(scene.url, BARE)))
-        rates.append(_measure_rate(scene))
+        rates.append(measure_rate(scene))
     rate, bare_rate = statistics.median(rates), statistics.median(bare)
     return {"rate": rate, "bare_rate": bare_rate, "ratio": rate / bare_rate}
 
@@ -165,7 +166,8 @@ async def _post_all(url: str, count: int) -> float:
         return count / (time.perf_counter() - begun)
 
 
-def _measure_rate(scene: Scene) -> float:
+def measure_rate(scene: Scene) -> float:
+    """How many deliveries a second go out, on a queue of its own."""
     webhooks = scene.add_webhooks(WEBHOOKS)
     source = make_integration(scene.connection, "mqtt")
     for _ in range(BATCHES):

@@ -20,6 +20,7 @@ REPLIES: Headers = {
     "WWW-Authenticate": _always({"const": "Bearer"}),
     "Retry-After": _always({"type": "integer", "minimum": 0}, "Seconds to wait."),
     "ETag": _always(_TEXT, "The version shown: send it back as `If-Match` or `If-None-Match`."),
+    "Content-Disposition": _always(_TEXT, "The name of the file."),
     "Location": _always({"type": "string", "format": "uri-reference"}),
     "RateLimit-Policy": {
         "description": "The limits: `q` calls in `w` seconds. Absent where there is no limit.",

@@ -11,7 +11,7 @@ from scripts.openapi.schemas import Schema, has_events, list_models, list_parame
 from shared.runtime import errors
 from shared.runtime.web.events import MEDIA_TYPE
 from shared.runtime.web.rate_limits import TESTS
-from shared.runtime.web.routes import Route
+from shared.runtime.web.routes import ANY_TYPE, Route
 
 BINARY = {"type": "string", "format": "binary", "minLength": 1}
 LINKED = {
@@ -49,7 +49,9 @@ def list_problems(route: Route) -> list[Kind]:
     """Everything a call may be refused with: what was declared, and what follows from the rest of the declaration."""
     kinds: list[Kind] = [errors.Unauthenticated, errors.Problem, errors.Unavailable, *route.problems]
     if list_models(route):
-        kinds += [errors.BadRequest, errors.TooLarge, errors.UnsupportedMediaType]
+        kinds += [errors.BadRequest, errors.TooLarge]
+    if list_models(route) and ANY_TYPE not in route.reads:
+        kinds += [errors.UnsupportedMediaType]
     if route.query:
         kinds += [errors.BadRequest]
     if "{" in route.path and not route.public:
@@ -79,8 +81,11 @@ def _describe_body(route: Route) -> Schema:
     content: Schema = {}
     for model in list_models(route):
         content["application/json"] = {"schema": refer(model)}
+        if ANY_TYPE in route.reads:  # null is no body there, as whatever it does not know is
+            content["application/json"] = {"schema": {"anyOf": [refer(model), {"type": "null"}]}}
     raw = {"schema": BINARY if content else {}}
-    content |= {media_type: raw for media_type in route.reads if isinstance(media_type, str)}
+    media_types = [each for each in route.reads if isinstance(each, str) and each != ANY_TYPE]
+    content |= dict.fromkeys(media_types, raw)
     return {"required": route.needs_body or len(content) > 1, "content": content} if content else {}
 
 
@@ -88,9 +93,9 @@ def _describe_success(route: Route, status: HTTPStatus) -> Schema:
     if status == HTTPStatus.NOT_MODIFIED:
         return {"description": "You have it as it is; no body.", "headers": headers.pick_headers("ETag")}
     limits = headers.LIMITS if route.budget or route.settles else ()
-    schemas = [refer(reply) for reply in list_replies(route)]
+    schemas = [{"type": "string"}] if route.media else [refer(reply) for reply in list_replies(route)]
     schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
-    content: Schema = {"application/json": {"schema": schema}} if schemas else {}
+    content: Schema = {route.media or "application/json": {"schema": schema}} if schemas else {}
     content |= {MEDIA_TYPE: {"schema": {"type": "string"}}} if has_events(route) else {}
     optional: Schema = {"content": content, "links": _describe_links(route)}
     return {

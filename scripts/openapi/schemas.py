@@ -73,7 +73,9 @@ def list_models(route: Route) -> list[type[BaseModel]]:
 
 
 def list_replies(route: Route) -> list[type]:
-    """The TypedDicts that may be answered."""
+    """The TypedDicts that may be answered; none where the reply is text."""
+    if route.media:
+        return []
     each = get_args(route.reply) if isinstance(route.reply, UnionType) else [route.reply]
     return [reply for reply in each if reply not in {NoneType, EventStream}]
 

@@ -45,6 +45,7 @@ export class Auth {
 
   keep(session) {
     this.session = session
-    session ? sessionStorage.setItem(KEY, JSON.stringify(session)) : sessionStorage.removeItem(KEY)
+    if (session) sessionStorage.setItem(KEY, JSON.stringify(session))
+    else sessionStorage.removeItem(KEY)
   }
 }

@@ -6,8 +6,9 @@ export function createClient(url, anonKey, functionsUrl = `${url}/functions/v1`)
   const auth = new Auth(url, anonKey)
   const send = async (address, { method = 'GET', body, headers = {} } = {}) => {
     const token = (await auth.fresh())?.access_token ?? anonKey
-    const type = body === undefined ? {} : { 'Content-Type': 'application/json' }
-    return fetch(address, { method, body: body === undefined ? undefined : JSON.stringify(body), headers: { apikey: anonKey, Authorization: `Bearer ${token}`, ...type, ...headers } })
+    const request = { method, headers: { apikey: anonKey, Authorization: `Bearer ${token}`, ...headers } }
+    if (body === undefined) return fetch(address, request)
+    return fetch(address, { ...request, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json', ...request.headers } })
   }
   const rest = `${url}/rest/v1`
   return {
@@ -66,5 +67,6 @@ class Query {
     return this
   }
 
+  // oxlint-disable-next-line unicorn/no-thenable -- as supabase-js's own
   then(done, failed) { return ask(this.send, `${this.address}?${this.parameters}`, { headers: this.headers }).then(done, failed) }
 }

@@ -57,6 +57,17 @@ class DeliveryRow(TypedDict):
     replayed_at: Moment | None
 
 
+class RequestRow(TypedDict):
+    """What was sent, its secrets masked; `body` is the first 16 KB of `body_bytes`."""
+
+    started_at: Moment
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: str | None
+    body_bytes: int
+
+
 class AttemptRow(TypedDict):
     """One try: what was answered, or `error` in words."""
 
@@ -68,10 +79,16 @@ class AttemptRow(TypedDict):
     reply: str | None
 
 
+class AttemptWithRequest(AttemptRow):
+    """One try with what was sent: of those that failed, and of a webhook's last 100 that were delivered."""
+
+    request: RequestRow | None
+
+
 class DeliveryWithAttempts(DeliveryRow):
     """A delivery with every attempt, in their order."""
 
-    attempts_log: list[AttemptRow]
+    attempts_log: list[AttemptWithRequest]
 
 
 OneDelivery = TypedDict("OneDelivery", {"delivery": DeliveryWithAttempts})

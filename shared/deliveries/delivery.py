@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from shared.integrations.sealing import SealedIntegration
 from shared.provider import Event, EventDevice, Identity
+from shared.runtime.settings import load_settings
 
 
 class EventSourceRow(TypedDict):
@@ -60,5 +61,14 @@ def make_event(delivery: LeasedDelivery, row: SealedIntegration) -> Event:
         ),
         device=EventDevice(**device) if device else None,
         topic=delivery["topic"],
-        payload=delivery["payload"],
+        payload=_name_place(delivery),
     )
+
+
+def _name_place(delivery: LeasedDelivery) -> object:
+    """The payload; of an alert with the address at which what it is about can be read."""
+    payload = delivery["payload"]
+    if delivery["kind"] != "alert" or not isinstance(payload, dict):
+        return payload
+    about = f"/{payload['integration_id']}" if payload.get("integration_id") else ""
+    return payload | {"url": f"{load_settings().public_url}/integrations{about}"}

@@ -15,6 +15,7 @@ from shared.deliveries.attempt import build_request, make_attempt, name_problem
 from shared.deliveries.delivery import LeasedDelivery
 from shared.deliveries.publishing import Publishing
 from shared.deliveries.recorder import Recorder
+from shared.deliveries.requests import RequestLog, Sent
 from shared.deliveries.result import Result, conclude_attempt, describe_unread, describe_unsent
 from shared.deliveries.transforming import Transforming
 from shared.integrations.sealing import SealedIntegration, open_provider
@@ -84,6 +85,7 @@ class _Dispatcher:
         self._providers = _Providers()
         self._wake = asyncio.Event()
         self._recorder = Recorder(database, pulse, self._close_all)
+        self._requests = RequestLog(database)
         self._publishing = Publishing(deadline, pulse, self._recorder.add)
         self._transforming = Transforming(pulse, self._start)
         self._last_start = min(LAST_START_SECONDS, deadline.remaining() / 4)
@@ -92,6 +94,7 @@ class _Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._starting = self._loop.create_task(asyncio.sleep(0))
         recording = asyncio.create_task(self._recorder.run())
+        keeping = asyncio.create_task(self._requests.run())
         spreading = asyncio.create_task(self._spread_all())
         with self._pulse.on_queued(self._wake_up):
             while not self._deadline.expired:
@@ -104,7 +107,8 @@ class _Dispatcher:
             await asyncio.wait(under_way)
         self._transforming.close()
         self._recorder.end()
-        await recording
+        self._requests.end()
+        await asyncio.gather(recording, keeping)
         return self._recorder.counts
 
     def _wake_up(self) -> None:
@@ -222,6 +226,11 @@ class _Dispatcher:
             except BaseException as error:  # noqa: BLE001 - a place is given back on every way out, cancelled too
                 result = describe_unsent(delivery, name_problem(error))
             self._recorder.add(result)
+            if isinstance(request, OutboundRequest) and result.outcome != "unsent":
+                sent = Sent(
+                    delivery["id"], attempt.started_at, result.outcome == "delivered", request, provider
+                )
+                self._requests.add(delivery["integration_id"], sent)
 
 
 def _is_transformed(provider: Subscriber) -> bool:

@@ -46,7 +46,12 @@ def get_delivery(call: Call) -> bodies.OneDelivery:
     delivery = read_part(call, bodies.DeliveryRow, "webhook_deliveries", delivery_id)
     query = {"delivery_id": f"eq.{delivery_id}", "order": "attempt,id", "limit": str(MOST_ATTEMPTS)}
     log = call.database.read(bodies.AttemptRow, "webhook_attempts", query)
-    return {"delivery": {**delivery, "attempts_log": log}}
+    sent = call.database.read(bodies.RequestRow, "webhook_requests", query | {"order": "id"})
+    requests = {request["started_at"]: request for request in sent}
+    attempts: list[bodies.AttemptWithRequest] = [
+        {**attempt, "request": requests.get(attempt["started_at"])} for attempt in log
+    ]
+    return {"delivery": {**delivery, "attempts_log": attempts}}
 
 
 @routes.post(

@@ -128,6 +128,8 @@ class DeviceRow(TypedDict):
     created_at: Moment
     updated_at: Moment
     edited_at: Moment
+    silent_since: Moment | None
+    """Since when it has said nothing, where it is taken for offline because of that."""
 
 
 class ProvisioningRow(TypedDict):

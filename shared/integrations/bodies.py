@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from shared.provider import MIXINS, Check
 from shared.runtime.bodies import VISIBLE, Body, Moment, Query, Text, Uuid
 from shared.runtime.numbers import Whole
-from shared.runtime.web.paging import PageQuery
+from shared.runtime.web.paging import PageQuery, PeriodQuery
 
 Status = Literal["active", "inactive", "error"]
 Level = Literal["info", "warning", "error"]
@@ -119,11 +119,43 @@ class Named(Query):
     """Which integration; or `id` in the body."""
 
 
-class ActivityFilters(PageQuery):
+class ActivityFilters(PeriodQuery):
     """Which of what happened is listed."""
 
+    kind: Text | None = None
+    """Only of this kind, such as `session.failed` or `alert.resolved`."""
     level: Level | None = None
     """Only of this level."""
+
+
+class Health(TypedDict):
+    """How an integration is doing, worked out from what happened: `reason` says why, `since` since when."""
+
+    state: Literal["waiting", "healthy", "degraded", "failing", "silent", "off"]
+    reason: str
+    since: Moment
+    last_message_at: Moment | None
+    last_delivered_at: Moment | None
+    last_success_at: Moment | None
+    last_error_at: Moment | None
+    last_error: str | None
+    consecutive_failures: int
+    pending: int
+    """Deliveries still to come, counted up to 10,000."""
+    dead: int
+    """Dead letters, counted up to 10,000."""
+    oldest_due_at: Moment | None
+    open_alerts: int
+    messages_24h: int
+    """Messages of the last 24 hours, by whole hours."""
+
+
+class Scheduler(TypedDict):
+    """Whether anybody looks for what is due: `silent` once none has for 4 minutes, `partial` where one part has not."""
+
+    state: Literal["running", "partial", "silent", "never"]
+    last_seen_at: Moment | None
+    parts: dict[str, Moment]
 
 
 class Integration(TypedDict):
@@ -143,6 +175,7 @@ class Integration(TypedDict):
     created_at: Moment
     created_by: Uuid | None
     updated_at: Moment
+    health: Health
 
 
 OneIntegration = TypedDict("OneIntegration", {"integration": Integration})
@@ -154,7 +187,12 @@ class CreatedIntegration(OneIntegration):
     generated: NotRequired[dict[str, str]]
 
 
-IntegrationPage = TypedDict("IntegrationPage", {"integrations": list[Integration], "next_cursor": str | None})
+class IntegrationPage(TypedDict):
+    """One page of them, and whether anybody looks for what they have to do."""
+
+    integrations: list[Integration]
+    next_cursor: str | None
+    scheduler: Scheduler
 
 
 class IntegrationType(TypedDict):

@@ -7,7 +7,7 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from shared.integrations.bodies import IntegrationFilters, IntegrationPage, Status
+from shared.integrations.bodies import Health, IntegrationFilters, IntegrationPage, Status
 from shared.integrations.sealing import SealedIntegration
 from shared.runtime.bodies import Moment, Uuid
 from shared.runtime.errors import NotFound
@@ -34,6 +34,7 @@ class IntegrationRow(TypedDict):
     created_by: Uuid | None
     updated_at: Moment
     version: int
+    health: Health
 
 
 class SealedRow(SealedIntegration):
@@ -68,6 +69,12 @@ def list_rows(call: Call, query: IntegrationFilters) -> IntegrationPage:
         p_status=query.status,
     )
     return page
+
+
+def read_row(call: Call) -> IntegrationRow:
+    """The integration of the path with its health; NotFound where the caller does not see it."""
+    row: IntegrationRow = call.database.call("read_integration", p_integration_id=call.integration_id)
+    return row
 
 
 def read_sealed(call: Call) -> SealedRow:

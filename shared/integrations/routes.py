@@ -11,9 +11,10 @@ from functools import cache, partial
 from http import HTTPStatus
 
 from shared.integrations import bodies, create, patch, rotate
+from shared.integrations.activity import list_export, write_csv
 from shared.integrations.codecs.sources import lend_own_codecs
 from shared.integrations.connection_test import answer_test
-from shared.integrations.records import IntegrationRow, list_rows, read_sealed, write_row
+from shared.integrations.records import IntegrationRow, list_rows, read_row, read_sealed, write_row
 from shared.integrations.remote_calls import USING, reach_provider
 from shared.integrations.scope import list_page
 from shared.provider import Checker, Identity, catalogue, require
@@ -106,8 +107,7 @@ def test_config(call: Call, body: bodies.UnsavedIntegration) -> bodies.Verdict |
 @routes.get("/{id}", also=HTTPStatus.NOT_MODIFIED, headers=("ETag",))
 def get_integration(call: Call) -> bodies.OneIntegration:
     """Read one integration."""
-    query = {"id": f"eq.{call.integration_id}"}
-    return _show_row(call, call.database.read_one(IntegrationRow, "device_integrations", query))
+    return _show_row(call, read_row(call))
 
 
 @routes.patch("/{id}", settles=WRITES, headers=("ETag",), problems=CHANGING)
@@ -149,6 +149,16 @@ def list_activity(call: Call, query: bodies.ActivityFilters) -> bodies.ActivityP
     """List what happened to an integration, newest first."""
     rows, next_cursor = list_page(call, bodies.ActivityRow, "integration_activity", query)
     return {"activity": rows, "next_cursor": next_cursor}
+
+
+@routes.get("/{id}/activity.csv", media="text/csv", headers=("Content-Disposition",))
+def export_activity(call: Call, query: bodies.ActivityFilters) -> str:
+    """Export what happened to an integration as CSV, newest first: up to 10,000 lines.
+
+    `from` and `to` narrow it. No cell is one that a spreadsheet would take for a formula.
+    """
+    call.headers["Content-Disposition"] = f'attachment; filename="activity-{call.integration_id}.csv"'
+    return write_csv(list_export(call, query))
 
 
 def _record_test(call: Call, verdict: bodies.Verdict) -> None:
@@ -202,6 +212,7 @@ def _rename_columns(row: IntegrationRow) -> bodies.Integration:
         "created_at": row["created_at"],
         "created_by": row["created_by"],
         "updated_at": row["updated_at"],
+        "health": row["health"],
     }
 
 

@@ -24,9 +24,10 @@ def list_page(
 ) -> tuple[list[Row], str | None]:
     """One page of a table's rows about the integration of the path, and the next one's cursor.
 
-    What `query` has beside the page, and `filters`, are columns. NotFound where the integration is not visible.
+    What `query` has beside the page and the period, and `filters`, are columns. NotFound where the integration is not
+    visible.
     """
-    asked = query.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
+    asked = query.model_dump(exclude={"limit", "cursor", "from_", "to"}, exclude_none=True)
     wanted = {column: f"eq.{value}" for column, value in (asked | filters).items()}
     wanted["integration_id"] = f"eq.{call.integration_id}"
     rows, next_cursor = query.cut(call.database.read(row, table, query.narrow(wanted)))

@@ -12,16 +12,19 @@ from functools import partial
 from typing import Any
 
 from shared.integrations.sealing import SealedIntegration
+from shared.messages import clock
 from shared.messages.store import COUNTS, LeaseHold, Store, keep_trying
 from shared.provider import Batch
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import Unavailable
+from shared.runtime.errors import Problem, Unavailable
 from shared.runtime.log import get_log
 
 LEASE_SECONDS = 30
 RENEW_SECONDS = 10
 COMMIT_GRACE_SECONDS = 8
+MOST_WORDS = 1_500
+EXPLAINED = frozenset({"credentials_refused", "invalid_config", "vault_error", "certificate_expired"})
 YIELD_SECONDS = 20.0
 """How long a session lasts at least where others wait for its place: connecting costs its broker something, too."""
 
@@ -118,6 +121,12 @@ class Committer:
         )
         keep_trying(finish, self._find_patience())
 
+    def explain(self, problem: Problem) -> None:
+        """After `finish`: say what failed by its code, for alerts about credentials, configs and certificates."""
+        if problem.code in EXPLAINED:
+            names = {"p_integration_id": self._row["id"], "p_code": problem.code}
+            self._database.call("explain_failure", **names, p_message=problem.detail[:MOST_WORDS])
+
     def close(self) -> None:
         """Drop what was not begun; the other side will send it again."""
         self._thread.shutdown(wait=True, cancel_futures=True)
@@ -153,9 +162,9 @@ class Committer:
         self._renewed = time.monotonic()
 
     def _record_notes(self, batch: Batch) -> None:
-        if batch.notes:
+        if notes := [*batch.notes, *clock.watch.find_notes(self._row["id"], batch.messages)]:
             names = {"p_integration_id": self._row["id"], "p_kind": "session"}
-            record = partial(self._database.call, "record_activity", **names, p_notes=batch.notes)
+            record = partial(self._database.call, "record_activity", **names, p_notes=notes)
             keep_trying(record, self._find_patience())
 
     def _confirm(self) -> None:

@@ -43,6 +43,9 @@ from shared.runtime.web.call import Call
 
 REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
 
+REFUSED = "Pushed messages are refused, because the config can't be used: "
+RECOVERED = "receive.recovered"
+"""The kind of activity that ends it: the database takes the error away with it."""
 TOO_MANY_TRIES = (
     "Too many requests that could not be proven; nothing was stored. See docs/api.md, Pushed messages."
 )
@@ -188,6 +191,9 @@ def _read_post(
             return Proven(provider, request)
     except Problem as problem:
         return problem
+    if (row["error_message"] or "").startswith(REFUSED):
+        note = {"level": "info", "message": "Pushed messages are taken again.", "alert": "config.invalid"}
+        as_service().call("record_activity", p_integration_id=row["id"], p_kind=RECOVERED, p_notes=[note])
     return Post(row["id"], messages)
 
 
@@ -227,10 +233,10 @@ def _seal_decoy(vault: Vault) -> str:
 
 def _tell_admin(row: ReceiverRow, problem: VaultError | InvalidConfig) -> None:
     why = problem.explain("") or problem.detail
-    message = f"Pushed messages are refused, because the config can't be used: {why}"
+    message = f"{REFUSED}{why}"
     get_log().warning("receiver not usable", integration=row["id"], code=problem.code)
     if row["error_message"] != message:
-        note = {"level": "error", "message": message}
+        note = {"level": "error", "message": message, "alert": "config.invalid"}
         as_service().call(
             "record_activity", p_integration_id=row["id"], p_kind="receive.failed", p_notes=[note]
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypedDict
 
+from shared.messages import clock
 from shared.messages.bodies import Receipt
 from shared.messages.store import Store, keep_trying
 from shared.provider import Message
@@ -61,6 +62,8 @@ def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
         # What JSON can't hold, or can't even be read by the database, such as a NUL, is refused to all of a call.
         problem = refusal if isinstance(refusal, BadRequest) else BadRequest("It can't be written as JSON.")
         return [_store_alone(post, problem) for post in posts]
+    for group in described:
+        _note_clocks(group)
     shares = {name: iter(_share_out(group, told[name])) for name, group in groups.items()}
     return [next(shares[post.integration_id]) for post in posts]
 
@@ -68,6 +71,17 @@ def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
 def _describe_group(integration_id: str, posts: Sequence[Post]) -> PostGroup:
     messages = [message for post in posts for message in post.messages]
     return {"integration_id": integration_id, "messages": messages, "requests": len(posts)}
+
+
+def _note_clocks(group: PostGroup) -> None:
+    """Say that devices send times that can't be; what keeps that from being said keeps nothing else."""
+    notes = clock.watch.find_notes(group["integration_id"], group["messages"])
+    if notes:
+        names = {"p_integration_id": group["integration_id"], "p_kind": "receive"}
+        try:
+            as_service().call("record_activity", **names, p_notes=notes)
+        except Problem as problem:
+            get_log().warning("a clock could not be noted", code=problem.code, detail=problem.detail)
 
 
 def _share_out(posts: Sequence[Post], told: StoredPosts) -> list[Receipt | Exception]:

@@ -50,7 +50,7 @@ def _open_or_explain(row: LeasedSession) -> Provider:
         return open_provider(row)
     except InvalidConfig as invalid:
         words = "The stored config is not valid, so nothing was connected:"
-        raise Problem(invalid.explain(words)) from None
+        raise InvalidConfig(invalid.explain(words)) from None
 
 
 def _drive(provider: Poller, row: LeasedSession, committer: Committer, pulse: Pulse) -> bool:
@@ -80,6 +80,7 @@ def _explain_failure(committer: Committer, problem: Problem) -> None:
     get_log().warning("session failed", code=problem.code, detail=problem.detail)
     try:
         committer.finish(problem.detail)
+        committer.explain(problem)
     except (LeaseLost, NotFound):
         return
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being told, the lease runs out by itself

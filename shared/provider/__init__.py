@@ -16,9 +16,10 @@ from shared.provider.decode import Decoder, StoredBody
 from shared.provider.decoding.body import DecodedBody, decode_body, read_media_type
 from shared.provider.decoding.coded import CodedBody, decode_bodies, read_bodies
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
+from shared.provider.decoding.mending import REPLACED
 from shared.provider.decoding.readers import find_path, find_vmark_reply
-from shared.provider.decoding.storable import REPLACED, Document, find_depth, read_document, replace_nul
-from shared.provider.decoding.times import TimestampFormat, choose_time, parse_time
+from shared.provider.decoding.storable import Document, find_depth, read_document, replace_nul
+from shared.provider.decoding.times import UNBELIEVED, TimestampFormat, choose_time, parse_time
 from shared.provider.decoding.topics import (
     TOPIC_BYTES, TopicFacts, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
 )
@@ -28,7 +29,8 @@ from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
 from shared.provider.fields import (
-    Credential, EndpointUrl, HeaderName, Headers, SecretUrl, locate_url, require_partner, reveal_headers,
+    BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, locate_url, looks_secret, require_partner,
+    reveal_headers,
 )
 from shared.provider.firmware import (
     MAIN_PACKAGE, Artifact, BegunRollout, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,
@@ -56,9 +58,9 @@ from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, S
 from shared.runtime.backoff import Backoff
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
-    AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused, FieldError,
-    NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed, ProviderRefused, TimedOut,
-    TlsFailed, TooLarge, Unauthenticated, Unavailable,
+    AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused,
+    FieldError, NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed, ProviderRefused,
+    TimedOut, TlsFailed, TooLarge, Unauthenticated, Unavailable,
 )
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets

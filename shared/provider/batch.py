@@ -12,12 +12,14 @@ from shared.provider.messages import Message
 class Note:
     """Something an admin should read in the activity log; `level` is `info`, `warning` or `error`.
 
-    With `alert` it raises the alert of that kind, or ends it where the level is `info`.
+    With `alert` it raises the alert of that kind, or ends it where the level is `info`; `alert_level` says how bad
+    that is where it is not the note's level.
     """
 
     level: str
     message: str
     alert: str | None = None
+    alert_level: str | None = None
 
 
 @dataclass(slots=True)

@@ -94,6 +94,11 @@ def check_header_name(name: str) -> str:
     return name
 
 
+def looks_secret(name: str, value: str) -> bool:
+    """Whether a header holds a secret, by its name or by how its value begins."""
+    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.match(value))
+
+
 def check_credential(secret: SecretStr) -> SecretStr:
     """`secret` if a header can carry it; ValueError otherwise."""
     text = secret.get_secret_value()
@@ -101,6 +106,13 @@ def check_credential(secret: SecretStr) -> SecretStr:
         raise ValueError(
             f"1 to {VALUE_LIMIT} printable ASCII characters, without line breaks and spaces around them"
         )
+    return secret
+
+
+def check_bearer(secret: SecretStr) -> SecretStr:
+    """`secret` if it is a token alone; ValueError otherwise."""
+    if secret.get_secret_value().lower().startswith("bearer "):
+        raise ValueError("leave out the word Bearer; it is sent before the token")
     return secret
 
 
@@ -120,6 +132,7 @@ EndpointUrl = Annotated[str, AfterValidator(check_url)]
 SecretUrl = Annotated[SecretStr, AfterValidator(check_secret_url)]
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
 Credential = Annotated[SecretStr, AfterValidator(check_credential)]
+BearerToken = Annotated[Credential, AfterValidator(check_bearer)]
 Headers = Annotated[dict[str, str | SecretStr], BeforeValidator(wrap_headers)]
 
 
@@ -127,7 +140,7 @@ def _wrap_value(name: str, value: Any) -> str | SecretStr:
     text = _reveal(value)
     if not isinstance(text, str):
         raise ValueError(f"the value of {name} must be a string")  # noqa: TRY004 - pydantic's way
-    return SecretStr(text) if _SECRET_NAME.search(name) or _SECRET_VALUE.match(text) else text
+    return SecretStr(text) if looks_secret(name, text) else text
 
 
 def _reveal(value: Any) -> Any:

@@ -18,6 +18,9 @@ JsonObject = dict[str, JsonValue]
 MESSAGE_LIMIT = 1_048_576
 """Bytes of one message's body that are kept; a larger one is refused alone, with its beginning."""
 
+ALERT = "alert"
+"""The kind of the events that tell of alerts: they are of no device, and their payload says all there is."""
+
 REFUSED_EXCERPT = 1_024
 """Bytes kept of a message that is over `MESSAGE_LIMIT`."""
 
@@ -114,6 +117,8 @@ class Event:
 
 def describe_event(event: Event) -> dict[str, Any]:
     """An event as JSON: what webhooks get without a template, and what codecs are given."""
+    if event.kind == ALERT:
+        return {"id": event.id, "type": event.type, "timestamp": event.at, "data": event.payload}
     device, source = event.device, event.integration
     return {
         "id": event.id,

@@ -42,12 +42,17 @@ _TIMES: dict[str, Any] = {
 _SAMPLE = datetime(2026, 11, 29, 13, 14, 15, tzinfo=UTC)
 PATH_LIMIT = 512
 
+_NO_ZONES = ("posix", "right/", "localtime", "Factory")
+"""Which some systems keep beside the zones: another count of seconds, or whatever the machine is set to."""
+
 
 def check_path(path: str) -> str:
     """`path` without spaces around it, where it is names joined by full stops; ValueError says how to write it."""
     path = path.strip()
-    if path.startswith(("$", "/")) or "[" in path:
-        raise ValueError("write names joined by full stops, as in data.items.0.id: without $, / and brackets")
+    if path.startswith(("$", "/", "@", "#/")) or re.search(r"[\[*]|\{\{", path):
+        raise ValueError(
+            "write names joined by full stops, as in data.items.0.id: without $, / and brackets, * and {{ }}"
+        )
     if len(path) > PATH_LIMIT or not all(path.split(".")) or not path.isprintable():
         raise ValueError(
             f"expected names joined by full stops, as in data.items.0.id, {PATH_LIMIT} characters at most"
@@ -60,12 +65,16 @@ def check_time_pattern(pattern: str) -> str:
     pattern = pattern.strip()
     try:
         read = datetime.strptime(_SAMPLE.strftime(pattern), pattern)  # noqa: DTZ007 - of its date alone
-        understood = read.date() == _SAMPLE.date()
+        understood = (read.date(), read.hour in {0, _SAMPLE.hour}) == (
+            _SAMPLE.date(),
+            True,
+        ) and "%Z" not in pattern
     except (ValueError, re.error):
         understood = False
     if not understood:
         raise ValueError(
-            "write year, month and day with the codes of strptime: %d.%m.%Y %H:%M:%S reads 29.11.2026 13:14:15"
+            "write year, month and day with the codes of strptime: %d.%m.%Y %H:%M:%S reads 29.11.2026 13:14:15; "
+            "%I is an hour of 12 and goes with %p, zones are read by %z"
         )
     return pattern
 
@@ -139,9 +148,12 @@ class PayloadFields(Decoder):
     @classmethod
     def _check_timezone(cls, name: str | None) -> str | None:
         try:
-            return name and ZoneInfo(name).key
+            zone = name and ZoneInfo(name.strip()).key
         except (ValueError, KeyError, OSError):
-            raise ValueError("write a zone of the IANA database, such as Europe/Berlin or UTC") from None
+            zone = _NO_ZONES[0]
+        if zone and zone.startswith(_NO_ZONES):
+            raise ValueError("write a zone of the IANA database, such as Europe/Berlin or UTC")
+        return zone
 
     @property
     def topic_rules(self) -> TopicRules:

@@ -28,11 +28,20 @@ RETRY_LIMIT = 172_800
 """Seconds: two days."""
 
 MOST_EVENTS = 50
-EventType = Literal["device.telemetry", "device.state", "device.event", "device.log"]
-"""What is sent: `device.` and the kind of a message."""
+EventType = Literal[
+    "device.telemetry",
+    "device.state",
+    "device.event",
+    "device.log",
+    "device.offline",
+    "device.online",
+    "alert.raised",
+    "alert.resolved",
+]
+"""What is sent: `device.` and the kind of a message; that a device fell silent or came back; alerts."""
 
-EVENT_NAMES = (*get_args(Kind), *get_args(EventType), "device.*", "*")
-"""What may be asked for: kinds, types, all types of a prefix, everything."""
+EVENT_NAMES = (*get_args(Kind), *get_args(EventType), "device.*", "*", "alert.*")
+"""What may be asked for: kinds, types, all types of a prefix; `*` is everything of devices, and no alerts."""
 
 
 def _trim_number(number: float) -> float:
@@ -120,9 +129,9 @@ class Subscription(Capability):
     )
 
     events: tuple[str, ...] = Field(("*",), examples=[["device.telemetry", "device.state"]])
-    """Kinds (`telemetry`), types (`device.telemetry`), type prefixes (`device.*`) or `*`."""
+    """Kinds (`telemetry`), types (`device.telemetry`), type prefixes (`device.*`, `alert.*`) or `*`, all of devices."""
     device_filter: DeviceFilter | None = Field(None, examples=[{"external_ids": ["pump-*"]}])
-    """Only events of devices that match; events without a known device don't. Left out, all go out."""
+    """Only events of devices that match; without a known device none does, but alerts. Left out, all go out."""
     retry_schedule: tuple[Annotated[Seconds, Field(ge=0, le=RETRY_LIMIT)], ...] = Field(
         (5, 30, 180), max_length=20, json_schema_extra={"x-unit": "seconds"}
     )

@@ -109,9 +109,10 @@ def parse_query(model: type[Parameters], sent: Mapping[str, list[str]]) -> Param
 
 
 def _object_to(model: type[Query], name: str, values: list[str]) -> str | None:
-    if name in model.model_fields:
+    names = [field.alias or own for own, field in model.model_fields.items()]
+    if name in names:
         return "Given more than once, with different values." if len({*values}) > 1 else None
-    known = ", ".join(model.model_fields)
+    known = ", ".join(names)
     return f"Unknown; this call takes {known}." if known else "Unknown; this call takes no parameters."
 
 

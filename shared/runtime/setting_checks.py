@@ -69,6 +69,14 @@ def check_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def check_ping_url(value: str) -> str:
+    """An http(s) address with whatever its service puts behind it, the query too."""
+    check_url(value.partition("?")[0])
+    if re.search(r"[\s@#{}]", value):
+        raise ValueError("must be an address such as https://ping.example.com/5b1f?status=up")
+    return value
+
+
 def check_anon_key(value: str) -> str:
     """The key that frontends have. With any other everybody could do what the service may, so others are refused."""
     if value.startswith("sb_secret_") or _read_role(value) == "service_role":

@@ -17,6 +17,7 @@ from shared.runtime.setting_checks import (
     check_anon_key,
     check_networks,
     check_origins,
+    check_ping_url,
     check_secret,
     check_service_key,
     check_text,
@@ -114,6 +115,13 @@ class Settings(BaseModel):
         repr=False,
     )
     scheduler_seconds: Seconds = _setting(50.0, "how long a tick lasts at most", "scheduler")
+    heartbeat_url: Annotated[str, BeforeValidator(check_ping_url)] = _setting(
+        "",
+        "the address of a dead man's switch: each tick, and a worker every minute, asks it by GET as long as all parts "
+        "are at work, so that it tells you when that ends",
+        *WORK,
+        repr=False,
+    )
     outbound_allow: Annotated[str, BeforeValidator(check_networks)] = _setting(
         "",
         "private networks that integrations may reach, e.g. `10.20.0.0/16`, comma-separated; empty allows none",
@@ -126,7 +134,9 @@ class Settings(BaseModel):
         512,
         "the memory that a process may have, in megabytes; where its container has less, that counts. A quarter is for "
         "what comes from outside, shared by organization",
-        *ALL,
+        *USERS,
+        *RECEIVERS,
+        *WORK,
     )
     google_cloud_project: Annotated[str, BeforeValidator(check_text)] = _setting(
         "", "on Google Cloud the project, so that Cloud Logging joins log lines to traces", *ALL

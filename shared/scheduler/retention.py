@@ -28,6 +28,7 @@ PRUNES = (
     "prune_firmware",
     "prune_refusals",
     "prune_invitations",
+    "prune_events",
     "erase_organizations",
 )
 

@@ -1,4 +1,4 @@
-"""One tick of the scheduler: sessions, commands, jobs, deliveries and maintenance, side by side, until the deadline."""
+"""One tick of the scheduler: sessions, commands, jobs, deliveries, alerts, maintenance, side by side until its end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from shared.commands.sending import run_commands
 from shared.deliveries import dispatch_deliveries
 from shared.jobs.pool import run_jobs
 from shared.messages.session_pool import run_sessions
+from shared.monitoring.alerts import watch_alerts
+from shared.monitoring.heartbeat import Heartbeat
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.idle_watch import Pulse
@@ -34,12 +36,16 @@ def run_tick(database: Database, deadline: Deadline, idle_seconds: float | None)
     """Run one tick until `deadline`, less when nothing happened for `idle_seconds`; what it did, by part."""
     pulse, seconds = Pulse(), deadline.remaining()
     work = deadline.within(max(seconds - ENDING_SECONDS, seconds / 2))
+    heartbeat = Heartbeat(database)
+    watch = heartbeat.watch
     parts: dict[str, tuple[Deadline, Callable[[], Mapping[str, Any]]]] = {
-        "sessions": (work, partial(run_sessions, database, work, pulse)),
-        "commands": (work, partial(run_commands, database, work, pulse)),
-        "jobs": (work, partial(run_jobs, database, work, pulse)),
-        "deliveries": (deadline, partial(_deliver, database, deadline, pulse)),
-        "maintenance": (work, partial(run_maintenance, database, work)),
+        "sessions": (work, partial(run_sessions, watch("sessions"), work, pulse)),
+        "commands": (work, partial(run_commands, watch("commands"), work, pulse)),
+        "jobs": (work, partial(run_jobs, watch("jobs"), work, pulse)),
+        "deliveries": (deadline, partial(_deliver, watch("deliveries"), deadline, pulse)),
+        "alerts": (work, partial(watch_alerts, watch("alerts"), work, pulse)),
+        "maintenance": (work, partial(run_maintenance, watch("maintenance"), work)),
+        "heartbeat": (work, partial(heartbeat.run, work)),
     }
     with ThreadPoolExecutor(len(parts), thread_name_prefix="tick") as threads:
         begun = {name: threads.submit(keep_going, name, *part) for name, part in parts.items()}
@@ -47,7 +53,8 @@ def run_tick(database: Database, deadline: Deadline, idle_seconds: float | None)
         begun["sessions"].result()
         if idle_seconds is not None:
             deadline.shorten(LAST_LOOK_SECONDS)
-        return cast("TickReport", {name: dict(part.result()) for name, part in begun.items()})
+        done = {name: dict(part.result()) for name, part in begun.items()}
+        return cast("TickReport", {name: done[name] for name in TickReport.__annotations__})
 
 
 def keep_going(name: str, deadline: Deadline, run: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -45,6 +45,9 @@ declare
   v_row jsonb := to_jsonb(new);
 begin
   for n in 0 .. tg_nargs - 1 by 2 loop
+    if v_row -> tg_argv[n] = 'null' then
+      raise exception '%: expected JSON other than null; leave it out where there is nothing to say.', tg_argv[n] using errcode = '22023';
+    end if;
     perform private.require_portable(tg_argv[n], v_row -> tg_argv[n], tg_argv[n + 1]::integer);
   end loop;
   return new;

@@ -109,7 +109,7 @@ create index devices_large_metadata on public.devices (organization_id, octet_le
   where octet_length(metadata::text) > 4096;
 comment on index public.devices_large_metadata is 'What the bound metadata_bytes adds up.';
 create trigger check_portable before insert on public.devices
-  for each row when (new.metadata <> '{}') execute function private.check_portable('metadata', '65536');
+  for each row when (new.metadata is distinct from '{}') execute function private.check_portable('metadata', '65536');
 create trigger check_changed_metadata before update of metadata on public.devices
   for each row when (old.metadata is distinct from new.metadata) execute function private.check_portable('metadata', '65536');
 create trigger check_quota after insert on public.devices

@@ -115,6 +115,7 @@ class Driver:
             "/integrations",
             f"/integrations?id={place[14:]}",
             f"{place}/activity",
+            f"{place}/activity.csv",
             f"{place}/deliveries",
         ):
             self.call("GET", path)
@@ -249,10 +250,19 @@ class Driver:
         self._ingest(created[0][0][14:])
         self._tick()
         for place, _ in created:
-            for path in (place, f"{place}/activity", f"{place}/deliveries"):
+            for path in (place, f"{place}/activity", f"{place}/activity.csv", f"{place}/deliveries"):
                 self.call("GET", path)
             self.call("POST", f"{place}/test")
-        for table in ("integration_activity", "webhook_attempts", "device_integrations"):
+        for table in (
+            *(
+                "integration_activity",
+                "webhook_attempts",
+                "webhook_requests",
+                "alerts",
+                "device_integrations",
+            ),
+            *("integration_health", "integration_events", "integration_facts"),
+        ):
             self.heard.append(
                 (table, json.dumps(self.admin.rows(table, select="*" if table[0] != "d" else "id,settings")))
             )

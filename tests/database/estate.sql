@@ -116,3 +116,19 @@ insert into firmware_updates (organization_id, integration_id, external_id, devi
   to_version, at)
 values (%(organization)s, %(source)s, %(canary)s, %(device)s, %(rollout)s, 'main', '1.0.0', now())
 returning rollout_id;
+
+-- row: fact
+insert into integration_facts (integration_id, organization_id, direction, last_error)
+values (%(source)s, %(organization)s, 'in', %(canary)s)
+returning integration_id;
+
+-- row: event
+insert into integration_events (organization_id, integration_id, event_type, payload)
+values (%(organization)s, %(source)s, 'alert.raised', to_jsonb(%(canary)s::text))
+returning id;
+
+-- row: request
+insert into webhook_requests (organization_id, integration_id, delivery_id, started_at, is_delivered, method, url,
+  headers, body, body_bytes)
+values (%(organization)s, %(webhook)s, %(delivery)s, now(), true, 'POST', %(canary)s, '{}', %(canary)s, 1)
+returning delivery_id;

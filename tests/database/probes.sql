@@ -117,6 +117,15 @@ select send_command(jsonb_build_object('device_id', %(id)s::uuid, 'name', 'unloc
 select start_rollout(%(id)s, jsonb_build_object('name', 'x', 'target', '{"tag_id": "x"}'::jsonb, 'artifacts',
   '[]'::jsonb, 'time_limit_seconds', 60));
 
+-- of: acknowledge_alert
+select acknowledge_alert(('x' || left(replace(%(id)s::text, '-', ''), 15))::bit(60)::bigint);
+
+-- of: read_integration
+select read_integration(%(id)s);
+
+-- of: read_scheduler
+select read_scheduler() is not null, %(id)s;
+
 -- of: take_tokens
 select take_tokens('write', p_organization_id => %(id)s);
 

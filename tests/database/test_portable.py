@@ -162,6 +162,40 @@ def test_nobody_writes_it_into_any_column_and_the_refusal_does_not_quote_it(
     assert "canary" not in f"{refused.value} {refused.value.diag.message_detail}"
 
 
+@pytest.mark.parametrize("payload", ["null", "'null'"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into devices (organization_id, external_id, name, metadata) values (%(o)s, 'x', 'x', {})",
+        (
+            "insert into device_integrations (organization_id, integration_type, name, settings)"
+            " values (%(o)s, 'mqtt', 'x', {})"
+        ),
+        (
+            "insert into device_commands (device_id, name, payload)"
+            " select id, 'x', {} from devices where external_id = 'portable'"
+        ),
+        "update devices set metadata = {} where external_id = 'portable'",
+    ],
+)
+def test_null_in_their_place_is_refused_by_name_in_our_words(
+    connection: psycopg.Connection[Any], stack: Stack, statement: str, payload: str
+) -> None:
+    connection.cursor_factory = psycopg.ClientCursor
+    names = {"o": stack.user("admin").organization_id}
+    connection.execute(
+        "with made as (insert into device_integrations (organization_id, integration_type, name)"
+        " values (%(o)s, 'golioth', 'Portable') returning organization_id, id)"
+        " insert into devices (organization_id, integration_id, external_id, name)"
+        " select organization_id, id, 'portable', 'x' from made",
+        names,
+    )
+    act_as(connection, stack, "admin")
+
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"^\w+: expected JSON other than null"):
+        connection.execute(statement.format(payload), names)
+
+
 def test_a_command_through_its_function_is_refused_alike(
     connection: psycopg.Connection[Any], stack: Stack
 ) -> None:

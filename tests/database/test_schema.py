@@ -10,8 +10,7 @@ from scripts.local.stack import ROOT
 from tests.stack import Serve, Stack
 
 MIGRATIONS = ROOT / "supabase" / "migrations"
-GRANTS = "grants"
-"""How the names of the files end that open anything."""
+GRANTS = [file for file in MIGRATIONS.glob("*.sql") if file.stem.endswith("_grants")]
 
 UNCOMMENTED = """
 select p.oid::regprocedure::text from pg_proc p
@@ -46,7 +45,7 @@ def test_every_table_and_function_says_what_it_is(stack: Stack) -> None:
 
 def test_nothing_is_open_before_the_grants_open_it(new_serve: Callable[..., Serve], tmp_path: Path) -> None:
     for file in MIGRATIONS.glob("*.sql"):
-        if not file.stem.endswith(GRANTS):
+        if file not in GRANTS:
             (tmp_path / file.name).write_bytes(file.read_bytes())
     fresh = new_serve("--migrations", str(tmp_path)).start()
 
@@ -54,7 +53,7 @@ def test_nothing_is_open_before_the_grants_open_it(new_serve: Callable[..., Serv
         left_open = connection.execute(OPEN).fetchall()
 
     assert left_open == []
-    assert len(apply_migrations(fresh.db_url, MIGRATIONS)) == len(list(MIGRATIONS.glob(f"*{GRANTS}.sql")))
+    assert len(apply_migrations(fresh.db_url, MIGRATIONS)) == len(GRANTS)
 
 
 CALLS = """

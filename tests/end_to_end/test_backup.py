@@ -55,6 +55,11 @@ def push(stack: Stack, integration_id: str, secret: str, request: Request) -> di
     return dict(reply.json())
 
 
+def list_watched(stack: Stack) -> list[tuple[str, ...]]:
+    with stack.connect() as connection:
+        return connection.execute("select * from pg_publication_tables order by 1, 2, 3").fetchall()
+
+
 def test_a_new_project_made_from_a_dump_and_the_key_ring_goes_on(
     stack: Stack, new_serve: Callable[..., Serve], tmp_path: Path
 ) -> None:
@@ -79,6 +84,8 @@ def test_a_new_project_made_from_a_dump_and_the_key_ring_goes_on(
 
     run_block(DUMP, tmp_path, OLD=stack.db_url)
     run_block(RESTORE, tmp_path, NEW=superuser)
+
+    assert list_watched(fresh) == list_watched(stack) != []
 
     moved = Platform(fresh, stack.user("admin"))
     assert moved.call("GET", f"/integrations/{integration_id}").json()["integration"]["status"] == "active"

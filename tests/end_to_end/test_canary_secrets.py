@@ -135,6 +135,8 @@ def test_the_canaries_were_there_and_went_out_so_there_was_something_to_hear(aft
     assert driver.statuses >= {200, 201, 204, 400, 401, 403, 404, 405, 409, 413, 415, 422}
     tables = [place for place, _ in aftermath.rows]
     assert tables.count("public.webhook_attempts") > 50
+    assert tables.count("public.webhook_requests") > 20
+    assert tables.count("public.alerts") > 5
     assert tables.count("public.integration_activity") > 5
 
 

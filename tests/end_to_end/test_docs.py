@@ -23,7 +23,7 @@ from tests.end_to_end.examples import Example, find_differences, read_examples
 from tests.fakes.golioth import FakeGolioth
 from tests.fakes.golioth.firmware import make_artifact, make_cohort
 from tests.fakes.golioth_site import add_device, connect_golioth
-from tests.platform import Platform
+from tests.platform import Platform, run_tick
 from tests.stack import Serve, Stack, find_free_port
 
 SHELL = read_examples("sh")
@@ -42,7 +42,9 @@ def stack() -> Iterator[Stack]:
     with tempfile.TemporaryDirectory(prefix="docs-") as folder:
         serve = Serve(Path(folder), find_free_port())
         try:
-            yield serve.start()
+            started = serve.start()
+            run_tick(started, idle_seconds=0.2)
+            yield started
         finally:
             serve.stop()
 

@@ -74,6 +74,9 @@ async function readProblem(error) {
   return new Problem({ code: 'unknown', detail: response.statusText || `HTTP ${response.status}`, waits, ...document, status: response.status })
 }
 
+/** An Idempotency-Key; also where the page is not a secure context, which has no `randomUUID`. */
+export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+
 const known = new WeakMap()
 /** What is asked once for each client and remembered: the roles, the catalogue. */
 function remember(client, key, ask) {

@@ -38,6 +38,6 @@ function drawRow(row, user) {
     h('td', { class: 'wide' }, h('ul', { class: 'plain' }, Object.entries(row.changed).map(([name, change]) => h('li', {}, `${name}: `, drawChange(change))))))
 }
 
-const drawChange = (change) => (change && typeof change === 'object' && ('old' in change || 'new' in change) ? [json(change.old ?? null), ' → ', json(change.new ?? null)] : json(change))
+const drawChange = (change) => (change && typeof change === 'object' && ('old' in change || 'new' in change) ? [change.old != null && [json(change.old), ' → '], json(change.new ?? null)] : json(change))
 
 define('organization-audit', Audit)

@@ -46,7 +46,7 @@ export class Deliveries extends Element {
   drawRow(each, isAdmin) {
     const isOpen = each.id === this.opened
     const toggle = () => { this.opened = isOpen ? null : each.id; this.refresh() }
-    const waits = each.status === 'pending' && h('small', {}, ` ${say('nextTry', { when: sayAgo(each.due_at) })}`)
+    const waits = each.status === 'pending' && Date.parse(each.due_at) > Date.now() && h('small', {}, ` ${say('nextTry', { when: sayAgo(each.due_at) })}`)
     const again = each.status !== 'delivering' && h('button', { type: 'button', class: 'quiet', 'aria-label': `${say('replay')}: ${each.event_type}, ${sayAgo(each.created_at)}`, click: () => this.replay(each) }, say('replay'))
     return h('tr', { 'data-key': each.id }, h('th', { scope: 'row' }, h('button', { type: 'button', class: 'link', 'aria-expanded': String(isOpen), click: toggle }, sayAgo(each.created_at))), h('td', {}, each.event_type),
       h('td', {}, drawDeliveryStatus(each.status), waits), h('td', { class: 'number' }, h('span', { class: 'away' }, `${say('attempts')} `), sayNumber(each.attempts)), isAdmin && h('td', {}, again))

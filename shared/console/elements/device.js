@@ -1,6 +1,6 @@
 /** `<device-page device-id>`: one device: what it said, its values over time, what it was told, and what it is. */
 
-import { call, rows } from './api.js'
+import { call, readTypes, rows } from './api.js'
 import { h } from './dom.js'
 import { drawLine } from './drawing.js'
 import { Element } from './element.js'
@@ -30,18 +30,21 @@ export class DevicePage extends Element {
       rows(client.from('device_messages').select('payload,observed_at').eq('device_id', id).eq('kind', 'telemetry').is('error', null).order('received_at', { ascending: false }).limit(POINTS)),
       rows(client.from('device_commands').select('id,name,payload,status,attempts,error,result,created_at').eq('device_id', id).order('created_at', { ascending: false }).limit(20)),
       rows(client.from('firmware_updates').select('id,package,from_version,to_version,state,message,at').eq('device_id', id).order('id', { ascending: false }).limit(20)), this.may('member')])
-    const names = found.integration_id ? await rows(client.from('device_integrations').select('name').eq('id', found.integration_id)) : []
-    return { found, messages, commands, updates, isMember, integration: names[0]?.name }
+    const [integration] = found.integration_id ? await rows(client.from('device_integrations').select('name,integration_type').eq('id', found.integration_id)) : []
+    const [types, isAdmin] = await Promise.all([readTypes(client), this.may('admin')])
+    const can = types.find(({ type }) => type === integration?.integration_type)?.capabilities ?? []
+    return { found, messages, commands, updates, isMember, integration: integration?.name, keeps: isAdmin && can.includes('state'), sets: can.includes('settings') }
   }
 
   render(data) {
     if (!data) return h('p', { class: 'empty' }, say('noSuchDevice'))
-    const { found, messages, commands, updates, isMember, integration } = data
+    const { found, messages, commands, updates, isMember, integration, keeps, sets } = data
     const lines = listLines(messages)
     return [
       h('div', { class: 'bar' }, h('h2', {}, found.name ?? found.external_id), drawDeviceStatus(found.status), h('span', { class: 'quiet' }, say('seenAt', { when: sayAgo(found.last_seen_at) }))),
       lines.length > 0 && h('section', { class: 'block', 'aria-label': say('values') }, h('h3', {}, say('values')), h('div', { class: 'columns' }, lines.map(([path, points]) => drawLine(points, path)))),
       h('integration-messages', { client: this.given, 'organization-id': found.organization_id, 'device-id': found.id }),
+      keeps && h('device-state', { client: this.given, 'organization-id': found.organization_id, 'integration-id': found.integration_id, 'device-id': found.id, settings: sets }),
       bar('h3', say('commands')), isMember && this.drawForm(),
       commands.length ? table(['when', 'command', 'status', 'outcome'], commands.map(drawCommand)) : h('p', { class: 'quiet' }, say('noCommands')),
       updates.length > 0 && [bar('h3', say('firmwareHistory')), table(['when', 'firmware', 'status'], updates.map((each) => h('tr', { 'data-key': `u${each.id}` }, h('td', {}, sayAgo(each.at)), h('td', {}, `${each.package} ${each.from_version ?? '?'} → ${each.to_version}`), h('td', {}, [each.state, each.message].filter(Boolean).join(': ')))))],
@@ -87,7 +90,7 @@ function listLines(messages) {
     if (typeof value === 'number') lines.set(path, [...(lines.get(path) ?? []), { at, value }])
     else if (value && typeof value === 'object' && !Array.isArray(value)) Object.entries(value).forEach(([name, inner]) => add(path ? `${path}.${name}` : name, inner, at))
   }
-  messages.toReversed().forEach(({ payload, observed_at: at }) => add('', payload, Date.parse(at)))
+  messages.toSorted((one, other) => Date.parse(one.observed_at) - Date.parse(other.observed_at)).forEach(({ payload, observed_at: at }) => add('', payload, Date.parse(at)))
   return [...lines].filter(([, points]) => points.length > 1).slice(0, MOST_LINES).map(([path, points]) => [path || say('value'), points])
 }
 

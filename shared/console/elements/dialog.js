@@ -1,6 +1,6 @@
 /** `<device-integration-dialog>`: create or change one integration, test it, and see what is wrong where it is wrong. */
 
-import { asProblem, call, readTypes } from './api.js'
+import { Problem, asProblem, call, newKey, readTypes } from './api.js'
 import { h, nextId } from './dom.js'
 import { Element } from './element.js'
 import { Field } from './field.js'
@@ -11,6 +11,7 @@ import { define } from './load.js'
 import { drawRemoval } from './removal.js'
 import { Trial } from './trial.js'
 import { Troubles } from './troubles.js'
+import { drawTypes } from './types.js'
 
 const NAME = { name: 'name', kind: 'text', core: {}, required: true, labels: {}, most: 200 }
 const STATUS = { name: 'status', kind: 'switch', core: {}, labels: {}, fallback: true }
@@ -26,7 +27,7 @@ export class IntegrationDialog extends Element {
     try {
       [this.types, this.isAdmin] = await Promise.all([readTypes(this.client), this.may('admin'), id && this.load()])
       if (this.type) this.drawForm()
-      else this.drawTypes()
+      else drawTypes(this)
     } catch (problem) {
       this.drawFailure(asProblem(problem).document)
     }
@@ -58,13 +59,6 @@ export class IntegrationDialog extends Element {
   }
 
   get kind() { return this.types.find((each) => each.type === this.type) }
-
-  drawTypes() {
-    const choose = (type) => () => { this.type = type; this.drawForm() }
-    const cards = this.types.map((each) => h('li', {}, h('button', { type: 'button', class: 'card', 'data-type': each.type, click: choose(each.type) }, h('b', {}, each.label), h('span', {}, each.docs))))
-    this.fill(say('chooseType'), h('ul', { class: 'cards' }, cards), [h('span', { class: 'gap' }), this.button('cancel', () => this.close())])
-    this.shadowRoot.querySelector('.card')?.focus()
-  }
 
   drawForm() {
     const { saved, kind } = this
@@ -112,6 +106,7 @@ export class IntegrationDialog extends Element {
     await this.troubles.attempt(this.submit, async () => {
       const typed = this.read()
       if (this.saved && !Object.keys(typed).length) return this.close()
+      if (!(this.name.typed ?? '').trim()) throw this.makeMissing()
       const { body } = this.saved ? await this.change(typed) : await this.create(typed)
       this.page = null
       const isNew = !this.saved
@@ -120,6 +115,11 @@ export class IntegrationDialog extends Element {
       done()
       this.close()
     })
+  }
+
+  /** Without a name nothing else is looked at by the server: all that is empty is said at once. */
+  makeMissing() {
+    return new Problem({ status: 422, detail: say('fillIn'), errors: ['name', ...this.form.listMissing()].map((field) => ({ field, message: say('fillIn') })) })
   }
 
   create({ name = '', config = {} }) {
@@ -154,8 +154,5 @@ export class IntegrationDialog extends Element {
     this.fill(say('failure'), [h('p', { role: 'alert' }, text), reference && h('small', {}, say('reference', { id: reference }))], [h('span', { class: 'gap' }), this.button('close', () => this.close())])
   }
 }
-
-/** Also where the page is not a secure context, which has no `randomUUID`. */
-const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 
 define('device-integration-dialog', IntegrationDialog)

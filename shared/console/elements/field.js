@@ -17,7 +17,7 @@ export class Field {
     const tag = ['pairs', 'several'].includes(field.kind) ? 'b' : 'label'
     const label = h(tag, tag === 'label' ? { for: this.id } : {}, field.title, field.required && h('span', { class: 'mark' }, ` (${say('required')})`))
     const parts = field.kind === 'switch' ? [h('div', { class: 'row' }, this.box, label)] : [label, this.box]
-    this.element = h('div', { class: `field ${field.kind}`, 'data-field': field.name }, parts, this.help, this.error)
+    this.element = h('div', { class: `field kind-${field.kind}`, 'data-field': field.name }, parts, this.help, this.error)
     this.draw()
   }
 

@@ -18,22 +18,22 @@ export class FirstMessage extends Element {
 
   async read() {
     const { client, integration: id, organization } = this
-    const [{ body }, types, messages, activity] = await Promise.all([
-      call(client, 'GET', `integrations/${id}`), readTypes(client),
+    const [{ body }, list, types, messages, activity] = await Promise.all([
+      call(client, 'GET', `integrations/${id}`), call(client, 'GET', `integrations?organization_id=${organization}&limit=1`), readTypes(client),
       rows(client.from('device_messages').select('external_id,device_id,payload,raw,error,received_at').eq('organization_id', organization).eq('integration_id', id).order('received_at', { ascending: false }).limit(1)),
       rows(client.from('integration_activity').select('level,message').eq('integration_id', id).order('id', { ascending: false }).limit(20)),
     ])
     const [row] = await rows(client.from('device_integrations').select('last_session').eq('id', id))
     const { integration } = body
     const kind = types.find((each) => each.type === integration.integration_type)
-    return { integration, can: (name) => kind?.capabilities.includes(name), session: row?.last_session, message: messages[0], name: (await readNames(client, 'devices', messages.map((each) => each.device_id))).get(messages[0]?.device_id), warning: activity.find((each) => each.level !== 'info')?.message, scheduler: body.scheduler }
+    return { integration, can: (name) => kind?.capabilities.includes(name), session: row?.last_session, message: messages[0], name: (await readNames(client, 'devices', messages.map((each) => each.device_id))).get(messages[0]?.device_id), warning: activity.find((each) => each.level !== 'info')?.message, scheduler: list.body.scheduler }
   }
 
   render(data) {
     const { integration, can, message } = data
     const title = message ? say('firstCame') : can('session') || can('parse') ? say('firstWaiting') : say('firstSend')
     return h('section', { class: 'summary good-news', 'aria-label': title },
-      h('div', { class: 'row' }, h('h3', { role: 'status' }, title), h('span', { class: 'gap' }), h('button', { type: 'button', class: 'quiet', click: () => this.tell('di-closed') }, say('close'))),
+      h('div', { class: 'row' }, h('h3', { 'aria-live': 'polite' }, title), h('span', { class: 'gap' }), h('button', { type: 'button', class: 'quiet', click: () => this.tell('di-closed') }, say('close'))),
       !message && this.drawRecipe(integration, can), can('deliver') || can('publish') ? this.drawSending(can) : this.drawTicks(data))
   }
 
@@ -45,12 +45,12 @@ export class FirstMessage extends Element {
   }
 
   drawTicks({ integration, can, session, message, name, warning, scheduler }) {
-    const hasLooked = Boolean(session || integration.sync_status || integration.error_message)
+    const hasLooked = Boolean(message || session || integration.sync_status || integration.error_message || scheduler?.last_seen_at > integration.created_at)
     const isLate = !hasLooked && !message && Date.now() - this.begun > PATIENCE_SECONDS * 1000
     const ticks = can('session') ? [
       [hasLooked, say('tickLooked')],
-      [session?.connect_ms != null || integration.sync_status === 'ok', session?.connect_ms == null ? say('tickConnected') : say('tickConnectedIn', { ms: Math.round(session.connect_ms) })],
-      [integration.sync_status === 'ok' && !integration.error_message, say('tickGranted')],
+      [Boolean(message) || session?.connect_ms != null || integration.sync_status === 'ok', session?.connect_ms == null ? say('tickConnected') : say('tickConnectedIn', { ms: Math.round(session.connect_ms) })],
+      [Boolean(message) || (integration.sync_status === 'ok' && !integration.error_message), say('tickGranted')],
     ] : []
     const reason = integration.error_message ?? warning
     return [

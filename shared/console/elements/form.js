@@ -30,7 +30,7 @@ export class Form {
   refresh() {
     const now = Object.fromEntries([...this.fields].map(([name, field]) => [name, field.current]))
     for (const group of this.groups) {
-      group.fields.forEach((field) => { field.element.hidden = !(holds(field.field.when, now) || field.isHoldingSomething) })
+      group.fields.forEach((field) => { field.element.hidden = !((holds(field.field.when, now) && field.field.kind !== 'shown') || field.isHoldingSomething) })
       const isUsed = group.fields.some((field) => field.isHoldingSomething)
       group.element.hidden = group.fields.every((field) => field.element.hidden) || !(holds(group.when, now) || isUsed)
     }
@@ -57,6 +57,11 @@ export class Form {
   phrase(message) {
     const text = message.replace(/\b[a-z]+(?:_[a-z]+)+\b/g, (name) => (this.fields.has(name) ? `“${this.titleOf(name)}”` : name))
     return text ? `${text[0].toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}` : text
+  }
+
+  /** The required fields that nobody has filled in. */
+  listMissing() {
+    return [...this.fields.values()].filter((field) => field.field.required && field.current == null).map(({ field }) => field.name)
   }
 
   titleOf(name) { return this.fields.get(name)?.field.title ?? name }

@@ -43,9 +43,11 @@ const QUIET_MINUTES = 3
 /** What is said where nothing works: null where the worker was seen lately, or where that can't be known. */
 export function drawScheduler(scheduler) {
   if (!scheduler) return null
-  const { last_seen_at: seen } = scheduler
+  const { last_seen_at: seen, state, parts = {} } = scheduler
   if (!seen) return h('p', { class: 'summary warning', 'data-key': 'scheduler' }, h('strong', {}, say('neverLooked')), ' ', say('isItRunning'))
   const minutes = Math.floor((Date.now() - Date.parse(seen)) / 60_000)
+  const tired = Object.entries(parts).filter(([, at]) => Date.now() - Date.parse(at) > (QUIET_MINUTES + 1) * 60_000).map(([name]) => name)
+  if (state === 'partial') return h('p', { class: 'summary warning', 'data-key': 'scheduler' }, h('strong', {}, say('partlyRunning', { parts: tired.join(', ') })), ' ', say('isItRunning'))
   if (minutes < QUIET_MINUTES) return h('p', { class: 'is-good', 'data-key': 'scheduler' }, '● ', say('running'))
   return h('p', { class: 'summary warning', 'data-key': 'scheduler' }, h('strong', {}, say('notLooked', { count: minutes })), ' ', say('isItRunning'))
 }

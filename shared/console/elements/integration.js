@@ -41,7 +41,7 @@ export class IntegrationOverview extends Element {
     const health = readHealth(integration)
     return [
       h('div', { class: 'bar' }, h('h2', {}, integration.name), h('span', { class: 'quiet' }, kind?.label ?? integration.integration_type), drawHealth(health), h('span', { class: 'gap' }), isAdmin && this.drawActions(integration)),
-      health.reason && h('p', { class: health.state === 'failing' ? 'wrong' : 'quiet' }, health.reason),
+      health.reason && health.state !== 'healthy' && h('p', { class: health.state === 'failing' ? 'wrong' : 'quiet' }, health.reason),
       h('div', { role: 'tablist', 'aria-label': integration.name, keydown: (event) => this.move(event, tabs, shown) }, tabs.map((name) => this.drawTab(name, shown))),
       h('div', { role: 'tabpanel', id: 'panel', 'aria-labelledby': `tab-${shown}`, 'data-key': `panel-${shown}` }, this.drawPanel(shown, { integration, kind })),
     ]

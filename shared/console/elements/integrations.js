@@ -74,12 +74,13 @@ export class Integrations extends Element {
 
   drawRow(each) {
     const { id, name, label, reason, since } = each
-    const heard = each.last_message_at ?? each.last_delivered_at ?? each.last_sync_at
-    const spark = sumUp(this.hour.filter((row) => row.integration_id === id), SPARK).map((bucket) => bucket.stored + bucket.failed)
+    const hour = this.hour.filter((row) => row.integration_id === id)
+    const heard = each.last_message_at ?? each.last_delivered_at ?? hour[0]?.minute ?? each.last_sync_at
+    const spark = sumUp(hour, SPARK).map((bucket) => bucket.stored + bucket.failed)
     const day = each.messages_24h == null ? null : h('small', {}, say('inADay', { count: each.messages_24h }))
     return h('tr', { 'data-key': id },
       h('th', { scope: 'row' }, h('button', { type: 'button', class: 'link', 'data-id': id, click: () => this.open(id) }, name),
-        reason && h('p', { class: each.state === 'failing' ? 'wrong' : 'quiet' }, reason, since && each.state !== 'healthy' && h('small', {}, ' ', say('since', { when: sayAgo(since) })))),
+        reason && each.state !== 'healthy' && h('p', { class: each.state === 'failing' ? 'wrong' : 'quiet' }, reason, since && each.state !== 'healthy' && h('small', {}, ' ', say('since', { when: sayAgo(since) })))),
       h('td', {}, label), h('td', {}, drawHealth(each)), h('td', { class: 'number' }, h('span', {}, sayNumber(each.device_count)), h('span', { class: 'away' }, ` ${say('devices')}`)),
       h('td', {}, drawSpark(spark, say('last_hour')), day), h('td', {}, sayAgo(heard)))
   }

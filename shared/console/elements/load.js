@@ -13,6 +13,7 @@ const MODULES = {
   'webhook-deliveries': () => import('./deliveries.js'),
   'device-list': () => import('./devices.js'),
   'device-page': () => import('./device.js'),
+  'device-state': () => import('./state.js'),
   'device-sync': () => import('./sync.js'),
   'firmware-rollouts': () => import('./rollouts.js'),
   'organization-start': () => import('./start.js'),

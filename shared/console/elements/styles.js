@@ -3,19 +3,20 @@
 export const sheet = new CSSStyleSheet()
 sheet.replaceSync(`
 :host {
-  all: initial;
   --ink: var(--di-ink, light-dark(#1b1f24, #e6e8eb)); --dim: var(--di-dim, light-dark(#59626d, #a0a8b2));
   --paper: var(--di-paper, light-dark(#fff, #16191d)); --sunk: var(--di-sunk, light-dark(#f5f6f8, #1e2227));
   --line: var(--di-line, light-dark(#d5d9de, #363c44)); --edge: var(--di-edge, light-dark(#7b8591, #7b8591));
   --accent: var(--di-accent, light-dark(#0b5cad, #79b8ff)); --on-accent: var(--di-on-accent, light-dark(#fff, #0b1a2b));
   --good: var(--di-good, light-dark(#17692f, #6fd28b)); --warn: var(--di-warn, light-dark(#8a5300, #f0b354));
   --bad: var(--di-bad, light-dark(#b3261e, #ff938a)); --round: var(--di-round, 6px);
-  color-scheme: var(--di-scheme, light dark); display: block; color: var(--ink); background: var(--paper);
-  font: 14px/20px var(--di-font, system-ui, sans-serif); font-size: .875rem; line-height: 1.43;
+    color-scheme: var(--di-scheme, light dark); display: block;
+  /* Important here outdoes important there: what a host says of all elements stays outside. */
+  color: var(--ink) !important; background: var(--paper) !important; font: .875rem/1.43 var(--di-font, system-ui, sans-serif) !important; font-variant: normal !important; letter-spacing: normal !important; word-spacing: normal !important;
+  text-transform: none !important; text-align: start !important; text-indent: 0 !important; text-shadow: none !important; white-space: normal !important; cursor: auto !important; visibility: visible !important;
 }
 :host([hidden]) { display: none; } :host(device-integration-dialog) { display: contents; }
 * { box-sizing: border-box; } [hidden] { display: none !important; }
-h2 { font-size: 18px; margin: 0; line-height: 24px; } h3 { font-size: 15px; margin: 0 0 4px; } p, figure, dl, dd { margin: 0; }
+h2 { font-size: 1.125rem; margin: 0; } h3 { font-size: .9375rem; margin: 0 0 4px; } p, figure, dl, dd { margin: 0; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 button, .file { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--edge); border-radius: var(--round);
   padding: 5px 12px; min-height: 32px; cursor: pointer; }
@@ -23,6 +24,7 @@ button:hover { background: var(--sunk); } button[aria-busy] { cursor: progress; 
 button.primary { background: var(--accent); border-color: var(--accent); color: var(--on-accent); } button.primary:hover { filter: brightness(1.08); }
 button.danger { color: var(--bad); border-color: var(--bad); }
 button.quiet, .file { color: var(--accent); border-color: transparent; background: none; }
+[aria-pressed=true] { font-weight: 600; border-color: var(--accent) !important; }
 .link { border: 0; background: none; padding: 0; min-height: 24px; color: var(--accent); text-decoration: underline; text-align: start; font-weight: 600; }
 a { color: var(--accent); }
 input, select, textarea { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--edge); border-radius: var(--round);
@@ -33,11 +35,11 @@ input[type=file] { position: absolute; opacity: 0; width: 1px; } .file:focus-wit
 [aria-invalid] { border-color: var(--bad); box-shadow: inset 0 0 0 1px var(--bad); }
 .code, code { font-family: ui-monospace, monospace; font-size: .8125rem; overflow-wrap: anywhere; } .veiled { -webkit-text-security: disc; }
 .bar { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; padding: 12px 0; } .gap { flex: 1; } .pad { padding: 16px 0; } .quiet { color: var(--dim); }
-table { width: 100%; border-collapse: collapse; } th, td { text-align: start; font-weight: 400; padding: 7px 8px; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+table { width: 100%; border-collapse: collapse; } th, td { text-align: start; font-weight: 400; padding: 7px 8px; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; } th[scope=row], .wide { overflow-wrap: anywhere; }
 thead th { color: var(--dim); font-size: .75rem; position: sticky; top: 0; background: var(--paper); white-space: nowrap; }
 .number { text-align: end; font-variant-numeric: tabular-nums; }
 .scroller { height: min(480px, 70vh); overflow: auto; border: 1px solid var(--line); border-radius: var(--round); }
-.scroller table { table-layout: fixed; } .scroller tbody tr { height: 36px; } .scroller :is(td, th) { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; } .scroller .space td { padding: 0; border: 0; }
+.scroller table { table-layout: fixed; } .scroller tbody tr:not(.space) { height: 36px; } .scroller tbody :is(td, th) { padding-block: 5px; } .scroller :is(td, th) { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; } .scroller .space td { padding: 0; border: 0; }
 .badge { white-space: nowrap; color: var(--dim); }
 .is-good { color: var(--good); } .is-bad { color: var(--bad); } .is-warn { color: var(--warn); } .is-off { color: var(--dim); } .wrong { color: var(--bad); margin-top: 4px; } .done { color: var(--good); padding: 8px 0; }
 .empty { padding: 32px 8px; text-align: center; color: var(--dim); } .empty h3 { color: var(--ink); } .empty button { margin-top: 12px; }
@@ -47,9 +49,9 @@ header, footer { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; 
 .body { overflow: auto; padding: 4px 20px 20px; } fieldset, .group { border: 0; padding: 0; margin: 20px 0 0; min-width: 0; } legend, summary { font-weight: 600; padding: 4px 0; } summary { cursor: pointer; }
 .fields { display: grid; gap: 16px; margin-top: 8px; } .field label { font-weight: 600; display: block; margin-bottom: 4px; } .row { display: flex; gap: 8px; align-items: center; } .row label { margin: 0; }
 .mark, .help, small, .unit { color: var(--dim); font-weight: 400; } .help, small { font-size: .8125rem; margin-top: 4px; }
-.control { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; } .control textarea { flex: 1 1 240px; } .control input { flex: 1; min-width: 0; } .set { flex: 1; } .field.number input { flex: none; width: 160px; } .pair { display: grid; grid-template-columns: 1fr 2fr auto; gap: 8px; width: 100%; }
+.control { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; } .control textarea { flex: 1 1 240px; } .control input { flex: 1; min-width: 0; } .set { flex: 1; } .kind-number input { flex: none; width: 160px; } .pair { display: grid; grid-template-columns: 1fr 2fr auto; gap: 8px; width: 100%; }
 .summary { border: 1px solid var(--bad); border-inline-start-width: 4px; border-radius: var(--round); padding: 10px 14px; margin: 8px 0 16px; overflow-wrap: anywhere; } .summary ul { margin: 4px 0 0; padding-inline-start: 18px; } .summary small { display: block; } .summary button:not(.link) { margin-top: 8px; }
-.warning { border-color: var(--warn); } .good-news { border-color: var(--good); }
+.summary > .bar { padding: 0; } .warning { border-color: var(--warn); } .good-news { border-color: var(--good); }
 .steps { margin-top: 20px; } .steps:empty { margin: 0; } .steps ol { list-style: none; padding: 0; margin: 8px 0 0; } .steps li { display: grid; grid-template-columns: minmax(110px, auto) 1fr auto; gap: 10px; padding: 6px 0; border-top: 1px solid var(--line); } .steps span { overflow-wrap: anywhere; white-space: pre-wrap; }
 .cards, .plain { list-style: none; padding: 0; margin: 8px 0; display: grid; gap: 10px; } .card { width: 100%; text-align: start; display: grid; gap: 2px; padding: 12px 14px; } .card span { color: var(--dim); }
 figcaption { font-weight: 600; } svg { width: 100%; height: 140px; border-bottom: 1px solid var(--edge); display: block; } svg.spark { width: 120px; height: 24px; display: inline-block; vertical-align: middle; }

@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from shared.provider.decoding.storable import DEPTH_LIMIT, REPLACED, find_depth, read_document, replace_nul
+from shared.provider.decoding.mending import REPLACED
+from shared.provider.decoding.storable import DEPTH_LIMIT, find_depth, read_document, replace_nul
 from shared.runtime.exact_json import write_json
 
 JSON, CBOR = "json", "cbor"

@@ -144,7 +144,7 @@ class PayloadDecoder:
             raw,
             raw_encoding,
             observed_at,
-            reading.error,
+            None if status else reading.error,
             status,
             f"{remark} {doubt}" if remark and doubt else remark or doubt,
         )
@@ -235,7 +235,7 @@ def _find_facts(decoder: PayloadDecoder, topic: str) -> TopicFacts:
 
 def _as_device(value: Any) -> str | None:
     text = str(value) if type(value) is int else value
-    return text if isinstance(text, str) and 0 < len(text) <= DEVICE_LIMIT else None
+    return text if isinstance(text, str) and text.strip() and len(text) <= DEVICE_LIMIT else None
 
 
 def _keep_raw(facts: TopicFacts, body: bytes, event_id: str, reason: str) -> Message:

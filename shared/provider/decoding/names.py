@@ -11,8 +11,10 @@ def name_own_event(device: str | None, own: object) -> str | None:
 
     The first colon ends the device: whatever ids hold, no two pairs make the same text.
     """
-    if not isinstance(own, str | int) or isinstance(own, bool) or own == "":
+    if not isinstance(own, str | int | float) or isinstance(own, bool) or own == "":
         return None
+    if isinstance(own, float) and own.is_integer():
+        own = int(own)
     named = f"{_escape_colons(device or '')}:{own}"
     return named if len(named.encode()) <= EVENT_ID_BYTES else None
 

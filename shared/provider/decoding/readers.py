@@ -23,6 +23,7 @@ KNOWN_READINGS = frozenset(
     )
 )
 NUMBERS = frozenset((int, float))
+_CONTAINERS = frozenset((dict, list))
 
 _NO_READINGS = frozenset(("timestamp", "ts", "time", "id", "device", "deviceId", "device_id"))
 
@@ -42,7 +43,7 @@ class Reading(NamedTuple):
 
 
 def read_standard(document: JsonObject) -> Reading:
-    """The whole body; telemetry where it holds a number that is no time and no id, or a known reading as text."""
+    """The whole body; telemetry where it holds a number, but for times and ids, or further in a known reading."""
     find = document.get
     return Reading(
         (find("device"), find("deviceId"), find("device_id")),
@@ -101,18 +102,26 @@ def find_vmark_reply(topic: str, body: bytes) -> tuple[str, bytes] | None:
 
 def judge_kind(document: JsonObject) -> Kind:
     """Telemetry where it holds a number that is no time and no id, or a known reading as text."""
-    for name, value in document.items():
-        if type(value) in NUMBERS:
-            if name not in _NO_READINGS:
+    # Further in only known readings count, as where a device groups them by sensor (Tasmota, Shelly).
+    containers: list[Any] = [document]
+    for container in containers:
+        if type(container) is list:
+            containers += [each for each in container if type(each) in _CONTAINERS]
+            continue
+        for name, value in container.items():
+            if type(value) in NUMBERS:
+                if (container is document and name not in _NO_READINGS) or name.lower() in KNOWN_READINGS:
+                    return "telemetry"
+            elif type(value) in _CONTAINERS:
+                containers.append(value)
+            elif type(value) is str and name.lower() in KNOWN_READINGS and _is_number(value):
                 return "telemetry"
-        elif name in KNOWN_READINGS and _is_number(value):
-            return "telemetry"
     return "state" if isinstance(document.get("status"), str) else "event"
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: str) -> bool:
     """Whether a device sent a number as text."""
-    if not isinstance(value, str) or not value.strip().lstrip("+-")[:1].isdecimal():
+    if not value.strip().lstrip("+-")[:1].isdecimal():
         return False
     try:
         float(value)

@@ -13,6 +13,8 @@ EARLIEST = 946_684_800.0
 """2000-01-01: a device that says earlier has not set its clock."""
 
 AHEAD_SECONDS = 86_400.0
+UNBELIEVED = "The timestamp is before 2000 or more than a day ahead"
+"""How the remark begins on a time that can't be."""
 
 _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 """From where on unix time is in so many parts of a second: in any unit, that is from 1973 to the year 5138."""
@@ -41,9 +43,7 @@ def parse_time(value: Any, timestamp_format: str = "auto", pattern: str = "", ti
             f"The timestamp is not {_WORDS[timestamp_format]}; the time of arrival is used."
         ) from None
     if not EARLIEST <= seconds <= time.time() + AHEAD_SECONDS:
-        raise ValueError(
-            "The timestamp is before 2000 or more than a day ahead; the time of arrival is used."
-        )
+        raise ValueError(f"{UNBELIEVED}; the time of arrival is used.")
     return moment.isoformat()
 
 

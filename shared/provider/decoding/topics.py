@@ -11,9 +11,15 @@ from typing import NamedTuple
 
 TOPIC_BYTES = 65_535
 DEVICE_LIMIT = 512
+_SHARED = re.compile(r"\$(share|queue|exclusive)/", re.IGNORECASE)
+"""The last two are EMQX's."""
+
+_PLACEHOLDER = re.compile(r"\*|.*\{.*|<[^<>]*>|%\w*%|:\w+")
+"""What documents write for a part that differs: * {device} <id> %topic% :id."""
+
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _AROUND = f"{string.whitespace}\xa0\u200b\ufeff\"'"
-STATUS_LEVELS = frozenset(("status", "availability", "lwt"))
+STATUS_LEVELS = frozenset(("status", "availability", "lwt", "online"))
 
 
 class TopicFacts(NamedTuple):
@@ -129,17 +135,19 @@ def check_filters(filters: Sequence[str]) -> tuple[str, ...]:
 def check_filter(topic_filter: str) -> str:
     """`topic_filter` without spaces around it, where it may be subscribed to (MQTT 5, section 4.7); else ValueError."""
     topic_filter = trim_topic(topic_filter)
-    if topic_filter.startswith("$share/"):
+    if _SHARED.match(topic_filter):
         raise ValueError(
             "this is a shared subscription; write the topic without $share/<group>/: one session at a time reads "
             "this integration, and messages shared to an absent group member would wait in its session"
         )
+    if "://" in topic_filter:
+        raise ValueError("write the topic alone; the broker's address goes into broker_url")
     levels = topic_filter.split("/")
     if any(("+" in level or "#" in level) and len(level) > 1 for level in levels):
         raise ValueError("+ and # stand for whole levels, as in devices/+/telemetry or devices/#")
     if "#" in levels[:-1]:
         raise ValueError("# may only be the last level")
-    if "*" in levels or any("{" in level for level in levels):
+    if any(_PLACEHOLDER.fullmatch(level) for level in levels):
         raise ValueError("for any one level write +, for any number of levels #: as in devices/+/telemetry")
     return topic_filter
 

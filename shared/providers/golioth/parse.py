@@ -146,15 +146,17 @@ def _read_structured(content: bytes, read: Document, *, batch: bool) -> list[Clo
     if remark == REPLACED and b"\x00" not in content:
         # Which of the events has them is found by looking at each.
         document, remark = read_json(content), None
-    events = document if batch else [document]
-    if not isinstance(events, list) or len(events) > EVENTS_LIMIT:
+    if not batch:
+        return [_read_event(document, remark, content)]
+    if not isinstance(document, list) or len(document) > EVENTS_LIMIT:
         return [_keep_whole(content, f"Not a list of at most {EVENTS_LIMIT} CloudEvents.")]
-    return [_read_event(event, remark) for event in events]
+    # What was mended was mended in all of them: each keeps itself, as it was read then.
+    told = remark and f"{remark.partition(';')[0]}."
+    return [_read_event(event, told, write_json(event)) for event in document]
 
 
-def _read_event(event: Any, told: str | None) -> CloudEvent:
-    content = write_json(event)
-    event, remark, _ = read_document(content)
+def _read_event(event: Any, told: str | None, content: bytes) -> CloudEvent:
+    event, remark, _ = read_document(write_json(event))
     if not isinstance(event, dict):
         return _keep_whole(content, "Not a CloudEvent, which is an object.")
     attributes = {name: _read_text(event.get(name)) for name in ("id", "source", "type", "subject", "time")}
@@ -195,7 +197,7 @@ def _make_message(event: CloudEvent, project_id: str, occasion: str) -> Message:
     kind, topic = _read_type(event.type)
     moment = event.time or ("" if envelope else occasion)
     event_id = name_pushed(event.id, event.source, event.type, moment, event.content)
-    device_id = device if 0 < len(device) <= DEVICE_LIMIT else None
+    device_id = device if device.strip() and len(device) <= DEVICE_LIMIT else None
     times = (envelope["timestamp"] if envelope else None, event.time or None)
     observed_at, doubt = choose_time(times, _read_time)
     if body.error:

@@ -28,7 +28,8 @@ from shared.provider import (
     check_filters,
     write_json,
 )
-from shared.providers.mqtt.broker import BrokerFields, CommaSeparated
+from shared.providers.mqtt.broker import BrokerFields
+from shared.providers.mqtt.lists import CommaSeparated
 from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.topics import check_template, choose_topic, widen_template
 
@@ -72,9 +73,9 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
     command_topic: str | None = Field(None, examples=["devices/{device}/commands/{name}"])
     """Where commands are published, with `{device}` and `{name}`; what comes back on such topics is not stored."""
     status_topic: str | None = Field(None, examples=["devices/+/status"])
-    """The filter of the topics that carry status and last wills; left out, those ending in status, availability or lwt.
+    """The topics that carry status and last wills; left out, those that end in status, availability, lwt or online.
 
-    Its first `+` names the device where no topic of `topics` does."""
+    They are subscribed to beside `topics`; the first `+` names the device where no topic of `topics` does."""
 
     @field_validator("topics")
     @classmethod
@@ -83,15 +84,18 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
             raise ValueError(f"list 1 to {TOPICS_LIMIT} topics, for example devices/+/telemetry")
         return check_filters(topics)
 
-    @field_validator("status_topic")
-    @classmethod
-    def _check_status_topic(cls, topic: str | None) -> str | None:
-        return topic and check_filter(topic)
-
     @field_validator("command_topic")
     @classmethod
     def _check_command_topic(cls, topic: str | None) -> str | None:
         return topic and check_template(topic, _PLACEHOLDERS)
+
+    @field_validator("status_topic")
+    @classmethod
+    def _check_status_topic(cls, topic: str | None, info: ValidationInfo) -> str | None:
+        topic = topic and check_filter(topic)
+        if topic and topic == widen_template(info.data.get("command_topic") or ""):
+            raise ValueError("command_topic means the same topics; what comes there is not read")
+        return topic
 
     @field_validator("command_topic")
     @classmethod
@@ -148,7 +152,7 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
         return BrokerPlan(
             broker=self.broker,
             client_id=self.client_id or f"di-{self.identity.integration_id}",
-            filters=self.topics,
+            filters=tuple(dict.fromkeys(filter(None, (*self.topics, self.status_topic)))),
             decoder=self.make_decoder(),
             qos=self.qos,
             protocols=_PROTOCOLS[self.protocol_version],

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from shared.provider import PEM, Destination, FieldError, Group, Provider, is_public, only_with
+from shared.providers.mqtt.lists import CommaSeparated
 
 MQTT_5 = 5
 MQTT_3 = 4
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 _SECURED = {"mqtt": "mqtts", "mqtts": "mqtts", "ws": "wss", "wss": "wss"}
+_AROUND = f"{string.whitespace}\xa0\u200b\ufeff"
 _PLAIN = frozenset(("mqtt", "ws"))
 _PLACE = ("broker_url", "port", "username", "password", "allow_plain_password", "use_tls")
 _TLS = ("ca_certificate", "client_certificate", "client_key", "client_key_passphrase", "server_name", "alpn")
@@ -55,13 +58,6 @@ class Broker:
     keepalive: int = 60
 
 
-def _split_list(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-CommaSeparated = Annotated[
-    tuple[str, ...], BeforeValidator(_split_list, json_schema_input_type=tuple[str, ...] | str)
-]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -108,8 +104,9 @@ class BrokerFields(Provider):
     @field_validator("broker_url")
     @classmethod
     def _check_url(cls, url: str) -> str:
+        url = url.strip(_AROUND)
         parts = _split_url(url)
-        if not _is_broker(parts):
+        if not _is_broker(parts) or not url.isprintable() or " " in url:
             raise ValueError("write it as mqtt://host, mqtts://host, ws://host/path or wss://host/path")
         if parts.username is not None or parts.password is not None:
             raise ValueError(
@@ -243,7 +240,9 @@ def _split_url(url: str) -> SplitResult:
     """The parts of `url`; ValueError, in words, where its host or port is no such thing."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        port_fits = parts.port != 0
     except ValueError:
-        raise ValueError("the host or port in it is not valid; a port is a number from 1 to 65535") from None
+        port_fits = False
+    if not port_fits:
+        raise ValueError("the host or port in it is not valid; a port is a number from 1 to 65535")
     return parts

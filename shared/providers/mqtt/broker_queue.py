@@ -31,5 +31,6 @@ class BrokerQueue:
                 "warning",
                 f"Exactly {self._stored} messages were waiting at the broker: its queue may have overflowed. Poll "
                 "more often, lengthen session_seconds, use the worker, or raise the broker's queue limit.",
+                alert="broker.overflowed",
             )
         self._stored = None

@@ -12,7 +12,9 @@ from cryptography import x509
 from shared.providers.mqtt.broker import Tls
 from shared.providers.mqtt.saved_state import Memory
 
-WARN_BEFORE = timedelta(days=14)
+STEPS = (0, 1, 7, 30)
+"""Days before the end of a certificate at which it is told, 0 once it does not hold; from 1 on it is an error."""
+
 WARN_IN_LAST = 3
 """The part of its life, a third, in which one that lives short is not told yet: it is renewed by a program."""
 
@@ -27,23 +29,34 @@ class Certificate:
     begins: datetime
     ends: datetime
 
+    def find_step(self, now: datetime) -> int | None:
+        """Which of STEPS it has come to; None where all is well for one of its lifetime."""
+        left = self.ends - now
+        if now < self.begins or left <= timedelta(0):
+            return 0
+        if left >= min(timedelta(days=STEPS[-1]), (self.ends - self.begins) / WARN_IN_LAST):
+            return None
+        return next(days for days in STEPS if left <= timedelta(days=days))
+
     def find_warning(self, now: datetime) -> str | None:
         """That it does not hold yet or no more, or ends soon for one of its lifetime; None where all is well."""
         if now < self.begins:
             return f"{self.name} holds from {self.begins:%Y-%m-%d} on only; {self.remedy} that holds now."
         if self.ends <= now:
             return f"{self.name} ended on {self.ends:%Y-%m-%d}; {self.remedy}."
-        if self.ends - now < min(WARN_BEFORE, (self.ends - self.begins) / WARN_IN_LAST):
+        if self.find_step(now) is not None:
             return f"{self.name} ends on {self.ends:%Y-%m-%d}; {self.remedy} before."
         return None
 
 
 def watch_certificates(tls: Tls, peer: Mapping[str, object], memory: Memory, now: datetime) -> None:
-    """Note what ends soon, once, and when it was replaced. `peer` is the broker's, as from `SSLSocket.getpeercert`."""
+    """Note what ends soon, once a step, and when it was replaced. `peer` is as from `SSLSocket.getpeercert`."""
     for certificate in (_read_peer(peer), *_list_own(tls)):
-        if warning := certificate.find_warning(now):
-            memory.tell_once(certificate.alert, warning, alert=certificate.alert)
-        elif memory.forget_told(certificate.alert):
+        step = certificate.find_step(now)
+        if step is not None and (warning := certificate.find_warning(now)):
+            level = "error" if step <= 1 else None
+            memory.tell_once(f"{certificate.alert}.{step}", warning, certificate.alert, level)
+        elif sum(memory.forget_told(f"{certificate.alert}.{days}") for days in STEPS):
             memory.note("info", f"{certificate.name} was replaced.", alert=certificate.alert)
 
 

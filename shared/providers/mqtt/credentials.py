@@ -10,6 +10,7 @@ from math import prod
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -19,6 +20,9 @@ CERTIFICATES = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 KEYS = frozenset({"PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"})
 PARAMETERS = frozenset({"EC PARAMETERS", "DH PARAMETERS"})
 """What openssl writes beside a key and nobody needs."""
+
+LEAST_RSA_BITS = 2_048
+"""With fewer OpenSSL refuses to connect, as it is set up in most places."""
 
 MOST_AUTHORITIES = 300
 MOST_IN_CHAIN = 20
@@ -66,6 +70,10 @@ def read_key(text: str, passphrase: str | None = None, chain: str | None = None)
     if keys[0].label not in KEYS:
         raise ValueError(_explain_label(keys[0].label))
     opened = _open_key(keys[0], passphrase)
+    if isinstance(opened, RSAPrivateKey) and opened.key_size < LEAST_RSA_BITS:
+        raise ValueError(
+            f"an RSA key of {opened.key_size} bits is not let into TLS any more; make one of 2048"
+        )
     if chain:
         _check_pair(chain, opened)
     return keys[0].write()

@@ -62,7 +62,7 @@ def _unwrap(text: str) -> str:
     packed = "".join(text.split())
     if packed.startswith(_BEGUN_IN_BASE64) and _BASE64.fullmatch(packed):
         text = _decode(packed).decode(errors="replace")
-    return _WRITTEN_OUT.sub("\n", text)
+    return _WRITTEN_OUT.sub("\n", text.replace("\xa0", " "))
 
 
 def _read_block(label: str, text: str) -> Block:

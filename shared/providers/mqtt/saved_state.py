@@ -118,16 +118,20 @@ class Memory:
         """
         return self._has_subscribed or self._copies_left or not publish.qos
 
-    def note(self, level: str, message: str, alert: str | None = None) -> None:
+    def note(
+        self, level: str, message: str, alert: str | None = None, alert_level: str | None = None
+    ) -> None:
         """Something for the activity log, and for an alert where it has one; see `Note`."""
-        self._notes.append(Note(level, message, alert))
+        self._notes.append(Note(level, message, alert, alert_level))
 
-    def tell_once(self, key: str, message: str, alert: str | None = None) -> None:
+    def tell_once(
+        self, key: str, message: str, alert: str | None = None, alert_level: str | None = None
+    ) -> None:
         """A warning that is not repeated until `forget_told`."""
         if key not in self._told:
             self._told.add(key)
             self.changed = True
-            self.note("warning", message, alert)
+            self.note("warning", message, alert, alert_level)
 
     def forget_told(self, key: str) -> bool:
         """What a warning was about is over; it would be told again. Whether it was told."""

@@ -9,6 +9,15 @@ from pathlib import Path
 from shared.provider import TlsFailed
 from shared.providers.mqtt.broker import Tls
 
+HAS_EXPIRED = 10
+"""X509_V_ERR_CERT_HAS_EXPIRED."""
+
+
+class CertificateExpired(TlsFailed):
+    """The broker's certificate has ended; have it renewed there."""
+
+    code = "certificate_expired"
+
 
 def make_context(tls: Tls) -> ssl.SSLContext:
     """A verifying client context for `tls`; with a CA certificate only that one is trusted. TlsFailed if unusable."""
@@ -40,7 +49,8 @@ def _load_client(context: ssl.SSLContext, certificate: str, key: str, passphrase
 def explain_failure(error: OSError, host: str) -> TlsFailed:
     """What went wrong in a handshake or on a connection, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return TlsFailed(
+        make = CertificateExpired if error.verify_code == HAS_EXPIRED else TlsFailed
+        return make(
             f"The broker's certificate was refused: {error.verify_message.rstrip('.')}. Check that it is current, "
             f"made for {host}, and signed by a public authority or by the given CA certificate."
         )

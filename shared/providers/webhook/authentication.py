@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from shared.provider import Credential, HeaderName, Provider, require_partner
+from shared.provider import BearerToken, Credential, HeaderName, Provider, require_partner
 
 AUTHENTICATION = ("bearer_token", "api_key", "api_key_header", "basic_username", "basic_password")
 _HAS_USER: dict[str, Any] = {"x-when": {"properties": {"basic_username": {"not": {"const": None}}}}}
@@ -23,7 +23,7 @@ def _check_username(name: str) -> str:
 class AuthenticationFields(Provider):
     """The fields that say how we prove who sends; one kind of them at most."""
 
-    bearer_token: Credential | None = None
+    bearer_token: BearerToken | None = None
     """A token that is sent as `Authorization: Bearer`."""
     api_key: Credential | None = None
     """A key that is sent in a header of its own."""

@@ -14,5 +14,11 @@ def make_body(event: Event, template: Template) -> bytes:
     if not template:
         return dump_json({name: value for name, value in told.items() if name != "id"})
     about = {"id": event.id, "type": event.type, "kind": event.kind, "at": event.at, "topic": event.topic}
-    data = {name: value for name, value in told["data"].items() if name not in {"kind", "topic"}}
+    device, source = event.device, event.integration
+    data = {
+        "device": device and {"id": device.id, "external_id": device.external_id, "name": device.name},
+        "payload": event.payload,
+        "integration": {"id": source.integration_id, "name": source.name, "type": source.integration_type},
+        "organization_id": event.organization_id,
+    }
     return render_template(template, {"event": about, **data})

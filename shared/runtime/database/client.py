@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import copy
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -74,6 +75,13 @@ class Database:
         request_id = read_request_id()
         if request_id:
             self._headers["X-Request-Id"] = request_id
+        self._answered: Callable[[], None] | None = None
+
+    def watched(self, answered: Callable[[], None]) -> Database:
+        """The same database, which calls `answered` each time it has answered."""
+        watched = copy(self)
+        watched._answered = answered  # noqa: SLF001 - a copy of its own
+        return watched
 
     def read(self, row: type[Row], table: str, query: Mapping[str, str]) -> list[Row]:
         """The rows of `table` with the columns of `row`; `query` is PostgREST's own, such as `{"id": "eq.…"}`."""
@@ -120,6 +128,8 @@ class Database:
             raise _away(error) from None
         if not answer.is_success:
             raise make_problem(_read_error(answer))
+        if self._answered:
+            self._answered()
         return answer.body
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from shared.runtime.bodies import Query
+from shared.runtime.bodies import Instant, Query
 
 MOST_ROWS = 200
 Row = TypeVar("Row", bound=Mapping[str, object])
@@ -61,6 +61,21 @@ class PageQuery(Query):
         page = rows[: self.limit]
         more = len(rows) > self.limit
         return page, write_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None
+
+
+class PeriodQuery(PageQuery):
+    """Which page of what happened when."""
+
+    from_: Instant | None = Field(None, alias="from")
+    """What happened then or later."""
+    to: Instant | None = None
+    """What happened before."""
+
+    def narrow(self, query: Mapping[str, str]) -> dict[str, str]:
+        """As of every page, within the period."""
+        within = {"gte": self.from_, "lt": self.to}
+        bounds = [f'created_at.{sign}."{moment.isoformat()}"' for sign, moment in within.items() if moment]
+        return super().narrow({**query, "and": f"({','.join(bounds)})"} if bounds else query)
 
 
 def write_cursor(moment: object, last_id: object) -> str:

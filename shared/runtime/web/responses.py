@@ -58,6 +58,13 @@ def make_response(
     return response
 
 
+def make_text_response(
+    text: str, status: HTTPStatus, headers: Headers, own: Mapping[str, str]
+) -> flask.Response:
+    """A reply that is no JSON; `own` has its Content-Type."""
+    return flask.Response(text.encode(), status, [*headers, *own.items()])
+
+
 def describe_problem(problem: Problem, request_id: str) -> ProblemDocument:
     """The problem document."""
     document: ProblemDocument = {

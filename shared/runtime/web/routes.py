@@ -23,6 +23,7 @@ from shared.runtime.bodies import Query
 from shared.runtime.errors import Problem
 from shared.runtime.web.rate_limits import Budget
 
+ANY_TYPE = "*/*"
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
@@ -51,7 +52,9 @@ class Route:
     settles: Budget | None = None
     """The budget, where the SQL function that makes the change charges it and the handler settles that."""
     reads: tuple[type[BaseModel] | str, ...] = ()
-    """The bodies, as models or media types, of which the handler itself reads one."""
+    """The bodies, as models or media types, of which the handler itself reads one; with `ANY_TYPE` it refuses none."""
+    media: str | None = None
+    """The media type of a reply that is text, and no JSON."""
     headers: tuple[str, ...] = ()
     """Headers of the reply, beside those of every reply and of every call on a budget."""
     problems: tuple[type[Problem], ...] = ()

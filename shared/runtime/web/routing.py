@@ -20,7 +20,13 @@ from shared.runtime.web.call import Call, parse_uuid
 from shared.runtime.web.etags import names_tag
 from shared.runtime.web.events import EventStream, make_event_response
 from shared.runtime.web.rate_limits import Budget, take_tokens
-from shared.runtime.web.responses import Headers, list_headers, make_problem_response, make_response
+from shared.runtime.web.responses import (
+    Headers,
+    list_headers,
+    make_problem_response,
+    make_response,
+    make_text_response,
+)
 from shared.runtime.web.routes import Route, Routes
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
@@ -85,7 +91,10 @@ class Router:
             return make_event_response(body, [*headers, *call.headers.items()])
         if route.method == "GET" and _is_known(request, call.headers.get("ETag")):
             return make_response(None, HTTPStatus.NOT_MODIFIED, headers, call.headers)
-        return make_response(body, call.status or route.status, headers, call.headers)
+        status = call.status or route.status
+        if route.media:
+            return make_text_response(body, status, headers, call.headers | {"Content-Type": route.media})
+        return make_response(body, status, headers, call.headers)
 
     def _find(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
         """The routes of the path by their methods, and what stands in the place of its parameters."""

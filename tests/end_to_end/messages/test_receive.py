@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scripts.local.data_folder import DataFolder, database_url
-from shared.messages.receive import Arrival, _receive_all
+from shared.messages.receive import REFUSED, Arrival, _receive_all
 from shared.messages.refused_pushes import BURST, TRIES_OF_BOTH
 from shared.provider import PushedRequest, make_secret, sign_webhook
 from shared.runtime.database.project import open_project
@@ -506,6 +506,24 @@ def test_a_config_that_no_longer_fits_is_told_to_the_admin_and_to_nobody_else(ad
     assert "project_id" in shown["error_message"]
     activity = admin.call("GET", f"/integrations/{integration_id}/activity").json()["activity"]
     assert [entry["kind"] for entry in activity].count("receive.failed") == 1
+
+
+def test_what_is_taken_again_ends_what_was_shown_of_a_refusal_at_once(admin: Platform) -> None:
+    integration_id, request = create(admin), FORMS.make_json("a", {"temp": 1})
+    with admin.stack.connect() as connection:
+        # As after a key was missing from the ring, whose return is no change of the integration.
+        connection.execute(
+            "update device_integrations set error_message = %s where id = %s",
+            (f"{REFUSED}the key 'k1' is not there.", integration_id),
+        )
+
+    replies = [post(admin.stack, integration_id, request) for _ in range(2)]
+
+    assert {reply.status_code for reply in replies} == {202}
+    shown = admin.call("GET", f"/integrations/{integration_id}").json()["integration"]
+    assert (shown["status"], shown["error_message"]) == ("active", None)
+    activity = admin.call("GET", f"/integrations/{integration_id}/activity").json()["activity"]
+    assert [entry["kind"] for entry in activity].count("receive.recovered") == 1
 
 
 def test_the_same_events_from_many_senders_at_once_are_each_stored_by_one(admin: Platform) -> None:

@@ -11,7 +11,7 @@ SOURCES: tuple[type[Provider], ...] = (*MIXINS, CodecFields, TransformFields)
 MIGRATIONS = Path(__file__).resolve().parents[3] / "supabase" / "migrations"
 
 _NAMED = re.compile(r"\b\w*settings\s*(?:->>?|\?)\s*'(\w+)'")
-_BOUND = re.compile(r"read_bound\(\s*[\w.]*settings,\s*'(\w+)',\s*(\d+)")
+_BOUND = re.compile(r"read_(?:bound|seconds)\(\s*[\w.]*settings,\s*'(\w+)',\s*(\d+)")
 _COUNTED = re.compile(r"'retry_schedule'\)\s*else (\d+)")
 
 

@@ -276,6 +276,24 @@ def test_a_filter_within_another_brings_no_second_copy(
     assert (len(ledger.stored), ledger.received, ledger.state["subscribed"]) == (3, 3, {"devices/#": 1})
 
 
+@pytest.mark.parametrize("protocol_version", PROTOCOLS)
+def test_copies_by_filters_that_overlap_in_part_are_told_and_come_again_under_their_own_ids(
+    broker: Broker, ledger: Ledger, protocol_version: str
+) -> None:
+    topics = ["devices/+/telemetry", "+/d1/telemetry"]
+    provider = make_provider(broker.port, topics=topics, protocol_version=protocol_version)
+    ledger.run(provider)
+    publish_all(broker.port, [(TOPIC, '{"temperature": 1}')] * 3)
+    ledger.run_until(provider, 3)
+    copies = len(ledger.stored)
+
+    ledger.watch(provider, seconds=1)
+
+    assert (copies, len(ledger.stored)) in {(3, 3), (6, 6)}
+    assert ledger.duplicates == copies
+    assert "overlap" in " ".join(note.message for note in ledger.notes)
+
+
 def test_a_filter_that_is_added_around_another_takes_over_from_it(broker: Broker, ledger: Ledger) -> None:
     ledger.run(make_provider(broker.port, topics=["devices/+/telemetry"]))
     provider = make_provider(broker.port, topics=["devices/+/telemetry", "devices/#"])

@@ -232,12 +232,13 @@ def test_a_device_that_claims_to_be_another_than_its_topic_is_an_entry_that_warn
     assert "topic of device 'a' says it is from 'b'" in message
 
 
+@pytest.mark.parametrize("topics", ["site/#", "site/t"])
 def test_a_device_whose_connection_breaks_is_offline_by_its_last_will(
-    admin: Platform, tmp_path: Path
+    admin: Platform, tmp_path: Path, topics: str
 ) -> None:
     with make_mosquitto(tmp_path) as broker:
         integration = connect(
-            admin, broker.port, topics="site/#", status_topic="site/+/link", status_offline="gone"
+            admin, broker.port, topics=topics, status_topic="site/+/link", status_offline="gone"
         )
         run_due(admin)
         device = paho.Client(CallbackAPIVersion.VERSION2, "device")

@@ -68,6 +68,26 @@ def test_the_payload_is_the_whole_object_whatever_is_recognised_in_it(
     assert (message.error, message.remark) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"Time": "2026-11-29T13:14:15", "DS18B20": {"Id": "01", "Temperature": 21.5}}, "telemetry"),
+        (
+            {"method": "NotifyStatus", "params": {"ts": 1.5, "switch:0": {"id": 0, "current": 0.1}}},
+            "telemetry",
+        ),
+        ({"uplink": {"gateways": [{"id": "g", "rssi": -50}]}}, "telemetry"),
+        ({"sensors": [[{"humidity": "40"}]]}, "telemetry"),
+        ({"method": "NotifyEvent", "params": {"events": [{"event": "btn_up", "id": 0, "ts": 1.5}]}}, "event"),
+        ({"humidity": {"text": "wet"}, "status": "fine"}, "state"),
+    ],
+)
+def test_known_readings_make_telemetry_also_where_a_device_groups_them(
+    body: dict[str, Any], kind: str
+) -> None:
+    assert (decode(body).kind, decode(body).payload) == (kind, body)
+
+
 def test_an_object_without_readings_is_an_event_and_kept_whole() -> None:
     message = decode({"door": "open", "by": {"user": 3}})
 
@@ -94,6 +114,7 @@ def test_an_object_without_readings_is_an_event_and_kept_whole() -> None:
         ({"device": 10**30}, "x", "1" + "0" * 30),
         ({"device": True}, TOPIC, "d1"),
         ({"device": ""}, TOPIC, "d1"),
+        ({"device": " ", "deviceId": "a"}, TOPIC, "a"),
         ({"device": "x" * 513}, TOPIC, "d1"),
         ({}, "fleet/devices/d2/up", "d2"),
         ({}, "site/s7/a/b", "s7"),
@@ -129,6 +150,18 @@ def test_a_status_is_a_state(body: dict[str, Any], status: str | None) -> None:
     message = decode(body, "devices/d1/status")
 
     assert (message.kind, message.device_status, message.payload) == ("state", status, body)
+
+
+@pytest.mark.parametrize("topic", ["shellies/d1/online", "tele/d1/LWT", "d1/availability"])
+def test_the_last_level_tells_a_status_topic(topic: str) -> None:
+    assert decode(b"false", topic).device_status == "offline"
+
+
+def test_a_status_is_decoded_though_nothing_is_at_the_paths_of_readings() -> None:
+    message = decode({"status": "offline"}, "devices/d1/status", CUSTOM)
+
+    assert (message.kind, message.device_status, message.error) == ("state", "offline", None)
+    assert decode({"status": "fine"}, "devices/d1/status", CUSTOM).error is not None
 
 
 def test_readings_with_a_status_are_telemetry_and_still_tell_the_status() -> None:
@@ -347,7 +380,10 @@ def test_the_publishers_own_id_names_the_message_per_device() -> None:
     dialect = Dialect(event_id_path="meta.n")
 
     assert decode({"meta": {"n": 7}, "temperature": 1}, TOPIC, dialect).event_id == "d1:7"
+    assert decode({"meta": {"n": 7.0}}, TOPIC, dialect).event_id == "d1:7"
+    assert decode({"meta": {"n": 1631186545.04}}, TOPIC, dialect).event_id == "d1:1631186545.04"
     assert decode({"temperature": 1}, TOPIC, dialect).event_id == "e1"
+    assert decode({"meta": {"n": True}}, TOPIC, dialect).event_id == "e1"
 
 
 def test_ids_of_devices_and_messages_are_joined_so_that_no_two_pairs_are_one() -> None:
@@ -392,9 +428,12 @@ def test_our_own_commands_are_ignored() -> None:
         (b"", None, "empty"),
         (b"\xff\x00", "base64", "Not JSON"),
         (b"NaN", None, "Not JSON"),
-        (b'{"temperature":Infinity}', None, "Not JSON"),
         (b'{"temperature":1e999}', None, "Not JSON"),
-        (b'{"a":"\\ud800"}', None, "Not JSON"),
+        (b'{"temperature":' + b"9" * 400 + b"}", None, "Not JSON"),
+        (b'"\xb0C"', "base64", "Not JSON"),
+        (b'{"a":NaN', None, "Not JSON"),
+        (b'{"a":nano}', None, "Not JSON"),
+        (b'{"a":NaN,"b":"' + b"x" * 40_000 + b'"}', None, "Not JSON"),
         (b'\xef\xbb\xbf{"a":', None, "Not JSON"),
         (b"\0\0", "base64", "Not JSON"),
         (b"[" * 101 + b"]" * 101, None, "nested"),
@@ -423,6 +462,22 @@ def test_a_body_that_cannot_be_decoded_is_kept_raw_with_the_reason(
         ('{"a":"ü"}'.encode("utf-16"), {"a": "ü"}, "base64"),
         (b'{"a":1,"b":2,"a":3}', {"a": 3, "b": 2}, None),
         (b'{"at":"10:20","x":{"a" :1,"a":2}}', {"at": "10:20", "x": {"a": 2}}, None),
+        (b'{"n":"\\u0022:","b":1,"b":2}', {"n": '":', "b": 2}, None),
+        (b'{"humidity":40,"temperature":NaN}', {"humidity": 40, "temperature": None}, None),
+        (
+            b'{"a":[nan,-nan,inf,-Infinity,+INF],"b":"nan, inf"}',
+            {"a": [None] * 5, "b": "nan, inf"},
+            None,
+        ),
+        (b'{"unit":"\xb0C","t":21.5}', {"unit": "\ufffdC", "t": 21.5}, "base64"),
+        (b'{"t":21.5}\xff\xff\xff\xff', {"t": 21.5}, "base64"),
+        (
+            b'{"a":"\\ud83d","b":"\\ud83d\\ude00","c":"\\\\ud83d"}',
+            {"a": "\ufffd", "b": "😀", "c": "\\ud83d"},
+            None,
+        ),
+        (b'{"log":"one\ntwo\tthree\x1b","a":1}', {"log": "one\ntwo\tthree\x1b", "a": 1}, None),
+        (b'\xef\xbb\xbf[{"t":NaN}]\0', [{"t": None}], "base64"),
     ],
 )
 def test_what_little_is_wrong_with_is_mended_marked_and_kept_raw(
@@ -448,6 +503,26 @@ def test_a_whole_number_of_any_size_is_kept_to_its_last_digit(body: bytes) -> No
 
     assert message.payload == json.loads(body)
     assert json.loads(write_json(message))["payload"] == json.loads(body)
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=9), st.text(max_size=30) | st.integers() | st.lists(st.booleans()), max_size=9
+    ),
+    st.sampled_from((b"NaN", b"-inf", b'"\\ud83d"', b'"\xb0"', b'"\x07"')),
+)
+def test_of_a_reading_of_which_one_value_is_mended_every_other_is_what_it_was(
+    document: dict[str, Any], broken: bytes
+) -> None:
+    document.pop("x", None)
+    body = write_json(document)[:-1] + (b"," if document else b"") + b'"x":' + broken + b"}"
+
+    message = decode(body)
+
+    payload = dict(message.payload)
+    assert payload.pop("x", None) in {None, "\ufffd", "\x07"}
+    assert payload == json.loads(write_json(document).replace(b"\\u0000", b"\\ufffd"))
+    assert message.remark
 
 
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:

@@ -224,6 +224,18 @@ def test_an_envelope_with_what_can_not_be_kept_is_mended_and_kept_as_it_came_too
     assert message.remark
 
 
+def test_a_mended_event_keeps_what_came_and_events_of_a_mended_batch_claim_no_more_than_they_have() -> None:
+    event = b'{"source":"d1","data":{"t":NaN,"h":40}}'
+
+    (alone,) = parse(event, STRUCTURED)
+    (among,) = parse(b"[" + event + b"]", BATCH)
+
+    assert (alone.payload, alone.raw, among.payload) == ({"t": None, "h": 40}, event.decode(), alone.payload)
+    assert "raw has" in (alone.remark or "")
+    assert among.remark
+    assert "raw has" not in among.remark
+
+
 def test_of_a_batch_only_the_event_with_nul_characters_is_marked() -> None:
     events = [{"source": DEVICE, "data": {"a": data}} for data in ("b", "\x00", 89014103211118510720)]
 

@@ -32,13 +32,13 @@ def watch(begins: str, ends: str, now: datetime = NOW) -> list[Note]:
     ("begins", "ends", "told"),
     [
         ("Jun 10 00:00:00 2025 GMT", "Jun 10 00:00:00 2026 GMT", [TOLD]),
-        ("Jun 20 00:00:00 2025 GMT", "Jun 20 00:00:00 2026 GMT", []),
+        ("Jul 10 00:00:00 2025 GMT", "Jul 10 00:00:00 2026 GMT", []),
         ("May 30 00:00:00 2026 GMT", "Jun 10 00:00:00 2026 GMT", []),
         ("May 10 00:00:00 2026 GMT", "Jun 10 00:00:00 2026 GMT", [TOLD]),
     ],
-    ids=["nine days of a year", "nineteen days of a year", "nine of eleven days", "nine days of a month"],
+    ids=["nine days of a year", "thirty-nine days of a year", "nine of eleven days", "nine days of a month"],
 )
-def test_one_is_told_in_its_last_two_weeks_or_third(begins: str, ends: str, told: list[Note]) -> None:
+def test_one_is_told_in_its_last_thirty_days_or_third(begins: str, ends: str, told: list[Note]) -> None:
     assert watch(begins, ends) == told
 
 
@@ -64,3 +64,14 @@ def test_what_was_replaced_is_told_again_when_it_ends() -> None:
         Note("info", "The broker's certificate was replaced.", "certificate.broker"),
         TOLD,
     ]
+
+
+def test_it_is_told_thirty_days_seven_days_and_one_day_before_its_end_and_after_it() -> None:
+    memory = Memory("key", {})
+    peer = {"notBefore": "Jun  1 00:00:00 2025 GMT", "notAfter": "Jun  1 00:00:00 2026 GMT"}
+    told = []
+    for days in (31, 29, 20, 6, 3, 1, 0.5, -1, -2):
+        watch_certificates(Tls(), peer, memory, NOW - timedelta(days=days))
+        told += [(days, note.alert_level) for note in memory.take_notes()]
+
+    assert told == [(29, None), (6, None), (1, "error"), (-1, "error")]

@@ -59,8 +59,29 @@ def test_scheme_port_and_tls_together_say_where_the_broker_is(
     assert (broker.port, broker.tls is not None, broker.websocket_path) == (port, secured, path)
 
 
-def test_topics_are_a_list_or_separated_by_commas() -> None:
-    assert load(topics="a/+ , b/#,").topics == load(topics=["a/+", "b/#"]).topics == ("a/+", "b/#")
+@pytest.mark.parametrize("topics", [["a/+", "b/#"], "a/+ , b/#,", "a/+\r\nb/#\n", ' ["a/+", "b/#"]'])
+def test_topics_are_a_list_or_a_text_of_several(topics: Any) -> None:
+    assert load(topics=topics).topics == ("a/+", "b/#")
+
+
+@pytest.mark.parametrize(
+    ("topics", "status_topic", "filters"),
+    [
+        ("a/+/t", "a/+/link", ("a/+/t", "a/+/link")),
+        ("a/+/t", "a/+/t", ("a/+/t",)),
+        ("a/#", None, ("a/#",)),
+        ("a/#", "", ("a/#",)),
+    ],
+)
+def test_status_topics_are_listened_to_beside_the_topics(
+    topics: str, status_topic: str | None, filters: tuple[str, ...]
+) -> None:
+    assert load(topics=topics, status_topic=status_topic).plan.filters == filters
+
+
+@pytest.mark.parametrize("url", [" mqtt://h:1883", "mqtt://h:1883\n", "\ufeffmqtt://h:1883\u200b"])
+def test_the_address_of_a_broker_is_stored_without_what_was_pasted_around_it(url: str) -> None:
+    assert load(broker_url=url).broker_url == "mqtt://h:1883"
 
 
 def test_the_client_id_is_made_of_the_integration_unless_given() -> None:
@@ -158,6 +179,19 @@ def test_no_topic_and_no_path_is_stored_with_what_can_not_be_heard(text: str) ->
         ({"topics": ["devices/*/t"]}, "topics", "write +"),
         ({"topics": ["devices/{device}/t"]}, "topics", "write +"),
         ({"topics": ["$share/g/t"]}, "topics", "shared subscription"),
+        ({"topics": ["$queue/t"]}, "topics", "shared subscription"),
+        ({"topics": ["mqtt://h/a/b"]}, "topics", "broker_url"),
+        ({"topics": ["%prefix%/+/SENSOR"]}, "topics", "write +"),
+        ({"topics": ["a/<id>/t"]}, "topics", "write +"),
+        ({"topics": ["a/:id/t"]}, "topics", "write +"),
+        ({"topics": "[1]"}, "topics.0", "Write a text"),
+        ({"broker_url": "mqtt://ex ample"}, "broker_url", "mqtt://host"),
+        ({"broker_url": "mqtt://h:0"}, "broker_url", "1 to 65535"),
+        (
+            {"status_topic": "c/+", "command_topic": "c/{device}"},
+            "status_topic",
+            "command_topic means the same",
+        ),
         ({"status_topic": "  "}, "status_topic", "1 to 65535"),
         ({"status_topic": "devices/+/st#"}, "status_topic", "whole levels"),
         ({"command_topic": " \t"}, "command_topic", "1 to 65535"),
@@ -175,6 +209,13 @@ def test_no_topic_and_no_path_is_stored_with_what_can_not_be_heard(text: str) ->
         ({**DATED, "timestamp_pattern": "%Y-%m-%d %Q"}, "timestamp_pattern", "strptime"),
         ({**DATED, "timestamp_pattern": "%Y-%m-%d %Y"}, "timestamp_pattern", "strptime"),
         ({**DATED, "timestamp_pattern": "%"}, "timestamp_pattern", "strptime"),
+        ({**DATED, "timestamp_pattern": "%d.%m.%Y %I:%M"}, "timestamp_pattern", "goes with %p"),
+        ({**DATED, "timestamp_pattern": "%d.%m.%Y %H:%M %Z"}, "timestamp_pattern", "read by %z"),
+        ({"timestamp_timezone": "right/Europe/Berlin"}, "timestamp_timezone", "IANA"),
+        ({"timestamp_timezone": "localtime"}, "timestamp_timezone", "IANA"),
+        ({"event_id_path": "meta.*"}, "event_id_path", "joined by full stops"),
+        ({"event_id_path": "@.id"}, "event_id_path", "joined by full stops"),
+        ({"event_id_path": "{{ id }}"}, "event_id_path", "joined by full stops"),
         ({"status_online": " "}, "status_online", "the word"),
         ({"status_online": "Up", "status_offline": " up"}, "status_offline", "the same word"),
         ({"topics": ["a"] * 101}, "topics", "1 to 100"),

@@ -117,6 +117,7 @@ PASTED: dict[str, Callable[[str], str]] = {
     "indented with tabs": lambda pem: "\n".join(f"\t{line}\t" for line in pem.splitlines()),
     "in one line with spaces": lambda pem: pem.replace("\n", " "),
     "in one line without": lambda pem: pem.replace("\n", ""),
+    "with no-break spaces": lambda pem: pem.replace(" ", "\xa0").replace("\n", "\xa0\n"),
     "with empty lines": lambda pem: pem.replace("\n", "\n\n"),
     "in lines of 76": lambda pem: re.sub(r"(?<=[\w+/=])\n(?=[\w+/=])", "", pem),
     "with spaces that do not break": lambda pem: pem.replace("\n", "\n\xa0"),
@@ -440,3 +441,13 @@ def test_what_is_damaged_anywhere_is_refused_at_save_or_can_be_used(
 
     with contextlib.suppress(InvalidConfig):
         load(**config)
+
+
+def test_an_rsa_key_that_tls_takes_no_more_is_refused_when_it_is_saved() -> None:
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that it is weak is the point
+
+    field, words = find_refusal(
+        client_certificate=issue(key), client_key=write_key(key, serialization.PrivateFormat.PKCS8)
+    )
+
+    assert (field, "1024 bits" in words) == ("client_key", True)

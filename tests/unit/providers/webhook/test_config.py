@@ -160,6 +160,7 @@ def test_an_unusual_but_good_url_is_kept_as_it_is(url: str) -> None:
         ("method", "post", "one of: POST, PUT, PATCH"),
         *(("bearer_token", value, "printable ASCII") for value in ("", " x", "x\n", "ü", "x" * 4097)),
         ("bearer_token", 5, "Write a text."),
+        ("bearer_token", "Bearer abc", "leave out the word"),
         ("api_key", "a\x00b", "printable ASCII"),
         ("api_key_header", "X Key", "letters"),
         ("api_key_header", "Host", "reserved"),

@@ -1,0 +1,1 @@
+"""Releases: which migrations they froze, and what has to be so before one is made."""

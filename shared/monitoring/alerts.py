@@ -1,0 +1,64 @@
+"""Alerts by condition: SQL judges each integration once a minute; this asks it to, a few at a time."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TypedDict
+
+from shared.runtime.database.client import Database
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import Problem
+from shared.runtime.idle_watch import Pulse
+from shared.runtime.log import get_log
+
+AT_ONCE = 100
+PAUSE_SECONDS = 5.0
+LOOK_SECONDS = 0.05
+
+
+class Judged(TypedDict):
+    """What `judge_integrations` answers; `broken` says of integrations why they could not be judged."""
+
+    judged: int
+    raised: int
+    resolved: int
+    told: int
+    broken: dict[str, str]
+    platform: list[str]
+    """The open alerts about the platform itself: partitions, retention, keys, clocks."""
+
+
+def watch_alerts(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
+    """Have what is due judged until `deadline`, so many at a time; what could not be is tried again in a minute."""
+    counts: Counter[str] = Counter()
+    told: list[str] = []
+    while not deadline.expired:
+        judged = _judge_some(database, counts)
+        if judged and judged["raised"] + judged["resolved"] + judged["told"]:
+            pulse.tell_queued()
+        if judged and judged["platform"] != told:
+            told = judged["platform"]
+            get_log().error("the platform needs its operator", alerts=told)
+        if not judged or judged["judged"] < AT_ONCE:
+            _wait(deadline.within(PAUSE_SECONDS))
+    return counts
+
+
+def _judge_some(database: Database, counts: Counter[str]) -> Judged | None:
+    try:
+        judged: Judged = database.call("judge_integrations", p_limit=AT_ONCE)
+    except Problem as problem:
+        get_log().warning("integrations could not be judged", code=problem.code, detail=problem.detail)
+        counts["failed_calls"] += 1
+        return None
+    counts.update(judged=judged["judged"], raised=judged["raised"], resolved=judged["resolved"])
+    for integration_id, reason in judged["broken"].items():
+        get_log().error("an integration could not be judged", integration=integration_id, reason=reason)
+        counts["broken"] += 1
+    return judged
+
+
+def _wait(deadline: Deadline) -> None:
+    while not deadline.expired:
+        time.sleep(min(LOOK_SECONDS, deadline.remaining()))

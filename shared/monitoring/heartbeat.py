@@ -1,0 +1,83 @@
+"""The heartbeat of a tick: which parts are at work, told to the database and, by HEARTBEAT_URL, to a dead man's switch.
+
+A scheduler that has stopped can't say so. Whoever looks at the database sees how old its last word is, and whoever
+waits for the ping hears that it does not come.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from shared.runtime.database.client import Database
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import Problem
+from shared.runtime.log import get_log
+from shared.runtime.outbound import OutboundRequest, send_once
+from shared.runtime.settings import load_settings
+
+BEAT_SECONDS = 15.0
+PING_SECONDS = 60.0
+PING_DEADLINE_SECONDS = 5.0
+STILL_SECONDS = 240.0
+"""A part that was not at work for so long keeps the ping back."""
+
+LOOK_SECONDS = 0.05
+
+
+class Heartbeat:
+    """Of one tick: `watch` gives each part a database that notes when it last answered; `run` tells it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen: dict[str, float] = {}
+        self._counts: Counter[str] = Counter()
+
+    def watch(self, part: str) -> Database:
+        """The database for one part of the tick: each answer says that the part is at work."""
+        self._seen[part] = time.monotonic()
+        return self._database.watched(lambda: self._seen.update({part: time.monotonic()}))
+
+    def run(self, deadline: Deadline) -> Counter[str]:
+        """Beat at once, every `BEAT_SECONDS`, and once more at the end; ping once a tick and every minute of it."""
+        next_ping = 0.0
+        while True:
+            is_told = self._beat()
+            if is_told and time.monotonic() >= next_ping:
+                next_ping = time.monotonic() + PING_SECONDS
+                self._ping()
+            if deadline.expired:
+                return self._counts
+            pause = deadline.within(BEAT_SECONDS)
+            while not pause.expired:
+                time.sleep(min(LOOK_SECONDS, pause.remaining()))
+
+    def _beat(self) -> bool:
+        now = time.monotonic()
+        parts = {part: round(now - seen, 3) for part, seen in self._seen.items()}
+        try:
+            self._database.call("record_heartbeat", p_parts=parts, p_at=time.time())
+        except Problem as problem:
+            get_log().warning("the heartbeat could not be recorded", code=problem.code, detail=problem.detail)
+            self._counts["failed_beats"] += 1
+            return False
+        self._counts["beats"] += 1
+        return True
+
+    def _ping(self) -> None:
+        """Tell whoever waits for it; unless a part stands still, for then somebody should come and look."""
+        url = load_settings().heartbeat_url
+        if not url:
+            return
+        still = sorted(part for part, seen in self._seen.items() if time.monotonic() - seen > STILL_SECONDS)
+        if still:
+            get_log().error("parts of the tick stand still, so the heartbeat was not sent", parts=still)
+            return
+        try:
+            reply = send_once(OutboundRequest("GET", url, timeout_seconds=PING_DEADLINE_SECONDS))
+        except Problem as problem:
+            # Its address is a secret, and is in no problem's words.
+            get_log().warning("HEARTBEAT_URL could not be reached", code=problem.code)
+            self._counts["failed_pings"] += 1
+        else:
+            self._counts["pings" if reply.status < 400 else "failed_pings"] += 1  # noqa: PLR2004 - HTTP

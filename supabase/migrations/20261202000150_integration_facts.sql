@@ -1,0 +1,165 @@
+-- What health is worked out from, kept with the work itself: the last of each, and how many by the hour.
+
+create table public.integration_facts (
+  integration_id uuid not null,
+  direction text not null check (direction in ('in', 'out')),
+  organization_id uuid not null,
+  last_at timestamptz,
+  undecoded_at timestamptz,
+  failed_at timestamptz,
+  failures integer not null default 0,
+  refusals integer not null default 0,
+  last_error text check (length(last_error) <= 2000),
+  hour timestamptz not null default 'epoch',
+  hours bigint[] not null default array_fill(0::bigint, array[24]),
+  day bigint not null default 0,
+  primary key (integration_id, direction),
+  foreign key (organization_id, integration_id)
+    references public.device_integrations (organization_id, id) on delete cascade
+) with (fillfactor = 50);
+comment on table public.integration_facts is
+  'Of each integration what came in (in) and what went out (out): written in the transaction of the work it speaks of. Never holds a secret.';
+comment on column public.integration_facts.last_at is 'in: when the last message came. out: when the last event was delivered.';
+comment on column public.integration_facts.undecoded_at is 'When the last message came that could not be decoded.';
+comment on column public.integration_facts.failed_at is 'in: when the last session failed. out: when the last attempt failed.';
+comment on column public.integration_facts.failures is 'Sessions, or attempts, that failed in a row.';
+comment on column public.integration_facts.refusals is 'Of them those in a row that failed because the credentials were refused.';
+comment on column public.integration_facts.hours is 'Messages by the hour of the day (UTC), of the 24 hours up to hour.';
+comment on column public.integration_facts.day is 'The sum of hours.';
+create index integration_facts_integration on public.integration_facts (organization_id, integration_id);
+
+alter table public.integration_facts enable row level security;
+create policy "Members see the facts" on public.integration_facts
+  for select to authenticated
+  using (organization_id = any (array(select private.org_ids('viewer'))));
+
+create function private.count_hour(p_hours bigint[], p_hour timestamptz, p_now timestamptz, p_count bigint) returns bigint[]
+language sql immutable parallel safe set search_path = ''
+as $$
+  -- How many hours ago each place was counted, seen from the later of the two.
+  select array_agg(
+           case when s.age < 24 then p_hours[s.slot] else 0 end
+           + case when s.slot = 1 + mod((extract(epoch from p_now) / 3600)::bigint, 24) and p_now > n.hour - interval '24 hours'
+               then p_count else 0 end
+           order by s.slot)
+    from (select greatest(p_hour, p_now) as hour) n
+    cross join lateral (
+      select g.slot,
+             extract(epoch from n.hour - p_hour) / 3600
+             + mod(24 + mod((extract(epoch from p_hour) / 3600)::bigint, 24) - (g.slot - 1), 24) as age
+        from generate_series(1, 24) g(slot)) s
+$$;
+comment on function private.count_hour is 'Counts p_count in the hour p_now, and forgets what is then 24 hours old. p_hour is the latest that was counted.';
+
+create function private.sum_day(p_hours bigint[], p_hour timestamptz, p_day bigint) returns bigint
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return case
+    when p_hour >= date_trunc('hour', now(), 'UTC') then p_day
+    when p_hour <= now() - interval '24 hours' then 0
+    else (select sum(h) from unnest(private.count_hour(p_hours, p_hour, date_trunc('hour', now(), 'UTC'), 0)) h)
+  end;
+end
+$$;
+comment on function private.sum_day is 'The messages of the last 24 hours, by whole hours.';
+
+create function private.note_messages() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  v_kept bigint := new.stored + new.failed;
+  v_undecoded bigint := new.failed;
+  v_hour timestamptz := date_trunc('hour', new.minute, 'UTC');
+  v_at timestamptz := least(now(), new.minute + interval '1 minute');
+  v_slot integer := 1 + mod((extract(epoch from v_hour) / 3600)::bigint, 24);
+begin
+  if tg_op = 'UPDATE' then
+    v_kept := v_kept - old.stored - old.failed;
+    v_undecoded := v_undecoded - old.failed;
+  end if;
+  if v_kept <= 0 then
+    return null;
+  end if;
+  update public.integration_facts f
+     set last_at = greatest(f.last_at, v_at), hours[v_slot] = f.hours[v_slot] + v_kept, day = f.day + v_kept,
+         undecoded_at = case when v_undecoded > 0 then greatest(f.undecoded_at, v_at) else f.undecoded_at end
+   where f.integration_id = new.integration_id and f.direction = 'in' and f.hour = v_hour;
+  if not found then
+    insert into public.integration_facts as f (integration_id, direction, organization_id, last_at, undecoded_at, hour, hours, day)
+    select i.id, 'in', i.organization_id, v_at, case when v_undecoded > 0 then v_at end, v_hour,
+           private.count_hour(array_fill(0::bigint, array[24]), 'epoch', v_hour, v_kept), v_kept
+      from public.device_integrations i
+     where i.id = new.integration_id and i.organization_id = new.organization_id
+    on conflict (integration_id, direction) do update
+      set last_at = greatest(f.last_at, excluded.last_at), undecoded_at = greatest(f.undecoded_at, excluded.undecoded_at),
+          hour = greatest(f.hour, v_hour), hours = private.count_hour(f.hours, f.hour, v_hour, v_kept),
+          day = (select sum(h) from unnest(private.count_hour(f.hours, f.hour, v_hour, v_kept)) h);
+  end if;
+  return null;
+end
+$$;
+comment on function private.note_messages is 'Keeps the facts of what came in with the counts of each batch, in its transaction.';
+create trigger note_messages after insert or update on public.integration_metrics
+  for each row execute function private.note_messages();
+
+create function private.note_sessions() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  -- Locked in the order in which ingest does: devices are counted there before messages.
+  perform from public.device_integrations i where i.id = new.integration_id for no key update;
+  insert into public.integration_facts as f (integration_id, direction, organization_id, failures, failed_at)
+  values (new.integration_id, 'in', new.organization_id, new.attempts, case when new.attempts > 0 then now() end)
+  on conflict (integration_id, direction) do update
+    set failures = excluded.failures, failed_at = coalesce(excluded.failed_at, f.failed_at),
+        refusals = case when new.attempts = 0 then 0 else f.refusals end;
+  return null;
+end
+$$;
+comment on function private.note_sessions is 'Keeps how many sessions failed in a row.';
+create trigger note_sessions after update of attempts on public.integration_schedules
+  for each row when (old.attempts is distinct from new.attempts) execute function private.note_sessions();
+
+create function private.note_attempts(p_tally jsonb) returns void
+language sql volatile set search_path = ''
+as $$
+  insert into public.integration_facts as f (
+    integration_id, direction, organization_id, last_at, failed_at, failures, refusals, last_error)
+  select e.integration_id, 'out', e.organization_id, case when t.delivered > 0 then now() end, case when t.failed > 0 then now() end,
+         t.failed, case when t.last in ('401', '403') then t.failed else 0 end,
+         case when t.failed > 0 then left(case when t.last ~ '^\d{3}$' then 'It was answered with ' || t.last || '.' else t.last end, 2000) end
+    from jsonb_to_recordset(p_tally) as t(integration_id uuid, delivered bigint, failed bigint, last text)
+    join public.webhook_endpoints e on e.integration_id = t.integration_id
+   where t.delivered > 0 or t.failed > 0
+   -- Always by id, as judge_endpoints goes on.
+   order by e.integration_id
+  on conflict (integration_id, direction) do update
+    set last_at = coalesce(excluded.last_at, f.last_at), failed_at = coalesce(excluded.failed_at, f.failed_at),
+        failures = case when excluded.last_at is not null then 0 else f.failures + excluded.failures end,
+        refusals = case when excluded.last_at is not null or excluded.refusals = 0 then 0 else f.refusals + excluded.refusals end,
+        last_error = coalesce(excluded.last_error, f.last_error)
+$$;
+comment on function private.note_attempts is 'Keeps the facts of what went out, with each batch of attempts, in its transaction.';
+
+create or replace function private.judge_endpoints(p_tally jsonb) returns void
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+begin
+  perform private.note_attempts(p_tally);
+  -- Always by id, so that two that finish at once never wait for each other in a circle.
+  perform private.judge_endpoint(t.integration_id, t.delivered, t.failed, t.gone, t.unusable, t.last)
+    from jsonb_to_recordset(p_tally) as t(
+      integration_id uuid, delivered bigint, failed bigint, gone boolean, unusable text, last text)
+    join public.webhook_endpoints e on e.integration_id = t.integration_id
+   where t.failed > 0 or t.unusable is not null or e.failures > 0 or e.circuit <> 'closed'
+   order by t.integration_id;
+end
+$$;
+
+-- Dead letters by when they died: a lease's end is kept as due_at, and no later than a minute after.
+create index webhook_deliveries_died on public.webhook_deliveries (integration_id, organization_id, due_at) where status = 'dead';
+
+revoke all on public.integration_facts from public, anon, authenticated, service_role;
+revoke execute on function private.count_hour, private.sum_day, private.note_messages, private.note_sessions, private.note_attempts
+  from public, anon, authenticated, service_role;

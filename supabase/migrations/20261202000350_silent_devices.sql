@@ -1,0 +1,142 @@
+-- Devices that fall silent are offline, where nothing else says so of them; and what becomes of those whose integration is deleted.
+
+alter table public.devices add column silent_since timestamptz;
+comment on column public.devices.silent_since is 'Since when nothing has come from it, where it was taken for offline because of that; null otherwise.';
+-- Its body was bound to the columns there were.
+create or replace function public.devices(public.device_messages) returns setof public.devices rows 1
+language sql stable
+begin atomic
+  select d.* from public.devices d where d.organization_id = $1.organization_id and d.id = $1.device_id;
+end;
+create index devices_silent on public.devices (integration_id, organization_id, silent_since) where silent_since is not null;
+
+create function private.describe_presence(p_device public.devices, p_status text, p_silent_since timestamptz) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select jsonb_build_object(
+    'status', p_status, 'reason', 'silence', 'last_seen_at', p_device.last_seen_at, 'silent_since', p_silent_since,
+    'device_id', p_device.id, 'external_id', p_device.external_id, 'name', p_device.name)
+$$;
+comment on function private.describe_presence is 'What subscribers are told of a device that fell silent, or came back.';
+
+create function private.end_silence() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  -- A copy that a broker kept, which comes with every new session, is no sign of life.
+  if new.last_seen_at is not distinct from old.last_seen_at then
+    new.status := 'offline';
+    return new;
+  end if;
+  new.silent_since := null;
+  perform private.queue_event(
+    new.organization_id, new.integration_id, 'device.online', private.describe_presence(new, 'online', old.silent_since), new.id);
+  return new;
+end
+$$;
+comment on function private.end_silence is 'A device that had fallen silent is heard of again.';
+create trigger end_silence before update of status on public.devices
+  for each row when (old.silent_since is not null and new.status = 'online') execute function private.end_silence();
+
+create function private.doubt_status() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  new.status := 'unknown';
+  new.silent_since := null;
+  return new;
+end
+$$;
+comment on function private.doubt_status is 'Of a device whose integration is deleted nobody says any more whether it is there.';
+create trigger doubt_status before update of integration_id on public.devices
+  for each row when (old.integration_id is not null and new.integration_id is null) execute function private.doubt_status();
+
+create function private.take_over() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  v_left uuid := (
+    select d.id from public.devices d
+     where d.integration_id is null and d.organization_id = new.organization_id and d.external_id = new.external_id
+     order by d.last_seen_at desc nulls last, d.id limit 1
+       for update skip locked);
+begin
+  if v_left is null then
+    return null;
+  end if;
+  -- The messages of this statement speak of the new row: they, and what it was heard of, go to the one that was there.
+  update public.device_messages m set device_id = v_left where m.device_id = new.id;
+  update public.webhook_deliveries w set ordering_key = v_left
+   where w.organization_id = new.organization_id and w.ordering_key = new.id and w.stage is not null;
+  delete from public.devices d where d.id = new.id;
+  update public.devices d
+     set integration_id = new.integration_id, status = new.status, last_seen_at = greatest(d.last_seen_at, new.last_seen_at)
+   where d.id = v_left;
+  return null;
+end
+$$;
+comment on function private.take_over is
+  'A device that is met under an integration, and is known from one that was deleted, is that one again, with its name and history.';
+create trigger take_over after insert on public.devices
+  for each row
+  -- Of what is met with its messages, as ingest makes it; a sync matches devices by itself, and people say which they mean.
+  when (new.integration_id is not null and new.name = new.external_id and new.last_seen_at is not null
+        and current_setting('app.syncing', true) is distinct from 'on' and auth.uid() is null)
+  execute function private.take_over();
+
+create function private.sweep_devices(p_organization_id uuid, p_integration_id uuid, p_settings jsonb) returns integer
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_after interval := private.read_seconds(p_settings, 'offline_after_seconds', 3600);
+  v_most constant integer := 5000;
+  v_state public.integration_states;
+  v_seen record;
+  v_device public.devices;
+  v_marked integer := 0;
+begin
+  select * into v_state from public.integration_states t where t.integration_id = p_integration_id;
+  if v_after = interval '0'
+     -- A twentieth of the time is how late it may be noticed.
+     or v_state.swept_to is null and v_state.swept_at > now() - greatest(v_after / 20, interval '10 seconds') then
+    return 0;
+  end if;
+  for v_device in
+    select d.* from public.devices d
+     where d.id = any (array(
+       select s.id
+         from (
+           select n.id, n.status, n.last_seen_at from public.devices n
+            where n.integration_id = p_integration_id and n.organization_id = p_organization_id
+              and n.external_id > coalesce(v_state.swept_to, '')
+            order by n.external_id limit v_most) s
+        where s.status = 'online' and s.last_seen_at < now() - v_after))
+       and d.status = 'online' and d.last_seen_at < now() - v_after
+       -- Whose provider lists its devices has a word of its own, unless somebody says after how long here.
+       and (p_settings ? 'offline_after_seconds' or not exists (select from public.device_links l where l.device_id = d.id))
+     order by d.id
+       for update skip locked
+  loop
+    update public.devices d set status = 'offline', silent_since = d.last_seen_at where d.id = v_device.id;
+    perform private.queue_event(
+      p_organization_id, p_integration_id, 'device.offline',
+      private.describe_presence(v_device, 'offline', v_device.last_seen_at), v_device.id);
+    v_marked := v_marked + 1;
+  end loop;
+  select max(s.external_id) as last, count(*) as n into v_seen
+    from (
+      select n.external_id from public.devices n
+       where n.integration_id = p_integration_id and n.organization_id = p_organization_id
+         and n.external_id > coalesce(v_state.swept_to, '')
+       order by n.external_id limit v_most) s;
+  update public.integration_states t
+     set swept_at = now(), swept_to = case when v_seen.n = v_most then v_seen.last end
+   where t.integration_id = p_integration_id;
+  return v_marked;
+end
+$$;
+comment on function private.sweep_devices is
+  'Takes devices that have not been heard of for offline_after_seconds for offline, 5,000 looked at a call; how many. 0 seconds: none ever.';
+
+revoke execute on function private.describe_presence, private.end_silence, private.doubt_status, private.take_over, private.sweep_devices
+  from public, anon, authenticated, service_role;

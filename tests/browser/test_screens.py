@@ -1,0 +1,168 @@
+"""Every screen: for everybody, in the dark, on a small screen, in another language, in a page that means it badly."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.console import Console, open_console
+from tests.browser.estate import SCREENS, TABS, Estate, build_estate
+from tests.fakes.http_receiver import HttpReceiver
+from tests.platform import Platform
+
+AXE = Axe()
+INTERNATIONAL = {
+    "name",
+    "integration",
+    "firmware",
+    "rollouts",
+    "tab_firmware",
+    "artifact",
+    "role_admin",
+    "inADay",
+    "identifier",
+}
+SHOWN = """
+() => {
+  const inner = (root) => [...root.querySelectorAll('*')].filter((each) => each.shadowRoot);
+  const read = (root) => root.textContent + inner(root).map((each) => read(each.shadowRoot)).join(' ');
+  return read(document.body);
+}
+"""
+CONTRAST = {"runOnly": ["color-contrast"]}
+
+
+@pytest.fixture
+def estate(admin: Platform, receiver: HttpReceiver) -> Estate:
+    return build_estate(admin, receiver)
+
+
+def settle(console: Console) -> None:
+    """Until nothing on the screen is still being read."""
+    console.page.wait_for_load_state("networkidle")
+    console.page.get_by_text("Loading …").first.wait_for(state="detached")
+
+
+def list_screens(estate: Estate) -> list[str]:
+    return [*SCREENS, f"devices/{estate.device_id}"]
+
+
+def judge(console: Console, where: str) -> None:
+    console.page.emulate_media(color_scheme="light")
+    light = AXE.run(console.page)
+    console.page.emulate_media(color_scheme="dark")
+    dark = AXE.run(console.page, options=CONTRAST)
+    for theme, results in (("light", light), ("dark", dark)):
+        found = [
+            (each["id"], node["html"], node["failureSummary"])
+            for each in results.response["violations"]
+            for node in each["nodes"]
+        ]
+        assert found == [], f"{where}, {theme}"
+
+
+def test_axe_finds_nothing_on_any_screen_in_either_theme(console: Console, estate: Estate) -> None:
+    for screen in list_screens(estate):
+        console.open(screen)
+        settle(console)
+        judge(console, screen)
+    for kind, tabs in TABS.items():
+        console.open(f"integrations/{getattr(estate, kind)['id']}")
+        for tab in tabs:
+            console.page.get_by_role("tab", name=tab).click()
+            settle(console)
+            judge(console, f"{kind}: {tab}")
+
+
+def test_axe_finds_nothing_in_the_dialog_with_errors_steps_and_a_question(console: Console) -> None:
+    console.open("integrations")
+    console.page.get_by_text("No integrations yet").wait_for()
+    judge(console, "empty list")
+    console.button("Add integration").first.click()
+    console.dialog.locator(".card").first.wait_for()
+    judge(console, "types")
+    console.dialog.locator('[data-type="mqtt"]').click()
+    console.save()
+    console.dialog.get_by_role("alert").first.get_by_text("need your attention").wait_for()
+    judge(console, "errors")
+    console.field("broker_url").fill("mqtt://127.0.0.1:1")
+    console.dialog.get_by_role("button", name="Test connection").click()
+    console.dialog.locator(".steps [role=status].is-bad, .summary:visible").first.wait_for()
+    console.page.keyboard.press("Escape")
+    console.dialog.get_by_text("What you typed is not saved.").wait_for()
+    judge(console, "question")
+
+
+def test_axe_finds_nothing_where_nothing_can_be_read(console: Console) -> None:
+    console.page.route(
+        "**/rest/v1/**",
+        lambda route: route.abort() if "organizations?" not in route.request.url else route.fallback(),
+    )
+    console.page.route("**/functions/v1/integrations*", lambda route: route.abort())
+    for screen in SCREENS:
+        console.open(screen)
+        console.page.get_by_text("The server does not answer.").first.wait_for()
+        judge(console, f"{screen} offline")
+
+
+@pytest.mark.parametrize("text_size", [16, 32])
+def test_nothing_is_wider_than_a_small_screen(console: Console, estate: Estate, text_size: int) -> None:
+    console.page.set_viewport_size({"width": 320 if text_size == 16 else 640, "height": 800})
+    places = [*list_screens(estate), *(f"integrations/{getattr(estate, kind)['id']}" for kind in TABS)]
+    for screen in places:
+        console.open(screen)
+        console.page.evaluate("size => { document.documentElement.style.fontSize = `${size}px` }", text_size)
+        settle(console)
+        width, inside = console.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert width <= inside, screen
+
+
+@pytest.mark.usefixtures("estate")
+def test_in_german_no_english_word_is_left(console: Console, admin: Platform) -> None:
+    english, german = (read_words(console, name) for name in ("words", "words-de"))
+    same = {key for key in english if english[key] == german.get(key)}
+    assert set(english) - set(german) == set()
+    assert same <= INTERNATIONAL
+
+    with open_console(console.page.context.browser, console.stack, admin.user, locale="de-DE") as opened:  # type: ignore[arg-type]
+        for screen in SCREENS:
+            opened.open(screen)
+            opened.page.wait_for_load_state("networkidle")
+            shown = opened.page.evaluate(SHOWN)
+            for key in (
+                "loading",
+                "add",
+                "alerts",
+                "noAlerts",
+                "signOut",
+                "lastMessages",
+                "whatHappened",
+                "memberSince",
+            ):
+                assert english[key] not in shown or english[key] == german[key], (screen, english[key])
+        assert opened.page.evaluate("document.documentElement.lang") == "de"
+
+
+def read_words(console: Console, module: str) -> dict[str, object]:
+    console.open()
+    return dict(
+        console.page.evaluate(
+            "(module) => import(`./console/elements/${module}.js`).then(({ words }) => words)", module
+        )
+    )
+
+
+@pytest.mark.usefixtures("estate")
+def test_the_page_is_found_with_and_without_a_slash(console: Console) -> None:
+    for address in (console.address, f"{console.address}/", f"{console.address}/index.html"):
+        console.page.goto(address)
+        console.button("Hall 2").first.wait_for()
+
+
+@pytest.mark.usefixtures("estate")
+def test_the_badge_counts_alerts_and_says_them_once(console: Console) -> None:
+    console.open()
+
+    console.page.locator("nav .count").wait_for()
+    assert console.page.locator("nav .count").inner_text() == "2"
+    assert console.page.locator("#said").inner_text() == "2 alerts are open."

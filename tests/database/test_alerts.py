@@ -1,0 +1,130 @@
+"""Alerts while they last: damped where they flap, acknowledged, never told to the webhook that they are about."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from tests.database.fixtures import Service, make_messages
+from tests.database.people import become
+from tests.database.queue import finish, lease, make_webhook
+from tests.database.test_alert_kinds import judge, listener, tell_of
+from tests.stack import Stack
+
+__all__ = ["listener"]
+
+
+def flap(service: Service, integration: str, status: str) -> None:
+    service.connection.execute(
+        "update device_integrations set status = %s, sync_status = 'failed', error_message = %s where id = %s",
+        (status, "Away." if status == "error" else None, integration),
+    )
+
+
+def test_what_flaps_is_told_twice_at_most_and_its_end_once_it_is_calm(
+    service: Service, listener: str
+) -> None:
+    integration = service.make_integration()
+    for _ in range(10):
+        flap(service, integration, "error")
+        flap(service, integration, "active")
+    judge(service)
+    flapping = tell_of(service, listener)
+
+    service.connection.execute(
+        "update alerts set resolved_at = now() - interval '11 minutes' where resolved_at is not null"
+    )
+    judge(service)
+
+    rows = service.run("select flaps from alerts where kind = 'integration.failing' order by id")
+    raised, resolved = (("alert.raised", "integration.failing"), ("alert.resolved", "integration.failing"))
+    assert [row["flaps"] for row in rows] == [0, 9]
+    assert flapping == [raised, resolved, raised]
+    assert tell_of(service, listener) == [raised, resolved, raised, resolved]
+
+
+def test_a_webhook_is_never_told_what_is_wrong_with_itself(service: Service, listener: str) -> None:
+    both = make_webhook(service, events=["*", "alert.*"])
+    service.ingest(service.make_integration(), make_messages(1))
+    finish(service, lease(service), "dead", status_code=500)
+
+    judge(service)
+
+    assert ("alert.raised", "delivery.dead") in tell_of(service, listener)
+    assert tell_of(service, both) == []
+
+
+def test_two_dead_webhooks_do_not_tell_each_other_for_ever(service: Service, listener: str) -> None:
+    other = make_webhook(service, events=["*", "alert.*"])
+    service.ingest(service.make_integration(), make_messages(1))
+    for _ in range(10):
+        finish(service, lease(service), "dead", status_code=500)
+        judge(service)
+
+    assert len(tell_of(service, listener)) <= 3
+    assert len(tell_of(service, other)) <= 3
+
+
+def test_a_star_stays_the_events_of_devices(service: Service, listener: str) -> None:
+    everything = make_webhook(service, events=["*"])
+    flap(service, service.make_integration(), "error")
+
+    assert tell_of(service, listener) == [("alert.raised", "integration.failing")]
+    assert tell_of(service, everything) == []
+
+
+def test_a_deleted_integration_ends_its_alerts(service: Service, listener: str) -> None:
+    integration = service.make_integration()
+    flap(service, integration, "error")
+
+    service.connection.execute("delete from device_integrations where id = %s", (integration,))
+
+    kinds = ["alert.raised", "alert.resolved"]
+    assert tell_of(service, listener) == [(event, "integration.failing") for event in kinds]
+    assert service.one("select count(*) from alerts") == 0
+
+
+@pytest.mark.usefixtures("listener")
+def test_what_can_not_be_judged_keeps_nobody_else_from_it(service: Service) -> None:
+    broken, whole = service.make_integration(), service.make_integration()
+    for integration in (broken, whole):
+        service.ingest(integration, make_messages(1))
+    service.connection.execute("update integration_facts set last_at = now() - interval '2 hours'")
+    service.as_owner(
+        "create function public.break_one() returns trigger language plpgsql"
+        " as $$ begin raise exception 'broken'; end $$"
+    )
+    service.as_owner(
+        "create trigger break_one before insert on public.alerts for each row"
+        f" when (new.integration_id = '{broken}') execute function public.break_one()"
+    )
+
+    judged = service.one("select judge_integrations(1000, 0)")
+
+    assert list(judged["broken"]) == [broken]
+    assert "broken" in judged["broken"][broken]
+    silent = service.run("select integration_id from alerts where kind = 'integration.silent'")
+    assert [str(row["integration_id"]) for row in silent] == [whole]
+
+
+def test_a_member_acknowledges_and_a_viewer_does_not(service: Service, stack: Stack) -> None:
+    flap(service, service.make_integration(), "error")
+    alert = service.one("select id from alerts")
+    connection = service.connection
+    become(connection, stack.user("viewer", 0))  # type: ignore[arg-type]
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+        connection.execute("select acknowledge_alert(%s)", (alert,))
+    become(connection, stack.user("owner", 1))  # type: ignore[arg-type]
+    with pytest.raises(psycopg.DatabaseError, match="no such alert"), connection.transaction():
+        connection.execute("select acknowledge_alert(%s)", (alert,))
+    become(connection, stack.user("member", 0))  # type: ignore[arg-type]
+    seen = [service.one("select acknowledge_alert(%s)", alert) for _ in range(2)]
+
+    assert {each["acknowledged_by"] for each in seen} == {stack.user("member", 0).id}
+    assert seen[0] == seen[1]
+    connection.execute("reset role")
+    assert (
+        service.one("select count(*) from audit_log where table_name = 'alerts' and changed ? 'acknowledged'")
+        == 1
+    )
