@@ -8,12 +8,13 @@ import functions_framework
 from shared.deliveries.routes import routes as deliveries
 from shared.devices.routes import routes as devices
 from shared.firmware.routes import routes as firmware
+from shared.integrations.codecs.routes import routes as codecs
 from shared.integrations.routes import routes as connections
 from shared.jobs.routes import routes as jobs
 from shared.messages.routes import routes as messages
 from shared.runtime.web.routing import Router
 
-router = Router("integrations", connections, deliveries, messages, devices, jobs, firmware)
+router = Router("integrations", connections, codecs, deliveries, messages, devices, jobs, firmware)
 
 
 @functions_framework.http

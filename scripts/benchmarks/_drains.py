@@ -63,6 +63,8 @@ class Site:
     lost: int = 0
     duplicated: int = 0
     names: itertools.count[int] = field(default_factory=itertools.count)
+    config: dict[str, object] = field(default_factory=dict)
+    """What the integrations have beside their broker."""
 
     def fill(self, port: int, name: str, count: int, devices: int) -> None:
         """Have the broker store messages for the session `name`."""
@@ -103,6 +105,7 @@ class Site:
             port=port,
             client_id=client_id,
             topics=f"{client_id}/+/telemetry",
+            **self.config,
         )
 
     def wait_until_subscribed(self, count: int) -> None:

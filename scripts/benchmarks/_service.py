@@ -16,6 +16,12 @@ select id, %s, 'bench ' || gen_random_uuid(), %s from public.organizations order
 returning id::text
 """
 
+MAKE_CODEC = """
+insert into public.codecs (organization_id, name, kind, source)
+select id, 'bench ' || gen_random_uuid(), 'javascript', %s from public.organizations order by name limit 1
+returning id::text
+"""
+
 
 @contextmanager
 def connect_service(report: Report) -> Iterator[psycopg.Connection]:
@@ -28,6 +34,12 @@ def connect_service(report: Report) -> Iterator[psycopg.Connection]:
 def make_integration(connection: psycopg.Connection, integration_type: str, **settings: object) -> str:
     """A new integration of the first organization; its id."""
     row = connection.execute(MAKE_INTEGRATION, [integration_type, Jsonb(settings)]).fetchone()
+    return str(row[0]) if row else ""
+
+
+def make_codec(connection: psycopg.Connection, source: str) -> str:
+    """A new JavaScript codec of the same organization; its id."""
+    row = connection.execute(MAKE_CODEC, [source]).fetchone()
     return str(row[0]) if row else ""
 
 

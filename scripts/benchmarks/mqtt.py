@@ -46,7 +46,7 @@ DEFAULT_LIMITS = ("max_queued_messages 0",)
 def measure(bench: Bench) -> Numbers:
     """Runs all parts on one stack."""
     size = bench.rounds(60_000, 20_000)
-    with _open_site(bench) as site:
+    with open_site(bench) as site:
         with start_mosquitto() as port, start_worker(site.report) as worker:
             numbers = _compare_rates(bench, site, port, size)
             with bench.step("A long drain"):
@@ -68,7 +68,8 @@ def measure(bench: Bench) -> Numbers:
 
 
 @contextmanager
-def _open_site(bench: Bench) -> Iterator[Site]:
+def open_site(bench: Bench) -> Iterator[Site]:
+    """A stack of its own, and what is done with it."""
     with ExitStack() as opened:
         with bench.step("Starting a stack"):
             report = opened.enter_context(start_stack())

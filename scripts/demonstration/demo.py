@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.live import Live
 
+from scripts.demonstration.codec import DEVICE_PATH, FIXTURES, SOURCE, start_meters
 from scripts.demonstration.display import describe_message, draw_devices, print_invitation
 from scripts.demonstration.fleet import is_from_fleet, keep_fleet, start_fleet
 from scripts.demonstration.golioth import make_config, start_pipeline
@@ -42,7 +43,7 @@ def run() -> int:
             run_stack(Path(folder), options.port) as stack,
             Receiver() as receiver,
         ):
-            admin, result = _run_demo(stack, receiver, with_golioth=options.extra == "golioth")
+            admin, result = _run_demo(stack, receiver, options.extra)
             console.print(str(result), highlight=False, soft_wrap=True)
             code = 0 if result.ok else 1
             if not options.once:
@@ -59,18 +60,23 @@ def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end by itself with a summary line")
     parser.add_argument("--port", type=int, default=54321, help="the port of the API (default 54321)")
-    extra = "let devices of another platform take part: golioth posts through its receiver"
-    parser.add_argument("--with", dest="extra", choices=["golioth"], help=extra)
+    extra = (
+        "let other devices take part: those of golioth post through its receiver, those of codec post bytes of "
+        "their own protocol, which a JavaScript codec reads"
+    )
+    parser.add_argument("--with", dest="extra", choices=["golioth", "codec"], help=extra)
     return parser.parse_args()
 
 
-def _run_demo(stack: dict[str, Any], receiver: Receiver, *, with_golioth: bool) -> tuple[Session, Result]:
+def _run_demo(stack: dict[str, Any], receiver: Receiver, extra: str | None) -> tuple[Session, Result]:
     admin, other = _sign_in_as(stack, "admin", 0), _sign_in_as(stack, "owner", 1)
     tally = Tally()
     _connect(stack, admin, receiver)
     simulations = [start_fleet(stack["mqtt_url"], READINGS, tally.add)]
-    if with_golioth:
+    if extra == "golioth":
         simulations.append(start_pipeline(*_connect_golioth(stack, admin), READINGS, tally.add))
+    if extra == "codec":
+        simulations.append(start_meters(*_connect_meters(stack, admin), READINGS, tally.add))
     _show_arrival(admin, tally, receiver, simulations)
     _show_malformed(admin)
     rows = admin.rows("device_messages", "id,topic,payload,raw,raw_encoding,error")
@@ -104,6 +110,16 @@ def _connect_golioth(stack: dict[str, Any], admin: Session) -> tuple[str, str]:
     created = admin.create_integration("golioth", "Demo Golioth project", make_config())
     console.print("Created a Golioth integration, whose pipelines send the secret made for it.")
     url = f"{stack['functions_url']}/golioth-webhook/{created['integration']['id']}"
+    return url, created["generated"]["webhook_secret"]
+
+
+def _connect_meters(stack: dict[str, Any], admin: Session) -> tuple[str, str]:
+    """The address that meters post below, and the secret they send."""
+    codec = admin.create_codec("Demo meters", SOURCE, FIXTURES)
+    config = {"codec": codec["id"], "device_path": DEVICE_PATH}
+    created = admin.create_integration("http", "Demo gateway", config)
+    console.print("Created a JavaScript codec and an HTTP integration that decodes with it.")
+    url = f"{stack['functions_url']}/receive/{created['integration']['id']}"
     return url, created["generated"]["webhook_secret"]
 
 

@@ -32,6 +32,15 @@ class Session:
             raise RuntimeError(f"{name} could not be created: {reply.text}")
         return dict(reply.json())
 
+    def create_codec(self, name: str, source: str, fixtures: list[dict[str, Any]]) -> dict[str, Any]:
+        """POST /integrations/codecs in the caller's organization: a JavaScript codec."""
+        organization = self.rows("organizations", "id")[0]["id"]
+        body = {"organization_id": organization, "name": name, "kind": "javascript", "source": source}
+        reply = self.http.post("/functions/v1/integrations/codecs", json=body | {"fixtures": fixtures})
+        if reply.is_error:
+            raise RuntimeError(f"{name} could not be created: {reply.text}")
+        return dict(reply.json()["codec"])
+
     def rows(self, table: str, columns: str, **filters: str) -> list[dict[str, Any]]:
         """Everything the caller may see of a table, page by page."""
         found: list[dict[str, Any]] = []

@@ -74,8 +74,10 @@ class Codec:
 
     def encode_events(self, events: Sequence[Mapping[str, Any]]) -> list[Encoded | CodecFailed]:
         """The body for each event, which is JSON; or why there is none."""
-        results = self._run("encode_event", [_describe_data(event) for event in events]) if events else []
-        return [read_encoded(result) for result in results]
+        described = [_try_describe(event) for event in events]
+        fitting = [each for each in described if isinstance(each, Item)]
+        results = iter(self._run("encode_event", fitting) if fitting else [])
+        return [read_encoded(next(results)) if isinstance(each, Item) else each for each in described]
 
     def _run(self, operation: Operation, items: Sequence[Item]) -> list[Result]:
         _check_source(self._program)
@@ -112,6 +114,13 @@ def _describe_data(data: Any, *more: Any) -> Item:
     if len(text) > BODY_LIMIT:
         raise CodecFailed(f"This has {len(text):,} bytes as JSON; a codec is given at most {BODY_LIMIT:,}.")
     return Item([text, *more], len(text))
+
+
+def _try_describe(event: Any) -> Item | CodecFailed:
+    try:
+        return _describe_data(event)
+    except CodecFailed as failed:
+        return failed
 
 
 def _clean(text: str) -> str:

@@ -93,3 +93,4 @@ class CodecFailed(Problem):
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "codec_failed"
+    final = False  # it can be mended

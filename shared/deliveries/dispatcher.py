@@ -17,8 +17,9 @@ from shared.deliveries.publishing import Publishing
 from shared.deliveries.recorder import Recorder
 from shared.deliveries.requests import RequestLog, Sent
 from shared.deliveries.result import Result, conclude_attempt, describe_unread, describe_unsent
+from shared.deliveries.transforming import Transforming
 from shared.integrations.sealing import SealedIntegration, open_provider
-from shared.provider import Publisher, Subscriber
+from shared.provider import Publisher, Subscriber, TransformFields
 from shared.runtime.database.client import Database
 from shared.runtime.database.leases import UNREAD, Leases
 from shared.runtime.deadline import Deadline
@@ -86,6 +87,7 @@ class _Dispatcher:
         self._recorder = Recorder(database, pulse, self._close_all)
         self._requests = RequestLog(database)
         self._publishing = Publishing(deadline, pulse, self._recorder.add)
+        self._transforming = Transforming(pulse, self._start)
         self._last_start = min(LAST_START_SECONDS, deadline.remaining() / 4)
 
     async def run(self) -> Counter[str]:
@@ -101,8 +103,9 @@ class _Dispatcher:
                     await self._wait_awake(min(POLL_SECONDS, self._deadline.remaining()))
         await self._starting
         spreading.cancel()
-        if under_way := self._tasks | self._publishing.tasks:
+        while under_way := self._tasks | self._publishing.tasks | self._transforming.tasks:
             await asyncio.wait(under_way)
+        self._transforming.close()
         self._recorder.end()
         self._requests.end()
         await asyncio.gather(recording, keeping)
@@ -182,10 +185,13 @@ class _Dispatcher:
         rows = leased.integrations
         providers = {key: self._providers.open(row) for key, row in rows.items()}
         published: dict[str, tuple[Publisher, list[LeasedDelivery]]] = {}
+        transformed: dict[str, tuple[Subscriber, list[LeasedDelivery]]] = {}
         for first in range(0, len(leased.rows), START_AT_ONCE):
             for delivery in leased.rows[first : first + START_AT_ONCE]:
                 key = delivery["integration_id"]
                 match providers.get(key, _UNREAD):
+                    case Subscriber() as provider if _is_transformed(provider):
+                        transformed.setdefault(key, (provider, []))[1].append(delivery)
                     case Subscriber() as provider:
                         self._start(delivery, provider, build_request(provider, delivery, rows[key]))
                     case Publisher() as publisher:
@@ -195,6 +201,8 @@ class _Dispatcher:
             await asyncio.sleep(0)
         for key, (publisher, batch) in published.items():
             self._publishing.add(publisher, rows[key], batch)
+        for key, (subscriber, batch) in transformed.items():
+            self._transforming.add(subscriber, rows[key], batch)
 
     def _start(
         self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem
@@ -223,6 +231,10 @@ class _Dispatcher:
                     delivery["id"], attempt.started_at, result.outcome == "delivered", request, provider
                 )
                 self._requests.add(delivery["integration_id"], sent)
+
+
+def _is_transformed(provider: Subscriber) -> bool:
+    return isinstance(provider, TransformFields) and provider.transform is not None
 
 
 class _Providers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from shared.devices import bodies, provisioning, state
+from shared.devices import bodies, provisioning, state, token_bodies, tokens
 from shared.integrations.remote_calls import (
     REACHING,
     find_external_id,
@@ -14,8 +14,9 @@ from shared.integrations.remote_calls import (
 )
 from shared.integrations.scope import list_page, read_part
 from shared.provider import Setting, SettingsKeeper
-from shared.runtime.errors import Conflict
+from shared.runtime.errors import Conflict, InvalidConfig
 from shared.runtime.web.call import Call
+from shared.runtime.web.paging import PageQuery
 from shared.runtime.web.rate_limits import TESTS, WRITES
 from shared.runtime.web.routes import Routes
 
@@ -119,3 +120,30 @@ def remove_setting(call: Call) -> None:
     record_write(call, "settings", "delete", {"setting_id": setting_id})
     with relay_refusals():
         settings.remove(setting_id)
+
+
+@routes.get("/{id}/device-tokens")
+def list_device_tokens(call: Call, query: PageQuery) -> token_bodies.DeviceTokenPage:
+    """List which devices have tokens of their own, newest first."""
+    rows, next_cursor = list_page(call, token_bodies.DeviceTokenRow, "device_tokens", query)
+    return {"device_tokens": rows, "next_cursor": next_cursor}
+
+
+@routes.post("/{id}/device-tokens", budget=WRITES, status=HTTPStatus.CREATED, problems=(InvalidConfig,))
+def issue_device_token(call: Call, body: token_bodies.NewDeviceToken) -> token_bodies.IssuedToken:
+    """Make a token by which a device proves itself when it posts; it is shown this once."""
+    row, token = tokens.issue_token(call, body)
+    return {"device_token": row, "token": token}
+
+
+@routes.post("/{id}/device-tokens/{token_id}/rotate", budget=WRITES, status=HTTPStatus.CREATED)
+def rotate_device_token(call: Call, body: token_bodies.TokenRotation | None) -> token_bodies.IssuedToken:
+    """Make another token for the same device; the old one is accepted for the grace period."""
+    row, token = tokens.rotate_token(call, body or token_bodies.TokenRotation())
+    return {"device_token": row, "token": token}
+
+
+@routes.delete("/{id}/device-tokens/{token_id}", budget=WRITES, status=HTTPStatus.NO_CONTENT)
+def revoke_device_token(call: Call) -> None:
+    """End a token of a device at once."""
+    tokens.revoke_token(call)

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from typing_extensions import TypedDict
 
+from shared.integrations.codecs.sources import lend_own_codecs
 from shared.integrations.records import read_sealed
 from shared.integrations.scope import read_part
 from shared.integrations.sealing import open_provider
@@ -58,7 +59,9 @@ class _ExternalId(TypedDict):
 def reach_provider(call: Call, mixin: type[Mixin]) -> Mixin:
     """The provider of the integration in the path, with its credentials: Forbidden below admin, NotSupported without
     the capability."""
-    return require(open_provider(read_sealed(call)), mixin)
+    provider = open_provider(read_sealed(call))
+    lend_own_codecs(provider, call.database)
+    return require(provider, mixin)
 
 
 def find_external_id(call: Call, device_id: str) -> str:

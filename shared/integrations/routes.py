@@ -12,6 +12,7 @@ from http import HTTPStatus
 
 from shared.integrations import bodies, create, patch, rotate
 from shared.integrations.activity import list_export, write_csv
+from shared.integrations.codecs.sources import lend_own_codecs
 from shared.integrations.connection_test import answer_test
 from shared.integrations.records import IntegrationRow, list_rows, read_row, read_sealed, write_row
 from shared.integrations.remote_calls import USING, reach_provider
@@ -99,6 +100,7 @@ def test_config(call: Call, body: bodies.UnsavedIntegration) -> bodies.Verdict |
     identity = Identity(organization_id, "", body.integration_type)
     provider = catalogue.load_safe_provider(body.config or {}, identity)
     call.database.call("require_role", p_organization_id=organization_id, p_role="admin")
+    lend_own_codecs(provider, call.database)
     return answer_test(call, require(provider, Checker))
 
 
@@ -137,6 +139,7 @@ def test_integration(call: Call, body: bodies.Trial | None) -> bodies.Verdict | 
     """Test the connection of a saved integration, or what it would be with another config."""
     if body and body.config is not None:
         provider = patch.merge_patch(read_sealed(call), body.config).provider
+        lend_own_codecs(provider, call.database)
         return answer_test(call, require(provider, Checker))
     return answer_test(call, reach_provider(call, Checker), partial(_record_test, call))
 

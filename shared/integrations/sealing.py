@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
+from shared.integrations.codecs.sources import lend_codecs
 from shared.provider import Destination, Identity, Provider, find_provider, load_provider, merge_config
 from shared.runtime.errors import InvalidConfig, SealMismatch, VaultError
 from shared.runtime.vault.ring import SealContext, load_vault
@@ -95,6 +96,7 @@ def open_provider(row: SealedIntegration) -> Provider:
     # What was opened for one reading of the settings may not go where another leads: "false" is a text, and false.
     if row["sealed_sent"] and provider.locate(vars(provider)) != locate_row(row):
         raise VaultError(ELSEWHERE)
+    lend_codecs(provider)
     return provider
 
 

@@ -12,15 +12,26 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 
 from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.messages.bodies import Receipt
+from shared.messages.receive_coded import Proven, receive_proven
+from shared.messages.receive_owners import Owners, find_owners, read_token
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
 from shared.messages.refused_pushes import Refusals, Tries
 from shared.messages.store import keep_trying
-from shared.provider import Identity, Message, PushedRequest, Receiver, find_provider, make_provider, require
+from shared.provider import (
+    CodecFields,
+    Identity,
+    Message,
+    PushedRequest,
+    Receiver,
+    find_provider,
+    make_provider,
+    require,
+)
 from shared.runtime.batching import Batcher
 from shared.runtime.database.client import as_service
 from shared.runtime.database.leases import Leases
@@ -65,11 +76,15 @@ class Decoy(Receiver):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request to `integration_id`, which has to be of `integration_type` where that is given."""
+    """A request to `integration_id`, which has to be of `integration_type` where that is given.
+
+    `token_hash` is of the device's token that it brings, if any.
+    """
 
     integration_id: str
     integration_type: str | None
     request: PushedRequest
+    token_hash: str | None = None
 
 
 def receive_messages(call: Call, integration_type: str | None = None) -> Receipt:
@@ -85,11 +100,12 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
     try:
         integration_id = _read_id(call.parameters["id"])
         bind_log(integration=integration_id)
-        arrival = Arrival(integration_id, integration_type, request)
+        arrival = Arrival(integration_id, integration_type, request, read_token(request))
         owner = _tries.name_owner(integration_id, address, time.monotonic())
         # Again where a statement of its own organization was in the way: in a later batch, for the others have gone on.
         submit = partial(_arrivals.submit, arrival, REQUEST_BYTES + len(body), owner)
-        return keep_trying(submit, Deadline(PATIENCE_SECONDS))
+        received = keep_trying(submit, Deadline(PATIENCE_SECONDS))
+        return receive_proven(received) if isinstance(received, Proven) else received
     except (Unauthenticated, NotFound) as refusal:
         get_log().info("refused", reason=refusal.detail)
         if wait := _tries.add(integration_id, address, time.monotonic()):
@@ -120,14 +136,24 @@ def _read_id(text: str) -> str:
         raise Unauthenticated("The id is not a UUID.") from None
 
 
-def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Exception]:
-    """What became of each request: its counts, or the Problem it is answered with."""
+def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Proven | Exception]:
+    """What became of each request: its counts, the Problem it is answered with, or that it is proven and no more."""
     rows = _read_rows({arrival.integration_id for arrival in arrivals})
+    owners = find_owners(
+        (each.integration_id, each.token_hash) for each in arrivals if each.integration_id in rows
+    )
     open_row = cache(lambda *named: _open_receiver(rows.get(named[0]), named[1]))
-    results: list[Receipt | Exception | Post] = [_read_alone(open_row, rows, arrival) for arrival in arrivals]
+    results: list[Receipt | Proven | Exception | Post] = [
+        _read_alone(open_row, rows, _name_owner(arrival, owners)) for arrival in arrivals
+    ]
     _count_refusals(rows, arrivals, results)
     stored = iter(store_posts([result for result in results if isinstance(result, Post)]))
     return [next(stored) if isinstance(result, Post) else result for result in results]
+
+
+def _name_owner(arrival: Arrival, owners: Owners) -> Arrival:
+    device = owners.get((arrival.integration_id, arrival.token_hash or ""))
+    return replace(arrival, request=replace(arrival.request, device=device)) if device else arrival
 
 
 def _read_rows(integration_ids: set[str]) -> dict[str, ReceiverRow]:
@@ -141,7 +167,7 @@ def _read_rows(integration_ids: set[str]) -> dict[str, ReceiverRow]:
 
 def _read_alone(
     open_row: Callable[[str, str | None], Receiver], rows: Mapping[str, ReceiverRow], arrival: Arrival
-) -> Post | Problem:
+) -> Post | Proven | Problem:
     try:
         provider = open_row(arrival.integration_id, arrival.integration_type)
         return _read_post(provider, rows.get(arrival.integration_id), arrival.request)
@@ -150,12 +176,19 @@ def _read_alone(
         return Problem()
 
 
-def _read_post(provider: Receiver, row: ReceiverRow | None, request: PushedRequest) -> Post | Problem:
+def _read_post(
+    provider: Receiver, row: ReceiverRow | None, request: PushedRequest
+) -> Post | Proven | Problem:
     try:
-        messages = provider.receive(request)
+        is_coded = isinstance(provider, CodecFields) and provider.codec is not None
+        if is_coded:
+            provider.verify(request)
+        messages = [] if is_coded else provider.receive(request)
         if row is None:
             raise Unauthenticated
         _check_limit(row["wait_seconds"])
+        if is_coded:
+            return Proven(provider, request)
     except Problem as problem:
         return problem
     if (row["error_message"] or "").startswith(REFUSED):
@@ -220,4 +253,4 @@ _refusals = Refusals()
 
 _tries = Tries()
 
-_arrivals: Batcher[Arrival, Receipt] = Batcher(_receive_all, BATCH_BYTES)
+_arrivals: Batcher[Arrival, Receipt | Proven] = Batcher(_receive_all, BATCH_BYTES)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
 
 from typing_extensions import TypedDict
 
 from shared.integrations.remote_calls import reach_provider
 from shared.messages.bodies import ReplayedCounts, ReplayedMessages
-from shared.provider import Decoder, Message, decode_raw
-from shared.runtime.bodies import Moment, Uuid
+from shared.messages.stored import DecodedRow, StoredMessage, cut_parts, decode_rows
+from shared.provider import Decoder
 from shared.runtime.errors import BadRequest
-from shared.runtime.exact_json import write_json
 from shared.runtime.web.call import Call
 from shared.runtime.web.paging import read_cursor, write_cursor
 
@@ -20,29 +19,14 @@ MESSAGES, MESSAGES_BYTES = 200, 4_194_304
 """As many are looked at in one call: `failed_messages` in supabase/migrations gives one more where there are more."""
 
 
-class FailedMessage(TypedDict):
-    """A row of `failed_messages`: what came is in `raw`, or where that is null in `payload`."""
-
-    id: Uuid
-    received_at: Moment
-    event_id: str
-    topic: str | None
-    payload: Any
-    raw: str | None
-    raw_encoding: str | None
-
-
-class Decoded(TypedDict):
-    """What takes the place of the failed message with this id."""
-
-    id: Uuid
-    received_at: Moment
-    message: Message
+class FailedMessage(StoredMessage):
+    """A row of `failed_messages`."""
 
 
 class Counts(TypedDict):
-    """What `replay_messages` answers."""
+    """What `replay_messages` answers: how many failed messages it took, and what became of those in their place."""
 
+    taken: int
     stored: int
     duplicates: int
 
@@ -54,10 +38,16 @@ def replay_messages(call: Call, wanted: ReplayedMessages) -> ReplayedCounts:
         "failed_messages", p_integration_id=call.integration_id, p_filter=_write_filter(wanted)
     )
     rows, next_cursor = _cut_rows(found)
-    decoded = list(_decode_rows(decoder, rows))
-    counts: Counts = _store_messages(call, decoded) if decoded else {"stored": 0, "duplicates": 0}
-    failed = len(rows) - counts["stored"] - counts["duplicates"]
-    return {"replayed": len(rows), **counts, "failed": failed, "next_cursor": next_cursor}
+    counts: Counter[str] = Counter()
+    for part in cut_parts(decode_rows(decoder, rows)):
+        counts.update(_store_messages(call, part))
+    return {
+        "replayed": len(rows),
+        "stored": counts["stored"],
+        "duplicates": counts["duplicates"],
+        "failed": len(rows) - counts["taken"],
+        "next_cursor": next_cursor,
+    }
 
 
 def _write_filter(wanted: ReplayedMessages) -> dict[str, str]:
@@ -77,16 +67,7 @@ def _cut_rows(rows: list[FailedMessage]) -> tuple[list[FailedMessage], str | Non
     return rows[:-1], write_cursor(rows[-2]["received_at"], rows[-2]["id"])
 
 
-def _decode_rows(decoder: Decoder, rows: Sequence[FailedMessage]) -> Iterator[Decoded]:
-    for row in rows:
-        raw = row["raw"]
-        body = write_json(row["payload"]) if raw is None else decode_raw(raw, row["raw_encoding"])
-        message = decoder.decode(row["topic"] or "", body, row["event_id"])
-        if message is not None and message.error is None:
-            yield {"id": row["id"], "received_at": row["received_at"], "message": message}
-
-
-def _store_messages(call: Call, decoded: Sequence[Decoded]) -> Counts:
+def _store_messages(call: Call, decoded: Sequence[DecodedRow]) -> Counts:
     """Store them together, or, where the database refuses one, the others without it."""
     try:
         counts: Counts = call.database.call(
@@ -94,10 +75,11 @@ def _store_messages(call: Call, decoded: Sequence[Decoded]) -> Counts:
         )
     except BadRequest:
         if len(decoded) == 1:
-            return {"stored": 0, "duplicates": 0}
+            return {"taken": 0, "stored": 0, "duplicates": 0}
         middle = len(decoded) // 2
         first, second = _store_messages(call, decoded[:middle]), _store_messages(call, decoded[middle:])
         return {
+            "taken": first["taken"] + second["taken"],
             "stored": first["stored"] + second["stored"],
             "duplicates": first["duplicates"] + second["duplicates"],
         }

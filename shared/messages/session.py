@@ -26,7 +26,7 @@ def run_session(row: LeasedSession, database: Database, deadline: Deadline, puls
     counts = committer.counts
     try:
         provider = _open_or_explain(row)
-        if not isinstance(provider, Poller):
+        if not isinstance(provider, Poller) or not provider.is_polled:
             database.call("park_session", p_integration_id=row["id"], p_lease_token=row["lease_token"])
             return Counter(parked=1)
         is_cut = _drive(provider, row, committer, pulse)

@@ -4,22 +4,27 @@
 
 from __future__ import annotations
 
+from shared.codecs.codec import Codec
+from shared.codecs.contract import CodecFailed, Downlink, Encoded, Uplink
 from shared.provider.base import Capability, Destination, Provider, make_provider
 from shared.provider.batch import Batch, Note
 from shared.provider.capabilities import MIXINS, require, require_class
 from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider
 from shared.provider.check import Check, Checker, run_check, run_checks
-from shared.provider.decode import Decoder
+from shared.provider.codec_fields import CodecFields, CodecId, CodecUser, TransformFields
+from shared.provider.decode import Decoder, StoredBody
 from shared.provider.decoding.body import DecodedBody, decode_body, read_media_type
+from shared.provider.decoding.coded import CodedBody, decode_bodies, read_bodies
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
 from shared.provider.decoding.mending import REPLACED
-from shared.provider.decoding.readers import find_vmark_reply
+from shared.provider.decoding.readers import find_path, find_vmark_reply
 from shared.provider.decoding.storable import Document, find_depth, read_document, replace_nul
 from shared.provider.decoding.times import UNBELIEVED, TimestampFormat, choose_time, parse_time
 from shared.provider.decoding.topics import (
-    TOPIC_BYTES, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
+    TOPIC_BYTES, TopicFacts, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
 )
 from shared.provider.deliver import Subscriber
+from shared.provider.device_tokens import TOKEN_PREFIX, find_token, hash_token
 from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
@@ -35,10 +40,11 @@ from shared.provider.form import PEM, Group, only_with
 from shared.provider.history import Historian
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
-    MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, decode_raw, encode_raw,
+    MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, decode_raw, describe_event,
+    encode_raw,
 )
 from shared.provider.parse import PushedRequest, Receiver
-from shared.provider.payload_fields import PayloadFields
+from shared.provider.payload_fields import PayloadFields, check_path
 from shared.provider.publish import PublishOutcome, Publisher
 from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome
@@ -54,7 +60,7 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
     AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused,
     FieldError, NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed, ProviderRefused,
-    TimedOut, TlsFailed, TooLarge, Unauthenticated,
+    TimedOut, TlsFailed, TooLarge, Unauthenticated, Unavailable,
 )
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets

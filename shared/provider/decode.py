@@ -1,20 +1,32 @@
-"""Decode: once more, by the config of today, what could not be decoded when it came."""
+"""Decode: once more, by the config of today, what was decoded or could not be decoded when it came."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
 
 from shared.provider.base import Capability
 from shared.provider.messages import Message
 
 
+class StoredBody(NamedTuple):
+    """A body as it is stored, with what its message says of it. Times are ISO 8601."""
+
+    body: bytes
+    event_id: str
+    topic: str | None = None
+    device: str | None = None
+    observed_at: str | None = None
+    received_at: str | None = None
+
+
 class Decoder(Capability):
-    """A provider that can decode what it has stored undecoded."""
+    """A provider that can decode what it has stored."""
 
     capability: ClassVar[str] = "decode"
     lacking: ClassVar[str] = "decoder"
 
     @abstractmethod
-    def decode(self, topic: str, body: bytes, event_id: str) -> Message | None:
-        """The message in a body that was received earlier and could not be decoded then; None where it holds none."""
+    def decode(self, stored: Sequence[StoredBody]) -> list[list[Message]]:
+        """The messages in each body that was received earlier; none where it holds none."""

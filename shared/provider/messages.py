@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import JsonValue
 
+from shared.codecs.contract import Encoded
+
 Kind = Literal["telemetry", "state", "event", "log"]
 JsonObject = dict[str, JsonValue]
 
 MESSAGE_LIMIT = 1_048_576
 """Bytes of one message's body that are kept; a larger one is refused alone, with its beginning."""
+
+ALERT = "alert"
+"""The kind of the events that tell of alerts: they are of no device, and their payload says all there is."""
 
 REFUSED_EXCERPT = 1_024
 """Bytes kept of a message that is over `MESSAGE_LIMIT`."""
@@ -44,6 +50,7 @@ class Message:
     device_status: Literal["online", "offline"] | None = None
     remark: str | None = None
     retained: bool = False
+    metadata: Mapping[str, object] | None = None
 
     @classmethod
     def undecoded(
@@ -92,6 +99,7 @@ class Event:
     """One message or event on its way out. `id` stays the same over all attempts of a delivery.
 
     `done` are the recipients who have it already, or never will, by the names that a `publish` before gave them.
+    `encoded` is the body that a codec has made of it.
     """
 
     id: str
@@ -104,6 +112,31 @@ class Event:
     topic: str | None = None
     payload: Any = None
     done: frozenset[str] = frozenset()
+    encoded: Encoded | None = None
+
+
+def describe_event(event: Event) -> dict[str, Any]:
+    """An event as JSON: what webhooks get without a template, and what codecs are given."""
+    if event.kind == ALERT:
+        return {"id": event.id, "type": event.type, "timestamp": event.at, "data": event.payload}
+    device, source = event.device, event.integration
+    return {
+        "id": event.id,
+        "type": event.type,
+        "timestamp": event.at,
+        "data": {
+            "kind": event.kind,
+            "topic": event.topic,
+            "device": device and {"id": device.id, "external_id": device.external_id, "name": device.name},
+            "payload": event.payload,
+            "integration": {
+                "id": source.integration_id,
+                "name": source.name,
+                "type": source.integration_type,
+            },
+            "organization_id": event.organization_id,
+        },
+    }
 
 
 @dataclass(frozen=True, slots=True)

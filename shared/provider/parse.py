@@ -55,7 +55,7 @@ class PushedRequest:
     `path` is what follows the integration's id, decoded and without slashes at its ends: `line/3` of a POST to
     `/receive/{id}/line/3`. `query_string` is the rest of the address as it came, for proofs that sign it.
     `is_signed` says that a signature proves it, and that only what it covers is here: of the usual kinds neither path,
-    query nor content type.
+    query nor content type. `device` is the one whose own token it brings, which is its proof.
     """
 
     headers: Mapping[str, str]
@@ -63,6 +63,7 @@ class PushedRequest:
     path: str = ""
     query_string: str = ""
     is_signed: bool = False
+    device: str | None = None
 
     @property
     def query(self) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from shared.provider.decode import Decoder
+from shared.provider.decode import Decoder, StoredBody
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
 from shared.provider.decoding.times import TimestampFormat
 from shared.provider.decoding.topics import TopicRules
@@ -159,18 +160,22 @@ class PayloadFields(Decoder):
         """What topics say; of a provider that has none of its own, only what any topic says."""
         return TopicRules()
 
-    def decode(self, topic: str, body: bytes, event_id: str) -> Message | None:
+    def decode(self, stored: Sequence[StoredBody]) -> list[list[Message]]:
         """As it is decoded when it comes, by today's fields."""
-        return self._decoder.decode(topic, body, event_id)
+        decode = self._decoder.decode
+        messages = (decode(each.topic or "", each.body, each.event_id) for each in stored)
+        return [[message] if message else [] for message in messages]
 
-    def make_decoder(self) -> PayloadDecoder:
-        """A decoder for one thread."""
+    def make_decoder(self, rules: TopicRules | None = None, *, is_owned: bool = False) -> PayloadDecoder:
+        """A decoder for one thread; with `rules` of its own. `is_owned`: no body may say which device it is from."""
         given = {name: getattr(self, name) for name in _DIALECT}
+        if is_owned:
+            given["device_id_path"] = ""
         zone = ZoneInfo(self.timestamp_timezone) if self.timestamp_timezone else UTC
         dialect = Dialect(
             **{name: value for name, value in given.items() if value is not None}, timestamp_timezone=zone
         )
-        return PayloadDecoder(dialect, self.topic_rules)
+        return PayloadDecoder(dialect, rules or self.topic_rules)
 
     @cached_property
     def _decoder(self) -> PayloadDecoder:

@@ -26,6 +26,11 @@ class Poller(MessageSource):
     poll_interval_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0
     """How long after a session the next one is due."""
 
+    @property
+    def is_polled(self) -> bool:
+        """Whether the config says what to poll; without it there are no sessions."""
+        return True
+
     @abstractmethod
     def session(self, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
         """Poll: yield batches until idle work is done or `deadline` has expired; acknowledge only committed ones.

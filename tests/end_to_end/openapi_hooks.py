@@ -18,6 +18,7 @@ TICK_SECONDS = 0.1
 # Nobody listens there: a connection test ends at once.
 CONFIGS: dict[str, dict[str, Any]] = {
     "golioth": {"api_key": "key", "project_id": "project", "base_url": "http://127.0.0.1:9/v1"},
+    "http": {"webhook_secret": "sixteen-characters", "poll_url": "http://127.0.0.1:9/readings"},
     "mqtt": {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": ["devices/+/telemetry"]},
     "webhook": {"url": "http://127.0.0.1:9/hook"},
 }

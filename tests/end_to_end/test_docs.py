@@ -163,16 +163,17 @@ def place_env_script(folder: Path, stack: Stack) -> None:
     script.chmod(0o755)
 
 
-def test_the_commands_of_the_golioth_page_work_when_copied(scene: Scene, tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "golioth.md").read_text()
+def run_page(page: str, folder: Path, stack: Stack) -> str:
+    """What the commands of a page print, in one shell, as they are copied."""
+    text = (ROOT / "docs" / page).read_text()
     blocks = re.findall(r"^```console\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     code = "\n".join(re.sub(r"^(\$ |    )", "", block, flags=re.MULTILINE) for block in blocks)
     filled_in = code.replace("<the key>", "a-key").replace("<the project's id>", "a-project")
-    place_env_script(tmp_path, scene.platform.stack)
+    place_env_script(folder, stack)
 
     done = subprocess.run(
         ["bash", "-c", "set -e\n" + filled_in],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
@@ -180,8 +181,31 @@ def test_the_commands_of_the_golioth_page_work_when_copied(scene: Scene, tmp_pat
     )
 
     assert done.returncode == 0, done.stderr
-    assert '"webhook_secret"' in done.stdout, done.stdout
-    assert done.stdout.rstrip().endswith("]"), "the last command lists messages"
+    return done.stdout
+
+
+def test_the_commands_of_the_golioth_page_work_when_copied(scene: Scene, tmp_path: Path) -> None:
+    told = run_page("golioth.md", tmp_path, scene.platform.stack)
+
+    assert '"webhook_secret"' in told, told
+    assert told.rstrip().endswith("]"), "the last command lists messages"
+
+
+def test_the_commands_of_the_codecs_page_work_when_copied(scene: Scene, tmp_path: Path) -> None:
+    told = run_page("codecs.md", tmp_path, scene.platform.stack)
+
+    assert told.count('"data":{"t":21.5}') >= 2, told
+    assert '"name":"Half degrees"' in told, told
+    assert '"kind":"redecode"' in told, told
+    assert '"status":4' not in told, told
+
+
+def test_the_commands_of_the_http_page_work_when_copied(scene: Scene, tmp_path: Path) -> None:
+    told = run_page("http.md", tmp_path, scene.platform.stack)
+
+    assert told.count('"stored":1') == 2, told
+    assert '"external_id":"oven-3"' in told, told
+    assert '"status":4' not in told, told
 
 
 def describe_variables(scene: Scene) -> dict[str, str]:

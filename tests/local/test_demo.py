@@ -203,6 +203,15 @@ def test_written_to_a_file_it_is_plain_text_a_person_can_read(tmp_path: Path) ->
     assert "Traceback" not in text
 
 
+def test_with_a_codec_meters_post_bytes_of_their_own_protocol() -> None:
+    demo = [str(ROOT / "scripts" / "demo"), "--once", "--with", "codec", "--port", str(find_free_port())]
+    done = subprocess.run(demo, capture_output=True, text=True, timeout=180, check=False)
+
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^" + SUMMARY + "$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"│ meter-1 .*│ battery 90, temperature [\d.-]+ *│\n", done.stdout), done.stdout
+
+
 @pytest.mark.parametrize("script", ["demo", "serve"])
 def test_a_taken_port_is_said_before_anything_is_set_up(script: str, tmp_path: Path) -> None:
     # The scripts alone, in a folder where setting up would have to begin by making the environment.

@@ -11,6 +11,8 @@ from datetime import UTC, tzinfo
 from functools import lru_cache
 from typing import Any, Literal
 
+from shared.provider.decoding.coded import CodedBody
+from shared.provider.decoding.names import name_own_event
 from shared.provider.decoding.readers import (
     NUMBERS,
     Reading,
@@ -28,9 +30,6 @@ from shared.provider.decoding.topics import DEVICE_LIMIT, TopicFacts, TopicRules
 from shared.provider.messages import MESSAGE_LIMIT, JsonObject, Kind, Message, encode_raw
 
 PayloadFormat = Literal["standard", "vmark", "custom"]
-
-EVENT_ID_BYTES = 2_000
-"""The ledger's index holds no more in a row."""
 
 STATUS_BYTES = 64
 TOPICS_REMEMBERED, LONGEST_REMEMBERED = 32_768, 256
@@ -98,6 +97,19 @@ class PayloadDecoder:
             return self._keep_object(facts, value, body, event_id, remark)
         return self._keep_value(facts, value, body, event_id, remark)
 
+    def prepare(self, topic: str, body: bytes, event_id: str) -> Message | CodedBody | None:
+        """As `decode`, for who decodes with a codec: what it is to be given, but for words on topics of status."""
+        facts = _find_facts(self, topic)
+        if facts.ignored:
+            return None
+        if len(body) > MESSAGE_LIMIT:
+            return self.refuse(topic, body, len(body), event_id)
+        if facts.is_status and len(body) <= STATUS_BYTES:
+            word = self.decode(topic, body, event_id)
+            if word is not None and word.device_status:
+                return word
+        return CodedBody(body, Message(event_id, facts.device, topic=facts.topic))
+
     def refuse(self, topic: str, excerpt: bytes, size: int, event_id: str) -> Message | None:
         """The message that stands for a body of `size` bytes, too large to keep; `excerpt` is its beginning."""
         facts = _find_facts(self, topic)
@@ -155,14 +167,7 @@ class PayloadDecoder:
         return parse_time(value, self._time_format, dialect.timestamp_pattern, dialect.timestamp_timezone)
 
     def _find_event_id(self, document: JsonObject, device: str | None, event_id: str) -> str:
-        own = find_path(document, self._dialect.event_id_path)
-        if not isinstance(own, str | int | float) or isinstance(own, bool) or own == "":
-            return event_id
-        if isinstance(own, float) and own.is_integer():
-            own = int(own)
-        # The first colon ends the device: whatever ids hold, no two pairs make the same text.
-        named = f"{_escape_colons(device or '')}:{own}"
-        return named if len(named.encode()) <= EVENT_ID_BYTES else event_id
+        return name_own_event(device, find_path(document, self._dialect.event_id_path)) or event_id
 
     def _keep_value(
         self, facts: TopicFacts, document: Any, body: bytes, event_id: str, remark: str | None
@@ -226,10 +231,6 @@ def _remember_facts(decoder: PayloadDecoder, topic: str) -> TopicFacts:
 
 def _find_facts(decoder: PayloadDecoder, topic: str) -> TopicFacts:
     return _remember_facts(decoder, topic) if len(topic) <= LONGEST_REMEMBERED else decoder.read_topic(topic)
-
-
-def _escape_colons(device: str) -> str:
-    return device.replace("%", "%25").replace(":", "%3A") if ":" in device or "%" in device else device
 
 
 def _as_device(value: Any) -> str | None:

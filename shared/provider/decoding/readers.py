@@ -47,7 +47,7 @@ def read_standard(document: JsonObject) -> Reading:
     find = document.get
     return Reading(
         (find("device"), find("deviceId"), find("device_id")),
-        _judge_kind(document),
+        judge_kind(document),
         document,
         (find("timestamp"), find("ts")),
         None,
@@ -100,7 +100,8 @@ def find_vmark_reply(topic: str, body: bytes) -> tuple[str, bytes] | None:
     return (f"{topic}_reply", b'{"result":0}') if is_report else None
 
 
-def _judge_kind(document: JsonObject) -> Kind:
+def judge_kind(document: JsonObject) -> Kind:
+    """Telemetry where it holds a number that is no time and no id, or a known reading as text."""
     # Further in only known readings count, as where a device groups them by sensor (Tasmota, Shelly).
     containers: list[Any] = [document]
     for container in containers:

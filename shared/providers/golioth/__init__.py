@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar
@@ -14,6 +14,7 @@ from shared.provider import (
     Batch,
     Check,
     Checker,
+    CodecFields,
     Command,
     Commander,
     Credential,
@@ -34,6 +35,7 @@ from shared.provider import (
     Receiver,
     SettingsKeeper,
     StateKeeper,
+    StoredBody,
     Syncer,
     locate_url,
 )
@@ -57,7 +59,16 @@ _POLLING = ("poll_state", "poll_logs", "poll_interval_seconds", "session_seconds
 
 
 class Golioth(
-    Checker, Poller, Receiver, Commander, Syncer, StateKeeper, SettingsKeeper, Historian, FirmwareKeeper
+    Checker,
+    Poller,
+    Receiver,
+    CodecFields,
+    Commander,
+    Syncer,
+    StateKeeper,
+    SettingsKeeper,
+    Historian,
+    FirmwareKeeper,
 ):
     """One project at Golioth: the key to its API, and how its pipelines prove who they are."""
 
@@ -161,7 +172,16 @@ class Golioth(
         """The messages in what a pipeline pushed; Unauthenticated where it is of another project."""
         from shared.providers.golioth.parse import parse_request
 
-        return parse_request(request, self.project_id, time.time())
+        decode = self.decode_pushed if self.codec else None
+        return parse_request(request, self.project_id, time.time(), decode)
+
+    def decode(self, stored: Sequence[StoredBody]) -> list[list[Message]]:
+        """Pushed bodies by the codec, or else as JSON; what was polled is no device's body."""
+        from shared.providers.golioth.stored import is_pushed, read_stored
+
+        pushed = [each for each in stored if is_pushed(each)]
+        decoded = iter(super().decode(pushed) if self.codec else map(read_stored, pushed))
+        return [next(decoded) if is_pushed(each) else [] for each in stored]
 
     def check(self) -> Iterator[Check]:
         """Resolve, ask Golioth for the project, list devices."""

@@ -10,6 +10,7 @@ name itself has no device, path or time.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, cast
@@ -19,6 +20,7 @@ from pydantic import JsonValue
 
 from shared.provider import (
     REPLACED,
+    CodedBody,
     DecodedBody,
     Document,
     Kind,
@@ -77,8 +79,16 @@ class Envelope(TypedDict):
     timestamp: object
 
 
-def parse_request(request: PushedRequest, project_id: str, now: float) -> list[Message]:
-    """The messages in a proven request; Unauthenticated where it is of another project. `now` is Unix time."""
+DecodeBodies = Callable[[Sequence[CodedBody]], list[list[Message]]]
+
+
+def parse_request(
+    request: PushedRequest, project_id: str, now: float, decode: DecodeBodies | None = None
+) -> list[Message]:
+    """The messages in a proven request; Unauthenticated where it is of another project. `now` is Unix time.
+
+    `decode`, where there is a codec, decodes what devices sent.
+    """
     document = read_document(request.body) if request.is_signed else None
     media_type = _find_form(document[0]) if document else _read_form(request)
     if media_type in {STRUCTURED, BATCH}:
@@ -87,7 +97,19 @@ def parse_request(request: PushedRequest, project_id: str, now: float) -> list[M
     else:
         events = [_read_binary(request)]
     occasion = name_occasion(request, now)
-    return [_make_message(event, project_id, occasion) for event in events]
+    if decode is None:
+        return [_make_message(event, project_id, occasion) for event in events]
+    coded = [_make_coded(event, project_id, occasion) for event in events]
+    return [message for messages in decode(coded) for message in messages]
+
+
+def _make_coded(event: CloudEvent, project_id: str, occasion: str) -> CodedBody:
+    """What a codec is given: the device's own data, in the envelope as JSON, else as they came."""
+    known = _make_message(event, project_id, occasion)
+    envelope = _find_envelope(event)
+    body = write_json(envelope["data"]) if envelope else event.content
+    kind = known.kind if event.type.startswith(TYPE_PREFIX) else None
+    return CodedBody(body, known, kind)
 
 
 def _read_form(request: PushedRequest) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -11,13 +12,17 @@ from shared.provider import (
     Batch,
     Check,
     Checker,
+    CodecFields,
+    CodedBody,
     Command,
     Commander,
     Deadline,
     Group,
+    Message,
     Outcome,
     PayloadFields,
     Poller,
+    StoredBody,
     TopicRules,
     check_filter,
     check_filters,
@@ -42,7 +47,7 @@ _VERSIONS: dict[str, Any] = {
 }
 
 
-class Mqtt(Checker, Poller, BrokerFields, PayloadFields, Commander):
+class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander):
     """One broker and the topics to listen to."""
 
     label: ClassVar[str] = "MQTT"
@@ -126,6 +131,15 @@ class Mqtt(Checker, Poller, BrokerFields, PayloadFields, Commander):
         publish_once(self.plan, topic, write_json(command.payload))
         return Outcome(topic)
 
+    def describe_stored(self, stored: StoredBody) -> CodedBody:
+        """Its topic names the device, as when it came."""
+        known = Message(
+            stored.event_id,
+            self.topic_rules.read(stored.topic or "").device or stored.device,
+            topic=stored.topic,
+        )
+        return CodedBody(stored.body, known, received_at=stored.received_at)
+
     @property
     def topic_rules(self) -> TopicRules:
         """The subscriptions name devices; what comes on topics of commands is our own echo."""
@@ -143,6 +157,7 @@ class Mqtt(Checker, Poller, BrokerFields, PayloadFields, Commander):
             qos=self.qos,
             protocols=_PROTOCOLS[self.protocol_version],
             expiry_seconds=self.session_expiry_seconds,
+            open_codec=partial(self.open_codec, "codec") if self.codec else None,
             warnings=tuple(f"{risk.field}: {risk.message}" for risk in self.list_risks()),
             owner=self.identity.organization_id,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from shared.provider import SMALL, Batch, Message, Note, load_budget, weigh_json
 from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.decoding import Decoding, Received
 from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.saved_state import Memory
@@ -35,6 +36,8 @@ class _Part:
 
     connection: Connection
     batch: Batch = field(default_factory=Batch)
+    received: list[Received] = field(default_factory=list)
+    """What a codec is to decode; without one, messages stand in the batch at once."""
     packet_ids: list[int] = field(default_factory=list)
     replies: list[tuple[str, bytes]] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
@@ -51,7 +54,8 @@ class Outbox:
     def __init__(self, plan: BrokerPlan, memory: Memory) -> None:
         self.ready: deque[Batch] = deque()
         self._plan = plan
-        self._find_answer = plan.decoder.find_reply
+        self._decoding = Decoding(plan.open_codec, memory.codec_state) if plan.open_codec else None
+        self._find_answer = None if self._decoding else plan.decoder.find_reply
         self._memory = memory
         self._open: _Part | None = None
         self._outstanding: deque[_Part] = deque()
@@ -64,7 +68,9 @@ class Outbox:
         self._holding = load_budget().open(plan.owner)
 
     def close(self) -> None:
-        """Give back what memory it holds."""
+        """Decode no more, and give back what memory it holds."""
+        if self._decoding:
+            self._decoding.close()
         self._holding.close()
 
     @property
@@ -103,12 +109,12 @@ class Outbox:
         if self._open is not None and self._open.connection is not connection:
             self.close_batch()
         part = self._open = self._open or _Part(connection)
-        message = self._decode(publish)
+        message = self._read(publish)
         if publish.qos:
             part.packet_ids.append(publish.packet_id)
             part.named += not self._memory.was_copy
         if message is not None:
-            part.batch.messages.append(message)
+            (part.received if self._decoding else part.batch.messages).append(message)  # type: ignore[arg-type]
             part.batch.received_bytes += publish.size
             self._find_reply(part, publish)
         part.count += 1
@@ -136,21 +142,22 @@ class Outbox:
             return
         part.latest = self._memory.window.latest
         self._outstanding.append(part)
-        if part.batch.messages:
+        if part.batch.messages or part.received:
             part.batch.state = self._memory.save()
             part.batch.notes = self.take_notes()
-            self.ready.append(part.batch)
+            self._hand_on(part.batch, part)
         else:
             part.batch.committed = True
 
     def close_news(self) -> None:
         """Make a batch ready where there is something to save or tell; never ahead of the messages it speaks of."""
-        if not self._memory.has_news:
-            return
-        if self._open is not None and self._open.batch.messages:
-            self.close_batch()
-        else:
-            self.ready.append(Batch(state=self._memory.save(), notes=self.take_notes()))
+        if self._memory.has_news:
+            if self._open is not None and (self._open.batch.messages or self._open.received):
+                self.close_batch()
+            else:
+                self._hand_on(Batch(state=self._memory.save(), notes=self.take_notes()))
+        if self._decoding:
+            self.ready.extend(self._decoding.take_decoded())
 
     def acknowledge(self, live: Connection) -> None:
         """Acknowledge, in order, what is committed. What came on a connection that is gone, the broker sends again."""
@@ -189,12 +196,28 @@ class Outbox:
         """The session's notes and the decoder's."""
         return self._memory.take_notes() + [Note("warning", text) for text in self._plan.decoder.take_notes()]
 
-    def _decode(self, publish: Publish) -> Message | None:
-        event_id = self._memory.name_publish(publish)
+    def _hand_on(self, batch: Batch, part: _Part | None = None) -> None:
+        if self._decoding:
+            received, replies = (part.received, part.replies) if part else ([], [])
+            self._decoding.begin(batch, received, replies)
+        else:
+            self.ready.append(batch)
+
+    def _read(self, publish: Publish) -> Received | None:
+        event_id, decoder = self._memory.name_publish(publish), self._plan.decoder
         if publish.size > len(publish.body):
-            return self._plan.decoder.refuse(publish.topic, publish.body, publish.size, event_id)
-        message = self._plan.decoder.decode(publish.topic, publish.body, event_id)
+            return decoder.refuse(publish.topic, publish.body, publish.size, event_id)
+        if self._decoding:
+            return self._mark_copy(decoder.prepare(publish.topic, publish.body, event_id))
+        message = decoder.decode(publish.topic, publish.body, event_id)
         return replace(message, retained=True) if message and self._memory.was_copy else message
+
+    def _mark_copy(self, received: Received | None) -> Received | None:
+        if received is None or not self._memory.was_copy:
+            return received
+        if isinstance(received, Message):
+            return replace(received, retained=True)
+        return replace(received, known=replace(received.known, retained=True))
 
     def _find_reply(self, part: _Part, publish: Publish) -> None:
         reply = self._find_answer(publish.topic, publish.body) if self._find_answer else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from shared.provider import PayloadDecoder
+from shared.provider import Codec, PayloadDecoder
 from shared.providers.mqtt.broker import MQTT_3, MQTT_5, Broker
 
 WEEK_SECONDS = 604_800
@@ -26,6 +28,8 @@ class BrokerPlan:
     protocols: tuple[int, ...] = (MQTT_5, MQTT_3)
     expiry_seconds: int = WEEK_SECONDS
     warnings: tuple[str, ...] = ()
+    open_codec: Callable[[Mapping[str, Any]], Codec] | None = None
+    """Where bodies are decoded by a codec: opens it, with what it remembers."""
     owner: str = ""
 
     @property

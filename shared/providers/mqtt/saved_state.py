@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from shared.provider import Note
 from shared.providers.mqtt.publish import Publish
@@ -22,6 +22,7 @@ class SavedState(TypedDict, total=False):
     unsettled: int
     window: list[tuple[str, int, str]]
     unheard: int
+    codec: dict[str, Any]
 
 
 class Memory:
@@ -38,6 +39,8 @@ class Memory:
         self.window = Window(known.get("window"), known.get("unheard"))
         self.unsettled = max(0, known.get("unsettled") or 0)
         self.changed = False
+        self.codec_state = dict(known.get("codec") or {})
+        """What the codec remembered when the session began; what it does now is added to the batches it decoded."""
         self._key = key
         self._told = set(known.get("told") or ())
         self._notes: list[Note] = []
@@ -161,6 +164,7 @@ class Memory:
             "unsettled": self.unsettled,
             "window": self.window.save(),
             "unheard": self.window.unheard,
+            "codec": self.codec_state,
         }
 
 

@@ -33,6 +33,7 @@ from shared.provider import (
     Seconds,
     SecretUrl,
     Subscriber,
+    TransformFields,
     check_secret,
     locate_url,
     make_secret,
@@ -68,7 +69,7 @@ def _check_signing(secret: SecretStr) -> SecretStr:
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing)]
 
 
-class Webhook(Checker, Subscriber, AuthenticationFields):
+class Webhook(Checker, TransformFields, Subscriber, AuthenticationFields):
     """Where to send, how to prove who sends, what to send and how often to try."""
 
     label: ClassVar[str] = "Custom webhook"
@@ -84,7 +85,7 @@ class Webhook(Checker, Subscriber, AuthenticationFields):
         Group("Where to send", ("url", "secret_url", "url_origin", "method", "timeout_seconds"), open=True),
         Group("Authentication", (*AUTHENTICATION, "headers")),
         Group("Signing", _SIGNING),
-        Group("Payload", ("payload_template",)),
+        Group("Payload", ("payload_template", "transform")),
     )
 
     secret_url: SecretUrl | None = None
@@ -165,12 +166,14 @@ class Webhook(Checker, Subscriber, AuthenticationFields):
 
     @field_validator("payload_template")
     @classmethod
-    def _check_template(cls, template: Any) -> Any:
+    def _check_template(cls, template: Any, info: ValidationInfo) -> Any:
         if is_quoted_json(template):
             raise ValueError(
                 "this is JSON inside a string; give the object itself, without the quotes around it"
             )
         compile_template(template)
+        if template is not None and info.data.get("transform"):
+            raise ValueError("transform makes the body already; set one of them to null")
         return template
 
     @classmethod
@@ -188,9 +191,9 @@ class Webhook(Checker, Subscriber, AuthenticationFields):
         body = make_body(event, self._template)
         secrets = _SECRET.list_valid(self)
         signed = sign_webhook(secrets, event.id, int(time.time()), body, self.signature_headers)
-        return OutboundRequest(
-            self.method, self.address, self._fixed_headers | signed, body, self.timeout_seconds
-        )
+        kind = {"Content-Type": event.encoded.content_type} if event.encoded else {}
+        headers = self._fixed_headers | kind | signed
+        return OutboundRequest(self.method, self.address, headers, body, self.timeout_seconds)
 
     def check(self) -> Iterator[Check]:
         """Send an `integration.test` event: what is sent, then what the endpoint answers, secrets masked."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from shared.provider import (
     Check,
+    CodecFailed,
     Event,
     EventDevice,
     Identity,
@@ -31,7 +32,11 @@ EXCERPT = 2_000
 
 def check_endpoint(webhook: Webhook) -> Iterator[Check]:
     """Send an `integration.test` event: what is sent, then what the endpoint answers."""
-    request = webhook.deliver(make_test_event(webhook.identity))
+    (event,) = webhook.encode_events([make_test_event(webhook.identity)])
+    if isinstance(event, CodecFailed):
+        yield Check("transform", ok=False, detail=event.detail, ms=0)
+        return
+    request = webhook.deliver(event)
     request = replace(request, timeout_seconds=min(request.timeout_seconds, CHECK_SECONDS))
     yield run_check("request", lambda: _show_request(webhook, request))
     yield run_check("answer", lambda: _show_reply(webhook, send_once(request)))

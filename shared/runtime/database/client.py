@@ -1,9 +1,9 @@
 """The one way to the database: PostgREST, as the caller (row-level security decides) or as the service.
 
 Every call is one HTTP request and one transaction. Errors: Forbidden for 42501, Conflict for 23505, NotFound, Gone,
-Unauthenticated, BadRequest for what the database calls malformed, LeaseLost for a fenced result, Unavailable when the
-database is away; QuotaExceeded and RateLimited, from whatever writes, for triggers hold the bounds; anything else is a
-Problem that names the SQLSTATE.
+Unauthenticated, BadRequest for what the database calls malformed, InvalidConfig, which names the field, for PT422,
+LeaseLost for a fenced result, Unavailable when the database is away; QuotaExceeded and RateLimited, from whatever
+writes, for triggers hold the bounds; anything else is a Problem that names the SQLSTATE.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from shared.runtime.database.project import FAILURES, Answer, list_key_headers, 
 from shared.runtime.errors import (
     BadRequest,
     Conflict,
+    FieldError,
     Forbidden,
     Gone,
+    InvalidConfig,
     LeaseLost,
     NotFound,
     PreconditionFailed,
@@ -150,6 +152,8 @@ def make_problem(refusal: Refusal) -> Problem:
         return BadRequest(message)
     if code == "PT429":
         return RateLimited(message, retry_after=_read_wait(refusal))
+    if code == "PT422":
+        return InvalidConfig(errors=[FieldError(refusal.get("hint") or "config", message)])
     make = _HINTED.get(refusal.get("hint") or "") if code == "PT409" else None
     make = make or _PROBLEMS.get(code)
     return (
@@ -163,7 +167,11 @@ def _read_wait(refusal: Refusal) -> int:
     return int(orjson.loads(details)["seconds"]) if details else 60
 
 
-_HINTED: dict[str, Callable[[str], Problem]] = {"wrong_status": Conflict, "quota_exceeded": QuotaExceeded}
+_HINTED: dict[str, Callable[[str], Problem]] = {
+    "in_use": Conflict,
+    "quota_exceeded": QuotaExceeded,
+    "wrong_status": Conflict,
+}
 """What else is PT409 than a lease that is lost."""
 
 _PROBLEMS: dict[str, Callable[[str], Problem]] = {

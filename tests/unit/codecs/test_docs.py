@@ -12,7 +12,7 @@ import pytest
 
 from shared.codecs import limits
 from shared.codecs.codec import Codec
-from shared.codecs.contract import BODY_LIMIT, KINDS, SOURCE_LIMIT, Uplink
+from shared.codecs.contract import BODY_LIMIT, KINDS, SOURCE_LIMIT, Encoded, Uplink
 from tests.unit.codecs.decoding import ORGANIZATION
 
 PAGE = (Path(__file__).parents[3] / "docs" / "codecs.md").read_text(encoding="utf-8")
@@ -93,3 +93,14 @@ def test_the_bounds_are_the_real_ones(row: str, told: str) -> None:
     lines = [line for line in PAGE.splitlines() if line.startswith(row)]
 
     assert any(told in line for line in lines)
+
+
+def test_the_example_of_a_transform_makes_the_body_that_stands_below_it() -> None:
+    blocks = dict(FENCE.findall(PAGE))
+
+    (made,) = Codec(ORGANIZATION, "javascript", blocks["transform"]).encode_events(
+        [json.loads(blocks["event"])]
+    )
+
+    assert isinstance(made, Encoded)
+    assert made.body.decode() == blocks["text"].strip()

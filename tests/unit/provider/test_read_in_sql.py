@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from shared.provider import MIXINS, Provider
+from shared.provider import MIXINS, CodecFields, Provider, TransformFields
 
+SOURCES: tuple[type[Provider], ...] = (*MIXINS, CodecFields, TransformFields)
 MIGRATIONS = Path(__file__).resolve().parents[3] / "supabase" / "migrations"
 
 _NAMED = re.compile(r"\b\w*settings\s*(?:->>?|\?)\s*'(\w+)'")
@@ -22,7 +23,7 @@ def list_declaring() -> set[type[Provider]]:
     """The mixins, and what they share, that say which of their fields the database reads."""
     return {
         each
-        for mixin in MIXINS
+        for mixin in SOURCES
         for each in mixin.__mro__
         if "read_in_sql" in vars(each) and issubclass(each, Provider)
     }

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.provider import Identity, load_provider, split_config
+from shared.provider import Identity, StoredBody, load_provider, split_config
 from shared.providers.mqtt import Mqtt
 from shared.providers.mqtt.saved_state import Memory
 from shared.providers.mqtt.subscriptions import warn_of_risks
@@ -383,7 +383,7 @@ def test_its_secrets_go_to_one_broker_however_that_is_spelt() -> None:
 def test_the_zone_of_times_without_one_and_the_place_of_the_device_are_the_integrations() -> None:
     provider = load(timestamp_timezone="Europe/Berlin", device_id_path="")
 
-    message = provider.decode("devices/d1/telemetry", b'{"device":"a","ts":"2025-07-01 12:00","n":1}', "e")
+    body = StoredBody(b'{"device":"a","ts":"2025-07-01 12:00","n":1}', "e", "devices/d1/telemetry")
+    ((message,),) = provider.decode([body])
 
-    assert message is not None
     assert (message.device, message.observed_at) == ("d1", "2025-07-01T10:00:00+00:00")

@@ -1,0 +1,65 @@
+"""Pushed requests whose bodies a codec decodes: each in the thread of its own request, so that it is in nobody's way.
+
+An organization has only so many of them under way in a process, whatever its codec does: who sends more is asked to
+send again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from shared.messages.bodies import Receipt
+from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
+from shared.messages.store import keep_trying
+from shared.provider import PushedRequest, Receiver
+from shared.runtime.batching import Batcher
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import RateLimited
+
+MOST_OF_ONE = 3
+"""Of an organization; a server process has more threads than that."""
+
+BATCH_BYTES = 4 * 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A request that has proven who sends it and is still to be parsed."""
+
+    provider: Receiver
+    request: PushedRequest
+
+
+def receive_proven(proven: Proven) -> Receipt:
+    """Decode and store. Errors: RateLimited, Unavailable where no decoder gets free; nothing is stored then."""
+    identity = proven.provider.identity
+    with _take_place(identity.organization_id):
+        messages = proven.provider.receive(proven.request)
+    post, size = Post(identity.integration_id, messages), len(proven.request.body)
+    return keep_trying(lambda: _posts.submit(post, size, identity.integration_id), Deadline(PATIENCE_SECONDS))
+
+
+@contextmanager
+def _take_place(organization_id: str) -> Iterator[None]:
+    with _lock:
+        if _held[organization_id] >= MOST_OF_ONE:
+            raise RateLimited(
+                "Too many bodies of this organization are being decoded; send it again.", retry_after=1
+            )
+        _held[organization_id] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _held[organization_id] -= 1
+            if not _held[organization_id]:
+                del _held[organization_id]
+
+
+_held: Counter[str] = Counter()
+_lock = threading.Lock()
+_posts: Batcher[Post, Receipt] = Batcher(store_posts, BATCH_BYTES)

@@ -1,0 +1,203 @@
+"""One poll of an HTTP API: page after page, each stored with where to go on, in one transaction.
+
+So whatever ends a poll, the next one goes on where it was; an item that comes twice has the same event id, its key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from shared.provider import (
+    Batch,
+    Codec,
+    CodedBody,
+    Deadline,
+    JsonApi,
+    Message,
+    Note,
+    ProtocolFailed,
+    Uplink,
+    decode_bodies,
+    find_path,
+    locate_url,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from shared.providers.http import Http
+
+MOST_PAGES = 100
+"""Of one poll; what is left follows at once, with the next one."""
+
+MOST_PAGES_IN_ALL = 10_000
+
+MOST_ITEMS = 10_000
+"""Of one page."""
+
+BATCH_ITEMS, BATCH_BYTES = 500, 2_000_000
+CURSOR_LIMIT = 4_096
+KEY_LIMIT = 1_000
+
+
+ELSEWHERE = "The next page, as the reply names it, is not at the host of poll_url; it was not asked for."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a poll is: `cursor` is of the last page that gave one, `page` the next one's address or name."""
+
+    cursor: str
+    page: str | None = None
+    number: int = 0
+
+    def save(self, key: str) -> dict[str, object]:
+        """As JSON; `key` names the API that it is a place of."""
+        return {"key": key, "cursor": self.cursor, "page": self.page, "number": self.number}
+
+
+def poll_api(http: Http, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
+    """Batches of what the API has. Errors: OutsideError, Unavailable; what was committed until then stays."""
+    key = hashlib.sha256(str(http.poll_url).encode()).hexdigest()[:16]
+    place = _read_place(http, key, state)
+    codec = http.open_codec("codec") if http.codec else None
+    with JsonApi(http.access, deadline) as api:
+        before: set[str] = set()
+        for _ in range(MOST_PAGES):
+            reply = api.call("GET", make_url(http, place))
+            items = find_items(http, reply)
+            names = {name_item(http, item) for item in items}
+            # A page that repeats the one before has nothing behind it, whatever its cursor says.
+            after = None if names <= before else _find_next(http, place, reply)
+            before, notes = names, []
+            if after and not _is_here(http, after):
+                after, notes = None, [Note("warning", ELSEWHERE)]
+            state = (after or Place(_read_cursor(http, place, reply))).save(key)
+            yield from _make_batches(http, codec, items, Batch(state=state, notes=notes))
+            if after is None:
+                return
+            place = after
+            if deadline.expired:
+                break
+    yield Batch(more=True)
+
+
+def make_url(http: Http, place: Place) -> str:
+    """The address of a page."""
+    url = http.poll_url or ""
+    if place.page and "{page}" not in url:
+        return place.page
+    filled = url.replace("{cursor}", quote(place.cursor, safe=""))
+    return filled.replace("{page}", quote(place.page or "", safe=""))
+
+
+def _is_here(http: Http, place: Place) -> bool:
+    """Whether a page is at the host of `poll_url`: credentials go nowhere else."""
+    url = make_url(http, place)
+    try:
+        return locate_url(url) == http.locate({"poll_url": http.poll_url})
+    except ValueError:
+        return False
+
+
+def find_items(http: Http, reply: Any) -> list[Any]:
+    """The items of a reply; ProtocolFailed where there is no list of them."""
+    items = find_path(reply, http.poll_items) if http.poll_items else reply
+    if items is None:
+        return []
+    items = items if isinstance(items, list) else [items]
+    if len(items) > MOST_ITEMS:
+        raise ProtocolFailed(f"A page has {len(items):,} items; ask for at most {MOST_ITEMS:,}.")
+    return items
+
+
+def name_item(http: Http, item: Any) -> str:
+    """The event id of an item: its key, else its content."""
+    key = find_path(item, http.poll_key)
+    if isinstance(key, str | int | float) and not isinstance(key, bool) and 0 < len(str(key)) <= KEY_LIMIT:
+        return f"poll:{key}"
+    return f"poll-content:{hashlib.sha256(write_json(item)).hexdigest()}"
+
+
+def _read_place(http: Http, key: str, state: Mapping[str, object]) -> Place:
+    if state.get("key") != key:
+        return Place(http.poll_first_cursor)
+    page, number = state.get("page"), state.get("number")
+    return Place(
+        str(state.get("cursor") or ""),
+        page if isinstance(page, str) else None,
+        number if isinstance(number, int) else 0,
+    )
+
+
+def _find_next(http: Http, place: Place, reply: Any) -> Place | None:
+    """Where the poll goes on; None where it has ended."""
+    cursor = _read_cursor(http, place, reply)
+    if http.poll_next:
+        told = find_path(reply, http.poll_next)
+        page = (
+            str(told) if isinstance(told, str | int) and not isinstance(told, bool) and told != "" else None
+        )
+        if page is None or page == place.page:
+            return None
+        if place.number >= MOST_PAGES_IN_ALL:
+            raise ProtocolFailed(
+                f"There are more than {MOST_PAGES_IN_ALL:,} pages; ask for what is new, by {{cursor}}."
+            )
+        # The cursor stays as it was until the last page: all of a poll's pages belong to one question.
+        return replace(place, page=page, number=place.number + 1)
+    return Place(cursor) if http.poll_cursor and cursor != place.cursor else None
+
+
+def _read_cursor(http: Http, place: Place, reply: Any) -> str:
+    if not http.poll_cursor:
+        return place.cursor
+    codec = Codec(http.identity.organization_id, "jmespath", f"{{cursor: {http.poll_cursor}}}")
+    (decoded,) = codec.decode([Uplink(write_json(reply))])
+    if decoded.errors:
+        raise ProtocolFailed(f"poll_cursor finds nothing in the reply: {decoded.errors[0]}")
+    cursor = decoded.data.get("cursor") if isinstance(decoded.data, dict) else None
+    if cursor is None or cursor == "":
+        return place.cursor
+    text = cursor if isinstance(cursor, str) else write_json(cursor).decode()
+    if len(text) > CURSOR_LIMIT:
+        raise ProtocolFailed(
+            f"poll_cursor finds {len(text):,} characters; at most {CURSOR_LIMIT:,} are kept."
+        )
+    return text
+
+
+def _make_batches(http: Http, codec: Codec | None, items: Sequence[Any], last: Batch) -> Iterator[Batch]:
+    """The state, and what is to be told, come with the last of them."""
+    bodies = [(name_item(http, item), write_json(item)) for item in items]
+    parts = list(_cut(bodies)) or [[]]
+    for number, part in enumerate(parts, start=1):
+        messages = _decode(http, codec, part)
+        batch = last if number == len(parts) else Batch()
+        batch.messages, batch.received_bytes = messages, sum(len(body) for _, body in part)
+        yield batch
+
+
+def _cut(bodies: Sequence[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    part: list[tuple[str, bytes]] = []
+    size = 0
+    for event_id, body in bodies:
+        if part and (len(part) >= BATCH_ITEMS or size + len(body) > BATCH_BYTES):
+            yield part
+            part, size = [], 0
+        part.append((event_id, body))
+        size += len(body)
+    if part:
+        yield part
+
+
+def _decode(http: Http, codec: Codec | None, bodies: Sequence[tuple[str, bytes]]) -> list[Message]:
+    if codec is None:
+        decoder = http.make_decoder()
+        decoded = [decoder.decode("", body, event_id) for event_id, body in bodies]
+        return [message for message in decoded if message]
+    coded = [CodedBody(body, Message(event_id)) for event_id, body in bodies]
+    return [message for messages in decode_bodies(codec, coded) for message in messages]
