@@ -81,6 +81,8 @@ def _describe_body(route: Route) -> Schema:
     content: Schema = {}
     for model in list_models(route):
         content["application/json"] = {"schema": refer(model)}
+        if ANY_TYPE in route.reads:  # null is no body there, as whatever it does not know is
+            content["application/json"] = {"schema": {"anyOf": [refer(model), {"type": "null"}]}}
     raw = {"schema": BINARY if content else {}}
     media_types = [each for each in route.reads if isinstance(each, str) and each != ANY_TYPE]
     content |= dict.fromkeys(media_types, raw)
