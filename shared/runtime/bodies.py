@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -12,6 +13,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -39,6 +41,13 @@ Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """Any text that Postgres can hold."""
 
 
+def _refuse_number(value: Any) -> Any:
+    """What is no time as JSON Schema writes one, though pydantic would count the seconds since 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and NUMBER.fullmatch(value)):
+        raise ValueError("Write a time with its offset, as 2026-11-29T13:14:15Z.")
+    return value
+
+
 def _tell_in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
@@ -46,8 +55,10 @@ def _tell_in_utc(moment: datetime) -> datetime:
         raise ValueError("Expected a time between the years 1 and 9999.") from None
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_tell_in_utc)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_refuse_number), AfterValidator(_tell_in_utc)]
 """A time that callers send, in UTC from here on: the database knows no offset of 16 hours and more."""
+
+NUMBER = re.compile(r"\s*[+-]?[0-9]*\.?[0-9]*\s*")
 
 PASSED_BY = frozenset({"apikey", "forceFunctionRegion"})
 """Parameters of a query that are the gateway's: supabase-js and Supabase's own gateway put them there."""

@@ -81,7 +81,7 @@ export class Integrations extends Element {
     return h('tr', { 'data-key': id },
       h('th', { scope: 'row' }, h('button', { type: 'button', class: 'link', 'data-id': id, click: () => this.open(id) }, name),
         reason && each.state !== 'healthy' && h('p', { class: each.state === 'failing' ? 'wrong' : 'quiet' }, reason, since && each.state !== 'healthy' && h('small', {}, ' ', say('since', { when: sayAgo(since) })))),
-      h('td', {}, label), h('td', {}, drawHealth(each)), h('td', { class: 'number' }, h('span', {}, sayNumber(each.device_count)), h('span', { class: 'away' }, ` ${say('devices')}`)),
+      h('td', {}, label), h('td', {}, drawHealth(each), drawQueue(each)), h('td', { class: 'number' }, h('span', {}, sayNumber(each.device_count)), h('span', { class: 'away' }, ` ${say('devices')}`)),
       h('td', {}, drawSpark(spark, say('last_hour')), day), h('td', {}, sayAgo(heard)))
   }
 
@@ -105,6 +105,12 @@ export class Integrations extends Element {
     if (isNew && ['session', 'parse', 'deliver'].some((each) => capabilities.includes(each))) this.fresh = id
     this.refresh()
   }
+}
+
+/** What waits to be sent, and what was given up, where there is any. */
+function drawQueue({ pending, dead }) {
+  const counts = [pending > 0 && say('pendingCount', { count: pending }), dead > 0 && say('deadCount', { count: dead })].filter(Boolean)
+  return counts.length > 0 && h('p', {}, h('small', {}, counts.join(' · ')))
 }
 
 define('device-integrations', Integrations)

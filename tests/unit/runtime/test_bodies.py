@@ -149,6 +149,14 @@ def test_a_time_that_has_none_in_utc_is_refused_by_its_field() -> None:
     assert [error.field for error in refused.value.errors] == ["to"]
 
 
+@pytest.mark.parametrize("number", [0.5, 1_700_000_000, "0.5", "1700000000", "-1", "1e9", True])
+def test_a_number_is_no_time(number: object) -> None:
+    with pytest.raises(BadRequest) as refusal:
+        parse_model(ReplayedRange, {"from": number})
+
+    assert [error.field for error in refusal.value.errors] == ["from"]
+
+
 def test_a_command_with_null_for_a_payload_is_refused_in_our_words() -> None:
     with pytest.raises(BadRequest) as refused:
         parse_model(NewCommand, COMMAND | {"payload": None})

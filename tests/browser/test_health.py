@@ -1,0 +1,97 @@
+"""How integrations are doing, and that silence does not look healthy; where nobody judges that, the status says it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.browser.console import Console, create_mqtt
+from tests.platform import Platform
+
+REASON = "No message for 3 hours, and one came every minute before."
+
+
+def ago(**span: float) -> str:
+    return (datetime.now(UTC) - timedelta(**span)).isoformat()
+
+
+def judge(console: Console, health: dict[str, Any], scheduler: dict[str, Any]) -> None:
+    """From now on the list answers with this too, as docs/api.md has it."""
+
+    def add(route: Any) -> None:
+        reply = route.fetch()
+        body = reply.json()
+        for each in body["integrations"]:
+            each["health"] = health
+        route.fulfill(response=reply, json=body | {"scheduler": scheduler})
+
+    console.page.route("**/functions/v1/integrations?*", add)
+
+
+def make_health(state: str, **fields: Any) -> dict[str, Any]:
+    nothing = {"last_message_at": None, "last_delivered_at": None, "pending": 0, "dead": 0, "open_alerts": 0}
+    return nothing | {"state": state, "reason": REASON, "since": ago(hours=3), "messages_24h": 1234} | fields
+
+
+def test_what_is_silent_says_so_with_the_reason_and_since_when(console: Console, admin: Platform) -> None:
+    create_mqtt(admin)
+    health = make_health("silent", last_message_at=ago(hours=3), pending=12, dead=3)
+    judge(console, health, {"state": "running", "last_seen_at": ago(seconds=5), "parts": {}})
+    console.open("integrations")
+
+    row = console.page.locator("tbody tr").first
+    row.get_by_text("Silent").wait_for()
+    shown = row.inner_text()
+    for text in (REASON, "since 3 hours ago", "12 waiting · 3 given up", "1,234 in 24 h"):
+        assert text in shown, text
+    console.page.get_by_text("The scheduler is running.").wait_for()
+
+
+def test_a_scheduler_that_nobody_has_seen_is_said_first(console: Console, admin: Platform) -> None:
+    create_mqtt(admin)
+    judge(console, make_health("failing"), {"state": "silent", "last_seen_at": ago(minutes=4.5), "parts": {}})
+    console.open()
+
+    console.page.get_by_text("Nothing has looked for 4 minutes.").wait_for()
+    warned = console.page.get_by_text("Nothing has looked").bounding_box()
+    listed = console.page.get_by_role("heading", name="Integrations", exact=True).bounding_box()
+    assert warned
+    assert listed
+    assert warned["y"] < listed["y"]
+
+
+def test_a_part_of_the_scheduler_that_does_not_work_is_named(console: Console, admin: Platform) -> None:
+    create_mqtt(admin)
+    parts = {"sessions": ago(seconds=5), "deliveries": ago(minutes=9)}
+    judge(
+        console,
+        make_health("healthy"),
+        {"state": "partial", "last_seen_at": parts["sessions"], "parts": parts},
+    )
+    console.open("integrations")
+
+    console.page.get_by_text("A part of the scheduler is not at work: deliveries.").wait_for()
+    assert REASON not in console.page.locator("tbody tr").first.inner_text()
+
+
+def test_without_a_judgement_the_status_and_the_alerts_say_it(console: Console, admin: Platform) -> None:
+    saved = create_mqtt(admin)
+    with admin.stack.connect() as connection:
+        connection.execute(
+            "update device_integrations set status = 'error', error_message = 'The password is refused.' where id = %s",
+            (saved["id"],),
+        )
+    console.page.route("**/functions/v1/integrations?*", leave_out_health)
+    console.open("integrations")
+
+    row = console.page.locator("tbody tr").first
+    row.get_by_text("Failing").wait_for()
+    assert "The password is refused." in row.inner_text()
+
+
+def leave_out_health(route: Any) -> None:
+    reply = route.fetch()
+    body = reply.json()
+    for each in body["integrations"]:
+        each.pop("health", None)
+    route.fulfill(response=reply, json={key: value for key, value in body.items() if key != "scheduler"})
