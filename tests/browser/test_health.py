@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.browser.console import Console, create_mqtt
+from playwright.sync_api import Browser
+
+from tests.browser.console import Console, create_mqtt, open_console
 from tests.platform import Platform
+from tests.stack import Stack
 
 REASON = "No message for 3 hours, and one came every minute before."
 
@@ -95,3 +98,20 @@ def leave_out_health(route: Any) -> None:
     for each in body["integrations"]:
         each.pop("health", None)
     route.fulfill(response=reply, json={key: value for key, value in body.items() if key != "scheduler"})
+
+
+def test_a_member_takes_an_alert_on_and_everybody_sees_it(
+    browser: Browser, stack: Stack, admin: Platform
+) -> None:
+    saved = create_mqtt(admin)
+    with stack.connect() as connection:
+        raised = "select private.raise_alert(%s, 'broker.queue', 'warning', 'The queue grows.', '{}')"
+        connection.execute(raised, (saved["id"],))
+    with open_console(browser, stack, stack.user("member", 0)) as member:
+        member.open("alerts")
+        member.button("I am on it").click()
+        member.page.get_by_text("Everybody sees that somebody is on it.").wait_for()
+    with open_console(browser, stack, stack.user("viewer", 0)) as viewer:
+        viewer.open("alerts")
+        viewer.page.get_by_text("somebody is on it, ").wait_for()
+        assert viewer.button("I am on it").count() == 0

@@ -77,7 +77,7 @@ export class Integrations extends Element {
     const hour = this.hour.filter((row) => row.integration_id === id)
     const heard = each.last_message_at ?? each.last_delivered_at ?? hour[0]?.minute ?? each.last_sync_at
     const spark = sumUp(hour, SPARK).map((bucket) => bucket.stored + bucket.failed)
-    const day = each.messages_24h == null ? null : h('small', {}, say('inADay', { count: each.messages_24h }))
+    const day = each.messages_24h == null ? null : h('div', {}, h('small', {}, say('inADay', { count: each.messages_24h })))
     return h('tr', { 'data-key': id },
       h('th', { scope: 'row' }, h('button', { type: 'button', class: 'link', 'data-id': id, click: () => this.open(id) }, name),
         reason && each.state !== 'healthy' && h('p', { class: each.state === 'failing' ? 'wrong' : 'quiet' }, reason, since && each.state !== 'healthy' && h('small', {}, ' ', say('since', { when: sayAgo(since) })))),

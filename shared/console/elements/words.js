@@ -12,7 +12,7 @@ export const words = {
   sessionEnded: 'Your session has ended. Sign in again, then try again; nothing you typed is lost.', tooMany: 'Too many tries; again in {seconds} s.', tryNow: 'You can try again now.',
 
   integrations: 'Integrations', integration: 'Integration', add: 'Add integration', notAdmin: 'Only admins can change integrations.', name: 'Name', type: 'Type', status: 'Status', devices: 'Devices', lastHourShort: 'Last hour', lastHeard: 'Last heard', never: 'never',
-  inADay: ' {count} in 24 h', since: 'since {when}', cut: 'Only the newest {count} are shown.', searchIntegrations: 'Search by name', allTypes: 'All types', allStates: 'All states', nothingMatches: 'Nothing matches.',
+  inADay: '{count} in 24 h', since: 'since {when}', cut: 'Only the newest {count} are shown.', searchIntegrations: 'Search by name', allTypes: 'All types', allStates: 'All states', nothingMatches: 'Nothing matches.',
   noIntegrations: 'No integrations yet', noIntegrationsWhy: 'An integration brings in what your devices say, or sends it on. Start with an MQTT broker, an IoT platform or a webhook.',
   health_healthy: 'Healthy', health_active: 'Active', health_waiting: 'Waiting for the first message', health_degraded: 'Degraded', health_failing: 'Failing', health_silent: 'Silent', health_off: 'Switched off',
   running: 'The scheduler is running.', neverLooked: 'Nothing has looked at your integrations yet.', notLooked: { one: 'Nothing has looked for a minute.', other: 'Nothing has looked for {count} minutes.' }, partlyRunning: 'A part of the scheduler is not at work: {parts}.', isItRunning: 'Is the scheduler running? See docs/deploy.md.',
