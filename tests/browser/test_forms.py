@@ -8,6 +8,7 @@ from shared.provider.catalogue import find_provider, list_types
 from tests.browser.console import Console, create_mqtt
 from tests.platform import Platform
 from tests.stack import Stack
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize("integration_type", list_types())
@@ -134,7 +135,8 @@ def test_a_certificate_with_its_line_breaks_arrives_whole(console: Console, admi
     place.locator("input[type=file]").set_input_files(
         {"name": "ca.pem", "mimeType": "text/plain", "buffer": pem.encode()}
     )
-    assert place.locator("textarea").input_value() == pem
+    text = place.locator("textarea")
+    wait_until(lambda: text.input_value() == pem, "the file was not read")
     with console.page.expect_request(lambda request: request.method == "PATCH") as caught:
         console.save()
 
