@@ -93,3 +93,8 @@ create view public.parent_cards as
   select upper(p.name) as shouted, p.id as card, (select count(*) from public.children c where c.parent_id = p.id) as kids,
          p.org_id as belongs_to from public.parents p;
 create view public.card_titles as select c.card as number, c.shouted from public.parent_cards c;
+
+create function public.patron(public.children) returns setof public.orgs rows 1 language sql stable
+  as $$ select o.* from public.orgs o where o.id = $1.sponsor_id $$;
+create function public.sponsored(public.orgs) returns setof public.children language sql stable
+  as $$ select c.* from public.children c where c.sponsor_id = $1.id $$;

@@ -89,3 +89,43 @@ def test_the_total_counts_what_such_a_filter_keeps(rest: Rest) -> None:
     )
 
     assert reply.headers["Content-Range"] == "0-0/2"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/children?select=title,patron(name)&id=eq.1", [{"title": "first", "patron": {"name": "one"}}]),
+        ("/children?select=id,patron(name)&id=eq.3", [{"id": 3, "patron": None}]),
+        ("/children?select=id,patron!inner(name)&id=in.(1,3)", [{"id": 1, "patron": {"name": "one"}}]),
+        (
+            "/children?select=id,by:patron(name)&by.name=eq.two&id=eq.1",
+            [{"id": 1, "by": None}],
+        ),
+        (
+            "/orgs?select=name,sponsored(title)&id=eq.1&sponsored.order=id&sponsored.limit=1",
+            [{"name": "one", "sponsored": [{"title": "first"}]}],
+        ),
+        ("/children?select=patron(name,sponsored(id))&id=eq.3", [{"patron": None}]),
+    ],
+)
+def test_functions_of_a_row_embed_the_rows_they_return(rest: Rest, path: str, expected: object) -> None:
+    assert rest.read(path) == expected
+
+
+def test_rows_are_ordered_by_what_a_function_of_them_returns(rest: Rest) -> None:
+    rows = rest.read("/children?select=id,patron(name)&order=patron(name).desc.nullslast,id.desc&limit=1")
+
+    assert [row["patron"] for row in rows] == [{"name": "two"}]
+
+
+def test_what_a_write_returns_embeds_nothing_by_a_function(rest: Rest) -> None:
+    reply = rest.call(
+        "PATCH",
+        "/children?select=id,patron(name)&id=eq.1",
+        json={"title": "first"},
+        headers={"Prefer": "return=representation"},
+        token=make_token("service_role"),
+    )
+
+    assert reply.status_code == 400
+    assert "embedding by a function into what a write returns" in reply.text

@@ -88,6 +88,7 @@ select pg_catalog.json_build_object(
         else 'value'
       end,
       'row_of', f.row_of,
+      'returns_one', not f.proretset or f.prorows = 1,
       'volatile', f.provolatile = 'v') order by f.oid), '[]'::pg_catalog.json)
     from functions f left join arguments a on a.oid = f.oid),
   'timeout', pg_catalog.current_setting('statement_timeout'),

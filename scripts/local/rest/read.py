@@ -140,6 +140,9 @@ class Reader:
             for column, there in relation.pairs
         ]
         source = SQL("{} as {}").format(quote("public", relation.table), quote(alias))
+        if relation.is_computed:
+            function = quote("public", relation.key.name)
+            source = SQL("{}({}.*) as {}").format(function, quote(here), quote(alias))
         if relation.junction:
             between = f"{alias}_between"
             joins = [

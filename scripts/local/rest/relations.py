@@ -1,4 +1,4 @@
-"""Finds the foreign key, or the two of a junction, that an embedded table or view is reached by."""
+"""Finds the foreign key, the two of a junction, or the function that an embedded table or view is reached by."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ class Junction:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A way from one table to another; `pairs` are (column here, column there, or in the junction)."""
+    """A way from one table to another; `pairs` are (column here, column there, or in the junction).
+
+    A computed one has no pairs: `key` has the name of the function that is given a row and returns others.
+    """
 
     key: ForeignKey
     table: str
     pairs: Pairs
     cardinality: str
     junction: Junction | None = None
+    is_computed: bool = False
 
     @property
     def to_one(self) -> bool:
@@ -43,12 +47,24 @@ class Relation:
 
 def find_relation(schema: Schema, origin: str, embed: Embed) -> Relation:
     """The one relation that the embed names; PGRST200 for none, PGRST201 (300) for several."""
+    if computed := _find_computed(schema, origin, embed):
+        return computed
     found = [
         relation for relation in _list_relations(schema, origin) if _fits(schema, origin, relation, embed)
     ]
     if len(found) == 1:
         return found[0]
     raise _refuse_ambiguous(origin, embed, found) if found else _refuse_unknown(origin, embed)
+
+
+def _find_computed(schema: Schema, origin: str, embed: Embed) -> Relation | None:
+    """A function of that name that is given a row and returns others; it goes before any key, as in PostgREST."""
+    for function in schema.functions.get(embed.target, ()):
+        if function.row_of and [each.type for each in function.arguments] == [f"public.{origin}"]:
+            key = ForeignKey(function.name, origin, (), function.row_of, ())
+            cardinality = "many-to-one" if function.returns_one else "one-to-many"
+            return Relation(key, function.row_of, (), cardinality, is_computed=True)
+    return None
 
 
 def _list_relations(schema: Schema, origin: str) -> Iterator[Relation]:

@@ -61,13 +61,17 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of `public`; `returns` is `void`, `value` or `row`, `row_of` the table whose rows it returns."""
+    """A function of `public`; `returns` is `void`, `value` or `row`, `row_of` the table whose rows it returns.
+
+    `returns_one` where it says itself that it returns no more than one.
+    """
 
     name: str
     arguments: tuple[Argument, ...]
     returns_set: bool
     returns: str
     row_of: str | None
+    returns_one: bool
     volatile: bool
 
 

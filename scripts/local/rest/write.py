@@ -93,6 +93,8 @@ class Writer:
                 names.setdefault(item.path.column)
             elif isinstance(item, Embed):
                 relation = find_relation(self.schema, self.table.name, item)
+                if relation.is_computed:
+                    raise refuse_feature("embedding by a function into what a write returns")
                 names |= dict.fromkeys(here for here, _ in relation.pairs)
         names |= dict.fromkeys(order.path.column for order in self.query.node.order)
         return join(

@@ -195,6 +195,18 @@ def test_a_message_arrives_whole_in_the_table_and_at_the_webhook(
     assert json.loads(request.body)["data"]["payload"] == expected
 
 
+def test_messages_show_the_names_of_their_device_and_integration(admin: Platform) -> None:
+    prefix = uuid.uuid4().hex
+    broker = connect_broker(admin, prefix)
+
+    publish(admin.stack, readings(prefix, 1))
+    run_tick(admin.stack)
+
+    (row,) = admin.rows("device_messages", select="devices(name),device_integrations(name)")
+    (device,) = admin.rows("devices", select="name")
+    assert row == {"devices": device, "device_integrations": {"name": broker["name"]}}
+
+
 def test_received_is_stored_plus_duplicates_plus_failed(admin: Platform) -> None:
     prefix = uuid.uuid4().hex
     broker = connect_broker(admin, prefix)
