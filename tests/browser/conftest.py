@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from tests.browser.console import Console
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium without a window."""
+    """Debian's Chromium without a window.
+
+    Ends with the module: while it is there, a loop runs in this thread, in which asyncio can run no other.
+    """
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed")

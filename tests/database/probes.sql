@@ -148,6 +148,31 @@ select write_integration('update', jsonb_build_object('id', %(id)s::uuid, 'value
 -- of: write_integration
 select write_integration('delete', jsonb_build_object('id', %(id)s::uuid));
 
+-- of: write_codec
+select write_codec('insert', jsonb_build_object('values', jsonb_build_object('organization_id', %(id)s::uuid,
+  'name', 'x', 'kind', 'jmespath', 'source', '@')));
+
+-- of: write_codec
+select write_codec('update', jsonb_build_object('id', %(id)s::uuid, 'values', '{"name": "x"}'::jsonb));
+
+-- of: write_codec
+select write_codec('delete', jsonb_build_object('id', %(id)s::uuid));
+
+-- of: issue_device_token
+select issue_device_token(%(id)s, 'canary-estate', repeat('0', 64));
+
+-- of: rotate_device_token
+select rotate_device_token(%(id)s, %(id)s, repeat('0', 64), 60);
+
+-- of: rotate_device_token
+select rotate_device_token(%(mine)s, %(id)s, repeat('0', 64), 60);
+
+-- of: revoke_device_token
+select revoke_device_token(%(id)s, %(id)s);
+
+-- of: revoke_device_token
+select revoke_device_token(%(mine)s, %(id)s);
+
 -- of: device_integrations
 insert into device_integrations (id, organization_id, integration_type, name) values (%(id)s, %(own)s, 'mqtt',
   'x');

@@ -171,7 +171,9 @@ def test_a_job_of_a_kind_that_nobody_knows_how_to_do_is_refused(
 ) -> None:
     act_as(connection, stack, "admin")
 
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="backfill, provision, rollout, sync"):
+    with pytest.raises(
+        psycopg.errors.InvalidParameterValue, match="backfill, provision, redecode, rollout, sync"
+    ):
         connection.execute(
             "insert into integration_jobs (organization_id, integration_id, kind) values (%s, gen_random_uuid(), %s)",
             (stack.user("admin").organization_id, kind),

@@ -51,6 +51,7 @@ def test_members_read_the_names_with_the_rows(stack: Stack, table: str, embedded
 @pytest.mark.parametrize("persona", ["outsider", "other_owner"])
 def test_nobody_else_reads_a_row_or_a_name(stack: Stack, table: str, embedded: str, persona: str) -> None:
     with stack.connect() as connection:
+        connection.execute(SQL("delete from {}").format(Identifier(table)))
         build(connection, stack)
         act_as(connection, stack, persona)
 

@@ -155,7 +155,11 @@ def test_what_it_counts_is_what_there_is(service: Service) -> None:
 
     health, out = read_health(service, source), read_health(service, webhook)
 
-    assert health["messages_24h"] == service.one("select count(*) from device_messages") == 13
+    assert (
+        health["messages_24h"]
+        == service.one("select count(*) from device_messages where integration_id = %s", source)
+        == 13
+    )
     assert (out["dead"], out["pending"]) == (2, 6)
     assert (out["consecutive_failures"], out["last_error"]) == (1, "timeout: Too late.")
     assert out["last_delivered_at"] is not None

@@ -159,7 +159,7 @@ def place_env_script(folder: Path, stack: Stack) -> None:
     """scripts/env as it answers on a machine where this stack is the one that runs."""
     (folder / "scripts").mkdir()
     script = folder / "scripts" / "env"
-    script.write_text(f'#!/bin/sh\nexec {ROOT}/scripts/env --data {stack.data} "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{ROOT}/scripts/env" --data "{stack.data}" "$@"\n')
     script.chmod(0o755)
 
 

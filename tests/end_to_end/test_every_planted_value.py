@@ -55,6 +55,16 @@ select c.relnamespace::regnamespace::text, c.relname, a.attname, format_type(a.a
      select from pg_attribute o where o.attrelid = c.oid and o.attname = 'organization_id' and not o.attisdropped)
  order by 1, 2, 3
 """
+ORPHANS = """
+select format('delete from %s c where not exists (select from %s p where %s)', k.conrelid::regclass, k.confrelid::regclass,
+         string_agg(format('(p.%I = c.%I or c.%2$I is null)', there.attname, here.attname), ' and '))
+  from pg_constraint k
+  cross join lateral unnest(k.conkey, k.confkey) u(here, there)
+  join pg_attribute here on here.attrelid = k.conrelid and here.attnum = u.here
+  join pg_attribute there on there.attrelid = k.confrelid and there.attnum = u.there
+ where k.contype = 'f' and k.conparentid = 0 and k.connamespace in ('public'::regnamespace, 'private'::regnamespace)
+ group by k.oid, k.conrelid, k.confrelid
+"""
 CONFIGS, SECRET = "device_integrations", make_secret()
 Column = tuple[str, str, str, str]
 
@@ -77,6 +87,9 @@ def hostile(superuser: psycopg.Connection[Any]) -> Iterator[dict[str, str]]:
         gone = SQL("delete from {} where organization_id = any(%s)").format(Identifier(schema, table))
         superuser.execute(gone, [list(made.values())])
     superuser.execute("delete from organizations where id = any(%s)", [list(made.values())])
+    # What the triggers would have taken along.
+    for (orphans,) in superuser.execute(ORPHANS.encode()).fetchall() * 2:
+        superuser.execute(orphans)
 
 
 def list_columns(connection: psycopg.Connection[Any]) -> list[Column]:

@@ -7,6 +7,7 @@ import gc
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from typing import Self
 
 import pytest
@@ -97,6 +98,9 @@ class DeafServer:
     def __init__(self, greeting: bytes) -> None:
         self._greeting = greeting
         self._listener = socket.create_server(("127.0.0.1", 0))
+        # On a busy machine the client may have given up before: then there is nobody to wait for.
+        self._listener.settimeout(10)
+        self._connection: socket.socket | None = None
         self._thread = threading.Thread(target=self._accept)
         self.url = f"https://a.test:{self._listener.getsockname()[1]}/"
 
@@ -106,13 +110,17 @@ class DeafServer:
 
     def __exit__(self, *_: object) -> None:
         self._thread.join()
-        self._connection.close()
+        if self._connection:
+            self._connection.close()
         self._listener.close()
 
     def _accept(self) -> None:
         tls = AUTHORITY.issue_server("a.test")
-        self._connection = tls.wrap_socket(self._listener.accept()[0], server_side=True)
-        self._connection.sendall(self._greeting)
+        with suppress(OSError):
+            accepted = self._listener.accept()[0]
+            accepted.settimeout(10)
+            self._connection = tls.wrap_socket(accepted, server_side=True)
+            self._connection.sendall(self._greeting)
 
 
 @pytest.mark.parametrize("greeting", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun"])
