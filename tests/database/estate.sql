@@ -132,3 +132,13 @@ insert into webhook_requests (organization_id, integration_id, delivery_id, star
   headers, body, body_bytes)
 values (%(organization)s, %(webhook)s, %(delivery)s, now(), true, 'POST', %(canary)s, '{}', %(canary)s, 1)
 returning delivery_id;
+
+-- row: codec
+insert into codecs (organization_id, name, kind, source)
+values (%(organization)s, %(canary)s, 'jmespath', '"' || %(canary)s || '"')
+returning id;
+
+-- row: token
+insert into device_tokens (organization_id, integration_id, external_id)
+values (%(organization)s, %(source)s, %(canary)s)
+returning id;

@@ -147,8 +147,8 @@ def test_who_hangs_their_codec_keeps_nobody_elses_requests(admin: Platform, stac
             answered.add(post(admin, hostile, f"{number} {time.time_ns()}".encode(), proof).status_code)
         return answered
 
-    with ThreadPoolExecutor(6) as threads:
-        attacks = [threads.submit(attack_all, number) for number in range(6)]
+    with ThreadPoolExecutor(16) as threads:
+        attacks = [threads.submit(attack_all, number) for number in range(16)]
         time.sleep(1)
         replies = [post(other, healthy, f"{number}".encode(), own) for number in range(10)]
         over.set()
