@@ -24,7 +24,7 @@ function Integrations({ organization }) {
 function App() {
   const [organization, setOrganization] = useState(null)
   useEffect(() => {
-    supabase.from('organizations').select('id').limit(1).single().then(({ data }) => setOrganization(data?.id))
+    supabase.from('organizations').select('id').order('created_at').limit(1).single().then(({ data }) => setOrganization(data?.id))
   }, [])
   return organization && <Integrations organization={organization} />
 }
