@@ -106,6 +106,13 @@ begin
     when 'idempotency_bytes' then
       select coalesce(sum(pg_column_size(k.reply)), 0) into v_used
         from private.idempotency_keys k where k.organization_id = p_organization_id;
+    when 'codecs' then
+      select count(*) into v_used from public.codecs c where c.organization_id = p_organization_id;
+    when 'codec_bytes' then
+      select coalesce(sum(octet_length(c.source) + octet_length(c.fixtures::text)), 0) into v_used
+        from public.codecs c where c.organization_id = p_organization_id;
+    when 'device_tokens' then
+      select count(*) into v_used from public.device_tokens t where t.organization_id = p_organization_id;
   end case;
   return v_used;
 end

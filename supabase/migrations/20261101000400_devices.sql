@@ -14,6 +14,7 @@ create table public.devices (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   edited_at timestamptz not null default now(),
+  silent_since timestamptz,
   constraint devices_organization_device unique (organization_id, id),
   unique (integration_id, organization_id, external_id),
   foreign key (organization_id, integration_id)
@@ -21,6 +22,7 @@ create table public.devices (
 ) with (fillfactor = 50);
 comment on table public.devices is 'One device, known to its integration as external_id.';
 comment on column public.devices.last_seen_at is 'When it last said something, by its own clock where it sends one, never later than we received it.';
+comment on column public.devices.silent_since is 'Since when nothing has come from it, where it was taken for offline because of that; null otherwise.';
 alter table public.devices enable row level security;
 create policy "Members see their devices" on public.devices
   for select to authenticated

@@ -2,21 +2,35 @@
 
 create table public.alerts (
   id bigint generated always as identity primary key,
-  organization_id uuid not null,
-  integration_id uuid not null,
+  organization_id uuid references public.organizations (id) on delete cascade,
+  integration_id uuid,
   kind text not null check (kind ~ '^[a-z_.]{1,40}$'),
   level text not null default 'warning' check (level in ('warning', 'error')),
   message text not null check (length(message) <= 2000),
   details jsonb not null default '{}',
   created_at timestamptz not null default now(),
   resolved_at timestamptz,
+  updated_at timestamptz not null default now(),
+  acknowledged_at timestamptz,
+  acknowledged_by uuid references auth.users (id) on delete set null,
+  flaps integer not null default 0,
+  told text check (told in ('raised', 'resolved')),
   foreign key (organization_id, integration_id)
     references public.device_integrations (organization_id, id) on delete cascade
 );
 comment on table public.alerts is 'What an admin should look at; one of a kind is open at a time. Never holds a secret.';
+comment on column public.alerts.organization_id is 'Whose; null of the platform itself, while private.operators names nobody.';
+comment on column public.alerts.integration_id is 'Of which integration; null where it is about the organization, or the platform.';
+comment on column public.alerts.updated_at is 'When what it says was last found so.';
+comment on column public.alerts.flaps is 'How often it came back within ten minutes of an end. From the first time on its end is told when ten minutes were calm.';
+comment on column public.alerts.told is 'What subscribers were told of it last.';
 create unique index alerts_open on public.alerts (integration_id, organization_id, kind) where resolved_at is null;
 create index alerts_organization on public.alerts (organization_id, created_at desc, id desc);
 create index alerts_integration on public.alerts (organization_id, integration_id);
+create unique index alerts_open_of_organization on public.alerts (organization_id, kind) nulls not distinct
+  where resolved_at is null and integration_id is null;
+create index alerts_acknowledged_by on public.alerts (acknowledged_by) where acknowledged_by is not null;
+create index alerts_untold on public.alerts (resolved_at) where told = 'raised' and resolved_at is not null;
 
 alter table public.alerts enable row level security;
 create policy "Members read the alerts" on public.alerts
@@ -26,8 +40,9 @@ create policy "Members read the alerts" on public.alerts
 create function private.raise_alert(
   p_integration_id uuid, p_kind text, p_level text, p_message text, p_details jsonb
 ) returns void
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = ''
 as $$
+begin
   with raised as (
     insert into public.alerts (organization_id, integration_id, kind, level, message, details)
     select i.organization_id, i.id, p_kind, p_level, left(p_message, 2000), p_details
@@ -37,22 +52,27 @@ as $$
     returning organization_id, integration_id, kind, level, message, details
   )
   insert into public.integration_activity (organization_id, integration_id, kind, level, message, details)
-  select r.* from raised r
+  select r.* from raised r;
+end
 $$;
 comment on function private.raise_alert is 'Raises an alert and logs it as activity, unless one of its kind is open already.';
 
 create function private.resolve_alerts(p_integration_id uuid, p_message text) returns void
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = ''
 as $$
+begin
   with resolved as (
-    update public.alerts set resolved_at = now()
-     where integration_id = p_integration_id and resolved_at is null
-    returning organization_id, integration_id, kind
+    update public.alerts a set resolved_at = now()
+     where a.integration_id = p_integration_id and a.resolved_at is null
+       -- Those that judge_integrations raises it resolves too, when what it looks at is over.
+       and a.kind not in (select k.kind from private.alert_kinds k where k.is_judged)
+    returning a.organization_id, a.integration_id, a.kind
   )
   insert into public.integration_activity (organization_id, integration_id, kind, message, details)
   select r.organization_id, r.integration_id, 'alert.resolved', p_message, jsonb_build_object('kinds', jsonb_agg(r.kind))
     from resolved r
-   group by r.organization_id, r.integration_id
+   group by r.organization_id, r.integration_id;
+end
 $$;
 comment on function private.resolve_alerts is 'Ends the open alerts of an integration and says in its activity why.';
 

@@ -16,8 +16,8 @@ begin
      set error_message = v_errors
    where id = p_integration_id and error_message is distinct from v_errors and (v_errors is not null or p_kind = 'receive.recovered');
   insert into public.alerts (organization_id, integration_id, kind, level, message)
-  select i.organization_id, i.id, n.alert, n.level, left(n.message, 2000)
-    from public.device_integrations i, jsonb_to_recordset(p_notes) as n(level text, message text, alert text)
+  select i.organization_id, i.id, n.alert, coalesce(n.alert_level, n.level), left(n.message, 2000)
+    from public.device_integrations i, jsonb_to_recordset(p_notes) as n(level text, message text, alert text, alert_level text)
    where i.id = p_integration_id and n.alert is not null and n.level <> 'info'
   on conflict (integration_id, organization_id, kind) where resolved_at is null do nothing;
   update public.alerts a set resolved_at = now()
@@ -26,7 +26,7 @@ begin
 end
 $$;
 comment on function public.record_activity is
-  'Adds notes [{level, message, alert}] to the activity log; an alert of a kind is raised, or ended at level info. Errors show as error_message while the rest of the integration works; the same ones again are not logged again; receive.recovered takes them away.';
+  'Adds notes [{level, message, alert, alert_level}] to the activity log; an alert of a kind is raised (at alert_level, or the note''s), or ended at level info. Errors show as error_message while the rest of the integration works; the same ones again are not logged again; receive.recovered takes them away.';
 
 create function private.alert_failing() returns trigger
 language plpgsql security definer set search_path = ''

@@ -2,15 +2,18 @@
 -- It acts for its caller, with rights that nobody has at the table itself, and asks for the role before anything else.
 
 create function private.show_integration(p_organization_id uuid, p_id uuid) returns jsonb
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select to_jsonb(shown)
+begin
+  return (select to_jsonb(shown)
     from (
       select i.id, i.organization_id, i.integration_type, i.name, i.status, i.settings, i.secret_names, i.device_count,
-             i.last_sync_at, i.sync_status, i.error_message, i.created_at, i.created_by, i.updated_at, i.version
+             i.last_sync_at, i.sync_status, i.error_message, i.created_at, i.created_by, i.updated_at, i.version,
+             private.show_health(i.organization_id, i.id) as health
         from public.device_integrations i
        where i.organization_id = p_organization_id and i.id = p_id
-    ) shown
+    ) shown);
+end
 $$;
 comment on function private.show_integration is 'One integration as its members may read it.';
 

@@ -17,6 +17,7 @@ create table public.device_messages (
   received_at timestamptz not null,
   error text,
   remark text,
+  first_version jsonb,
   primary key (id, received_at)
 ) partition by range (received_at);
 comment on table public.device_messages is
@@ -29,6 +30,8 @@ comment on column public.device_messages.raw is 'What came, where it differs fro
 comment on column public.device_messages.error is 'Only why it could not be decoded; null where it was.';
 comment on column public.device_messages.remark is
   'What was odd and did not prevent decoding, such as a time that was not believed.';
+comment on column public.device_messages.first_version is
+  'What it was at first, where it was decoded anew: payload, kind, device_id, external_id, observed_at, remark.';
 comment on column public.device_messages.observed_at is 'When it happened, by the device''s clock where it sends one, else received_at.';
 create index device_messages_organization on public.device_messages (organization_id, received_at);
 create index device_messages_device on public.device_messages (device_id, received_at desc);

@@ -153,6 +153,7 @@ create function private.judge_endpoints(p_tally jsonb) returns void
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
 begin
+  perform private.note_attempts(p_tally);
   -- Always by id, so that two that finish at once never wait for each other in a circle.
   perform private.judge_endpoint(t.integration_id, t.delivered, t.failed, t.gone, t.unusable, t.last)
     from jsonb_to_recordset(p_tally) as t(

@@ -28,8 +28,10 @@ begin
         from (
           -- Rows, not built objects: Postgres puts each on a line of its own, so that where one can't be read, the others can.
           select l.id, l.lease_token, l.integration_id, l.organization_id, l.attempts, l.payload_bytes, l.event_type, l.created_at,
-                 m.kind, m.topic, m.payload, m.observed_at,
-                 json_build_object('integration_id', m.integration_id, 'integration_type', o.integration_type, 'name', o.name) as source,
+                 coalesce(m.kind, case when l.event_type like 'alert.%' then 'alert' else 'event' end) as kind,
+                 m.topic, coalesce(m.payload, e.payload) as payload, coalesce(m.observed_at, e.created_at) as observed_at,
+                 json_build_object(
+                   'integration_id', coalesce(m.integration_id, e.integration_id), 'integration_type', o.integration_type, 'name', o.name) as source,
                  case when coalesce(v.external_id, m.external_id) is not null then
                    json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end as device
             from leased l
@@ -37,8 +39,11 @@ begin
             left join lateral (
               select * from public.device_messages n where n.id = l.message_id and n.received_at = l.message_received_at offset 0) m
               on m.organization_id = l.organization_id
-            left join public.device_integrations o on o.organization_id = m.organization_id and o.id = m.integration_id
-            left join public.devices v on v.organization_id = m.organization_id and v.id = m.device_id) s), '[]'))
+            left join public.integration_events e
+              on m.id is null and e.id = l.message_id and e.organization_id = l.organization_id
+            left join public.device_integrations o
+              on o.organization_id = l.organization_id and o.id = coalesce(m.integration_id, e.integration_id)
+            left join public.devices v on v.organization_id = l.organization_id and v.id = coalesce(m.device_id, e.device_id)) s), '[]'))
     into v_leased;
   return v_leased;
 end

@@ -6,11 +6,13 @@ as $$
 begin
   -- By the key alone, and then whose it is: by organization and time the planner would read all of its batch for each.
   return exists (
-    select from (select m.organization_id from public.device_messages m where m.id = p_message_id and m.received_at = p_received_at offset 0) m
-     where m.organization_id = p_organization_id);
+      select from (select m.organization_id from public.device_messages m where m.id = p_message_id and m.received_at = p_received_at offset 0) m
+       where m.organization_id = p_organization_id)
+    or exists (
+      select from public.integration_events e where e.id = p_message_id and e.organization_id = p_organization_id);
 end
 $$;
-comment on function private.has_message is 'Whether a message of the organization is still there: it may be past its retention.';
+comment on function private.has_message is 'Whether the message or event of a delivery is still there: it may be past its retention.';
 
 create function private.show_delivery(p_organization_id uuid, p_id uuid) returns jsonb
 language sql stable set search_path = ''

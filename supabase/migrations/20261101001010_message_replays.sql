@@ -2,11 +2,13 @@
 
 create function public.failed_messages(p_integration_id uuid, p_filter jsonb default '{}')
 returns table (
-  id uuid, received_at timestamptz, event_id text, topic text, payload jsonb, raw text, raw_encoding text, metadata jsonb
+  id uuid, received_at timestamptz, event_id text, topic text, device text, observed_at timestamptz, payload jsonb, raw text,
+  raw_encoding text, metadata jsonb
 )
 language sql stable set search_path = ''
 as $$
-  select f.id, f.received_at, f.event_id, f.topic, f.payload, f.raw, f.raw_encoding, f.metadata
+  select f.id, f.received_at, f.event_id, f.topic, coalesce(d.external_id, f.external_id), nullif(f.observed_at, f.received_at), f.payload,
+         f.raw, f.raw_encoding, f.metadata
     from (
       select m.*, sum(octet_length(m.raw)) over (order by m.received_at, m.id) - octet_length(m.raw) as bytes_before
         from public.device_messages m
@@ -18,6 +20,7 @@ as $$
                coalesce((p_filter ->> 'after_id')::uuid, '00000000-0000-0000-0000-000000000000'))
        order by m.received_at, m.id
        limit 201) f
+    left join public.devices d on d.id = f.device_id and d.organization_id = f.organization_id
    where coalesce(f.bytes_before, 0) < 4194304
    order by f.received_at, f.id
 $$;
@@ -41,15 +44,20 @@ begin
   end if;
   -- What came together is stored together, so that the batches are as few as they were.
   for v_batch in
-    with taken as (
+    with taken as materialized (
       delete from public.device_messages m
-       using jsonb_to_recordset(p_messages) as given(id uuid, received_at timestamptz, message jsonb)
+       using jsonb_to_recordset(p_messages) as given(id uuid, received_at timestamptz, messages jsonb)
        where m.id = given.id and m.received_at = given.received_at
          and m.organization_id = v_organization_id and m.integration_id = p_integration_id and m.error is not null
-      returning m.received_at, m.event_id, given.message
+         -- What is to come in its place, or it stays.
+         and jsonb_array_length(given.messages) > 0
+      returning m.received_at, m.event_id, given.messages
     )
-    select t.received_at, count(*)::integer as count, jsonb_agg(t.message) as messages,
-           array_agg(t.event_id) filter (where t.event_id = t.message ->> 'event_id') as event_ids
+    select t.received_at, count(*)::integer as count,
+           (select jsonb_agg(e.message) from taken o cross join lateral jsonb_array_elements(o.messages) e(message)
+             where o.received_at = t.received_at) as messages,
+           array_agg(t.event_id) filter (
+             where t.messages @> jsonb_build_array(jsonb_build_object('event_id', t.event_id))) as event_ids
       from taken t group by t.received_at order by t.received_at
   loop
     delete from private.message_ledger
@@ -68,12 +76,12 @@ begin
       p_integration_id, 'messages.replayed', format('%s messages that had failed were decoded and stored.', v_stored),
       jsonb_build_object('count', v_taken, 'stored', v_stored, 'duplicates', v_duplicates));
   end if;
-  return jsonb_build_object('stored', v_stored, 'duplicates', v_duplicates);
+  return jsonb_build_object('taken', v_taken, 'stored', v_stored, 'duplicates', v_duplicates);
 end
 $$;
 comment on function public.replay_messages is
-  'Puts messages [{id, received_at, message}], decoded anew, in the place of those that had failed: with the time they were received, '
-  'counted in its minute, and sent to webhooks. What has not failed, or no longer, is passed over.';
+  'Puts [{id, received_at, messages}], decoded anew, in the place of those that had failed: with the time they were received, counted in its '
+  'minute, and sent to webhooks. What has not failed, or no longer, is passed over: taken counts the others.';
 
 revoke execute on function public.failed_messages, public.replay_messages from public, anon, authenticated,
   service_role;

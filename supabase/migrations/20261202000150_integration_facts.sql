@@ -142,21 +142,6 @@ as $$
 $$;
 comment on function private.note_attempts is 'Keeps the facts of what went out, with each batch of attempts, in its transaction.';
 
-create or replace function private.judge_endpoints(p_tally jsonb) returns void
-language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
-as $$
-begin
-  perform private.note_attempts(p_tally);
-  -- Always by id, so that two that finish at once never wait for each other in a circle.
-  perform private.judge_endpoint(t.integration_id, t.delivered, t.failed, t.gone, t.unusable, t.last)
-    from jsonb_to_recordset(p_tally) as t(
-      integration_id uuid, delivered bigint, failed bigint, gone boolean, unusable text, last text)
-    join public.webhook_endpoints e on e.integration_id = t.integration_id
-   where t.failed > 0 or t.unusable is not null or e.failures > 0 or e.circuit <> 'closed'
-   order by t.integration_id;
-end
-$$;
-
 -- Dead letters by when they died: a lease's end is kept as due_at, and no later than a minute after.
 create index webhook_deliveries_died on public.webhook_deliveries (integration_id, organization_id, due_at) where status = 'dead';
 

@@ -56,66 +56,6 @@ $$;
 comment on function private.queue_event is
   'Writes an event down and queues it for each webhook that asks for it, but for the one it is about; how many. An alert is of no device, so no device_filter holds it back.';
 
-create or replace function private.lease_picked(p_picked uuid[], p_lease_seconds integer) returns json
-language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan set lock_timeout = '100ms'
-as $$
-declare
-  v_token uuid := gen_random_uuid();
-  v_leased json;
-begin
-  with leased as (
-    update public.webhook_deliveries d
-       set status = 'delivering', attempts = d.attempts + 1, lease_token = v_token,
-           due_at = now() + make_interval(secs => p_lease_seconds)
-     where d.id = any (p_picked) and d.status = 'pending'
-    returning d.*
-  ),
-  served as (
-    update public.webhook_endpoints e set leased_at = clock_timestamp()
-     where e.integration_id = any (array(select distinct l.integration_id from leased l))
-  )
-  select json_build_object(
-    'integrations', private.show_integrations(array(select distinct l.integration_id from leased l)),
-    'deliveries', coalesce((
-      select json_agg(s order by s.created_at, s.id)
-        from (
-          -- Rows, not built objects: Postgres puts each on a line of its own, so that where one can't be read, the others can.
-          select l.id, l.lease_token, l.integration_id, l.organization_id, l.attempts, l.payload_bytes, l.event_type, l.created_at,
-                 coalesce(m.kind, case when l.event_type like 'alert.%' then 'alert' else 'event' end) as kind,
-                 m.topic, coalesce(m.payload, e.payload) as payload, coalesce(m.observed_at, e.created_at) as observed_at,
-                 json_build_object(
-                   'integration_id', coalesce(m.integration_id, e.integration_id), 'integration_type', o.integration_type, 'name', o.name) as source,
-                 case when coalesce(v.external_id, m.external_id) is not null then
-                   json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end as device
-            from leased l
-            -- By the key alone, and then whose it is: by organization and time the planner would read all of its batch for each.
-            left join lateral (
-              select * from public.device_messages n where n.id = l.message_id and n.received_at = l.message_received_at offset 0) m
-              on m.organization_id = l.organization_id
-            left join public.integration_events e
-              on m.id is null and e.id = l.message_id and e.organization_id = l.organization_id
-            left join public.device_integrations o
-              on o.organization_id = l.organization_id and o.id = coalesce(m.integration_id, e.integration_id)
-            left join public.devices v on v.organization_id = l.organization_id and v.id = coalesce(m.device_id, e.device_id)) s), '[]'))
-    into v_leased;
-  return v_leased;
-end
-$$;
-
-create or replace function private.has_message(p_organization_id uuid, p_message_id uuid, p_received_at timestamptz) returns boolean
-language plpgsql stable set search_path = ''
-as $$
-begin
-  -- By the key alone, and then whose it is: by organization and time the planner would read all of its batch for each.
-  return exists (
-      select from (select m.organization_id from public.device_messages m where m.id = p_message_id and m.received_at = p_received_at offset 0) m
-       where m.organization_id = p_organization_id)
-    or exists (
-      select from public.integration_events e where e.id = p_message_id and e.organization_id = p_organization_id);
-end
-$$;
-comment on function private.has_message is 'Whether the message or event of a delivery is still there: it may be past its retention.';
-
 create function public.prune_events(p_limit integer default 20000) returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$

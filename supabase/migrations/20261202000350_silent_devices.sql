@@ -1,13 +1,5 @@
 -- Devices that fall silent are offline, where nothing else says so of them; and what becomes of those whose integration is deleted.
 
-alter table public.devices add column silent_since timestamptz;
-comment on column public.devices.silent_since is 'Since when nothing has come from it, where it was taken for offline because of that; null otherwise.';
--- Its body was bound to the columns there were.
-create or replace function public.devices(public.device_messages) returns setof public.devices rows 1
-language sql stable
-begin atomic
-  select d.* from public.devices d where d.organization_id = $1.organization_id and d.id = $1.device_id;
-end;
 create index devices_silent on public.devices (integration_id, organization_id, silent_since) where silent_since is not null;
 
 create function private.describe_presence(p_device public.devices, p_status text, p_silent_since timestamptz) returns jsonb

@@ -50,25 +50,6 @@ comment on table private.operators is
   'The organizations of whoever operates the platform: alerts about the platform itself are theirs. While there is none, such alerts are nobody''s, and in the log.';
 alter table private.operators enable row level security;
 
-alter table public.alerts
-  alter column organization_id drop not null,
-  alter column integration_id drop not null,
-  add column updated_at timestamptz not null default now(),
-  add column acknowledged_at timestamptz,
-  add column acknowledged_by uuid references auth.users (id) on delete set null,
-  add column flaps integer not null default 0,
-  add column told text check (told in ('raised', 'resolved')),
-  add foreign key (organization_id) references public.organizations (id) on delete cascade;
-comment on column public.alerts.organization_id is 'Whose; null of the platform itself, while private.operators names nobody.';
-comment on column public.alerts.integration_id is 'Of which integration; null where it is about the organization, or the platform.';
-comment on column public.alerts.updated_at is 'When what it says was last found so.';
-comment on column public.alerts.flaps is 'How often it came back within ten minutes of an end. From the first time on its end is told when ten minutes were calm.';
-comment on column public.alerts.told is 'What subscribers were told of it last.';
-create unique index alerts_open_of_organization on public.alerts (organization_id, kind) nulls not distinct
-  where resolved_at is null and integration_id is null;
-create index alerts_acknowledged_by on public.alerts (acknowledged_by) where acknowledged_by is not null;
-create index alerts_untold on public.alerts (resolved_at) where told = 'raised' and resolved_at is not null;
-
 create function public.acknowledge_alert(id bigint) returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$

@@ -103,41 +103,6 @@ end
 $$;
 comment on function private.tell_calm is 'Tells the end of alerts that flapped and have been calm for ten minutes.';
 
-create or replace function private.raise_alert(
-  p_integration_id uuid, p_kind text, p_level text, p_message text, p_details jsonb
-) returns void
-language plpgsql volatile set search_path = ''
-as $$
-begin
-  with raised as (
-    insert into public.alerts (organization_id, integration_id, kind, level, message, details)
-    select i.organization_id, i.id, p_kind, p_level, left(p_message, 2000), p_details
-      from public.device_integrations i
-     where i.id = p_integration_id
-    on conflict (integration_id, organization_id, kind) where resolved_at is null do nothing
-    returning organization_id, integration_id, kind, level, message, details
-  )
-  insert into public.integration_activity (organization_id, integration_id, kind, level, message, details)
-  select r.* from raised r;
-end
-$$;
-
-create or replace function private.resolve_alerts(p_integration_id uuid, p_message text) returns void
-language sql volatile set search_path = ''
-as $$
-  with resolved as (
-    update public.alerts a set resolved_at = now()
-     where a.integration_id = p_integration_id and a.resolved_at is null
-       -- Those that judge_integrations raises it resolves too, when what it looks at is over.
-       and a.kind not in (select k.kind from private.alert_kinds k where k.is_judged)
-    returning a.organization_id, a.integration_id, a.kind
-  )
-  insert into public.integration_activity (organization_id, integration_id, kind, message, details)
-  select r.organization_id, r.integration_id, 'alert.resolved', p_message, jsonb_build_object('kinds', jsonb_agg(r.kind))
-    from resolved r
-   group by r.organization_id, r.integration_id
-$$;
-
 create function public.explain_failure(p_integration_id uuid, p_code text, p_message text) returns void
 language plpgsql volatile set search_path = ''
 as $$

@@ -44,23 +44,6 @@ create trigger audit_changes after update of name, kind, source, fixtures on pub
 
 insert into private.quotas (bound, most) values ('codecs', 200), ('codec_bytes', 16777216);
 
-alter function private.count_used(uuid, text) rename to count_used_without_codecs;
-
-create function private.count_used(p_organization_id uuid, p_bound text) returns bigint
-language plpgsql stable set search_path = ''
-as $$
-begin
-  return case p_bound
-    when 'codecs' then (select count(*) from public.codecs c where c.organization_id = p_organization_id)
-    when 'codec_bytes' then (
-      select coalesce(sum(octet_length(c.source) + octet_length(c.fixtures::text)), 0)
-        from public.codecs c where c.organization_id = p_organization_id)
-    else private.count_used_without_codecs(p_organization_id, p_bound)
-  end;
-end
-$$;
-comment on function private.count_used is 'How many an organization has of what a bound is for, codecs among them.';
-
 create function private.list_codec_users(p_organization_id uuid, p_codec_id uuid) returns setof public.device_integrations
 language sql stable set search_path = ''
 as $$
@@ -132,5 +115,5 @@ comment on function public.codec_sources is
   'the source where its version is the one that is known.';
 
 revoke all on public.codecs from public, anon, authenticated, service_role;
-revoke execute on function private.count_used, private.list_codec_users, private.require_codecs, private.renew_codec_users,
+revoke execute on function private.list_codec_users, private.require_codecs, private.renew_codec_users,
   public.codec_sources from public, anon, authenticated, service_role;

@@ -1,93 +1,6 @@
 -- Decoding again what is stored: what had failed, of which one body may be several messages now, and what was decoded wrongly.
 
-drop function public.failed_messages(uuid, jsonb);
-
-create function public.failed_messages(p_integration_id uuid, p_filter jsonb default '{}')
-returns table (
-  id uuid, received_at timestamptz, event_id text, topic text, device text, observed_at timestamptz, payload jsonb, raw text,
-  raw_encoding text, metadata jsonb
-)
-language sql stable set search_path = ''
-as $$
-  select f.id, f.received_at, f.event_id, f.topic, coalesce(d.external_id, f.external_id), nullif(f.observed_at, f.received_at), f.payload,
-         f.raw, f.raw_encoding, f.metadata
-    from (
-      select m.*, sum(octet_length(m.raw)) over (order by m.received_at, m.id) - octet_length(m.raw) as bytes_before
-        from public.device_messages m
-       where m.integration_id = p_integration_id and m.error is not null
-         and m.received_at >= coalesce((p_filter ->> 'from')::timestamptz, '-infinity')
-         and m.received_at < coalesce((p_filter ->> 'to')::timestamptz, 'infinity')
-         and (m.received_at, m.id) > (
-               coalesce((p_filter ->> 'after_received_at')::timestamptz, '-infinity'),
-               coalesce((p_filter ->> 'after_id')::uuid, '00000000-0000-0000-0000-000000000000'))
-       order by m.received_at, m.id
-       limit 201) f
-    left join public.devices d on d.id = f.device_id and d.organization_id = f.organization_id
-   where coalesce(f.bytes_before, 0) < 4194304
-   order by f.received_at, f.id
-$$;
-comment on function public.failed_messages is
-  '{from?, to? (exclusive), after_received_at?, after_id?}: the oldest 201 messages that could not be decoded; less where they are large, until they have 4 MB.';
-
-create or replace function public.replay_messages(p_integration_id uuid, p_messages jsonb) returns jsonb
-language plpgsql volatile security definer set search_path = ''
-as $$
-declare
-  v_organization_id uuid := private.admit_change(p_integration_id);
-  v_batch record;
-  v_counts jsonb;
-  v_taken integer := 0;
-  v_stored integer := 0;
-  v_duplicates integer := 0;
-begin
-  perform private.require_portable('p_messages', p_messages, 16777216);
-  if jsonb_array_length(p_messages) > 200 then
-    raise exception 'At most 200 messages are replayed at once.' using errcode = '22023';
-  end if;
-  -- What came together is stored together, so that the batches are as few as they were.
-  for v_batch in
-    with taken as materialized (
-      delete from public.device_messages m
-       using jsonb_to_recordset(p_messages) as given(id uuid, received_at timestamptz, message jsonb, messages jsonb)
-       where m.id = given.id and m.received_at = given.received_at
-         and m.organization_id = v_organization_id and m.integration_id = p_integration_id and m.error is not null
-      returning m.received_at, m.event_id, coalesce(given.messages, jsonb_build_array(given.message)) as messages
-    )
-    select t.received_at, count(*)::integer as count,
-           (select jsonb_agg(e.message) from taken o cross join lateral jsonb_array_elements(o.messages) e(message)
-             where o.received_at = t.received_at) as messages,
-           array_agg(t.event_id) filter (
-             where t.messages @> jsonb_build_array(jsonb_build_object('event_id', t.event_id))) as event_ids
-      from taken t group by t.received_at order by t.received_at
-  loop
-    delete from private.message_ledger
-     where integration_id = p_integration_id and organization_id = v_organization_id and event_id = any (v_batch.event_ids);
-    update public.integration_metrics
-       set received = received - v_batch.count, failed = failed - v_batch.count
-     where integration_id = p_integration_id and organization_id = v_organization_id
-       and minute = date_trunc('minute', v_batch.received_at);
-    v_counts := public.ingest_messages(p_integration_id, v_batch.messages, p_received_at => v_batch.received_at);
-    v_taken := v_taken + v_batch.count;
-    v_stored := v_stored + (v_counts ->> 'stored')::integer;
-    v_duplicates := v_duplicates + (v_counts ->> 'duplicates')::integer;
-  end loop;
-  if v_taken > 0 then
-    perform private.log_queue_change(
-      p_integration_id, 'messages.replayed', format('%s messages that had failed were decoded and stored.', v_stored),
-      jsonb_build_object('count', v_taken, 'stored', v_stored, 'duplicates', v_duplicates));
-  end if;
-  return jsonb_build_object('taken', v_taken, 'stored', v_stored, 'duplicates', v_duplicates);
-end
-$$;
-comment on function public.replay_messages is
-  'Puts [{id, received_at, messages}], decoded anew, in the place of those that had failed: with the time they were received, counted in its '
-  'minute, and sent to webhooks. What has not failed, or no longer, is passed over: taken counts the others.';
-
 insert into private.job_kinds (kind) values ('redecode');
-
-alter table public.device_messages add column first_version jsonb;
-comment on column public.device_messages.first_version is
-  'What it was at first, where it was decoded anew: payload, kind, device_id, external_id, observed_at, remark.';
 
 create function public.stored_messages(p_integration_id uuid, p_filter jsonb)
 returns table (
@@ -199,5 +112,5 @@ comment on function public.redecode_messages is
   'For a job that is still held: [{id, received_at, messages}], decoded anew, in the place of what they were, which is kept. Webhooks are told of '
   'what is added alone.';
 
-revoke execute on function public.failed_messages, public.stored_messages, private.redecode_message, public.redecode_messages
+revoke execute on function public.stored_messages, private.redecode_message, public.redecode_messages
   from public, anon, authenticated, service_role;

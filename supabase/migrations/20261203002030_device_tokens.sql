@@ -37,21 +37,6 @@ create trigger audit_changes after update of expires_at on public.device_tokens
 
 insert into private.quotas (bound, most) values ('device_tokens', 100000);
 
-create or replace function private.count_used(p_organization_id uuid, p_bound text) returns bigint
-language plpgsql stable set search_path = ''
-as $$
-begin
-  return case p_bound
-    when 'codecs' then (select count(*) from public.codecs c where c.organization_id = p_organization_id)
-    when 'codec_bytes' then (
-      select coalesce(sum(octet_length(c.source) + octet_length(c.fixtures::text)), 0)
-        from public.codecs c where c.organization_id = p_organization_id)
-    when 'device_tokens' then (select count(*) from public.device_tokens t where t.organization_id = p_organization_id)
-    else private.count_used_without_codecs(p_organization_id, p_bound)
-  end;
-end
-$$;
-
 create function private.add_device_token(
   p_organization_id uuid, p_integration_id uuid, p_external_id text, p_token_hash text
 ) returns jsonb
@@ -133,5 +118,5 @@ $$;
 comment on function public.find_device_tokens is 'For receivers: of [{integration_id, token_hash}] those that are valid, and whose they are.';
 
 revoke all on public.device_tokens, private.device_token_hashes from public, anon, authenticated, service_role;
-revoke execute on function private.count_used, private.add_device_token, public.issue_device_token, public.rotate_device_token,
+revoke execute on function private.add_device_token, public.issue_device_token, public.rotate_device_token,
   public.revoke_device_token, public.find_device_tokens from public, anon, authenticated, service_role;

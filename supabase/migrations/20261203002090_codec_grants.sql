@@ -6,8 +6,6 @@ grant execute on function public.write_codec to authenticated;
 grant select, insert, update, delete on public.codecs to service_role;
 grant execute on function public.codec_sources to service_role;
 
--- Made anew by 20261203002020, and so without the grants it had.
-grant execute on function public.failed_messages to authenticated;
 grant execute on function public.stored_messages, public.redecode_messages, private.redecode_message to service_role;
 
 grant select on public.device_tokens to authenticated;

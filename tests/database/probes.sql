@@ -96,7 +96,7 @@ select replay_messages(%(id)s, '[]');
 
 -- of: replay_messages
 select replay_messages(%(mine)s, jsonb_build_array(jsonb_build_object('id', %(id)s::uuid, 'received_at',
-  now(), 'message', '{"event_id": "x"}'::jsonb)));
+  now(), 'messages', '[{"event_id": "x"}]'::jsonb)));
 
 -- of: require_role
 select require_role(%(id)s, 'viewer');
