@@ -7,45 +7,30 @@ same way, with a secret nobody knows, to the same 401.
 
 from __future__ import annotations
 
-import secrets as randomness
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 
-from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.messages.bodies import Receipt
 from shared.messages.receive_coded import Proven, receive_proven
 from shared.messages.receive_owners import Owners, find_owners, read_token
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
+from shared.messages.receivers import ReceiverRow, open_receiver, takes_pushes, tell_recovered
 from shared.messages.refused_pushes import Refusals, Tries
 from shared.messages.store import keep_trying
-from shared.provider import (
-    CodecFields,
-    Identity,
-    Message,
-    PushedRequest,
-    Receiver,
-    find_provider,
-    make_provider,
-    require,
-)
+from shared.provider import CodecFields, PushedRequest, Receiver
 from shared.runtime.batching import Batcher
 from shared.runtime.database.client import as_service
 from shared.runtime.database.leases import Leases
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import InvalidConfig, NotFound, Problem, RateLimited, Unauthenticated, VaultError
+from shared.runtime.errors import NotFound, Problem, RateLimited, Unauthenticated
 from shared.runtime.log import bind_log, get_log
-from shared.runtime.vault.ring import SealContext, Vault, load_vault
 from shared.runtime.web.call import Call
 
 REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
 
-REFUSED = "Pushed messages are refused, because the config can't be used: "
-RECOVERED = "receive.recovered"
-"""The kind of activity that ends it: the database takes the error away with it."""
 TOO_MANY_TRIES = (
     "Too many requests that could not be proven; nothing was stored. See docs/api.md, Pushed messages."
 )
@@ -53,25 +38,6 @@ TOO_MANY_TRIES = (
 BATCH_BYTES = 4 * 1_048_576
 REQUEST_BYTES = 4_096
 """What a request counts beside its body: a thousand are a batch."""
-
-_DECOY = SealContext("", "", "")
-_NOBODY = Identity("", "", "")
-
-
-class ReceiverRow(SealedIntegration):
-    """What `receiver_configs` answers of each integration that is active."""
-
-    error_message: str | None
-    wait_seconds: int
-    """For how long it has used up its requests a minute; 0 where it has not."""
-
-
-class Decoy(Receiver):
-    """Stands for a receiver that is not there; nothing that is sent to it can be proven."""
-
-    def parse(self, request: PushedRequest) -> list[Message]:
-        """Never reached."""
-        raise Unauthenticated(f"Nobody is at {request.path}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +108,12 @@ def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Proven | Excepti
     owners = find_owners(
         (each.integration_id, each.token_hash) for each in arrivals if each.integration_id in rows
     )
-    open_row = cache(lambda *named: _open_receiver(rows.get(named[0]), named[1]))
+    open_row = cache(lambda *named: open_receiver(rows.get(named[0]), named[1]))
     results: list[Receipt | Proven | Exception | Post] = [
         _read_alone(open_row, rows, _name_owner(arrival, owners)) for arrival in arrivals
     ]
     _count_refusals(rows, arrivals, results)
+    _tell_recovered(rows, arrivals, results)
     stored = iter(store_posts([result for result in results if isinstance(result, Post)]))
     return [next(stored) if isinstance(result, Post) else result for result in results]
 
@@ -191,9 +158,6 @@ def _read_post(
             return Proven(provider, request)
     except Problem as problem:
         return problem
-    if (row["error_message"] or "").startswith(REFUSED):
-        note = {"level": "info", "message": "Pushed messages are taken again.", "alert": "config.invalid"}
-        as_service().call("record_activity", p_integration_id=row["id"], p_kind=RECOVERED, p_notes=[note])
     return Post(row["id"], messages)
 
 
@@ -202,44 +166,18 @@ def _count_refusals(
 ) -> None:
     for arrival, result in zip(arrivals, results, strict=True):
         row = rows.get(arrival.integration_id)
-        if isinstance(result, Unauthenticated) and row and _takes_pushes(row["integration_type"], None):
+        if isinstance(result, Unauthenticated) and row and takes_pushes(row["integration_type"], None):
             _refusals.add(row["id"], time.monotonic())
 
 
-def _open_receiver(row: ReceiverRow | None, integration_type: str | None) -> Receiver:
-    """The provider of the row, or the decoy, whose secret no request has."""
-    if row is not None:
-        try:
-            if _takes_pushes(row["integration_type"], integration_type):
-                return require(open_provider(row), Receiver)
-        except (VaultError, InvalidConfig) as problem:
-            _tell_admin(row, problem)
-    vault = load_vault()
-    secrets = vault.open(_seal_decoy(vault), _DECOY)
-    return require(make_provider(Decoy, secrets, _NOBODY), Receiver)
-
-
-def _takes_pushes(of_row: str, wanted: str | None) -> bool:
-    """Whether integrations of that type are pushed to; a type that nobody knows is of a row written past the API."""
-    with suppress(InvalidConfig):
-        return wanted in {None, of_row} and issubclass(find_provider(of_row), Receiver)
-    return False
-
-
-@lru_cache(maxsize=1)
-def _seal_decoy(vault: Vault) -> str:
-    return vault.seal({"webhook_secret": randomness.token_urlsafe(32)}, _DECOY)
-
-
-def _tell_admin(row: ReceiverRow, problem: VaultError | InvalidConfig) -> None:
-    why = problem.explain("") or problem.detail
-    message = f"{REFUSED}{why}"
-    get_log().warning("receiver not usable", integration=row["id"], code=problem.code)
-    if row["error_message"] != message:
-        note = {"level": "error", "message": message, "alert": "config.invalid"}
-        as_service().call(
-            "record_activity", p_integration_id=row["id"], p_kind="receive.failed", p_notes=[note]
-        )
+def _tell_recovered(
+    rows: Mapping[str, ReceiverRow], arrivals: Sequence[Arrival], results: Sequence[object]
+) -> None:
+    pairs = zip(arrivals, results, strict=True)
+    for integration_id in {
+        each.integration_id for each, result in pairs if isinstance(result, Post | Proven)
+    }:
+        tell_recovered(rows[integration_id])
 
 
 def _check_limit(wait_seconds: int) -> None:

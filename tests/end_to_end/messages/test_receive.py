@@ -23,7 +23,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scripts.local.data_folder import DataFolder, database_url
-from shared.messages.receive import REFUSED, Arrival, _receive_all
+from shared.messages.receive import Arrival, _receive_all
+from shared.messages.receivers import REFUSED
 from shared.messages.refused_pushes import BURST, TRIES_OF_BOTH
 from shared.provider import PushedRequest, make_secret, sign_webhook
 from shared.runtime.database.project import open_project
@@ -522,6 +523,28 @@ def test_what_is_taken_again_ends_what_was_shown_of_a_refusal_at_once(admin: Pla
     assert {reply.status_code for reply in replies} == {202}
     shown = admin.call("GET", f"/integrations/{integration_id}").json()["integration"]
     assert (shown["status"], shown["error_message"]) == ("active", None)
+    activity = admin.call("GET", f"/integrations/{integration_id}/activity").json()["activity"]
+    assert [entry["kind"] for entry in activity].count("receive.recovered") == 1
+
+
+def test_the_end_of_a_refusal_is_told_once_for_all_that_came_together(
+    admin: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    integration_id = create(admin)
+    requests = [FORMS.make_json("a", {"temp": number}) for number in range(3)]
+    arrivals = [
+        Arrival(integration_id, None, PushedRequest({**each.headers, "x-webhook-secret": SECRET}, each.body))
+        for each in requests
+    ]
+    with admin.stack.connect() as connection:
+        connection.execute(
+            "update device_integrations set error_message = %s where id = %s", (REFUSED, integration_id)
+        )
+
+    with environment_of(admin.stack, monkeypatch):
+        results = _receive_all(arrivals)
+
+    assert [isinstance(each, dict) and each["stored"] for each in results] == [1, 1, 1]
     activity = admin.call("GET", f"/integrations/{integration_id}/activity").json()["activity"]
     assert [entry["kind"] for entry in activity].count("receive.recovered") == 1
 

@@ -1,0 +1,95 @@
+"""Who takes pushed requests: the receiver of an integration's row, or a decoy, whose secret no request has.
+
+What keeps a row from being one is told to its admins, as is that it is one again.
+"""
+
+from __future__ import annotations
+
+import secrets as randomness
+from contextlib import suppress
+from functools import lru_cache
+
+from shared.integrations.sealing import SealedIntegration, open_provider
+from shared.provider import (
+    Identity,
+    Message,
+    PushedRequest,
+    Receiver,
+    find_provider,
+    make_provider,
+    require,
+)
+from shared.runtime.database.client import as_service
+from shared.runtime.errors import InvalidConfig, Problem, Unauthenticated, VaultError
+from shared.runtime.log import get_log
+from shared.runtime.vault.ring import SealContext, Vault, load_vault
+
+REFUSED = "Pushed messages are refused, because the config can't be used: "
+RECOVERED = "receive.recovered"
+"""The kind of activity that ends it: the database takes the error away with it."""
+
+_DECOY = SealContext("", "", "")
+_NOBODY = Identity("", "", "")
+
+
+class ReceiverRow(SealedIntegration):
+    """What `receiver_configs` answers of each integration that is active."""
+
+    error_message: str | None
+    wait_seconds: int
+    """For how long it has used up its requests a minute; 0 where it has not."""
+
+
+class Decoy(Receiver):
+    """Stands for a receiver that is not there; nothing that is sent to it can be proven."""
+
+    def parse(self, request: PushedRequest) -> list[Message]:
+        """Never reached."""
+        raise Unauthenticated(f"Nobody is at {request.path}.")
+
+
+def open_receiver(row: ReceiverRow | None, integration_type: str | None) -> Receiver:
+    """The provider of the row, or the decoy, whose secret no request has."""
+    if row is not None:
+        try:
+            if takes_pushes(row["integration_type"], integration_type):
+                return require(open_provider(row), Receiver)
+        except (VaultError, InvalidConfig) as problem:
+            _tell_admin(row, problem)
+    vault = load_vault()
+    secrets = vault.open(_seal_decoy(vault), _DECOY)
+    return require(make_provider(Decoy, secrets, _NOBODY), Receiver)
+
+
+def takes_pushes(of_row: str, wanted: str | None) -> bool:
+    """Whether integrations of that type are pushed to; a type that nobody knows is of a row written past the API."""
+    with suppress(InvalidConfig):
+        return wanted in {None, of_row} and issubclass(find_provider(of_row), Receiver)
+    return False
+
+
+@lru_cache(maxsize=1)
+def _seal_decoy(vault: Vault) -> str:
+    return vault.seal({"webhook_secret": randomness.token_urlsafe(32)}, _DECOY)
+
+
+def _tell_admin(row: ReceiverRow, problem: VaultError | InvalidConfig) -> None:
+    why = problem.explain("") or problem.detail
+    message = f"{REFUSED}{why}"
+    get_log().warning("receiver not usable", integration=row["id"], code=problem.code)
+    if row["error_message"] != message:
+        note = {"level": "error", "message": message, "alert": "config.invalid"}
+        as_service().call(
+            "record_activity", p_integration_id=row["id"], p_kind="receive.failed", p_notes=[note]
+        )
+
+
+def tell_recovered(row: ReceiverRow) -> None:
+    """End what `open_receiver` told, now that a request is proven. What can't be told comes next time."""
+    if not (row["error_message"] or "").startswith(REFUSED):
+        return
+    note = {"level": "info", "message": "Pushed messages are taken again.", "alert": "config.invalid"}
+    try:
+        as_service().call("record_activity", p_integration_id=row["id"], p_kind=RECOVERED, p_notes=[note])
+    except Problem as problem:
+        get_log().warning("a receiver's recovery could not be told", code=problem.code, detail=problem.detail)
