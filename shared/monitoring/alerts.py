@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import TypedDict
 
@@ -14,7 +13,6 @@ from shared.runtime.log import get_log
 
 AT_ONCE = 100
 PAUSE_SECONDS = 5.0
-LOOK_SECONDS = 0.05
 
 
 class Judged(TypedDict):
@@ -41,7 +39,7 @@ def watch_alerts(database: Database, deadline: Deadline, pulse: Pulse) -> Counte
             told = judged["platform"]
             get_log().error("the platform needs its operator", alerts=told)
         if not judged or judged["judged"] < AT_ONCE:
-            _wait(deadline.within(PAUSE_SECONDS))
+            deadline.within(PAUSE_SECONDS).wait()
     return counts
 
 
@@ -57,8 +55,3 @@ def _judge_some(database: Database, counts: Counter[str]) -> Judged | None:
         get_log().error("an integration could not be judged", integration=integration_id, reason=reason)
         counts["broken"] += 1
     return judged
-
-
-def _wait(deadline: Deadline) -> None:
-    while not deadline.expired:
-        time.sleep(min(LOOK_SECONDS, deadline.remaining()))

@@ -22,8 +22,6 @@ PING_DEADLINE_SECONDS = 5.0
 STILL_SECONDS = 240.0
 """A part that was not at work for so long keeps the ping back."""
 
-LOOK_SECONDS = 0.05
-
 
 class Heartbeat:
     """Of one tick: `watch` gives each part a database that notes when it last answered; `run` tells it."""
@@ -48,9 +46,7 @@ class Heartbeat:
                 self._ping()
             if deadline.expired:
                 return self._counts
-            pause = deadline.within(BEAT_SECONDS)
-            while not pause.expired:
-                time.sleep(min(LOOK_SECONDS, pause.remaining()))
+            deadline.within(BEAT_SECONDS).wait()
 
     def _beat(self) -> bool:
         now = time.monotonic()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+LOOK_SECONDS = 0.05
+
 
 class Deadline:
     """Counts down on the monotonic clock, never past its `parent`. `shorten` may be called from another thread."""
@@ -25,6 +27,11 @@ class Deadline:
     def shorten(self, seconds: float = 0.0) -> None:
         """End in `seconds` from now at the latest."""
         self._ends = min(self._ends, time.monotonic() + seconds)
+
+    def wait(self) -> None:
+        """Sleep until it has come, at most `LOOK_SECONDS` longer where it is shortened meanwhile."""
+        while not self.expired:
+            time.sleep(min(LOOK_SECONDS, self.remaining()))
 
     def within(self, seconds: float) -> Deadline:
         """A deadline that also ends in `seconds`, and still follows this one when it is shortened."""

@@ -5,7 +5,6 @@ What is kept how long is for the operator to say, in the table private.retention
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from functools import partial
 
@@ -33,7 +32,6 @@ PRUNES = (
 )
 
 PAUSE_SECONDS = 60.0
-LOOK_SECONDS = 0.05
 
 MORE_FROM = 1_000
 """A batch so large is followed by the next at once: one a minute would not forget what a fleet says in a day. What does
@@ -47,7 +45,7 @@ def run_maintenance(database: Database, deadline: Deadline) -> dict[str, object]
         found, put_off = _do_round(database, deadline)
         counts.update(found)
         if max((count for name, count in found.items() if name != "unopened"), default=0) < MORE_FROM:
-            _wait(deadline.within(PAUSE_SECONDS))
+            deadline.within(PAUSE_SECONDS).wait()
         if deadline.expired:
             return {**counts, **put_off}
 
@@ -70,8 +68,3 @@ def _do_round(database: Database, deadline: Deadline) -> tuple[dict[str, int], d
             get_log().exception("maintenance was put off")
             put_off = {"put_off": Problem.code}
     return found, put_off
-
-
-def _wait(deadline: Deadline) -> None:
-    while not deadline.expired:
-        time.sleep(min(LOOK_SECONDS, deadline.remaining()))
