@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -25,6 +24,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from shared.runtime.errors import BadRequest, FieldError
+from shared.runtime.numbers import refuse_number
 from shared.runtime.sentences import explain_error
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -41,13 +41,6 @@ Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """Any text that Postgres can hold."""
 
 
-def _refuse_number(value: Any) -> Any:
-    """What is no time as JSON Schema writes one, though pydantic would count the seconds since 1970."""
-    if isinstance(value, int | float) or (isinstance(value, str) and NUMBER.fullmatch(value)):
-        raise ValueError("Write a time with its offset, as 2026-11-29T13:14:15Z.")
-    return value
-
-
 def _tell_in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
@@ -55,10 +48,8 @@ def _tell_in_utc(moment: datetime) -> datetime:
         raise ValueError("Expected a time between the years 1 and 9999.") from None
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_refuse_number), AfterValidator(_tell_in_utc)]
+Instant = Annotated[AwareDatetime, BeforeValidator(refuse_number), AfterValidator(_tell_in_utc)]
 """A time that callers send, in UTC from here on: the database knows no offset of 16 hours and more."""
-
-NUMBER = re.compile(r"\s*[+-]?[0-9]*\.?[0-9]*\s*")
 
 PASSED_BY = frozenset({"apikey", "forceFunctionRegion"})
 """Parameters of a query that are the gateway's: supabase-js and Supabase's own gateway put them there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import cache
 from types import UnionType
@@ -11,12 +12,22 @@ from pydantic import AwareDatetime, BeforeValidator
 
 NUMBERS = frozenset((int, float))
 TIMES = frozenset((datetime, AwareDatetime))
+TIME = "Write a time with its offset, as 2026-11-29T13:14:15Z."
+
+_AS_TEXT = re.compile(r"\s*[+-]?[0-9]*\.?[0-9]*\s*")
 
 
 def refuse_truth(value: Any) -> Any:
     """`value` itself; ValueError for true and false."""
     if isinstance(value, bool):
         raise ValueError("write a number, not true or false")  # noqa: TRY004 - pydantic takes no TypeError
+    return value
+
+
+def refuse_number(value: Any) -> Any:
+    """ValueError for what is no time as JSON Schema writes one, though pydantic counts the seconds since 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and _AS_TEXT.fullmatch(value)):
+        raise ValueError(TIME)
     return value
 
 
@@ -42,8 +53,8 @@ def refuse_conversion(value: bool | float | str, types: frozenset[Any]) -> None:
             raise ValueError("write a number, without quotes around it")
     if bool in types and not isinstance(value, bool) and not types & {str, *(NUMBERS if is_number else ())}:
         raise ValueError("write true or false, without quotes around it")
-    if types & TIMES and is_number:
-        raise ValueError("write a time with its offset, as 2026-11-29T13:14:15Z")
+    if types & TIMES:
+        refuse_number(value)
 
 
 Whole = Annotated[int, BeforeValidator(refuse_truth)]

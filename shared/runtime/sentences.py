@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from shared.runtime.numbers import TIME
+
 ELSE = "This can't be used here; see the description of the field."
 
 _NUMBER, _WHOLE = "Write a number.", "Write a whole number."
 _SWITCH, _LIST, _OBJECT = "Choose true or false.", "Give a list.", "Give an object of names and values."
-_TIME = "Write a time with its offset, as 2026-11-29T13:14:15Z."
 _ID = "Write an id as it is shown elsewhere: a UUID, as 1b4e28ba-2fa1-41d2-883f-0016d3cca427."
 
 SENTENCES: Mapping[str, str] = {
@@ -37,8 +38,8 @@ SENTENCES: Mapping[str, str] = {
     **dict.fromkeys(("bool_type", "bool_parsing"), _SWITCH),
     **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), _LIST),
     **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), _OBJECT),
-    **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _TIME),
-    **dict.fromkeys(("datetime_object_invalid", "timezone_naive", "timezone_aware"), _TIME),
+    **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), TIME),
+    **dict.fromkeys(("datetime_object_invalid", "timezone_naive", "timezone_aware"), TIME),
     **dict.fromkeys(("uuid_type", "uuid_parsing", "uuid_version"), _ID),
 }
 
