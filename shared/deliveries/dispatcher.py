@@ -13,17 +13,17 @@ from contextlib import suppress
 
 from shared.deliveries.attempt import build_request, make_attempt, name_problem
 from shared.deliveries.delivery import LeasedDelivery
+from shared.deliveries.open_providers import OpenProviders
 from shared.deliveries.publishing import Publishing
 from shared.deliveries.recorder import Recorder
 from shared.deliveries.requests import RequestLog, Sent
 from shared.deliveries.result import Result, conclude_attempt, describe_unread, describe_unsent
 from shared.deliveries.transforming import Transforming
-from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.provider import Publisher, Subscriber, TransformFields
 from shared.runtime.database.client import Database
 from shared.runtime.database.leases import UNREAD, Leases
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import NotSupported, Problem
+from shared.runtime.errors import Problem
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.log import get_log
 from shared.runtime.memory import find_memory
@@ -54,8 +54,6 @@ LAST_START_SECONDS = 2.0
 COLLECT_AFTER = 50_000
 """Hundreds of requests under way look like a leak: with Python's usual 700, looking for it took a fifth of the time."""
 
-KEPT_PROVIDERS = 2000
-
 _UNREAD = Problem(UNREAD)
 """Stands for an integration whose config can't be read, or that was deleted just now."""
 
@@ -82,7 +80,7 @@ class _Dispatcher:
         self._open: dict[str, LeasedDelivery] = {}
         self._bodies: dict[str, int] = {}
         self._shares = Shares(IN_FLIGHT, find_memory() // IN_FLIGHT_PART)
-        self._providers = _Providers()
+        self._providers = OpenProviders()
         self._wake = asyncio.Event()
         self._recorder = Recorder(database, pulse, self._close_all)
         self._requests = RequestLog(database)
@@ -235,26 +233,3 @@ class _Dispatcher:
 
 def _is_transformed(provider: Subscriber) -> bool:
     return isinstance(provider, TransformFields) and provider.transform is not None
-
-
-class _Providers:
-    """The opened providers of a run, opened again when their row has changed."""
-
-    def __init__(self) -> None:
-        self._opened: dict[str, tuple[SealedIntegration, Subscriber | Publisher]] = {}
-
-    def open(self, row: SealedIntegration) -> Subscriber | Publisher | Problem:
-        """The provider of an integration's row, or why it can't be used."""
-        kept = self._opened.get(row["id"])
-        if kept and kept[0] == row:
-            return kept[1]
-        try:
-            provider = open_provider(row)
-        except BaseException as error:  # noqa: BLE001 - one integration's defect must not end the others' deliveries
-            return name_problem(error)
-        if not isinstance(provider, Subscriber | Publisher):
-            return NotSupported("Events can't be sent to an integration of this type; remove events from it.")
-        if len(self._opened) >= KEPT_PROVIDERS:
-            self._opened.clear()
-        self._opened[row["id"]] = (row, provider)
-        return provider

@@ -171,20 +171,16 @@ class Connection:
         return stream
 
     def _connect(self) -> None:
+        address = (self._broker.host, self._broker.port, self._broker.keepalive)
         if self.protocol != MQTT_5:
-            self._client.connect(self._broker.host, self._broker.port, self._broker.keepalive)
+            self._client.connect(*address)
             return
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho leaves it untyped
+        properties = None
         if not self._login.clean:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho leaves it untyped
             properties.SessionExpiryInterval = self._login.expiry_seconds
             properties.ReceiveMaximum = self._login.receive_maximum
-        self._client.connect(
-            self._broker.host,
-            self._broker.port,
-            self._broker.keepalive,
-            clean_start=self._login.clean,
-            properties=properties if not self._login.clean else None,
-        )
+        self._client.connect(*address, clean_start=self._login.clean, properties=properties)
 
     def _explain_end(self, lost: ConnectionLost) -> OutsideError:
         failure = self._client.stream.failure if self._client.stream else None

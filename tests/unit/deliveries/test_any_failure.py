@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import PrivateAttr
 
-from shared.deliveries import dispatcher
+from shared.deliveries import dispatcher, open_providers
 from shared.deliveries.dispatcher import IN_FLIGHT, _Dispatcher
 from shared.deliveries.result import Result
 from shared.provider import Event, OutboundReply, OutboundRequest, Subscriber
@@ -130,7 +130,7 @@ def test_whatever_is_thrown_places_and_bytes_are_given_back_and_the_others_arriv
         return made
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatcher, "open_provider", open_toy)
+        patch.setattr(open_providers, "open_provider", open_toy)
         patch.setattr(dispatcher, "POLL_SECONDS", 0.02)
         run_by = asyncio.run(run())
 

@@ -12,7 +12,8 @@ import pytest
 
 from shared.provider import Message, PushedRequest, decode_raw
 from shared.providers.golioth.event_ids import SAME_SECONDS
-from shared.providers.golioth.parse import EVENTS_LIMIT, parse_request
+from shared.providers.golioth.cloud_events import EVENTS_LIMIT
+from shared.providers.golioth.parse import parse_request
 from shared.runtime.errors import Unauthenticated
 from shared.runtime.exact_json import write_json
 from tests.captures import Capture, read_captures
