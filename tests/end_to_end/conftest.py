@@ -24,6 +24,17 @@ def admin(stack: Stack) -> Platform:
 
 
 @pytest.fixture
+def no_codecs(stack: Stack) -> Iterator[None]:
+    """No codecs before and after, and nothing that uses one."""
+    empty = "delete from device_integrations; delete from codecs"
+    with stack.connect() as connection:
+        connection.execute(empty)
+    yield
+    with stack.connect() as connection:
+        connection.execute(empty)
+
+
+@pytest.fixture
 def functions_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The environment of the stack's functions, for what runs in the test's own process."""
     with environment_of(stack, monkeypatch):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,6 +16,9 @@ from tests.platform import Platform
 from tests.stack import Stack
 from tests.unit.codecs.decoding import uplink
 from tests.unit.codecs.test_attacks import ENDLESS, EVERYTHING, GREEDY, POISONS, attack
+
+pytestmark = pytest.mark.usefixtures("no_codecs")
+
 
 DEADLINE = 30.0
 BODIES = [{"hex": "01"}, {"hex": "02"}]
@@ -33,14 +35,6 @@ WHAT_IS_THERE = """
   })(globalThis, '', 0);
   return { data: { names: names.slice(0, 3000), stack: new Error().stack, self: decodeUplink.toString() } };
 """
-
-
-@pytest.fixture(autouse=True)
-def no_codecs(stack: Stack) -> Iterator[None]:
-    yield
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-        connection.execute("delete from codecs")
 
 
 @pytest.mark.parametrize("what", ENDLESS + GREEDY)

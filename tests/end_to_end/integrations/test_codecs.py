@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,21 +11,14 @@ import pytest
 from tests.platform import Platform
 from tests.stack import Stack
 
+pytestmark = pytest.mark.usefixtures("no_codecs")
+
+
 SOURCE = (
     "function decodeUplink(input) {\n  return { data: { t: input.bytes[0] / 2, port: input.fPort } };\n}\n"
 )
 FIXTURE = {"name": "cold", "hex": "2b", "f_port": 3, "data": {"t": 21.5, "port": 3}}
 MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 1883, "topics": "devices/+/telemetry"}
-
-
-@pytest.fixture(autouse=True)
-def no_codecs_before(stack: Stack) -> Iterator[None]:
-    with stack.connect() as connection:
-        connection.execute("delete from codecs")
-    yield
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations where settings ?| array['codec', 'transform']")
-        connection.execute("delete from codecs")
 
 
 def new_codec(platform: Platform, **fields: Any) -> dict[str, Any]:

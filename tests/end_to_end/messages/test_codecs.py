@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,9 @@ import pytest
 from tests.end_to_end.scheduler.test_tick import connect_broker, publish
 from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import Platform, run_tick
-from tests.stack import Stack
+
+pytestmark = pytest.mark.usefixtures("no_codecs")
+
 
 HALVES = "function decodeUplink(input) { return { data: { t: input.bytes[0] / 2 } }; }"
 LINES = """
@@ -26,16 +27,6 @@ function decodeUplink(input) {
 }
 """
 HANGS = "function decodeUplink(input) { if (input.bytes[0] === 0xff) while (true); return { data: { ok: true } }; }"
-
-
-@pytest.fixture(autouse=True)
-def no_codecs(stack: Stack) -> Iterator[None]:
-    with stack.connect() as connection:
-        connection.execute("delete from codecs")
-    yield
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-        connection.execute("delete from codecs")
 
 
 def make_codec(admin: Platform, source: str, kind: str = "javascript") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +16,9 @@ from tests.end_to_end.messages.test_codecs import devices_of, make_codec, make_h
 from tests.fakes.background import InBackground
 from tests.platform import Platform, run_tick
 from tests.stack import Stack
+
+pytestmark = pytest.mark.usefixtures("no_codecs")
+
 
 HALVES = "function decodeUplink(input) { return { data: { t: input.bytes[0] / 2, topic: input.topic } }; }"
 
@@ -47,14 +50,6 @@ class Api(InBackground):
 
         super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
         self.url = f"http://127.0.0.1:{self.port}"
-
-
-@pytest.fixture(autouse=True)
-def no_codecs(stack: Stack) -> Iterator[None]:
-    yield
-    with stack.connect() as connection:
-        connection.execute("delete from device_integrations")
-        connection.execute("delete from codecs")
 
 
 def issue(admin: Platform, integration_id: str, device: str) -> dict[str, Any]:
