@@ -19,10 +19,6 @@ MESSAGES, MESSAGES_BYTES = 200, 4_194_304
 """As many are looked at in one call: `failed_messages` in supabase/migrations gives one more where there are more."""
 
 
-class FailedMessage(StoredMessage):
-    """A row of `failed_messages`."""
-
-
 class Counts(TypedDict):
     """What `replay_messages` answers: how many failed messages it took, and what became of those in their place."""
 
@@ -34,7 +30,7 @@ class Counts(TypedDict):
 def replay_messages(call: Call, wanted: ReplayedMessages) -> ReplayedCounts:
     """Decode the oldest failed messages by today's config; what still fails stays as it is."""
     decoder = reach_provider(call, Decoder)
-    found: list[FailedMessage] = call.database.call(
+    found: list[StoredMessage] = call.database.call(
         "failed_messages", p_integration_id=call.integration_id, p_filter=_write_filter(wanted)
     )
     rows, next_cursor = _cut_rows(found)
@@ -59,7 +55,7 @@ def _write_filter(wanted: ReplayedMessages) -> dict[str, str]:
     return wished
 
 
-def _cut_rows(rows: list[FailedMessage]) -> tuple[list[FailedMessage], str | None]:
+def _cut_rows(rows: list[StoredMessage]) -> tuple[list[StoredMessage], str | None]:
     """What one call looks at, and the cursor for the rest where there is more."""
     size = sum(len(row["raw"].encode()) for row in rows if row["raw"])
     if len(rows) <= MESSAGES and size < MESSAGES_BYTES:

@@ -29,8 +29,8 @@ from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
 from shared.provider.fields import (
-    BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, locate_url, looks_secret, require_partner,
-    reveal_headers,
+    BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, encode_basic, join_basic, locate_url,
+    looks_secret, require_partner, reveal_headers,
 )
 from shared.provider.firmware import (
     MAIN_PACKAGE, Artifact, BegunRollout, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,

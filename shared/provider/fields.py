@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -126,6 +127,16 @@ def require_partner(value: Value, partner: str, info: ValidationInfo) -> Value:
     if value is not None and info.data.get(partner, "") is None:
         raise ValueError(f"it goes with {partner}, which is not set")
     return value
+
+
+def join_basic(username: str | None, password: SecretStr | None) -> str:
+    """User name and password as basic authentication joins them."""
+    return f"{username}:{password.get_secret_value() if password else ''}"
+
+
+def encode_basic(pair: str) -> str:
+    """What `Authorization` says with that pair (RFC 7617)."""
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 EndpointUrl = Annotated[str, AfterValidator(check_url)]

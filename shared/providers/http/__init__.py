@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -13,11 +12,11 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 from shared.provider import (
     Access,
     Batch,
+    BearerToken,
     Check,
     Checker,
     CodecFields,
     CodedBody,
-    Credential,
     Deadline,
     Destination,
     EndpointUrl,
@@ -32,6 +31,8 @@ from shared.provider import (
     TopicRules,
     check_filter,
     check_path,
+    encode_basic,
+    join_basic,
     locate_url,
     require_partner,
     reveal_headers,
@@ -84,7 +85,7 @@ class Http(Checker, Poller, Receiver, CodecFields, PayloadFields):
     """An API to poll; {cursor} and {page} in it are filled in."""
     poll_interval_seconds: Annotated[float, Field(ge=5, le=86_400)] = 60
     """How long after a poll the next one is due."""
-    bearer_token: Credential | None = None
+    bearer_token: BearerToken | None = None
     """Sent to the API that is polled."""
     basic_username: (
         Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^:\x00-\x1f]+$")] | None
@@ -186,13 +187,12 @@ class Http(Checker, Poller, Receiver, CodecFields, PayloadFields):
         if self.bearer_token:
             headers["Authorization"] = f"Bearer {self.bearer_token.get_secret_value()}"
         elif self.basic_username:
-            headers["Authorization"] = f"Basic {self._basic_pair}"
+            headers["Authorization"] = encode_basic(self._basic_pair)
         return Access("The API", "", headers, list(self.secret_values), self.identity.organization_id)
 
     @property
     def _basic_pair(self) -> str:
-        password = self.basic_password.get_secret_value() if self.basic_password else ""
-        return base64.b64encode(f"{self.basic_username}:{password}".encode()).decode()
+        return join_basic(self.basic_username, self.basic_password)
 
     @cached_property
     def secret_values(self) -> tuple[str, ...]:

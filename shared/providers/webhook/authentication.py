@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from shared.provider import BearerToken, Credential, HeaderName, Provider, require_partner
+from shared.provider import (
+    BearerToken,
+    Credential,
+    HeaderName,
+    Provider,
+    encode_basic,
+    join_basic,
+    require_partner,
+)
 
 AUTHENTICATION = ("bearer_token", "api_key", "api_key_header", "basic_username", "basic_password")
 _HAS_USER: dict[str, Any] = {"x-when": {"properties": {"basic_username": {"not": {"const": None}}}}}
@@ -58,14 +65,13 @@ class AuthenticationFields(Provider):
         if self.api_key:
             return {self.api_key_header: self.api_key.get_secret_value()}
         if self.basic_username:
-            return {"Authorization": f"Basic {base64.b64encode(self.basic_pair.encode()).decode()}"}
+            return {"Authorization": encode_basic(self.basic_pair)}
         return {}
 
     @property
     def basic_pair(self) -> str:
         """User name and password as basic authentication joins them."""
-        password = self.basic_password.get_secret_value() if self.basic_password else ""
-        return f"{self.basic_username}:{password}"
+        return join_basic(self.basic_username, self.basic_password)
 
 
 def name_auth_header(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:

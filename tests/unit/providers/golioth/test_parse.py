@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from shared.provider import Message, PushedRequest, decode_raw
-from shared.providers.golioth.event_ids import SAME_SECONDS
 from shared.providers.golioth.cloud_events import EVENTS_LIMIT
+from shared.providers.golioth.event_ids import SAME_SECONDS
 from shared.providers.golioth.parse import parse_request
 from shared.runtime.errors import Unauthenticated
 from shared.runtime.exact_json import write_json
