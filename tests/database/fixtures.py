@@ -112,7 +112,13 @@ def open_service(stack: Stack) -> Service:
     """A connection as service_role; roll it back and close it after use."""
     connection = psycopg.connect(stack.db_url, row_factory=dict_row)
     # Tests of other modules leave rows behind, which would be leased and counted too.
-    for table in ("device_integrations", "webhook_deliveries", "integration_activity", "device_commands"):
+    for table in (
+        "device_integrations",
+        "webhook_deliveries",
+        "integration_activity",
+        "device_commands",
+        "alerts",
+    ):
         connection.execute(f"delete from {table}")
     connection.execute("set local role service_role")
     return Service(connection, str(stack.user("owner", 0).organization_id))

@@ -38,6 +38,7 @@ def pair(stack: Stack) -> Iterator[Pair]:
     with open_tenant(stack) as slow, open_tenant(stack) as other:
         slow.own("delete from webhook_deliveries")
         slow.own("delete from device_commands")
+        slow.own("delete from integration_jobs")
         yield slow, other
 
 
