@@ -9,6 +9,9 @@ from shared.codecs.contract import CodecFailed, Downlink, Encoded, Uplink
 from shared.provider.base import Capability, Destination, Provider, make_provider
 from shared.provider.batch import Batch, Note
 from shared.provider.capabilities import MIXINS, require, require_class
+from shared.provider.callback import (
+    Acknowledged, Acknowledgement, Callback, CallbackReceiver, DeliveryReport, OptOut, TextReply, locate_callback,
+)
 from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider
 from shared.provider.check import Check, Checker, run_check, run_checks
 from shared.provider.codec_fields import CodecFields, CodecId, CodecUser, TransformFields
@@ -40,20 +43,28 @@ from shared.provider.form import PEM, Group, only_with
 from shared.provider.history import Historian
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
-    MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, decode_raw, describe_event,
-    encode_raw,
+    ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, Notice, decode_raw,
+    describe_event, encode_raw,
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
+from shared.provider.notices.notifier import Notifier, make_test_notice
+from shared.provider.notices.problems import AccountRefused, RecipientOptedOut, RecipientRefused
+from shared.provider.notices.recipient import Recipient
+from shared.provider.notices.wording import Wording
 from shared.provider.publish import PublishOutcome, Publisher
 from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome
 from shared.provider.session import Poller
+from shared.provider.source import MessageSource
 from shared.provider.settings import DataType, DeviceSettings, Setting, SettingsKeeper
 from shared.provider.standard_webhooks import (
     SVIX_HEADERS, HeaderNames, check_secret, make_secret, show_public_key, sign_webhook, verify_webhook,
 )
 from shared.provider.state import DeviceState, Path, StateKeeper
+from shared.provider.template import (
+    Template, compile_template, dump_json, is_quoted_json, list_values as list_template_values, render_template,
+)
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
 from shared.runtime.backoff import Backoff
 from shared.runtime.deadline import Deadline

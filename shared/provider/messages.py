@@ -95,11 +95,29 @@ class EventDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Whom an event is told, by the name in `recipients`, and what is known of it.
+
+    `is_repeat` says that the message may be with the other side already, at the earliest since `tried_at`; `reference`
+    is what that calls it, where it has said so. `earlier` is its name for the message that told the same person of the
+    same alert before. The message tells of `events` too, which are the first of `count`.
+    """
+
+    recipient: str
+    tried_at: str
+    is_repeat: bool = False
+    reference: str | None = None
+    earlier: str | None = None
+    events: tuple[Event, ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One message or event on its way out. `id` stays the same over all attempts of a delivery.
 
     `done` are the recipients who have it already, or never will, by the names that a `publish` before gave them.
-    `encoded` is the body that a codec has made of it.
+    `encoded` is the body that a codec has made of it; `notice` is there where it is told to a person.
     """
 
     id: str
@@ -113,6 +131,7 @@ class Event:
     payload: Any = None
     done: frozenset[str] = frozenset()
     encoded: Encoded | None = None
+    notice: Notice | None = None
 
 
 def describe_event(event: Event) -> dict[str, Any]:

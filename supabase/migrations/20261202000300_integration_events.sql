@@ -38,10 +38,13 @@ begin
   values (p_organization_id, p_integration_id, p_device_id, p_event_type, p_payload)
   returning * into v_event;
   insert into public.webhook_deliveries (
-    organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key)
+    organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key, recipient)
   select w.organization_id, w.id, v_event.event_type, v_event.id, v_event.created_at, pg_column_size(v_event.payload),
-         case w.settings ->> 'ordered' when 'device' then coalesce(p_device_id, w.id) when 'integration' then w.id end
+         case when r.recipient is null then case w.settings ->> 'ordered' when 'device' then coalesce(p_device_id, w.id) when 'integration' then w.id end end,
+         r.recipient
     from public.device_integrations w
+    cross join lateral unnest(
+      case when w.settings ? 'recipients' then private.list_recipients(w.settings, p_payload ->> 'level') else '{null}'::text[] end) r(recipient)
     left join public.devices d on d.id = p_device_id and d.organization_id = w.organization_id
    where w.organization_id = p_organization_id and w.status <> 'inactive' and w.settings ? 'events'
      and (w.settings -> 'events') ?| v_names

@@ -33,8 +33,11 @@ from shared.provider import (
     Seconds,
     SecretUrl,
     Subscriber,
+    Template,
     TransformFields,
     check_secret,
+    compile_template,
+    is_quoted_json,
     locate_url,
     make_secret,
     require_partner,
@@ -45,7 +48,6 @@ from shared.provider import (
 from shared.providers.webhook.address import list_parts, show_origin
 from shared.providers.webhook.authentication import AUTHENTICATION, AuthenticationFields, name_auth_header
 from shared.providers.webhook.deliver import make_body
-from shared.providers.webhook.template import Template, compile_template, is_quoted_json
 
 _SECRET = RotatingSecret("signing_secret", make_secret)
 _SIGNING = (

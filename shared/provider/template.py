@@ -22,7 +22,8 @@ from typing import Any
 
 import orjson
 
-from shared.provider import TooLarge
+from shared.provider.messages import Event
+from shared.runtime.errors import TooLarge
 
 TEMPLATE_LIMIT = 65_536
 """Bytes of a template, written as JSON."""
@@ -90,6 +91,32 @@ def render_template(template: Template, context: Mapping[str, object]) -> bytes:
             )
         rendered.append(part)
     return b"".join(rendered)
+
+
+def render_text(template: Template, context: Mapping[str, object]) -> str:
+    """A compiled template that is one string, as text: a value that is none as JSON, nothing for null."""
+    rendered = orjson.loads(render_template(template, context))
+    if rendered is None:
+        return ""
+    return rendered if isinstance(rendered, str) else dump_json(rendered).decode()
+
+
+def list_values(event: Event) -> dict[str, object]:
+    """What paths lead to: the context of an event."""
+    device, source = event.device, event.integration
+    return {
+        "event": {
+            "id": event.id,
+            "type": event.type,
+            "kind": event.kind,
+            "at": event.at,
+            "topic": event.topic,
+        },
+        "device": device and {"id": device.id, "external_id": device.external_id, "name": device.name},
+        "payload": event.payload,
+        "integration": {"id": source.integration_id, "name": source.name, "type": source.integration_type},
+        "organization_id": event.organization_id,
+    }
 
 
 def is_quoted_json(template: object) -> bool:
