@@ -51,6 +51,7 @@ class NoticeRow(TypedDict):
     is_repeat: bool
     reference: str | None
     earlier: str | None
+    known: list[str]
     gathered: Gathered
 
 
@@ -102,6 +103,7 @@ def _read_notice(delivery: LeasedDelivery, row: SealedIntegration) -> Notice | N
     gathered = told["gathered"]
     return Notice(
         *(told["recipient"], told["tried_at"], told["is_repeat"], told["reference"], told["earlier"]),
+        known=frozenset(told["known"]),
         events=tuple(_read_gathered(each, row) for each in gathered["events"]),
         count=gathered["count"],
     )

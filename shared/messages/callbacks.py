@@ -1,4 +1,4 @@
-"""Callbacks: what services that tell people say of messages and answers; stored and noted, then answered in their words."""
+"""Callbacks: what services that tell people say of messages, and people answer; noted, then answered in their words."""
 
 from __future__ import annotations
 

@@ -144,9 +144,7 @@ def _read_alone(
         return Problem()
 
 
-def _read_post(
-    provider: Pushed, row: ReceiverRow | None, request: PushedRequest
-) -> Post | Proven | Problem:
+def _read_post(provider: Pushed, row: ReceiverRow | None, request: PushedRequest) -> Post | Proven | Problem:
     try:
         if is_later := _is_read_later(provider):
             provider.verify(request)

@@ -10,7 +10,7 @@ from shared.provider.base import Capability, Destination, Provider, make_provide
 from shared.provider.batch import Batch, Note
 from shared.provider.capabilities import MIXINS, require, require_class
 from shared.provider.callback import (
-    Acknowledged, Acknowledgement, Callback, CallbackReceiver, DeliveryReport, OptOut, TextReply, locate_callback,
+    Acknowledged, Acknowledgement, Callback, CallbackReceiver, DeliveryReport, OptOut, locate_callback,
 )
 from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider
 from shared.provider.check import Check, Checker, run_check, run_checks
@@ -48,11 +48,12 @@ from shared.provider.messages import (
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
-from shared.provider.notices.notifier import Notifier, make_test_notice
+from shared.provider.notices.notifier import Notifier
 from shared.provider.notices.problems import AccountRefused, RecipientOptedOut, RecipientRefused
 from shared.provider.notices.recipient import Recipient
 from shared.provider.notices.wording import Wording
 from shared.provider.publish import PublishOutcome, Publisher
+from shared.provider.secret_address import list_parts, show_origin
 from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome
 from shared.provider.session import Poller
@@ -76,6 +77,7 @@ from shared.runtime.errors import (
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
+from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
     Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, resolve_checked,
     send_once,

@@ -100,7 +100,8 @@ class Notice:
 
     `is_repeat` says that the message may be with the other side already, at the earliest since `tried_at`; `reference`
     is what that calls it, where it has said so. `earlier` is its name for the message that told the same person of the
-    same alert before. The message tells of `events` too, which are the first of `count`.
+    same alert before, `known` those of other messages that lately went to that person. The message tells of `events`
+    too, which are the first of `count`.
     """
 
     recipient: str
@@ -108,6 +109,7 @@ class Notice:
     is_repeat: bool = False
     reference: str | None = None
     earlier: str | None = None
+    known: frozenset[str] = frozenset()
     events: tuple[Event, ...] = ()
     count: int = 0
 

@@ -192,6 +192,10 @@ as $$
     'is_repeat', p_delivery.attempts > 1 and p_delivery.replayed_at is null,
     'reference', case when p_delivery.replayed_at is null then p_delivery.reference end,
     'earlier', private.find_earlier(p_delivery, p_event),
+    'known', coalesce((
+      select jsonb_agg(d.reference) from public.webhook_deliveries d
+       where d.integration_id = p_delivery.integration_id and d.recipient = p_delivery.recipient and d.id <> p_delivery.id
+         and d.tried_at > p_delivery.tried_at - interval '1 hour' and d.reference is not null), '[]'),
     'gathered', private.list_gathered(p_delivery))
 $$;
 comment on function private.describe_notice is 'Of a leased delivery whom it is for, whether it may have gone out already, and what it tells of beside.';

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from shared.provider.check import Check, run_check
 from shared.provider.form import Group
 from shared.provider.messages import ALERT, Event, Identity, Notice
 from shared.provider.notices.problems import RecipientRefused
@@ -24,6 +25,7 @@ from shared.runtime.errors import OutsideError, Problem
 from shared.runtime.log import get_log
 
 MOST_RECIPIENTS = 50
+TEST_SECONDS = 8.0
 AT_ONCE = 8
 """Messages under way at a time, so that one that hangs holds up no other."""
 
@@ -36,7 +38,7 @@ class Notifier(Publisher, defer_build=True):
     """What is stored where a config leaves it out, for the database reads it or has another default."""
 
     groups: ClassVar[tuple[Group, ...]] = (
-        Group("Who is told", ("recipients", "events", "device_filter"), open=True),
+        Group("Who is told", ("recipients", "events", "device_filter", "test_recipient"), open=True),
         Group("What they are told", ("text_template",)),
         Group("Storms", ("digest_after", "digest_seconds")),
     )
@@ -44,13 +46,16 @@ class Notifier(Publisher, defer_build=True):
     recipients: tuple[Recipient, ...] = Field(max_length=MOST_RECIPIENTS)
     """Who is told, each by a message of their own."""
     digest_after: int = Field(3, ge=1, le=100)
-    """How many messages somebody gets by themselves within the window below; what is more is told as one, with a list."""
+    """How many messages somebody gets one by one within the window below; what is more is told as one, with a list."""
     digest_seconds: int = Field(300, ge=10, le=86_400)
     """How long that window is."""
     text_template: Annotated[str, Field(min_length=1, max_length=4_000)] | None = Field(
         None, examples=["{{ payload.integration_name }}: {{ payload.message }}"]
     )
     """The words of one event, with the parts of it where they are named; left out, ours."""
+
+    test_recipient: Annotated[str, Field(max_length=100)] | None = None
+    """Who gets a message when the connection is tested, by the name above; nobody where this is left out."""
 
     @model_validator(mode="before")
     @classmethod
@@ -66,6 +71,13 @@ class Notifier(Publisher, defer_build=True):
         if len({*names}) < len(names):
             raise ValueError("two of them have the same name; give each another")
         return recipients
+
+    @field_validator("test_recipient")
+    @classmethod
+    def _check_tested(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is not None and name not in [each.name for each in info.data.get("recipients", ())]:
+            raise ValueError("write the name of one of the recipients, as it stands there")
+        return name
 
     @field_validator("text_template")
     @classmethod
@@ -104,6 +116,17 @@ class Notifier(Publisher, defer_build=True):
         an address or what was said.
         """
 
+    def check_message(self) -> Iterator[Check]:
+        """The last step of a connection test: a message, where `test_recipient` says to whom."""
+        if self.test_recipient:
+            event = make_test_event(self.identity, self.test_recipient)
+            yield run_check("message", lambda: self._send_test(event))
+
+    def _send_test(self, event: Event) -> str:
+        assert event.notice is not None  # noqa: S101 - made so
+        self.tell(event, event.notice, Deadline(TEST_SECONDS))
+        return f"sent to {event.notice.recipient}"
+
     def publish(self, events: Sequence[Event], deadline: Deadline) -> Iterator[PublishOutcome]:
         """Tell each event to its recipient, a few at a time."""
         pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="tell")
@@ -116,9 +139,9 @@ class Notifier(Publisher, defer_build=True):
 
     def _tell(self, event: Event, deadline: Deadline) -> PublishOutcome:
         notice = event.notice
+        if notice is None:
+            return PublishOutcome(event.id, problem=RecipientRefused("It says nobody whom to tell."))
         try:
-            if notice is None:
-                raise RecipientRefused("It says nobody whom to tell.")
             reference = notice.reference if notice.is_repeat and notice.reference else None
             return PublishOutcome(event.id, reference=reference or self.tell(event, notice, deadline))
         except Problem as problem:
@@ -126,10 +149,12 @@ class Notifier(Publisher, defer_build=True):
         except Exception as error:  # noqa: BLE001 - what is wrong with one message keeps no other
             # Without its words, which may hold what was said, and to whom.
             get_log().error("a defect in telling people", delivery=event.id, kind=type(error).__name__)
-            return PublishOutcome(event.id, problem=OutsideError("It could not be sent; the log has the details."))
+            return PublishOutcome(
+                event.id, problem=OutsideError("It could not be sent; the log has the details.")
+            )
 
 
-def make_test_notice(identity: Identity, recipient: str) -> Event:
+def make_test_event(identity: Identity, recipient: str) -> Event:
     """An alert that nobody raised, for the connection test to tell `recipient`."""
     now = datetime.now(UTC).isoformat()
     payload = {

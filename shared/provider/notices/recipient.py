@@ -1,4 +1,4 @@
-"""Recipients: somebody to be told, how serious it must be, and when not. The database reads these fields by their names."""
+"""Recipients: somebody to be told, how serious it must be, and when not. The database reads these fields by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from shared.runtime.numbers import Whole
 
 Clock = Annotated[str, StringConstraints(pattern=r"^(?:[01][0-9]|2[0-3]):[0-5][0-9]$")]
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"),
 ]
 
 
@@ -44,7 +45,7 @@ class Recipient(_Part):
     """Somebody to be told."""
 
     name: Name
-    """What they are called here, each another; it stands in deliveries and alerts, where numbers and addresses do not."""
+    """What they are called here, each another; it stands in deliveries and alerts, where addresses do not."""
     level: Literal["warning", "error"] = "warning"
     """How serious an alert must be for them: error leaves warnings out."""
     quiet_hours: QuietHours | None = None

@@ -36,7 +36,7 @@ class Wording:
         return "\n".join((self.title, *self.lines) if len(self.lines) > 1 else self.lines)
 
     def cut(self, length: int, ending: str = "") -> str:
-        """The text with `ending` behind it, in so many characters at most: the ending whole, the text as far as it goes."""
+        """The text and `ending` in so many characters at most: the ending whole, the text as far as it goes."""
         room = length - len(ending)
         text = self.text if len(self.text) <= room else f"{self.text[: room - 1]}…"
         return text + ending
@@ -54,7 +54,9 @@ def describe_notice(event: Event, template: Template = ()) -> Wording:
     lines += [f"… and {more} more"] if more else []
     levels = [str(each.payload.get("level")) for each in told if isinstance(each.payload, dict)]
     return Wording(
-        f"{count} events", tuple(lines), "error" if "error" in levels else "warning" if "warning" in levels else ""
+        f"{count} events",
+        tuple(lines),
+        "error" if "error" in levels else "warning" if "warning" in levels else "",
     )
 
 

@@ -38,14 +38,15 @@ from shared.provider import (
     check_secret,
     compile_template,
     is_quoted_json,
+    list_parts,
     locate_url,
     make_secret,
     require_partner,
     reveal_headers,
+    show_origin,
     show_public_key,
     sign_webhook,
 )
-from shared.providers.webhook.address import list_parts, show_origin
 from shared.providers.webhook.authentication import AUTHENTICATION, AuthenticationFields, name_auth_header
 from shared.providers.webhook.deliver import make_body
 
