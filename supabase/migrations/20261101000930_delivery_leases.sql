@@ -16,7 +16,7 @@ begin
            tried_at = case when d.recipient is not null then private.choose_start(d) end,
            due_at = now() + make_interval(secs => p_lease_seconds)
      where d.id = any (p_picked) and d.status = 'pending'
-    returning d.*
+    returning d.*, d as delivery
   ),
   served as (
     update public.webhook_endpoints e set leased_at = clock_timestamp()
@@ -35,7 +35,7 @@ begin
                    'integration_id', coalesce(m.integration_id, e.integration_id), 'integration_type', o.integration_type, 'name', o.name) as source,
                  case when coalesce(v.external_id, m.external_id) is not null then
                    json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end as device,
-                 case when l.recipient is not null then private.describe_notice(l, e.payload) end as notice
+                 case when l.recipient is not null then private.describe_notice(l.delivery, e.payload) end as notice
             from leased l
             -- By the key alone, and then whose it is: by organization and time the planner would read all of its batch for each.
             left join lateral (

@@ -17,13 +17,10 @@ declare
   v_error text := left(regexp_replace(p_error, '^\w+: ', ''), 500);
 begin
   v_missed := jsonb_build_object(p_name, v_error) || (v_missed - p_name);
-  insert into public.alerts (organization_id, integration_id, kind, level, message, details)
-  select i.organization_id, i.id, k.kind, k.level,
-         left(format('Not told: %s. %s', (select string_agg(n, ', ' order by n) from jsonb_object_keys(v_missed) n), v_error), 2000),
-         jsonb_build_object('recipients', v_missed)
-    from public.device_integrations i cross join private.alert_kinds k
-   where i.id = p_integration_id and k.kind = p_kind
-  on conflict do nothing;
+  perform private.raise_alert(
+    p_integration_id, p_kind, (select k.level from private.alert_kinds k where k.kind = p_kind),
+    format('Not told: %s. %s', (select string_agg(n, ', ' order by n) from jsonb_object_keys(v_missed) n), v_error),
+    jsonb_build_object('recipients', v_missed));
 end
 $$;
 comment on function private.miss_person is 'Raises the alert that somebody was not told, or says so in the open one.';
@@ -143,7 +140,7 @@ begin
        where w.integration_id = p_integration_id and w.recipient = p_name and w.created_at > now() - interval '30 days'
        order by w.created_at desc limit 2000) d
     join public.integration_events e on e.id = d.message_id and e.organization_id = d.organization_id and e.event_type like 'alert.%'
-    join public.alerts a on a.organization_id = d.organization_id and a.id::text = e.payload ->> 'id'
+    join public.alerts a on a.organization_id = d.organization_id and a.id = (e.payload ->> 'id')::bigint
    where a.code = upper(p_code) or p_delivery_id in (d.id, d.gathered_by)
    order by a.resolved_at is not null, a.id desc limit 1;
   if not found then

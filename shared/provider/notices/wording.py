@@ -50,7 +50,7 @@ def describe_notice(event: Event, template: Template = ()) -> Wording:
     told = _fold([event, *notice.events])
     count = notice.count + 1
     more = count - len(notice.events) - 1 + max(0, len(told) - LINES)
-    lines = [_describe_one(each, template).lines[0] for each in told[:LINES]]
+    lines = [_shorten(_describe_one(each, template).lines[0]) for each in told[:LINES]]
     lines += [f"… and {more} more"] if more else []
     levels = [str(each.payload.get("level")) for each in told if isinstance(each.payload, dict)]
     return Wording(
@@ -72,19 +72,23 @@ def _fold(events: list[Event]) -> list[Event]:
 def _describe_one(event: Event, template: Template) -> Wording:
     payload: dict[str, Any] = event.payload if isinstance(event.payload, dict) else {}
     line = render_text(template, list_values(event)) if template else _say(event, payload)
-    line = line.translate(_HIDDEN)[:LINE_LENGTH] if not template else line
+    line = line if template else _shorten(line)
     if not event.type.startswith("alert."):
         return Wording(line, (line,))
     is_over = event.type == "alert.resolved"
     title = f"{payload.get('integration_name') or 'Organization'}: {payload.get('kind', '')}"
     return Wording(
-        title.translate(_HIDDEN)[:LINE_LENGTH],
+        _shorten(title),
         (line,),
         str(payload.get("level", "")),
         "" if is_over else str(payload.get("code") or ""),
         is_over,
         str(payload.get("url") or ""),
     )
+
+
+def _shorten(line: str) -> str:
+    return line.translate(_HIDDEN)[:LINE_LENGTH]
 
 
 def _say(event: Event, payload: dict[str, Any]) -> str:

@@ -35,4 +35,9 @@ def escape(text: str) -> str:
 
 
 def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1].rpartition('&')[0] or text[: length - 1]}…"
+    if len(text) <= length:
+        return text
+    kept = text[: length - 1]
+    # Not in the middle of an &amp;
+    begun = kept.rfind("&", len(kept) - 4)
+    return f"{kept[:begun] if begun >= 0 and ';' not in kept[begun:] else kept}…"

@@ -21,6 +21,9 @@ SKEW = timedelta(seconds=60)
 """How much earlier than by our clock a message may be by theirs."""
 
 PAGE = "50"
+NOT_TOLD = {"failed", "canceled", "busy", "no-answer"}
+"""What has these statuses has reached nobody: it may be made again."""
+
 SPOKEN_LENGTH = 600
 WORDS_OF_KEY = "Press 1 to acknowledge."
 
@@ -130,7 +133,7 @@ def _is_made(made: dict[str, Any], text: str, since: datetime) -> bool:
         "inbound"
     ):
         return False
-    if made.get("status") in {"failed", "canceled"}:
+    if made.get("status") in NOT_TOLD:
         return False
     try:
         created = parsedate_to_datetime(str(made.get("date_created")))
