@@ -1,4 +1,4 @@
-"""Mail servers that misbehave cost a deadline and a few kilobytes, no more; and nothing that is told becomes a command."""
+"""Mail servers that misbehave cost a deadline and a few kilobytes; nothing that is told becomes a command."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def flood_one_line(connection: Any) -> None:
     ("talk", "problem"),
     [
         (drip, TimedOut),
-        (lambda connection: time.sleep(5), TimedOut),
+        (lambda _: time.sleep(5), TimedOut),
         (flood, ProtocolFailed),
         (flood_one_line, ProtocolFailed),
         (lambda connection: connection.sendall(b"HTTP/1.1 400 no\r\n"), ProtocolFailed),
