@@ -44,7 +44,7 @@ from shared.provider.history import Historian
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
     ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, Notice, decode_raw,
-    describe_event, encode_raw,
+    describe_event, encode_raw, list_template_values,
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
@@ -64,7 +64,7 @@ from shared.provider.standard_webhooks import (
 )
 from shared.provider.state import DeviceState, Path, StateKeeper
 from shared.provider.template import (
-    Template, compile_template, dump_json, is_quoted_json, list_values as list_template_values, render_template,
+    Template, compile_template, dump_json, is_quoted_json, render_template,
 )
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
 from shared.runtime.backoff import Backoff

@@ -160,6 +160,24 @@ def describe_event(event: Event) -> dict[str, Any]:
     }
 
 
+def list_template_values(event: Event) -> dict[str, object]:
+    """What the paths of a template lead to."""
+    device, source = event.device, event.integration
+    return {
+        "event": {
+            "id": event.id,
+            "type": event.type,
+            "kind": event.kind,
+            "at": event.at,
+            "topic": event.topic,
+        },
+        "device": device and {"id": device.id, "external_id": device.external_id, "name": device.name},
+        "payload": event.payload,
+        "integration": {"id": source.integration_id, "name": source.name, "type": source.integration_type},
+        "organization_id": event.organization_id,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One thing to tell a device. `device` is its external id; after `expires_at` it is not sent any more."""

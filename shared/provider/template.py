@@ -22,7 +22,6 @@ from typing import Any
 
 import orjson
 
-from shared.provider.messages import Event
 from shared.runtime.errors import TooLarge
 
 TEMPLATE_LIMIT = 65_536
@@ -99,24 +98,6 @@ def render_text(template: Template, context: Mapping[str, object]) -> str:
     if rendered is None:
         return ""
     return rendered if isinstance(rendered, str) else dump_json(rendered).decode()
-
-
-def list_values(event: Event) -> dict[str, object]:
-    """What paths lead to: the context of an event."""
-    device, source = event.device, event.integration
-    return {
-        "event": {
-            "id": event.id,
-            "type": event.type,
-            "kind": event.kind,
-            "at": event.at,
-            "topic": event.topic,
-        },
-        "device": device and {"id": device.id, "external_id": device.external_id, "name": device.name},
-        "payload": event.payload,
-        "integration": {"id": source.integration_id, "name": source.name, "type": source.integration_type},
-        "organization_id": event.organization_id,
-    }
 
 
 def is_quoted_json(template: object) -> bool:

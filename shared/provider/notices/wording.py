@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared.provider.messages import ALERT, Event, Notice
-from shared.provider.template import Template, dump_json, list_values, render_text
+from shared.provider.messages import ALERT, Event, Notice, list_template_values
+from shared.provider.template import Template, dump_json, render_text
 
 LINES = 20
 """Of a list, the others are counted."""
@@ -71,7 +71,7 @@ def _fold(events: list[Event]) -> list[Event]:
 
 def _describe_one(event: Event, template: Template) -> Wording:
     payload: dict[str, Any] = event.payload if isinstance(event.payload, dict) else {}
-    line = render_text(template, list_values(event)) if template else _say(event, payload)
+    line = render_text(template, list_template_values(event)) if template else _say(event, payload)
     line = line if template else _shorten(line)
     if not event.type.startswith("alert."):
         return Wording(line, (line,))

@@ -76,7 +76,7 @@ def test_many_are_a_list_in_which_each_alert_stands_once_as_it_is_now() -> None:
 
 
 def test_a_list_is_bounded_and_says_how_many_are_left_out() -> None:
-    events = [make(payload=ALERT | {"id": str(n)}) for n in range(50)]
+    events = [make(payload=ALERT | {"id": str(n)}) for n in range(100, 150)]
 
     lines = describe_notice(gather(make(), *events[1:], count=5000)).text.splitlines()
 
