@@ -53,9 +53,7 @@ class _Talk:
         self.fake, self.connection = fake, connection
         self.is_safe = self.is_known = False
         self.recipient = ""
-        if fake.at_once:
-            self._begin_tls()
-        self.file = self.connection.makefile("rb")
+        self.file: Any = None
 
     def _begin_tls(self) -> None:
         assert self.fake.tls is not None
@@ -65,7 +63,15 @@ class _Talk:
     def say(self, text: str) -> None:
         self.connection.sendall(f"{text}\r\n".encode())
 
+    def close(self) -> None:
+        if self.file:
+            self.file.close()
+        self.connection.close()
+
     def run(self) -> None:
+        if self.fake.at_once:
+            self._begin_tls()
+        self.file = self.connection.makefile("rb")
         self.say("220 mail.acme.test ESMTP")
         while line := self.file.readline():
             words = line.decode().strip()
@@ -88,6 +94,7 @@ class _Talk:
 
     def do_starttls(self, _: str) -> None:
         self.say("220 go on")
+        self.file.close()
         self._begin_tls()
         self.file = self.connection.makefile("rb")
 
@@ -125,7 +132,10 @@ class _Talk:
 def _make_handler(fake: FakeSmtp) -> type[socketserver.BaseRequestHandler]:
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
+            talk = _Talk(fake, self.request)
             with contextlib.suppress(OSError):
-                _Talk(fake, self.request).run()
+                talk.run()
+            with contextlib.suppress(OSError):
+                talk.close()
 
     return Handler
