@@ -71,10 +71,12 @@ begin
       p_integration_id, p_name, v_quiet_to, null, coalesce(v_recipient -> 'quiet_errors', 'true') <> 'false');
   end if;
   v_turn := case
-    -- One after the other: so what went can be told from what did not, and nothing overtakes.
+    -- One after the other: so what went can be told from what did not, and nothing overtakes. What may have gone and is to be
+    -- tried again counts as under way, but not for ever.
     when exists (
       select from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.recipient = p_name and d.stage = 2) then now() + interval '1 second'
+       where d.integration_id = p_integration_id and d.recipient = p_name
+         and (d.stage = 2 or d.stage = 1 and d.tried_at > now() - interval '10 minutes')) then now() + interval '1 second'
     else private.find_turn(p_integration_id, p_name, p_settings, v_recipient)
   end;
   if v_turn > now() then

@@ -109,7 +109,9 @@ class Email(Checker, Notifier, CallbackReceiver):
     """The server that mail is handed to: smtp:// begins TLS by STARTTLS, smtps:// with the connection."""
     allow_plain: bool = Field(default=False, validate_default=True)
     """Whether mail may go without TLS, where an smtp:// server in a private network has none."""
-    ca_certificate: Annotated[str, Field(max_length=65_536)] | None = Field(None, json_schema_extra=PEM)
+    ca_certificate: Annotated[str, Field(min_length=1, max_length=65_536)] | None = Field(
+        None, json_schema_extra=PEM
+    )
     """The certificate of an authority of your own, which the server's is to be from."""
     username: Annotated[str, Field(min_length=1, max_length=320, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = (
         None

@@ -209,7 +209,7 @@ def make_context(ca_certificate: str | None) -> ssl.SSLContext:
     """TLS that verifies, against the authority given or the usual ones; ValueError where it is no certificate."""
     try:
         return ssl.create_default_context(cadata=ca_certificate)
-    except (ssl.SSLError, ValueError):
+    except (ssl.SSLError, ValueError, TypeError):
         raise ValueError("expected a certificate in PEM: -----BEGIN CERTIFICATE----- and so on") from None
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 
 from shared.provider import (
     Acknowledged,
@@ -32,6 +33,10 @@ from shared.provider import (
 
 BASE_URL = "https://api.twilio.com"
 E164 = r"^\+[1-9][0-9]{6,14}$"
+MOST_KEYS = 10
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_WITH_REGION: dict[str, Any] = {"x-when": {"properties": {"region": {"not": {"const": None}}}}}
 
 Number = Annotated[str, StringConstraints(strip_whitespace=True, pattern=E164)]
 Place = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{2,30}$")]
@@ -41,11 +46,11 @@ def _check_sid(letters: str) -> Any:
     return StringConstraints(strip_whitespace=True, pattern=f"^{letters}[0-9a-fA-F]{{32}}$")
 
 
-def _check_keys(keys: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    if len(keys) > 10:  # noqa: PLR2004 - said in the next line
-        raise ValueError("at most 10 keys")
-    if not all(0 < len(name) <= 100 and name.isascii() and name.isprintable() for name in keys):  # noqa: PLR2004 - as above
-        raise ValueError("a key is named by its id, as the console shows it, of at most 100 characters")
+def _check_keys(keys: Any) -> Any:
+    if isinstance(keys, dict) and len(keys) > MOST_KEYS:
+        raise ValueError(f"at most {MOST_KEYS} keys")
+    if isinstance(keys, dict) and not all(isinstance(name, str) and _KEY.fullmatch(name) for name in keys):
+        raise ValueError("a key is named by its id, as the console shows it: letters, digits, _ and -")
     return keys
 
 
@@ -95,7 +100,7 @@ class Twilio(Checker, Notifier, CallbackReceiver, MessageSource):
     """Where Twilio's API is."""
     region: Place | None = Field(None, examples=["ie1"])
     """The region that the account's data is in; left out, the United States."""
-    edge: Place | None = Field(None, examples=["dublin"])
+    edge: Place | None = Field(None, examples=["dublin"], json_schema_extra=_WITH_REGION)
     """The edge location by which that region is reached."""
     api_key_sid: Annotated[str, _check_sid("SK")] | None = Field(None, title="API key SID")
     """An API key, which may call Twilio in place of the auth token."""
@@ -105,7 +110,7 @@ class Twilio(Checker, Notifier, CallbackReceiver, MessageSource):
     """The account's auth token: it calls Twilio unless there is an API key, and proves what Twilio calls back."""
     secondary_auth_token: Credential | None = None
     """The account's other auth token, while one takes the place of the other."""
-    signing_keys: Annotated[dict[str, SecretStr], AfterValidator(_check_keys)] = Field(default_factory=dict)
+    signing_keys: Annotated[dict[str, SecretStr], BeforeValidator(_check_keys)] = Field(default_factory=dict)
     """Shared keys by their ids, with which Twilio may sign its callbacks in place of the auth token."""
     from_number: Number | None = None
     """The number that messages and calls come from."""

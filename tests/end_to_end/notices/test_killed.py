@@ -83,6 +83,13 @@ def test_nobody_is_told_twice_and_nothing_is_lost_whoever_is_killed(
     texts += [(channel, post["text"]) for (channel, _), post in slack.posts.items()]
     names = telling.run("select name from device_integrations where integration_type = 'mqtt'")
     told = Counter((to, name) for to, text in texts for (name,) in names for _ in range(once(text, name)))
+    missing = [
+        (to, name, [t for p, t in texts if p == to])
+        for to in {to for to, _ in texts}
+        for (name,) in names
+        if not told[to, name]
+    ]
+    assert missing == []
     assert len(told) == (PEOPLE + 1) * ALERTS
     assert set(told.values()) == {1}
 
