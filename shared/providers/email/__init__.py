@@ -178,32 +178,34 @@ class Email(Checker, Notifier, CallbackReceiver):
         """The address at which `address` ends its mail (`unsubscribe`), or begins it again (`subscribe`)."""
         if not self.unsubscribe_secret or not self.identity.integration_id:
             return None
-        hashed = OptOut.of(address, is_out=True).address_hash
-        proof = _prove(self.unsubscribe_secret.get_secret_value(), way, hashed)
-        return locate_callback(self.identity, way, hashed, proof)
+        return self._link(way, OptOut.of(address, is_out=True).address_hash)
+
+    def _link(self, way: str, hashed: str) -> str:
+        # In the query, for logs keep paths.
+        secret = self.unsubscribe_secret.get_secret_value() if self.unsubscribe_secret else ""
+        return f"{locate_callback(self.identity, way)}?who={hashed}&proof={_prove(secret, way, hashed)}"
 
     def verify(self, request: PushedRequest) -> None:
         """Unauthenticated unless the link is one of ours."""
-        way, hashed, proof = _split_path(request)
+        way, hashed, proof = _read_link(request)
         made = [_prove(secret, way, hashed) for secret in _SECRET.list_valid(self)]
         if not any([hmac.compare_digest(each.encode(), proof.encode(errors="replace")) for each in made]):  # noqa: C419 - all
             raise Unauthenticated("The link is none of ours, or its secret was changed.")
 
     def callback(self, request: PushedRequest) -> Callback:
         """Somebody wants no more mail, or mail again."""
-        way, hashed, _ = _split_path(request)
+        way, hashed, _ = _read_link(request)
         if way not in {"unsubscribe", "subscribe"}:
             raise BadRequest("Nothing is done at this address; see docs/email.md.")
         return Callback(opt_outs=(OptOut(hashed, way == "unsubscribe"),))
 
     def answer(self, request: PushedRequest, told: Sequence[Acknowledged | None]) -> TextReply:  # noqa: ARG002 - none are
         """Words for whoever clicked."""
-        way, hashed, _ = _split_path(request)
+        way, hashed, _ = _read_link(request)
         if way == "subscribe":
             return TextReply("You get mail again.\n")
-        secret = self.unsubscribe_secret.get_secret_value() if self.unsubscribe_secret else ""
-        again = locate_callback(self.identity, "subscribe", hashed, _prove(secret, "subscribe", hashed))
-        return TextReply(f"You get no more mail. To get it again: curl -X POST {again}\n")
+        again = self._link("subscribe", hashed)
+        return TextReply(f"You get no more mail. To get it again: curl -X POST '{again}'\n")
 
     def check(self) -> Iterator[Check]:
         """Connect, sign in; then a mail, where the config says to whom."""
@@ -216,10 +218,10 @@ class Email(Checker, Notifier, CallbackReceiver):
         yield from self.check_message()
 
 
-def _split_path(request: PushedRequest) -> tuple[str, str, str]:
-    way, _, rest = request.path.partition("/")
-    hashed, _, proof = rest.partition("/")
-    return way[:20], hashed if re.fullmatch(r"[0-9a-f]{64}", hashed) else "", proof[:100]
+def _read_link(request: PushedRequest) -> tuple[str, str, str]:
+    """What is wanted, for whom by the hash of their address, and what proves that the link is ours."""
+    hashed, proof = (request.query.get(name, [""])[0] for name in ("who", "proof"))
+    return request.path[:20], hashed if re.fullmatch(r"[0-9a-f]{64}", hashed) else "", proof[:100]
 
 
 def _prove(secret: str, way: str, hashed: str) -> str:

@@ -165,7 +165,7 @@ def test_one_click_ends_the_mail_and_another_begins_it_again(telling: Telling, t
         telling.raise_alert(telling.make_source(), "webhook.gone")
         telling.work()
         ended = len(smtp.mails)
-        httpx.post(reply.text.strip().rpartition(" ")[2])
+        httpx.post(reply.text.strip().rpartition(" ")[2].strip("'"))
         telling.raise_alert(telling.make_source(), "webhook.disabled")
         telling.work()
 
