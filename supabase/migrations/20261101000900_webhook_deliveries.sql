@@ -33,7 +33,7 @@ comment on column public.webhook_deliveries.integration_id is
   'The webhook, which the record of its deliveries outlives. No foreign key: with a month of them it could not be deleted.';
 comment on column public.webhook_deliveries.payload_bytes is 'About how large the message''s payload is: a lease takes no more of them than whoever sends them can hold.';
 comment on column public.webhook_deliveries.due_at is 'pending: when to try; delivering: when the lease ends and another may try.';
-comment on column public.webhook_deliveries.ordering_key is 'Of an ordered webhook: its device or itself. Of one key the oldest goes out, and what follows waits for its end.';
+comment on column public.webhook_deliveries.ordering_key is 'Of an ordered webhook: its device or itself; for people whom it is for. Of one key the oldest goes out, and what follows waits for its end.';
 comment on column public.webhook_deliveries.replayed_at is
   'When somebody last asked to send it again. From then on it is one attempt, never rescheduled, whatever the schedule says.';
 comment on column public.webhook_deliveries.recipient is 'Of an integration that tells people: for whom, by the name in its recipients. One delivery for each event and recipient.';

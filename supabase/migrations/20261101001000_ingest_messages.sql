@@ -131,7 +131,8 @@ begin
     -- Time and number as in the message's id, the rest by chance: these ids rise with time too.
     select (left(s.id::text, 18) || w.id_end)::uuid, v_integration.organization_id, w.id, 'device.' || s.kind, s.id, v_received_at,
            s.payload_bytes,
-           case when w.recipient is null then case w.ordered when 'device' then coalesce(s.device_id, w.id) when 'integration' then w.id end end,
+           case when w.recipient is not null then private.key_person(w.id, w.recipient) else
+             case w.ordered when 'device' then coalesce(s.device_id, w.id) when 'integration' then w.id end end,
            w.recipient
       from subscribers w join stored s on s.error is null and private.wants_event(w.events, s.kind)
      where not v_is_wide

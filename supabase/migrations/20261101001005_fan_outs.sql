@@ -32,7 +32,8 @@ begin
     id, organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key, recipient)
   select (left(m.id::text, 18) || w.id_end)::uuid, m.organization_id, w.id, 'device.' || m.kind, m.id, m.received_at,
          coalesce(pg_column_size(m.payload), 0),
-         case when w.recipient is null then case w.settings ->> 'ordered' when 'device' then coalesce(m.device_id, w.id) when 'integration' then w.id end end,
+         case when w.recipient is not null then private.key_person(w.id, w.recipient) else
+           case w.settings ->> 'ordered' when 'device' then coalesce(m.device_id, w.id) when 'integration' then w.id end end,
          w.recipient
     from webhook w
     join public.device_messages m

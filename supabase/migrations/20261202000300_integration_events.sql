@@ -1,7 +1,15 @@
 -- Events that no device said: alerts, and devices that fell silent or came back. They go out through the ordinary deliveries.
 
+create function private.make_event_id() returns uuid
+language sql volatile set search_path = ''
+as $$
+  select (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0') || '7'
+          || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid
+$$;
+comment on function private.make_event_id is 'UUID version 7, which rises with time as those of messages do: what is ordered goes by it.';
+
 create table public.integration_events (
-  id uuid primary key default gen_random_uuid(),
+  id uuid primary key default private.make_event_id(),
   organization_id uuid not null references public.organizations (id) on delete cascade,
   integration_id uuid,
   device_id uuid,
@@ -40,7 +48,8 @@ begin
   insert into public.webhook_deliveries (
     organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key, recipient)
   select w.organization_id, w.id, v_event.event_type, v_event.id, v_event.created_at, pg_column_size(v_event.payload),
-         case when r.recipient is null then case w.settings ->> 'ordered' when 'device' then coalesce(p_device_id, w.id) when 'integration' then w.id end end,
+         case when r.recipient is not null then private.key_person(w.id, r.recipient) else
+           case w.settings ->> 'ordered' when 'device' then coalesce(p_device_id, w.id) when 'integration' then w.id end end,
          r.recipient
     from public.device_integrations w
     cross join lateral unnest(
@@ -76,4 +85,4 @@ $$;
 comment on function public.prune_events is 'Maintenance: forgets events that were told long ago, in batches.';
 
 revoke all on public.integration_events from public, anon, authenticated, service_role;
-revoke execute on function private.queue_event, public.prune_events from public, anon, authenticated, service_role;
+revoke execute on function private.make_event_id, private.queue_event, public.prune_events from public, anon, authenticated, service_role;

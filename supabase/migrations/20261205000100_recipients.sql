@@ -3,8 +3,6 @@
 -- The bound: nobody gets the same event twice from one integration.
 create unique index webhook_deliveries_people on public.webhook_deliveries (message_id, integration_id, recipient)
   where recipient is not null;
-create index webhook_deliveries_waiting on public.webhook_deliveries (integration_id, recipient, stage, created_at)
-  where recipient is not null and stage is not null;
 create index webhook_deliveries_tried on public.webhook_deliveries (integration_id, recipient, tried_at) where tried_at is not null;
 create index webhook_deliveries_gathered on public.webhook_deliveries (gathered_by) where gathered_by is not null;
 
@@ -40,6 +38,13 @@ as $$
 $$;
 comment on function private.list_recipients is
   'The names of the first fifty whom an event of this level is for; one null where the integration tells no people. A name that stands twice is one.';
+
+create function private.key_person(p_integration_id uuid, p_name text) returns uuid
+language sql immutable parallel safe set search_path = ''
+as $$
+  select md5(p_integration_id::text || '/' || p_name)::uuid
+$$;
+comment on function private.key_person is 'The ordering key of what somebody is told by an integration: one after the other.';
 
 create function private.find_recipient(p_settings jsonb, p_name text) returns jsonb
 language sql immutable parallel safe set search_path = ''
@@ -106,5 +111,5 @@ comment on function private.find_turn is
   'From when on another message may go to a recipient, by those that went; null for at once. So many in a window, and so many in an hour.';
 
 revoke all on private.opt_outs from public, anon, authenticated, service_role;
-revoke execute on function private.tells_people, private.list_recipients, private.find_recipient, private.hash_address,
+revoke execute on function private.tells_people, private.list_recipients, private.key_person, private.find_recipient, private.hash_address,
   private.end_quiet, private.find_turn from public, anon, authenticated, service_role;

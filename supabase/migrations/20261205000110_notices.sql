@@ -1,141 +1,155 @@
 -- Messages to people: which goes next to whom, what waits, and what waits together goes as one message with a list.
 
-create function private.end_waiting(p_integration_id uuid, p_name text, p_status text, p_error text) returns integer
+create function private.list_waiting(p_organization_id uuid, p_integration_id uuid, p_name text, p_limit integer)
+returns setof public.webhook_deliveries
+language sql stable set search_path = ''
+as $$
+  select d.* from public.webhook_deliveries d
+   where d.integration_id = p_integration_id and d.organization_id = p_organization_id
+     and d.ordering_key = private.key_person(p_integration_id, p_name) and d.stage = 3
+     and (d.attempts = 0 or d.replayed_at is not null)
+   order by d.message_id limit p_limit
+$$;
+comment on function private.list_waiting is 'What somebody has not been told yet, the oldest first.';
+
+create function private.end_waiting(p_organization_id uuid, p_integration_id uuid, p_name text, p_status text, p_error text) returns void
 language plpgsql volatile set search_path = ''
 as $$
-declare
-  v_ended integer;
 begin
   with ended as (
     update public.webhook_deliveries d set status = p_status, lease_token = null
-     where d.id = any (array(
-       select w.id from public.webhook_deliveries w
-        where w.integration_id = p_integration_id and w.recipient = p_name and w.stage in (0, 1, 4)
-        limit 5000 for update skip locked))
+     where d.id = any (array(select w.id from private.list_waiting(p_organization_id, p_integration_id, p_name, 500) w))
     returning d.id, d.organization_id, d.attempts
   )
   insert into public.webhook_attempts (delivery_id, organization_id, attempt, started_at, milliseconds, error)
   select e.id, e.organization_id, e.attempts + 1, now(), 0, p_error from ended e;
-  get diagnostics v_ended = row_count;
-  return v_ended;
 end
 $$;
-comment on function private.end_waiting is 'Ends, without a message, what waits for somebody who is not to be told any more; how many that were.';
+comment on function private.end_waiting is 'Ends, without a message, what waits for somebody who is not to be told any more: five hundred at a time.';
 
-create function private.hold_waiting(p_integration_id uuid, p_name text, p_until timestamptz, p_but uuid default null, p_lets_errors boolean default false)
-returns void
-language sql volatile set search_path = ''
+create function private.find_hold(
+  p_integration_id uuid, p_name text, p_settings jsonb, p_recipient jsonb, p_quiet_to timestamptz, p_is_urgent boolean
+) returns timestamptz
+language sql stable set search_path = ''
 as $$
-  update public.webhook_deliveries d set due_at = p_until
-   where d.id = any (array(
-     select w.id from public.webhook_deliveries w
-      where w.integration_id = p_integration_id and w.recipient = p_name and w.stage in (0, 4) and w.due_at <= now()
-        and w.id is distinct from p_but
-        and not (p_lets_errors and exists (
-          select from public.integration_events e
-           where e.id = w.message_id and e.organization_id = w.organization_id and e.payload ->> 'level' = 'error'))
-      limit 5000 for update skip locked))
+  select case
+    -- One after the other: so what went can be told from what did not, and nothing overtakes.
+    when exists (
+      select from public.webhook_deliveries d
+       where d.integration_id = p_integration_id and d.ordering_key = private.key_person(p_integration_id, p_name) and d.stage = 2)
+      then now() + interval '1 second'
+    -- Looked at again meanwhile where errors are let through, for one may come.
+    when p_quiet_to > now() and not p_is_urgent then
+      case when coalesce(p_recipient -> 'quiet_errors', 'true') = 'false' then p_quiet_to else least(p_quiet_to, now() + interval '5 seconds') end
+    else private.find_turn(p_integration_id, p_name, p_settings, p_recipient)
+  end
 $$;
-comment on function private.hold_waiting is 'What is due to somebody is due then; alerts that are errors stay as they are where they are let through.';
+comment on function private.find_hold is 'Until when nothing may go to somebody; null or past where something may.';
 
-create function private.choose_notice(p_organization_id uuid, p_integration_id uuid, p_name text, p_settings jsonb) returns uuid
+create function private.find_urgent(p_organization_id uuid, p_integration_id uuid, p_name text) returns uuid
+language sql stable set search_path = ''
+as $$
+  select w.id
+    from private.list_waiting(p_organization_id, p_integration_id, p_name, 500) w
+    join public.integration_events e on e.id = w.message_id and e.organization_id = w.organization_id
+   where e.event_type like 'alert.%' and e.payload ->> 'level' = 'error'
+   order by w.message_id limit 1
+$$;
+comment on function private.find_urgent is 'The oldest alert that is an error, of the first five hundred that wait for somebody.';
+
+create function private.choose_notice(
+  p_head public.webhook_deliveries, p_settings jsonb, p_budget integer, out chosen uuid, out gathered integer
+)
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_recipient jsonb := private.find_recipient(p_settings, p_name);
+  c_out constant text := 'recipient_opted_out: They have asked not to be told. They can allow it again themselves, at the service.';
+  v_recipient jsonb := private.find_recipient(p_settings, p_head.recipient);
   v_after constant integer := private.read_bound(p_settings, 'digest_after', 3, 100);
-  v_quiet_to timestamptz;
-  v_turn timestamptz;
-  v_lead record;
+  v_quiet_to timestamptz := private.end_quiet(v_recipient, now());
+  v_urgent uuid;
+  v_hold timestamptz;
   v_told bigint;
-  v_due bigint;
+  v_waiting bigint;
 begin
+  gathered := 0;
   if v_recipient is null then
-    perform private.end_waiting(p_integration_id, p_name, 'cancelled', 'recipient_gone: Nobody of this name is among the recipients any more.');
-    return null;
+    perform private.end_waiting(
+      p_head.organization_id, p_head.integration_id, p_head.recipient, 'cancelled',
+      'recipient_gone: Nobody of this name is among the recipients any more.');
+    return;
+  elsif exists (
+      select from private.opt_outs o
+       where o.integration_id = p_head.integration_id and o.organization_id = p_head.organization_id
+         and o.address_hash = private.hash_address(v_recipient)) then
+    perform private.end_waiting(p_head.organization_id, p_head.integration_id, p_head.recipient, 'dead', c_out);
+    perform private.note_people(jsonb_build_array(jsonb_build_object(
+      'integration_id', p_head.integration_id, 'recipient', p_head.recipient, 'outcome', 'dead', 'error', c_out)));
+    return;
   end if;
-  if exists (
-       select from private.opt_outs o
-        where o.integration_id = p_integration_id and o.organization_id = p_organization_id
-          and o.address_hash = private.hash_address(v_recipient)) then
-    if private.end_waiting(p_integration_id, p_name, 'dead', 'recipient_opted_out: They have asked not to be told. They can allow it again themselves, at the service.') > 0 then
-      perform private.note_people(jsonb_build_array(jsonb_build_object(
-        'integration_id', p_integration_id, 'recipient', p_name, 'outcome', 'dead',
-        'error', 'recipient_opted_out: They have asked not to be told. They can allow it again themselves, at the service.')));
-    end if;
-    return null;
+  if v_quiet_to > now() and coalesce(v_recipient -> 'quiet_errors', 'true') <> 'false' then
+    v_urgent := private.find_urgent(p_head.organization_id, p_head.integration_id, p_head.recipient);
   end if;
-  v_quiet_to := private.end_quiet(v_recipient, now());
-  if v_quiet_to > now() then
-    perform private.hold_waiting(
-      p_integration_id, p_name, v_quiet_to, null, coalesce(v_recipient -> 'quiet_errors', 'true') <> 'false');
+  v_hold := private.find_hold(
+    p_head.integration_id, p_head.recipient, p_settings, v_recipient, v_quiet_to, v_urgent is not null);
+  if v_hold > now() then
+    -- What is behind it waits for it.
+    update public.webhook_deliveries d set due_at = v_hold where d.id = p_head.id;
+    return;
   end if;
-  v_turn := case
-    -- One after the other: so what went can be told from what did not, and nothing overtakes. What may have gone and is to be
-    -- tried again counts as under way, but not for ever.
-    when exists (
-      select from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.recipient = p_name
-         and (d.stage = 2 or d.stage = 1 and d.tried_at > now() - interval '10 minutes')) then now() + interval '1 second'
-    else private.find_turn(p_integration_id, p_name, p_settings, v_recipient)
-  end;
-  if v_turn > now() then
-    perform private.hold_waiting(p_integration_id, p_name, v_turn);
-    return null;
-  end if;
-  select d.id, d.created_at, d.due_at into v_lead
-    from public.webhook_deliveries d
-   where d.integration_id = p_integration_id and d.recipient = p_name and d.stage in (0, 4) and d.due_at <= now()
-   order by d.created_at, d.id limit 1 for update skip locked;
-  if not found then
-    return null;
-  end if;
+  chosen := coalesce(v_urgent, p_head.id);
   v_told := (
     select count(*) from (
       select from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.recipient = p_name
+       where d.integration_id = p_head.integration_id and d.recipient = p_head.recipient
          and d.tried_at > now() - private.read_seconds(p_settings, 'digest_seconds', 300) limit 100) t);
-  v_due := (
-    select count(*) from (
-      select from public.webhook_deliveries d
-       where d.integration_id = p_integration_id and d.recipient = p_name and d.stage in (0, 4) and d.due_at <= now() limit 101) w);
-  if v_due > 1 and (v_lead.due_at > v_lead.created_at + interval '10 seconds' or v_told > 0 and v_due > v_after - v_told) then
-    update public.webhook_deliveries d set gathered_by = v_lead.id
+  v_waiting := (select count(*) from private.list_waiting(p_head.organization_id, p_head.integration_id, p_head.recipient, 500));
+  if v_urgent is null and v_waiting > 1
+     and (p_head.due_at > p_head.created_at + interval '10 seconds' or v_told > 0 and v_waiting > v_after - v_told) then
+    if p_budget < v_waiting then
+      chosen := null;
+      return;
+    end if;
+    update public.webhook_deliveries d set gathered_by = p_head.id
      where d.id = any (array(
-       select w.id from public.webhook_deliveries w
-        where w.integration_id = p_integration_id and w.recipient = p_name and w.stage in (0, 4) and w.due_at <= now() and w.id <> v_lead.id
-        order by w.created_at limit 5000 for update skip locked));
-  else
-    perform private.hold_waiting(p_integration_id, p_name, now() + interval '1 second', v_lead.id);
+       select w.id from private.list_waiting(p_head.organization_id, p_head.integration_id, p_head.recipient, 500) w
+        where w.id <> p_head.id));
+    get diagnostics gathered = row_count;
   end if;
-  return v_lead.id;
 end
 $$;
 comment on function private.choose_notice is
-  'What goes to somebody now: the oldest that is due, alone, or with all that is due gathered by it where that is more than may go by itself in the '
-  'window, or has waited already. Null where nothing may go now: then it is due when something may.';
+  'What goes to somebody now, whose oldest that waits is p_head: that alone, or with what waits behind it gathered by it where that is more than may go '
+  'by itself in the window, or has waited already; in quiet hours an error. Null where nothing may go now: then it is due when something may, or p_budget '
+  'rows are too few to gather.';
 
 create function private.gather_notices(p_picked uuid[]) returns uuid[]
-language plpgsql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set lock_timeout = '100ms'
 as $$
 declare
   v_picked uuid[] := p_picked;
-  v_chosen uuid;
-  v_people record;
+  -- So many rows at a time, whoever's storm it is: what is more is gathered with the next lease.
+  v_budget integer := 1000;
+  v_seen uuid[] := '{}';
+  v_chosen record;
+  v_head record;
 begin
-  for v_people in
-    select d.organization_id, d.integration_id, d.recipient, i.settings, array_agg(d.id) as ids
-      from public.webhook_deliveries d
+  for v_head in
+    select d as delivery, i.settings from public.webhook_deliveries d
       join public.device_integrations i on i.id = d.integration_id and i.organization_id = d.organization_id
-     where d.id = any (p_picked) and d.recipient is not null and d.stage in (0, 4)
-     group by d.organization_id, d.integration_id, d.recipient, i.settings
-     order by d.integration_id, d.recipient
+     where d.id = any (p_picked) and d.recipient is not null and d.stage = 3 and (d.attempts = 0 or d.replayed_at is not null)
+     order by random()
   loop
-    v_picked := array(select p.id from unnest(v_picked) p(id) where p.id <> all (v_people.ids));
-    v_chosen := private.choose_notice(v_people.organization_id, v_people.integration_id, v_people.recipient, v_people.settings);
-    if v_chosen is not null then
-      v_picked := v_picked || v_chosen;
-    end if;
+    v_picked := array_remove(v_picked, (v_head.delivery).id);
+    continue when (v_head.delivery).ordering_key = any (v_seen);
+    v_seen := v_seen || (v_head.delivery).ordering_key;
+    begin
+      v_chosen := private.choose_notice(v_head.delivery, v_head.settings, v_budget);
+      v_budget := v_budget - v_chosen.gathered;
+      v_picked := v_picked || array_remove(array[v_chosen.chosen], null);
+    exception when lock_not_available then
+      null; -- a statement of its own organization is in the way; the next lease looks again
+    end;
   end loop;
   return v_picked;
 end
@@ -217,6 +231,7 @@ create trigger follow_lead after update of status on public.webhook_deliveries
   when (new.recipient is not null and new.gathered_by is null and new.status in ('delivered', 'dead', 'cancelled') and old.status <> new.status)
   execute function private.follow_lead();
 
-revoke execute on function private.end_waiting, private.hold_waiting, private.choose_notice, private.gather_notices, private.choose_start,
+revoke execute on function private.list_waiting, private.end_waiting, private.find_hold, private.find_urgent, private.choose_notice,
+  private.gather_notices, private.choose_start,
   private.find_earlier, private.list_gathered, private.describe_notice, private.follow_lead
   from public, anon, authenticated, service_role;

@@ -130,12 +130,15 @@ def test_in_quiet_hours_errors_are_told_and_the_rest_at_their_end_as_one(service
 
     at_once = lease_notices(service)
     finish(service, at_once, "delivered")
+    pass_seconds(service, 60)
+    meanwhile = lease_notices(service)
     end = "update device_integrations set settings = settings #- '{recipients,0,quiet_hours}'"
     service.connection.execute(f"{end} where settings ? 'recipients'")
     pass_seconds(service, 3 * 3600)
     later = tell(service)
 
     assert [row["payload"]["level"] for row in at_once] == ["error"]
+    assert meanwhile == []
     assert later == [("Ada", 2)]
 
 

@@ -25,6 +25,16 @@ from shared.runtime.errors import OutsideError, Problem
 from shared.runtime.log import get_log
 
 MOST_RECIPIENTS = 50
+TELLABLE = (
+    "alert.*",
+    "alert.raised",
+    "alert.resolved",
+    "device.offline",
+    "device.online",
+    "device.event",
+    "event",
+)
+LONGEST_SECONDS = 3_600
 TEST_SECONDS = 8.0
 AT_ONCE = 8
 """Messages under way at a time, so that one that hangs holds up no other."""
@@ -45,6 +55,8 @@ class Notifier(Publisher, defer_build=True):
 
     recipients: tuple[Recipient, ...] = Field(max_length=MOST_RECIPIENTS)
     """Who is told, each by a message of their own."""
+    events: tuple[str, ...] = Field(("alert.*",), examples=[["alert.*", "device.offline"]])
+    """Alerts (`alert.*`, `alert.raised`), and of devices `device.offline`, `device.online` and `device.event`."""
     digest_after: int = Field(3, ge=1, le=100)
     """How many messages somebody gets one by one within the window below; what is more is told as one, with a list."""
     digest_seconds: int = Field(300, ge=10, le=86_400)
@@ -61,6 +73,22 @@ class Notifier(Publisher, defer_build=True):
     @classmethod
     def _state_defaults(cls, data: Any) -> Any:
         return {**cls.stated, **data} if isinstance(data, dict) else data
+
+    @field_validator("events")
+    @classmethod
+    def _check_tellable(cls, events: tuple[str, ...]) -> tuple[str, ...]:
+        if more := [number for number, event in enumerate(events, start=1) if event not in TELLABLE]:
+            raise ValueError(f"number {more[0]} is too much for people; they are told {', '.join(TELLABLE)}")
+        return events
+
+    @field_validator("retry_schedule")
+    @classmethod
+    def _check_schedule(cls, schedule: tuple[float, ...]) -> tuple[float, ...]:
+        if sum(schedule) > LONGEST_SECONDS:
+            raise ValueError(
+                f"together at most {LONGEST_SECONDS} seconds: what else somebody is to be told waits meanwhile"
+            )
+        return schedule
 
     @field_validator("recipients")
     @classmethod
