@@ -51,7 +51,7 @@ language sql stable set search_path = ''
 as $$
   select w.id
     from private.list_waiting(p_organization_id, p_integration_id, p_name, 500) w
-    join public.integration_events e on e.id = w.message_id and e.organization_id = w.organization_id
+    join lateral (select n.* from public.integration_events n where n.id = w.message_id offset 0) e on e.organization_id = w.organization_id
    where e.event_type like 'alert.%' and e.payload ->> 'level' = 'error'
    order by w.message_id limit 1
 $$;
@@ -136,7 +136,7 @@ declare
 begin
   for v_head in
     select d as delivery, i.settings from public.webhook_deliveries d
-      join public.device_integrations i on i.id = d.integration_id and i.organization_id = d.organization_id
+      join lateral (select n.* from public.device_integrations n where n.id = d.integration_id offset 0) i on i.organization_id = d.organization_id
      where d.id = any (p_picked) and d.recipient is not null and d.stage = 3 and (d.attempts = 0 or d.replayed_at is not null)
      order by random()
   loop
@@ -172,7 +172,7 @@ as $$
        where w.integration_id = p_delivery.integration_id and w.recipient = p_delivery.recipient
          and w.tried_at > now() - interval '30 days' and w.id <> p_delivery.id
        order by w.tried_at desc limit 1000) d
-    join public.integration_events e on e.id = d.message_id and e.organization_id = d.organization_id
+    join lateral (select n.* from public.integration_events n where n.id = d.message_id offset 0) e on e.organization_id = d.organization_id
    where d.reference is not null and e.event_type like 'alert.%' and e.payload ->> 'id' = p_event ->> 'id'
      and not exists (select from public.webhook_deliveries g where g.gathered_by = d.id)
    order by d.tried_at desc limit 1
@@ -195,8 +195,10 @@ as $$
         left join lateral (
           select s.* from public.device_messages s where s.id = n.message_id and s.received_at = n.message_received_at offset 0) m
           on m.organization_id = n.organization_id
-        left join public.integration_events e on m.id is null and e.id = n.message_id and e.organization_id = n.organization_id
-        left join public.devices v on v.organization_id = n.organization_id and v.id = coalesce(m.device_id, e.device_id)), '[]'))
+        left join lateral (select x.* from public.integration_events x where x.id = n.message_id offset 0) e
+          on m.id is null and e.organization_id = n.organization_id
+        left join lateral (select x.* from public.devices x where x.id = coalesce(m.device_id, e.device_id) offset 0) v
+          on v.organization_id = n.organization_id), '[]'))
 $$;
 comment on function private.list_gathered is 'What else the message of a delivery tells of: how much, and the first fifty.';
 

@@ -139,7 +139,8 @@ begin
       select w.id, w.message_id, w.organization_id, w.gathered_by from public.webhook_deliveries w
        where w.integration_id = p_integration_id and w.recipient = p_name and w.created_at > now() - interval '30 days'
        order by w.created_at desc limit 2000) d
-    join public.integration_events e on e.id = d.message_id and e.organization_id = d.organization_id and e.event_type like 'alert.%'
+    join lateral (select n.* from public.integration_events n where n.id = d.message_id offset 0) e
+      on e.organization_id = d.organization_id and e.event_type like 'alert.%'
     join public.alerts a on a.organization_id = d.organization_id and a.id = (e.payload ->> 'id')::bigint
    where a.code = upper(p_code) or p_delivery_id in (d.id, d.gathered_by)
    order by a.resolved_at is not null, a.id desc limit 1;
