@@ -112,12 +112,12 @@ class Twilio(Checker, Notifier, CallbackReceiver, MessageSource):
     """The account's other auth token, while one takes the place of the other."""
     signing_keys: Annotated[dict[str, SecretStr], BeforeValidator(_check_keys)] = Field(default_factory=dict)
     """Shared keys by their ids, with which Twilio may sign its callbacks in place of the auth token."""
-    from_number: Number | None = None
-    """The number that messages and calls come from."""
     messaging_service_sid: Annotated[str, _check_sid("MG")] | None = Field(
         None, title="Messaging service SID"
     )
     """A messaging service, which chooses the number of text messages, in place of from_number."""
+    from_number: Number | None = Field(None, validate_default=True)
+    """The number that messages and calls come from."""
     whatsapp_number: Number | None = Field(None, title="WhatsApp number", validate_default=True)
     """The number that WhatsApp messages come from."""
     whatsapp_content_sid: Annotated[str, _check_sid("HX")] | None = Field(None, title="WhatsApp template SID")
@@ -150,16 +150,20 @@ class Twilio(Checker, Notifier, CallbackReceiver, MessageSource):
             raise ValueError("give the account's auth token, or api_key_sid and api_key_secret")
         return token
 
+    @field_validator("from_number")
+    @classmethod
+    def _check_number(cls, number: str | None, info: ValidationInfo) -> str | None:
+        ways = {recipient.by for recipient in info.data.get("recipients", ())}
+        if number is None and "sms" in ways and info.data.get("messaging_service_sid", "") is None:
+            raise ValueError("messages need a sender: give this, or messaging_service_sid")
+        if number is None and "voice" in ways:
+            raise ValueError("some recipients are called: give the number that calls come from")
+        return number
+
     @field_validator("whatsapp_number")
     @classmethod
-    def _check_senders(cls, number: str | None, info: ValidationInfo) -> str | None:
-        ways = {recipient.by for recipient in info.data.get("recipients", ())}
-        sender = info.data.get("from_number")
-        if "sms" in ways and not (sender or info.data.get("messaging_service_sid")):
-            raise ValueError("messages need a sender: give from_number or messaging_service_sid")
-        if "voice" in ways and not sender:
-            raise ValueError("calls need a number that they come from: give from_number")
-        if "whatsapp" in ways and number is None:
+    def _check_whatsapp(cls, number: str | None, info: ValidationInfo) -> str | None:
+        if number is None and "whatsapp" in {each.by for each in info.data.get("recipients", ())}:
             raise ValueError("some recipients are told by WhatsApp: give the number that it comes from")
         return number
 
