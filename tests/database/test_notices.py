@@ -10,7 +10,8 @@ import pytest
 
 from tests.database.fixtures import Row, Service, make_messages
 from tests.database.notices import ADA, BOB, lease_notices, make_notifier, pass_seconds, raise_alerts
-from tests.database.queue import finish
+from tests.database.queue import finish, lease, make_webhook
+from tests.stack import Stack
 
 
 def show(service: Service, notifier: str) -> dict[str, int]:
@@ -383,3 +384,25 @@ def test_whoever_has_opted_out_is_not_told_until_they_want_to_be(service: Servic
     assert refused == {"dead": 2}
     assert [row["kind"] for row in list_alerts(service, notifier)] == ["notice.opted_out"]
     assert tell(service) == [("Ada", 0)]
+
+
+def test_a_storm_of_one_organization_is_gathered_in_steps_and_keeps_nobody_else_waiting(
+    service: Service, stack: Stack
+) -> None:
+    people = [{"name": f"P{n}", "to": f"+4917012345{n:02d}"} for n in range(10)]
+    make_notifier(service, *people, events=["device.*"], max_concurrent=100, rate_limit_per_minute=10_000)
+    source = service.make_integration()
+    service.ingest(source, make_messages(400))
+    quiet = Service(service.connection, str(stack.user("owner", 1).organization_id))
+    make_webhook(quiet)
+    gathered = []
+    for _ in range(8):
+        quiet.ingest(quiet.make_integration(), make_messages(1))
+        leased = lease(service, 400)
+        gathered.append(sum(row["notice"]["gathered"]["count"] for row in leased if row["notice"]))
+        assert [row["organization_id"] for row in leased if not row["notice"]] == [quiet.organization_id]
+        finish(service, leased, "delivered", reference="SM1")
+        pass_seconds(service, 2)
+
+    assert sum(gathered) == 10 * 398
+    assert max(gathered) <= 1_000
