@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -19,12 +20,17 @@ from shared.codecs.limits import BATCH_SECONDS, ITEM_SECONDS, PROGRAMS, START_SE
 from shared.codecs.recent import Recent
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+END_SECONDS = 1.0
 ROOT = str(Path(__file__).resolve().parents[2])
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from shared.codecs.sandbox.main import main; main(sys.argv[2])"
 
 
 class ChildLostError(Exception):
     """The child gave no answer in time, ended, or answered nonsense; it is not to be used again."""
+
+
+class ChildKilledError(ChildLostError):
+    """Somebody else has killed it: whatever it was working on is not to blame."""
 
 
 class Child:
@@ -107,18 +113,29 @@ class Child:
     def _write(self, content: bytes) -> None:
         try:
             write_frame(self._stdin, content, time.monotonic() + ITEM_SECONDS)
-        except (PipeBrokenError, PipeSilentError) as error:
+        except PipeSilentError as error:
             raise ChildLostError(str(error)) from None
+        except PipeBrokenError as error:
+            raise self._explain_end(str(error)) from None
 
     def _read(self, seconds: float) -> dict[str, Any]:
         try:
             content = read_frame(self._stdout, time.monotonic() + seconds)
             answer = orjson.loads(content)
-        except (PipeBrokenError, PipeSilentError, orjson.JSONDecodeError) as error:
+        except (PipeSilentError, orjson.JSONDecodeError) as error:
             raise ChildLostError(str(error)) from None
+        except PipeBrokenError as error:
+            raise self._explain_end(str(error)) from None
         if not isinstance(answer, dict) or (b"\\u0000" in content and _NUL.search(content)):
             raise ChildLostError("The child's answer is no object that can be stored.")
         return answer
+
+    def _explain_end(self, words: str) -> ChildLostError:
+        # Its own limits end it by other signals, or not at all: this one comes from an operator or the kernel.
+        with suppress(subprocess.TimeoutExpired):
+            if self._process.wait(END_SECONDS) == -signal.SIGKILL:
+                return ChildKilledError("The child was killed.")
+        return ChildLostError(words)
 
 
 def _open(pipe: IO[bytes] | None) -> int:

@@ -38,6 +38,9 @@ ALARM_SECONDS = 30
 STOPS = 3
 """Bodies of one call that may have to be stopped; the rest of the call is not tried then."""
 
+KILLS = 5
+"""Children that may be killed from outside one after another without any result; then a body is taken to do it."""
+
 CHILDREN = 4
 CHILDREN_OF_ONE = 2
 """Children of one process, and how many of them one organization may use at the same time."""

@@ -88,7 +88,7 @@ class Server:
             if not stops or ended > ends_at:
                 break
             if careful or ended > flush_at or size - flushed > FLUSH_SIZE:
-                yield _write_answer(results)
+                yield _write_answer(results, **({"state": state} if careful else {}))
                 results, flushed, flush_at = [], size, time.perf_counter() + FLUSH_SECONDS
         yield _write_answer(results, state=state, done=True)
 

@@ -18,7 +18,27 @@ function isContinuation(first, index, byte) {
   return first !== 0xf4 || byte <= 0x8f;
 }
 
+const CHUNK = 4096;
+const fromCodes = String.fromCharCode;
+const [decodeEscaped, escapeText] = [decodeURIComponent, escape];
+
+function readLatin1(bytes) {
+  if (bytes.length <= CHUNK) return fromCodes.apply(null, bytes);
+  let text = "";
+  for (let at = 0; at < bytes.length; at += CHUNK) text += fromCodes.apply(null, bytes.slice(at, at + CHUNK));
+  return text;
+}
+
+// The engine's own way first, which knows only what is UTF-8.
 function readUtf8(bytes) {
+  try {
+    return decodeEscaped(escapeText(readLatin1(bytes)));
+  } catch (error) {
+    return readAnyUtf8(bytes);
+  }
+}
+
+function readAnyUtf8(bytes) {
   let text = "";
   for (let at = 0; at < bytes.length; ) {
     const first = bytes[at++];
@@ -37,12 +57,6 @@ function readUtf8(bytes) {
     }
     text += String.fromCodePoint(code);
   }
-  return text;
-}
-
-function readLatin1(bytes) {
-  let text = "";
-  for (let at = 0; at < bytes.length; at++) text += String.fromCharCode(bytes[at]);
   return text;
 }
 
@@ -70,15 +84,40 @@ class TextEncoder {
   }
 }
 
+// 0x80 to 0x9f of windows-1252, which is what the standard has behind the names ascii and latin1.
+const WINDOWS_1252 = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ";
+
+function readWindows1252(bytes) {
+  return readLatin1(bytes).replace(/[\x80-\x9f]/g, (character) => WINDOWS_1252[character.charCodeAt(0) - 0x80]);
+}
+
+function readWideText(bytes) {
+  let text = "";
+  for (let at = 0; at + 1 < bytes.length; at += 2) text += fromCodes(bytes[at] | (bytes[at + 1] << 8));
+  return (bytes.length % 2 ? text + "\ufffd" : text).toWellFormed();
+}
+
+const LABELS = {
+  __proto__: null,
+  "utf-8": "utf-8", utf8: "utf-8", "unicode-1-1-utf-8": "utf-8",
+  "utf-16le": "utf-16le", "utf-16": "utf-16le", "ucs-2": "utf-16le",
+  ascii: "windows-1252", "us-ascii": "windows-1252", latin1: "windows-1252", "iso-8859-1": "windows-1252",
+  "windows-1252": "windows-1252", cp1252: "windows-1252",
+};
+const READERS = { "utf-8": readUtf8, "utf-16le": readWideText, "windows-1252": readWindows1252 };
+
 class TextDecoder {
-  constructor(encoding = "utf-8") {
-    this.encoding = String(encoding).toLowerCase().replace(/^utf8$/, "utf-8");
-    if (!["utf-8", "ascii", "us-ascii", "latin1", "iso-8859-1"].includes(this.encoding)) {
-      throw new RangeError("The encoding " + encoding + " is not known here; utf-8 and latin1 are.");
-    }
+  constructor(label = "utf-8", options = {}) {
+    this.encoding = LABELS[String(label).trim().toLowerCase()];
+    this.fatal = Boolean(options.fatal);
+    this.ignoreBOM = Boolean(options.ignoreBOM);
+    if (!this.encoding) throw new RangeError("The encoding " + label + " is not known here; utf-8, utf-16le and latin1 are.");
   }
   decode(source) {
-    const bytes = bytesOf(source);
-    return this.encoding === "utf-8" ? readUtf8(bytes).replace(/^\ufeff/, "") : readLatin1(bytes);
+    const text = READERS[this.encoding](bytesOf(source));
+    if (this.fatal && text.includes("\ufffd")) {
+      throw new TypeError("The encoded data was not valid for encoding " + this.encoding);
+    }
+    return this.ignoreBOM ? text : text.replace(/^\ufeff/, "");
   }
 }
