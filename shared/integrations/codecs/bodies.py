@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import uuid
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
 from pydantic import Field, StrictBool, model_validator
@@ -60,8 +61,9 @@ class ExampleBody(Body):
         return (self.text or "").encode(errors="replace")
 
     def describe(self) -> Uplink:
-        """What a codec is given."""
-        return Uplink(self.read(), self.f_port, self.topic)
+        """What a codec is given, as if it had come just now."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return Uplink(self.read(), self.f_port, self.topic, now)
 
 
 class Fixture(ExampleBody):
