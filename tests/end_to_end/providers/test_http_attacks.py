@@ -202,6 +202,25 @@ def test_no_next_page_leads_elsewhere(admin: Platform, next_page: object) -> Non
     assert len(messages_of(admin, integration_id)) == 1 or "poll_next" in shown["error_message"]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.{cursor}/x",
+        "https://{page}",
+        "https://a:{cursor}/x",
+        "https://{cursor}@b.com/",
+        "{page}//a",
+    ],
+)
+def test_no_cursor_chooses_the_host(admin: Platform, url: str) -> None:
+    body = {"organization_id": admin.user.organization_id, "integration_type": "http", "name": "None"}
+
+    made = admin.call("POST", "/integrations", json=body | {"config": {"poll_url": url}})
+
+    assert made.status_code == 422
+    assert made.json()["errors"][0]["field"] == "poll_url"
+
+
 def test_no_redirect_is_followed(admin: Platform) -> None:
     with Api(lambda *_: 302) as api:
         integration_id = poll(admin, api, poll_url="/readings")

@@ -29,10 +29,12 @@ function readLatin1(bytes) {
   return text;
 }
 
-// The engine's own way first, which knows only what is UTF-8.
+// The engine's own way, which throws at what is no UTF-8.
+const readStrictUtf8 = (bytes) => decodeEscaped(escapeText(readLatin1(bytes)));
+
 function readUtf8(bytes) {
   try {
-    return decodeEscaped(escapeText(readLatin1(bytes)));
+    return readStrictUtf8(bytes);
   } catch (error) {
     return readAnyUtf8(bytes);
   }
@@ -114,10 +116,14 @@ class TextDecoder {
     if (!this.encoding) throw new RangeError("The encoding " + label + " is not known here; utf-8, utf-16le and latin1 are.");
   }
   decode(source) {
-    const text = READERS[this.encoding](bytesOf(source));
-    if (this.fatal && text.includes("\ufffd")) {
+    const text = this.read(bytesOf(source));
+    return this.ignoreBOM ? text : text.replace(/^\ufeff/, "");
+  }
+  read(bytes) {
+    try {
+      return this.fatal && this.encoding === "utf-8" ? readStrictUtf8(bytes) : READERS[this.encoding](bytes);
+    } catch (error) {
       throw new TypeError("The encoded data was not valid for encoding " + this.encoding);
     }
-    return this.ignoreBOM ? text : text.replace(/^\ufeff/, "");
   }
 }
