@@ -211,7 +211,7 @@ def test_what_bodies_leave_behind_takes_no_later_ones_memory() -> None:
 def test_an_error_in_the_first_line_after_a_mark_says_where() -> None:
     error = find_error("javascript", "\ufefffunction Decoder(bytes) { return bytes.none.at }", b"")
 
-    assert error == "TypeError: cannot read property 'at' of undefined (line 1, column 42)"
+    assert error == "TypeError: cannot read property 'at' of undefined (line 1, column 34)"
 
 
 @pytest.mark.parametrize(

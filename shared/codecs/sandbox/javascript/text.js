@@ -86,19 +86,13 @@ class TextEncoder {
   }
 }
 
-// 0x80 to 0x9f of windows-1252, which is what the standard has behind the names ascii and latin1.
-const WINDOWS_1252 = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ";
-
-function readWindows1252(bytes) {
-  return readLatin1(bytes).replace(/[\x80-\x9f]/g, (character) => WINDOWS_1252[character.charCodeAt(0) - 0x80]);
-}
-
 function readWideText(bytes) {
   let text = "";
   for (let at = 0; at + 1 < bytes.length; at += 2) text += fromCodes(bytes[at] | (bytes[at + 1] << 8));
   return (bytes.length % 2 ? text + "\ufffd" : text).toWellFormed();
 }
 
+// The names of Latin-1 all mean windows-1252, whose 0x80 to 0x9f Node reads as Latin-1, too.
 const LABELS = {
   __proto__: null,
   "utf-8": "utf-8", utf8: "utf-8", "unicode-1-1-utf-8": "utf-8",
@@ -106,7 +100,7 @@ const LABELS = {
   ascii: "windows-1252", "us-ascii": "windows-1252", latin1: "windows-1252", "iso-8859-1": "windows-1252",
   "windows-1252": "windows-1252", cp1252: "windows-1252",
 };
-const READERS = { "utf-8": readUtf8, "utf-16le": readWideText, "windows-1252": readWindows1252 };
+const READERS = { "utf-8": readUtf8, "utf-16le": readWideText, "windows-1252": readLatin1 };
 
 class TextDecoder {
   constructor(label = "utf-8", options = {}) {
