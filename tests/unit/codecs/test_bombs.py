@@ -38,6 +38,21 @@ def nest(depth: int) -> Any:
     return inner
 
 
+def nest_by_hand(depth: int) -> str:
+    """More levels than the library itself would write."""
+    message = b"\x0a\x01M"
+    for _ in range(depth):
+        message = b"\x0a\x01M\x1a" + write_length(message)
+    return base64.b64encode(b"\x0a" + write_length(b"\x0a\x01f\x22" + write_length(message))).decode()
+
+
+def write_length(content: bytes) -> bytes:
+    size, head = len(content), b""
+    while size > 0x7F:
+        head, size = head + bytes([size & 0x7F | 0x80]), size >> 7
+    return head + bytes([size]) + content
+
+
 def chain(length: int) -> list[Any]:
     """Messages of which each has the next twice: what is small as a schema, and huge as a tree."""
     kinds = [field("a", 1, f"p0.M{at + 1}") for at in range(length)]
@@ -51,7 +66,7 @@ SELF = PROTO(name="M", field=[field("m", 1, "p0.M"), field("many", 2, "p0.M", re
 BITS = PROTO(name="M", field=[field("bits", 1, "bool", repeated=True)])
 SOURCES = {
     "nested": describe(nest(40)),
-    "nested too deep": describe(nest(200)),
+    "nested too deep": nest_by_hand(200),
     "wide": describe(WIDE),
     "itself": json.dumps({"descriptors": describe(SELF), "message": "p0.M"}),
     "chained": describe(*chain(60)),

@@ -115,9 +115,10 @@ function takeEnvelope(returned, name) {
 
 // Whatever normalizing comes to, the data were decoded.
 function normalize(answer) {
-  if (!has("normalizeUplink") || answer.errors || answer.data === undefined) return answer;
+  const normalizeUplink = find("normalizeUplink");
+  if (!normalizeUplink || answer.errors || answer.data === undefined) return answer;
   try {
-    const normalized = takeEnvelope(invoke("normalizeUplink", { data: answer.data }), "normalizeUplink");
+    const normalized = takeEnvelope(normalizeUplink({ data: answer.data }), "normalizeUplink");
     answer.normalized = normalized.data;
     takeWords(answer, "warnings", normalized.warnings);
     takeWords(answer, "warnings", normalized.errors);
@@ -157,11 +158,13 @@ function wrapData(data, name) {
 
 function decode(text, fPort, topic, receivedAt) {
   const bytes = parse(text);
-  if (has("decodeUplink")) {
-    return normalize(takeEnvelope(invoke("decodeUplink", new Uplink(bytes, fPort, topic, receivedAt)), "decodeUplink"));
+  const decodeUplink = find("decodeUplink");
+  if (decodeUplink) {
+    return normalize(takeEnvelope(decodeUplink(new Uplink(bytes, fPort, topic, receivedAt)), "decodeUplink"));
   }
-  if (has("Decoder")) return wrapData(invoke("Decoder", bytes, fPort), "Decoder");
-  if (has("Decode")) return wrapData(invoke("Decode", fPort, bytes, {}), "Decode");
+  const [Decoder, Decode] = [find("Decoder"), find("Decode")];
+  if (Decoder) return wrapData(Decoder(bytes, fPort), "Decoder");
+  if (Decode) return wrapData(Decode(fPort, bytes, {}), "Decode");
   return refuse("The source has no decodeUplink(input), Decoder(bytes, port) or Decode(fPort, bytes).");
 }
 
@@ -170,8 +173,7 @@ function listBytes(bytes) {
 }
 const arrayFrom = Array.from;
 
-function encodeDownlink(command) {
-  const result = invoke("encodeDownlink", command);
+function readDownlink(result) {
   const wrong = checkReturned(result, "encodeDownlink");
   if (wrong) return refuse(wrong);
   const isBytes = isArray(result) || ArrayBuffer.isView(result);
@@ -184,19 +186,21 @@ function encodeDownlink(command) {
 // What is not known of a command is absent.
 function encode(text, fPort, name, topic) {
   const data = parse(text);
-  if (has("encodeDownlink")) {
+  const [encodeDownlink, Encoder, Encode] = ["encodeDownlink", "Encoder", "Encode"].map(find);
+  if (encodeDownlink) {
     const told = [["fPort", fPort], ["name", name], ["topic", topic]].filter((one) => one[1] !== null);
-    return encodeDownlink(Object.fromEntries([["data", data], ...told]));
+    return readDownlink(encodeDownlink(Object.fromEntries([["data", data], ...told])));
   }
-  if (has("Encoder")) return { bytes: listBytes(invoke("Encoder", data, fPort)) };
-  if (has("Encode")) return { bytes: listBytes(invoke("Encode", fPort, data, {})) };
+  if (Encoder) return { bytes: listBytes(Encoder(data, fPort)) };
+  if (Encode) return { bytes: listBytes(Encode(fPort, data, {})) };
   const reason = "The source has no encodeDownlink(input), Encoder(data, port) or Encode(fPort, data).";
   return { ...refuse(reason), absent: true };
 }
 
 function encodeEvent(text) {
-  if (!has("encode")) return refuse("The source has no encode(event).");
-  const body = invoke("encode", parse(text));
+  const encode = find("encode");
+  if (!encode) return refuse("The source has no encode(event).");
+  const body = encode(parse(text));
   const wrong = checkReturned(body, "encode");
   if (wrong) return refuse(wrong);
   if (typeof body === "string") return { text: body };
@@ -217,40 +221,33 @@ function begin() {
   if (runAnew !== null) declared = apply(runAnew, globalThis, []);
 }
 
-function findExported(name) {
-  const exported = globalThis.module && globalThis.module.exports;
-  if (!exported) return null;
-  if (typeof exported === "function" && exported.name === name) return [exported, undefined];
-  for (const owner of [exported, exported.default]) {
-    if (owner && typeof owner[name] === "function") return [owner[name], owner];
-  }
-  return null;
+function bindMember(owner, name) {
+  const member = owner ? owner[name] : undefined;
+  return typeof member === "function" ? (...values) => apply(member, owner, values) : undefined;
 }
 
-function has(name) {
-  return typeof declared[PLACES[name]] === "function" || findExported(name) !== null;
-}
-
-// `this` inside of the codec's functions is what they are members of, never something of ours.
-function invoke(name, ...values) {
+// The function of that name, if any. `this` inside of it is what it is a member of, never something of ours.
+function find(name) {
   const own = declared[PLACES[name]];
-  if (typeof own === "function") return apply(own, undefined, values);
-  const [entry, owner] = findExported(name);
-  return apply(entry, owner, values);
+  if (typeof own === "function") return own;
+  const exported = globalThis.module ? globalThis.module.exports : undefined;
+  if (!exported) return undefined;
+  if (typeof exported === "function" && exported.name === name) return exported;
+  return bindMember(exported, name) || bindMember(exported.default, name);
 }
 
 function link(...found) {
   declared = found;
-  return stringify(NAMES.filter(has));
+  return stringify(NAMES.filter(find));
 }
 
 // Whether the source runs again as it did the first time.
 function renew(run) {
   runAnew = run;
   try {
-    const before = stringify(NAMES.filter(has));
+    const before = stringify(NAMES.filter(find));
     begin();
-    return stringify(NAMES.filter(has)) === before;
+    return stringify(NAMES.filter(find)) === before;
   } catch (error) {
     return false;
   }
