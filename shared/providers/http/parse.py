@@ -73,7 +73,7 @@ def _find_device(http: Http, request: PushedRequest) -> str | None:
     if request.device:
         return request.device
     named = request.query.get(http.device_parameter, [""])[0] if http.device_parameter else ""
-    if 0 < len(named) <= DEVICE_LIMIT and "\0" not in named:
+    if named.strip() and len(named) <= DEVICE_LIMIT and "\0" not in named:
         return named
     return http.topic_rules.read(request.path).device
 

@@ -6,6 +6,7 @@ So whatever ends a poll, the next one goes on where it was; an item that comes t
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -137,7 +138,19 @@ def name_item(http: Http, item: Any) -> str:
     is_name = isinstance(key, str | int | float) and not isinstance(key, bool)
     if is_name and 0 < len(str(key)) <= KEY_LIMIT and "\0" not in str(key):
         return f"poll:{key}"
-    return f"poll-content:{hashlib.sha256(write_json(item)).hexdigest()}"
+    return f"poll-content:{hashlib.sha256(write_item(item)).hexdigest()}"
+
+
+def write_item(item: Any) -> bytes:
+    """An item as the body that it is taken for; what is nested too deep for that keeps no other from being stored."""
+    try:
+        return write_json(item)
+    except TypeError:
+        pass
+    try:
+        return json.dumps(item, ensure_ascii=False).encode()
+    except RecursionError:
+        return b"An item that is nested too deeply to be kept."
 
 
 def _read_place(http: Http, key: str, state: Mapping[str, object]) -> Place:
@@ -175,7 +188,7 @@ def _read_cursor(http: Http, place: Place, reply: Any) -> str:
     if not http.poll_cursor:
         return place.cursor
     codec = Codec(http.identity.organization_id, "jmespath", f"{{cursor: {http.poll_cursor}}}")
-    (decoded,) = codec.decode([Uplink(write_json(reply))])
+    (decoded,) = codec.decode([Uplink(write_item(reply))])
     if decoded.errors:
         raise ProtocolFailed(f"poll_cursor finds nothing in the reply: {decoded.errors[0]}")
     cursor = decoded.data.get("cursor") if isinstance(decoded.data, dict) else None
@@ -204,7 +217,7 @@ def _follow(http: Http, place: Place, told: str) -> str:
 
 def _make_batches(http: Http, codec: Codec | None, items: Sequence[Any], last: Batch) -> Iterator[Batch]:
     """The state, and what is to be told, come with the last of them."""
-    bodies = [(name_item(http, item), write_json(item)) for item in items]
+    bodies = [(name_item(http, item), write_item(item)) for item in items]
     parts = list(_cut(bodies)) or [[]]
     for number, part in enumerate(parts, start=1):
         messages = _decode(http, codec, part)
