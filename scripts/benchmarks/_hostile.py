@@ -43,7 +43,6 @@ select organization_id, id, kind from public.device_integrations cross join unne
 """
 
 HANGS = "function decodeUplink() { return Array(2 ** 31 - 1).join(); }"
-FIND_ORGANIZATION = "select organization_id::text from public.device_integrations where id = %s"
 MAKE_ISSUED = """
 with made as (
   insert into public.device_tokens (organization_id, integration_id, external_id) values (%s, %s, 'hostile')
@@ -113,13 +112,13 @@ def misuse_everything(connection: psycopg.Connection, host: str, port: int) -> s
     return source
 
 
-def make_hanging_codec(connection: psycopg.Connection, source: str, port: int) -> tuple[str, str]:
-    """A codec that never ends, of the organization of `source`: for a broker, below `hostile/`, and for what posts.
+def make_hanging_codec(connection: psycopg.Connection, port: int) -> tuple[str, str]:
+    """A codec that never ends, of an organization of its own: for a broker, below `hostile/`, and for what posts.
 
     The id of the integration to post to, and a token.
     """
-    row = connection.execute(FIND_ORGANIZATION, [source]).fetchone()
-    organization_id, token = str(row[0]) if row else "", TOKEN_PREFIX + secrets.token_urlsafe(32)
+    organization_id = make_organization(connection, "Hanging")
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     codec = make_codec(connection, HANGS, organization_id)
     broker = {"broker_url": "mqtt://127.0.0.1", "port": port, "topics": "hostile/#"}
     make_integration(connection, organization_id, "mqtt", codec=codec, **broker)

@@ -2,9 +2,9 @@
 
 One worker serves a quiet organization: a message a moment to its webhook, from its broker, to its receiver, a command
 to its device and a job; first alone, then beside an organization with 40 endpoints and 400 brokers that answer after
-25 s, 20,000 deliveries to them, 800 commands, 1,300 jobs, senders that prove nothing, and a codec that
+25 s, 20,000 deliveries to them, 800 commands, 1,300 jobs, senders that prove nothing, and a third one whose codec
 hangs once a second over MQTT and over HTTP. What the quiet one receives its own codec decodes. Each `…_ratio` is
-twice the p99 beside it over the larger of twice the p99 alone and 250 ms more than alone: 2 is the bound.
+twice the p99 beside them over the larger of twice the p99 alone and 250 ms more than alone: 2 is the bound.
 `worker_mb` is the most memory the worker had.
 """
 
@@ -224,7 +224,7 @@ def _misuse(quiet: Quiet) -> Iterator[None]:
         for _ in range(HOSTILE_BATCHES):
             quiet.connection.execute(INGEST, [source, make_batch(HOSTILE_DEVICES).decode()])
         stopped = threading.Event()
-        hanging = make_hanging_codec(quiet.connection, source, quiet.port)
+        hanging = make_hanging_codec(quiet.connection, quiet.port)
         threads = [
             *[
                 threading.Thread(target=push_unproven, args=(quiet.report, source, stopped))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -16,7 +17,15 @@ from typing import IO, Any
 import orjson
 
 from shared.codecs.frames import PipeBrokenError, PipeSilentError, read_frame, write_frame
-from shared.codecs.limits import BATCH_SECONDS, ITEM_SECONDS, PROGRAMS, START_SECONDS, SWOLLEN_BYTES
+from shared.codecs.limits import (
+    BATCH_SECONDS,
+    ITEM_SECONDS,
+    LOW_PRIORITY,
+    PROGRAMS,
+    SILENT_SECONDS,
+    START_SECONDS,
+    SWOLLEN_BYTES,
+)
 from shared.codecs.recent import Recent
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -43,7 +52,8 @@ class Child:
         self.engine = engine
         self.idle_since = time.monotonic()
         self.is_spent = False
-        """Whether it is to be replaced: it has used much memory, or its last answer was not read to its end."""
+        """Whether it is to be replaced: it used much memory, has low priority, or its last answer was not read."""
+        self._is_low = False
         self._known: Recent[None] = Recent(PROGRAMS)
         # -I and an empty environment: nothing of this process reaches the child. It limits itself before it answers.
         self._process = subprocess.Popen(
@@ -83,6 +93,7 @@ class Child:
         self._write(orjson.dumps({"key": key, **({} if known else source), **request}))
         done = False
         while not done:
+            self._mind_silence()
             answer = self._read(seconds)
             done = bool(answer.get("done"))
             if done:
@@ -99,10 +110,21 @@ class Child:
 
     def _finish(self, answer: dict[str, Any]) -> None:
         told = answer.get("peak")
-        self.is_spent = not isinstance(told, int) or (
-            told > SWOLLEN_BYTES and self._read_peak(told) > SWOLLEN_BYTES
+        self.is_spent = (
+            self._is_low
+            or not isinstance(told, int)
+            or (told > SWOLLEN_BYTES and self._read_peak(told) > SWOLLEN_BYTES)
         )
         self.idle_since = time.monotonic()
+
+    def _mind_silence(self) -> None:
+        """Who does not answer soon most likely hangs, and is not to have the processor that others need meanwhile."""
+        poll = select.poll()
+        poll.register(self._stdout, select.POLLIN)
+        if not poll.poll(SILENT_SECONDS * 1000):
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self.pid, LOW_PRIORITY)
+            self._is_low = True
 
     def _read_peak(self, told: int) -> int:
         # Where there is /proc: what the child says of itself counts the memory of this process as well.
