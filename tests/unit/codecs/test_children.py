@@ -25,6 +25,7 @@ from tests.unit.codecs.decoding import uplink
 from tests.unit.codecs.test_sparkplug_b import BIRTH, payload
 
 A, B, C = "organization-a", "organization-b", "organization-c"
+BUSY = uplink("for (let i = 0; i < 20000; i++); return { data: input.bytes[0] }")
 HANGING = uplink("if (input.bytes[0] === 1) Array(2 ** 31 - 1).join(); return { data: input.bytes[0] }")
 
 
@@ -69,6 +70,22 @@ def test_whose_codec_was_killed_borrows_one_for_a_while() -> None:
 
     with borrow(children, A, B, B), pytest.raises(Unavailable):
         borrow(children, A)
+
+
+def test_whose_codec_was_killed_takes_nobody_elses_child(children: Children) -> None:
+    program = Program(B, "javascript", BUSY)
+    Run(program, "decode", {}).work([Item(["07", None, None, None], 2)], children)
+    (warm,) = [slot for slot in children._idle if slot._child]
+    before = warm._child
+    children.note_trouble(A)
+
+    for _ in range(3):
+        Run(Program(A, "javascript", HANGING), "decode", {}).work(
+            [Item(["01", None, None, None], 2)], children
+        )
+
+    assert warm._child is before
+    assert Run(program, "decode", {}).work([Item(["07", None, None, None], 2)], children)[0]["data"] == 7
 
 
 def test_who_waits_goes_in_order_past_those_who_may_not(children: Children) -> None:
@@ -136,9 +153,6 @@ def killing(pause: float, most: int = 1_000_000) -> Iterator[list[int]]:
     finally:
         ended.set()
         thread.join()
-
-
-BUSY = uplink("for (let i = 0; i < 20000; i++); return { data: input.bytes[0] }")
 
 
 def test_nobody_is_blamed_while_children_are_killed_again_and_again(children: Children) -> None:
