@@ -76,7 +76,7 @@ create trigger take_over after insert on public.devices
         and current_setting('app.syncing', true) is distinct from 'on' and auth.uid() is null)
   execute function private.take_over();
 
-create function private.sweep_devices(p_organization_id uuid, p_integration_id uuid, p_settings jsonb) returns integer
+create function private.sweep_devices(p_organization_id uuid, p_integration_id uuid, p_settings jsonb, p_is_on boolean) returns integer
 language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -105,14 +105,18 @@ begin
         where s.status = 'online' and s.last_seen_at < now() - v_after))
        and d.status = 'online' and d.last_seen_at < now() - v_after
        -- Whose provider lists its devices has a word of its own, unless somebody says after how long here.
-       and (p_settings ? 'offline_after_seconds' or not exists (select from public.device_links l where l.device_id = d.id))
+       and (not p_is_on or p_settings ? 'offline_after_seconds' or not exists (select from public.device_links l where l.device_id = d.id))
      order by d.id
        for update skip locked
   loop
-    update public.devices d set status = 'offline', silent_since = d.last_seen_at where d.id = v_device.id;
-    perform private.queue_event(
-      p_organization_id, p_integration_id, 'device.offline',
-      private.describe_presence(v_device, 'offline', v_device.last_seen_at), v_device.id);
+    if p_is_on then
+      update public.devices d set status = 'offline', silent_since = d.last_seen_at where d.id = v_device.id;
+      perform private.queue_event(
+        p_organization_id, p_integration_id, 'device.offline',
+        private.describe_presence(v_device, 'offline', v_device.last_seen_at), v_device.id);
+    else
+      update public.devices d set status = 'unknown' where d.id = v_device.id;
+    end if;
     v_marked := v_marked + 1;
   end loop;
   select max(s.external_id) as last, count(*) as n into v_seen
@@ -128,7 +132,8 @@ begin
 end
 $$;
 comment on function private.sweep_devices is
-  'Takes devices that have not been heard of for offline_after_seconds for offline, 5,000 looked at a call; how many. 0 seconds: none ever.';
+  'Takes devices that have not been heard of for offline_after_seconds for offline, 5,000 looked at a call; how many. 0 seconds: none ever. '
+  'Of an integration that is off they are unknown, for nobody listens.';
 
 revoke execute on function private.describe_presence, private.end_silence, private.doubt_status, private.take_over, private.sweep_devices
   from public, anon, authenticated, service_role;

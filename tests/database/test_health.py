@@ -100,6 +100,14 @@ def be_late(service: Service) -> str:
     return made
 
 
+def be_unmatched(service: Service) -> str:
+    made = make_webhook(service)
+    for _ in range(3):
+        enqueue(service, 1)
+        finish(service, lease(service), "delivered", status_code=200, missing=["payload.temprature"])
+    return made
+
+
 def be_delivered(service: Service) -> str:
     made = make_webhook(service)
     enqueue(service, 1)
@@ -127,6 +135,7 @@ STATES: list[tuple[Callable[[Service], str], str, str]] = [
     (be_unwanted, "waiting", "Nothing has been delivered yet"),
     (be_dead, "degraded", "dead letters"),
     (be_late, "degraded", "has been due for 6 minutes"),
+    (be_unmatched, "degraded", "names what the last events did not have (payload.temprature)"),
     (be_delivered, "healthy", "All is well."),
     (be_left_alone, "failing", "Nobody has looked for what is due for 5 minutes"),
 ]

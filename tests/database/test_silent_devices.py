@@ -156,3 +156,24 @@ def test_a_device_is_taken_over_when_its_broker_comes_back(service: Service) -> 
         "select distinct ordering_key::text as key from webhook_deliveries where integration_id = %s", webhook
     )
     assert {row["key"] for row in keys} == {a["id"], b["id"]}
+
+
+def test_the_devices_of_what_is_switched_off_are_unknown_and_nobody_is_told(service: Service) -> None:
+    integration = service.make_integration()
+    service.ingest(integration, make_messages(1, "a"))
+    make_webhook(service, events=["device.offline", "device.online"])
+    service.connection.execute(
+        "update device_integrations set status = 'inactive' where id = %s", (integration,)
+    )
+    hush(service, 3700)
+
+    judge(service)
+    off = read_devices(service)
+    service.connection.execute(
+        "update device_integrations set status = 'active' where id = %s", (integration,)
+    )
+    service.ingest(integration, make_messages(1, "a"))
+
+    assert [(row["status"], row["silent_since"]) for row in off] == [("unknown", None)]
+    assert [row["status"] for row in read_devices(service)] == ["online"]
+    assert list_events(service) == []
