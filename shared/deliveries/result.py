@@ -21,8 +21,8 @@ MOST_GAPS = 20
 class Result:
     """What one attempt came to. `reply` is the beginning of the answer.
 
-    `certificate` is when that of the endpoint begins and ends to hold, `missing` what the config names of the event that
-    it did not have; None where it has no certificate, and names nothing.
+    `certificate` is when that of the endpoint begins and ends to hold, `missing` what the config names of the event
+    that it did not have; None where there is no certificate, and nothing named.
     """
 
     id: str

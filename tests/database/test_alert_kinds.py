@@ -342,13 +342,17 @@ def test_a_quota_alert_ends_with_the_last_integration_too(service: Service) -> N
     service.make_integration()
     service.set_quota("integrations", 1)
     judge(service)
-    open_before = service.one("select count(*) from alerts where kind = 'quota.reached' and resolved_at is null")
+    open_before = service.one(
+        "select count(*) from alerts where kind = 'quota.reached' and resolved_at is null"
+    )
 
     service.connection.execute("delete from device_integrations")
     judge(service)
 
     assert open_before == 1
-    assert service.one("select count(*) from alerts where kind = 'quota.reached' and resolved_at is null") == 0
+    assert (
+        service.one("select count(*) from alerts where kind = 'quota.reached' and resolved_at is null") == 0
+    )
 
 
 def test_a_quota_that_is_nearly_used_warns_and_one_that_is_met_is_an_error(

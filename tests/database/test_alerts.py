@@ -132,7 +132,10 @@ def test_a_member_acknowledges_and_a_viewer_does_not(service: Service, stack: St
 
 def test_what_gets_worse_wants_somebody_anew(service: Service, stack: Stack) -> None:
     integration = service.make_integration()
-    raise_it = "insert into alerts (organization_id, integration_id, kind, level, message) values (%s, %s, 'test', %s, 'x')"
+    raise_it = (
+        "insert into alerts (organization_id, integration_id, kind, level, message)"
+        " values (%s, %s, 'test', %s, 'x')"
+    )
     taken = []
     for level in ("warning", "warning", "error", "error"):
         service.connection.execute(raise_it, (service.organization_id, integration, level))

@@ -197,7 +197,8 @@ def test_the_cron_job_of_the_runbook_raises_the_alarm_of_a_silent_scheduler(
         connection.execute("delete from private.heartbeats")
         if ago:
             connection.execute(
-                "insert into private.heartbeats values ('old', now() - interval '1 day'), ('jobs', now() - %s::interval)",
+                "insert into private.heartbeats"
+                " values ('old', now() - interval '1 day'), ('jobs', now() - %s::interval)",
                 (ago,),
             )
         connection.execute(job[0].encode())

@@ -86,9 +86,15 @@ export class Deliveries extends Element {
 function drawAttempts({ id, attempts_log: attempts }) {
   const items = attempts.map((each) => {
     const isBad = each.error || !each.status_code || each.status_code > 299
-    return h('li', {}, h('b', { class: isBad ? 'is-bad' : 'is-good' }, isBad ? '✗ ' : '✓ ', each.status_code ? `HTTP ${each.status_code}` : say('noAnswer')), h('span', {}, [each.error, each.reply].filter(Boolean).join('\n')), h('small', {}, `${sayAgo(each.started_at)} · ${sayNumber(each.milliseconds)} ms`))
+    return h('li', {}, h('b', { class: isBad ? 'is-bad' : 'is-good' }, isBad ? '✗ ' : '✓ ', each.status_code ? `HTTP ${each.status_code}` : say('noAnswer')), h('span', {}, [each.error, each.reply].filter(Boolean).join('\n'), each.request && drawRequest(each)), h('small', {}, `${sayAgo(each.started_at)} · ${sayNumber(each.milliseconds)} ms`))
   })
   return h('tr', { 'data-key': `attempts-${id}` }, h('td', { colspan: 5, class: 'steps' }, items.length ? h('ol', {}, items) : say('noAttempts'), h('small', {}, say('sameId', { id }))))
+}
+
+/** What was sent, secrets masked; kept of failed attempts and of the last that succeeded. */
+function drawRequest({ id, request: { method, url, headers, body, body_bytes: size } }) {
+  const lines = [`${method} ${url}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', body]
+  return h('details', { 'data-key': `sent-${id}` }, h('summary', {}, say('whatWasSent', { count: size })), h('pre', { tabindex: '0', 'aria-label': say('whatWasSent', { count: size }) }, lines.join('\n')))
 }
 
 define('webhook-deliveries', Deliveries)

@@ -1,6 +1,6 @@
 /** `<device-integration-dialog>`: create or change one integration, test it, and see what is wrong where it is wrong. */
 
-import { Problem, asProblem, call, newKey, readTypes } from './api.js'
+import { Problem, asProblem, call, newKey, readLists, readTypes } from './api.js'
 import { h, nextId } from './dom.js'
 import { Element } from './element.js'
 import { Field } from './field.js'
@@ -13,7 +13,7 @@ import { Trial } from './trial.js'
 import { Troubles } from './troubles.js'
 import { drawTypes } from './types.js'
 
-const NAME = { name: 'name', kind: 'text', core: {}, required: true, labels: {}, most: 200 }
+const NAME = { name: 'name', kind: 'text', core: {}, required: true, labels: {} }
 const STATUS = { name: 'status', kind: 'switch', core: {}, labels: {}, fallback: true }
 
 export class IntegrationDialog extends Element {
@@ -25,7 +25,7 @@ export class IntegrationDialog extends Element {
     Object.assign(this, { id: id ?? null, type, etag: null, saved: null, page: null, locked: false })
     this.unfold()
     try {
-      [this.types, this.isAdmin] = await Promise.all([readTypes(this.client), this.may('admin'), id && this.load()])
+      [this.types, this.isAdmin, this.lists] = await Promise.all([readTypes(this.client), this.may('admin'), readLists(this.client, this.organization), id && this.load()])
       if (this.type) this.drawForm()
       else drawTypes(this)
     } catch (problem) {
@@ -46,6 +46,9 @@ export class IntegrationDialog extends Element {
     }, h('header', {}, h('h2', { id: 'title', tabindex: '-1' }, say('loading'))))
     this.shadowRoot.replaceChildren(this.dialog)
     this.dialog.showModal()
+    this.guards = new AbortController()
+    const guard = (event) => { if (this.isConnected && (this.locked || this.isDirty)) { event.preventDefault(); this.leave() } }
+    for (const way of ['beforeunload', 'di-leaving']) addEventListener(way, guard, { signal: this.guards.signal })
   }
 
   press(event) {
@@ -64,7 +67,7 @@ export class IntegrationDialog extends Element {
     const { saved, kind } = this
     this.name = new Field({ ...NAME, title: say('name'), help: say('nameHelp') }, saved?.name)
     this.status = saved && new Field({ ...STATUS, title: say('switchedOn'), help: say('switchedOnHelp') }, saved.status !== 'inactive')
-    this.form = new Form(kind?.config_schema ?? {}, saved?.config, saved?.secrets)
+    this.form = new Form(kind?.config_schema ?? {}, saved?.config, saved?.secrets, this.lists)
     this.troubles = new Troubles(this)
     this.trial = new Trial(this)
     const saving = (event) => { event.preventDefault(); this.save() }
@@ -144,6 +147,7 @@ export class IntegrationDialog extends Element {
 
   close() {
     this.trial?.stop()
+    this.guards.abort()
     Object.assign(this, { page: null, locked: false, sent: null })
     this.dialog.close()
     this.shadowRoot.replaceChildren()

@@ -47,11 +47,12 @@ export class FirstMessage extends Element {
   drawTicks({ integration, can, session, message, name, warning, scheduler }) {
     const hasLooked = Boolean(message || session || integration.sync_status || integration.error_message || scheduler?.last_seen_at > integration.created_at)
     const isLate = !hasLooked && !message && Date.now() - this.begun > PATIENCE_SECONDS * 1000
-    const ticks = can('session') ? [
+    // What may be pushed is polled only where something says so.
+    const ticks = can('session') && (session || integration.sync_status || !can('parse')) ? [
       [hasLooked, say('tickLooked')],
       [Boolean(message) || session?.connect_ms != null || integration.sync_status === 'ok', session?.connect_ms == null ? say('tickConnected') : say('tickConnectedIn', { ms: Math.round(session.connect_ms) })],
-      [Boolean(message) || (integration.sync_status === 'ok' && !integration.error_message), say('tickGranted')],
-    ] : []
+      integration.config.topics && [Boolean(message) || (integration.sync_status === 'ok' && !integration.error_message), say('tickGranted')],
+    ].filter(Boolean) : []
     const reason = integration.error_message ?? warning
     return [
       h('ul', { class: 'plain' }, [...ticks, [Boolean(message), message ? say('tickMessage', { device: name ?? message.external_id ?? '?' }) : say('tickNoMessage')]].map(([isDone, text]) =>

@@ -3,7 +3,7 @@
 import { call, readTypes } from './api.js'
 import { h } from './dom.js'
 import { Element } from './element.js'
-import { drawHealth, readHealth } from './health.js'
+import { drawHealth } from './health.js'
 import { say } from './language.js'
 import { define, load } from './load.js'
 
@@ -38,10 +38,10 @@ export class IntegrationOverview extends Element {
     const capabilities = kind?.capabilities ?? []
     const tabs = TABS.filter(([, needed]) => !needed.length || needed.some((each) => capabilities.includes(each))).map(([name]) => name)
     const shown = tabs.includes(this.tab) ? this.tab : 'overview'
-    const health = readHealth(integration)
+    const { health } = integration
     return [
       h('div', { class: 'bar' }, h('h2', {}, integration.name), h('span', { class: 'quiet' }, kind?.label ?? integration.integration_type), drawHealth(health), h('span', { class: 'gap' }), isAdmin && this.drawActions(integration)),
-      health.reason && health.state !== 'healthy' && h('p', { class: health.state === 'failing' ? 'wrong' : 'quiet' }, health.reason),
+      health.state !== 'healthy' && h('p', { class: health.state === 'failing' ? 'wrong' : 'quiet' }, health.reason),
       h('div', { role: 'tablist', 'aria-label': integration.name, keydown: (event) => this.move(event, tabs, shown) }, tabs.map((name) => this.drawTab(name, shown))),
       h('div', { role: 'tabpanel', id: 'panel', 'aria-labelledby': `tab-${shown}`, 'data-key': `panel-${shown}` }, this.drawPanel(shown, { integration, kind })),
     ]

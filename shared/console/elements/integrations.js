@@ -1,10 +1,10 @@
 /** `<device-integrations organization-id>`: all integrations of an organization, how they fare, and the way to add one. */
 
-import { pages, readTypes, rows } from './api.js'
+import { pages, readTypes } from './api.js'
 import { h } from './dom.js'
 import { drawSpark, sumUp } from './drawing.js'
 import { Element } from './element.js'
-import { byNeed, drawHealth, drawScheduler, readHealth } from './health.js'
+import { byNeed, drawHealth, drawScheduler } from './health.js'
 import { say, sayAgo, sayNumber } from './language.js'
 import { define, load } from './load.js'
 import { readHour } from './metrics.js'
@@ -23,10 +23,8 @@ export class Integrations extends Element {
   async read() {
     const [page, types, isAdmin] = await Promise.all([
       pages(this.client, `integrations?organization_id=${this.organization}&limit=200`, 'integrations'), readTypes(this.client), this.may('admin'), this.readHour()])
-    const isJudged = page.integrations.some((each) => each.health)
-    const alerts = isJudged ? [] : await rows(this.client.from('alerts').select('integration_id,level,message').eq('organization_id', this.organization).is('resolved_at', null))
     const labels = Object.fromEntries(types.map(({ type, label }) => [type, label]))
-    const integrations = page.integrations.map((each) => ({ ...each, ...readHealth(each, alerts), label: labels[each.integration_type] ?? each.integration_type }))
+    const integrations = page.integrations.map((each) => ({ ...each, ...each.health, label: labels[each.integration_type] ?? each.integration_type }))
     return { integrations: integrations.sort(byNeed), isAdmin, types, scheduler: page.scheduler, isCut: Boolean(page.next_cursor) }
   }
 
@@ -77,10 +75,10 @@ export class Integrations extends Element {
     const hour = this.hour.filter((row) => row.integration_id === id)
     const heard = each.last_message_at ?? each.last_delivered_at ?? hour[0]?.minute ?? each.last_sync_at
     const spark = sumUp(hour, SPARK).map((bucket) => bucket.stored + bucket.failed)
-    const day = each.messages_24h == null ? null : h('div', {}, h('small', {}, say('inADay', { count: each.messages_24h })))
+    const day = h('div', {}, h('small', {}, say('inADay', { count: each.messages_24h })))
     return h('tr', { 'data-key': id },
       h('th', { scope: 'row' }, h('button', { type: 'button', class: 'link', 'data-id': id, click: () => this.open(id) }, name),
-        reason && each.state !== 'healthy' && h('p', { class: each.state === 'failing' ? 'wrong' : 'quiet' }, reason, since && each.state !== 'healthy' && h('small', {}, ' ', say('since', { when: sayAgo(since) })))),
+        each.state !== 'healthy' && h('p', { class: each.state === 'failing' ? 'wrong' : 'quiet' }, reason, since && h('small', {}, ' ', say('since', { when: sayAgo(since) })))),
       h('td', {}, label), h('td', {}, drawHealth(each), drawQueue(each)), h('td', { class: 'number' }, h('span', {}, sayNumber(each.device_count)), h('span', { class: 'away' }, ` ${say('devices')}`)),
       h('td', {}, drawSpark(spark, say('last_hour')), day), h('td', {}, sayAgo(heard)))
   }

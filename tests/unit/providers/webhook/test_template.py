@@ -260,7 +260,15 @@ def test_paths_that_lead_nowhere_in_the_payload_are_gaps_and_null_is_none() -> N
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": {{ payload.a }}}', "{'a': 1}", '{"a": "{{ payload.a }}",}', ' ["a", {{ payload }}]', "{}", "[[]]"]
+    "text",
+    [
+        '{"a": {{ payload.a }}}',
+        "{'a': 1}",
+        '{"a": "{{ payload.a }}",}',
+        ' ["a", {{ payload }}]',
+        "{}",
+        "[[]]",
+    ],
 )
 def test_what_was_meant_to_be_json_is_not_taken_for_a_text(text: str) -> None:
     with pytest.raises(ValueError, match=r"JSON") as refused:
@@ -269,6 +277,8 @@ def test_what_was_meant_to_be_json_is_not_taken_for_a_text(text: str) -> None:
     assert "payload" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["{{ payload }}", "[{{ event.type }}] hello", "{{ a }} {b}", "plain", 5, None, {"a": 1}])
+@pytest.mark.parametrize(
+    "text", ["{{ payload }}", "[{{ event.type }}] hello", "{{ a }} {b}", "plain", 5, None, {"a": 1}]
+)
 def test_a_text_is_a_template_of_its_own(text: Any) -> None:
     check_text(text)
