@@ -284,6 +284,7 @@ def test_the_activity_is_filtered_and_exported_without_formulas(admin: Platform,
             ("session.failed", "=cmd|' /C calc'!A0", "2026-01-01"),
             ("session.failed", 'Two "words", a\nline', "2026-01-02"),
             ("test", "+1", "2026-01-03"),
+            ("cell", "one;=1+1\n@two; three-4", "2026-01-04"),
         ):
             connection.execute(
                 "insert into integration_activity (organization_id, integration_id, kind, message, created_at)"
@@ -302,10 +303,11 @@ def test_the_activity_is_filtered_and_exported_without_formulas(admin: Platform,
         )
     ]
     exported = admin.call("GET", f"{path}.csv", params={"kind": "session.failed"})
+    of_cells = admin.call("GET", f"{path}.csv", params={"kind": "cell"})
 
     assert narrowed == [
         ["+1"],
-        ["+1", 'Two "words", a\nline'],
+        ["one;=1+1\n@two; three-4", "+1", 'Two "words", a\nline'],
         ["=cmd|' /C calc'!A0"],
         ['Two "words", a\nline'],
     ]
@@ -314,5 +316,6 @@ def test_the_activity_is_filtered_and_exported_without_formulas(admin: Platform,
     assert exported.text.split("\r\n", 1)[0] == "created_at,level,kind,message,details"
     assert ",'=cmd|' /C calc'!A0," in exported.text
     assert '"Two ""words"", a\nline"' in exported.text
+    assert "\"one;'=1+1\n'@two; three-4\"" in of_cells.text
     assert "+1" not in exported.text.partition("\r\n")[2].replace("+00:00", "")
     assert admin.call("GET", path, params={"from": "yesterday"}).status_code == 400
