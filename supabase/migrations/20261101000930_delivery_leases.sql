@@ -125,7 +125,8 @@ begin
            max(f.error) filter (where f.outcome = 'unsent') as unusable,
            max(coalesce(f.error, f.status_code::text)) filter (where f.outcome in ('retry', 'dead')) as last,
            max(f.certificate) as certificate,
-           private.find_gaps(jsonb_agg(f.missing) filter (where f.missing is not null)) as gaps
+           -- Of each event once, however often it is tried.
+           private.find_gaps(jsonb_agg(f.missing) filter (where f.missing is not null and f.attempts = 1)) as gaps
       from finished f
      group by f.integration_id
   ),

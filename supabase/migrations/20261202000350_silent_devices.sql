@@ -82,10 +82,13 @@ as $$
 declare
   v_after interval := private.read_seconds(p_settings, 'offline_after_seconds', 3600);
   v_most constant integer := 5000;
+  v_most_told constant integer := 10000;
   v_state public.integration_states;
   v_seen record;
   v_device public.devices;
   v_marked integer := 0;
+  v_told integer := 0;
+  v_last text;
 begin
   select * into v_state from public.integration_states t where t.integration_id = p_integration_id;
   if v_after = interval '0'
@@ -106,18 +109,21 @@ begin
        and d.status = 'online' and d.last_seen_at < now() - v_after
        -- Whose provider lists its devices has a word of its own, unless somebody says after how long here.
        and (not p_is_on or p_settings ? 'offline_after_seconds' or not exists (select from public.device_links l where l.device_id = d.id))
-     order by d.id
+     order by d.external_id
        for update skip locked
   loop
+    -- Where many webhooks ask for it, the rest is of the next round: no transaction queues without end.
+    exit when v_told >= v_most_told;
     if p_is_on then
       update public.devices d set status = 'offline', silent_since = d.last_seen_at where d.id = v_device.id;
-      perform private.queue_event(
+      v_told := v_told + private.queue_event(
         p_organization_id, p_integration_id, 'device.offline',
         private.describe_presence(v_device, 'offline', v_device.last_seen_at), v_device.id);
     else
       update public.devices d set status = 'unknown' where d.id = v_device.id;
     end if;
     v_marked := v_marked + 1;
+    v_last := v_device.external_id;
   end loop;
   select max(s.external_id) as last, count(*) as n into v_seen
     from (
@@ -126,7 +132,7 @@ begin
          and n.external_id > coalesce(v_state.swept_to, '')
        order by n.external_id limit v_most) s;
   update public.integration_states t
-     set swept_at = now(), swept_to = case when v_seen.n = v_most then v_seen.last end
+     set swept_at = now(), swept_to = case when v_told >= v_most_told then v_last when v_seen.n = v_most then v_seen.last end
    where t.integration_id = p_integration_id;
   return v_marked;
 end

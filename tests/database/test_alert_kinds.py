@@ -313,6 +313,18 @@ def test_what_a_template_names_and_has_met_may_be_missing_a_hundred_times(servic
 
 
 @pytest.mark.usefixtures("listener")
+def test_an_event_that_is_tried_again_and_again_counts_once(service: Service) -> None:
+    webhook = make_webhook(service)
+    enqueue(service, 1)
+    for _ in range(5):
+        rows = [row for row in lease(service) if row["integration_id"] == webhook]
+        finish(service, rows, "retry", retry_seconds=0, status_code=500, missing=["payload.a"])
+        pass_time(service, 61)
+
+    assert service.one("select gaps from integration_facts where direction = 'out'") == {"payload.a": 1}
+
+
+@pytest.mark.usefixtures("listener")
 def test_of_events_that_come_together_one_that_has_it_is_enough(service: Service) -> None:
     webhook = make_webhook(service)
     enqueue(service, 6)

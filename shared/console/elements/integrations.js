@@ -100,7 +100,7 @@ export class Integrations extends Element {
 
   welcome({ id, isNew, integration_type: type }) {
     const capabilities = this.data?.types.find((each) => each.type === type)?.capabilities ?? []
-    if (isNew && ['session', 'parse', 'deliver'].some((each) => capabilities.includes(each))) this.fresh = id
+    if (isNew && ['session', 'parse', 'deliver', 'publish'].some((each) => capabilities.includes(each))) this.fresh = id
     this.refresh()
   }
 }
