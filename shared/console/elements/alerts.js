@@ -32,7 +32,7 @@ export class Alerts extends Element {
     return [
       bar('h2', this.getAttribute('heading') ?? say(this.isBrief ? 'needsYou' : 'alerts')),
       alerts.length ? h('ul', { class: 'plain' }, alerts.map((alert) => this.drawOne(alert, isMember, names))) : empty('noAlerts', 'noAlertsWhy'),
-      alerts.length === MOST && h('p', { class: 'quiet' }, say('firstOnly', { count: MOST })),
+      alerts.length === MOST && h('p', { class: 'quiet' }, say('cut', { count: MOST })),
     ]
   }
 

@@ -2,7 +2,7 @@
 
 import { Problem, asProblem, call, newKey, readLists, readTypes } from './api.js'
 import { h, nextId } from './dom.js'
-import { Element } from './element.js'
+import { Element, explain } from './element.js'
 import { Field } from './field.js'
 import { Form } from './form.js'
 import { drawGenerated } from './generated.js'
@@ -16,7 +16,11 @@ import { drawTypes } from './types.js'
 const NAME = { name: 'name', kind: 'text', core: {}, required: true, labels: {} }
 const STATUS = { name: 'status', kind: 'switch', core: {}, labels: {}, fallback: true }
 
+const LEAVING = ['beforeunload', 'di-leaving']
+
 export class IntegrationDialog extends Element {
+  guard = (event) => { if (this.isConnected && this.isDirty) { event.preventDefault(); this.leave() } }
+
   begin() {}
 
   /** Open for a new one (`{}` or `{type}`) or a saved one (`{id}`). */
@@ -34,10 +38,7 @@ export class IntegrationDialog extends Element {
   }
 
   /** Open to show secrets that were just made. */
-  show(generated) {
-    this.unfold()
-    drawGenerated(this, generated, () => {})
-  }
+  show(generated) { this.unfold(); drawGenerated(this, generated, () => {}) }
 
   unfold() {
     this.dialog = h('dialog', {
@@ -46,9 +47,7 @@ export class IntegrationDialog extends Element {
     }, h('header', {}, h('h2', { id: 'title', tabindex: '-1' }, say('loading'))))
     this.shadowRoot.replaceChildren(this.dialog)
     this.dialog.showModal()
-    this.guards = new AbortController()
-    const guard = (event) => { if (this.isConnected && (this.locked || this.isDirty)) { event.preventDefault(); this.leave() } }
-    for (const way of ['beforeunload', 'di-leaving']) addEventListener(way, guard, { signal: this.guards.signal })
+    LEAVING.forEach((way) => addEventListener(way, this.guard))
   }
 
   press(event) {
@@ -103,7 +102,7 @@ export class IntegrationDialog extends Element {
     return { ...(name === undefined ? {} : { name: name ?? '' }), ...(isSwitched && { status: on ? 'active' : 'inactive' }), ...(Object.keys(config).length && { config }) }
   }
 
-  get isDirty() { return Boolean(this.page) && Object.keys(this.read()).length > 0 }
+  get isDirty() { return this.locked || (Boolean(this.page) && Object.keys(this.read()).length > 0) }
 
   async save() {
     await this.troubles.attempt(this.submit, async () => {
@@ -147,15 +146,14 @@ export class IntegrationDialog extends Element {
 
   close() {
     this.trial?.stop()
-    this.guards.abort()
+    LEAVING.forEach((way) => removeEventListener(way, this.guard))
     Object.assign(this, { page: null, locked: false, sent: null })
     this.dialog.close()
     this.shadowRoot.replaceChildren()
   }
 
-  drawFailure({ status, detail, request_id: reference }) {
-    const text = status === 401 ? say('sessionEnded') : status ? detail : say('offline')
-    this.fill(say('failure'), [h('p', { role: 'alert' }, text), reference && h('small', {}, say('reference', { id: reference }))], [h('span', { class: 'gap' }), this.button('close', () => this.close())])
+  drawFailure(problem) {
+    this.fill(say('failure'), [h('p', { role: 'alert' }, explain(problem)), problem.request_id && h('small', {}, say('reference', { id: problem.request_id }))], [h('span', { class: 'gap' }), this.button('close', () => this.close())])
   }
 }
 

@@ -3,6 +3,7 @@
 import { Problem, asProblem, hasRole } from './api.js'
 import { h, patch } from './dom.js'
 import { ready, say, sayAge, setLanguage } from './language.js'
+import { button } from './parts.js'
 import { sheet } from './styles.js'
 import { watch } from './watch.js'
 
@@ -138,5 +139,5 @@ export function explain({ status, detail, waits }) {
 
 function drawProblem({ document }, lead, retry) {
   return h('div', { class: 'summary' }, h('strong', {}, lead), h('p', {}, explain(document)),
-    document.request_id && h('small', {}, say('reference', { id: document.request_id })), h('button', { type: 'button', click: retry }, say('retry')))
+    document.request_id && h('small', {}, say('reference', { id: document.request_id })), button('retry', retry))
 }

@@ -5,6 +5,7 @@ import { h } from './dom.js'
 import { Element } from './element.js'
 import { say, sayAgo, sayNumber } from './language.js'
 import { define, load } from './load.js'
+import { button } from './parts.js'
 import { readForm } from './schema.js'
 
 const GRACES = [3600, 86_400, 604_800]
@@ -34,7 +35,7 @@ export class IntegrationFacts extends Element {
     const rotating = fields.filter((field) => field.rotates && secrets.includes(field.name))
     return rotating.map(({ name, title }) => h('section', { class: 'block' }, h('h3', {}, title), h('p', { class: 'quiet' }, say('rotateWhat')),
       h('div', { class: 'bar' }, h('label', { for: `grace-${name}` }, say('rotateGrace')), h('select', { id: `grace-${name}` }, GRACES.map((seconds) => h('option', { value: seconds, selected: seconds === 86_400 }, say(`grace_${seconds}`)))),
-        h('button', { type: 'button', click: () => this.rotate(name) }, say('rotate')))))
+        button('rotate', () => this.rotate(name)))))
   }
 
   async rotate(name) {

@@ -6,6 +6,7 @@ import { Element } from './element.js'
 import { drawScheduler } from './health.js'
 import { say, sayNumber } from './language.js'
 import { define } from './load.js'
+import { button } from './parts.js'
 import { writeCommand } from './recipe.js'
 import { drawStep } from './trial.js'
 
@@ -41,7 +42,7 @@ export class FirstMessage extends Element {
     const line = writeCommand(integration, can, this.client)
     if (!line) return null
     const copy = (event) => navigator.clipboard?.writeText(line).then(() => { event.target.textContent = say('copied') }, () => {})
-    return [h('p', {}, say(can('session') ? 'publishThis' : 'postThis')), h('div', { class: 'control' }, h('pre', { tabindex: '0', 'aria-label': say('command') }, line), h('button', { type: 'button', click: copy }, say('copy')))]
+    return [h('p', {}, say(can('session') ? 'publishThis' : 'postThis')), h('div', { class: 'control' }, h('pre', { tabindex: '0', 'aria-label': say('command') }, line), button('copy', copy))]
   }
 
   drawTicks({ integration, can, session, message, name, warning, scheduler }) {
@@ -68,7 +69,7 @@ export class FirstMessage extends Element {
       this.steps = []
       await this.act(async () => { for await (const step of stream(this.client, `integrations/${this.integration}/test`)) { this.steps.push(step); this.redraw() } })
     }
-    return [h('p', {}, say('firstSendWhat')), h('button', { type: 'button', class: 'primary', click: send }, say('sendTest')), this.steps && h('div', { class: 'steps' }, h('ol', {}, this.steps.map(drawStep)),
+    return [h('p', {}, say('firstSendWhat')), button('sendTest', send, 'primary'), this.steps && h('div', { class: 'steps' }, h('ol', {}, this.steps.map(drawStep)),
       h('p', { role: 'status' }, this.steps.length ? say('stepsDone', { count: sayNumber(this.steps.length) }) : say('testing', { seconds: 0 })))]
   }
 }

@@ -6,6 +6,7 @@ import { Element } from './element.js'
 import { drawHealth } from './health.js'
 import { say } from './language.js'
 import { define, load } from './load.js'
+import { button } from './parts.js'
 
 /** What each tab shows, and the capabilities of which one is needed; none: always there. */
 const TABS = [
@@ -50,7 +51,7 @@ export class IntegrationOverview extends Element {
   drawActions(integration) {
     const on = integration.status !== 'inactive'
     const turn = () => this.act(() => call(this.client, 'PATCH', `integrations/${this.integration}`, { status: on ? 'inactive' : 'active' }), say(on ? 'wasSwitchedOff' : 'wasSwitchedOn'))
-    return [h('button', { type: 'button', click: turn }, say(on ? 'switchOff' : 'switchOn')), h('button', { type: 'button', class: 'primary', click: () => this.edit() }, say('editAndTest'))]
+    return [button(on ? 'switchOff' : 'switchOn', turn), button('editAndTest', () => this.edit(), 'primary')]
   }
 
   drawTab(name, shown) {

@@ -8,6 +8,7 @@ import { byNeed, drawHealth, drawScheduler } from './health.js'
 import { say, sayAgo, sayNumber } from './language.js'
 import { define, load } from './load.js'
 import { readHour } from './metrics.js'
+import { button, empty, table } from './parts.js'
 
 const FILTERED_FROM = 20
 const HOUR_EVERY = 60_000
@@ -36,7 +37,7 @@ export class Integrations extends Element {
   }
 
   render({ integrations, isAdmin, scheduler, isCut }) {
-    const add = isAdmin ? h('button', { type: 'button', class: 'primary', click: () => this.edit({}) }, say('add')) : h('span', { class: 'quiet' }, say('notAdmin'))
+    const add = isAdmin ? button('add', () => this.edit({}), 'primary') : h('span', { class: 'quiet' }, say('notAdmin'))
     const shown = integrations.filter((each) => this.isWanted(each))
     return [
       h('div', { class: 'bar', 'data-key': 'bar' }, h('h2', {}, this.getAttribute('heading') ?? say('integrations')), h('span', { class: 'gap' }), integrations.length >= FILTERED_FROM && this.drawFilters(integrations), add),
@@ -47,8 +48,7 @@ export class Integrations extends Element {
   }
 
   drawEmpty(isAdmin) {
-    return h('div', { class: 'empty' }, h('h3', {}, say('noIntegrations')), h('p', {}, say('noIntegrationsWhy')),
-      isAdmin && h('button', { type: 'button', class: 'primary', click: () => this.edit({}) }, say('add')))
+    return empty('noIntegrations', 'noIntegrationsWhy', isAdmin && button('add', () => this.edit({}), 'primary'))
   }
 
   drawFilters(integrations) {
@@ -65,9 +65,8 @@ export class Integrations extends Element {
   }
 
   drawTable(integrations) {
-    const head = ['name', 'type', 'status', 'devices', 'lastHourShort', 'lastHeard'].map((word) => h('th', { scope: 'col' }, say(word)))
-    if (!integrations.length) return h('p', { class: 'empty' }, say('nothingMatches'))
-    return h('table', {}, h('thead', {}, h('tr', {}, head)), h('tbody', {}, integrations.map((each) => this.drawRow(each))))
+    if (!integrations.length) return empty('nothingMatches')
+    return table(['name', 'type', 'status', 'devices', 'lastHourShort', 'lastHeard'], integrations.map((each) => this.drawRow(each)))
   }
 
   drawRow(each) {

@@ -48,7 +48,7 @@ _NAME = r'(?:[\w-]+|"[^"{}]+")'
 _TOKEN = re.compile(r"\\\{\{|\{\{(?:\s*(" + _NAME + r"(?:\." + _NAME + r")*)\s*\}\})?")
 _SEGMENT = re.compile(_NAME)
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
-_LIKE_JSON = re.compile(r"""\s*(?:\{(?!\{)|\[\s*["'{\[\]])""")
+_LIKE_JSON = re.compile(r"""\s*(?:\{(?!\{)|\[\s*(?:["'\[\]]|\{(?!\{)))""")
 _NOWHERE = object()
 
 
