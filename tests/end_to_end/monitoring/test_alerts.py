@@ -189,6 +189,7 @@ def test_an_endpoint_whose_certificate_ends_soon_is_told_of_until_it_shows_anoth
             show(tls, tmp_path, days)
             enqueue(admin, 1)
             look_again(stack)
+            look_again(stack)
             told.append(sorted(listener.told().items()))
         count = len(endpoint.requests)
 
