@@ -110,7 +110,7 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
          when 'failing' then case
            when i.status = 'error' then coalesce(i.error_message, 'It fails.')
            when c.seen_at is null then 'Nobody looks for what is due: no tick and no worker has ever run. Start a worker, or call the scheduler every minute.'
-           else 'Nobody has looked for what is due for ' || private.say_interval(now() - c.seen_at) || ': no tick and no worker has run. Start a worker, or see why the scheduler is not called.'
+           else 'Nobody has looked for what is due for ' || private.say_interval(now() - c.seen_at) || ': no tick and no worker has run, or this part of it stands still. Start a worker, or see why the scheduler is not called.'
          end
          when 'degraded' then concat_ws(' ',
            i.error_message,
@@ -148,7 +148,10 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
   left join public.integration_facts n on n.integration_id = i.id and n.organization_id = i.organization_id and n.direction = 'in'
   left join public.integration_facts o on o.integration_id = i.id and o.organization_id = i.organization_id and o.direction = 'out'
   left join public.integration_states t on t.integration_id = i.id and t.organization_id = i.organization_id
-  cross join lateral (select (select private.scheduler_seen_at()) as seen_at) c
+  -- Of the part that does its work: others may go on while one stands still.
+  cross join lateral (
+    select case when i.settings ? 'events' then (select private.scheduler_seen_at('deliveries'))
+                else (select private.scheduler_seen_at('sessions')) end as seen_at) c
   cross join lateral (
     select case when i.settings ? 'silent_after_seconds' then private.read_seconds(i.settings, 'silent_after_seconds', 3600)
                 else interval '1 hour' end as silent_after) f

@@ -223,3 +223,19 @@ def test_the_parts_of_the_scheduler_are_seen_each_by_itself(service: Service) ->
     assert [each["state"] for each in told] == ["never", "silent", "partial", "running", "running"]
     assert set(told[-1]["parts"]) == {"jobs", "sessions"}
     assert told[0]["last_seen_at"] is None
+
+
+def test_a_part_that_stands_still_fails_what_it_works_for_and_nothing_else(service: Service) -> None:
+    source, webhook = be_left_alone(service), make_webhook(service)
+    service.connection.execute("update device_integrations set created_at = now() - interval '1 day'")
+    states = []
+    for parts in (
+        {"sessions": 0, "deliveries": 300},
+        {"sessions": 300, "deliveries": 0},
+        {"sessions": 0, "deliveries": 0},
+    ):
+        service.as_owner("delete from private.heartbeats")
+        service.run("select record_heartbeat(%s)", Jsonb(parts))
+        states.append([read_health(service, each)["state"] for each in (source, webhook)])
+
+    assert states == [["healthy", "failing"], ["failing", "waiting"], ["healthy", "waiting"]]
