@@ -30,7 +30,9 @@ def _check_id(text: str) -> str:
         raise ValueError("expected the id of a codec; GET /integrations/codecs lists them") from None
 
 
-CodecId = Annotated[str, Field(json_schema_extra={"format": "uuid"}), AfterValidator(_check_id)]
+CodecId = Annotated[
+    str, Field(json_schema_extra={"format": "uuid", "x-lists": "codecs"}), AfterValidator(_check_id)
+]
 
 
 class CodecUser(Provider, defer_build=True):
