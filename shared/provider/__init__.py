@@ -20,6 +20,7 @@ from shared.provider.decoding.body import DecodedBody, decode_body, read_media_t
 from shared.provider.decoding.coded import CodedBody, decode_bodies, read_bodies
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
 from shared.provider.decoding.mending import REPLACED
+from shared.provider.decoding.names import name_own_event
 from shared.provider.decoding.readers import find_path, find_vmark_reply
 from shared.provider.decoding.storable import Document, find_depth, read_document, replace_nul
 from shared.provider.decoding.times import UNBELIEVED, TimestampFormat, choose_time, parse_time
@@ -64,7 +65,7 @@ from shared.provider.standard_webhooks import (
 )
 from shared.provider.state import DeviceState, Path, StateKeeper
 from shared.provider.template import (
-    Template, compile_template, dump_json, is_quoted_json, render_template,
+    Template, check_text, compile_template, dump_json, find_gaps, list_payload_paths, render_template,
 )
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
 from shared.runtime.backoff import Backoff

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from shared.provider.messages import ALERT, Event, Notice, list_template_values
-from shared.provider.template import Template, dump_json, render_text
+from shared.provider.template import Template, dump_json, render_template
 
 LINES = 20
 """Of a list, the others are counted."""
@@ -71,7 +73,7 @@ def _fold(events: list[Event]) -> list[Event]:
 
 def _describe_one(event: Event, template: Template) -> Wording:
     payload: dict[str, Any] = event.payload if isinstance(event.payload, dict) else {}
-    line = render_text(template, list_template_values(event)) if template else _say(event, payload)
+    line = _render_text(template, list_template_values(event)) if template else _say(event, payload)
     line = line if template else _shorten(line)
     if not event.type.startswith("alert."):
         return Wording(line, (line,))
@@ -85,6 +87,14 @@ def _describe_one(event: Event, template: Template) -> Wording:
         is_over,
         str(payload.get("url") or ""),
     )
+
+
+def _render_text(template: Template, context: Mapping[str, object]) -> str:
+    """A compiled template that is one string, as text: a value that is none as JSON, nothing for null."""
+    rendered = orjson.loads(render_template(template, context))
+    if rendered is None:
+        return ""
+    return rendered if isinstance(rendered, str) else dump_json(rendered).decode()
 
 
 def _shorten(line: str) -> str:
