@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from shared.provider import Deadline, Event, Identity, Notice, load_provider, split_config
 from shared.providers.slack import Slack
 from shared.runtime.errors import InvalidConfig
+from shared.runtime.log import get_log
 
 IDENTITY = Identity("o", "i", "slack", "Duty")
 BASE: dict[str, Any] = {"webhook_url": "https://hooks.slack.com/services/T0/B0/XXXXXXXXXXXX"}
@@ -66,6 +68,15 @@ class Broken(Slack):
         raise ZeroDivisionError(f"{notice.recipient} {event.payload} {deadline}")
 
 
+@pytest.fixture
+def _fresh_log() -> Iterator[None]:
+    """A log to what is captured, which is closed after the test."""
+    get_log.cache_clear()
+    yield
+    get_log.cache_clear()
+
+
+@pytest.mark.usefixtures("_fresh_log")
 def test_a_defect_keeps_no_other_message_and_its_log_says_nothing_of_what_was_told(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -91,4 +102,6 @@ def test_a_defect_keeps_no_other_message_and_its_log_says_nothing_of_what_was_to
     assert {json.dumps(str(outcome.problem)) for outcome in outcomes} == {
         '"It could not be sent; the log has the details."'
     }
-    assert "canary" not in capfd.readouterr().err
+    logged = capfd.readouterr().err
+    assert logged.count("a defect in telling people") == len(events)
+    assert "canary" not in logged
