@@ -19,6 +19,7 @@ from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import Problem, Unavailable
 from shared.runtime.log import get_log
+from shared.runtime.outbound import time_calls
 
 LEASE_SECONDS = 30
 RENEW_SECONDS = 10
@@ -81,6 +82,7 @@ class Committer:
         self.deadline = deadline
         self.counts: Counter[str] = Counter()
         self.summary = SessionSummary()
+        self._calls = time_calls()
         self.tell_queued: Callable[[], None] = lambda: None
         self._database = database
         self._row = row
@@ -95,7 +97,7 @@ class Committer:
         self._check_commits()
         if batch.connect_ms is not None:
             self.summary.connect_ms = batch.connect_ms
-            self._commits.append(self._thread.submit(self._confirm))
+            self._commits.append(self._thread.submit(self._confirm, batch.connect_ms))
         if batch.messages or batch.state is not None or batch.notes:
             self._commits.append(self._thread.submit(self._commit, batch))
         elif time.monotonic() - self._renewed > RENEW_SECONDS:
@@ -107,15 +109,16 @@ class Committer:
         for commit in self._commits:
             commit.result()
 
-    def finish(self, error: str | None, pause: float = 0.0) -> None:
-        """End the lease: due again after `pause` seconds, or later and later after errors. LeaseLost, NotFound."""
-        summary = self.summary.describe(self.counts)
+    def finish(self, problem: Problem | None, pause: float = 0.0) -> None:
+        """End the lease: due again after `pause` seconds, or later and later after a problem. LeaseLost, NotFound."""
+        summary = self.summary.describe(self.counts) | self._calls.describe()
         finish = partial(
             self._database.call,
             "finish_session",
             p_integration_id=self._row["id"],
             p_lease_token=self._row["lease_token"],
-            p_error=error,
+            p_error=problem.detail if problem else None,
+            p_code=problem.code if problem else None,
             p_due_seconds=pause,
             p_summary=summary,
         )
@@ -155,7 +158,7 @@ class Committer:
 
     def _store_batch(self, batch: Batch) -> None:
         grace = Deadline(self.deadline.remaining() + COMMIT_GRACE_SECONDS)
-        counts = self._store.store_batch(batch.messages, batch.state, grace)
+        counts = self._store.store_batch(batch.messages, batch.state, grace, batch.received_bytes)
         self.counts.update({str(name): counts[name] for name in COUNTS})
         if counts["deliveries"]:
             self.tell_queued()
@@ -167,11 +170,14 @@ class Committer:
             record = partial(self._database.call, "record_activity", **names, p_notes=notes)
             keep_trying(record, self._find_patience())
 
-    def _confirm(self) -> None:
+    def _confirm(self, connect_ms: float) -> None:
         """End what is shown of a failure before: a session may last for long. Its end says so too."""
         try:
             self._database.call(
-                "confirm_session", p_integration_id=self._row["id"], p_lease_token=self._row["lease_token"]
+                "confirm_session",
+                p_integration_id=self._row["id"],
+                p_lease_token=self._row["lease_token"],
+                p_connect_ms=connect_ms,
             )
         except Unavailable:
             get_log().warning("that the connection works could not be recorded; the end of the session will")

@@ -158,7 +158,7 @@ def _read_post(
             return Proven(provider, request)
     except Problem as problem:
         return problem
-    return Post(row["id"], messages)
+    return Post(row["id"], messages, len(request.body))
 
 
 def _count_refusals(

@@ -39,7 +39,8 @@ def receive_proven(proven: Proven) -> Receipt:
     identity = proven.provider.identity
     with _take_place(identity.organization_id):
         messages = proven.provider.receive(proven.request)
-    post, size = Post(identity.integration_id, messages), len(proven.request.body)
+    size = len(proven.request.body)
+    post = Post(identity.integration_id, messages, size)
     return keep_trying(lambda: _posts.submit(post, size, identity.integration_id), Deadline(PATIENCE_SECONDS))
 
 

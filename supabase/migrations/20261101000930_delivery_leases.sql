@@ -94,7 +94,8 @@ begin
      where d.id = r.id and d.lease_token = r.lease_token and d.status = 'delivering'
        and r.outcome in ('delivered', 'retry', 'dead', 'unsent')
     returning d.id, d.integration_id, d.organization_id, d.attempts, d.replayed_at is not null as replayed, r.outcome, r.started_at, r.milliseconds, r.status_code,
-      r.error, r.reply
+      r.error, r.reply, d.status,
+      case when r.outcome in ('retry', 'dead') then coalesce('http_' || r.status_code, substring(r.error from '^[a-z_]{1,40}(?=:)'), 'internal') end as kind
   ),
   recorded as (
     insert into public.webhook_attempts
@@ -121,6 +122,25 @@ begin
      where t.heard > 0
      order by t.integration_id
     on conflict (integration_id, second) do update set sent = s.sent + excluded.sent
+  ),
+  kinds as (
+    select k.integration_id, jsonb_object_agg(k.kind, k.n) as errors
+      from (select f.integration_id, f.kind, count(*) as n from finished f where f.kind is not null group by 1, 2) k
+     group by 1
+  ),
+  tallied as (
+    insert into private.metric_tallies (
+      integration_id, organization_id, minute, deliveries, attempts, dead, answers, errors, response_ms, response_ms_sum)
+    select f.integration_id, f.organization_id, date_trunc('minute', now()), count(*) filter (where f.status = 'delivered'),
+           count(*), count(*) filter (where f.status = 'dead'),
+           -- What a protocol other than HTTP has taken has no status.
+           private.count_places(array_agg(
+             case when f.status_code between 200 and 599 then f.status_code / 100 - 1 else (f.status = 'delivered')::integer end), 5),
+           (select k.errors from kinds k where k.integration_id = f.integration_id),
+           private.count_places(array_agg(private.bucket_ms(f.milliseconds)), 15), sum(f.milliseconds)
+      from finished f
+     where f.outcome <> 'unsent'
+     group by f.integration_id, f.organization_id
   )
   select jsonb_build_object(
            'delivered', count(*) filter (where f.outcome = 'delivered'),

@@ -1,8 +1,8 @@
 """The one way to the database: PostgREST, as the caller (row-level security decides) or as the service.
 
 Every call is one HTTP request and one transaction. Errors: Forbidden for 42501, Conflict for 23505, NotFound, Gone,
-Unauthenticated, BadRequest for what the database calls malformed, InvalidConfig, which names the field, for PT422,
-LeaseLost for a fenced result, Unavailable when the database is away; QuotaExceeded and RateLimited, from whatever
+Unauthenticated, BadRequest for what the database calls malformed, InvalidConfig or InvalidRange, which name the field,
+for PT422, LeaseLost for a fenced result, Unavailable when the database is away; QuotaExceeded and RateLimited, from whatever
 writes, for triggers hold the bounds; anything else is a Problem that names the SQLSTATE.
 """
 
@@ -27,6 +27,7 @@ from shared.runtime.errors import (
     Forbidden,
     Gone,
     InvalidConfig,
+    InvalidRange,
     LeaseLost,
     NotFound,
     PreconditionFailed,
@@ -153,7 +154,8 @@ def make_problem(refusal: Refusal) -> Problem:
     if code == "PT429":
         return RateLimited(message, retry_after=_read_wait(refusal))
     if code == "PT422":
-        return InvalidConfig(errors=[FieldError(refusal.get("hint") or "config", message)])
+        make_invalid = InvalidRange if refusal.get("details") == InvalidRange.code else InvalidConfig
+        return make_invalid(errors=[FieldError(refusal.get("hint") or "config", message)])
     make = _HINTED.get(refusal.get("hint") or "") if code == "PT409" else None
     make = make or _PROBLEMS.get(code)
     return (
