@@ -2,7 +2,7 @@
 
 Every call is one HTTP request and one transaction. Errors: Forbidden for 42501, Conflict for 23505, NotFound, Gone,
 Unauthenticated, BadRequest for what the database calls malformed, InvalidConfig or InvalidRange, which name the field,
-for PT422, LeaseLost for a fenced result, Unavailable when the database is away; QuotaExceeded and RateLimited, from whatever
+for PT422, LeaseLost for a fenced result, Unavailable when it is away; QuotaExceeded and RateLimited, from whatever
 writes, for triggers hold the bounds; anything else is a Problem that names the SQLSTATE.
 """
 
