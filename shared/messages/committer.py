@@ -6,20 +6,26 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.integrations.sealing import SealedIntegration
 from shared.messages import clock
 from shared.messages.store import COUNTS, LeaseHold, Store, keep_trying
+from shared.messages.traces import add_trace, list_traces
 from shared.provider import Batch
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import Problem, Unavailable
 from shared.runtime.log import get_log
 from shared.runtime.outbound import time_calls
+from shared.runtime.telemetry import observe
+
+if TYPE_CHECKING:
+    from shared.runtime.telemetry.sdk import Observed
 
 LEASE_SECONDS = 30
 RENEW_SECONDS = 10
@@ -158,11 +164,27 @@ class Committer:
 
     def _store_batch(self, batch: Batch) -> None:
         grace = Deadline(self.deadline.remaining() + COMMIT_GRACE_SECONDS)
-        counts = self._store.store_batch(batch.messages, batch.state, grace, batch.received_bytes)
+        with self._observe(batch) as observed:
+            messages = add_trace(batch.messages, observed.traceparent if observed else None)
+            counts = self._store.store_batch(messages, batch.state, grace, batch.received_bytes)
         self.counts.update({str(name): counts[name] for name in COUNTS})
         if counts["deliveries"]:
             self.tell_queued()
         self._renewed = time.monotonic()
+
+    def _observe(self, batch: Batch) -> AbstractContextManager[Observed | None]:
+        system = self._row["integration_type"]
+        about = {"messaging.system": system, "messaging.operation.name": "process"}
+        return observe(
+            "batch",
+            f"process {system}",
+            {
+                **about,
+                "messaging.batch.message_count": len(batch.messages),
+                "integration.id": self._row["id"],
+            },
+            links=list_traces(batch.messages),
+        )
 
     def _record_notes(self, batch: Batch) -> None:
         if notes := [*batch.notes, *clock.watch.find_notes(self._row["id"], batch.messages)]:

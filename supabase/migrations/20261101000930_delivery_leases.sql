@@ -29,7 +29,7 @@ begin
           -- Rows, not built objects: Postgres puts each on a line of its own, so that where one can't be read, the others can.
           select l.id, l.lease_token, l.integration_id, l.organization_id, l.attempts, l.payload_bytes, l.event_type, l.created_at,
                  coalesce(m.kind, case when l.event_type like 'alert.%' then 'alert' else 'event' end) as kind,
-                 m.topic, coalesce(m.payload, e.payload) as payload, coalesce(m.observed_at, e.created_at) as observed_at,
+                 m.topic, m.metadata ->> 'traceparent' as traceparent, coalesce(m.payload, e.payload) as payload, coalesce(m.observed_at, e.created_at) as observed_at,
                  json_build_object(
                    'integration_id', coalesce(m.integration_id, e.integration_id), 'integration_type', o.integration_type, 'name', o.name) as source,
                  case when coalesce(v.external_id, m.external_id) is not null then

@@ -40,6 +40,7 @@ from shared.runtime.errors import (
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.log import read_request_id
 from shared.runtime.settings import require_setting
+from shared.runtime.telemetry import observe
 
 _AWAY = re.compile(
     r"^(PGRST00[0-3]|PGRST20[2-5]|08\w{3}|25006|40001|40P01|42P07|53\w{3}|55P03|57014|57P0\d|58\w{3}|5\d\d)$"
@@ -122,13 +123,15 @@ class Database:
     def _send(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> bytes:
-        try:
-            project = open_project(require_setting("supabase_url"))
-            answer = project.send(method, f"/rest/v1/{path}", {**self._headers, **(headers or {})}, body)
-        except FAILURES as error:
-            raise _away(error) from None
-        if not answer.is_success:
-            raise make_problem(_read_error(answer))
+        asked = path.partition("?")[0]
+        with observe("db", asked, {"db.system.name": "postgresql", "db.operation.name": asked}):
+            try:
+                project = open_project(require_setting("supabase_url"))
+                answer = project.send(method, f"/rest/v1/{path}", {**self._headers, **(headers or {})}, body)
+            except FAILURES as error:
+                raise _away(error) from None
+            if not answer.is_success:
+                raise make_problem(_read_error(answer))
         if self._answered:
             self._answered()
         return answer.body
