@@ -141,6 +141,18 @@ MATRIX: dict[str, Table] = {
         "%(organization)s, %(integration)s, '2001-01-01'",
         key="minute",
     ),
+    "integration_metric_rollups": _read_only(
+        "integration_metric_rollups",
+        "organization_id, integration_id, step, at",
+        "%(organization)s, %(integration)s, 'hour', '2001-01-01'",
+        key="at",
+    ),
+    "integration_totals": _read_only(
+        "integration_totals",
+        "organization_id, integration_id",
+        "%(organization)s, %(integration)s",
+        key="integration_id",
+    ),
     "integration_schedules": Table(
         make="select %(integration)s::uuid",
         key="integration_id",

@@ -11,9 +11,14 @@ from psycopg.types.json import Jsonb
 from tests.database.fixtures import Service, make_messages
 from tests.database.queue import enqueue, finish, lease, make_webhook
 
-SUMS = "enqueued, deliveries, dead, cancelled, attempts, commands, sessions, failed_sessions, answers, errors, response_ms"
+SUMS = "enqueued, deliveries, dead, cancelled, attempts, commands, sessions, answers, errors, response_ms"
 TALLIED = f"select {SUMS} from private.sum_totals() where integration_id = %s"
 OPEN = "select count(*) from webhook_deliveries where integration_id = %s and stage is not null"
+KEPT = """
+select 'minute' as step, received, attempts, errors, response_ms from integration_metrics where integration_id = %s
+union all
+select step, received, attempts, errors, response_ms from integration_metric_rollups where integration_id = %s
+"""
 AGE = "update private.metric_tallies set minute = minute - %s * interval '1 minute'"
 
 
@@ -107,7 +112,8 @@ def test_minutes_are_rolled_up_to_hours_and_days_and_nothing_is_lost(service: Se
         service.ingest(source, make_messages(3))
         finish(service, lease(service), "retry", status_code=500, retry_seconds=60, milliseconds=7)
         service.as_owner(
-            "update integration_metrics set minute = minute - %s * interval '1 day' where minute > now() - interval '1 hour'",
+            "update integration_metrics set minute = minute - %s * interval '1 day'"
+            " where minute > now() - interval '1 hour'",
             days,
         )
         sum_up(service, days * 24 * 60)
@@ -117,12 +123,7 @@ def test_minutes_are_rolled_up_to_hours_and_days_and_nothing_is_lost(service: Se
         service.one("select prune_history()")
 
     for integration in (webhook, source):
-        kept = service.run(
-            "select 'minute' as step, received, attempts, errors, response_ms from integration_metrics where integration_id = %(id)s"
-            " union all select step, received, attempts, errors, response_ms from integration_metric_rollups where integration_id = %(id)s".replace(
-                "%(id)s", f"'{integration}'"
-            )
-        )
+        kept = service.run(KEPT, integration, integration)
         assert {row["step"] for row in kept} == {"minute", "hour", "day"}
         if integration == source:
             assert sum(row["received"] for row in kept) == 15
@@ -211,7 +212,8 @@ def test_percentiles_come_from_the_buckets(
 def test_commands_are_counted_when_they_are_taken(service: Service) -> None:
     source = service.make_integration()
     device = service.one(
-        "insert into devices (organization_id, integration_id, external_id, name) values (%s, %s, 'a', 'a') returning id",
+        "insert into devices (organization_id, integration_id, external_id, name)"
+        " values (%s, %s, 'a', 'a') returning id",
         service.organization_id,
         source,
     )

@@ -100,7 +100,7 @@ def describe_operation(name: str, table: Table, operation: str) -> tuple[str, st
     where = f"where {table.key} = %(row)s"
     if name == "organization_members":
         where += " and organization_id = %(organization)s"
-    if name == "integration_metrics":
+    if name in {"integration_metrics", "integration_metric_rollups"}:
         where += " and integration_id = %(integration)s"
     return {
         "select": (f"select * from {name} {where}", table.select),
