@@ -90,36 +90,29 @@ $$;
 comment on function private.count_places is 'How often each place from 0 to p_size - 1 is among p_places.';
 
 create function private.add_arrays(p_one bigint[], p_other bigint[]) returns bigint[]
-language sql immutable parallel safe set search_path = ''
+language sql immutable strict parallel safe set search_path = ''
 as $$
-  select case
-    when p_one is null then p_other
-    when p_other is null then p_one
-    else (select array_agg(coalesce(u.one, 0) + coalesce(u.other, 0) order by u.n)
-            from rows from (unnest(p_one), unnest(p_other)) with ordinality u(one, other, n))
-  end
+  select array_agg(coalesce(u.one, 0) + coalesce(u.other, 0) order by u.n)
+    from rows from (unnest(p_one), unnest(p_other)) with ordinality u(one, other, n)
 $$;
-comment on function private.add_arrays is 'Adds up place by place.';
+comment on function private.add_arrays is 'Adds up place by place; null where one is.';
 create aggregate private.sum_arrays(bigint[]) (sfunc = private.add_arrays, stype = bigint[]);
 comment on aggregate private.sum_arrays(bigint[]) is 'Sums up place by place; null for none.';
 
 create function private.add_errors(p_one jsonb, p_other jsonb) returns jsonb
-language sql immutable parallel safe set search_path = ''
+language sql immutable strict parallel safe set search_path = ''
 as $$
-  select case
-    when p_one is null then p_other
-    when p_other is null then p_one
-    -- No more kinds than somebody may want to read, whatever an endpoint answers: the rest are counted together.
-    else (select jsonb_object_agg(k.kind, k.n) from (
+  -- No more kinds than somebody may want to read, whatever an endpoint answers: the rest are counted together.
+  select jsonb_object_agg(k.kind, k.n)
+    from (
       select case when r.place <= 30 then r.kind else 'other' end as kind, sum(r.n) as n
         from (
           select b.key as kind, sum(b.value::bigint) as n, row_number() over (order by b.key = 'other', sum(b.value::bigint) desc, b.key) as place
             from (select * from jsonb_each_text(p_one) union all select * from jsonb_each_text(p_other)) b
            group by b.key) r
-       group by 1) k)
-  end
+       group by 1) k
 $$;
-comment on function private.add_errors is 'Adds up how often each kind of error was met: 30 kinds, and others.';
+comment on function private.add_errors is 'Adds up how often each kind of error was met, of 30 kinds and others; null where one is.';
 create aggregate private.sum_errors(jsonb) (sfunc = private.add_errors, stype = jsonb);
 comment on aggregate private.sum_errors(jsonb) is 'Sums up {kind: how often}; null for none.';
 

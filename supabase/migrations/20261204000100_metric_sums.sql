@@ -53,7 +53,13 @@ as $$
   select t.integration_id, t.organization_id, max(t.minute), sum(t.sessions)::bigint, sum(t.failed_sessions)::bigint, sum(t.session_seconds),
          sum(t.connects)::bigint, sum(t.connect_ms_sum), sum(t.connected_seconds), sum(t.enqueued)::bigint, sum(t.deliveries)::bigint,
          sum(t.attempts)::bigint, sum(t.dead)::bigint, sum(t.cancelled)::bigint, sum(t.commands)::bigint,
-         private.sum_arrays(t.answers), private.sum_errors(t.errors), private.sum_arrays(t.response_ms), sum(t.response_ms_sum)
+         -- Place by place, as any other way of adding up arrays takes ten times as long.
+         case when count(t.answers) > 0 then array[sum(t.answers[1]), sum(t.answers[2]), sum(t.answers[3]), sum(t.answers[4]), sum(t.answers[5])]::bigint[] end,
+         private.sum_errors(t.errors),
+         case when count(t.response_ms) > 0 then array[
+           sum(t.response_ms[1]), sum(t.response_ms[2]), sum(t.response_ms[3]), sum(t.response_ms[4]), sum(t.response_ms[5]), sum(t.response_ms[6]), sum(t.response_ms[7]), sum(t.response_ms[8]),
+           sum(t.response_ms[9]), sum(t.response_ms[10]), sum(t.response_ms[11]), sum(t.response_ms[12]), sum(t.response_ms[13]), sum(t.response_ms[14]), sum(t.response_ms[15])]::bigint[] end,
+         sum(t.response_ms_sum)
     from unnest(p_tallies) t
    group by t.organization_id, t.integration_id, case when p_by_minute then t.minute end
    -- Always in this order, as receive_messages goes too.
@@ -79,8 +85,8 @@ as $$
         connect_ms_sum = m.connect_ms_sum + excluded.connect_ms_sum, connected_seconds = m.connected_seconds + excluded.connected_seconds,
         enqueued = m.enqueued + excluded.enqueued, deliveries = m.deliveries + excluded.deliveries,
         attempts = m.attempts + excluded.attempts, dead = m.dead + excluded.dead, cancelled = m.cancelled + excluded.cancelled,
-        commands = m.commands + excluded.commands, answers = private.add_arrays(m.answers, excluded.answers),
-        errors = private.add_errors(m.errors, excluded.errors), response_ms = private.add_arrays(m.response_ms, excluded.response_ms),
+        commands = m.commands + excluded.commands, answers = coalesce(private.add_arrays(m.answers, excluded.answers), m.answers, excluded.answers),
+        errors = coalesce(private.add_errors(m.errors, excluded.errors), m.errors, excluded.errors), response_ms = coalesce(private.add_arrays(m.response_ms, excluded.response_ms), m.response_ms, excluded.response_ms),
         response_ms_sum = m.response_ms_sum + excluded.response_ms_sum
 $$;
 comment on function private.add_to_totals is 'Adds tallies to the totals of those integrations that are there still.';
@@ -98,8 +104,8 @@ as $$
         connect_ms_sum = m.connect_ms_sum + excluded.connect_ms_sum, connected_seconds = m.connected_seconds + excluded.connected_seconds,
         enqueued = m.enqueued + excluded.enqueued, deliveries = m.deliveries + excluded.deliveries,
         attempts = m.attempts + excluded.attempts, dead = m.dead + excluded.dead, cancelled = m.cancelled + excluded.cancelled,
-        commands = m.commands + excluded.commands, answers = private.add_arrays(m.answers, excluded.answers),
-        errors = private.add_errors(m.errors, excluded.errors), response_ms = private.add_arrays(m.response_ms, excluded.response_ms),
+        commands = m.commands + excluded.commands, answers = coalesce(private.add_arrays(m.answers, excluded.answers), m.answers, excluded.answers),
+        errors = coalesce(private.add_errors(m.errors, excluded.errors), m.errors, excluded.errors), response_ms = coalesce(private.add_arrays(m.response_ms, excluded.response_ms), m.response_ms, excluded.response_ms),
         response_ms_sum = m.response_ms_sum + excluded.response_ms_sum
 $$;
 comment on function private.add_to_minutes is 'Adds tallies to the metrics of their minutes.';
@@ -150,8 +156,8 @@ as $$
         connect_ms_sum = m.connect_ms_sum + excluded.connect_ms_sum, connected_seconds = m.connected_seconds + excluded.connected_seconds,
         enqueued = m.enqueued + excluded.enqueued, deliveries = m.deliveries + excluded.deliveries,
         attempts = m.attempts + excluded.attempts, dead = m.dead + excluded.dead, cancelled = m.cancelled + excluded.cancelled,
-        commands = m.commands + excluded.commands, answers = private.add_arrays(m.answers, excluded.answers),
-        errors = private.add_errors(m.errors, excluded.errors), response_ms = private.add_arrays(m.response_ms, excluded.response_ms),
+        commands = m.commands + excluded.commands, answers = coalesce(private.add_arrays(m.answers, excluded.answers), m.answers, excluded.answers),
+        errors = coalesce(private.add_errors(m.errors, excluded.errors), m.errors, excluded.errors), response_ms = coalesce(private.add_arrays(m.response_ms, excluded.response_ms), m.response_ms, excluded.response_ms),
         response_ms_sum = m.response_ms_sum + excluded.response_ms_sum
 $$;
 comment on function private.add_rollups is 'Adds rows to those of their hour or day.';

@@ -57,7 +57,7 @@ def make_traceparent() -> str:
 
 def connect_receiver(admin: Platform) -> tuple[str, str]:
     """An integration that is pushed to: its address and its secret."""
-    body = {
+    body: dict[str, Any] = {
         "organization_id": admin.user.organization_id,
         "integration_type": "http",
         "name": str(uuid.uuid4()),
@@ -185,7 +185,7 @@ def publish_traced(port: int, topic: str, properties: list[tuple[str, str]]) -> 
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.connect("127.0.0.1", port)
     client.loop_start()
-    told = Properties(PacketTypes.PUBLISH)
+    told = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     told.UserProperty = properties
     client.publish(topic, b'{"temperature": 1}', qos=1, properties=told).wait_for_publish(10)
     client.disconnect()
