@@ -4,7 +4,7 @@ grant select on public.integration_metric_rollups, public.integration_totals to 
 grant execute on function public.read_metrics to authenticated;
 
 grant select on public.integration_metric_rollups, public.integration_totals to service_role;
-grant select, insert, delete on private.metric_tallies to service_role;
+grant insert on private.metric_tallies to service_role;
 grant execute on function public.sum_metrics, public.read_platform_metrics to service_role;
 grant execute on function
   private.bucket_ms, private.count_places, private.count_uptime, private.count_duplicates

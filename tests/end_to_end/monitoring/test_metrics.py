@@ -151,7 +151,7 @@ def test_what_is_pushed_is_counted_with_its_bytes_and_duplicates(admin: Platform
             "organization_id": admin.user.organization_id,
             "integration_type": "http",
             "name": str(uuid.uuid4()),
-            "config": {"event_id_path": "id", "device_path": "device"},
+            "config": {"event_id_path": "id"},
         },
     )
     assert created.status_code == 201, created.text
