@@ -101,10 +101,13 @@ def test_tallies_are_summed_up_once(service: Service) -> None:
 
 
 def test_the_minute_that_is_under_way_is_left_alone(service: Service) -> None:
-    make_webhook(service)
+    webhook = make_webhook(service)
     enqueue(service, 3)
 
-    assert service.one("select sum_metrics()")["metrics_summed"] == 0
+    service.one("select sum_metrics()")
+
+    assert service.one("select count(*) from integration_metrics where integration_id = %s", webhook) == 0
+    assert read_sums(service, webhook)["enqueued"] == 3
 
 
 def test_minutes_are_rolled_up_to_hours_and_days_and_nothing_is_lost(service: Service) -> None:
@@ -164,8 +167,9 @@ def test_a_connection_is_counted_to_the_second_over_the_minutes(service: Service
 
     service.connection.execute("reset role")
     counted = service.run(
-        "select round(sum(connected_seconds)::numeric, 3) as connected, max(connected_seconds) as most, sum(connects) as connects,"
-        " sum(connect_ms_sum) as ms, sum(sessions) as sessions from private.metric_tallies where integration_id = %s",
+        "select round(sum(connected_seconds)::numeric, 3) as connected, max(connected_seconds) as most,"
+        " sum(connects) as connects, sum(connect_ms_sum) as ms, sum(sessions) as sessions"
+        " from private.metric_tallies where integration_id = %s",
         source,
     )[0]
     assert (

@@ -77,17 +77,18 @@ def list_expressions() -> Iterator[str]:
 
 def make_noise(admin: Platform, stack: Stack) -> dict[str, Any]:
     """A webhook that took some and refused some, a source that failed, an open alert, a device, a command."""
-    answers = iter([Answer(200), Answer(503)] * 10)
-    with HttpReceiver(lambda _: next(answers)) as receiver:
-        webhook = admin.create("webhook", {"url": receiver.url, "retry_schedule": []})
-        enqueue(admin, 4, device=uuid.uuid4().hex)
-        broker = admin.create("mqtt", {"broker_url": stack.mqtt_url, "topics": f"{uuid.uuid4().hex}/#"})
-        run_tick(stack, 6)
+    broker = admin.create("mqtt", {"broker_url": stack.mqtt_url, "topics": f"{uuid.uuid4().hex}/#"})
     late = [
         {"event_id": uuid.uuid4().hex, "observed_at": (datetime.now(UTC) - timedelta(seconds=9)).isoformat()}
     ]
     with stack.connect() as connection:
         connection.execute("select ingest_messages(%s, %s)", (broker["id"], Jsonb(late)))
+    answers = iter([Answer(200), Answer(503)] * 10)
+    with HttpReceiver(lambda _: next(answers)) as receiver:
+        webhook = admin.create("webhook", {"url": receiver.url, "retry_schedule": []})
+        enqueue(admin, 4, device=uuid.uuid4().hex)
+        run_tick(stack, 6)
+    with stack.connect() as connection:
         connection.execute(
             "update integration_schedules set state = state || %s where integration_id = %s",
             ('{"certificates": {"broker": 4102444800}}', broker["id"]),
