@@ -220,7 +220,7 @@ class _Dispatcher:
     ) -> None:
         with self._pulse.busy():
             try:
-                brought = read_traceparent(delivery["traceparent"])
+                brought = read_traceparent(delivery.get("traceparent"))
                 with observe("delivery", "deliver", describe_delivery(delivery), parent=brought) as observed:
                     request = pass_trace(request, find_traceparent(observed, brought))
                     attempt = await make_attempt(self._client, request, self._deadline.remaining())
