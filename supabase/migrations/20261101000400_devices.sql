@@ -16,11 +16,13 @@ create table public.devices (
   edited_at timestamptz not null default now(),
   silent_since timestamptz,
   constraint devices_organization_device unique (organization_id, id),
-  unique (integration_id, organization_id, external_id),
+  unique (integration_id, external_id, organization_id),
   foreign key (organization_id, integration_id)
     references public.device_integrations (organization_id, id) on delete set null (integration_id)
 ) with (fillfactor = 50);
 comment on table public.devices is 'One device, known to its integration as external_id.';
+-- Whoever looks for it by these two leaves the organization out, which follows from the integration: before there are
+-- statistics, any index that begins with the organization looks as good, and reads all its devices.
 comment on column public.devices.last_seen_at is 'When it last said something, by its own clock where it sends one, never later than we received it.';
 comment on column public.devices.silent_since is 'Since when nothing has come from it, where it was taken for offline because of that; null otherwise.';
 alter table public.devices enable row level security;

@@ -77,7 +77,7 @@ begin
              private.find_reading(v_organization_id, p_integration_id, d.id, m.message) end as event_id
       from jsonb_array_elements(p_messages) with ordinality as m(message, n)
       left join public.devices d
-        on d.organization_id = v_organization_id and d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
+        on d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
   ),
   -- However long ago it was stored.
   remembered as (
@@ -107,7 +107,7 @@ begin
     select m.message, m.n, d.id as device_id, coalesce(d.status, 'unknown') as device_status
       from jsonb_array_elements(p_messages) with ordinality as m(message, n)
       left join public.devices d
-        on d.organization_id = v_organization_id and d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
+        on d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
   ),
   judged as materialized (
     select i.*, private.find_reading(v_organization_id, p_integration_id, i.device_id, i.message) is not null as known

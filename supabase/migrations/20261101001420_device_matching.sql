@@ -67,8 +67,7 @@ declare
 begin
   select d.* into v_device
     from public.devices d
-   where d.integration_id = p_integration.id and d.organization_id = p_integration.organization_id
-     and d.external_id = p_remote ->> 'id'
+   where d.integration_id = p_integration.id and d.external_id = p_remote ->> 'id'
      for no key update;
   if found and not private.is_free(v_device.id) then
     return v_device;
@@ -119,8 +118,7 @@ declare
 begin
   select d.* into v_twin
     from public.devices d
-   where d.integration_id = p_integration.id and d.organization_id = p_integration.organization_id
-     and d.external_id = p_remote_id and d.id <> p_device_id
+   where d.integration_id = p_integration.id and d.external_id = p_remote_id and d.id <> p_device_id
      for update;
   if found then
     -- What it said before we knew its id has made a device of its own, which nobody can have used yet.

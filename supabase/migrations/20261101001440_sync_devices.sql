@@ -19,7 +19,7 @@ as $$
              'hardware_ids', r.device -> 'hardware_ids', 'tags', r.device -> 'tags', 'provider', private.list_facts(r.device))
       from remote r
      order by r.id
-    on conflict (integration_id, organization_id, external_id) do nothing -- it has just said something, and is met by the next run
+    on conflict (integration_id, external_id, organization_id) do nothing -- it has just said something, and is met by the next run
     returning id, external_id
   )
   insert into public.device_links (device_id, organization_id, integration_id, remote_id, status, synced_name, synced_tags)
@@ -52,8 +52,7 @@ begin
       from jsonb_array_elements(p_devices) r
       left join lateral (
         select e as device from public.devices e
-         where e.integration_id = p_integration.id and e.organization_id = p_integration.organization_id
-           and e.external_id = r.value ->> 'id'
+         where e.integration_id = p_integration.id and e.external_id = r.value ->> 'id'
          limit 1) d on true
       left join lateral (select k as link from public.device_links k where k.device_id = (d.device).id limit 1) l on true
      order by r.value ->> 'id'

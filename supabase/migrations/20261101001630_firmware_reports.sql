@@ -62,7 +62,7 @@ as $$
        and u.external_id = r.device and u.package = r.package
        and u.to_version = r.to_version and u.rollout_id is not distinct from r.rollout_id
       left join public.devices d
-        on d.organization_id = p_rollout.organization_id and d.integration_id = p_rollout.integration_id and d.external_id = r.device
+        on d.integration_id = p_rollout.integration_id and d.external_id = r.device
   ),
   steps as (
     select u.id, s.step from public.firmware_updates u, jsonb_array_elements(u.steps) as s(step)
@@ -123,7 +123,7 @@ begin
          case when r.rollout_id is null then r.at else v_rollout.started_at end
     from private.read_reports(p_rollout_id, p_reports) r
     left join public.devices d
-      on d.organization_id = v_rollout.organization_id and d.integration_id = v_rollout.integration_id and d.external_id = r.device
+      on d.integration_id = v_rollout.integration_id and d.external_id = r.device
    order by r.device, r.package, r.rollout_id, r.to_version, r.at
   on conflict do nothing;
   perform private.add_steps(v_rollout, p_reports);

@@ -61,7 +61,7 @@ begin
       from parts p
       join told t on t.n = p.n
       left join public.devices d
-        on d.integration_id = p_message.integration_id and d.organization_id = p_message.organization_id and d.external_id = t.device
+        on d.integration_id = p_message.integration_id and d.external_id = t.device
      where m.id = p.id and m.received_at = p_message.received_at
        and (m.payload, m.kind, m.device_id, m.observed_at, m.remark) is distinct from (
              t.message -> 'payload', t.message ->> 'kind', d.id,

@@ -37,6 +37,8 @@ class Terminal:
             # Its controlling terminal is this one: Ctrl-C goes to all programs that it runs in front.
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            # A shell's background job ignores Ctrl-C, and so would all that it starts.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             if die:
                 die()
 
@@ -47,7 +49,7 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            preexec_fn=prepare,  # noqa: PLW1509 - it makes three system calls
+            preexec_fn=prepare,  # noqa: PLW1509 - it makes a few system calls
         )
         os.close(slave)
         self._seen = b""

@@ -42,7 +42,7 @@ class _Sighting(NamedTuple):
     digest: bytes
     nonce: str
     number: int
-    place: int = 0
+    place: int
 
     @property
     def event_id(self) -> str:
@@ -92,7 +92,7 @@ class Window:
 
     def name_new(self, packet_id: int, topic: str, body: bytes) -> str:
         """The event id of a message that comes for the first time."""
-        return self._remember(packet_id, _Sighting(_digest(topic, body), self._nonce, self._next()))
+        return self._remember(packet_id, _digest(topic, body), self._nonce, self._next())
 
     def find_again(self, packet_id: int, topic: str, body: bytes) -> str | None:
         """The old event id of a message with the duplicate flag; None where it is not in the window."""
@@ -158,13 +158,12 @@ class Window:
             return None
         return known if known.digest == _digest(topic, body) else None
 
-    def _remember(self, packet_id: int, known: _Sighting) -> str:
+    def _remember(self, packet_id: int, digest: bytes, nonce: str, number: int) -> str:
         if self._known.pop(packet_id, None):
             # From somewhere in the middle of a run.
             self._runs = None
         self.latest = self._arrivals = self._arrivals + 1
-        # Not by _replace, which takes five times as long.
-        known = self._known[packet_id] = _Sighting(known.digest, known.nonce, known.number, self._arrivals)
+        known = self._known[packet_id] = _Sighting(digest, nonce, number, self._arrivals)
         self._append(packet_id, known)
         if len(self._known) > WINDOW_MESSAGES:
             del self._known[next(iter(self._known))]
@@ -185,7 +184,7 @@ class Window:
             entries = _ENTRY.iter_unpack(b64decode(text, validate=True))
             if isinstance(nonce, str) and isinstance(first, int):
                 for number, (packet_id, digest) in enumerate(entries, first):
-                    self._remember(packet_id, _Sighting(digest, nonce, number))
+                    self._remember(packet_id, digest, nonce, number)
         except (ValueError, TypeError, struct.error, BinasciiError):
             return
 
