@@ -35,15 +35,18 @@ begin
                  case when coalesce(v.external_id, m.external_id) is not null then
                    json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end as device
             from leased l
-            -- By the key alone, and then whose it is: by organization and time the planner would read all of its batch for each.
+            -- By the key alone, and then whose it is: by organization the planner would read all that it has for each.
             left join lateral (
               select * from public.device_messages n where n.id = l.message_id and n.received_at = l.message_received_at offset 0) m
               on m.organization_id = l.organization_id
-            left join public.integration_events e
-              on m.id is null and e.id = l.message_id and e.organization_id = l.organization_id
-            left join public.device_integrations o
-              on o.organization_id = l.organization_id and o.id = coalesce(m.integration_id, e.integration_id)
-            left join public.devices v on v.organization_id = l.organization_id and v.id = coalesce(m.device_id, e.device_id)) s), '[]'))
+            left join lateral (
+              select * from public.integration_events n where m.id is null and n.id = l.message_id offset 0) e
+              on e.organization_id = l.organization_id
+            left join lateral (
+              select * from public.device_integrations n where n.id = coalesce(m.integration_id, e.integration_id) offset 0) o
+              on o.organization_id = l.organization_id
+            left join lateral (select * from public.devices n where n.id = coalesce(m.device_id, e.device_id) offset 0) v
+              on v.organization_id = l.organization_id) s), '[]'))
     into v_leased;
   return v_leased;
 end

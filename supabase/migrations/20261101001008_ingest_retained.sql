@@ -35,7 +35,9 @@ begin
     select m.message, m.n, m.message ->> 'device' as device, coalesce(m.message -> 'retained' = 'true', false) as retained,
            d.id as device_id, d.status, d.last_seen_at
       from jsonb_array_elements(p_messages) with ordinality as m(message, n)
-      left join public.devices d on d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
+      left join lateral (
+        select e.id, e.status, e.last_seen_at from public.devices e
+         where e.integration_id = p_integration_id and e.external_id = m.message ->> 'device' limit 1) d on true
   ),
   known as materialized (
     select i.n, w.event_id, w.received_at, w.event_id is not null as found,

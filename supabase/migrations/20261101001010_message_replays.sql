@@ -20,7 +20,7 @@ as $$
                coalesce((p_filter ->> 'after_id')::uuid, '00000000-0000-0000-0000-000000000000'))
        order by m.received_at, m.id
        limit 201) f
-    left join public.devices d on d.id = f.device_id and d.organization_id = f.organization_id
+    left join lateral (select * from public.devices n where n.id = f.device_id offset 0) d on d.organization_id = f.organization_id
    where coalesce(f.bytes_before, 0) < 4194304
    order by f.received_at, f.id
 $$;

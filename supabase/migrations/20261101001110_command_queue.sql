@@ -96,7 +96,8 @@ begin
       select json_agg(s order by s.created_at)
         from (
           select l.id, l.lease_token, l.organization_id, l.integration_id, l.attempts, l.name, l.payload, l.expires_at, d.external_id as device, l.created_at
-            from leased l join public.devices d on d.organization_id = l.organization_id and d.id = l.device_id) s), '[]'))
+            from leased l
+            join lateral (select * from public.devices n where n.id = l.device_id offset 0) d on d.organization_id = l.organization_id) s), '[]'))
     into v_leased;
   return v_leased;
 end

@@ -76,8 +76,9 @@ begin
     select m.message, m.n, case when (m.message ->> 'observed_at')::timestamptz < v_late then
              private.find_reading(v_organization_id, p_integration_id, d.id, m.message) end as event_id
       from jsonb_array_elements(p_messages) with ordinality as m(message, n)
-      left join public.devices d
-        on d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
+      left join lateral (
+        select e.id, e.status from public.devices e
+         where e.integration_id = p_integration_id and e.external_id = m.message ->> 'device' limit 1) d on true
   ),
   -- However long ago it was stored.
   remembered as (
@@ -106,8 +107,9 @@ begin
   with incoming as materialized (
     select m.message, m.n, d.id as device_id, coalesce(d.status, 'unknown') as device_status
       from jsonb_array_elements(p_messages) with ordinality as m(message, n)
-      left join public.devices d
-        on d.integration_id = p_integration_id and d.external_id = m.message ->> 'device'
+      left join lateral (
+        select e.id, e.status from public.devices e
+         where e.integration_id = p_integration_id and e.external_id = m.message ->> 'device' limit 1) d on true
   ),
   judged as materialized (
     select i.*, private.find_reading(v_organization_id, p_integration_id, i.device_id, i.message) is not null as known

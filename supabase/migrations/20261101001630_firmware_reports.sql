@@ -61,8 +61,9 @@ as $$
         on u.integration_id = p_rollout.integration_id and u.organization_id = p_rollout.organization_id
        and u.external_id = r.device and u.package = r.package
        and u.to_version = r.to_version and u.rollout_id is not distinct from r.rollout_id
-      left join public.devices d
-        on d.integration_id = p_rollout.integration_id and d.external_id = r.device
+      left join lateral (
+        select e.id from public.devices e
+         where e.integration_id = p_rollout.integration_id and e.external_id = r.device limit 1) d on true
   ),
   steps as (
     select u.id, s.step from public.firmware_updates u, jsonb_array_elements(u.steps) as s(step)
@@ -122,8 +123,9 @@ begin
          v_rollout.organization_id, v_rollout.integration_id, r.device, d.id, r.rollout_id, r.package, r.to_version,
          case when r.rollout_id is null then r.at else v_rollout.started_at end
     from private.read_reports(p_rollout_id, p_reports) r
-    left join public.devices d
-      on d.integration_id = v_rollout.integration_id and d.external_id = r.device
+    left join lateral (
+      select e.id from public.devices e
+       where e.integration_id = v_rollout.integration_id and e.external_id = r.device limit 1) d on true
    order by r.device, r.package, r.rollout_id, r.to_version, r.at
   on conflict do nothing;
   perform private.add_steps(v_rollout, p_reports);

@@ -24,7 +24,7 @@ as $$
                coalesce((p_filter ->> 'after_id')::uuid, '00000000-0000-0000-0000-000000000000'))
        order by m.received_at, m.id
        limit 200) f
-    left join public.devices d on d.id = f.device_id and d.organization_id = f.organization_id
+    left join lateral (select * from public.devices n where n.id = f.device_id offset 0) d on d.organization_id = f.organization_id
    where coalesce(f.bytes_before, 0) < 4194304
    order by f.received_at, f.id
 $$;
@@ -60,8 +60,9 @@ begin
              when 'object' then coalesce(m.metadata, '{}') || (t.message -> 'metadata') else m.metadata end
       from parts p
       join told t on t.n = p.n
-      left join public.devices d
-        on d.integration_id = p_message.integration_id and d.external_id = t.device
+      left join lateral (
+        select e.id from public.devices e
+         where e.integration_id = p_message.integration_id and e.external_id = t.device limit 1) d on true
      where m.id = p.id and m.received_at = p_message.received_at
        and (m.payload, m.kind, m.device_id, m.observed_at, m.remark) is distinct from (
              t.message -> 'payload', t.message ->> 'kind', d.id,

@@ -77,7 +77,9 @@ as $$
          t.connected_seconds, t.enqueued, t.deliveries, t.attempts, t.dead, t.cancelled, t.commands, t.answers, t.errors, t.response_ms,
          t.response_ms_sum
     from private.sum_tallies(p_tallies, false) t
-    join public.device_integrations i on i.id = t.integration_id and i.organization_id = t.organization_id
+    -- By the key alone, and then whose it is.
+    join lateral (select n.organization_id from public.device_integrations n where n.id = t.integration_id offset 0) i
+      on i.organization_id = t.organization_id
    order by t.organization_id, t.integration_id
   on conflict (integration_id) do update
     set sessions = m.sessions + excluded.sessions, failed_sessions = m.failed_sessions + excluded.failed_sessions,

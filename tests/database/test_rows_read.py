@@ -1,0 +1,117 @@
+"""What storing and leasing read of a large fleet: the devices they are about, also before there are statistics.
+
+A plan made while a table was empty takes every index for as good as another: they may not be slow for that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.database.fixtures import Row, Service, make_messages
+
+FLEET, BATCH = 2_000, 50
+
+
+@pytest.fixture
+def fleet(service: Service) -> str:
+    """An integration with many devices, met after what stores and leases has been planned for none."""
+    integration = service.make_integration()
+    webhook = service.make_integration(
+        "webhook", events=["*"], max_concurrent=BATCH, rate_limit_per_minute=10_000
+    )
+    service.connection.execute("reset role")
+    service.connection.execute("truncate devices cascade")
+    service.connection.execute("set local role service_role")
+    say(service, integration)
+    assert len(service.one("select lease_deliveries(%s, 60)", BATCH)["deliveries"]) == BATCH
+    command(service, integration)
+    assert len(service.one("select lease_commands(%s, 60, 100)", BATCH)["commands"]) == BATCH
+    recall(service, integration, "2026-01-01")
+    service.as_owner("delete from device_integrations where id <> all (%s::uuid[])", [integration, webhook])
+    service.as_owner("delete from webhook_deliveries")
+    service.as_owner("delete from device_commands")
+    service.as_owner(
+        "insert into devices (organization_id, integration_id, external_id, name, last_seen_at)"
+        " select %s, %s, 'unit-' || n, 'Unit', now() - interval '1 hour' from generate_series(1, %s::integer) n",
+        service.organization_id,
+        integration,
+        FLEET - BATCH,
+    )
+    return integration
+
+
+def count_reads(service: Service) -> int:
+    """How many rows of devices this transaction has read."""
+    return int(
+        service.one(
+            "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'devices'"
+        )
+    )
+
+
+def say(service: Service, integration: str) -> None:
+    """A message of each of the last devices."""
+    assert service.ingest(integration, make_batch())["stored"] == BATCH
+
+
+def make_batch(**fields: Any) -> list[Row]:
+    """Messages of the last devices."""
+    return [
+        message | {"device": f"unit-{FLEET - number}"}
+        for number, message in enumerate(make_messages(BATCH, **fields))
+    ]
+
+
+def recall(service: Service, integration: str, day: str) -> None:
+    """What each of the last devices said long ago."""
+    batch = make_batch(observed_at=f"{day}T00:00:00Z")
+    assert service.one("select ingest_history(%s, %s)", integration, Jsonb(batch))["stored"] == BATCH
+
+
+def command(service: Service, integration: str) -> None:
+    """A command for each of some devices."""
+    service.as_owner(
+        "insert into device_commands (organization_id, integration_id, device_id, name, payload)"
+        " select organization_id, integration_id, id, 'blink', '{}' from devices"
+        " where integration_id = %s order by last_seen_at desc limit %s",
+        integration,
+        BATCH,
+    )
+
+
+def test_a_batch_reads_the_devices_that_it_is_of(service: Service, fleet: str) -> None:
+    before = count_reads(service)
+
+    say(service, fleet)
+
+    assert count_reads(service) - before <= 5 * BATCH
+
+
+def test_a_lease_of_deliveries_reads_the_devices_that_they_are_of(service: Service, fleet: str) -> None:
+    say(service, fleet)
+    before = count_reads(service)
+
+    leased = service.one("select lease_deliveries(%s, 60)", BATCH)["deliveries"]
+
+    assert {row["device"]["external_id"] for row in leased} == {f"unit-{FLEET - n}" for n in range(BATCH)}
+    assert count_reads(service) - before <= 5 * BATCH
+
+
+def test_a_lease_of_commands_reads_the_devices_that_they_are_for(service: Service, fleet: str) -> None:
+    command(service, fleet)
+    before = count_reads(service)
+
+    assert len(service.one("select lease_commands(%s, 60, 100)", BATCH)["commands"]) == BATCH
+
+    assert count_reads(service) - before <= 5 * BATCH
+
+
+def test_a_history_reads_the_devices_that_it_is_of(service: Service, fleet: str) -> None:
+    before = count_reads(service)
+
+    recall(service, fleet, "2026-01-02")
+
+    assert count_reads(service) - before <= 10 * BATCH
