@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import httpx
 import psycopg
 from psycopg.types.json import Jsonb
 
-from scripts.benchmarks._service import as_owner
+from scripts.benchmarks._publisher import publish_messages
+from scripts.benchmarks._service import as_owner, make_codec
+from scripts.local.stack import Report
+from shared.provider import TOKEN_PREFIX, hash_token
 
-SLOW_SECONDS = 25.0
+SLOW_SECONDS, HANG_SECONDS = 25.0, 1.0
 WEBHOOKS, BROKERS, COMMANDS = 40, 400, 800
 
 MAKE_ORGANIZATION = "insert into public.organizations (name) values (%s) returning id::text"
@@ -34,6 +40,14 @@ FLOOD_JOBS = """
 insert into public.integration_jobs (organization_id, integration_id, kind)
 select organization_id, id, kind from public.device_integrations cross join unnest('{sync,backfill,flood}'::text[]) kind
  where organization_id = %s
+"""
+
+HANGS = "function decodeUplink() { return Array(2 ** 31 - 1).join(); }"
+MAKE_ISSUED = """
+with made as (
+  insert into public.device_tokens (organization_id, integration_id, external_id) values (%s, %s, 'hostile')
+  returning id)
+insert into private.device_token_hashes (token_id, token_hash) select id, %s from made
 """
 
 
@@ -96,6 +110,47 @@ def misuse_everything(connection: psycopg.Connection, host: str, port: int) -> s
     connection.execute(FLOOD_COMMANDS, [COMMANDS, device])
     connection.execute(FLOOD_JOBS, [organization_id])
     return source
+
+
+def make_hanging_codec(connection: psycopg.Connection, port: int) -> tuple[str, str]:
+    """A codec that never ends, of an organization of its own: for a broker, below `hostile/`, and for what posts.
+
+    The id of the integration to post to, and a token.
+    """
+    organization_id = make_organization(connection, "Hanging")
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    codec = make_codec(connection, HANGS, organization_id)
+    broker = {"broker_url": "mqtt://127.0.0.1", "port": port, "topics": "hostile/#"}
+    make_integration(connection, organization_id, "mqtt", codec=codec, **broker)
+    posted = make_integration(connection, organization_id, "http", codec=codec, device_tokens=True)
+    with as_owner(connection):
+        connection.execute(MAKE_ISSUED, [organization_id, posted, hash_token(token)])
+    return posted, token
+
+
+def push_unproven(report: Report, integration_id: str, stopped: threading.Event) -> None:
+    """A sender with the address and without the proof, one large body after another."""
+    body = b"[" + b"0," * 200_000 + b"0]"
+    with httpx.Client(base_url=report.url, timeout=60) as client:
+        while not stopped.is_set():
+            with suppress(httpx.HTTPError):
+                client.post(f"/functions/v1/receive/{integration_id}", content=body)
+            stopped.wait(0.02)
+
+
+def publish_to_hang(port: int, stopped: threading.Event) -> None:
+    """A device that hangs the codec over MQTT, again and again."""
+    while not stopped.wait(HANG_SECONDS):
+        publish_messages(port, [("hostile/device", uuid.uuid4().bytes)])
+
+
+def push_to_hang(report: Report, integration_id: str, token: str, stopped: threading.Event) -> None:
+    """The same over HTTP."""
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=report.url, timeout=60, headers=headers) as client:
+        while not stopped.wait(HANG_SECONDS):
+            with suppress(httpx.HTTPError):
+                client.post(f"/functions/v1/receive/{integration_id}", content=uuid.uuid4().bytes)
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

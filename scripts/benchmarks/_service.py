@@ -18,7 +18,8 @@ returning id::text
 
 MAKE_CODEC = """
 insert into public.codecs (organization_id, name, kind, source)
-select id, 'bench ' || gen_random_uuid(), 'javascript', %s from public.organizations order by name limit 1
+select id, 'bench ' || gen_random_uuid(), 'javascript', %s from public.organizations
+ where id = coalesce(%s::uuid, id) order by name limit 1
 returning id::text
 """
 
@@ -37,9 +38,9 @@ def make_integration(connection: psycopg.Connection, integration_type: str, **se
     return str(row[0]) if row else ""
 
 
-def make_codec(connection: psycopg.Connection, source: str) -> str:
-    """A new JavaScript codec of the same organization; its id."""
-    row = connection.execute(MAKE_CODEC, [source]).fetchone()
+def make_codec(connection: psycopg.Connection, source: str, organization_id: str | None = None) -> str:
+    """A new JavaScript codec, of the first organization unless told; its id."""
+    row = connection.execute(MAKE_CODEC, [source, organization_id]).fetchone()
     return str(row[0]) if row else ""
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import orjson
 
-from shared.codecs.contract import CodecFailed, Decoded, DecodedMessage, Downlink, Encoded
+from shared.codecs.contract import CodecFailed, Decoded, DecodedMessage, Downlink, Encoded, EncoderAbsent
 from shared.codecs.run import Result
 
 MOST_WORDS, WORD_LIMIT = 50, 500
@@ -45,15 +45,18 @@ def read_decoded(result: Result) -> Decoded:
     )
 
 
-def read_downlink(result: Result, f_port: int | None) -> Downlink:
-    """The body for a device. Errors: CodecFailed."""
-    _raise_errors(result)
+def read_downlink(result: Result, f_port: int | None) -> Downlink | CodecFailed:
+    """The body for a device, or why there is none."""
+    try:
+        _raise_errors(result)
+    except CodecFailed as failed:
+        return failed
     body = _read_body(result)
     if body is None:
-        raise CodecFailed("The codec's bytes are no list of whole numbers from 0 to 255.")
+        return CodecFailed("The codec's bytes are no list of whole numbers from 0 to 255.")
     told = result.get("fPort")
     if told is not None and not _is_port(told):
-        raise CodecFailed("The codec's fPort is no whole number from 0 to 255.")
+        return CodecFailed("The codec's fPort is no whole number from 0 to 255.")
     return Downlink(body, f_port if told is None else int(told), None, _read_words(result.get("warnings")))
 
 
@@ -77,7 +80,8 @@ def read_encoded(result: Result) -> Encoded | CodecFailed:
 def _raise_errors(result: Result) -> None:
     errors = _read_words(result.get("errors"))
     if errors:
-        raise CodecFailed("; ".join(errors)[:1_000])
+        kind = EncoderAbsent if result.get("absent") is True else CodecFailed
+        raise kind("; ".join(errors)[:1_000])
 
 
 def _read_body(result: Result) -> bytes | None:

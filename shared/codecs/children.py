@@ -41,6 +41,11 @@ class Slot:
         if child is not None:
             child.close()
 
+    def drop_spent(self) -> None:
+        """Kill the child if it is spent."""
+        if self._child is not None and self._child.is_spent:
+            self.drop()
+
     def renew(self) -> None:
         """Replace the child if it is spent; one that does not start is left to the next who needs it."""
         child = self._child
@@ -49,12 +54,14 @@ class Slot:
             with suppress(Unavailable):
                 self._child = _start(child.engine)
 
-    def rank(self, engine: str, key: str) -> int:
-        """How much is to be done before it serves this source, the least first."""
+    def rank(self, engine: str, key: str, *, is_troubled: bool) -> int:
+        """How much is to be done before it serves this source, the least first; who is in trouble takes nobody's."""
         child = self._child
         if child is None:
             return 2
-        return 3 if child.engine != engine else not child.knows(key)
+        if child.engine != engine:
+            return 3
+        return 0 if child.knows(key) else 4 if is_troubled else 1
 
     @property
     def is_stale(self) -> bool:
@@ -86,7 +93,8 @@ class Children:
             yield slot
         finally:
             try:
-                slot.renew()
+                # Who is in trouble starts its next one itself, and leaves others theirs.
+                slot.drop_spent() if self._is_troubled(organization_id) else slot.renew()
             finally:
                 self._release(organization_id, slot)
 
@@ -113,7 +121,8 @@ class Children:
             finally:
                 self._line.remove(ticket)
                 self._changed.notify_all()
-            slot = min(self._idle, key=lambda idle: idle.rank(engine, key))
+            is_troubled = self._is_troubled(organization_id)
+            slot = min(self._idle, key=lambda idle: idle.rank(engine, key, is_troubled=is_troubled))
             self._idle.remove(slot)
             self._lent[organization_id] += 1
             self._drop_stale()
@@ -130,8 +139,11 @@ class Children:
         return bool(self._idle) and ticket is next(filter(self._is_within_share, self._line), None)
 
     def _is_within_share(self, ticket: _Ticket) -> bool:
-        troubled = self._troubled.get(ticket.organization_id, 0.0) > time.monotonic()
-        return self._lent[ticket.organization_id] < (1 if troubled else self._of_one)
+        most = 1 if self._is_troubled(ticket.organization_id) else self._of_one
+        return self._lent[ticket.organization_id] < most
+
+    def _is_troubled(self, organization_id: str) -> bool:
+        return self._troubled.get(organization_id, 0.0) > time.monotonic()
 
     def _drop_stale(self) -> None:
         for slot in self._idle:

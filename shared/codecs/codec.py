@@ -18,6 +18,7 @@ from shared.codecs.contract import (
     Downlink,
     Encoded,
     SourceRefused,
+    ToEncode,
     Uplink,
 )
 from shared.codecs.run import Item, Operation, Program, Result, Run
@@ -40,6 +41,11 @@ class Codec:
     ) -> None:
         self.state: dict[str, Any] = dict(state or {})
         self._program = Program(organization_id, kind, source)
+
+    @property
+    def kind(self) -> str:
+        """How its source is read."""
+        return self._program.kind
 
     def check(self) -> list[str]:
         """Compile the source; the names of the functions it has, where its kind has any."""
@@ -68,16 +74,39 @@ class Codec:
             for uplink in uplinks
         ]
 
-    def encode(self, data: Any, f_port: int | None = None) -> Downlink:
-        """The body that tells a device `data`, which is JSON. Errors: CodecFailed."""
-        return read_downlink(self._run("encode", [_describe_data(data, f_port)])[0], f_port)
+    def encode(
+        self, data: Any, f_port: int | None = None, *, name: str | None = None, topic: str | None = None
+    ) -> Downlink:
+        """The body that tells a device `data`, which is JSON. Errors: CodecFailed, EncoderAbsent among them."""
+        (made,) = self.encode_all([ToEncode(data, f_port, name, topic)])
+        if isinstance(made, CodecFailed):
+            raise made
+        return made
+
+    def encode_all(self, commands: Sequence[ToEncode]) -> list[Downlink | CodecFailed]:
+        """The body for each command; or why there is none."""
+        described = [
+            _try_describe(one.data, one.f_port, _clean(one.name), _clean(one.topic)) for one in commands
+        ]
+        made = self._run_fitting("encode", described)
+        ports = (one.f_port for one in commands)
+        return [
+            each if isinstance(each, CodecFailed) else read_downlink(each, port)
+            for each, port in zip(made, ports, strict=True)
+        ]
 
     def encode_events(self, events: Sequence[Mapping[str, Any]]) -> list[Encoded | CodecFailed]:
         """The body for each event, which is JSON; or why there is none."""
-        described = [_try_describe(event) for event in events]
+        made = self._run_fitting("encode_event", [_try_describe(event) for event in events])
+        return [each if isinstance(each, CodecFailed) else read_encoded(each) for each in made]
+
+    def _run_fitting(
+        self, operation: Operation, described: Sequence[Item | CodecFailed]
+    ) -> list[Result | CodecFailed]:
+        """The results of those that can be sent; the others are why they can't."""
         fitting = [each for each in described if isinstance(each, Item)]
-        results = iter(self._run("encode_event", fitting) if fitting else [])
-        return [read_encoded(next(results)) if isinstance(each, Item) else each for each in described]
+        results = iter(self._run(operation, fitting) if fitting else [])
+        return [next(results) if isinstance(each, Item) else each for each in described]
 
     def _run(self, operation: Operation, items: Sequence[Item]) -> list[Result]:
         _check_source(self._program)
@@ -101,9 +130,8 @@ def _check_source(program: Program) -> None:
 
 
 def _describe_uplink(uplink: Uplink) -> Item:
-    topic = None if uplink.topic is None else _clean(uplink.topic)
-    received_at = None if uplink.received_at is None else _clean(uplink.received_at)
-    return Item([uplink.body.hex(), uplink.f_port, topic, received_at], len(uplink.body) * 2)
+    more = [uplink.f_port, _clean(uplink.topic), _clean(uplink.received_at)]
+    return Item([uplink.body.hex(), *more], len(uplink.body) * 2)
 
 
 def _describe_data(data: Any, *more: Any) -> Item:
@@ -116,15 +144,15 @@ def _describe_data(data: Any, *more: Any) -> Item:
     return Item([text, *more], len(text))
 
 
-def _try_describe(event: Any) -> Item | CodecFailed:
+def _try_describe(data: Any, *more: Any) -> Item | CodecFailed:
     try:
-        return _describe_data(event)
+        return _describe_data(data, *more)
     except CodecFailed as failed:
         return failed
 
 
-def _clean(text: str) -> str:
-    return _SURROGATE.sub("\ufffd", text).replace("\0", "\ufffd")
+def _clean(text: str | None) -> str | None:
+    return text and _SURROGATE.sub("\ufffd", text).replace("\0", "\ufffd")
 
 
 def _refuse(uplink: Uplink) -> Decoded:

@@ -25,6 +25,15 @@ class Uplink(NamedTuple):
     received_at: str | None = None
 
 
+class ToEncode(NamedTuple):
+    """What a device is to be told: a command's payload and name, with the port or topic that it goes to."""
+
+    data: Any
+    f_port: int | None = None
+    name: str | None = None
+    topic: str | None = None
+
+
 class Downlink(NamedTuple):
     """A body for a device, with the port or topic it belongs to where the codec says so."""
 
@@ -94,3 +103,7 @@ class CodecFailed(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "codec_failed"
     final = False  # it can be mended
+
+
+class EncoderAbsent(CodecFailed):
+    """The codec only decodes."""

@@ -32,11 +32,17 @@ ITEM_SECONDS = 1.0
 BATCH_SECONDS = 0.5
 """Time on the clock without any result of several bodies; then each is asked for by itself."""
 
+SILENT_SECONDS, LOW_PRIORITY = 0.25, 10
+"""After so long without an answer a child gets as low a priority (nice), and is replaced once it has answered."""
+
 ALARM_SECONDS = 30
 """After this time without a new request's end a child ends itself, should its parent be gone."""
 
 STOPS = 3
 """Bodies of one call that may have to be stopped; the rest of the call is not tried then."""
+
+KILLS = 5
+"""Children that may be killed from outside one after another without any result; then a body is taken to do it."""
 
 CHILDREN = 4
 CHILDREN_OF_ONE = 2

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from shared.codecs.child import ChildLostError
+from shared.codecs.child import ChildKilledError, ChildLostError
 from shared.codecs.children import Children, Slot, get_children
 from shared.codecs.contract import SourceRefused
-from shared.codecs.limits import REQUEST_BYTES, REQUEST_ITEMS, REQUEST_SECONDS, STOPS
+from shared.codecs.limits import KILLS, REQUEST_BYTES, REQUEST_ITEMS, REQUEST_SECONDS, STOPS
+from shared.runtime.errors import Unavailable
 
 Operation = Literal["check", "decode", "encode", "encode_event"]
 Result = dict[str, Any]
@@ -47,6 +48,11 @@ class Program:
         """Which children run it."""
         return "javascript" if self.kind == "javascript" else "formats"
 
+    @property
+    def keeps_state(self) -> bool:
+        """Whether what it makes of a body depends on those before."""
+        return self.kind == "sparkplug_b"
+
     @cached_property
     def key(self) -> str:
         """Its name among all sources of all organizations."""
@@ -63,6 +69,8 @@ class Run:
     state: dict[str, Any]
     results: list[Result] = field(default_factory=list)
     stops: int = 0
+    kills: int = 0
+    was_killed: bool = False
     is_careful: bool = False
     seconds: float = REQUEST_SECONDS
     """For each request."""
@@ -81,13 +89,17 @@ class Run:
     def _work_part(self, slot: Slot, part: Sequence[Item]) -> None:
         ends, ends_at = len(self.results) + len(part), time.monotonic() + self.seconds
         while len(self.results) < ends and self.stops < STOPS and time.monotonic() < ends_at:
-            left = part[len(part) - (ends - len(self.results)) :]
+            begun = len(self.results)
             try:
-                self._ask(slot, left, ends_at - time.monotonic())
-            except ChildLostError:
+                self._ask(slot, part[len(part) - (ends - begun) :], ends_at - time.monotonic())
+            except ChildLostError as lost:
                 slot.drop()
-                self._blame()
-        self.results += [NOT_TRIED if self.stops == STOPS else TOO_SLOW] * (ends - len(self.results))
+                self._forget_stateless(begun)
+                self._count_kill() if isinstance(lost, ChildKilledError) else self._blame()
+        left_out = ends - len(self.results)
+        if left_out and self.was_killed and self.stops < STOPS:
+            raise Unavailable("The processes of codecs are being killed; nothing was decoded.")
+        self.results += [NOT_TRIED if self.stops == STOPS else TOO_SLOW] * left_out
 
     def _ask(self, slot: Slot, items: Sequence[Item], seconds: float) -> None:
         program = self.program
@@ -116,16 +128,29 @@ class Run:
         ):
             raise ChildLostError("The child's results are none.")
         self.results += results
+        self.kills = 0 if results else self.kills
         self.stops += sum("stopped" in one for one in results)
         state = answer.get("state")
         if isinstance(state, dict):
             self.state = state
 
+    def _forget_stateless(self, begun: int) -> None:
+        """Results whose state was lost with the child count no longer; answered by itself, each brings its own."""
+        if self.program.keeps_state and not self.is_careful:
+            self.stops -= sum("stopped" in one for one in self.results[begun:])
+            del self.results[begun:]
+
+    def _count_kill(self) -> None:
+        """Who was killed is asked again, as before; where that goes on and on without a result, a body does it."""
+        self.kills, self.was_killed = self.kills + 1, True
+        if self.kills > KILLS:
+            self._blame()
+
     def _blame(self) -> None:
         """The first without a result broke the child, if each was answered by itself; else that is to be seen."""
         if self.is_careful:
             self.results.append(TOO_LONG)
-            self.stops += 1
+            self.stops, self.kills = self.stops + 1, 0
         self.is_careful = True
 
 

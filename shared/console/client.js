@@ -2,11 +2,14 @@
 
 import { Auth } from './auth.js'
 
+/** Longer than any function may take: what has not answered by then does not. */
+const PATIENCE = 60_000
+
 export function createClient(url, anonKey, functionsUrl = `${url}/functions/v1`) {
   const auth = new Auth(url, anonKey)
   const send = async (address, { method = 'GET', body, headers = {} } = {}) => {
     const token = (await auth.fresh())?.access_token ?? anonKey
-    const request = { method, headers: { apikey: anonKey, Authorization: `Bearer ${token}`, ...headers } }
+    const request = { method, signal: AbortSignal.timeout(PATIENCE), headers: { apikey: anonKey, Authorization: `Bearer ${token}`, ...headers } }
     if (body === undefined) return fetch(address, request)
     return fetch(address, { ...request, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json', ...request.headers } })
   }

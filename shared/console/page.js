@@ -99,7 +99,12 @@ function signInAgain() {
 await setLanguage(navigator.language)
 await ready()
 document.documentElement.lang = say('language')
-addEventListener('hashchange', () => { route(); document.getElementById('main')?.focus() })
+addEventListener('hashchange', ({ oldURL }) => {
+  // By the browser's own buttons, past a dialog that holds something.
+  if (!dispatchEvent(new Event('di-leaving', { cancelable: true }))) return history.pushState(null, '', oldURL)
+  route()
+  document.getElementById('main')?.focus()
+})
 document.addEventListener('di-open', (event) => { event.preventDefault(); location.hash = `#/${event.detail.kind}s/${event.detail.id}` })
 document.addEventListener('di-unauthenticated', () => { if (document.getElementById('main')) signInAgain() })
 document.addEventListener('di-deleted', () => { location.hash = '#/integrations' })

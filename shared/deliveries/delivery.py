@@ -63,7 +63,7 @@ def make_event(delivery: LeasedDelivery, row: SealedIntegration) -> Event:
         ),
         device=EventDevice(**device) if device else None,
         topic=delivery["topic"],
-        payload=_name_place(delivery),
+        payload=tell_payload(delivery),
     )
 
 
@@ -77,7 +77,7 @@ def describe_delivery(delivery: LeasedDelivery) -> dict[str, str]:
     }
 
 
-def _name_place(delivery: LeasedDelivery) -> object:
+def tell_payload(delivery: LeasedDelivery) -> object:
     """The payload; of an alert with the address at which what it is about can be read."""
     payload = delivery["payload"]
     if delivery["kind"] != "alert" or not isinstance(payload, dict):

@@ -7,6 +7,7 @@ them are left: a diagnosis is lost with the process, no data.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ MOST_BYTES = 8 * 1_048_576
 
 AT_ONCE = 500
 
+_QUERY = re.compile(r"(?<=[?&])([^=&]*)=([^&]*)")
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -51,7 +54,7 @@ class Sent:
             "started_at": self.started_at,
             "is_delivered": self.is_delivered,
             "method": request.method,
-            "url": self._mask(request.url)[:URL_LIMIT],
+            "url": _QUERY.sub(_hide_secret, self._mask(request.url))[:URL_LIMIT],
             "headers": {
                 name: MASK if looks_secret(name, value) else self._mask(value)
                 for name, value in request.headers.items()
@@ -62,6 +65,11 @@ class Sent:
 
     def _mask(self, text: str, *, cut: bool = False) -> str:
         return self.provider.mask_text(text.replace("\x00", "\ufffd"), cut=cut)
+
+
+def _hide_secret(parameter: re.Match[str]) -> str:
+    name, value = parameter.groups()
+    return f"{name}={MASK}" if looks_secret(name, value) else parameter[0]
 
 
 class RequestLog:

@@ -6,19 +6,24 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shared.deliveries.attempt import Attempt, name_problem
-from shared.deliveries.delivery import LeasedDelivery
+from shared.deliveries.delivery import LeasedDelivery, tell_payload
 from shared.deliveries.judgement import Judgement, judge_attempt
-from shared.provider import Provider, Subscription
+from shared.provider import Provider, Subscriber, Subscription
 from shared.runtime.database.leases import UNREAD, Unread
 from shared.runtime.errors import InvalidConfig, Problem
 from shared.runtime.outbound import REPLY_LIMIT, OutboundReply
 
 ERROR_LIMIT = HEARD_LIMIT = 2_000
+MOST_GAPS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one attempt came to. `reply` is the beginning of the answer."""
+    """What one attempt came to. `reply` is the beginning of the answer.
+
+    `certificate` is when that of the endpoint begins and ends to hold, `missing` what the config names of the event
+    that it did not have; None where there is no certificate, and nothing named.
+    """
 
     id: str
     lease_token: str
@@ -29,6 +34,8 @@ class Result:
     status_code: int | None
     error: str | None
     reply: str | None
+    certificate: tuple[float, float] | None = None
+    missing: list[str] | None = None
 
 
 def conclude_attempt(delivery: LeasedDelivery, attempt: Attempt, provider: Subscription) -> Result:
@@ -75,7 +82,16 @@ def _describe(
         status_code=reply.status if reply else None,
         error=_show(error, provider)[:ERROR_LIMIT] if error else None,
         reply=_show_answer(attempt, provider) if provider else None,
+        certificate=reply.certificate if reply else None,
+        missing=_find_gaps(delivery, provider),
     )
+
+
+def _find_gaps(delivery: LeasedDelivery, provider: Provider | None) -> list[str] | None:
+    if not isinstance(provider, Subscriber):
+        return None
+    gaps = provider.find_gaps(tell_payload(delivery))
+    return gaps if gaps is None else gaps[:MOST_GAPS]
 
 
 def _show_answer(attempt: Attempt, provider: Provider) -> str | None:

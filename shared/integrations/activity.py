@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 
 import orjson
@@ -15,8 +16,9 @@ from shared.runtime.web.paging import MOST_ROWS
 
 MOST_LINES = 10_000
 COLUMNS = ("created_at", "level", "kind", "message", "details")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What spreadsheets take for the beginning of a formula, though it stands in quotes (OWASP, CSV injection)."""
+FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=[=+\-@\t\r])")
+"""Before what spreadsheets take for a formula, though it stands in quotes (OWASP, CSV injection): at the beginning, and
+after what one of another language takes for the end of a cell."""
 
 
 def list_export(call: Call, query: ActivityFilters) -> Iterator[ActivityRow]:
@@ -44,4 +46,4 @@ def write_csv(rows: Iterator[ActivityRow]) -> str:
 
 
 def _defuse(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+    return FORMULA.sub("'", cell)

@@ -10,13 +10,14 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from shared.codecs.codec import Codec
-from shared.codecs.contract import CodecFailed
+from shared.codecs.contract import CodecFailed, EncoderAbsent
 from shared.provider.base import Provider
 from shared.provider.decode import Decoder, StoredBody
 from shared.provider.decoding.coded import CodedBody, decode_bodies, keep_raw
 from shared.provider.form import Group
-from shared.provider.messages import Event, Message, describe_event
-from shared.runtime.errors import FieldError, InvalidConfig
+from shared.provider.messages import Command, Event, Message, describe_event
+from shared.runtime.errors import CommandRefused, FieldError, InvalidConfig
+from shared.runtime.exact_json import write_json
 
 FindCodec = Callable[[str, Mapping[str, Any]], Codec]
 """The codec of an id, with what it remembers; InvalidConfig without a field where the organization has none of it."""
@@ -29,7 +30,9 @@ def _check_id(text: str) -> str:
         raise ValueError("expected the id of a codec; GET /integrations/codecs lists them") from None
 
 
-CodecId = Annotated[str, Field(json_schema_extra={"format": "uuid"}), AfterValidator(_check_id)]
+CodecId = Annotated[
+    str, Field(json_schema_extra={"format": "uuid", "x-lists": "codecs"}), AfterValidator(_check_id)
+]
 
 
 class CodecUser(Provider, defer_build=True):
@@ -71,6 +74,21 @@ class CodecFields(CodecUser, Decoder, defer_build=True):
         if self.codec is None:
             return super().decode(stored)  # type: ignore[safe-super]
         return decode_bodies(self.open_codec("codec"), [self.describe_stored(each) for each in stored])
+
+    def encode_command(self, command: Command, topic: str | None = None) -> bytes:
+        """What a command's payload is as bytes: by the codec where it encodes, else as JSON.
+
+        A JMESPath expression is for what comes alone. Errors: CommandRefused, InvalidConfig, Unavailable.
+        """
+        codec = self.open_codec("codec") if self.codec else None
+        if codec is None or codec.kind == "jmespath":
+            return write_json(command.payload)
+        try:
+            return codec.encode(command.payload, name=command.name, topic=topic).body
+        except EncoderAbsent:
+            return write_json(command.payload)
+        except CodecFailed as failed:
+            raise CommandRefused(f"The codec can't encode it: {failed.detail}") from None
 
     def describe_stored(self, stored: StoredBody) -> CodedBody:
         """What a codec is given of a body that was stored."""

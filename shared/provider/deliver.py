@@ -19,3 +19,7 @@ class Subscriber(Subscription):
     @abstractmethod
     def deliver(self, event: Event) -> OutboundRequest:
         """Describe the outgoing request for `event`; the dispatcher sends it, judges the reply and tries again."""
+
+    def find_gaps(self, payload: object) -> list[str] | None:  # noqa: ARG002 - for those that name parts of it
+        """What the config names in an event's payload that is not there; None where it names nothing."""
+        return None

@@ -2,8 +2,9 @@
 
 `x-groups` is the order and the grouping of the fields. The rest stands at a field: `title` and `description`, which is
 its docstring; `examples`; `x-unit`; `x-labels`, words for the values of an enum; `x-when`, without which it counts for
-nothing; `contentMediaType` of a PEM text. A `when` is a small JSON Schema of the config in which what is not set has
-its default, or null where it has none: `properties`, `const`, `enum`, `pattern`, `anyOf`, `not`.
+nothing; `x-lists`, where it is the id of what there is a list of; `contentMediaType` of a PEM text. A `when` is a small
+JSON Schema of the config in which what is not set has its default, or null where it has none: `properties`, `const`,
+`enum`, `pattern`, `anyOf`, `not`.
 """
 
 from __future__ import annotations

@@ -75,6 +75,19 @@ comment on function public.lease_deliveries is
   'messages and the sealed config of their webhooks. Together these have about p_bytes, or are one. p_shares says how many more of each '
   'organization there are places for.';
 
+create function private.find_gaps(p_missing jsonb) returns jsonb
+language plpgsql immutable strict parallel safe set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(jsonb_object_agg(c.path, c.events), '{}')
+      from (
+        select e.path, count(*) as events from jsonb_array_elements(p_missing) m(paths) cross join jsonb_array_elements_text(m.paths) e(path)
+         group by 1 having count(*) = jsonb_array_length(p_missing)) c);
+end
+$$;
+comment on function private.find_gaps is 'Of lists of paths, each what one event did not have, those that are in all of them: {path: events}.';
+
 create function private.finish_together(p_results jsonb) returns jsonb
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan set lock_timeout = '100ms'
 as $$
@@ -85,7 +98,7 @@ begin
   with results as (
     select r.* from jsonb_to_recordset(p_results) as r(
       id uuid, lease_token uuid, outcome text, retry_seconds double precision, started_at timestamptz,
-      milliseconds integer, status_code integer, error text, reply text)
+      milliseconds integer, status_code integer, error text, reply text, certificate double precision[], missing jsonb)
   ),
   finished as (
     update public.webhook_deliveries d
@@ -97,7 +110,7 @@ begin
      where d.id = r.id and d.lease_token = r.lease_token and d.status = 'delivering'
        and r.outcome in ('delivered', 'retry', 'dead', 'unsent')
     returning d.id, d.integration_id, d.organization_id, d.attempts, d.replayed_at is not null as replayed, r.outcome, r.started_at, r.milliseconds, r.status_code,
-      r.error, r.reply, d.status,
+      r.error, r.reply, r.certificate, r.missing, d.status,
       case when r.outcome in ('retry', 'dead') then coalesce('http_' || r.status_code, substring(r.error from '^[a-z_]{1,40}(?=:)'), 'internal') end as kind
   ),
   recorded as (
@@ -114,7 +127,10 @@ begin
            count(*) filter (where f.outcome in ('retry', 'dead') and not f.replayed) as failed,
            coalesce(bool_or(f.status_code = 410), false) as gone,
            max(f.error) filter (where f.outcome = 'unsent') as unusable,
-           max(coalesce(f.error, f.status_code::text)) filter (where f.outcome in ('retry', 'dead')) as last
+           max(coalesce(f.error, f.status_code::text)) filter (where f.outcome in ('retry', 'dead')) as last,
+           max(f.certificate) as certificate,
+           -- Of each event once, however often it is tried.
+           private.find_gaps(jsonb_agg(f.missing) filter (where f.missing is not null and f.attempts = 1)) as gaps
       from finished f
      group by f.integration_id
   ),
@@ -202,5 +218,5 @@ $$;
 comment on function public.finish_deliveries is
   'Records a batch of attempts, moves their deliveries on and judges their endpoints. Outcomes: delivered, retry, dead, and unsent where the webhook itself can''t be used (no attempt is counted). A result whose lease was lost is counted as late and changes nothing. busy are the ids of those that could not be recorded, for a statement of their own organization holds their rows: send them again.';
 
-revoke execute on function private.lease_picked, public.lease_deliveries, private.finish_together, public.finish_deliveries from public, anon, authenticated,
+revoke execute on function private.lease_picked, public.lease_deliveries, private.find_gaps, private.finish_together, public.finish_deliveries from public, anon, authenticated,
   service_role;

@@ -28,10 +28,11 @@ as $$
 $$;
 comment on function public.record_heartbeat is 'Says how many seconds ago each part of a tick was at work: {part: seconds}, and what time it is there (seconds since 1970).';
 
-create function private.scheduler_seen_at() returns timestamptz
+create function private.scheduler_seen_at(p_part text) returns timestamptz
 language sql stable security definer set search_path = ''
-as $$ select max(h.seen_at) from private.heartbeats h $$;
-comment on function private.scheduler_seen_at is 'When a tick or worker was last at work; null where none ever was.';
+as $$ select coalesce(max(h.seen_at) filter (where h.part = p_part), max(h.seen_at)) from private.heartbeats h $$;
+comment on function private.scheduler_seen_at is
+  'When this part of a tick or worker was last at work; of one that was never seen, when any was; null where none ever was.';
 
 create function private.show_scheduler() returns json
 language sql stable security definer set search_path = ''

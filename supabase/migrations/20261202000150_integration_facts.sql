@@ -18,6 +18,9 @@ create table public.integration_facts (
   duplicates bigint not null default 0,
   undecoded bigint not null default 0,
   bytes bigint not null default 0,
+  certificate_begins timestamptz,
+  certificate_ends timestamptz,
+  gaps jsonb,
   primary key (integration_id, direction),
   foreign key (organization_id, integration_id)
     references public.device_integrations (organization_id, id) on delete cascade
@@ -33,6 +36,9 @@ comment on column public.integration_facts.hours is 'Messages by the hour of the
 comment on column public.integration_facts.day is 'The sum of hours.';
 comment on column public.integration_facts.received is
   'in: messages since it was created, whatever is pruned: received = stored + duplicates + undecoded. None is ever less; what is replayed is received again.';
+comment on column public.integration_facts.certificate_ends is 'out: until when the certificate holds that the endpoint last showed.';
+comment on column public.integration_facts.gaps is
+  'out: the paths of payload_template that lead nowhere now, and in how many events in a row; null where none was rendered since the last change.';
 create index integration_facts_integration on public.integration_facts (organization_id, integration_id);
 
 alter table public.integration_facts enable row level security;
@@ -141,15 +147,26 @@ comment on function private.note_sessions is 'Keeps how many sessions failed in 
 create trigger note_sessions after update of attempts on public.integration_schedules
   for each row when (old.attempts is distinct from new.attempts) execute function private.note_sessions();
 
+create function private.add_gaps(p_before jsonb, p_gaps jsonb) returns jsonb
+language sql immutable parallel safe set search_path = ''
+as $$
+  -- What was met before, as all is that was rendered and is no gap, may be missing a hundred times.
+  select coalesce(jsonb_object_agg(g.key, coalesce((p_before ->> g.key)::bigint, case when p_before is null then 0 else -100 end) + g.value::bigint), '{}')
+    from jsonb_each_text(p_gaps) g
+$$;
+comment on function private.add_gaps is 'The gaps of a template after more events, none of which had what p_gaps, {path: events}, names: what one of them had is a gap no more.';
+
 create function private.note_attempts(p_tally jsonb) returns void
 language sql volatile set search_path = ''
 as $$
   insert into public.integration_facts as f (
-    integration_id, direction, organization_id, last_at, failed_at, failures, refusals, last_error)
+    integration_id, direction, organization_id, last_at, failed_at, failures, refusals, last_error, certificate_begins, certificate_ends, gaps)
   select e.integration_id, 'out', e.organization_id, case when t.delivered > 0 then now() end, case when t.failed > 0 then now() end,
          t.failed, case when t.last in ('401', '403') then t.failed else 0 end,
-         case when t.failed > 0 then left(case when t.last ~ '^\d{3}$' then 'It was answered with ' || t.last || '.' else t.last end, 2000) end
-    from jsonb_to_recordset(p_tally) as t(integration_id uuid, delivered bigint, failed bigint, last text)
+         case when t.failed > 0 then left(case when t.last ~ '^\d{3}$' then 'It was answered with ' || t.last || '.' else t.last end, 2000) end,
+         to_timestamp(t.certificate[1]), to_timestamp(t.certificate[2]), t.gaps
+    from jsonb_to_recordset(p_tally) as t(
+      integration_id uuid, delivered bigint, failed bigint, last text, certificate double precision[], gaps jsonb)
     join public.webhook_endpoints e on e.integration_id = t.integration_id
    where t.delivered > 0 or t.failed > 0
    -- Always by id, as judge_endpoints goes on.
@@ -158,7 +175,10 @@ as $$
     set last_at = coalesce(excluded.last_at, f.last_at), failed_at = coalesce(excluded.failed_at, f.failed_at),
         failures = case when excluded.last_at is not null then 0 else f.failures + excluded.failures end,
         refusals = case when excluded.last_at is not null or excluded.refusals = 0 then 0 else f.refusals + excluded.refusals end,
-        last_error = coalesce(excluded.last_error, f.last_error)
+        last_error = coalesce(excluded.last_error, f.last_error),
+        certificate_begins = coalesce(excluded.certificate_begins, f.certificate_begins),
+        certificate_ends = coalesce(excluded.certificate_ends, f.certificate_ends),
+        gaps = case when excluded.gaps is null then f.gaps else private.add_gaps(f.gaps, excluded.gaps) end
 $$;
 comment on function private.note_attempts is 'Keeps the facts of what went out, with each batch of attempts, in its transaction.';
 
@@ -166,5 +186,5 @@ comment on function private.note_attempts is 'Keeps the facts of what went out, 
 create index webhook_deliveries_died on public.webhook_deliveries (integration_id, organization_id, due_at) where status = 'dead';
 
 revoke all on public.integration_facts from public, anon, authenticated, service_role;
-revoke execute on function private.count_hour, private.sum_day, private.note_messages, private.note_sessions, private.note_attempts
+revoke execute on function private.count_hour, private.sum_day, private.note_messages, private.note_sessions, private.add_gaps, private.note_attempts
   from public, anon, authenticated, service_role;

@@ -92,6 +92,17 @@ end
 $$;
 comment on function private.share_undecoded is 'Which share of the messages of the last hour could not be decoded.';
 
+create function private.list_gaps(p_gaps jsonb) returns text[]
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(array_agg(g.key order by g.key), '{}') from jsonb_each_text(p_gaps) g
+     where g.value::bigint >= (select k.threshold from private.alert_kinds k where k.kind = 'template.unmatched'));
+end
+$$;
+comment on function private.list_gaps is 'The paths of a payload_template that have led nowhere in so many events that somebody should look.';
+
 create view public.integration_health with (security_invoker = true) as
 select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.state,
        case s.state
@@ -99,7 +110,7 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
          when 'failing' then case
            when i.status = 'error' then coalesce(i.error_message, 'It fails.')
            when c.seen_at is null then 'Nobody looks for what is due: no tick and no worker has ever run. Start a worker, or call the scheduler every minute.'
-           else 'Nobody has looked for what is due for ' || private.say_interval(now() - c.seen_at) || ': no tick and no worker has run. Start a worker, or see why the scheduler is not called.'
+           else 'Nobody has looked for what is due for ' || private.say_interval(now() - c.seen_at) || ': no tick and no worker has run, or this part of it stands still. Start a worker, or see why the scheduler is not called.'
          end
          when 'degraded' then concat_ws(' ',
            i.error_message,
@@ -108,6 +119,8 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
            case when (m.q).died then 'Deliveries have ended as dead letters within the last hour: see the attempts of a dead delivery, mend what they say, and replay them.' end,
            case when (m.q).due_at < now() - interval '5 minutes' then
              'What waits to be delivered has been due for ' || private.say_interval(now() - (m.q).due_at) || ': the endpoint is slower than what comes in, or its rate limit is too low.' end,
+           case when cardinality(g.gaps) > 0 then format(
+             'payload_template names what the last events did not have (%s): compare it with what devices send.', array_to_string(g.gaps, ', ')) end,
            case when o.failures >= 3 then format('%s attempts in a row failed. The last: %s', o.failures, o.last_error) end)
          when 'silent' then 'Nothing has come for ' || private.say_interval(now() - n.last_at) || ', where something came before: see whether the devices, or what sends for them, still run.'
          when 'waiting' then case
@@ -135,10 +148,14 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
   left join public.integration_facts n on n.integration_id = i.id and n.organization_id = i.organization_id and n.direction = 'in'
   left join public.integration_facts o on o.integration_id = i.id and o.organization_id = i.organization_id and o.direction = 'out'
   left join public.integration_states t on t.integration_id = i.id and t.organization_id = i.organization_id
-  cross join lateral (select (select private.scheduler_seen_at()) as seen_at) c
+  -- Of the part that does its work: others may go on while one stands still.
+  cross join lateral (
+    select case when i.settings ? 'events' then (select private.scheduler_seen_at('deliveries'))
+                else (select private.scheduler_seen_at('sessions')) end as seen_at) c
   cross join lateral (
     select case when i.settings ? 'silent_after_seconds' then private.read_seconds(i.settings, 'silent_after_seconds', 3600)
                 else interval '1 hour' end as silent_after) f
+  cross join lateral (select case when o.gaps <> '{}' then private.list_gaps(o.gaps) end as gaps) g
   -- Looked at only of what may have some, and once: without the offset the planner would write each out wherever it is named.
   cross join lateral (
     select case when i.settings ? 'events' then private.count_queue(i.organization_id, i.id) end as q,
@@ -151,6 +168,7 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
       when (c.seen_at is null or c.seen_at < now() - interval '4 minutes') and i.created_at < now() - interval '4 minutes'
            and (i.settings ? 'events' or i.last_session is not null) then 'failing'
       when m.undecoded > 0.05 or (m.q).died or (m.q).due_at < now() - interval '5 minutes' or o.failures >= 3 or i.error_message is not null
+           or cardinality(g.gaps) > 0
         then 'degraded'
       when n.last_at < now() - f.silent_after and f.silent_after > interval '0' then 'silent'
       when n.last_at is null and o.last_at is null then 'waiting'
@@ -160,5 +178,5 @@ comment on view public.integration_health is
   'How each integration is doing, since when and why; for whoever may see the integration. pending and dead are counted up to 10,000.';
 
 revoke all on public.integration_states, public.integration_health from public, anon, authenticated, service_role;
-revoke execute on function private.begin_state, private.read_seconds, private.say_interval,
+revoke execute on function private.begin_state, private.read_seconds, private.say_interval, private.list_gaps,
   private.count_queue, private.share_undecoded from public, anon, authenticated, service_role;

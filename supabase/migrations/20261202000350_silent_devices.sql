@@ -76,16 +76,19 @@ create trigger take_over after insert on public.devices
         and current_setting('app.syncing', true) is distinct from 'on' and auth.uid() is null)
   execute function private.take_over();
 
-create function private.sweep_devices(p_organization_id uuid, p_integration_id uuid, p_settings jsonb) returns integer
+create function private.sweep_devices(p_organization_id uuid, p_integration_id uuid, p_settings jsonb, p_is_on boolean) returns integer
 language plpgsql volatile set search_path = ''
 as $$
 declare
   v_after interval := private.read_seconds(p_settings, 'offline_after_seconds', 3600);
   v_most constant integer := 5000;
+  v_most_told constant integer := 10000;
   v_state public.integration_states;
   v_seen record;
   v_device public.devices;
   v_marked integer := 0;
+  v_told integer := 0;
+  v_last text;
 begin
   select * into v_state from public.integration_states t where t.integration_id = p_integration_id;
   if v_after = interval '0'
@@ -105,15 +108,22 @@ begin
         where s.status = 'online' and s.last_seen_at < now() - v_after))
        and d.status = 'online' and d.last_seen_at < now() - v_after
        -- Whose provider lists its devices has a word of its own, unless somebody says after how long here.
-       and (p_settings ? 'offline_after_seconds' or not exists (select from public.device_links l where l.device_id = d.id))
-     order by d.id
+       and (not p_is_on or p_settings ? 'offline_after_seconds' or not exists (select from public.device_links l where l.device_id = d.id))
+     order by d.external_id
        for update skip locked
   loop
-    update public.devices d set status = 'offline', silent_since = d.last_seen_at where d.id = v_device.id;
-    perform private.queue_event(
-      p_organization_id, p_integration_id, 'device.offline',
-      private.describe_presence(v_device, 'offline', v_device.last_seen_at), v_device.id);
+    -- Where many webhooks ask for it, the rest is of the next round: no transaction queues without end.
+    exit when v_told >= v_most_told;
+    if p_is_on then
+      update public.devices d set status = 'offline', silent_since = d.last_seen_at where d.id = v_device.id;
+      v_told := v_told + private.queue_event(
+        p_organization_id, p_integration_id, 'device.offline',
+        private.describe_presence(v_device, 'offline', v_device.last_seen_at), v_device.id);
+    else
+      update public.devices d set status = 'unknown' where d.id = v_device.id;
+    end if;
     v_marked := v_marked + 1;
+    v_last := v_device.external_id;
   end loop;
   select max(s.external_id) as last, count(*) as n into v_seen
     from (
@@ -122,13 +132,14 @@ begin
          and n.external_id > coalesce(v_state.swept_to, '')
        order by n.external_id limit v_most) s;
   update public.integration_states t
-     set swept_at = now(), swept_to = case when v_seen.n = v_most then v_seen.last end
+     set swept_at = now(), swept_to = case when v_told >= v_most_told then v_last when v_seen.n = v_most then v_seen.last end
    where t.integration_id = p_integration_id;
   return v_marked;
 end
 $$;
 comment on function private.sweep_devices is
-  'Takes devices that have not been heard of for offline_after_seconds for offline, 5,000 looked at a call; how many. 0 seconds: none ever.';
+  'Takes devices that have not been heard of for offline_after_seconds for offline, 5,000 looked at a call; how many. 0 seconds: none ever. '
+  'Of an integration that is off they are unknown, for nobody listens.';
 
 revoke execute on function private.describe_presence, private.end_silence, private.doubt_status, private.take_over, private.sweep_devices
   from public, anon, authenticated, service_role;

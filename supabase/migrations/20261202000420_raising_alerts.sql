@@ -23,7 +23,10 @@ begin
   end if;
   update public.alerts a
      set message = new.message, details = a.details || new.details, level = new.level, updated_at = now(), resolved_at = null,
-         flaps = a.flaps + (a.resolved_at is not null)::integer
+         flaps = a.flaps + (a.resolved_at is not null)::integer,
+         -- What somebody took on was less bad.
+         acknowledged_at = case when a.level = new.level or new.level = 'warning' then a.acknowledged_at end,
+         acknowledged_by = case when a.level = new.level or new.level = 'warning' then a.acknowledged_by end
    where a.id = v_alert.id
      -- The same again is not worth a row version, and an event for those who watch the table, more than once a minute.
      and ((a.message, a.level) is distinct from (new.message, new.level) or not a.details @> new.details
@@ -172,10 +175,12 @@ language plpgsql security definer set search_path = ''
 as $$
 begin
   update public.integration_schedules s set state = s.state - 'told' where s.integration_id = new.id and s.state ? 'told';
+  update public.integration_facts f set certificate_begins = null, certificate_ends = null, gaps = null
+   where f.integration_id = new.id and f.direction = 'out' and (f.certificate_ends is not null or f.gaps is not null);
   return null;
 end
 $$;
-comment on function private.forget_told is 'A change resolves alerts; what a session has told once it tells again, should it be so still.';
+comment on function private.forget_told is 'A change resolves alerts; what a session has told once it tells again, should it be so still, and what an endpoint showed is looked at anew.';
 create trigger forget_told after update of settings, seal_count on public.device_integrations
   for each row when (old.settings is distinct from new.settings or old.seal_count <> new.seal_count)
   execute function private.forget_told();

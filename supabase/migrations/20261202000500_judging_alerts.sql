@@ -82,6 +82,8 @@ declare
   v_out public.integration_facts;
   v_in public.integration_facts;
   v_silent jsonb;
+  v_gaps text[];
+  v_is_refused boolean;
   v_is_on boolean;
   v_kind record;
   v_change integer;
@@ -99,15 +101,25 @@ begin
   select * into v_in from public.integration_facts f where f.integration_id = p_integration_id and f.direction = 'in';
   select * into v_out from public.integration_facts f where f.integration_id = p_integration_id and f.direction = 'out';
   v_silent := private.describe_silent(p_organization_id, p_integration_id);
+  v_gaps := private.list_gaps(v_out.gaps);
+  v_is_refused := v_out.failures > 0 and v_out.last_error ~ '^tls_error:.*certificate';
   for v_kind in
     select c.*
       from (
         select k.kind, v_is_on and coalesce(case k.kind
                  when 'integration.silent' then v_health.state = 'silent'
                  when 'authentication.failed' then greatest(v_in.refusals, v_out.refusals) >= k.threshold
+                 -- What a receiver's config is wrong in shows in the same place.
                  when 'subscription.refused' then v_health.state <> 'failing' and not v_settings ? 'events' and v_health.last_error is not null
+                   and not exists (
+                     select from public.alerts a
+                      where a.organization_id = p_organization_id and a.integration_id = p_integration_id and a.kind = 'config.invalid'
+                        and a.resolved_at is null)
                  when 'rate_limit.reached' then private.measure_rate(p_organization_id, p_integration_id, v_settings) >= k.threshold
-                 when 'certificate.endpoint' then v_out.failures > 0 and v_out.last_error ~ '^tls_error:.*certificate'
+                 when 'certificate.endpoint' then v_is_refused or v_out.certificate_ends - now() < least(
+                   -- Of one that lives short, which a program renews, only the last third.
+                   interval '30 days', (v_out.certificate_ends - v_out.certificate_begins) / 3)
+                 when 'template.unmatched' then cardinality(v_gaps) > 0
                  when 'delivery.dead' then v_health.dead > 0 and private.count_dead(p_organization_id, p_integration_id) >= k.threshold
                  when 'delivery.late' then v_health.oldest_due_at < now() - k.threshold * interval '1 second'
                  when 'messages.undecodable' then v_in.undecoded_at > now() - interval '1 hour'
@@ -122,20 +134,27 @@ begin
   loop
     v_change := private.weigh_alert(
       p_organization_id, p_integration_id, v_kind.kind,
-      case when v_kind.kind = 'rate_limit.reached' and private.measure_rate(p_organization_id, p_integration_id, v_settings) >= 1 then 'error' end,
+      case
+        when v_kind.kind = 'rate_limit.reached' and private.measure_rate(p_organization_id, p_integration_id, v_settings) >= 1
+          or v_kind.kind = 'certificate.endpoint' and (v_is_refused or v_out.certificate_ends < now() + interval '1 day') then 'error'
+      end,
       v_kind.is_met,
       case v_kind.kind
         when 'authentication.failed' then format('The credentials were refused %s times in a row. Enter new ones, or have these allowed at the other side.', greatest(v_in.refusals, v_out.refusals))
         when 'subscription.refused' then v_health.last_error
         when 'rate_limit.reached' then 'It uses 80 % or more of the requests that it may have a minute: what is more is refused, or waits. Send fewer, larger requests, or have the limit raised.'
-        when 'certificate.endpoint' then 'The certificate of the endpoint is refused: have it renewed there. ' || v_out.last_error
+        when 'certificate.endpoint' then case
+          when v_is_refused then 'The certificate of the endpoint is refused: have it renewed there. ' || v_out.last_error
+          else format('The certificate of the endpoint ends on %s: have it renewed there before.', to_char(v_out.certificate_ends at time zone 'UTC', 'YYYY-MM-DD'))
+        end
         when 'delivery.dead' then 'Deliveries ended as dead letters within the last hour. See the attempts of one, mend what they say, and replay them.'
         when 'delivery.late' then 'What waits to be delivered is late by minutes: the endpoint is slower than what comes in, or its rate limit is too low.'
         when 'messages.undecodable' then 'More than 5 % of the messages of the last hour could not be decoded. Compare the payload settings with what devices send; what failed can be replayed.'
         when 'devices.silent' then format('%s devices have fallen silent. See whether they have power and a network.', v_silent ->> 'devices')
         else v_health.reason
       end,
-      case v_kind.kind when 'devices.silent' then v_silent when 'delivery.dead' then jsonb_build_object('dead', v_health.dead) else '{}' end);
+      case v_kind.kind when 'devices.silent' then v_silent when 'delivery.dead' then jsonb_build_object('dead', v_health.dead)
+        when 'template.unmatched' then jsonb_build_object('paths', v_gaps) else '{}' end);
     v_counts := array[v_counts[1] + greatest(v_change, 0), v_counts[2] + greatest(-v_change, 0)];
   end loop;
   return v_counts;

@@ -121,9 +121,7 @@ begin
   loop
     v_judged := v_judged + 1;
     begin
-      if v_row.status <> 'inactive' then
-        perform private.sweep_devices(v_row.organization_id, v_row.integration_id, v_row.settings);
-      end if;
+      perform private.sweep_devices(v_row.organization_id, v_row.integration_id, v_row.settings, v_row.status <> 'inactive');
       v_counts := private.judge_integration(v_row.organization_id, v_row.integration_id);
       v_sum := array[v_sum[1] + v_counts[1], v_sum[2] + v_counts[2]];
       v_organizations := case when v_row.organization_id = any (v_organizations) then v_organizations else v_organizations || v_row.organization_id end;
@@ -132,7 +130,12 @@ begin
     end;
     update public.integration_states t set judged_at = now() where t.integration_id = v_row.integration_id;
   end loop;
-  foreach v_organization_id in array v_organizations loop
+  foreach v_organization_id in array v_organizations || array(
+    -- Whose last integration is gone, and the quota with it.
+    select a.organization_id from public.alerts a
+     where a.kind = 'quota.reached' and a.integration_id is null and a.resolved_at is null and not a.organization_id = any (v_organizations)
+     limit 100)
+  loop
     begin
       if private.is_due(v_organization_id, 5 * v_pause) then
         v_counts := private.judge_organization(v_organization_id);

@@ -32,10 +32,12 @@ as $$
              l.lag_seconds, t.sessions, t.failed_sessions, t.session_seconds, t.connected_seconds, t.enqueued, t.deliveries, t.dead,
              t.cancelled, t.commands, t.answers, t.errors, t.response_ms, t.response_ms_sum, (q.q).pending as queue,
              greatest(0, extract(epoch from now() - (q.q).due_at)) as oldest_seconds, (q.q).dead as dead_letters,
-             c.state -> 'certificates' as certificates
+             coalesce(c.state -> 'certificates', '{}')
+               || case when o.certificate_ends is not null then jsonb_build_object('endpoint', extract(epoch from o.certificate_ends)) else '{}' end as certificates
         from public.device_integrations i
         left join public.integration_states s on s.integration_id = i.id and s.organization_id = i.organization_id
         left join public.integration_facts f on f.integration_id = i.id and f.organization_id = i.organization_id and f.direction = 'in'
+        left join public.integration_facts o on o.integration_id = i.id and o.organization_id = i.organization_id and o.direction = 'out'
         left join private.sum_totals() t on t.integration_id = i.id and t.organization_id = i.organization_id
         left join public.integration_schedules c on c.integration_id = i.id and c.organization_id = i.organization_id
         left join (

@@ -69,3 +69,18 @@ def test_one_module_that_is_missing_leaves_the_others_working(console: Console, 
     console.page.get_by_text("No messages yet.").wait_for()
     assert all("<integration-chart> could not be loaded" in said for said in console.said)
     console.said.clear()
+
+
+def test_an_answer_that_breaks_off_is_no_connection_that_works(console: Console) -> None:
+    step = {"name": "address", "ok": True, "detail": "It is there.", "ms": 1.0}
+    console.page.route(
+        "**/integrations/test",
+        lambda route: route.fulfill(
+            content_type="text/event-stream", body=f"event: check\ndata: {json.dumps(step)}\n\n"
+        ),
+    )
+    console.add("mqtt")
+    console.dialog.get_by_role("button", name="Test connection").click()
+
+    console.dialog.get_by_text("The server does not answer.").wait_for()
+    assert console.dialog.get_by_text("The connection works.").count() == 0

@@ -35,6 +35,11 @@ def test_a_refused_delivery_shows_why_and_is_delivered_when_sent_again(
     row.locator("button[aria-expanded]").click()
     console.page.get_by_text("HTTP 410").wait_for()
     console.page.get_by_text("gone for good").wait_for()
+    console.page.get_by_text("What was sent (").click()
+    sent = console.page.locator("webhook-deliveries pre")
+    sent.get_by_text(f"POST {receiver.url}").wait_for()
+    assert "webhook-signature: ***" in sent.inner_text()
+    assert receiver.requests[0].body.decode() in sent.inner_text()
 
     receiver.answer = lambda _: Answer()
     row.get_by_role("button", name="Send again").click()

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import httpx
+
 from scripts.local.stack import ROOT
 from tests.browser.console import Console
 from tests.fakes.http_receiver import HttpReceiver
+from tests.platform import Platform
 from tests.stack import Stack
 from tests.waiting import wait_until
 
@@ -63,3 +66,23 @@ def test_a_new_webhook_is_sent_a_test_event(console: Console, receiver: HttpRece
     wait_until(lambda: console.page.evaluate("1") and receiver.requests, "no test event came")
 
     assert b"integration.test" in receiver.requests[0].body
+
+
+def test_what_is_pushed_to_waits_for_no_scheduler_and_no_topics(
+    console: Console, admin: Platform, stack: Stack
+) -> None:
+    console.add("http")
+    console.field("name").fill("Meters")
+    console.field("webhook_secret").fill("a-secret-of-16-characters")
+    console.save()
+    console.page.get_by_role("heading", name="Waiting for the first message").wait_for()
+    assert console.page.locator("first-message li").all_inner_texts() == ["… First message"]
+    assert "curl " in console.page.locator("first-message pre").inner_text()
+    (made,) = admin.call("GET", "/integrations").json()["integrations"]
+    httpx.post(
+        f"{stack.functions_url}/receive/{made['id']}/devices/meter-1",
+        json={"temperature": 21},
+        headers={"X-Webhook-Secret": "a-secret-of-16-characters"},
+    ).raise_for_status()
+
+    console.page.get_by_text("✓ First message: meter-1").wait_for()

@@ -141,3 +141,63 @@ def test_a_certificate_with_its_line_breaks_arrives_whole(console: Console, admi
         console.save()
 
     assert caught.value.post_data_json == {"config": {"ca_certificate": pem}}
+
+
+def make_codec(admin: Platform, name: str) -> str:
+    body = {"organization_id": admin.user.organization_id, "name": name, "kind": "cbor"}
+    reply = admin.call("POST", "/integrations/codecs", json=body)
+    assert reply.status_code == 201, reply.text
+    return str(reply.json()["codec"]["id"])
+
+
+@pytest.fixture
+def codecs(admin: Platform) -> list[str]:
+    with admin.stack.connect() as connection:
+        connection.execute("delete from codecs")
+    return [make_codec(admin, name) for name in ("Meters", "Pumps")]
+
+
+def test_a_codec_is_chosen_by_its_name(console: Console, admin: Platform, codecs: list[str]) -> None:
+    console.add("http")
+    console.field("name").fill("Hall")
+    console.field("webhook_secret").fill("a-secret-of-16-characters")
+    choice = console.field("codec")
+    assert choice.locator("option").all_inner_texts() == ["Not set", "Meters", "Pumps"]
+    choice.select_option(label="Pumps")
+    console.save()
+    console.dialog.wait_for(state="detached")
+
+    (saved,) = admin.call("GET", "/integrations").json()["integrations"]
+    assert saved["config"]["codec"] == codecs[1]
+    console.open(f"integrations/{saved['id']}")
+    console.page.locator("dd", has_text="Pumps").wait_for()
+
+
+def test_what_is_stored_and_offered_no_more_stays_when_something_else_is_changed(
+    console: Console, admin: Platform, codecs: list[str]
+) -> None:
+    config = {"webhook_secret": "a-secret-of-16-characters", "codec": codecs[0]}
+    saved = admin.create("http", config, name="Hall")
+    console.page.route("**/rest/v1/codecs?*", lambda route: route.fulfill(json=[]))
+    console.edit(saved["id"])
+    console.field("device_parameter").fill("unit")
+    with console.page.expect_request(lambda request: request.method == "PATCH") as caught:
+        console.save()
+
+    assert caught.value.post_data_json == {"config": {"device_parameter": "unit"}}
+
+
+def test_where_the_codecs_can_not_be_read_the_id_is_typed(
+    console: Console, admin: Platform, codecs: list[str]
+) -> None:
+    console.page.route("**/rest/v1/codecs?*", lambda route: route.fulfill(status=502, body="<html>no</html>"))
+    console.add("http")
+    console.field("name").fill("Hall")
+    console.field("webhook_secret").fill("a-secret-of-16-characters")
+    console.field("codec").fill(codecs[0])
+    console.save()
+    console.dialog.wait_for(state="detached")
+
+    assert [
+        each["config"]["codec"] for each in admin.call("GET", "/integrations").json()["integrations"]
+    ] == [codecs[0]]

@@ -1,4 +1,4 @@
-"""How integrations are doing, and that silence does not look healthy; where nobody judges that, the status says it."""
+"""How integrations are doing, and that silence does not look healthy."""
 
 from __future__ import annotations
 
@@ -77,27 +77,28 @@ def test_a_part_of_the_scheduler_that_does_not_work_is_named(console: Console, a
     assert REASON not in console.page.locator("tbody tr").first.inner_text()
 
 
-def test_without_a_judgement_the_status_and_the_alerts_say_it(console: Console, admin: Platform) -> None:
+def test_the_oldest_open_alert_is_above_a_hundred_that_are_over(console: Console, admin: Platform) -> None:
     saved = create_mqtt(admin)
+    made = """
+        insert into alerts (organization_id, integration_id, kind, level, message, created_at, resolved_at)
+        select i.organization_id, i.id, a.kind, a.level, 'It is ' || a.kind, a.at, a.over
+          from device_integrations i
+         cross join (
+           select 'old' as kind, 'error' as level, now() - interval '20 days' as at, null::timestamptz as over
+            union all select 'new', 'warning', now(), null
+            union all select 'over', 'error', now(), now() from generate_series(1, 150)) a
+         where i.id = %s
+    """
     with admin.stack.connect() as connection:
-        connection.execute(
-            "update device_integrations set status = 'error', error_message = 'The password is refused.' where id = %s",
-            (saved["id"],),
-        )
-    console.page.route("**/functions/v1/integrations?*", leave_out_health)
-    console.open("integrations")
+        connection.execute("delete from alerts")
+        connection.execute(made, (saved["id"],))
+    console.open("alerts")
 
-    row = console.page.locator("tbody tr").first
-    row.get_by_text("Failing").wait_for()
-    assert "The password is refused." in row.inner_text()
-
-
-def leave_out_health(route: Any) -> None:
-    reply = route.fetch()
-    body = reply.json()
-    for each in body["integrations"]:
-        each.pop("health", None)
-    route.fulfill(response=reply, json={key: value for key, value in body.items() if key != "scheduler"})
+    console.page.get_by_text("It is old").wait_for()
+    shown = console.page.locator("integration-alerts li p").all_inner_texts()
+    assert shown[:3] == ["It is old", "It is new", "It is over"]
+    assert len(shown) == 100
+    console.page.get_by_text("Only 100 are shown.").wait_for()
 
 
 def test_a_member_takes_an_alert_on_and_everybody_sees_it(

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from playwright.sync_api import Dialog
 
 from tests.browser.console import Console, create_mqtt
 from tests.platform import Platform
@@ -139,6 +140,52 @@ def test_leaving_with_something_typed_asks_first(console: Console) -> None:
     console.page.keyboard.press("Escape")
     console.dialog.get_by_role("button", name="Throw it away").click()
     console.dialog.wait_for(state="detached")
+
+
+def test_neither_reloading_nor_the_back_button_takes_what_was_typed(console: Console) -> None:
+    asked: list[str] = []
+
+    def stay(question: Dialog) -> None:
+        asked.append(question.type)
+        question.dismiss()
+
+    console.page.on("dialog", stay)
+    console.open("devices")
+    console.add("mqtt")
+    console.field("password").press_sequentially(PASSWORD)
+    console.page.evaluate("setTimeout(() => location.reload())")
+    console.dialog.get_by_text("What you typed is not saved.").wait_for()
+    console.dialog.get_by_role("button", name="Go on").click()
+    console.page.evaluate("history.back()")
+    console.dialog.get_by_text("What you typed is not saved.").wait_for()
+    console.page.evaluate("history.back()")
+
+    assert asked == ["beforeunload"]
+    assert console.field("password").input_value() == PASSWORD
+    assert console.page.url.endswith("#/integrations")
+    console.dialog.get_by_role("button", name="Throw it away").click()
+    console.page.evaluate("history.back()")
+    console.see("device-list").wait_for()
+
+
+def test_what_is_no_number_and_what_is_too_long_is_said_and_neither_cut_nor_dropped(
+    console: Console, admin: Platform
+) -> None:
+    saved = create_mqtt(admin, keepalive=90)
+    console.edit(saved["id"])
+    console.field("keepalive").clear()
+    console.field("keepalive").press_sequentially("1e")
+    console.field("name").fill("x" * 201)
+    console.field("username").fill("u" * 5000)
+    console.save()
+
+    console.dialog.locator('[data-field="name"] .wrong:visible').wait_for()
+    console.field("name").fill("Broker")
+    console.save()
+    console.dialog.locator('[data-field="keepalive"] .wrong:visible').wait_for()
+    assert len(console.field("username").input_value()) == 5000
+    config = admin.call("GET", f"/integrations/{saved['id']}").json()["integration"]["config"]
+    assert config["keepalive"] == 90
 
 
 def test_looking_at_what_deleting_means_keeps_what_was_typed(console: Console, admin: Platform) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.browser.console import Console
 from tests.fakes.golioth import FakeGolioth
 from tests.fakes.golioth.devices import add_device as place_device
@@ -53,3 +57,32 @@ def test_a_rollout_is_started_with_what_the_platform_has(
 
     console.page.get_by_text("It begins with the next tick.").wait_for()
     console.button("Autumn").wait_for()
+
+
+@pytest.mark.parametrize(("press", "name"), [("Keep ours", "Here <b>"), ("Keep theirs", "There")])
+def test_what_was_changed_on_both_sides_is_settled_by_somebody(
+    console: Console, admin: Platform, fake: FakeGolioth, press: str, name: str
+) -> None:
+    integration = connect_golioth(admin, fake, sync_direction="both")
+    remote = place_device(fake, "pump-1")
+    sync(admin, integration)
+    remote["name"] = "There"
+    with admin.stack.connect() as connection:
+        connection.execute("update devices set name = 'Here <b>'")
+    sync(admin, integration)
+    console.open(f"integrations/{integration['id']}")
+    console.page.get_by_role("tab", name="Sync & conflicts").click()
+    row = console.page.locator("device-sync tr", has_text="There")
+    row.get_by_role("rowheader", name="Here <b>").wait_for()
+    row.get_by_role("button", name=press).click()
+
+    console.page.get_by_text("The next sync carries it out.").wait_for()
+    console.page.get_by_text("Nothing was changed on both sides.").wait_for()
+    sync(admin, integration)
+    assert ([each["name"] for each in admin.rows("devices")], remote["name"]) == ([name], name)
+
+
+def sync(admin: Platform, integration: dict[str, Any]) -> None:
+    """A whole one, now."""
+    admin.call("POST", f"/integrations/{integration['id']}/jobs", json={"kind": "sync"})
+    run_tick(admin.stack)

@@ -89,6 +89,11 @@ def attempt(service: Service, webhook: str, outcome: str, **fields: Any) -> None
     finish(service, [row for row in lease(service) if row["integration_id"] == webhook], outcome, **fields)
 
 
+def render(service: Service, webhook: str, missing: list[str], times: int = 1) -> None:
+    for _ in range(times):
+        attempt(service, webhook, "delivered", status_code=200, missing=missing)
+
+
 def die(service: Service, webhook: str) -> None:
     attempt(service, webhook, "dead", status_code=500)
 
@@ -187,6 +192,11 @@ CASES: dict[str, Case] = {
     "rate_limit.reached": (Service.make_integration, push_much, push_little),
     "delivery.dead": (make_webhook, die, replay),
     "delivery.late": (make_webhook, wait_long, replay),
+    "template.unmatched": (
+        make_webhook,
+        lambda service, made: render(service, made, ["payload.temprature"], 3),
+        lambda service, made: render(service, made, []),
+    ),
     "certificate.endpoint": (
         make_webhook,
         lambda service, made: attempt(
@@ -240,6 +250,121 @@ def test_a_webhook_that_is_refused_for_its_credentials_is_told_of(service: Servi
 
     told = [event for event, kind in tell_of(service, listener) if kind == "authentication.failed"]
     assert told == ["alert.raised", "alert.resolved"]
+
+
+def list_open(service: Service, integration: str) -> dict[str, str]:
+    rows = service.run(
+        "select kind, level from alerts where integration_id = %s and resolved_at is null", integration
+    )
+    return {row["kind"]: row["level"] for row in rows}
+
+
+@pytest.mark.usefixtures("listener")
+@pytest.mark.parametrize(
+    ("lives", "left", "level"),
+    [
+        (365, 40, None),
+        (365, 29, "warning"),
+        (365, 6, "warning"),
+        (365, 0.9, "error"),
+        (45, 20, None),
+        (45, 14, "warning"),
+        (90, -1, "error"),
+    ],
+)
+def test_the_certificate_of_an_endpoint_is_told_while_there_is_time_to_renew_it(
+    service: Service, lives: float, left: float, level: str | None
+) -> None:
+    webhook, now = make_webhook(service), service.one("select extract(epoch from now())::float8")
+    ends = now + left * 86_400
+
+    attempt(service, webhook, "delivered", status_code=200, certificate=[ends - lives * 86_400, ends])
+    judge(service)
+    told = list_open(service, webhook)
+    attempt(service, webhook, "retry", retry_seconds=0, error="timeout: Too late.")
+    judge(service)
+    after = list_open(service, webhook)
+    attempt(service, webhook, "delivered", status_code=200, certificate=[now, now + 90 * 86_400])
+    judge(service)
+
+    assert told.get("certificate.endpoint") == after.get("certificate.endpoint") == level
+    assert list_open(service, webhook) == {}
+
+
+@pytest.mark.usefixtures("listener")
+def test_what_a_template_names_and_has_met_may_be_missing_a_hundred_times(service: Service) -> None:
+    webhook, now = make_webhook(service), []
+    render(service, webhook, [])
+    for times in (99, 4):
+        render(service, webhook, ["payload.temp", "payload.rare"], times)
+        judge(service)
+        now.append(list_open(service, webhook))
+    render(service, webhook, ["payload.rare"])
+    (gaps,) = service.run("select gaps from integration_facts where integration_id = %s", webhook)
+    service.connection.execute(
+        "update device_integrations set settings = settings || '{\"payload_template\": 1}' where id = %s",
+        (webhook,),
+    )
+    judge(service)
+
+    assert now == [{}, {"template.unmatched": "warning"}]
+    assert gaps == {"gaps": {"payload.rare": 4}}
+    assert list_open(service, webhook) == {}
+
+
+@pytest.mark.usefixtures("listener")
+def test_an_event_that_is_tried_again_and_again_counts_once(service: Service) -> None:
+    webhook = make_webhook(service)
+    enqueue(service, 1)
+    for _ in range(5):
+        rows = [row for row in lease(service) if row["integration_id"] == webhook]
+        finish(service, rows, "retry", retry_seconds=0, status_code=500, missing=["payload.a"])
+        pass_time(service, 61)
+
+    assert service.one("select gaps from integration_facts where direction = 'out'") == {"payload.a": 1}
+
+
+@pytest.mark.usefixtures("listener")
+def test_of_events_that_come_together_one_that_has_it_is_enough(service: Service) -> None:
+    webhook = make_webhook(service)
+    enqueue(service, 6)
+    first, *others = [row for row in lease(service) if row["integration_id"] == webhook]
+    results = [
+        {"id": row["id"], "lease_token": row["lease_token"], "outcome": "delivered", "milliseconds": 5}
+        | {"started_at": "2026-01-01T00:00:00Z", "status_code": 200, "missing": missing}
+        for row, missing in ((first, ["payload.b"]), *((row, ["payload.a", "payload.b"]) for row in others))
+    ]
+
+    service.one("select finish_deliveries(%s)", Jsonb(results))
+
+    assert service.one("select gaps from integration_facts where direction = 'out'") == {"payload.b": 6}
+
+
+@pytest.mark.usefixtures("listener")
+def test_what_is_wrong_with_a_receiver_is_not_taken_for_a_refused_topic(service: Service) -> None:
+    receiver = service.make_integration("http")
+
+    note(service, receiver, "error", "config.invalid")
+    judge(service)
+
+    assert list_open(service, receiver) == {"config.invalid": "error"}
+
+
+def test_a_quota_alert_ends_with_the_last_integration_too(service: Service) -> None:
+    service.make_integration()
+    service.set_quota("integrations", 1)
+    judge(service)
+    open_before = service.one(
+        "select count(*) from alerts where kind = 'quota.reached' and resolved_at is null"
+    )
+
+    service.connection.execute("delete from device_integrations")
+    judge(service)
+
+    assert open_before == 1
+    assert (
+        service.one("select count(*) from alerts where kind = 'quota.reached' and resolved_at is null") == 0
+    )
 
 
 def test_a_quota_that_is_nearly_used_warns_and_one_that_is_met_is_an_error(

@@ -128,3 +128,20 @@ def test_a_member_acknowledges_and_a_viewer_does_not(service: Service, stack: St
         service.one("select count(*) from audit_log where table_name = 'alerts' and changed ? 'acknowledged'")
         == 1
     )
+
+
+def test_what_gets_worse_wants_somebody_anew(service: Service, stack: Stack) -> None:
+    integration = service.make_integration()
+    raise_it = (
+        "insert into alerts (organization_id, integration_id, kind, level, message)"
+        " values (%s, %s, 'test', %s, 'x')"
+    )
+    taken = []
+    for level in ("warning", "warning", "error", "error"):
+        service.connection.execute(raise_it, (service.organization_id, integration, level))
+        taken.append(service.one("select acknowledged_by is not null from alerts"))
+        service.connection.execute(
+            "update alerts set acknowledged_at = now(), acknowledged_by = %s", (stack.user("member", 0).id,)
+        )
+
+    assert taken == [False, True, False, True]

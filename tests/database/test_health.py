@@ -100,6 +100,14 @@ def be_late(service: Service) -> str:
     return made
 
 
+def be_unmatched(service: Service) -> str:
+    made = make_webhook(service)
+    for _ in range(3):
+        enqueue(service, 1)
+        finish(service, lease(service), "delivered", status_code=200, missing=["payload.temprature"])
+    return made
+
+
 def be_delivered(service: Service) -> str:
     made = make_webhook(service)
     enqueue(service, 1)
@@ -127,6 +135,7 @@ STATES: list[tuple[Callable[[Service], str], str, str]] = [
     (be_unwanted, "waiting", "Nothing has been delivered yet"),
     (be_dead, "degraded", "dead letters"),
     (be_late, "degraded", "has been due for 6 minutes"),
+    (be_unmatched, "degraded", "names what the last events did not have (payload.temprature)"),
     (be_delivered, "healthy", "All is well."),
     (be_left_alone, "failing", "Nobody has looked for what is due for 5 minutes"),
 ]
@@ -214,3 +223,19 @@ def test_the_parts_of_the_scheduler_are_seen_each_by_itself(service: Service) ->
     assert [each["state"] for each in told] == ["never", "silent", "partial", "running", "running"]
     assert set(told[-1]["parts"]) == {"jobs", "sessions"}
     assert told[0]["last_seen_at"] is None
+
+
+def test_a_part_that_stands_still_fails_what_it_works_for_and_nothing_else(service: Service) -> None:
+    source, webhook = be_left_alone(service), make_webhook(service)
+    service.connection.execute("update device_integrations set created_at = now() - interval '1 day'")
+    states = []
+    for parts in (
+        {"sessions": 0, "deliveries": 300},
+        {"sessions": 300, "deliveries": 0},
+        {"sessions": 0, "deliveries": 0},
+    ):
+        service.as_owner("delete from private.heartbeats")
+        service.run("select record_heartbeat(%s)", Jsonb(parts))
+        states.append([read_health(service, each)["state"] for each in (source, webhook)])
+
+    assert states == [["healthy", "failing"], ["failing", "waiting"], ["healthy", "waiting"]]

@@ -156,3 +156,45 @@ def test_a_device_is_taken_over_when_its_broker_comes_back(service: Service) -> 
         "select distinct ordering_key::text as key from webhook_deliveries where integration_id = %s", webhook
     )
     assert {row["key"] for row in keys} == {a["id"], b["id"]}
+
+
+def test_the_devices_of_what_is_switched_off_are_unknown_and_nobody_is_told(service: Service) -> None:
+    integration = service.make_integration()
+    service.ingest(integration, make_messages(1, "a"))
+    make_webhook(service, events=["device.offline", "device.online"])
+    service.connection.execute(
+        "update device_integrations set status = 'inactive' where id = %s", (integration,)
+    )
+    hush(service, 3700)
+
+    judge(service)
+    off = read_devices(service)
+    service.connection.execute(
+        "update device_integrations set status = 'active' where id = %s", (integration,)
+    )
+    service.ingest(integration, make_messages(1, "a"))
+
+    assert [(row["status"], row["silent_since"]) for row in off] == [("unknown", None)]
+    assert [row["status"] for row in read_devices(service)] == ["online"]
+    assert list_events(service) == []
+
+
+def test_no_round_tells_more_than_ten_thousand_webhooks_and_all_are_told_in_the_end(service: Service) -> None:
+    integration = service.make_integration()
+    service.connection.execute(
+        "insert into devices (organization_id, integration_id, external_id, name, status, last_seen_at)"
+        " select %s, %s, to_char(n, 'FM0000'), 'x', 'online', now() - interval '1 day' from generate_series(1, 300) n",
+        (service.organization_id, integration),
+    )
+    service.connection.execute(
+        "insert into device_integrations (organization_id, integration_type, name, settings)"
+        " select %s, 'webhook', 'w' || n, '{\"events\": [\"device.*\"]}' from generate_series(1, 80) n",
+        (service.organization_id,),
+    )
+    counts = []
+    for _ in range(3):
+        judge(service)
+        counts.append(service.one("select count(*) from webhook_deliveries"))
+
+    assert counts == [10_000, 20_000, 24_000]
+    assert service.one("select count(*) from devices where status = 'online'") == 0

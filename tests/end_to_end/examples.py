@@ -1,4 +1,4 @@
-"""The examples of docs/api.md: code in bash and JavaScript, and the reply that stands below it."""
+"""The examples of docs/api.md and its like: code in bash and JavaScript, and the reply that stands below it."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class _Reader:
         self.waiting = []
 
 
-def read_examples(language: str) -> list[Example]:
-    """All examples in a language, in the document's order."""
+def read_examples(language: str, page: str = "api.md") -> list[Example]:
+    """All examples in a language, in the page's order."""
     reader = _Reader()
-    for part in _PART.finditer((ROOT / "docs" / "api.md").read_text()):
+    for part in _PART.finditer((ROOT / "docs" / page).read_text()):
         reader.take(part)
     return [example for example in reader.examples if example.language == language]
 

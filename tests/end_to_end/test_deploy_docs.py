@@ -184,6 +184,30 @@ def test_the_cron_job_posts_a_short_tick_with_the_secret_of_the_vault(stack: Sta
     assert sent[2]["seconds"] * 1000 < sent[3]
 
 
+@pytest.mark.parametrize(("ago", "alarms"), [("3 minutes", 0), ("5 minutes", 1), (None, 1)])
+def test_the_cron_job_of_the_runbook_raises_the_alarm_of_a_silent_scheduler(
+    stack: Stack, ago: str | None, alarms: int
+) -> None:
+    (block,) = read_blocks(DOCUMENT.with_name("operations.md"), "sql", "Is anybody at work?")
+
+    with stack.connect() as connection:
+        connection.execute(CRON_STAND_IN)
+        connection.execute(block.encode())
+        (job,) = connection.execute("select command from cron.made").fetchall()
+        connection.execute("delete from private.heartbeats")
+        if ago:
+            connection.execute(
+                "insert into private.heartbeats"
+                " values ('old', now() - interval '1 day'), ('jobs', now() - %s::interval)",
+                (ago,),
+            )
+        connection.execute(job[0].encode())
+        sent = connection.execute("select url, body ->> 'text' from net.sent").fetchall()
+        connection.rollback()
+
+    assert sent == [("https://ops.example.com/alarm", "The scheduler is silent.")] * alarms
+
+
 def test_the_load_balancer_has_a_way_to_every_function_of_frontends_and_senders() -> None:
     (block,) = read_blocks(DOCUMENT, "yaml", "5. ")
     (matcher,) = yaml.safe_load(block)["pathMatchers"]

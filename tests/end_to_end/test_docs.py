@@ -27,7 +27,7 @@ from tests.platform import Platform, run_tick
 from tests.stack import Serve, Stack, find_free_port
 
 SHELL = read_examples("sh")
-JAVASCRIPT = read_examples("js")
+JAVASCRIPT = read_examples("js") + read_examples("js", "codecs.md")
 WEBHOOK_SECRET = "canary-webhook-secret"
 DOCUMENTED_BROKER = "mqtts://broker.example.com"
 # Keeps the status of each reply, and the head and body of the last.

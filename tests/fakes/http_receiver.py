@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,11 +37,16 @@ class HttpReceiver(InBackground):
     `answer` may be replaced at any time and may take its time: every connection has a thread of its own.
     """
 
-    def __init__(self, answer: Callable[[Received], Answer] = lambda _: Answer()) -> None:
+    def __init__(
+        self, answer: Callable[[Received], Answer] = lambda _: Answer(), tls: ssl.SSLContext | None = None
+    ) -> None:
         self.answer = answer
         self.requests: list[Received] = []
-        super().__init__(_Server(("127.0.0.1", 0), _make_handler(self)))
-        self.url = f"http://127.0.0.1:{self.port}/hook"
+        server = _Server(("127.0.0.1", 0), _make_handler(self))
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        super().__init__(server)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/hook"
 
 
 class _Server(ThreadingHTTPServer):

@@ -64,7 +64,7 @@ class Format:
         }
         return write_storable({**result, **{name: value for name, value in more.items() if value}})
 
-    def encode(self, data: str, _f_port: int | None) -> str:
+    def encode(self, data: str, _f_port: int | None, _name: str | None, _topic: str | None) -> str:
         """A body for a device."""
         return write_json({"hex": self.write(json.loads(data)).hex()})
 

@@ -43,7 +43,7 @@ class Program(Protocol):
     def decode(self, body: Body) -> str:
         """`{"data", "messages"?, "normalized"?, "warnings"?, "errors"?, "downlinks"?}`."""
 
-    def encode(self, data: str, f_port: int | None) -> str:
+    def encode(self, data: str, f_port: int | None, name: str | None, topic: str | None) -> str:
         """`{"bytes", "fPort"?, "warnings"?, "errors"?}` or `{"hex"}`; `data` is JSON text."""
 
     def encode_event(self, event: str) -> str:

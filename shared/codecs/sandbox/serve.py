@@ -88,17 +88,24 @@ class Server:
             if not stops or ended > ends_at:
                 break
             if careful or ended > flush_at or size - flushed > FLUSH_SIZE:
-                yield _write_answer(results)
+                yield _write_answer(results, **({"state": state} if careful else {}))
                 results, flushed, flush_at = [], size, time.perf_counter() + FLUSH_SECONDS
         yield _write_answer(results, state=state, done=True)
 
     def _load(self, key: str, state: dict[str, Any]) -> Program:
         if key not in self._programs:
-            kind, source = self._sources.take(key)
-            self._programs.put(key, self._compile(kind, source))
+            self._programs.put(key, self._compile_safely(*self._sources.take(key)))
         program = self._programs.take(key)
         program.state = state
         return program
+
+    def _compile_safely(self, kind: str, source: str) -> Program:
+        try:
+            return self._compile(kind, source)
+        except SourceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as with bodies
+            raise SourceError(f"{type(error).__name__}: {error}"[:500]) from None
 
 
 def _choose_call(program: Program, operation: str) -> Call:

@@ -13,16 +13,18 @@ from shared.codecs.limits import DEPTH_LIMIT, RESULT_LIMIT, VALUE_LIMIT
 from shared.codecs.sandbox.program import CodecError, write_errors, write_json
 
 REPLACED = "Characters that can't be stored (NUL, halves of surrogate pairs) were replaced by U+FFFD."
+NOT_JSON = "Numbers that JSON has not (NaN, infinities) became null."
+SAME_NAME = "Members have the same name once it is text; the last one counts."
 
 _WHOLE_NUMBERS = range(-(2**63), 2**64)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Storable:
-    """Turns a document into JSON that can be stored. `replaced` tells whether a character had to be."""
+    """Turns a document into JSON that can be stored. `remarks` tells what had to be changed for that."""
 
     def __init__(self) -> None:
-        self.replaced = False
+        self.remarks: set[str] = set()
         self._left = VALUE_LIMIT
 
     def make(self, value: Any, depth: int = 0) -> Any:
@@ -37,13 +39,19 @@ class Storable:
             return self._make_text(value)
         if isinstance(value, Mapping | list | tuple):
             return self._make_container(value, depth + 1)
+        if isinstance(value, float) and not math.isfinite(value):
+            self.remarks.add(NOT_JSON)
+            return None
         return _make_plain(value)
 
     def _make_container(self, value: Mapping[Any, Any] | list[Any] | tuple[Any, ...], depth: int) -> Any:
         if depth > DEPTH_LIMIT:
             raise CodecError(f"The result is nested deeper than {DEPTH_LIMIT} levels.")
         if isinstance(value, Mapping):
-            return {self._make_name(name): self.make(inner, depth) for name, inner in value.items()}
+            made = {self._make_name(name): self.make(inner, depth) for name, inner in value.items()}
+            if len(made) < len(value):
+                self.remarks.add(SAME_NAME)
+            return made
         return [self.make(inner, depth) for inner in value]
 
     def _make_name(self, name: Any) -> str:
@@ -56,17 +64,15 @@ class Storable:
     def _make_text(self, text: str) -> str:
         if not _UNSTORABLE.search(text):
             return text
-        self.replaced = True
+        self.remarks.add(REPLACED)
         return _UNSTORABLE.sub("\ufffd", text)
 
 
 def _make_plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
         return value if value in _WHOLE_NUMBERS else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
     if isinstance(value, bytes | bytearray):
         return base64.b64encode(value).decode()
     raise CodecError(f"The result holds a {type(value).__name__}, which JSON has not.")
@@ -76,8 +82,8 @@ def write_storable(result: Mapping[str, Any]) -> str:
     """The text of a result, made storable. Errors: CodecError."""
     storable = Storable()
     made = storable.make(result)
-    if storable.replaced:
-        made["warnings"] = [*made.get("warnings", ()), REPLACED]
+    if storable.remarks:
+        made["warnings"] = [*made.get("warnings", ()), *sorted(storable.remarks)]
     text = write_json(made)
     if len(text) > RESULT_LIMIT:
         raise CodecError(f"The result has {len(text):,} characters; at most {RESULT_LIMIT:,} are kept.")

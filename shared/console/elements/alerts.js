@@ -8,9 +8,7 @@ import { say, sayAgo } from './language.js'
 import { define } from './load.js'
 import { bar, button, empty } from './parts.js'
 
-/** Open before resolved, errors before warnings, new before acknowledged. */
-const byNeed = (one, other) => rank(one) - rank(other) || other.created_at.localeCompare(one.created_at)
-const rank = (alert) => (alert.resolved_at ? 4 : 0) + (alert.acknowledged_at ? 2 : 0) + (alert.level === 'error' ? 0 : 1)
+const MOST = 100
 
 export class Alerts extends Element {
   failed = 'alertsFailed'
@@ -23,8 +21,10 @@ export class Alerts extends Element {
     let query = this.client.from('alerts').select('*').eq('organization_id', this.organization)
     if (this.integration) query = query.eq('integration_id', this.integration)
     if (this.isBrief) query = query.is('resolved_at', null)
-    const [alerts, isMember] = await Promise.all([rows(query.order('created_at', { ascending: false }).limit(100)), this.may('member')])
-    return { alerts: alerts.sort(byNeed), isMember, names: await readNames(this.client, 'device_integrations', alerts.map((alert) => alert.integration_id)) }
+    // Open before resolved, new before acknowledged, errors before warnings: each null and `error` come first in its order.
+    for (const [column, ascending] of [['resolved_at', false], ['acknowledged_at', false], ['level', true], ['created_at', false]]) query = query.order(column, { ascending })
+    const [alerts, isMember] = await Promise.all([rows(query.limit(MOST)), this.may('member')])
+    return { alerts, isMember, names: await readNames(this.client, 'device_integrations', alerts.map((alert) => alert.integration_id)) }
   }
 
   render({ alerts, isMember, names }) {
@@ -32,6 +32,7 @@ export class Alerts extends Element {
     return [
       bar('h2', this.getAttribute('heading') ?? say(this.isBrief ? 'needsYou' : 'alerts')),
       alerts.length ? h('ul', { class: 'plain' }, alerts.map((alert) => this.drawOne(alert, isMember, names))) : empty('noAlerts', 'noAlertsWhy'),
+      alerts.length === MOST && h('p', { class: 'quiet' }, say('cut', { count: MOST })),
     ]
   }
 

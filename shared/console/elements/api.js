@@ -23,12 +23,16 @@ export async function call(client, method, path, body, headers = {}) {
 export async function* stream(client, path, body) {
   const { body: answer } = await call(client, 'POST', path, body, { Accept: 'text/event-stream' })
   if (!(answer instanceof Response)) return yield* answer.checks
-  let rest = ''
+  let [rest, isWhole] = ['', false]
   for await (const part of decode(answer.body)) {
     const blocks = (rest + part).split(/\r?\n\r?\n/)
     rest = blocks.pop()
-    yield* blocks.map(readEvent).filter(Boolean)
+    for (const event of blocks.map(readEvent).filter(Boolean)) {
+      if (event.name) yield event
+      else isWhole = true // The last one is the whole answer.
+    }
   }
+  if (!isWhole) throw new Error('The answer was cut off.')
 }
 
 function readEvent(block) {
@@ -37,7 +41,7 @@ function readEvent(block) {
   if (!data) return null
   const event = JSON.parse(data)
   if (fields.some(([, name, value]) => name === 'event' && value === 'problem')) throw new Problem(event)
-  return event.name ? event : null
+  return event
 }
 
 async function* decode(bytes) {
@@ -47,8 +51,8 @@ async function* decode(bytes) {
 
 /** The rows of a query made with `client.from(…)` or `client.rpc(…)`, and their `total` where it was counted; Problem otherwise. */
 export async function rows(query) {
-  const { data, error, count } = await query
-  if (error) throw new Problem({ status: error.code ? 400 : 0, code: error.code || 'unreachable', detail: error.message })
+  const { data, error, count, status } = await query
+  if (error) throw new Problem({ status: error.code ? status || 400 : 0, code: error.code || 'unreachable', detail: error.message })
   return Array.isArray(data) ? Object.assign(data, { total: count }) : data
 }
 
@@ -91,6 +95,12 @@ export async function readNames(client, table, ids) {
   const wanted = [...new Set(ids)].filter(Boolean)
   if (!wanted.length) return new Map()
   return new Map((await rows(client.from(table).select('id,name').in('id', wanted))).map(({ id, name }) => [id, name]))
+}
+
+/** What fields of a config may name, by `x-lists`: `{codecs: {id: name}}`; without a list the id is typed. */
+export async function readLists(client, organization) {
+  const codecs = await rows(client.from('codecs').select('id,name').eq('organization_id', organization).order('name').limit(1000)).catch(() => null)
+  return codecs ? { codecs: Object.fromEntries(codecs.map(({ id, name }) => [id, name])) } : {}
 }
 
 /** The catalogue: what can be connected. */

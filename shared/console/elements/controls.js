@@ -7,11 +7,12 @@ import { makePairs, readPairs } from './pairs.js'
 const PLAIN = { spellcheck: 'false', autocapitalize: 'none', autocomplete: 'off' }
 
 export const KINDS = {
-  text: { make: (f, v, a) => h('input', { ...a, ...PLAIN, type: 'text', value: v, placeholder: hint(f), maxlength: f.most }), read: readText },
+  text: { make: (f, v, a) => h('input', { ...a, ...PLAIN, type: 'text', value: v, placeholder: hint(f) }), read: readText },
   lines: { make: (f, v, a) => h('textarea', { ...a, ...PLAIN, rows: 4, value: v, placeholder: hint(f), class: 'code' }), read: readText },
   list: { make: makeList, read: readList },
   numbers: { make: makeList, read: (input) => readList(input)?.map((each) => (Number.isFinite(Number(each)) ? Number(each) : each)) },
-  number: { make: makeNumber, read: (input) => (input.value === '' ? undefined : Number(input.value)) },
+  // What is no number can't be read back, but the server says so, and it is not taken for nothing.
+  number: { make: makeNumber, read: (input) => (input.validity.badInput ? '?' : input.value === '' ? undefined : Number(input.value)) },
   switch: { make: (f, v, a) => h('input', { ...a, type: 'checkbox', checked: v ?? f.fallback ?? false }), read: readSwitch },
   truth: { make: (f, v, a) => makeChoice(f, v, a, [true, false]), read: readChoice },
   choice: { make: (f, v, a) => makeChoice(f, v, a, f.choices), read: readChoice },
@@ -52,7 +53,8 @@ function readSwitch(input, field) {
 function makeChoice(field, value, attributes, choices) {
   const words = (each) => field.labels[each] ?? (each === true ? say('yes') : each === false ? say('no') : each)
   const empty = field.fallback == null ? say('notSet') : say('asDefault', { value: words(field.fallback) })
-  const options = choices.filter((each) => each !== field.fallback).map((each) => h('option', { value: JSON.stringify(each) }, words(each)))
+  // What is stored and offered no more stays until somebody chooses.
+  const options = [...new Set([...choices, ...(value == null ? [] : [value])])].filter((each) => each !== field.fallback).map((each) => h('option', { value: JSON.stringify(each) }, words(each)))
   const select = h('select', attributes, h('option', { value: '' }, empty), options)
   select.value = options.find((option) => option.value === JSON.stringify(value))?.value ?? ''
   return select
@@ -63,7 +65,7 @@ function readChoice(input) {
 }
 
 function makeSeveral(field, value, attributes) {
-  const boxes = field.core.items.enum.map((each) => h('label', { class: 'row' }, h('input', { type: 'checkbox', value: each, checked: (value ?? []).includes(each) }), field.labels[each] ?? each))
+  const boxes = [...new Set([...field.core.items.enum, ...(value ?? [])])].map((each) => h('label', { class: 'row' }, h('input', { type: 'checkbox', value: each, checked: (value ?? []).includes(each) }), field.labels[each] ?? each))
   return h('div', { id: attributes.id, role: 'group', 'aria-describedby': attributes['aria-describedby'] }, boxes)
 }
 
@@ -87,7 +89,7 @@ function readJson(input) {
 
 function makeSecret(field, _, attributes) {
   if (field.lines) return h('textarea', { ...attributes, ...PLAIN, rows: 4, class: 'code veiled', placeholder: field.example })
-  return h('input', { ...attributes, type: 'password', autocomplete: 'new-password', maxlength: field.most })
+  return h('input', { ...attributes, type: 'password', autocomplete: 'new-password' })
 }
 
 function readText(input) {

@@ -6,6 +6,7 @@ import { Element } from './element.js'
 import { drawDeliveryStatus } from './health.js'
 import { say, sayAgo, sayNumber } from './language.js'
 import { define } from './load.js'
+import { bar, button, empty, table } from './parts.js'
 
 const STATES = ['pending', 'delivering', 'delivered', 'dead', 'cancelled']
 const SINCE = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 }
@@ -25,22 +26,21 @@ export class Deliveries extends Element {
     const filter = (event) => { Object.assign(this, { status: event.target.value, cursors: [''] }); this.refresh() }
     const turn = (change) => () => { change(); this.refresh() }
     return [
-      h('div', { class: 'bar' }, h('h3', {}, say('deliveries')), h('span', { class: 'gap' }), h('select', { 'aria-label': say('status'), change: filter }, h('option', { value: '' }, say('allStates')), STATES.map((state) => h('option', { value: state }, say(`delivery_${state}`)))),
+      bar('h3', say('deliveries'), h('select', { 'aria-label': say('status'), change: filter }, h('option', { value: '' }, say('allStates')), STATES.map((state) => h('option', { value: state }, say(`delivery_${state}`)))),
         isAdmin && this.drawRange()),
-      deliveries.length ? this.drawTable(deliveries, details, isAdmin) : h('div', { class: 'empty' }, h('h3', {}, say(this.status ? 'nothingMatches' : 'noDeliveries')), !this.status && h('p', {}, say('noDeliveriesWhy'))),
-      h('div', { class: 'bar' }, this.cursors.length > 1 && h('button', { type: 'button', click: turn(() => this.cursors.pop()) }, say('newer')), next && h('button', { type: 'button', click: turn(() => this.cursors.push(next)) }, say('older'))),
+      deliveries.length ? this.drawTable(deliveries, details, isAdmin) : this.status ? empty('nothingMatches') : empty('noDeliveries', 'noDeliveriesWhy'),
+      h('div', { class: 'bar' }, this.cursors.length > 1 && button('newer', turn(() => this.cursors.pop())), next && button('older', turn(() => this.cursors.push(next)))),
     ]
   }
 
   drawRange() {
     const choose = (event) => { this.since = event.target.value }
     return [h('select', { 'aria-label': say('range'), change: choose }, h('option', { value: '' }, say('sinceEver')), Object.keys(SINCE).map((span) => h('option', { value: span }, say(`since_${span}`)))),
-      h('button', { type: 'button', click: () => this.replayAll() }, say('replayDead')), h('button', { type: 'button', click: () => this.cancelAll() }, say('cancelWaiting'))]
+      button('replayDead', () => this.replayAll()), button('cancelWaiting', () => this.cancelAll())]
   }
 
   drawTable(deliveries, details, isAdmin) {
-    const head = ['when', 'event', 'status', 'attempts', ...(isAdmin ? ['action'] : [])].map((word) => h('th', { scope: 'col' }, say(word)))
-    return h('table', {}, h('thead', {}, h('tr', {}, head)), h('tbody', {}, deliveries.map((each) => [this.drawRow(each, isAdmin), each.id === this.opened && details && drawAttempts(details)])))
+    return table(['when', 'event', 'status', 'attempts', ...(isAdmin ? ['action'] : [])], deliveries.map((each) => [this.drawRow(each, isAdmin), each.id === this.opened && details && drawAttempts(details)]))
   }
 
   drawRow(each, isAdmin) {
@@ -86,9 +86,15 @@ export class Deliveries extends Element {
 function drawAttempts({ id, attempts_log: attempts }) {
   const items = attempts.map((each) => {
     const isBad = each.error || !each.status_code || each.status_code > 299
-    return h('li', {}, h('b', { class: isBad ? 'is-bad' : 'is-good' }, isBad ? '✗ ' : '✓ ', each.status_code ? `HTTP ${each.status_code}` : say('noAnswer')), h('span', {}, [each.error, each.reply].filter(Boolean).join('\n')), h('small', {}, `${sayAgo(each.started_at)} · ${sayNumber(each.milliseconds)} ms`))
+    return h('li', {}, h('b', { class: isBad ? 'is-bad' : 'is-good' }, isBad ? '✗ ' : '✓ ', each.status_code ? `HTTP ${each.status_code}` : say('noAnswer')), h('span', {}, [each.error, each.reply].filter(Boolean).join('\n'), each.request && drawRequest(each)), h('small', {}, `${sayAgo(each.started_at)} · ${sayNumber(each.milliseconds)} ms`))
   })
   return h('tr', { 'data-key': `attempts-${id}` }, h('td', { colspan: 5, class: 'steps' }, items.length ? h('ol', {}, items) : say('noAttempts'), h('small', {}, say('sameId', { id }))))
+}
+
+/** What was sent, secrets masked; kept of failed attempts and of the last that succeeded. */
+function drawRequest({ id, request: { method, url, headers, body, body_bytes: size } }) {
+  const lines = [`${method} ${url}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', body]
+  return h('details', { 'data-key': `sent-${id}` }, h('summary', {}, say('whatWasSent', { count: size })), h('pre', { tabindex: '0', 'aria-label': say('whatWasSent', { count: size }) }, lines.join('\n')))
 }
 
 define('webhook-deliveries', Deliveries)

@@ -87,8 +87,10 @@ function drawCommand(each) {
 function listLines(messages) {
   const lines = new Map()
   const add = (path, value, at) => {
-    if (typeof value === 'number') lines.set(path, [...(lines.get(path) ?? []), { at, value }])
-    else if (value && typeof value === 'object' && !Array.isArray(value)) Object.entries(value).forEach(([name, inner]) => add(path ? `${path}.${name}` : name, inner, at))
+    if (Number.isFinite(value)) {
+      if (!lines.has(path)) lines.set(path, [])
+      lines.get(path).push({ at, value })
+    } else if (value && typeof value === 'object' && !Array.isArray(value)) Object.entries(value).forEach(([name, inner]) => add(path ? `${path}.${name}` : name, inner, at))
   }
   messages.toSorted((one, other) => Date.parse(one.observed_at) - Date.parse(other.observed_at)).forEach(({ payload, observed_at: at }) => add('', payload, Date.parse(at)))
   return [...lines].filter(([, points]) => points.length > 1).slice(0, MOST_LINES).map(([path, points]) => [path || say('value'), points])

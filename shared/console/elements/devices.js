@@ -6,6 +6,7 @@ import { Element } from './element.js'
 import { drawDeviceStatus } from './health.js'
 import { say, sayAgo } from './language.js'
 import { define } from './load.js'
+import { empty } from './parts.js'
 
 const ROW = 36
 const PAGE = 100
@@ -75,7 +76,7 @@ export class Devices extends Element {
     const isNarrowed = this.wanted.text || this.wanted.status || (this.wanted.integration && !this.integration)
     return [
       this.drawBar(names),
-      this.total === 0 ? h('div', { class: 'empty' }, isNarrowed ? h('p', {}, say('noDeviceMatches', { text: this.wanted.text })) : [h('h3', {}, say('noDevices')), h('p', {}, say('noDevicesWhy'))]) : this.drawRows(first, last, names),
+      this.total === 0 ? isNarrowed ? h('p', { class: 'empty' }, say('noDeviceMatches', { text: this.wanted.text })) : empty('noDevices', 'noDevicesWhy') : this.drawRows(first, last, names),
     ]
   }
 

@@ -1,8 +1,8 @@
 /** `<device-integration-dialog>`: create or change one integration, test it, and see what is wrong where it is wrong. */
 
-import { Problem, asProblem, call, newKey, readTypes } from './api.js'
+import { Problem, asProblem, call, newKey, readLists, readTypes } from './api.js'
 import { h, nextId } from './dom.js'
-import { Element } from './element.js'
+import { Element, explain } from './element.js'
 import { Field } from './field.js'
 import { Form } from './form.js'
 import { drawGenerated } from './generated.js'
@@ -13,10 +13,14 @@ import { Trial } from './trial.js'
 import { Troubles } from './troubles.js'
 import { drawTypes } from './types.js'
 
-const NAME = { name: 'name', kind: 'text', core: {}, required: true, labels: {}, most: 200 }
+const NAME = { name: 'name', kind: 'text', core: {}, required: true, labels: {} }
 const STATUS = { name: 'status', kind: 'switch', core: {}, labels: {}, fallback: true }
 
+const LEAVING = ['beforeunload', 'di-leaving']
+
 export class IntegrationDialog extends Element {
+  guard = (event) => { if (this.isConnected && this.isDirty) { event.preventDefault(); this.leave() } }
+
   begin() {}
 
   /** Open for a new one (`{}` or `{type}`) or a saved one (`{id}`). */
@@ -25,7 +29,7 @@ export class IntegrationDialog extends Element {
     Object.assign(this, { id: id ?? null, type, etag: null, saved: null, page: null, locked: false })
     this.unfold()
     try {
-      [this.types, this.isAdmin] = await Promise.all([readTypes(this.client), this.may('admin'), id && this.load()])
+      [this.types, this.isAdmin, this.lists] = await Promise.all([readTypes(this.client), this.may('admin'), readLists(this.client, this.organization), id && this.load()])
       if (this.type) this.drawForm()
       else drawTypes(this)
     } catch (problem) {
@@ -34,10 +38,7 @@ export class IntegrationDialog extends Element {
   }
 
   /** Open to show secrets that were just made. */
-  show(generated) {
-    this.unfold()
-    drawGenerated(this, generated, () => {})
-  }
+  show(generated) { this.unfold(); drawGenerated(this, generated, () => {}) }
 
   unfold() {
     this.dialog = h('dialog', {
@@ -46,6 +47,7 @@ export class IntegrationDialog extends Element {
     }, h('header', {}, h('h2', { id: 'title', tabindex: '-1' }, say('loading'))))
     this.shadowRoot.replaceChildren(this.dialog)
     this.dialog.showModal()
+    LEAVING.forEach((way) => addEventListener(way, this.guard))
   }
 
   press(event) {
@@ -64,7 +66,7 @@ export class IntegrationDialog extends Element {
     const { saved, kind } = this
     this.name = new Field({ ...NAME, title: say('name'), help: say('nameHelp') }, saved?.name)
     this.status = saved && new Field({ ...STATUS, title: say('switchedOn'), help: say('switchedOnHelp') }, saved.status !== 'inactive')
-    this.form = new Form(kind?.config_schema ?? {}, saved?.config, saved?.secrets)
+    this.form = new Form(kind?.config_schema ?? {}, saved?.config, saved?.secrets, this.lists)
     this.troubles = new Troubles(this)
     this.trial = new Trial(this)
     const saving = (event) => { event.preventDefault(); this.save() }
@@ -100,7 +102,7 @@ export class IntegrationDialog extends Element {
     return { ...(name === undefined ? {} : { name: name ?? '' }), ...(isSwitched && { status: on ? 'active' : 'inactive' }), ...(Object.keys(config).length && { config }) }
   }
 
-  get isDirty() { return Boolean(this.page) && Object.keys(this.read()).length > 0 }
+  get isDirty() { return this.locked || (Boolean(this.page) && Object.keys(this.read()).length > 0) }
 
   async save() {
     await this.troubles.attempt(this.submit, async () => {
@@ -144,14 +146,14 @@ export class IntegrationDialog extends Element {
 
   close() {
     this.trial?.stop()
+    LEAVING.forEach((way) => removeEventListener(way, this.guard))
     Object.assign(this, { page: null, locked: false, sent: null })
     this.dialog.close()
     this.shadowRoot.replaceChildren()
   }
 
-  drawFailure({ status, detail, request_id: reference }) {
-    const text = status === 401 ? say('sessionEnded') : status ? detail : say('offline')
-    this.fill(say('failure'), [h('p', { role: 'alert' }, text), reference && h('small', {}, say('reference', { id: reference }))], [h('span', { class: 'gap' }), this.button('close', () => this.close())])
+  drawFailure(problem) {
+    this.fill(say('failure'), [h('p', { role: 'alert' }, explain(problem)), problem.request_id && h('small', {}, say('reference', { id: problem.request_id }))], [h('span', { class: 'gap' }), this.button('close', () => this.close())])
   }
 }
 

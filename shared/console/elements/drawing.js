@@ -49,7 +49,7 @@ export function drawSpark(numbers, title) {
 export function drawLine(points, title) {
   const [least, most] = [Math.min(...points.map(({ value }) => value)), Math.max(...points.map(({ value }) => value))]
   const [from, to] = [points[0].at, points.at(-1).at]
-  const place = ({ at, value }) => `${(((at - from) / (to - from || 1)) * WIDTH).toFixed(1)},${(HEIGHT - 8 - ((value - least) / (most - least || 1)) * (HEIGHT - 16)).toFixed(1)}`
+  const place = ({ at, value }) => `${(((at - from) / (to - from || 1)) * WIDTH).toFixed(1)},${(HEIGHT - 8 - ((value / 2 - least / 2) / (most / 2 - least / 2 || 1)) * (HEIGHT - 16)).toFixed(1)}`
   const label = say('valueRange', { title, least, most, last: points.at(-1).value })
   const rows = points.slice(-50).toReversed().map(({ at, value }) => h('tr', {}, h('th', { scope: 'row' }, sayTime(at)), h('td', { class: 'number' }, sayNumber(value))))
   return h('figure', { class: 'block', 'data-key': `line-${title}` },

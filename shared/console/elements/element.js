@@ -1,8 +1,9 @@
 /** What all our elements share: a shadow root with our styles, the host's client, freshness, and one way to speak up. */
 
-import { asProblem, hasRole } from './api.js'
+import { Problem, asProblem, hasRole } from './api.js'
 import { h, patch } from './dom.js'
 import { ready, say, sayAge, setLanguage } from './language.js'
+import { button } from './parts.js'
 import { sheet } from './styles.js'
 import { watch } from './watch.js'
 
@@ -89,8 +90,13 @@ export class Element extends HTMLElement {
 
   redraw() {
     if (!this.isConnected) return
-    const body = this.data === undefined ? (this.problem ? null : h('p', { class: 'pad quiet' }, say('loading'))) : this.render(this.data)
-    this.draw(this.renderNotes(), body)
+    try {
+      const body = this.data === undefined ? (this.problem ? null : h('p', { class: 'pad quiet' }, say('loading'))) : this.render(this.data)
+      this.draw(this.renderNotes(), body)
+    } catch (error) { // What nobody thought of is said, and asked for again, as what can't be read.
+      Object.assign(this, { data: undefined, problem: new Problem({ status: -1, detail: error.message }) })
+      this.draw(this.renderNotes())
+    }
   }
 
   renderNotes() {
@@ -133,5 +139,5 @@ export function explain({ status, detail, waits }) {
 
 function drawProblem({ document }, lead, retry) {
   return h('div', { class: 'summary' }, h('strong', {}, lead), h('p', {}, explain(document)),
-    document.request_id && h('small', {}, say('reference', { id: document.request_id })), h('button', { type: 'button', click: retry }, say('retry')))
+    document.request_id && h('small', {}, say('reference', { id: document.request_id })), button('retry', retry))
 }

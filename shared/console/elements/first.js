@@ -6,6 +6,7 @@ import { Element } from './element.js'
 import { drawScheduler } from './health.js'
 import { say, sayNumber } from './language.js'
 import { define } from './load.js'
+import { button } from './parts.js'
 import { writeCommand } from './recipe.js'
 import { drawStep } from './trial.js'
 
@@ -41,17 +42,18 @@ export class FirstMessage extends Element {
     const line = writeCommand(integration, can, this.client)
     if (!line) return null
     const copy = (event) => navigator.clipboard?.writeText(line).then(() => { event.target.textContent = say('copied') }, () => {})
-    return [h('p', {}, say(can('session') ? 'publishThis' : 'postThis')), h('div', { class: 'control' }, h('pre', { tabindex: '0', 'aria-label': say('command') }, line), h('button', { type: 'button', click: copy }, say('copy')))]
+    return [h('p', {}, say(can('session') ? 'publishThis' : 'postThis')), h('div', { class: 'control' }, h('pre', { tabindex: '0', 'aria-label': say('command') }, line), button('copy', copy))]
   }
 
   drawTicks({ integration, can, session, message, name, warning, scheduler }) {
     const hasLooked = Boolean(message || session || integration.sync_status || integration.error_message || scheduler?.last_seen_at > integration.created_at)
     const isLate = !hasLooked && !message && Date.now() - this.begun > PATIENCE_SECONDS * 1000
-    const ticks = can('session') ? [
+    // What may be pushed is polled only where something says so.
+    const ticks = can('session') && (session || integration.sync_status || !can('parse')) ? [
       [hasLooked, say('tickLooked')],
       [Boolean(message) || session?.connect_ms != null || integration.sync_status === 'ok', session?.connect_ms == null ? say('tickConnected') : say('tickConnectedIn', { ms: Math.round(session.connect_ms) })],
-      [Boolean(message) || (integration.sync_status === 'ok' && !integration.error_message), say('tickGranted')],
-    ] : []
+      integration.config.topics && [Boolean(message) || (integration.sync_status === 'ok' && !integration.error_message), say('tickGranted')],
+    ].filter(Boolean) : []
     const reason = integration.error_message ?? warning
     return [
       h('ul', { class: 'plain' }, [...ticks, [Boolean(message), message ? say('tickMessage', { device: name ?? message.external_id ?? '?' }) : say('tickNoMessage')]].map(([isDone, text]) =>
@@ -67,7 +69,7 @@ export class FirstMessage extends Element {
       this.steps = []
       await this.act(async () => { for await (const step of stream(this.client, `integrations/${this.integration}/test`)) { this.steps.push(step); this.redraw() } })
     }
-    return [h('p', {}, say('firstSendWhat')), h('button', { type: 'button', class: 'primary', click: send }, say('sendTest')), this.steps && h('div', { class: 'steps' }, h('ol', {}, this.steps.map(drawStep)),
+    return [h('p', {}, say('firstSendWhat')), button('sendTest', send, 'primary'), this.steps && h('div', { class: 'steps' }, h('ol', {}, this.steps.map(drawStep)),
       h('p', { role: 'status' }, this.steps.length ? say('stepsDone', { count: sayNumber(this.steps.length) }) : say('testing', { seconds: 0 })))]
   }
 }

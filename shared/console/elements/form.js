@@ -6,9 +6,9 @@ import { makeField } from './objects.js'
 import { holds, readForm } from './schema.js'
 
 export class Form {
-  constructor(schema, config = {}, secrets = []) {
+  constructor(schema, config = {}, secrets = [], lists = {}) {
     this.fields = new Map()
-    this.groups = readForm(schema).map((group) => this.makeGroup(group, config, secrets))
+    this.groups = readForm(schema, lists).map((group) => this.makeGroup(group, config, secrets))
     const refresh = () => this.refresh()
     this.element = h('div', { class: 'form', input: refresh, change: refresh }, this.groups.map((group) => group.element))
     this.refresh()

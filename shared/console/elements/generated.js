@@ -2,6 +2,7 @@
 
 import { h } from './dom.js'
 import { say } from './language.js'
+import { button } from './parts.js'
 
 /** Fills the dialog with them; `done` is called once somebody says that they have them. */
 export function drawGenerated(dialog, generated, done) {
@@ -29,5 +30,5 @@ function drawOne(title, value) {
     }
     note.textContent = say('copied')
   }
-  return h('li', {}, h('b', {}, title), h('div', { class: 'control' }, input, h('button', { type: 'button', click: copy }, say('copy'))), note)
+  return h('li', {}, h('b', {}, title), h('div', { class: 'control' }, input, button('copy', copy)), note)
 }

@@ -10,16 +10,8 @@ const LOOKS = {
 /** A word with its colour and mark. */
 export const badge = (look, ...words) => h('span', { class: `badge ${LOOKS[look][0]}` }, h('span', { 'aria-hidden': 'true' }, `${LOOKS[look][1]} `), words)
 
-const STATES = { failing: 'bad', degraded: 'warn', silent: 'warn', waiting: 'busy', healthy: 'good', active: 'good', off: 'off' }
+const STATES = { failing: 'bad', degraded: 'warn', silent: 'warn', waiting: 'busy', healthy: 'good', off: 'off' }
 const ORDER = Object.keys(STATES)
-
-/** `{state, reason, since}` of an integration; of a server that does not judge health, what its status and open alerts say. */
-export function readHealth(integration, alerts = []) {
-  const own = alerts.filter((alert) => alert.integration_id === integration.id)
-  if (integration.health) return { ...integration.health, reason: integration.health.reason ?? own[0]?.message ?? null }
-  const state = { inactive: 'off', error: 'failing', active: integration.error_message ? 'degraded' : 'active' }[integration.status]
-  return { state, reason: integration.error_message ?? own[0]?.message ?? null, since: null, open_alerts: own.length }
-}
 
 export const drawHealth = ({ state }) => badge(STATES[state] ?? 'off', say(`health_${state}`))
 

@@ -3,9 +3,10 @@
 import { call, readTypes } from './api.js'
 import { h } from './dom.js'
 import { Element } from './element.js'
-import { drawHealth, readHealth } from './health.js'
+import { drawHealth } from './health.js'
 import { say } from './language.js'
 import { define, load } from './load.js'
+import { button } from './parts.js'
 
 /** What each tab shows, and the capabilities of which one is needed; none: always there. */
 const TABS = [
@@ -38,10 +39,10 @@ export class IntegrationOverview extends Element {
     const capabilities = kind?.capabilities ?? []
     const tabs = TABS.filter(([, needed]) => !needed.length || needed.some((each) => capabilities.includes(each))).map(([name]) => name)
     const shown = tabs.includes(this.tab) ? this.tab : 'overview'
-    const health = readHealth(integration)
+    const { health } = integration
     return [
       h('div', { class: 'bar' }, h('h2', {}, integration.name), h('span', { class: 'quiet' }, kind?.label ?? integration.integration_type), drawHealth(health), h('span', { class: 'gap' }), isAdmin && this.drawActions(integration)),
-      health.reason && health.state !== 'healthy' && h('p', { class: health.state === 'failing' ? 'wrong' : 'quiet' }, health.reason),
+      health.state !== 'healthy' && h('p', { class: health.state === 'failing' ? 'wrong' : 'quiet' }, health.reason),
       h('div', { role: 'tablist', 'aria-label': integration.name, keydown: (event) => this.move(event, tabs, shown) }, tabs.map((name) => this.drawTab(name, shown))),
       h('div', { role: 'tabpanel', id: 'panel', 'aria-labelledby': `tab-${shown}`, 'data-key': `panel-${shown}` }, this.drawPanel(shown, { integration, kind })),
     ]
@@ -50,7 +51,7 @@ export class IntegrationOverview extends Element {
   drawActions(integration) {
     const on = integration.status !== 'inactive'
     const turn = () => this.act(() => call(this.client, 'PATCH', `integrations/${this.integration}`, { status: on ? 'inactive' : 'active' }), say(on ? 'wasSwitchedOff' : 'wasSwitchedOn'))
-    return [h('button', { type: 'button', click: turn }, say(on ? 'switchOff' : 'switchOn')), h('button', { type: 'button', class: 'primary', click: () => this.edit() }, say('editAndTest'))]
+    return [button(on ? 'switchOff' : 'switchOn', turn), button('editAndTest', () => this.edit(), 'primary')]
   }
 
   drawTab(name, shown) {

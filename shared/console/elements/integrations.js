@@ -1,13 +1,14 @@
 /** `<device-integrations organization-id>`: all integrations of an organization, how they fare, and the way to add one. */
 
-import { pages, readTypes, rows } from './api.js'
+import { pages, readTypes } from './api.js'
 import { h } from './dom.js'
 import { drawSpark, sumUp } from './drawing.js'
 import { Element } from './element.js'
-import { byNeed, drawHealth, drawScheduler, readHealth } from './health.js'
+import { byNeed, drawHealth, drawScheduler } from './health.js'
 import { say, sayAgo, sayNumber } from './language.js'
 import { define, load } from './load.js'
 import { readHour } from './metrics.js'
+import { button, empty, table } from './parts.js'
 
 const FILTERED_FROM = 20
 const HOUR_EVERY = 60_000
@@ -23,10 +24,8 @@ export class Integrations extends Element {
   async read() {
     const [page, types, isAdmin] = await Promise.all([
       pages(this.client, `integrations?organization_id=${this.organization}&limit=200`, 'integrations'), readTypes(this.client), this.may('admin'), this.readHour()])
-    const isJudged = page.integrations.some((each) => each.health)
-    const alerts = isJudged ? [] : await rows(this.client.from('alerts').select('integration_id,level,message').eq('organization_id', this.organization).is('resolved_at', null))
     const labels = Object.fromEntries(types.map(({ type, label }) => [type, label]))
-    const integrations = page.integrations.map((each) => ({ ...each, ...readHealth(each, alerts), label: labels[each.integration_type] ?? each.integration_type }))
+    const integrations = page.integrations.map((each) => ({ ...each, ...each.health, label: labels[each.integration_type] ?? each.integration_type }))
     return { integrations: integrations.sort(byNeed), isAdmin, types, scheduler: page.scheduler, isCut: Boolean(page.next_cursor) }
   }
 
@@ -38,7 +37,7 @@ export class Integrations extends Element {
   }
 
   render({ integrations, isAdmin, scheduler, isCut }) {
-    const add = isAdmin ? h('button', { type: 'button', class: 'primary', click: () => this.edit({}) }, say('add')) : h('span', { class: 'quiet' }, say('notAdmin'))
+    const add = isAdmin ? button('add', () => this.edit({}), 'primary') : h('span', { class: 'quiet' }, say('notAdmin'))
     const shown = integrations.filter((each) => this.isWanted(each))
     return [
       h('div', { class: 'bar', 'data-key': 'bar' }, h('h2', {}, this.getAttribute('heading') ?? say('integrations')), h('span', { class: 'gap' }), integrations.length >= FILTERED_FROM && this.drawFilters(integrations), add),
@@ -49,8 +48,7 @@ export class Integrations extends Element {
   }
 
   drawEmpty(isAdmin) {
-    return h('div', { class: 'empty' }, h('h3', {}, say('noIntegrations')), h('p', {}, say('noIntegrationsWhy')),
-      isAdmin && h('button', { type: 'button', class: 'primary', click: () => this.edit({}) }, say('add')))
+    return empty('noIntegrations', 'noIntegrationsWhy', isAdmin && button('add', () => this.edit({}), 'primary'))
   }
 
   drawFilters(integrations) {
@@ -67,9 +65,8 @@ export class Integrations extends Element {
   }
 
   drawTable(integrations) {
-    const head = ['name', 'type', 'status', 'devices', 'lastHourShort', 'lastHeard'].map((word) => h('th', { scope: 'col' }, say(word)))
-    if (!integrations.length) return h('p', { class: 'empty' }, say('nothingMatches'))
-    return h('table', {}, h('thead', {}, h('tr', {}, head)), h('tbody', {}, integrations.map((each) => this.drawRow(each))))
+    if (!integrations.length) return empty('nothingMatches')
+    return table(['name', 'type', 'status', 'devices', 'lastHourShort', 'lastHeard'], integrations.map((each) => this.drawRow(each)))
   }
 
   drawRow(each) {
@@ -77,10 +74,10 @@ export class Integrations extends Element {
     const hour = this.hour.filter((row) => row.integration_id === id)
     const heard = each.last_message_at ?? each.last_delivered_at ?? hour[0]?.minute ?? each.last_sync_at
     const spark = sumUp(hour, SPARK).map((bucket) => bucket.stored + bucket.failed)
-    const day = each.messages_24h == null ? null : h('div', {}, h('small', {}, say('inADay', { count: each.messages_24h })))
+    const day = h('div', {}, h('small', {}, say('inADay', { count: each.messages_24h })))
     return h('tr', { 'data-key': id },
       h('th', { scope: 'row' }, h('button', { type: 'button', class: 'link', 'data-id': id, click: () => this.open(id) }, name),
-        reason && each.state !== 'healthy' && h('p', { class: each.state === 'failing' ? 'wrong' : 'quiet' }, reason, since && each.state !== 'healthy' && h('small', {}, ' ', say('since', { when: sayAgo(since) })))),
+        each.state !== 'healthy' && h('p', { class: each.state === 'failing' ? 'wrong' : 'quiet' }, reason, since && h('small', {}, ' ', say('since', { when: sayAgo(since) })))),
       h('td', {}, label), h('td', {}, drawHealth(each), drawQueue(each)), h('td', { class: 'number' }, h('span', {}, sayNumber(each.device_count)), h('span', { class: 'away' }, ` ${say('devices')}`)),
       h('td', {}, drawSpark(spark, say('last_hour')), day), h('td', {}, sayAgo(heard)))
   }
@@ -102,7 +99,7 @@ export class Integrations extends Element {
 
   welcome({ id, isNew, integration_type: type }) {
     const capabilities = this.data?.types.find((each) => each.type === type)?.capabilities ?? []
-    if (isNew && ['session', 'parse', 'deliver'].some((each) => capabilities.includes(each))) this.fresh = id
+    if (isNew && ['session', 'parse', 'deliver', 'publish'].some((each) => capabilities.includes(each))) this.fresh = id
     this.refresh()
   }
 }

@@ -32,9 +32,6 @@ export function say(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === 'number' ? sayNumber(values[name]) : values[name] ?? ''))
 }
 
-/** Whether there are words for `key`, in any language that is spoken now. */
-export const knows = (key) => key in (languages[language] ?? {}) || key in languages.en
-
 const STEPS = [[60, 'second', 1], [3600, 'minute', 60], [86_400, 'hour', 3600], [Infinity, 'day', 86_400]]
 const stepOf = (seconds) => STEPS.find(([limit]) => Math.abs(seconds) < limit)
 

@@ -5,7 +5,7 @@ import { h } from './dom.js'
 import { Element } from './element.js'
 import { say, sayAgo } from './language.js'
 import { define } from './load.js'
-import { table } from './parts.js'
+import { button, table } from './parts.js'
 
 const COLUMNS = 'id,external_id,kind,topic,payload,raw,raw_encoding,error,remark,received_at,device_id'
 const CUT = 400
@@ -32,7 +32,7 @@ export class Messages extends Element {
     const canReplay = this.integration && isAdmin && messages.some((each) => each.error)
     return [
       h('div', { class: 'bar' }, h('h3', {}, this.getAttribute('heading') ?? say('lastMessages')), h('span', { class: 'gap' }), h('label', { class: 'row' }, h('input', { type: 'checkbox', change: only }), say('onlyFailed')),
-        canReplay && h('button', { type: 'button', click: () => this.decodeAgain() }, say('decodeAgain'))),
+        canReplay && button('decodeAgain', () => this.decodeAgain())),
       messages.length ? drawTable(messages, names) : h('p', { class: 'empty' }, say(this.onlyFailed ? 'noneFailed' : 'noMessagesYet')),
     ]
   }

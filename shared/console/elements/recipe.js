@@ -4,9 +4,9 @@ const EXAMPLE = `'{"temperature": 21}'`
 
 /** For a broker a publish, for what is pushed to us a request; null where only the other side can send. */
 export function writeCommand(integration, can, client) {
-  const { config, id } = integration
+  const { config, id, secrets } = integration
   if (can('session') && config.broker_url) return writePublish(config)
-  if (!can('parse')) return null
+  if (!can('parse') || (config.poll_url && !secrets.includes('webhook_secret'))) return null
   const base = String(client.functions?.url ?? client.functionsUrl ?? '/functions/v1').replace(/\/$/, '')
   const header = config.webhook_secret_header ?? 'X-Webhook-Secret'
   return `curl '${base}/receive/${id}' -H '${header}: …' -H 'Content-Type: application/json' -d ${EXAMPLE}`

@@ -1,8 +1,8 @@
 /** From the JSON Schema of a config to the fields of a form. Knows JSON Schema 2020-12 as pydantic writes it, and our `x-` words. */
 
 /** `[{title, open, when, fields}]`; fields that no group names come last, so a new field is never lost. */
-export function readForm(schema) {
-  const fields = new Map(readFields(schema, schema).map((field) => [field.name, field]))
+export function readForm(schema, lists = {}) {
+  const fields = new Map(readFields(schema, schema).map((field) => [field.name, offer(field, lists)]))
   const take = (name) => {
     const field = fields.get(name)
     fields.delete(name)
@@ -11,6 +11,12 @@ export function readForm(schema) {
   const groups = (schema['x-groups'] ?? []).map((group) => ({ ...group, fields: group.fields.map(take).filter(Boolean) }))
   const rest = [...fields.values()]
   return rest.length ? [...groups, { title: groups.length ? 'More' : '', open: !groups.length, fields: rest }] : groups
+}
+
+/** A field that names one of something that there is a list of, `{id: name}`: its choices are those. */
+function offer(field, lists) {
+  const known = lists[field.core['x-lists']]
+  return known ? { ...field, kind: 'choice', choices: Object.keys(known), labels: known } : field
 }
 
 /** The fields of an object's schema; `root` has the definitions that it refers to. */
@@ -42,7 +48,7 @@ function readField(name, raw, required, root) {
     name, core, root, required, kind: chooseKind(core, raw, isNullable), title: raw.title ?? core.title ?? name,
     help: described.split('\n\n')[0].replaceAll('`', ''), fallback: raw.default ?? undefined, example: raw.examples?.[0] ?? core.examples?.[0],
     when: raw['x-when'], unit: raw['x-unit'], choices: core.enum, labels: raw['x-labels'] ?? core['x-labels'] ?? {},
-    minimum: core.minimum ?? core.exclusiveMinimum, maximum: core.maximum, most: core.maxLength, lines: isLong(raw, core),
+    minimum: core.minimum ?? core.exclusiveMinimum, maximum: core.maximum, lines: isLong(raw, core),
     rotates: `previous_${name}` in (root.properties ?? {}),
   }
 }

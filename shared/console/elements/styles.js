@@ -16,7 +16,7 @@ sheet.replaceSync(`
 }
 :host([hidden]) { display: none; } :host(device-integration-dialog) { display: contents; }
 * { box-sizing: border-box; } [hidden] { display: none !important; }
-h2 { font-size: 1.125rem; margin: 0; } h3 { font-size: .9375rem; margin: 0 0 4px; } p, figure, dl, dd { margin: 0; }
+h2 { font-size: 1.125rem; margin: 0; min-width: 0; overflow-wrap: anywhere; } h2, h3, th, td, li, b, .link { unicode-bidi: isolate; } h3 { font-size: .9375rem; margin: 0 0 4px; } p, figure, dl, dd { margin: 0; } p { overflow-wrap: anywhere; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 button, .file { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--edge); border-radius: var(--round);
   padding: 5px 12px; min-height: 32px; cursor: pointer; }

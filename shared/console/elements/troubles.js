@@ -4,6 +4,7 @@ import { asProblem, call } from './api.js'
 import { h } from './dom.js'
 import { explain } from './element.js'
 import { say } from './language.js'
+import { button } from './parts.js'
 
 export class Troubles {
   constructor(dialog) {
@@ -76,7 +77,7 @@ export class Troubles {
       const keep = () => { dialog.etag = etag; dialog.save() }
       const show = () => { Object.assign(dialog, { saved: theirs, etag }); dialog.drawForm() }
       place.append(titles.length ? h('p', {}, say('theyChanged', { names: titles.join(', ') })) : '',
-        h('button', { type: 'button', click: show }, say('loadTheirs')), ' ', h('button', { type: 'button', click: keep }, say('saveOver')))
+        button('loadTheirs', show), ' ', button('saveOver', keep))
     } catch (error) {
       place.append(h('p', {}, explain(asProblem(error).document)))
     }

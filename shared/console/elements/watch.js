@@ -17,9 +17,12 @@ export function watch(client, refresh, { seconds = 5, tables = [], filter } = {}
     clearTimeout(state.timer)
     if (state.running) return void (state.again = true)
     Object.assign(state, { running: true, again: false })
-    if (!document.hidden && !state.stopped) await refresh()
-    state.running = false
-    plan(state.again ? DEBOUNCE : (state.live ? Math.max(seconds, SLOW_SECONDS) : seconds) * 1000)
+    try {
+      if (!document.hidden && !state.stopped) await refresh()
+    } finally {
+      state.running = false
+      plan(state.again ? DEBOUNCE : (state.live ? Math.max(seconds, SLOW_SECONDS) : seconds) * 1000)
+    }
   }
   const soon = () => plan(DEBOUNCE)
   const seen = () => (document.hidden ? clearTimeout(state.timer) : run())

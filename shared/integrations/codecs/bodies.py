@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import uuid
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
 from pydantic import Field, StrictBool, model_validator
 from typing_extensions import TypedDict
 
-from shared.codecs.contract import BODY_LIMIT, SOURCE_LIMIT, Uplink
+from shared.codecs.contract import BODY_LIMIT, SOURCE_LIMIT, ToEncode, Uplink
 from shared.integrations.bodies import Name
 from shared.runtime.bodies import Body, Moment, Text, Uuid
 from shared.runtime.numbers import Whole
@@ -60,8 +61,9 @@ class ExampleBody(Body):
         return (self.text or "").encode(errors="replace")
 
     def describe(self) -> Uplink:
-        """What a codec is given."""
-        return Uplink(self.read(), self.f_port, self.topic)
+        """What a codec is given, as if it had come just now."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return Uplink(self.read(), self.f_port, self.topic, now)
 
 
 class Fixture(ExampleBody):
@@ -74,13 +76,39 @@ class Fixture(ExampleBody):
     """The messages it has to make, each with what is given of it here."""
 
 
+class ExampleCommand(Body):
+    """A command as it would be sent: what becomes of its payload is tried."""
+
+    data: Any
+    """Its payload."""
+    name: Text | None = Field(None, max_length=200)
+    f_port: Whole | None = Field(None, ge=0, le=255)
+    """LoRaWAN's port."""
+    topic: Text | None = Field(None, max_length=TOPIC_LIMIT)
+    """The topic it goes to."""
+
+    def describe(self) -> ToEncode:
+        """What a codec is given."""
+        return ToEncode(self.data, self.f_port, self.name, self.topic)
+
+
 class CodecTrial(Body):
-    """The body of POST /integrations/codecs/test."""
+    """The body of POST /integrations/codecs/test: bodies to decode, commands and events to encode."""
 
     organization_id: uuid.UUID
     kind: CodecKind
     source: Source = ""
-    bodies: list[ExampleBody] = Field(min_length=1, max_length=MOST_BODIES)
+    bodies: list[ExampleBody] = Field([], max_length=MOST_BODIES)
+    commands: list[ExampleCommand] = Field([], max_length=MOST_BODIES)
+    """What encodeDownlink makes of them, as for devices."""
+    events: list[dict[str, Any]] = Field([], max_length=MOST_BODIES)
+    """What encode makes of them, as for webhooks."""
+
+    @model_validator(mode="after")
+    def _check_any(self) -> CodecTrial:
+        if not (self.bodies or self.commands or self.events):
+            raise ValueError("give something to try: bodies, commands or events")
+        return self
 
 
 class NewCodec(Body):
@@ -165,4 +193,29 @@ class TrialResult(TypedDict):
     us: float
 
 
-TrialResults = TypedDict("TrialResults", {"results": list[TrialResult]})
+class EncodedCommand(TypedDict):
+    """The body for a device that one command became."""
+
+    ok: bool
+    hex: str
+    f_port: int | None
+    warnings: list[str]
+    errors: list[str]
+
+
+class EncodedEvent(TypedDict):
+    """The body for a receiver that one event became; `text` where it is text."""
+
+    ok: bool
+    hex: str
+    text: str | None
+    content_type: str
+    errors: list[str]
+
+
+class TrialResults(TypedDict):
+    """What was tried, each in the order in which it was sent; `commands` and `events` where there are any."""
+
+    results: list[TrialResult]
+    commands: NotRequired[list[EncodedCommand]]
+    events: NotRequired[list[EncodedEvent]]

@@ -45,14 +45,14 @@ def create_codec(call: Call, body: bodies.NewCodec) -> bodies.OneCodec:
 
 @routes.post("/codecs/test", budget=TESTS, problems=(Unavailable,))
 def test_codec(call: Call, body: bodies.CodecTrial) -> bodies.TrialResults:
-    """Try a source on bodies before it is saved.
+    """Try a source before it is saved: on bodies, on commands and on events.
 
-    Errors name line and column. What the source can't decode is no error of this call.
+    Errors name line and column. What the source can't decode or encode is no error of this call.
     """
     organization_id = str(body.organization_id)
     bind_log(organization=organization_id)
     call.database.call("require_role", p_organization_id=organization_id, p_role="admin")
-    return {"results": trial.try_bodies(Codec(organization_id, body.kind, body.source), body.bodies)}
+    return trial.try_all(Codec(organization_id, body.kind, body.source), body)
 
 
 @routes.get("/codecs/{codec_id}", also=HTTPStatus.NOT_MODIFIED, headers=("ETag",))

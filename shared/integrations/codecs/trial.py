@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar, cast
 
 from shared.codecs.codec import Codec
-from shared.codecs.contract import Decoded
-from shared.integrations.codecs.bodies import ExampleBody, Fixture, ShownMessage, TrialResult
+from shared.codecs.contract import CodecFailed, Decoded, Downlink, Encoded, SourceRefused
+from shared.integrations.codecs.bodies import (
+    CodecTrial,
+    EncodedCommand,
+    EncodedEvent,
+    ExampleBody,
+    Fixture,
+    ShownMessage,
+    TrialResult,
+    TrialResults,
+)
+from shared.provider import encode_raw
 from shared.runtime.errors import FieldError, InvalidConfig
 from shared.runtime.exact_json import write_json
+
+Given = TypeVar("Given")
+Made = TypeVar("Made", Downlink, Encoded)
 
 SHOWN = 300
 """Characters of what a fixture became."""
@@ -18,6 +31,26 @@ SHOWN = 300
 def try_bodies(codec: Codec, bodies: Sequence[ExampleBody]) -> list[TrialResult]:
     """What each body becomes; what can't be decoded says why. Errors: Unavailable."""
     return [_show_result(decoded) for decoded in codec.decode([body.describe() for body in bodies])]
+
+
+def try_all(codec: Codec, asked: CodecTrial) -> TrialResults:
+    """All that is asked for. Errors: Unavailable."""
+    results: TrialResults = {"results": try_bodies(codec, asked.bodies)}
+    if asked.commands:
+        made = _try_encoding(codec.encode_all, [command.describe() for command in asked.commands])
+        results["commands"] = [_show_downlink(each) for each in made]
+    if asked.events:
+        results["events"] = [_show_encoded(each) for each in _try_encoding(codec.encode_events, asked.events)]
+    return results
+
+
+def _try_encoding(
+    encode: Callable[[Sequence[Given]], list[Made | CodecFailed]], given: Sequence[Given]
+) -> list[Made | CodecFailed]:
+    try:
+        return encode(given)
+    except SourceRefused as refused:
+        return [CodecFailed(refused.detail)] * len(given)
 
 
 def check_source(codec: Codec, fixtures: Sequence[Fixture], *, force: bool) -> None:
@@ -79,6 +112,31 @@ def _show_result(decoded: Decoded) -> TrialResult:
         "warnings": list(decoded.warnings),
         "errors": list(decoded.errors),
         "us": round(decoded.microseconds, 1),
+    }
+
+
+def _show_downlink(made: Downlink | CodecFailed) -> EncodedCommand:
+    if isinstance(made, CodecFailed):
+        return {"ok": False, "hex": "", "f_port": None, "warnings": [], "errors": [made.detail]}
+    return {
+        "ok": True,
+        "hex": made.body.hex(),
+        "f_port": made.f_port,
+        "warnings": list(made.warnings),
+        "errors": [],
+    }
+
+
+def _show_encoded(made: Encoded | CodecFailed) -> EncodedEvent:
+    if isinstance(made, CodecFailed):
+        return {"ok": False, "hex": "", "text": None, "content_type": "", "errors": [made.detail]}
+    text, encoding = encode_raw(made.body)
+    return {
+        "ok": True,
+        "hex": made.body.hex(),
+        "text": None if encoding else text,
+        "content_type": made.content_type,
+        "errors": [],
     }
 
 

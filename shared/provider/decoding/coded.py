@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.codecs.codec import Codec
@@ -21,7 +22,7 @@ class CodedBody:
     """One body for a codec; `known` is what there is to say of it without one: its id, device, topic, time.
 
     `kind` is the transport's own word for it, where it has one. `owner` is the device that has proven itself: it
-    speaks for no other, whatever the codec says.
+    speaks for no other, whatever the codec says. Without `received_at` it has come just now.
     """
 
     body: bytes
@@ -41,7 +42,8 @@ def read_bodies(
     codec: Codec, bodies: Sequence[CodedBody]
 ) -> list[tuple[list[Message], tuple[Downlink, ...]]]:
     """The same, with what the codec asks to be sent in answer."""
-    uplinks = [Uplink(each.body, each.f_port, each.known.topic, each.received_at) for each in bodies]
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    uplinks = [Uplink(each.body, each.f_port, each.known.topic, each.received_at or now) for each in bodies]
     decoded = codec.decode(uplinks)
     return [
         (list(_make_messages(each, told)), told.downlinks) for each, told in zip(bodies, decoded, strict=True)

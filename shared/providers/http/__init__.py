@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -55,6 +56,8 @@ def _check_template(url: str) -> str:
         left = left.replace(place, "")
     if "{" in left or "}" in left:
         raise ValueError("of braces an address has only {cursor} and {page}; percent-encode others")
+    if "{" in re.split("[/?#]", url.partition("//")[2])[0] or "{" in url.partition("//")[0]:
+        raise ValueError("{cursor} and {page} stand in the path or the query; the host is always the same")
     locate_url(left)
     return url
 

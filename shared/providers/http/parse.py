@@ -18,6 +18,7 @@ from shared.provider import (
     TopicFacts,
     TopicRules,
     decode_body,
+    name_own_event,
     read_media_type,
     trim_topic,
     write_json,
@@ -72,15 +73,18 @@ def _find_device(http: Http, request: PushedRequest) -> str | None:
     if request.device:
         return request.device
     named = request.query.get(http.device_parameter, [""])[0] if http.device_parameter else ""
-    if 0 < len(named) <= DEVICE_LIMIT and "\0" not in named:
+    if named.strip() and len(named) <= DEVICE_LIMIT and "\0" not in named:
         return named
     return http.topic_rules.read(request.path).device
 
 
 def _name_request(request: PushedRequest, topic: str, now: float) -> str:
     given = next((name for name in map(request.headers.get, NAMES) if name), None)
-    if given and len(given) <= NAME_LIMIT and given.isprintable():
-        return f"push:{request.device or ''}:{given}"
+    named = (
+        given and len(given) <= NAME_LIMIT and given.isprintable() and name_own_event(request.device, given)
+    )
+    if named:
+        return f"push:{named}"
     parts = (request.device or "", topic, str(int(now // SAME_SECONDS)))
     return hashlib.sha256("\0".join(parts).encode() + b"\0" + request.body).hexdigest()
 

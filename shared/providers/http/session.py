@@ -6,10 +6,11 @@ So whatever ends a poll, the next one goes on where it was; an item that comes t
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from shared.provider import (
     Batch,
@@ -65,14 +66,12 @@ def poll_api(http: Http, state: Mapping[str, object], deadline: Deadline) -> Ite
     place = _read_place(http, key, state)
     codec = http.open_codec("codec") if http.codec else None
     with JsonApi(http.access, deadline) as api:
-        before: set[str] = set()
+        pages = _Pages(is_empty_last=not http.poll_next)
         for _ in range(MOST_PAGES):
             reply = api.call("GET", make_url(http, place))
             items = find_items(http, reply)
-            names = {name_item(http, item) for item in items}
-            # A page that repeats the one before has nothing behind it, whatever its cursor says.
-            after = None if names <= before else _find_next(http, place, reply)
-            before, notes = names, []
+            is_last = pages.is_last({name_item(http, item) for item in items})
+            after, notes = None if is_last else _find_next(http, place, reply), list[Note]()
             if after and not _is_here(http, after):
                 after, notes = None, [Note("warning", ELSEWHERE)]
             state = (after or Place(_read_cursor(http, place, reply))).save(key)
@@ -83,6 +82,25 @@ def poll_api(http: Http, state: Mapping[str, object], deadline: Deadline) -> Ite
             if deadline.expired:
                 break
     yield Batch(more=True)
+
+
+class _Pages:
+    """The pages of one poll. One that repeats another has nothing behind it, whatever its cursor says."""
+
+    def __init__(self, *, is_empty_last: bool) -> None:
+        self._is_empty_last = is_empty_last
+        self._before: set[str] = set()
+        self._met: set[int] = set()
+
+    def is_last(self, names: set[str]) -> bool:
+        """Whether nothing new can follow the page of these items; an empty one may name the next, as filters do."""
+        if not names:
+            return self._is_empty_last
+        page = hash(frozenset(names))
+        is_repeated = names <= self._before or page in self._met
+        self._before = names
+        self._met.add(page)
+        return is_repeated
 
 
 def make_url(http: Http, place: Place) -> str:
@@ -117,9 +135,22 @@ def find_items(http: Http, reply: Any) -> list[Any]:
 def name_item(http: Http, item: Any) -> str:
     """The event id of an item: its key, else its content."""
     key = find_path(item, http.poll_key)
-    if isinstance(key, str | int | float) and not isinstance(key, bool) and 0 < len(str(key)) <= KEY_LIMIT:
+    is_name = isinstance(key, str | int | float) and not isinstance(key, bool)
+    if is_name and 0 < len(str(key)) <= KEY_LIMIT and "\0" not in str(key):
         return f"poll:{key}"
-    return f"poll-content:{hashlib.sha256(write_json(item)).hexdigest()}"
+    return f"poll-content:{hashlib.sha256(write_item(item)).hexdigest()}"
+
+
+def write_item(item: Any) -> bytes:
+    """An item as the body that it is taken for; what is nested too deep for that keeps no other from being stored."""
+    try:
+        return write_json(item)
+    except TypeError:
+        pass
+    try:
+        return json.dumps(item, ensure_ascii=False).encode()
+    except RecursionError:
+        return b"An item that is nested too deeply to be kept."
 
 
 def _read_place(http: Http, key: str, state: Mapping[str, object]) -> Place:
@@ -141,6 +172,7 @@ def _find_next(http: Http, place: Place, reply: Any) -> Place | None:
         page = (
             str(told) if isinstance(told, str | int) and not isinstance(told, bool) and told != "" else None
         )
+        page = page and _follow(http, place, _check_text("poll_next", page))
         if page is None or page == place.page:
             return None
         if place.number >= MOST_PAGES_IN_ALL:
@@ -156,23 +188,36 @@ def _read_cursor(http: Http, place: Place, reply: Any) -> str:
     if not http.poll_cursor:
         return place.cursor
     codec = Codec(http.identity.organization_id, "jmespath", f"{{cursor: {http.poll_cursor}}}")
-    (decoded,) = codec.decode([Uplink(write_json(reply))])
+    (decoded,) = codec.decode([Uplink(write_item(reply))])
     if decoded.errors:
         raise ProtocolFailed(f"poll_cursor finds nothing in the reply: {decoded.errors[0]}")
     cursor = decoded.data.get("cursor") if isinstance(decoded.data, dict) else None
     if cursor is None or cursor == "":
         return place.cursor
-    text = cursor if isinstance(cursor, str) else write_json(cursor).decode()
-    if len(text) > CURSOR_LIMIT:
+    return _check_text("poll_cursor", cursor if isinstance(cursor, str) else write_json(cursor).decode())
+
+
+def _check_text(field: str, text: str) -> str:
+    if len(text) > CURSOR_LIMIT or "\0" in text:
         raise ProtocolFailed(
-            f"poll_cursor finds {len(text):,} characters; at most {CURSOR_LIMIT:,} are kept."
+            f"{field} finds {len(text):,} characters; at most {CURSOR_LIMIT:,} are kept, and no NUL."
         )
     return text
 
 
+def _follow(http: Http, place: Place, told: str) -> str:
+    """What `{page}` is filled with; else the whole address that a reply means, which may be relative to its own."""
+    if "{page}" in (http.poll_url or ""):
+        return told
+    try:
+        return urljoin(make_url(http, place), told)
+    except ValueError:
+        return told
+
+
 def _make_batches(http: Http, codec: Codec | None, items: Sequence[Any], last: Batch) -> Iterator[Batch]:
     """The state, and what is to be told, come with the last of them."""
-    bodies = [(name_item(http, item), write_json(item)) for item in items]
+    bodies = [(name_item(http, item), write_item(item)) for item in items]
     parts = list(_cut(bodies)) or [[]]
     for number, part in enumerate(parts, start=1):
         messages = _decode(http, codec, part)

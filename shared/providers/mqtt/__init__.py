@@ -26,7 +26,6 @@ from shared.provider import (
     TopicRules,
     check_filter,
     check_filters,
-    write_json,
 )
 from shared.providers.mqtt.broker import BrokerFields
 from shared.providers.mqtt.lists import CommaSeparated
@@ -128,7 +127,7 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
         from shared.providers.mqtt.send import publish_once
 
         topic = choose_topic(self.command_topic, command.device, command.name)
-        publish_once(self.plan, topic, write_json(command.payload))
+        publish_once(self.plan, topic, self.encode_command(command, topic))
         return Outcome(topic)
 
     def describe_stored(self, stored: StoredBody) -> CodedBody:

@@ -45,7 +45,13 @@ from shared.provider import (
 from shared.providers.webhook.address import list_parts, show_origin
 from shared.providers.webhook.authentication import AUTHENTICATION, AuthenticationFields, name_auth_header
 from shared.providers.webhook.deliver import make_body
-from shared.providers.webhook.template import Template, compile_template, is_quoted_json
+from shared.providers.webhook.template import (
+    Template,
+    check_text,
+    compile_template,
+    find_gaps,
+    list_payload_paths,
+)
 
 _SECRET = RotatingSecret("signing_secret", make_secret)
 _SIGNING = (
@@ -167,10 +173,7 @@ class Webhook(Checker, TransformFields, Subscriber, AuthenticationFields):
     @field_validator("payload_template")
     @classmethod
     def _check_template(cls, template: Any, info: ValidationInfo) -> Any:
-        if is_quoted_json(template):
-            raise ValueError(
-                "this is JSON inside a string; give the object itself, without the quotes around it"
-            )
+        check_text(template)
         compile_template(template)
         if template is not None and info.data.get("transform"):
             raise ValueError("transform makes the body already; set one of them to null")
@@ -195,6 +198,10 @@ class Webhook(Checker, TransformFields, Subscriber, AuthenticationFields):
         headers = self._fixed_headers | kind | signed
         return OutboundRequest(self.method, self.address, headers, body, self.timeout_seconds)
 
+    def find_gaps(self, payload: object) -> list[str] | None:
+        """The paths of payload_template that lead nowhere in it."""
+        return find_gaps(self._paths, payload) if self._paths else None
+
     def check(self) -> Iterator[Check]:
         """Send an `integration.test` event: what is sent, then what the endpoint answers, secrets masked."""
         from shared.providers.webhook.check import check_endpoint
@@ -204,6 +211,10 @@ class Webhook(Checker, TransformFields, Subscriber, AuthenticationFields):
     @cached_property
     def _template(self) -> Template:
         return compile_template(self.payload_template) if self.payload_template is not None else ()
+
+    @cached_property
+    def _paths(self) -> tuple[tuple[str, ...], ...]:
+        return list_payload_paths(self._template)
 
     @cached_property
     def _fixed_headers(self) -> dict[str, str]:

@@ -48,6 +48,8 @@ _NAME = r'(?:[\w-]+|"[^"{}]+")'
 _TOKEN = re.compile(r"\\\{\{|\{\{(?:\s*(" + _NAME + r"(?:\." + _NAME + r")*)\s*\}\})?")
 _SEGMENT = re.compile(_NAME)
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+_LIKE_JSON = re.compile(r"""\s*(?:\{(?!\{)|\[\s*(?:["'\[\]]|\{(?!\{)))""")
+_NOWHERE = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +94,26 @@ def render_template(template: Template, context: Mapping[str, object]) -> bytes:
     return b"".join(rendered)
 
 
-def is_quoted_json(template: object) -> bool:
-    """Whether it is JSON inside a string, which nobody means."""
+def list_payload_paths(template: Template) -> tuple[tuple[str, ...], ...]:
+    """The paths into the payload, each once: whether they lead anywhere is for what devices send to say."""
+    paths = (piece.path for piece in template if isinstance(piece, Slot))
+    return tuple(dict.fromkeys(path for path in paths if path[0] == "payload" and path[1:]))
+
+
+def find_gaps(paths: tuple[tuple[str, ...], ...], payload: object) -> list[str]:
+    """Those of `paths` that lead nowhere in `payload`, as they are written."""
+    return [".".join(path) for path in paths if _follow_path(path[1:], payload) is _NOWHERE]
+
+
+def check_text(template: object) -> None:
+    """ValueError where it is an object or a list in a string, or was meant to be one: nobody wants to send that."""
+    if not isinstance(template, str) or not _LIKE_JSON.match(template):
+        return
     try:
-        return isinstance(template, str) and isinstance(orjson.loads(template), dict | list)
-    except orjson.JSONDecodeError:
-        return False
+        orjson.loads(template)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"this is no JSON: {error.msg}, line {error.lineno}, column {error.colno}") from None
+    raise ValueError("this is JSON inside a string; give the object itself, without the quotes around it")
 
 
 def dump_json(value: Any) -> bytes:
@@ -197,7 +213,8 @@ def _parse_path(token: re.Match[str], pointer: str) -> tuple[str, ...]:
 
 
 def _render_slot(slot: Slot, context: Mapping[str, object]) -> bytes:
-    value = _follow_path(slot.path, context)
+    found = _follow_path(slot.path, context)
+    value = None if found is _NOWHERE else found
     if not slot.embedded:
         return dump_json(value)
     if value is None:
@@ -205,15 +222,14 @@ def _render_slot(slot: Slot, context: Mapping[str, object]) -> bytes:
     return dump_json(value if isinstance(value, str) else dump_json(value).decode())[1:-1]
 
 
-def _follow_path(path: tuple[str, ...], context: Mapping[str, object]) -> object:
-    value: object = context
+def _follow_path(path: tuple[str, ...], value: object) -> object:
     for name in path:
         if isinstance(value, dict):
-            value = value.get(name)
+            value = value.get(name, _NOWHERE)
         elif isinstance(value, list) and _INDEX.fullmatch(name) and int(name) < len(value):
             value = value[int(name)]
         else:
-            return None
+            return _NOWHERE
     return value
 
 

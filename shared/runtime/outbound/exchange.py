@@ -38,6 +38,7 @@ class OutboundReply:
 
     `truncated` says that it is not all of the body. `headers` find their names in any letter case. `milliseconds` is
     the whole exchange. `cut` says in words what of the reply was left out or ended it, None where nothing was.
+    `certificate` is from when to when that of the other side holds, in seconds since 1970; None without TLS.
     """
 
     status: int
@@ -46,6 +47,7 @@ class OutboundReply:
     truncated: bool
     milliseconds: float
     cut: str | None = None
+    certificate: tuple[float, float] | None = None
 
 
 def _show_host(url: str) -> str:

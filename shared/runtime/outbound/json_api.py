@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -163,8 +164,8 @@ class JsonApi:
         is_success = HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES
         document = None
         try:
-            document = read_json(self._hide_secrets(reply.body)) if reply.body else None
-        except orjson.JSONDecodeError:
+            document = _read_document(self._hide_secrets(reply.body)) if reply.body else None
+        except ValueError:
             if is_success:
                 raise ProtocolFailed(f"{self._name}'s answer is not JSON.") from None
         if not is_success:
@@ -185,6 +186,19 @@ class JsonApi:
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return CredentialsRefused(f"{self._name} refused the API key ({status}){said}")
         return ProviderRefused(f"{self._name} answered {status}{said}", answered=status)
+
+
+def _read_document(body: bytes) -> Any:
+    """The JSON of an answer, also where it is not quite that: half of a surrogate pair must not keep all the rest."""
+    try:
+        return read_json(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        document = json.loads(body, parse_constant=lambda _: None)
+        return read_json(json.dumps(document, ensure_ascii=False).encode(errors="replace"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _is_passing(reply: OutboundReply, *, again: bool) -> bool:

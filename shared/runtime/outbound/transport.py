@@ -65,6 +65,7 @@ class Transport:
         reader: ReplyReader | None = None
         try:
             connection = await self._connect(target)
+            peer = get_wire(connection).peer
             reader = self._make_reader(connection, request, target)
             await exchange(connection, data, reader)
         except (asyncio.CancelledError, TimeoutError) as error:
@@ -78,7 +79,7 @@ class Transport:
         finally:
             self._deadlines.end(task)
         self._remember_quiet(target, reader)
-        reply = _make_reply(reader, (time.perf_counter() - started) * 1000)
+        reply = _make_reply(reader, peer, (time.perf_counter() - started) * 1000)
         if request.whole and reply.truncated:
             raise ProtocolFailed(f"The reply of {target.name} is not whole: {reply.cut}.")
         return reply
@@ -144,13 +145,23 @@ def make_trust(extra_trust: str | None) -> ssl.SSLContext:
     return context
 
 
-def _make_reply(reader: ReplyReader, milliseconds: float) -> OutboundReply:
+def _make_reply(reader: ReplyReader, peer: tuple[str, str] | None, milliseconds: float) -> OutboundReply:
     head = reader.head
     assert head is not None  # noqa: S101 - it was read, or this is not reached
-    cut = "; ".join(head.notes) or None
     return OutboundReply(
-        head.status, head.headers, bytes(reader.body), not reader.is_whole, milliseconds, cut
+        head.status,
+        head.headers,
+        bytes(reader.body),
+        truncated=not reader.is_whole,
+        milliseconds=milliseconds,
+        cut="; ".join(head.notes) or None,
+        certificate=_read_times(*peer) if peer else None,
     )
+
+
+@lru_cache(maxsize=KEPT_ORIGINS)
+def _read_times(begins: str, ends: str) -> tuple[float, float]:
+    return float(ssl.cert_time_to_seconds(begins)), float(ssl.cert_time_to_seconds(ends))
 
 
 class _CheckedResolver(AbstractResolver):

@@ -37,6 +37,12 @@ class Wire(ResponseHandler):
         self._is_held = False
         self._wakes: asyncio.Future[None] | None = None
 
+    @property
+    def peer(self) -> tuple[str, str] | None:
+        """From when to when the certificate of the other side holds, as it says; None without TLS."""
+        shown = self.transport and self.transport.get_extra_info("peercert")
+        return (shown["notBefore"], shown["notAfter"]) if shown else None
+
     def ask(self, data: bytes) -> None:
         """Write a request; what comes from now on is its reply. ClientConnectionError where the connection is gone."""
         if self.transport is None or self.transport.is_closing():

@@ -81,6 +81,36 @@ def test_bodies_are_tried_before_anything_is_saved(admin: Platform) -> None:
     assert set(first) == {"ok", "data", "messages", "warnings", "errors", "us"}
 
 
+def test_commands_and_events_are_tried_too(admin: Platform) -> None:
+    source = (
+        "function encodeDownlink(i) { return { bytes: [i.data.t * 2, i.fPort], warnings: [i.name, i.topic] } }"
+        "function encode(event) { return event.data.t === 1 ? 'one' : new Uint8Array([255]); }"
+    )
+    body = {"organization_id": admin.user.organization_id, "kind": "javascript", "source": source}
+    commands = [{"data": {"t": 1}, "f_port": 7, "name": "set", "topic": "a/b"}, {"data": None}]
+    events = [{"data": {"t": 1}}, {"data": {"t": 2}}, {}]
+
+    told = admin.call(
+        "POST", "/integrations/codecs/test", json=body | {"commands": commands, "events": events}
+    )
+    unread = admin.call(
+        "POST", "/integrations/codecs/test", json=body | {"source": "function (", "commands": commands[:1]}
+    )
+    nothing = admin.call("POST", "/integrations/codecs/test", json=body)
+
+    first, second = told.json()["commands"]
+    assert told.json()["results"] == []
+    assert first == {"ok": True, "hex": "0207", "f_port": 7, "warnings": ["set", "a/b"], "errors": []}
+    assert (second["ok"], second["errors"][0][:9]) == (False, "TypeError")
+    assert [(one["ok"], one["hex"], one["text"]) for one in told.json()["events"]] == [
+        (True, "6f6e65", "one"),
+        (True, "ff", None),
+        (False, "", None),
+    ]
+    assert "(line 1" in unread.json()["commands"][0]["errors"][0]
+    assert "bodies, commands or events" in wrong(nothing, 400)[0][1]
+
+
 def test_an_error_names_line_and_column(admin: Platform) -> None:
     source = "function decodeUplink(input) {\n  return { data: input.none.at };\n}"
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.fakes.brokers import make_mosquitto, write_passwords
 from tests.fakes.certificates import PemAuthority
 from tests.fakes.http_receiver import Answer, HttpReceiver
 from tests.platform import Platform, enqueue, run_tick
-from tests.stack import Stack
+from tests.stack import Serve, Stack
 
 AUTHORITY = PemAuthority()
 
@@ -173,6 +174,79 @@ def test_a_dead_endpoint_is_told_and_what_was_sent_to_it_is_kept(
     assert len(kept) == 2
 
 
+def test_an_endpoint_whose_certificate_ends_soon_is_told_of_until_it_shows_another(
+    new_serve: Callable[..., Serve], receiver: HttpReceiver, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text(AUTHORITY.pem)
+    stack = new_serve(SSL_CERT_FILE=str(tmp_path / "ca.pem")).start()
+    admin = Platform(stack, stack.user("admin", 0))
+    listener = Listener(admin, receiver)
+    tls, told = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), []
+    show(tls, tmp_path, days=200)
+    with HttpReceiver(tls=tls) as endpoint:
+        made = admin.create("webhook", {"url": endpoint.url, "events": ["telemetry"]})
+        for days in (200, 9, 9, 200):
+            show(tls, tmp_path, days)
+            enqueue(admin, 1)
+            look_again(stack)
+            look_again(stack)
+            told.append(sorted(listener.told().items()))
+        count = len(endpoint.requests)
+
+    raised, resolved = ((f"alert.{word}", "certificate.endpoint") for word in ("raised", "resolved"))
+    assert count == 4
+    assert told == [[], [(raised, 1)], [(raised, 1)], [(raised, 1), (resolved, 1)]]
+    alert = read_alert(admin, made, "certificate.endpoint")
+    assert (alert["level"], "ends on" in alert["message"]) == ("warning", True)
+
+
+def show(tls: ssl.SSLContext, folder: Path, days: int) -> None:
+    """From now on a certificate that ends in so many days."""
+    pair = AUTHORITY.issue("endpoint", days=days)
+    (folder / "server.pem").write_text(pair.key + pair.certificate)
+    tls.load_cert_chain(folder / "server.pem")
+
+
+def test_a_typo_in_a_template_is_told_after_the_first_events_and_ends_once_it_is_mended(
+    admin: Platform, stack: Stack, listener: Listener
+) -> None:
+    with HttpReceiver() as endpoint:
+        template = {"temperature": "{{ payload.temprature }}"}
+        made = admin.create(
+            "webhook",
+            {"url": endpoint.url, "events": ["telemetry"], "payload_template": template, "max_concurrent": 1},
+        )
+        enqueue(admin, 5, payload={"temperature": 21})
+        look_again(stack)
+        look_again(stack)
+        health = admin.call("GET", f"/integrations/{made['id']}").json()["integration"]["health"]
+        told = listener.told()
+        mended = {"payload_template": {"temperature": "{{ payload.temperature }}"}}
+        admin.call("PATCH", f"/integrations/{made['id']}", json={"config": mended})
+        enqueue(admin, 1, payload={"temperature": 22})
+        look_again(stack)
+        look_again(stack)
+        bodies = [orjson.loads(request.body) for request in endpoint.requests]
+
+    assert bodies == [{"temperature": None}] * 5 + [{"temperature": 22}]
+    assert (health["state"], "payload.temprature" in health["reason"]) == ("degraded", True)
+    assert told[("alert.raised", "template.unmatched")] == 1
+    assert listener.told()[("alert.resolved", "template.unmatched")] == 1
+
+
+def test_of_what_was_sent_no_parameter_that_looks_secret_is_kept(admin: Platform, stack: Stack) -> None:
+    with HttpReceiver() as endpoint:
+        url = f"{endpoint.url}?room=4&access_token=canary-1&api-key=canary-2#".rstrip("#")
+        made = admin.create("webhook", {"url": url, "events": ["telemetry"]})
+        enqueue(admin, 1)
+        run_tick(stack, idle_seconds=0.5)
+        (sent,) = endpoint.requests
+
+    (kept,) = admin.rows("webhook_requests", integration_id=f"eq.{made['id']}")
+    assert sent.path == "/hook?room=4&access_token=canary-1&api-key=canary-2"
+    assert kept["url"] == f"{endpoint.url}?room=4&access_token=***&api-key=***"
+
+
 def test_of_a_webhook_s_successes_the_last_hundred_are_kept(admin: Platform, stack: Stack) -> None:
     with HttpReceiver() as endpoint:
         config = {"url": endpoint.url, "max_concurrent": 50, "rate_limit_per_minute": 10_000}
@@ -211,6 +285,7 @@ def test_the_activity_is_filtered_and_exported_without_formulas(admin: Platform,
             ("session.failed", "=cmd|' /C calc'!A0", "2026-01-01"),
             ("session.failed", 'Two "words", a\nline', "2026-01-02"),
             ("test", "+1", "2026-01-03"),
+            ("cell", "one;=1+1\n@two; three-4", "2026-01-04"),
         ):
             connection.execute(
                 "insert into integration_activity (organization_id, integration_id, kind, message, created_at)"
@@ -229,10 +304,11 @@ def test_the_activity_is_filtered_and_exported_without_formulas(admin: Platform,
         )
     ]
     exported = admin.call("GET", f"{path}.csv", params={"kind": "session.failed"})
+    of_cells = admin.call("GET", f"{path}.csv", params={"kind": "cell"})
 
     assert narrowed == [
         ["+1"],
-        ["+1", 'Two "words", a\nline'],
+        ["one;=1+1\n@two; three-4", "+1", 'Two "words", a\nline'],
         ["=cmd|' /C calc'!A0"],
         ['Two "words", a\nline'],
     ]
@@ -241,5 +317,6 @@ def test_the_activity_is_filtered_and_exported_without_formulas(admin: Platform,
     assert exported.text.split("\r\n", 1)[0] == "created_at,level,kind,message,details"
     assert ",'=cmd|' /C calc'!A0," in exported.text
     assert '"Two ""words"", a\nline"' in exported.text
+    assert "\"one;'=1+1\n'@two; three-4\"" in of_cells.text
     assert "+1" not in exported.text.partition("\r\n")[2].replace("+00:00", "")
     assert admin.call("GET", path, params={"from": "yesterday"}).status_code == 400

@@ -23,8 +23,12 @@ pytestmark = pytest.mark.usefixtures("no_codecs")
 HALVES = "function decodeUplink(input) { return { data: { t: input.bytes[0] / 2, topic: input.topic } }; }"
 
 
+def write_answer(said: Any) -> bytes:
+    return said if isinstance(said, bytes) else json.dumps(said).encode()
+
+
 class Api(InBackground):
-    """An HTTP API on a real socket: `answer` is given the path and the query, and gives JSON or a status."""
+    """An HTTP API on a real socket: `answer` is given the path and the query, and gives JSON, bytes or a status."""
 
     def __init__(self, answer: Callable[[str, dict[str, str]], Any]) -> None:
         self.answer = answer
@@ -39,8 +43,10 @@ class Api(InBackground):
                 }
                 api.asked.append((parts.path, query, self.headers.get("Authorization", "")))
                 said = api.answer(parts.path, query)
-                status, body = (said, b"{}") if isinstance(said, int) else (200, json.dumps(said).encode())
+                status, body = (said, b"{}") if isinstance(said, int) else (200, write_answer(said))
                 self.send_response(status)
+                if 300 <= status < 400:
+                    self.send_header("Location", f"{api.url}/elsewhere")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

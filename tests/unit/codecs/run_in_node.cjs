@@ -14,7 +14,8 @@ function load(file) {
   globals.global = vm.runInContext('globalThis', context);
   vm.runInContext(fs.readFileSync(file, 'utf8'), context);
   const found = vm.runInContext(`({${NAMES.map((name) => `${name}: typeof ${name} === 'function' ? ${name} : undefined`).join()}})`, context);
-  NAMES.forEach((name) => { found[name] = found[name] || globals.module.exports[name]; });
+  const own = globals.module.exports;
+  NAMES.forEach((name) => { found[name] = found[name] || (own[name] && own[name].bind(own)); });
   found.run = (code, values) => vm.runInContext(code, context)(...values.map((value) => JSON.stringify(value)));
   return found;
 }

@@ -9,8 +9,9 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,10 @@ from shared.codecs.limits import CHILDREN
 from shared.codecs.run import Item, Program, Run
 from shared.runtime.errors import Unavailable
 from tests.unit.codecs.decoding import uplink
+from tests.unit.codecs.test_sparkplug_b import BIRTH, payload
 
 A, B, C = "organization-a", "organization-b", "organization-c"
+BUSY = uplink("for (let i = 0; i < 20000; i++); return { data: input.bytes[0] }")
 HANGING = uplink("if (input.bytes[0] === 1) Array(2 ** 31 - 1).join(); return { data: input.bytes[0] }")
 
 
@@ -69,6 +72,22 @@ def test_whose_codec_was_killed_borrows_one_for_a_while() -> None:
         borrow(children, A)
 
 
+def test_whose_codec_was_killed_takes_nobody_elses_child(children: Children) -> None:
+    program = Program(B, "javascript", BUSY)
+    Run(program, "decode", {}).work([Item(["07", None, None, None], 2)], children)
+    (warm,) = [slot for slot in children._idle if slot._child]
+    before = warm._child
+    children.note_trouble(A)
+
+    for _ in range(3):
+        Run(Program(A, "javascript", HANGING), "decode", {}).work(
+            [Item(["01", None, None, None], 2)], children
+        )
+
+    assert warm._child is before
+    assert Run(program, "decode", {}).work([Item(["07", None, None, None], 2)], children)[0]["data"] == 7
+
+
 def test_who_waits_goes_in_order_past_those_who_may_not(children: Children) -> None:
     order: list[str] = []
 
@@ -113,6 +132,68 @@ def test_nothing_is_lost_while_children_are_killed_from_outside(children: Childr
 
     assert killed
     assert [result.get("data") for result in results] == list(range(250))
+
+
+@contextmanager
+def killing(pause: float, most: int = 1_000_000) -> Iterator[list[int]]:
+    """Each child that is there from now on, killed every so often, so many of them at most."""
+    before, ended, killed = list_own_children(), threading.Event(), list[int]()
+
+    def kill() -> None:
+        while not ended.wait(pause) and len(killed) < most:
+            for pid in list_own_children() - before:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_nobody_is_blamed_while_children_are_killed_again_and_again(children: Children) -> None:
+    program = Program(A, "javascript", BUSY)
+    items = [Item([f"{at % 256:02x}", None, None, None], 2) for at in range(1_500)]
+
+    with killing(0.5) as killed:
+        alone = [Run(program, "decode", {}).work(items[7:8], children) for _ in range(100)]
+        together = Run(program, "decode", {}).work(items, children)
+
+    assert killed
+    assert [results[0].get("data") for results in alone] == [7] * 100
+    assert [result.get("data") for result in together] == [at % 256 for at in range(1_500)]
+
+
+def test_where_every_child_is_killed_a_call_ends_and_the_next_works(children: Children) -> None:
+    program, item = Program(A, "javascript", BUSY), Item(["07", None, None, None], 2)
+    begun, results = time.monotonic(), list[dict[str, Any]]()
+
+    with killing(0.005), suppress(Unavailable):
+        results = Run(program, "decode", {}).work([item], children)
+
+    assert time.monotonic() - begun < 60
+    assert all("it was stopped" in result["errors"][0] for result in results)
+    assert Run(program, "decode", {}).work([item], children)[0]["data"] == 7
+
+
+def test_what_a_session_knows_of_births_outlives_its_child(children: Children) -> None:
+    topic = "spBv1.0/plant/{}/edge"
+    bodies = [payload({"alias": 1, "float_value": at}, seq=at % 256).hex() for at in range(1, 400)]
+    items = [Item([BIRTH.hex(), None, topic.format("NBIRTH"), None], 100)]
+    items += [Item([body, None, topic.format("NDATA"), None], 50) for body in bodies]
+    run = Run(Program(A, "sparkplug_b", ""), "decode", {})
+
+    with killing(0.2, most=3) as killed:
+        while len(killed) < 3:
+            run = Run(Program(A, "sparkplug_b", ""), "decode", {})
+            results = run.work(items, children)
+            assert [result.get("errors") for result in results] == [None] * 400
+            assert results[399]["messages"][0]["payload"] == {"temp": 399}
+            assert run.state["nodes"]["plant/edge"]["sequence"] == 399 % 256
 
 
 def test_where_no_process_can_be_started_a_call_says_so_and_the_next_works(children: Children) -> None:

@@ -13,6 +13,7 @@ import pytest
 from shared.codecs import limits
 from shared.codecs.codec import Codec
 from shared.codecs.contract import BODY_LIMIT, KINDS, SOURCE_LIMIT, Encoded, Uplink
+from shared.codecs.sandbox.kinds.sparkplug_b import nodes
 from tests.unit.codecs.decoding import ORGANIZATION
 
 PAGE = (Path(__file__).parents[3] / "docs" / "codecs.md").read_text(encoding="utf-8")
@@ -71,6 +72,9 @@ def test_there_is_an_example_for_most_kinds_and_a_line_for_all() -> None:
         ("| CPU time", f"{limits.ENGINE_SECONDS:g} s"),
         ("| wall clock", f"{limits.ITEM_SECONDS:g} s"),
         ("| wall clock of 500", f"{limits.REQUEST_SECONDS:g} s"),
+        ("| processes killed", f"{limits.KILLS} |"),
+        ("| Sparkplug B | 1,000", f"{nodes.MOST_CHARACTERS:,} characters"),
+        ("| Sparkplug B | 1,000", f"{nodes.MOST_IN_ALL:,} and {nodes.MOST_CHARACTERS_IN_ALL:,} in all"),
         ("| bodies stopped", f"{limits.STOPS} "),
         ("| memory of a JavaScript", f"{limits.ENGINE_BYTES >> 20} MiB"),
         (
@@ -93,6 +97,14 @@ def test_the_bounds_are_the_real_ones(row: str, told: str) -> None:
     lines = [line for line in PAGE.splitlines() if line.startswith(row)]
 
     assert any(told in line for line in lines)
+
+
+def test_the_example_of_a_command_makes_the_bytes_that_stand_below_it() -> None:
+    blocks = dict(FENCE.findall(PAGE))
+
+    made = Codec(ORGANIZATION, "javascript", blocks["downlink"]).encode(**json.loads(blocks["command"]))
+
+    assert made.body.hex() == blocks["hex"].strip()
 
 
 def test_the_example_of_a_transform_makes_the_body_that_stands_below_it() -> None:

@@ -72,15 +72,17 @@ def run(children: Children, organization: str, source: str) -> Run:
     return made
 
 
-def test_what_one_organization_leaves_in_a_child_another_does_not_find(children: Children) -> None:
-    source = uplink("const found = globalThis.secret; globalThis.secret = 'mine'; return { data: { found } }")
+@pytest.mark.parametrize(
+    "keep", ["globalThis.secret = 'mine'", "secret = 'mine'", "(0, eval)(`var secret = 'mine'`)"]
+)
+def test_what_a_call_leaves_in_a_child_nobody_finds(children: Children, keep: str) -> None:
+    source = uplink(f"const found = globalThis.secret; {keep}; return {{ data: {{ found }} }}")
 
     first = run(children, A, source)
     other = run(children, B, source)
     again = run(children, A, source)
 
-    assert first.results[0]["data"] == other.results[0]["data"] == {}
-    assert again.results[0]["data"] == {"found": "mine"}
+    assert first.results[0]["data"] == other.results[0]["data"] == again.results[0]["data"] == {}
 
 
 def test_a_child_of_a_large_process_is_kept() -> None:

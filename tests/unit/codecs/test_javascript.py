@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from shared.codecs.codec import Codec
-from shared.codecs.contract import BODY_LIMIT, CodecFailed, DecodedMessage, SourceRefused, Uplink
+from shared.codecs.contract import (
+    BODY_LIMIT,
+    CodecFailed,
+    DecodedMessage,
+    EncoderAbsent,
+    SourceRefused,
+    ToEncode,
+    Uplink,
+)
 from tests.unit.codecs.decoding import ORGANIZATION, decode, decode_one, find_error, read_data, uplink
 
 
@@ -118,12 +126,102 @@ def test_what_normalize_uplink_makes_of_the_data_comes_along() -> None:
     assert (hot.normalized, hot.ok, hot.warnings) == (None, True, ("too hot",))
 
 
+def test_a_normalize_uplink_that_throws_keeps_no_body_from_being_decoded() -> None:
+    decoded = decode_one(
+        "javascript",
+        uplink("return { data: 1 }", "function normalizeUplink(input) { return input.none.at }"),
+        b"",
+    )
+
+    assert (decoded.data, decoded.errors, decoded.normalized) == (1, (), None)
+    assert decoded.warnings[0].startswith(
+        "normalizeUplink: TypeError: cannot read property 'at' of undefined (line 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "made"),
+    [
+        (
+            "{ a: NaN, b: [1 / 0, -1 / 0], c: 'null', d: null }",
+            {"a": None, "b": [None, None], "c": "null", "d": None},
+        ),
+        ("{ at: new Date('none') }", {"at": None}),
+        ("{ big: 5n, nan: NaN }", {"big": 5, "nan": None}),
+        ("NaN", None),
+    ],
+)
+def test_a_number_that_json_has_not_is_null_and_told(data: str, made: Any) -> None:
+    decoded = decode_one("javascript", uplink(f"return {{ data: {data}, warnings: ['own'] }}"), b"")
+
+    assert decoded.errors == ()
+    assert decoded.data == made
+    assert decoded.warnings == (
+        "own",
+        "Numbers and times that JSON has not (NaN, infinities, invalid dates) became null.",
+    )
+
+
+@pytest.mark.parametrize("data", ["{ a: null, b: 'null', c: -0, d: [undefined] }", "{ nullable: 1 }"])
+def test_what_is_null_already_is_no_news(data: str) -> None:
+    assert decode_one("javascript", uplink(f"return {{ data: {data} }}"), b"").warnings == ()
+
+
+def test_a_variable_at_the_top_begins_anew_for_each_body() -> None:
+    source = uplink(
+        "kept[input.fPort] = ++count; seen.push(input.bytes[0]); return { data: { kept, count, seen } }",
+        "var kept = {}, count = 0; const seen = [];",
+    )
+
+    decoded = make(source).decode([Uplink(bytes([port]), port) for port in (1, 2, 3)])
+
+    assert [one.data for one in decoded] == [
+        {"kept": {str(port): 1}, "count": 1, "seen": [port]} for port in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize(
+    "top",
+    [
+        "Object.defineProperty(String.prototype, 'shout', { value() { return this + '!'; } });",
+        "'use strict'; String.prototype.shout = function () { return this + '!'; };",
+        """String.prototype.shout = function () { return this + '!'; }; if (globalThis.ran) throw new Error('twice');
+        Object.defineProperty(globalThis, 'ran', { value: 1 });""",
+    ],
+)
+def test_a_source_that_can_run_only_once_runs_once(top: str) -> None:
+    source = f"{top}\nfunction Decoder(bytes) {{ return ('' + bytes[0]).shout(); }}"
+
+    decoded = decode("javascript", source, b"\x01", b"\x02", b"\x03")
+
+    assert [one.data for one in decoded] == ["1!", "2!", "3!"]
+
+
+def test_what_bodies_leave_behind_takes_no_later_ones_memory() -> None:
+    source = uplink(
+        "kept.push(new Uint8Array(1e6).fill(1)); return { data: input.bytes[0] }",
+        "Object.defineProperty(Array.prototype, 'mine', { value: 1 }); const kept = [];",
+    )
+
+    decoded = decode("javascript", source, *[bytes([at]) for at in range(100)])
+
+    assert [one.data for one in decoded] == list(range(100))
+
+
+def test_an_error_in_the_first_line_after_a_mark_says_where() -> None:
+    error = find_error("javascript", "\ufefffunction Decoder(bytes) { return bytes.none.at }", b"")
+
+    assert error == "TypeError: cannot read property 'at' of undefined (line 1, column 34)"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         ("'one'", ("one",)),
         ("[]", ()),
         ("null", ()),
+        ("false", ()),
+        ("''", ()),
         ("[1, { a: 1 }, null]", ("1", '{"a":1}', "null")),
         ("{ a: 1 }", ('{"a":1}',)),
     ],
@@ -293,10 +391,29 @@ def test_a_command_that_becomes_none_says_why(returned: str, told: str) -> None:
     assert told in failed.value.detail
 
 
+def test_an_encoder_is_given_all_that_is_known_of_the_command() -> None:
+    codec = make("function encodeDownlink(i) { return { bytes: Buffer.from(JSON.stringify(i)) } }")
+
+    whole = codec.encode({"t": 1}, 3, name="set", topic="a/b")
+    least = codec.encode({"t": 1})
+
+    assert whole.body == b'{"data":{"t":1},"fPort":3,"name":"set","topic":"a/b"}'
+    assert least.body == b'{"data":{"t":1}}'
+
+
+def test_of_many_commands_the_one_that_fails_is_its_own_affair() -> None:
+    codec = make("function encodeDownlink(i) { return [i.data.n] }")
+
+    made = codec.encode_all([ToEncode({"n": 1}), ToEncode({}), ToEncode(object()), ToEncode({"n": 2})])
+
+    assert [getattr(one, "body", None) for one in made] == [b"\x01", None, None, b"\x02"]
+    assert all(isinstance(one, CodecFailed) and not isinstance(one, EncoderAbsent) for one in made[1:3])
+
+
 def test_a_source_that_only_decodes_can_not_encode() -> None:
     codec = make(uplink("return { data: 1 }"))
 
-    with pytest.raises(CodecFailed, match="encodeDownlink"):
+    with pytest.raises(EncoderAbsent, match="encodeDownlink"):
         codec.encode({})
     assert isinstance(codec.encode_events([{}])[0], CodecFailed)
 

@@ -6,7 +6,7 @@ const RESULT_LIMIT = 262144;
 const MESSAGE_LIMIT = 500;
 const HARNESS_LINES = 20000;
 const [isArray, DateOf, StringOf, PromiseOf, InternalErrorOf] = [Array.isArray, Date, String, Promise, InternalError];
-let entries = {};
+const NOT_JSON = "Numbers and times that JSON has not (NaN, infinities, invalid dates) became null.";
 
 function describe(error) {
   if (error === null) return "The codec threw null, as the engine does when its memory is used up.";
@@ -14,7 +14,8 @@ function describe(error) {
   const text = StringOf(error.name) + ": " + StringOf(error.message).slice(0, MESSAGE_LIMIT);
   for (const frame of StringOf(error.stack).split("\n")) {
     const place = /\(<input>:(\d+):(\d+)\)$/.exec(frame);
-    if (place && +place[1] < HARNESS_LINES) return text + " (line " + place[1] + ", column " + place[2] + ")";
+    const line = place ? place[1] - (runAnew ? 1 : 0) : HARNESS_LINES + 1;
+    if (line <= HARNESS_LINES) return text + " (line " + line + ", column " + place[2] + ")";
   }
   return text;
 }
@@ -31,18 +32,34 @@ function isHarmless(error) {
   return error instanceof Error && !(error instanceof InternalErrorOf);
 }
 
-function writeBigInt(name, value) {
-  if (typeof value !== "bigint") return value;
-  return value >= -(2n ** 53n) && value <= 2n ** 53n ? Number(value) : value.toString();
+let lost = 0;
+
+function writeOne(name, value) {
+  if (typeof value === "bigint") return value >= -(2n ** 53n) && value <= 2n ** 53n ? Number(value) : value.toString();
+  // Of a date that is none only its JSON comes here, which is null.
+  if (typeof value === "number" ? value - value !== 0 : value === null && this[name] instanceof DateOf) lost++;
+  return value;
+}
+
+function writeEach(result) {
+  lost = 0;
+  const text = stringify(result, writeOne);
+  if (!lost) return text;
+  takeWords(result, "warnings", NOT_JSON);
+  return stringify(result, writeOne);
+}
+
+function tryPlainly(result) {
+  try {
+    const text = stringify(result);
+    return text.includes("null") ? null : text;
+  } catch (error) {
+    return null;
+  }
 }
 
 function write(result) {
-  let text;
-  try {
-    text = stringify(result);
-  } catch (error) {
-    text = stringify(result, writeBigInt);
-  }
+  const text = tryPlainly(result) || writeEach(result);
   if (text.length <= RESULT_LIMIT) return text;
   return stringify({ errors: ["The result has " + text.length + " characters; at most " + RESULT_LIMIT + " are kept."] });
 }
@@ -50,6 +67,7 @@ function write(result) {
 function makeCall(work) {
   return function (first, second, third, fourth) {
     try {
+      begin();
       return give(write(work(first, second, third, fourth)), isSpoilt());
     } catch (error) {
       return give(stringify(refuse(describe(error))), !isHarmless(error) || isSpoilt());
@@ -62,7 +80,7 @@ function listWords(words) {
 }
 
 function takeWords(answer, name, words) {
-  if (words === undefined || words === null || (isArray(words) && !words.length)) return;
+  if (words === undefined || words === null || words === false || words.length === 0) return;
   answer[name] = (answer[name] || []).concat(listWords(words));
 }
 
@@ -75,9 +93,17 @@ function checkReturned(result, name) {
   return result instanceof PromiseOf ? name + " is asynchronous, which is not supported; return the result itself." : "";
 }
 
-function takeEnvelope(result, name) {
-  const wrong = checkReturned(result, name);
+// What has none of the members of TS013 is the data itself, as it is with the older functions.
+function openEnvelope(result) {
+  if (typeof result !== "object") return { data: result };
+  if ("data" in result || "messages" in result || "warnings" in result || "errors" in result) return result;
+  return isArray(result) || keys(result).length ? { data: result } : result;
+}
+
+function takeEnvelope(returned, name) {
+  const wrong = checkReturned(returned, name);
   if (wrong) return refuse(wrong);
+  const result = openEnvelope(returned);
   const answer = { data: result.data };
   if (result.messages !== undefined) answer.messages = result.messages;
   takeWords(answer, "warnings", result.warnings);
@@ -87,12 +113,19 @@ function takeEnvelope(result, name) {
   return answer;
 }
 
+// Whatever normalizing comes to, the data were decoded.
 function normalize(answer) {
-  if (!entries.normalizeUplink || answer.errors || answer.data === undefined) return answer;
-  const normalized = takeEnvelope(entries.normalizeUplink({ data: answer.data }), "normalizeUplink");
-  answer.normalized = normalized.data;
-  takeWords(answer, "warnings", normalized.warnings);
-  takeWords(answer, "warnings", normalized.errors);
+  const normalizeUplink = find("normalizeUplink");
+  if (!normalizeUplink || answer.errors || answer.data === undefined) return answer;
+  try {
+    const normalized = takeEnvelope(normalizeUplink({ data: answer.data }), "normalizeUplink");
+    answer.normalized = normalized.data;
+    takeWords(answer, "warnings", normalized.warnings);
+    takeWords(answer, "warnings", normalized.errors);
+  } catch (error) {
+    if (!isHarmless(error)) throw error;
+    takeWords(answer, "warnings", "normalizeUplink: " + describe(error));
+  }
   return answer;
 }
 
@@ -106,15 +139,17 @@ class Uplink {
   get variables() {
     return {};
   }
+  set variables(own) {
+    defineOwn(this, "variables", own);
+  }
   get text() {
     return readUtf8(this.bytes);
   }
+  set text(own) {
+    defineOwn(this, "text", own);
+  }
 }
 Object.freeze(Uplink.prototype);
-
-function decodeUplink(bytes, fPort, topic, receivedAt) {
-  return normalize(takeEnvelope(entries.decodeUplink(new Uplink(bytes, fPort, topic, receivedAt)), "decodeUplink"));
-}
 
 function wrapData(data, name) {
   const wrong = checkReturned(data, name);
@@ -123,9 +158,13 @@ function wrapData(data, name) {
 
 function decode(text, fPort, topic, receivedAt) {
   const bytes = parse(text);
-  if (entries.decodeUplink) return decodeUplink(bytes, fPort, topic, receivedAt);
-  if (entries.Decoder) return wrapData(entries.Decoder(bytes, fPort), "Decoder");
-  if (entries.Decode) return wrapData(entries.Decode(fPort, bytes, {}), "Decode");
+  const decodeUplink = find("decodeUplink");
+  if (decodeUplink) {
+    return normalize(takeEnvelope(decodeUplink(new Uplink(bytes, fPort, topic, receivedAt)), "decodeUplink"));
+  }
+  const [Decoder, Decode] = [find("Decoder"), find("Decode")];
+  if (Decoder) return wrapData(Decoder(bytes, fPort), "Decoder");
+  if (Decode) return wrapData(Decode(fPort, bytes, {}), "Decode");
   return refuse("The source has no decodeUplink(input), Decoder(bytes, port) or Decode(fPort, bytes).");
 }
 
@@ -134,27 +173,34 @@ function listBytes(bytes) {
 }
 const arrayFrom = Array.from;
 
-function encodeDownlink(data, fPort) {
-  const result = entries.encodeDownlink(fPort === null ? { data } : { data, fPort });
+function readDownlink(result) {
   const wrong = checkReturned(result, "encodeDownlink");
   if (wrong) return refuse(wrong);
-  const answer = { bytes: listBytes(result.bytes), fPort: result.fPort };
+  const isBytes = isArray(result) || ArrayBuffer.isView(result);
+  const answer = { bytes: listBytes(isBytes ? result : result.bytes), fPort: result.fPort };
   takeWords(answer, "warnings", result.warnings);
   takeWords(answer, "errors", result.errors);
   return answer;
 }
 
-function encode(text, fPort) {
+// What is not known of a command is absent.
+function encode(text, fPort, name, topic) {
   const data = parse(text);
-  if (entries.encodeDownlink) return encodeDownlink(data, fPort);
-  if (entries.Encoder) return { bytes: listBytes(entries.Encoder(data, fPort)) };
-  if (entries.Encode) return { bytes: listBytes(entries.Encode(fPort, data, {})) };
-  return refuse("The source has no encodeDownlink(input), Encoder(data, port) or Encode(fPort, data).");
+  const [encodeDownlink, Encoder, Encode] = ["encodeDownlink", "Encoder", "Encode"].map(find);
+  if (encodeDownlink) {
+    const told = [["fPort", fPort], ["name", name], ["topic", topic]].filter((one) => one[1] !== null);
+    return readDownlink(encodeDownlink(Object.fromEntries([["data", data], ...told])));
+  }
+  if (Encoder) return { bytes: listBytes(Encoder(data, fPort)) };
+  if (Encode) return { bytes: listBytes(Encode(fPort, data, {})) };
+  const reason = "The source has no encodeDownlink(input), Encoder(data, port) or Encode(fPort, data).";
+  return { ...refuse(reason), absent: true };
 }
 
 function encodeEvent(text) {
-  if (!entries.encode) return refuse("The source has no encode(event).");
-  const body = entries.encode(parse(text));
+  const encode = find("encode");
+  if (!encode) return refuse("The source has no encode(event).");
+  const body = encode(parse(text));
   const wrong = checkReturned(body, "encode");
   if (wrong) return refuse(wrong);
   if (typeof body === "string") return { text: body };
@@ -164,28 +210,54 @@ function encodeEvent(text) {
 const NAMES = [
   "decodeUplink", "Decoder", "Decode", "normalizeUplink", "encodeDownlink", "Encoder", "Encode", "encode",
 ];
+const PLACES = { __proto__: null, ...Object.fromEntries(NAMES.map((name, at) => [name, at])) };
 
-function findEntry(name, declared, exported) {
-  if (typeof declared === "function") return declared;
-  if (typeof exported === "function" && exported.name === name) return exported;
-  const own = exported && (exported[name] || (exported.default && exported.default[name]));
-  return typeof own === "function" ? own : undefined;
+// What the source declares, by its place, and the function that runs the source anew: it keeps nothing from one call to
+// the next, as on the networks that decoders are written for. Null where it can run once only.
+let declared = [];
+let runAnew = null;
+
+function begin() {
+  if (runAnew !== null) declared = apply(runAnew, globalThis, []);
 }
 
-// A plain object for what is called: `this` inside of the codec's functions is not ours.
-function link(...declared) {
-  const exported = globalThis.module && globalThis.module.exports;
-  const found = Object.create(null);
-  NAMES.forEach((name, at) => {
-    const entry = findEntry(name, declared[at], exported);
-    if (entry) found[name] = (first, second, third) => entry(first, second, third);
-  });
-  entries = found;
-  return stringify(Object.keys(found));
+function bindMember(owner, name) {
+  const member = owner ? owner[name] : undefined;
+  return typeof member === "function" ? (...values) => apply(member, owner, values) : undefined;
+}
+
+// The function of that name, if any. `this` inside of it is what it is a member of, never something of ours.
+function find(name) {
+  const own = declared[PLACES[name]];
+  if (typeof own === "function") return own;
+  const exported = globalThis.module ? globalThis.module.exports : undefined;
+  if (!exported) return undefined;
+  if (typeof exported === "function" && exported.name === name) return exported;
+  return bindMember(exported, name) || bindMember(exported.default, name);
+}
+
+function link(...found) {
+  declared = found;
+  return stringify(NAMES.filter(find));
+}
+
+// Whether the source runs again as it did the first time.
+function renew(run) {
+  runAnew = run;
+  try {
+    const before = stringify(NAMES.filter(find));
+    begin();
+    return stringify(NAMES.filter(find)) === before;
+  } catch (error) {
+    return false;
+  }
 }
 
 const silent = () => undefined;
-const CONSOLE = ["log", "info", "warn", "error", "debug", "trace", "dir", "table", "group", "groupEnd", "assert", "time", "timeEnd"];
+const CONSOLE = [
+  "log", "info", "warn", "error", "debug", "trace", "dir", "dirxml", "table", "assert", "clear", "count", "countReset",
+  "group", "groupCollapsed", "groupEnd", "time", "timeLog", "timeEnd",
+];
 
 function requireModule(name) {
   if (name === "buffer" || name === "node:buffer") return { Buffer };
@@ -204,6 +276,7 @@ replace(globalThis, { exports: module.exports });
 
 return function harness(operation, ...values) {
   if (operation === "link") return link(...values);
+  if (operation === "renew") return renew(...values);
   if (operation === "take") return last;
   if (operation === "lock") {
     lockIntrinsics(intrinsics, originals);

@@ -7,7 +7,10 @@ const EXTENDED = [Array, String, Number, Date, Function, Uint8Array, Buffer];
 const EXTENSIBLE = [Math, ...EXTENDED, ...EXTENDED.map((kind) => kind.prototype)];
 
 // Names that are members of lists and functions too, and that decoders give to what they keep in one.
-const SHADOWED = ["constructor", "toString", "valueOf", "values", "keys", "entries", "at", "find", "fill", "flat", "with"];
+const SHADOWED = [
+  "constructor", "toString", "valueOf", "values", "keys", "entries", "at", "find", "fill", "flat", "with",
+  "filter", "join", "reverse", "shift", "some", "every",
+];
 
 // Those that no global name leads to: of typed arrays, iterators, generators.
 function listUnnamed() {
@@ -61,16 +64,19 @@ const isText = (name) => typeof name === "string";
 function lockIntrinsics(intrinsics, originals) {
   intrinsics.forEach(Object.freeze);
   SHADOWABLE.forEach((object) => lockProperties(object, Reflect.ownKeys(object).filter(isText)));
+  Object.preventExtensions(Object.prototype);
   EXTENSIBLE.forEach((object) => lockProperties(object, SHADOWED));
-  lockGlobals(originals);
+  lockGlobals([...originals, ["module", globalThis.module], ["exports", globalThis.exports]]);
 }
 
-// Additions stay possible, since a decoder may make them when it is called. Those that reach every object are noticed:
-// a member more of Object.prototype, whatever a loop over an empty list meets, another prototype of lists.
-const { ownKeys, getPrototypeOf } = Reflect;
+// Additions stay possible, since a decoder may make them when it is called; only Object.prototype, which reaches
+// everything, takes none. Those that reach every list are noticed: whatever a loop over an empty one meets, another
+// prototype.
+const { apply, getPrototypeOf, defineProperty, deleteProperty } = Reflect;
+const { keys } = Object;
 const objectPrototype = Object.prototype;
 const arrayPrototype = Array.prototype;
-const pristine = { members: 0, met: 0 };
+const pristine = { met: 0, names: [] };
 
 function countMet() {
   let met = 0;
@@ -79,14 +85,22 @@ function countMet() {
 }
 
 function rememberShared() {
-  pristine.members = ownKeys(objectPrototype).length;
   pristine.met = countMet();
+  pristine.names = keys(globalThis);
+}
+
+// Variables that nobody declared are gone with the call that made them.
+function forgetGlobals() {
+  const names = keys(globalThis);
+  if (names.length === pristine.names.length) return;
+  for (const name of names) if (!pristine.names.includes(name)) deleteProperty(globalThis, name);
+}
+
+function defineOwn(object, name, value) {
+  defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
 function isSpoilt() {
-  return (
-    ownKeys(objectPrototype).length !== pristine.members ||
-    countMet() !== pristine.met ||
-    getPrototypeOf(arrayPrototype) !== objectPrototype
-  );
+  forgetGlobals();
+  return countMet() !== pristine.met || getPrototypeOf(arrayPrototype) !== objectPrototype;
 }

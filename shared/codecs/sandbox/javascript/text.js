@@ -18,7 +18,29 @@ function isContinuation(first, index, byte) {
   return first !== 0xf4 || byte <= 0x8f;
 }
 
+const CHUNK = 4096;
+const fromCodes = String.fromCharCode;
+const [decodeEscaped, escapeText] = [decodeURIComponent, escape];
+
+function readLatin1(bytes) {
+  if (bytes.length <= CHUNK) return fromCodes.apply(null, bytes);
+  let text = "";
+  for (let at = 0; at < bytes.length; at += CHUNK) text += fromCodes.apply(null, bytes.slice(at, at + CHUNK));
+  return text;
+}
+
+// The engine's own way, which throws at what is no UTF-8.
+const readStrictUtf8 = (bytes) => decodeEscaped(escapeText(readLatin1(bytes)));
+
 function readUtf8(bytes) {
+  try {
+    return readStrictUtf8(bytes);
+  } catch (error) {
+    return readAnyUtf8(bytes);
+  }
+}
+
+function readAnyUtf8(bytes) {
   let text = "";
   for (let at = 0; at < bytes.length; ) {
     const first = bytes[at++];
@@ -37,12 +59,6 @@ function readUtf8(bytes) {
     }
     text += String.fromCodePoint(code);
   }
-  return text;
-}
-
-function readLatin1(bytes) {
-  let text = "";
-  for (let at = 0; at < bytes.length; at++) text += String.fromCharCode(bytes[at]);
   return text;
 }
 
@@ -70,15 +86,38 @@ class TextEncoder {
   }
 }
 
+function readWideText(bytes) {
+  let text = "";
+  for (let at = 0; at + 1 < bytes.length; at += 2) text += fromCodes(bytes[at] | (bytes[at + 1] << 8));
+  return (bytes.length % 2 ? text + "\ufffd" : text).toWellFormed();
+}
+
+// The names of Latin-1 all mean windows-1252, whose 0x80 to 0x9f Node reads as Latin-1, too.
+const LABELS = {
+  __proto__: null,
+  "utf-8": "utf-8", utf8: "utf-8", "unicode-1-1-utf-8": "utf-8",
+  "utf-16le": "utf-16le", "utf-16": "utf-16le", "ucs-2": "utf-16le",
+  ascii: "windows-1252", "us-ascii": "windows-1252", latin1: "windows-1252", "iso-8859-1": "windows-1252",
+  "windows-1252": "windows-1252", cp1252: "windows-1252",
+};
+const READERS = { "utf-8": readUtf8, "utf-16le": readWideText, "windows-1252": readLatin1 };
+
 class TextDecoder {
-  constructor(encoding = "utf-8") {
-    this.encoding = String(encoding).toLowerCase().replace(/^utf8$/, "utf-8");
-    if (!["utf-8", "ascii", "us-ascii", "latin1", "iso-8859-1"].includes(this.encoding)) {
-      throw new RangeError("The encoding " + encoding + " is not known here; utf-8 and latin1 are.");
-    }
+  constructor(label = "utf-8", options = {}) {
+    this.encoding = LABELS[String(label).trim().toLowerCase()];
+    this.fatal = Boolean(options.fatal);
+    this.ignoreBOM = Boolean(options.ignoreBOM);
+    if (!this.encoding) throw new RangeError("The encoding " + label + " is not known here; utf-8, utf-16le and latin1 are.");
   }
   decode(source) {
-    const bytes = bytesOf(source);
-    return this.encoding === "utf-8" ? readUtf8(bytes).replace(/^\ufeff/, "") : readLatin1(bytes);
+    const text = this.read(bytesOf(source));
+    return this.ignoreBOM ? text : text.replace(/^\ufeff/, "");
+  }
+  read(bytes) {
+    try {
+      return this.fatal && this.encoding === "utf-8" ? readStrictUtf8(bytes) : READERS[this.encoding](bytes);
+    } catch (error) {
+      throw new TypeError("The encoded data was not valid for encoding " + this.encoding);
+    }
   }
 }

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from shared.codecs.sandbox.format import Format, Parsed, read_json
-from shared.codecs.sandbox.mapping import Mapping
+from shared.codecs.sandbox.mapping import NO_BODY, Mapping
 from shared.codecs.sandbox.program import Body, CodecError, SourceError, write_json
 
 
@@ -22,18 +22,19 @@ class Kind(Format):
         """The JSON in a body."""
         return Parsed(read_json(body.content))
 
-    def encode(self, data: str, f_port: int | None) -> str:
+    def encode(self, data: str, f_port: int | None, _name: str | None, topic: str | None) -> str:
         """What the mapping makes of the data, as JSON."""
-        return write_json({"hex": write_json(self._map(json.loads(data), f_port)).encode().hex()})
+        made = self._map(json.loads(data), Body(b"", f_port, topic, None))
+        return write_json({"hex": write_json(made).encode().hex()})
 
     def encode_event(self, event: str) -> str:
         """What the mapping makes of the event: text as it is, anything else as JSON."""
         made = self._map(json.loads(event))
         return write_json({"text": made} if isinstance(made, str) else {"json": made})
 
-    def _map(self, document: Any, f_port: int | None = None) -> Any:
+    def _map(self, document: Any, body: Body = NO_BODY) -> Any:
         mapping = self.mapping or Mapping("@")
-        made = mapping.apply(document, Body(b"", f_port, None, None))
+        made = mapping.apply(document, body)
         if made is None:
             raise CodecError("The mapping gives nothing for this.")
         return made

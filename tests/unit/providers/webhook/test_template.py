@@ -14,7 +14,10 @@ from shared.providers.webhook.template import (
     OUTPUT_LIMIT,
     PLACEHOLDER_LIMIT,
     TEMPLATE_LIMIT,
+    check_text,
     compile_template,
+    find_gaps,
+    list_payload_paths,
     render_template,
 )
 from shared.runtime.errors import TooLarge
@@ -237,3 +240,45 @@ def test_any_text_is_refused_with_a_reason_or_renders_to_json(parts: list[str]) 
         assert render({"a": "".join(parts)}).keys() == {"a"}
     else:
         assert refusal.startswith("at /a: ")
+
+
+def test_paths_that_lead_nowhere_in_the_payload_are_gaps_and_null_is_none() -> None:
+    template = {
+        "a": "{{ payload.temp }} {{ payload.temp }} {{ payload.nothing.here }}",
+        "b": ["{{ payload.none }}", "{{ payload.items.9.x }}", '{{ payload."battery level" }}'],
+        "c": ["{{ payload }}", "{{ device.name }}", "{{ payload.temp.deeper }}"],
+    }
+    paths = list_payload_paths(compile_template(template))
+
+    assert find_gaps(paths, CONTEXT["payload"]) == [
+        "payload.nothing.here",
+        "payload.items.9.x",
+        "payload.temp.deeper",
+    ]
+    assert len(find_gaps(paths, 21.5)) == len(paths) == 6
+    assert list_payload_paths(compile_template("{{ payload }} {{ event.id }}")) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": {{ payload.a }}}',
+        "{'a': 1}",
+        '{"a": "{{ payload.a }}",}',
+        ' ["a", {{ payload }}]',
+        "{}",
+        "[[]]",
+    ],
+)
+def test_what_was_meant_to_be_json_is_not_taken_for_a_text(text: str) -> None:
+    with pytest.raises(ValueError, match=r"JSON") as refused:
+        check_text(text)
+
+    assert "payload" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ payload }}", "[{{ event.type }}] hello", "{{ a }} {b}", "plain", 5, None, {"a": 1}]
+)
+def test_a_text_is_a_template_of_its_own(text: Any) -> None:
+    check_text(text)

@@ -7,6 +7,7 @@ import gc
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 from typing import Self
 
@@ -39,6 +40,24 @@ def call_server(
 @pytest.mark.parametrize("host", ["a.test", "127.0.0.1"])
 def test_a_trusted_certificate_for_the_host_is_accepted(host: str) -> None:
     assert call_server(AUTHORITY.issue_server(host), host).status == 200
+
+
+def test_a_reply_says_when_the_certificate_ends_on_a_kept_connection_too() -> None:
+    async def run() -> list[tuple[float, float] | None]:
+        tls = AUTHORITY.issue_server("a.test", days=9)
+        async with serve_http(answer_ok, tls=tls) as server, make_client() as client:
+            sent = [await client.send(make_request(f"https://a.test:{server.port}/")) for _ in range(2)]
+            assert server.connections == 1
+        async with serve_http(answer_ok) as plain, make_client() as client:
+            return [reply.certificate for reply in (*sent, await client.send(make_request(plain.url)))]
+
+    first, second, plain = asyncio.run(run())
+
+    assert first == second
+    assert first is not None
+    assert first[1] - first[0] == 39 * 86_400
+    assert abs(first[1] - time.time() - 9 * 86_400) < 60
+    assert plain is None
 
 
 def test_a_certificate_for_another_host_is_refused() -> None:

@@ -14,6 +14,9 @@ MOST_METRICS = 5_000
 MOST_IN_ALL = 50_000
 """Metrics of one edge node and its devices, and of all nodes."""
 
+MOST_CHARACTERS, MOST_CHARACTERS_IN_ALL = 1_000_000, 4_000_000
+"""Of the names of one edge node with its devices, metrics and aliases, and of all nodes."""
+
 SEQUENCE = 256
 ASK_AGAIN_SECONDS = 60.0
 
@@ -43,19 +46,32 @@ class Node:
     def add_device(self, device: str) -> None:
         """A device of it is born."""
         if device not in self._kept["devices"]:
+            self._grow(len(device))
             self._kept["devices"].append(device)
 
     def remove_device(self, device: str) -> None:
         """A device of it is gone."""
-        self._kept["devices"] = [other for other in self._kept["devices"] if other != device]
+        if device in self._kept["devices"]:
+            self._kept["devices"].remove(device)
+            self._grow(-len(device))
 
     def learn(self, device: str, metric: Any) -> None:
         """Keep what a birth says of a metric. Errors: CodecError where a node has too many."""
-        if len(self._kept["types"]) >= MOST_METRICS:
-            raise CodecError(f"The edge node has more than {MOST_METRICS:,} metrics.")
-        self._kept["types"][f"{device}\n{metric.name}"] = metric.datatype
+        types, aliases = self._kept["types"], self._kept["aliases"]
+        key, alias = f"{device}\n{metric.name}", str(metric.alias)
+        if key not in types:
+            if len(types) >= MOST_METRICS:
+                raise CodecError(f"The edge node has more than {MOST_METRICS:,} metrics.")
+            self._grow(len(key))
+        types[key] = metric.datatype
         if metric.HasField("alias"):
-            self._kept["aliases"][str(metric.alias)] = metric.name
+            self._grow(len(metric.name) - len(aliases[alias]) if alias in aliases else len(key) + len(alias))
+            aliases[alias] = metric.name
+
+    def _grow(self, characters: int) -> None:
+        self._kept["size"] += characters
+        if self._kept["size"] > MOST_CHARACTERS:
+            raise CodecError(f"The names of the edge node have more than {MOST_CHARACTERS:,} characters.")
 
     def find_name(self, metric: Any) -> str | None:
         """A metric's name, by its alias where it has only that; None where no birth has told it."""
@@ -93,14 +109,16 @@ def find_node(state: dict[str, Any], group: str, edge: str) -> Node:
     nodes: dict[str, Any] = state.setdefault("nodes", {})
     kept = nodes.pop(f"{group}/{edge}", None) or _make_kept() | {"asked": 0.0}
     nodes[f"{group}/{edge}"] = kept
-    while len(nodes) > MOST_NODES or (len(nodes) > 1 and _count_metrics(nodes) > MOST_IN_ALL):
+    while len(nodes) > MOST_NODES or (len(nodes) > 1 and _exceed_bounds(nodes)):
         nodes.pop(next(iter(nodes)))
     return Node(kept)
 
 
-def _count_metrics(nodes: dict[str, Any]) -> int:
-    return sum(len(kept["types"]) for kept in nodes.values())
+def _exceed_bounds(nodes: dict[str, Any]) -> bool:
+    metrics = sum(len(kept["types"]) for kept in nodes.values())
+    characters = sum(len(name) + kept["size"] for name, kept in nodes.items())
+    return metrics > MOST_IN_ALL or characters > MOST_CHARACTERS_IN_ALL
 
 
 def _make_kept() -> dict[str, Any]:
-    return {"birth": None, "sequence": None, "devices": [], "types": {}, "aliases": {}}
+    return {"birth": None, "sequence": None, "devices": [], "types": {}, "aliases": {}, "size": 0}

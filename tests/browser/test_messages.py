@@ -1,0 +1,37 @@
+"""What could not be decoded: why, and how it is decoded once the config is mended."""
+
+from __future__ import annotations
+
+from psycopg.types.json import Jsonb
+
+from tests.browser.console import Console, create_mqtt
+from tests.platform import Platform
+
+
+def test_what_failed_is_decoded_anew_once_the_path_is_mended(console: Console, admin: Platform) -> None:
+    saved = create_mqtt(admin, payload_format="custom", telemetry_path="values", timestamp_path="at")
+    messages = [
+        {
+            "event_id": f"{number}",
+            "topic": "devices/pump/telemetry",
+            "error": "Nothing is at telemetry_path 'values'.",
+            "payload": {name: {"temperature": number}, "at": "2026-01-01T00:00:00Z"},
+        }
+        for number, name in enumerate(["readings", "readings", "elsewhere"])
+    ]
+    with admin.stack.connect() as connection:
+        connection.execute("select ingest_messages(%s, %s)", (saved["id"], Jsonb(messages)))
+    console.edit(saved["id"])
+    console.field("telemetry_path").fill("readings")
+    console.save()
+    console.dialog.wait_for(state="detached")
+    console.page.get_by_role("tab", name="Messages").click()
+    console.page.get_by_label("Only failed").check()
+    failed = console.page.locator("integration-messages tbody tr")
+    console.page.get_by_text("Nothing is at telemetry_path 'values'.").first.wait_for()
+    assert failed.count() == 3
+    console.button("Decode again").click()
+
+    console.page.get_by_text("2 are stored now, 1 still fail.").wait_for()
+    failed.get_by_text("elsewhere").wait_for()
+    assert failed.count() == 1
