@@ -61,7 +61,7 @@ as $$
                    from (select e.status, count(*) as n from public.device_commands e where e.status in ('pending', 'sending') group by 1) c),
     'alerts', (select coalesce(json_agg(a), '[]')
                  from (select e.kind, e.level, count(*) as n from public.alerts e where e.resolved_at is null group by 1, 2) a),
-    'scheduler_last_seen_seconds', extract(epoch from now() - private.scheduler_seen_at()))
+    'scheduler_last_seen_seconds', (select extract(epoch from now() - max(h.seen_at)) from private.heartbeats h))
 $$;
 comment on function public.read_platform_metrics is
   'For the operator''s GET /metrics: of each integration what its counters have come to and how it is, and the platform. None of the counters is ever less, whatever is pruned.';
