@@ -163,7 +163,9 @@ begin
                  count(*) filter (where f.bucket = 12), count(*) filter (where f.bucket = 13), count(*) filter (where f.bucket = 14)],
            sum(f.milliseconds)
       from (
-        select t.*, private.bucket_ms(t.milliseconds) as bucket,
+        select t.integration_id, t.organization_id, t.status, t.milliseconds,
+               -- As private.bucket_ms does; a call for each would cost more than all else of this.
+               width_bucket(t.milliseconds - 0.0001, array[5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000]::double precision[]) as bucket,
                case when t.status_code between 200 and 599 then t.status_code / 100 - 1 else (t.status = 'delivered')::integer end as class
           from finished t
          where t.outcome <> 'unsent' offset 0) f
