@@ -30,7 +30,7 @@ def read_sums(service: Service, integration_id: str) -> dict[str, Any]:
     return rows[0] if rows else {}
 
 
-def sum_up(service: Service, minutes: int = 1) -> None:
+def sum_up(service: Service, minutes: int = 2) -> None:
     """As maintenance does so many minutes later."""
     service.as_owner(AGE, minutes)
     service.one("select sum_metrics()")
