@@ -38,6 +38,8 @@ class LeasedDelivery(TypedDict):
     event_type: str
     kind: str | None
     topic: str | None
+    traceparent: str | None
+    """The trace that its message came in (W3C Trace Context)."""
     payload: object
     observed_at: str | None
     source: EventSourceRow
@@ -63,6 +65,16 @@ def make_event(delivery: LeasedDelivery, row: SealedIntegration) -> Event:
         topic=delivery["topic"],
         payload=tell_payload(delivery),
     )
+
+
+def describe_delivery(delivery: LeasedDelivery) -> dict[str, str]:
+    """What its span says of it."""
+    return {
+        "messaging.system": "webhook",
+        "messaging.operation.name": "deliver",
+        "messaging.message.id": delivery["id"],
+        "integration.id": delivery["integration_id"],
+    }
 
 
 def tell_payload(delivery: LeasedDelivery) -> object:

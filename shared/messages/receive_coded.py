@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from shared.messages.bodies import Receipt
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
 from shared.messages.store import keep_trying
+from shared.messages.traces import add_trace
 from shared.provider import PushedRequest, Receiver
 from shared.runtime.batching import Batcher
 from shared.runtime.deadline import Deadline
@@ -34,12 +35,13 @@ class Proven:
     request: PushedRequest
 
 
-def receive_proven(proven: Proven) -> Receipt:
+def receive_proven(proven: Proven, trace: str | None) -> Receipt:
     """Decode and store. Errors: RateLimited, Unavailable where no decoder gets free; nothing is stored then."""
     identity = proven.provider.identity
     with _take_place(identity.organization_id):
         messages = proven.provider.receive(proven.request)
-    post, size = Post(identity.integration_id, messages), len(proven.request.body)
+    size = len(proven.request.body)
+    post = Post(identity.integration_id, add_trace(messages, trace), size)
     return keep_trying(lambda: _posts.submit(post, size, identity.integration_id), Deadline(PATIENCE_SECONDS))
 
 
