@@ -12,9 +12,12 @@ from shared.integrations.codecs.routes import routes as codecs
 from shared.integrations.routes import routes as connections
 from shared.jobs.routes import routes as jobs
 from shared.messages.routes import routes as messages
+from shared.monitoring.routes import routes as monitoring
 from shared.runtime.web.routing import Router
 
-router = Router("integrations", connections, codecs, deliveries, messages, devices, jobs, firmware)
+router = Router(
+    "integrations", connections, codecs, deliveries, messages, devices, jobs, firmware, monitoring
+)
 
 
 @functions_framework.http

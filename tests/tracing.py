@@ -19,7 +19,10 @@ from scripts.local.stack import ROOT
 PAGE = ROOT / "docs" / "architecture.md"
 TOOLS = {
     f"shared/runtime/{name}.py"
-    for name in ("log", "settings", "errors", "deadline", "numbers", "exact_json", "idle_watch")
+    for name in (
+        *("log", "settings", "errors", "problem", "deadline", "numbers", "exact_json", "idle_watch"),
+        "telemetry/__init__",
+    )
 }
 """What the page does not count."""
 

@@ -1,8 +1,9 @@
-"""What observing costs: MQTT drains and deliveries with health, alerts and requests kept, beside the same without.
+"""What observing costs: MQTT drains and deliveries with health, alerts, metrics and requests kept, beside without.
 
-Rounds take turns on one stack. Without: the triggers that keep the facts are off, nothing is judged, no request is
-kept. With: all of it, and everything is judged each second. `mqtt_ratio` and `webhooks_ratio` are the median rate with
-it over that without. `judge_us` is what judging costs for each integration, of a thousand.
+Rounds take turns on one stack. Without: the triggers that keep the facts are off, nothing is judged or summed up, no
+tally is written, no request is kept. With: all of it, and everything is judged each second. `mqtt_ratio`
+and `webhooks_ratio` are the median rate with it over that without. `judge_us` is what judging costs for each
+integration, of a thousand.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from unittest import mock
 
 import psycopg
@@ -35,7 +37,14 @@ NOTE_ATTEMPTS = "select pg_get_functiondef('private.note_attempts'::regproc)"
 NOTE_NOTHING = """
 create or replace function private.note_attempts(p_tally jsonb) returns void language sql set search_path = '' as ''
 """
+NO_TALLIES = """
+create or replace function private.drop_row() returns trigger language plpgsql as 'begin return null; end';
+create trigger drop_row before insert on private.metric_tallies for each row execute function private.drop_row();
+"""
+TALLIES = "drop function private.drop_row() cascade"
 JUDGE = "select public.judge_integrations(1000, 0)"
+WATCH = f"{JUDGE}, public.sum_metrics(), public.read_platform_metrics()"
+SCRAPE_SECONDS = 10
 DEVICES, CROWD = 100, 1_000
 MAKE_CROWD = """
 insert into public.device_integrations (organization_id, integration_type, name)
@@ -90,10 +99,12 @@ def _look_away(report: Report) -> Iterator[None]:
         for table, trigger in TRIGGERS:
             owner.execute(f"alter table public.{table} disable trigger {trigger}".encode())
         owner.execute(NOTE_NOTHING)
+        owner.execute(NO_TALLIES)
         try:
             with mock.patch.object(RequestLog, "add", return_value=None):
                 yield
         finally:
+            owner.execute(TALLIES)
             owner.execute(str(kept).encode())
             for table, trigger in TRIGGERS:
                 owner.execute(f"alter table public.{table} enable trigger {trigger}".encode())
@@ -101,13 +112,15 @@ def _look_away(report: Report) -> Iterator[None]:
 
 @contextmanager
 def _observe(report: Report) -> Iterator[None]:
-    """Everything is judged each second, sixty times as often as a tick does."""
+    """Everything is judged each second, sixty times as often as a tick does, and scraped as often as it may be."""
     ended = threading.Event()
 
     def judge() -> None:
         with connect_service(report) as connection:
-            while not ended.wait(1.0):
-                connection.execute(JUDGE)
+            for second in count(1):
+                if ended.wait(1.0):
+                    return
+                connection.execute(JUDGE if second % SCRAPE_SECONDS else WATCH)
 
     judging = threading.Thread(target=judge)
     judging.start()

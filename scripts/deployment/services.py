@@ -37,6 +37,9 @@ USUAL_SIZE = Size()
 SIZES = {
     "integrations": Size(memory="1Gi"),  # firmware of 16 MB comes in here
     "console": Size(memory="256Mi", max=3),
+    "metrics": Size(
+        memory="256Mi", concurrency=8, max=1
+    ),  # each instance asks the database once in ten seconds
     "golioth-webhook": Size(concurrency=64, max=20),  # pushes mostly wait, and share calls while they do
     "receive": Size(concurrency=64, max=20),
     "scheduler": Size(memory="1Gi", concurrency=1, max=3),  # a tick fills an instance

@@ -196,6 +196,7 @@ def _functions_environment(report: Report, credentials: Credentials) -> dict[str
         "SUPABASE_JWT_SECRET": report.jwt_secret,
         "INTEGRATION_KEYS": os.environ.get("INTEGRATION_KEYS", credentials.integration_keys),
         "SCHEDULER_SECRET": report.scheduler_secret,
+        "METRICS_SECRET": report.metrics_secret,
         "FUNCTIONS_URL": report.functions_url,
         "OUTBOUND_ALLOW": os.environ.get("OUTBOUND_ALLOW", LOOPBACK),
     }

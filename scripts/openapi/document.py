@@ -40,6 +40,7 @@ SECURITY = {
         "description": "The integration's own, or another proof: its config says which.",
     },
     "scheduler_secret": _HEADER | {"name": "X-Scheduler-Secret"},
+    "metrics_secret": _BEARER | {"description": "The operator's METRICS_SECRET."},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -59,6 +60,10 @@ class CommandResult:
     retry_seconds: float | None = None
     reference: str | None = None
     result: object = None
+    code: str | None = None
+    """What kind of error it was."""
+    milliseconds: float | None = None
+    """How long the other side took."""
 
 
 def run_commands(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
@@ -102,7 +107,8 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
 
     def work(self, row: Sendable) -> CommandResult:
         with self._pulse.busy():
-            return _send(*row)
+            begun = time.perf_counter()
+            return replace(_send(*row), milliseconds=round((time.perf_counter() - begun) * 1000, 1))
 
     def finish(self, ended: list[CommandResult]) -> None:
         """Record them together; one that has what JSON or the database can't hold, alone and without what came back.
@@ -127,13 +133,13 @@ def _send(row: LeasedCommand, integration: SealedIntegration | None) -> CommandR
         return _describe(row, _open(integration).send(_make_command(row)))
     except Problem as problem:
         if problem.is_final:
-            return CommandResult(row["id"], row["lease_token"], "failed", problem.detail)
+            return CommandResult(row["id"], row["lease_token"], "failed", problem.detail, code=problem.code)
         pause = BACKOFF.pause(row["attempts"])
-        return CommandResult(row["id"], row["lease_token"], "retry", problem.detail, pause)
+        return CommandResult(row["id"], row["lease_token"], "retry", problem.detail, pause, code=problem.code)
     except Exception:  # noqa: BLE001 - a defect is told to whoever sent the command, and is not tried again
         get_log().exception("a command could not be sent", command=row["id"])
         words = "It could not be sent; the log has the details."
-        return CommandResult(row["id"], row["lease_token"], "failed", words)
+        return CommandResult(row["id"], row["lease_token"], "failed", words, code=Problem.code)
 
 
 def _describe(row: LeasedCommand, outcome: Outcome) -> CommandResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shared.deliveries.delivery import LeasedDelivery, make_event
@@ -14,6 +14,7 @@ from shared.runtime.log import get_log
 from shared.runtime.outbound import OutboundClient, OutboundReply, OutboundRequest
 
 AT_ONCE_SECONDS = 1.0
+TRACE = "traceparent"
 
 NEVER_SENT = (ConnectionRefused, NameNotResolved, TlsFailed)
 """What failed before the request was on the wire: to try again at once exceeds no rate of the endpoint's."""
@@ -43,6 +44,17 @@ def build_request(
         return provider.deliver(make_event(delivery, row))
     except BaseException as error:  # noqa: BLE001 - one webhook's defect must not end the others' deliveries
         return name_problem(error)
+
+
+def pass_trace(request: OutboundRequest | Problem, traceparent: str | None) -> OutboundRequest | Problem:
+    """`request` as a part of that trace, unless its webhook's own headers say otherwise."""
+    if (
+        traceparent is None
+        or isinstance(request, Problem)
+        or any(name.lower() == TRACE for name in request.headers)
+    ):
+        return request
+    return replace(request, headers={**request.headers, TRACE: traceparent})
 
 
 async def make_attempt(client: OutboundClient, request: OutboundRequest | Problem, seconds: float) -> Attempt:

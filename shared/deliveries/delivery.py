@@ -67,6 +67,8 @@ class LeasedDelivery(TypedDict):
     event_type: str
     kind: str | None
     topic: str | None
+    traceparent: str | None
+    """The trace that its message came in (W3C Trace Context)."""
     payload: object
     observed_at: str | None
     source: EventSourceRow
@@ -121,6 +123,16 @@ def _read_gathered(told: GatheredRow, row: SealedIntegration) -> Event:
         device=None if external_id is None else EventDevice(None, external_id, told["name"]),
         payload=told["payload"],
     )
+
+
+def describe_delivery(delivery: LeasedDelivery) -> dict[str, str]:
+    """What its span says of it."""
+    return {
+        "messaging.system": "webhook",
+        "messaging.operation.name": "deliver",
+        "messaging.message.id": delivery["id"],
+        "integration.id": delivery["integration_id"],
+    }
 
 
 def tell_payload(delivery: LeasedDelivery) -> object:

@@ -11,8 +11,8 @@ import gc
 from collections import Counter
 from contextlib import suppress
 
-from shared.deliveries.attempt import build_request, make_attempt, name_problem
-from shared.deliveries.delivery import LeasedDelivery
+from shared.deliveries.attempt import build_request, make_attempt, name_problem, pass_trace
+from shared.deliveries.delivery import LeasedDelivery, describe_delivery
 from shared.deliveries.open_providers import OpenProviders
 from shared.deliveries.publishing import Publishing
 from shared.deliveries.recorder import Recorder
@@ -29,6 +29,7 @@ from shared.runtime.log import get_log
 from shared.runtime.memory import find_memory
 from shared.runtime.outbound import OutboundClient, OutboundRequest
 from shared.runtime.shares import Shares
+from shared.runtime.telemetry import find_traceparent, observe, read_traceparent
 
 IN_FLIGHT = 1_000
 IN_FLIGHT_PART = 32
@@ -219,8 +220,13 @@ class _Dispatcher:
     ) -> None:
         with self._pulse.busy():
             try:
-                attempt = await make_attempt(self._client, request, self._deadline.remaining())
-                result = conclude_attempt(delivery, attempt, provider)
+                brought = read_traceparent(delivery.get("traceparent"))
+                with observe("delivery", "deliver", describe_delivery(delivery), parent=brought) as observed:
+                    request = pass_trace(request, find_traceparent(observed, brought))
+                    attempt = await make_attempt(self._client, request, self._deadline.remaining())
+                    result = conclude_attempt(delivery, attempt, provider)
+                    if observed and result.outcome != "delivered":
+                        observed.fail(result.outcome)
             except BaseException as error:  # noqa: BLE001 - a place is given back on every way out, cancelled too
                 result = describe_unsent(delivery, name_problem(error))
             self._recorder.add(result)

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from shared.deliveries.result import Result
 from shared.runtime.database.client import Database
@@ -105,7 +106,7 @@ class Recorder:
         """Record attempts, those that the database can't hold alone and without their answer; the ids of those that
         something is in the way of. Unavailable passes."""
         try:
-            counts = await asyncio.to_thread(self._database.call, "finish_deliveries", p_results=results)
+            counts = await asyncio.to_thread(self._finish, results)
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001 - what can never be recorded must not keep all that comes after it
@@ -114,6 +115,13 @@ class Recorder:
         self.counts.update(counts)
         self._pulse.beat()
         return busy
+
+    def _finish(self, results: list[Result]) -> Any:
+        try:
+            return self._database.call("finish_deliveries", p_results=results)
+        except StopIteration as error:
+            # asyncio can't bring one out of a thread: whoever waits for that would wait for ever.
+            raise RuntimeError("the call ended early") from error
 
     async def _record_alone(self, results: list[Result]) -> frozenset[str]:
         if len(results) > 1:

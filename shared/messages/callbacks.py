@@ -18,7 +18,7 @@ def take_callback(provider: CallbackReceiver, request: PushedRequest) -> TextRep
     """Store and note what a proven request says. Errors: BadRequest, Unavailable; then it may be sent again."""
     heard, integration_id = provider.callback(request), provider.identity.integration_id
     if heard.messages:
-        (stored,) = store_posts([Post(integration_id, heard.messages)])
+        (stored,) = store_posts([Post(integration_id, heard.messages, len(request.body))])
         if isinstance(stored, Exception):
             raise stored
     said: dict[str, Any] = {

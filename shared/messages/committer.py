@@ -6,19 +6,26 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.integrations.sealing import SealedIntegration
 from shared.messages import clock
 from shared.messages.store import COUNTS, LeaseHold, Store, keep_trying
+from shared.messages.traces import add_trace, list_traces
 from shared.provider import Batch
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import Problem, Unavailable
 from shared.runtime.log import get_log
+from shared.runtime.outbound import time_calls
+from shared.runtime.telemetry import observe
+
+if TYPE_CHECKING:
+    from shared.runtime.telemetry.sdk import Observed
 
 LEASE_SECONDS = 30
 RENEW_SECONDS = 10
@@ -81,6 +88,7 @@ class Committer:
         self.deadline = deadline
         self.counts: Counter[str] = Counter()
         self.summary = SessionSummary()
+        self._calls = time_calls()
         self.tell_queued: Callable[[], None] = lambda: None
         self._database = database
         self._row = row
@@ -95,7 +103,7 @@ class Committer:
         self._check_commits()
         if batch.connect_ms is not None:
             self.summary.connect_ms = batch.connect_ms
-            self._commits.append(self._thread.submit(self._confirm))
+            self._commits.append(self._thread.submit(self._confirm, batch.connect_ms))
         if batch.messages or batch.state is not None or batch.notes:
             self._commits.append(self._thread.submit(self._commit, batch))
         elif time.monotonic() - self._renewed > RENEW_SECONDS:
@@ -107,15 +115,16 @@ class Committer:
         for commit in self._commits:
             commit.result()
 
-    def finish(self, error: str | None, pause: float = 0.0) -> None:
-        """End the lease: due again after `pause` seconds, or later and later after errors. LeaseLost, NotFound."""
-        summary = self.summary.describe(self.counts)
+    def finish(self, problem: Problem | None, pause: float = 0.0) -> None:
+        """End the lease: due again after `pause` seconds, or later and later after a problem. LeaseLost, NotFound."""
+        summary = self.summary.describe(self.counts) | self._calls.describe()
         finish = partial(
             self._database.call,
             "finish_session",
             p_integration_id=self._row["id"],
             p_lease_token=self._row["lease_token"],
-            p_error=error,
+            p_error=problem.detail if problem else None,
+            p_code=problem.code if problem else None,
             p_due_seconds=pause,
             p_summary=summary,
         )
@@ -155,11 +164,27 @@ class Committer:
 
     def _store_batch(self, batch: Batch) -> None:
         grace = Deadline(self.deadline.remaining() + COMMIT_GRACE_SECONDS)
-        counts = self._store.store_batch(batch.messages, batch.state, grace)
+        with self._observe(batch) as observed:
+            messages = add_trace(batch.messages, observed.traceparent if observed else None)
+            counts = self._store.store_batch(messages, batch.state, grace, batch.received_bytes)
         self.counts.update({str(name): counts[name] for name in COUNTS})
         if counts["deliveries"]:
             self.tell_queued()
         self._renewed = time.monotonic()
+
+    def _observe(self, batch: Batch) -> AbstractContextManager[Observed | None]:
+        system = self._row["integration_type"]
+        about = {"messaging.system": system, "messaging.operation.name": "process"}
+        return observe(
+            "batch",
+            f"process {system}",
+            {
+                **about,
+                "messaging.batch.message_count": len(batch.messages),
+                "integration.id": self._row["id"],
+            },
+            links=list_traces(batch.messages),
+        )
 
     def _record_notes(self, batch: Batch) -> None:
         if notes := [*batch.notes, *clock.watch.find_notes(self._row["id"], batch.messages)]:
@@ -167,11 +192,14 @@ class Committer:
             record = partial(self._database.call, "record_activity", **names, p_notes=notes)
             keep_trying(record, self._find_patience())
 
-    def _confirm(self) -> None:
+    def _confirm(self, connect_ms: float) -> None:
         """End what is shown of a failure before: a session may last for long. Its end says so too."""
         try:
             self._database.call(
-                "confirm_session", p_integration_id=self._row["id"], p_lease_token=self._row["lease_token"]
+                "confirm_session",
+                p_integration_id=self._row["id"],
+                p_lease_token=self._row["lease_token"],
+                p_connect_ms=connect_ms,
             )
         except Unavailable:
             get_log().warning("that the connection works could not be recorded; the end of the session will")

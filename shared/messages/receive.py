@@ -20,6 +20,7 @@ from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
 from shared.messages.receivers import Pushed, ReceiverRow, open_receiver, takes_pushes, tell_recovered
 from shared.messages.refused_pushes import Refusals, Tries
 from shared.messages.store import keep_trying
+from shared.messages.traces import add_trace
 from shared.provider import CallbackReceiver, CodecFields, PushedRequest, Receiver
 from shared.runtime.batching import Batcher
 from shared.runtime.database.client import as_service
@@ -28,6 +29,7 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import NotFound, Problem, RateLimited, Unauthenticated
 from shared.runtime.log import bind_log, get_log
 from shared.runtime.web.call import Call
+from shared.runtime.web.routing import TRACEPARENT
 from shared.runtime.web.text_reply import TextReply
 
 REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
@@ -45,13 +47,14 @@ REQUEST_BYTES = 4_096
 class Arrival:
     """A request to `integration_id`, which has to be of `integration_type` where that is given.
 
-    `token_hash` is of the device's token that it brings, if any.
+    `token_hash` is of the device's token that it brings, if any. Its messages go on with the traceparent `trace`.
     """
 
     integration_id: str
     integration_type: str | None
     request: PushedRequest
     token_hash: str | None = None
+    trace: str | None = None
 
 
 def receive_messages(call: Call, integration_type: str | None = None) -> Receipt | TextReply:
@@ -67,12 +70,13 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
     try:
         integration_id = _read_id(call.parameters["id"])
         bind_log(integration=integration_id)
-        arrival = Arrival(integration_id, integration_type, request, read_token(request))
+        trace = environ.get(TRACEPARENT)
+        arrival = Arrival(integration_id, integration_type, request, read_token(request), trace)
         owner = _tries.name_owner(integration_id, address, time.monotonic())
         # Again where a statement of its own organization was in the way: in a later batch, for the others have gone on.
         submit = partial(_arrivals.submit, arrival, REQUEST_BYTES + len(body), owner)
         received = keep_trying(submit, Deadline(PATIENCE_SECONDS))
-        return receive_proven(received) if isinstance(received, Proven) else received
+        return receive_proven(received, trace) if isinstance(received, Proven) else received
     except (Unauthenticated, NotFound) as refusal:
         get_log().info("refused", reason=refusal.detail)
         if wait := _tries.add(integration_id, address, time.monotonic()):
@@ -138,13 +142,15 @@ def _read_alone(
 ) -> Post | Proven | Problem:
     try:
         provider = open_row(arrival.integration_id, arrival.integration_type)
-        return _read_post(provider, rows.get(arrival.integration_id), arrival.request)
+        return _read_post(provider, rows.get(arrival.integration_id), arrival.request, arrival.trace)
     except Exception:  # noqa: BLE001 - one request's defect must not end the others of the batch
         get_log().exception("a pushed request could not be read", integration=arrival.integration_id)
         return Problem()
 
 
-def _read_post(provider: Pushed, row: ReceiverRow | None, request: PushedRequest) -> Post | Proven | Problem:
+def _read_post(
+    provider: Pushed, row: ReceiverRow | None, request: PushedRequest, trace: str | None
+) -> Post | Proven | Problem:
     try:
         if is_later := _is_read_later(provider):
             provider.verify(request)
@@ -156,7 +162,7 @@ def _read_post(provider: Pushed, row: ReceiverRow | None, request: PushedRequest
             return Proven(provider, request)
     except Problem as problem:
         return problem
-    return Post(row["id"], messages)
+    return Post(row["id"], add_trace(messages, trace), len(request.body))
 
 
 def _is_read_later(provider: Pushed) -> bool:

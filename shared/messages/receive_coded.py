@@ -16,6 +16,7 @@ from shared.messages.bodies import Receipt
 from shared.messages.callbacks import take_callback
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
 from shared.messages.store import keep_trying
+from shared.messages.traces import add_trace
 from shared.provider import CallbackReceiver, PushedRequest, Receiver
 from shared.runtime.batching import Batcher
 from shared.runtime.deadline import Deadline
@@ -36,14 +37,15 @@ class Proven:
     request: PushedRequest
 
 
-def receive_proven(proven: Proven) -> Receipt | TextReply:
+def receive_proven(proven: Proven, trace: str | None) -> Receipt | TextReply:
     """Decode and store. Errors: RateLimited, Unavailable where no decoder gets free; nothing is stored then."""
     provider, identity = proven.provider, proven.provider.identity
     if isinstance(provider, CallbackReceiver):
         return take_callback(provider, proven.request)
     with _take_place(identity.organization_id):
         messages = provider.receive(proven.request)
-    post, size = Post(identity.integration_id, messages), len(proven.request.body)
+    size = len(proven.request.body)
+    post = Post(identity.integration_id, add_trace(messages, trace), size)
     return keep_trying(lambda: _posts.submit(post, size, identity.integration_id), Deadline(PATIENCE_SECONDS))
 
 

@@ -26,6 +26,8 @@ class Post:
 
     integration_id: str
     messages: Sequence[Message]
+    size: int
+    """Of its body, in bytes."""
 
 
 class StoredPosts(TypedDict, total=False):
@@ -42,6 +44,7 @@ class PostGroup(TypedDict):
     integration_id: str
     messages: list[Message]
     requests: int
+    bytes: int
 
 
 def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
@@ -70,7 +73,12 @@ def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
 
 def _describe_group(integration_id: str, posts: Sequence[Post]) -> PostGroup:
     messages = [message for post in posts for message in post.messages]
-    return {"integration_id": integration_id, "messages": messages, "requests": len(posts)}
+    return {
+        "integration_id": integration_id,
+        "messages": messages,
+        "requests": len(posts),
+        "bytes": sum(post.size for post in posts),
+    }
 
 
 def _note_clocks(group: PostGroup) -> None:
@@ -113,7 +121,7 @@ def _store_alone(post: Post, problem: Problem) -> Receipt | Exception:
         return problem
     store = Store(as_service(), post.integration_id)
     try:
-        counts = store.store_batch(post.messages, None, Deadline(PATIENCE_SECONDS))
+        counts = store.store_batch(post.messages, None, Deadline(PATIENCE_SECONDS), post.size)
     except Problem as own:
         return own
     except Exception:  # noqa: BLE001 - one post's defect must not end the others of the batch

@@ -79,7 +79,7 @@ def _drive(provider: Poller, row: LeasedSession, committer: Committer, pulse: Pu
 def _explain_failure(committer: Committer, problem: Problem) -> None:
     get_log().warning("session failed", code=problem.code, detail=problem.detail)
     try:
-        committer.finish(problem.detail)
+        committer.finish(problem)
         committer.explain(problem)
     except (LeaseLost, NotFound):
         return

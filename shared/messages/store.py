@@ -54,37 +54,47 @@ class Store:
     function: str = INGEST
 
     def store_batch(
-        self, messages: Sequence[Message], state: Mapping[str, object] | None, deadline: Deadline
+        self,
+        messages: Sequence[Message],
+        state: Mapping[str, object] | None,
+        deadline: Deadline,
+        received_bytes: int = 0,
     ) -> IngestCounts:
-        """Store `messages`, once each, and `state` with them.
+        """Store `messages`, once each, and `state` with them; `received_bytes` is what they came in.
 
         Tried again until `deadline` while the database is away, which is safe: a message is stored once.
         Errors: Unavailable after that, LeaseLost, NotFound when the integration is gone.
         """
-        return keep_trying(lambda: self._store_parts(messages, state), deadline)
+        return keep_trying(lambda: self._store_parts(messages, state, received_bytes), deadline)
 
-    def _store_parts(self, messages: Sequence[Message], state: Mapping[str, object] | None) -> IngestCounts:
+    def _store_parts(
+        self, messages: Sequence[Message], state: Mapping[str, object] | None, received_bytes: int
+    ) -> IngestCounts:
         try:
-            return self._call(messages, state)
+            return self._call(messages, state, received_bytes)
         except (BadRequest, TypeError) as refusal:
             if not messages:
                 raise
             if len(messages) == 1:
-                return self._call([_refuse_message(messages[0], refusal)], state)
-        # The state speaks of the whole batch, so only the last part may bring it.
+                return self._call([_refuse_message(messages[0], refusal)], state, received_bytes)
+        # The state and the bytes are of the whole batch, so only the last part may bring them.
         middle = len(messages) // 2
-        counts = self._store_parts(messages[:middle], None)
-        rest = self._store_parts(messages[middle:], state)
+        counts = self._store_parts(messages[:middle], None, 0)
+        rest = self._store_parts(messages[middle:], state, received_bytes)
         for name in COUNTS:
             counts[name] += rest[name]
         return counts
 
-    def _call(self, messages: Sequence[Message], state: Mapping[str, object] | None) -> IngestCounts:
+    def _call(
+        self, messages: Sequence[Message], state: Mapping[str, object] | None, received_bytes: int
+    ) -> IngestCounts:
         call = partial(self.database.call, p_integration_id=self.integration_id, p_messages=messages)
         retained = self.function == INGEST and any(message.retained for message in messages)
         if self.lease:
             lease = {"p_lease_token": self.lease.token, "p_lease_seconds": self.lease.seconds}
             call = partial(call, **lease, p_state=state)
+        if received_bytes:
+            call = partial(call, p_bytes=received_bytes)
         counts: IngestCounts = call("ingest_retained" if retained else self.function)
         return counts
 

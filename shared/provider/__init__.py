@@ -83,3 +83,4 @@ from shared.runtime.outbound import (
     Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, resolve_checked,
     send_once,
 )
+from shared.runtime.telemetry import read_traceparent

@@ -31,11 +31,15 @@ USERS = ("integrations", "commands")
 RECEIVERS = ("golioth-webhook", "receive")
 WORK = ("scheduler", "worker")
 CONSOLE = "console"
-ALL = (*USERS, *RECEIVERS, *WORK, CONSOLE)
+METRICS = "metrics"
+ALL = (*USERS, *RECEIVERS, *WORK, CONSOLE, METRICS)
 """The functions by their names in URLs, and the worker, which is a process and no function."""
 
 SEALING = ("integrations", *RECEIVERS, *WORK)
 """Those that seal or open credentials, and call what integrations name."""
+
+TRACED = (*USERS, *RECEIVERS, *WORK, METRICS)
+"""Those whose traces and metrics go to a collector, where the operator has one."""
 
 
 def _setting(default: Any, about: str, *used_by: str, needed_by: tuple[str, ...] = (), **more: Any) -> Any:
@@ -69,7 +73,8 @@ class Settings(BaseModel):
         "keys are in Supabase Vault",
         *RECEIVERS,
         *WORK,
-        needed_by=(*RECEIVERS, *WORK),
+        METRICS,
+        needed_by=(*RECEIVERS, *WORK, METRICS),
         repr=False,
     )
     supabase_jwt_secret: Annotated[str, BeforeValidator(check_text)] = _setting(
@@ -115,6 +120,12 @@ class Settings(BaseModel):
         repr=False,
     )
     scheduler_seconds: Seconds = _setting(50.0, "how long a tick lasts at most", "scheduler")
+    metrics_secret: Annotated[str, BeforeValidator(check_secret)] = _setting(
+        "",
+        "a long random text, brought by Prometheus as bearer token; without it `/metrics` is not there",
+        METRICS,
+        repr=False,
+    )
     heartbeat_url: Annotated[str, BeforeValidator(check_ping_url)] = _setting(
         "",
         "the address of a dead man's switch: each tick, and a worker every minute, asks it by GET as long as all parts "
@@ -140,6 +151,16 @@ class Settings(BaseModel):
     )
     google_cloud_project: Annotated[str, BeforeValidator(check_text)] = _setting(
         "", "on Google Cloud the project, so that Cloud Logging joins log lines to traces", *ALL
+    )
+
+    otel_exporter_otlp_endpoint: Url = _setting(
+        "",
+        "where traces and metrics of the processes are sent by OTLP over HTTP, e.g. `https://otlp.example.com`; empty "
+        "sends none",
+        *TRACED,
+    )
+    otel_exporter_otlp_headers: Annotated[str, BeforeValidator(check_text)] = _setting(
+        "", "what goes along with them, e.g. `authorization=Bearer%20…`, comma-separated", *TRACED, repr=False
     )
 
     @property

@@ -15,6 +15,7 @@ from shared.runtime.errors import Problem, Unavailable
 from shared.runtime.log import get_log
 
 PRUNES = (
+    "sum_metrics",
     "prune_messages",
     "prune_history",
     "prune_deliveries",

@@ -7,11 +7,14 @@ create table public.integration_schedules (
   lease_token uuid,
   attempts integer not null default 0,
   state jsonb not null default '{}',
+  connected_to timestamptz,
   foreign key (organization_id, integration_id)
     references public.device_integrations (organization_id, id) on delete cascade
 ) with (fillfactor = 60);
 comment on table public.integration_schedules is 'Service only. due_at in the future with a token is a lease, without one a plan or a backoff; infinity is parked.';
 comment on column public.integration_schedules.attempts is 'Failed sessions in a row.';
+comment on column public.integration_schedules.connected_to is
+  'Of a session that keeps a connection: up to when that is counted in integration_metrics. Null where there is none.';
 comment on column public.integration_schedules.state is 'What the provider keeps between sessions; saved with each batch, in its transaction.';
 alter table public.integration_schedules enable row level security;
 

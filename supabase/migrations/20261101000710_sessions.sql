@@ -73,7 +73,7 @@ begin
      where f.fits
   )
   update public.integration_schedules s
-     set lease_token = gen_random_uuid(), due_at = now() + make_interval(secs => p_lease_seconds)
+     set lease_token = gen_random_uuid(), due_at = now() + make_interval(secs => p_lease_seconds), connected_to = null
     from fitting f
     join private.sealed_integrations i on i.id = f.integration_id
    where s.integration_id = f.integration_id and i.organization_id = s.organization_id
@@ -114,14 +114,18 @@ language plpgsql volatile set search_path = ''
 as $$
 declare
   v_organization_id uuid;
+  v_connected_to timestamptz;
   v_yields boolean;
 begin
   update public.integration_schedules
      set due_at = now() + make_interval(secs => p_lease_seconds)
    where integration_id = p_integration_id and lease_token = p_lease_token
-  returning organization_id into v_organization_id;
+  returning organization_id, connected_to into v_organization_id, v_connected_to;
   if not found then
     perform private.refuse_late_worker();
+  end if;
+  if v_connected_to < date_trunc('minute', now()) then
+    perform private.count_uptime(p_integration_id, p_lease_token);
   end if;
   v_yields := p_may_yield and private.is_to_yield(v_organization_id);
   if v_yields then
@@ -161,7 +165,7 @@ comment on function public.park_session is
 
 create function public.finish_session(
   p_integration_id uuid, p_lease_token uuid, p_error text default null, p_due_seconds double precision default 0,
-  p_summary jsonb default null
+  p_summary jsonb default null, p_code text default null
 ) returns void
 language plpgsql volatile set search_path = ''
 as $$
@@ -170,8 +174,9 @@ declare
   v_before public.device_integrations;
   v_message text := left(coalesce(p_error, p_summary ->> 'refused'), 2000);
 begin
+  perform private.count_uptime(p_integration_id, p_lease_token);
   update public.integration_schedules
-     set lease_token = null,
+     set lease_token = null, connected_to = null,
          attempts = case when p_error is null then 0 else attempts + 1 end,
          due_at = case
            when p_error is null then now() + p_due_seconds * interval '1 second'
@@ -188,7 +193,7 @@ begin
          error_message = v_message,
          sync_status = case when p_error is null then 'ok' else 'failed' end,
          last_sync_at = case when p_error is null then now() else last_sync_at end,
-         last_session = coalesce(p_summary, last_session)
+         last_session = coalesce(p_summary - 'response_ms' - 'response_ms_sum', last_session)
    where id = p_integration_id;
   if v_message is distinct from v_before.error_message and (p_error is not null or v_message is null) then
     insert into public.integration_activity (organization_id, integration_id, kind, level, message, details)
@@ -200,10 +205,17 @@ begin
       jsonb_build_object('attempts', v_attempts)
     );
   end if;
+  insert into private.metric_tallies (
+    integration_id, organization_id, minute, sessions, failed_sessions, session_seconds, errors, response_ms, response_ms_sum)
+  select i.id, i.organization_id, date_trunc('minute', now()), 1, (p_error is not null)::integer, coalesce(s.seconds, 0),
+         case when p_error is not null then jsonb_build_object(coalesce(p_code, 'internal'), 1) end, s.response_ms, coalesce(s.response_ms_sum, 0)
+    from public.device_integrations i
+    cross join jsonb_to_record(coalesce(p_summary, '{}')) s(seconds double precision, response_ms bigint[], response_ms_sum double precision)
+   where i.id = p_integration_id;
 end
 $$;
 comment on function public.finish_session is
-  'Ends a lease, keeping p_summary as last_session. Success: due again in p_due_seconds; what the other side refused of it shows as error_message. Failure: status error with the reason, tried again in 15 s doubling to 5 min, jittered.';
+  'Ends a lease, keeping p_summary as last_session, and counts the session; p_code is the kind of an error. Success: due again in p_due_seconds; what the other side refused of it shows as error_message. Failure: status error with the reason, tried again in 15 s doubling to 5 min, jittered.';
 
 revoke execute on function private.list_waiting_sessions, private.count_sessions, private.is_to_yield, public.lease_sessions, public.renew_session, public.park_session, public.finish_session
   from public, anon, authenticated, service_role;

@@ -79,16 +79,36 @@ create policy "Members see the attempts" on public.webhook_attempts
   for select to authenticated
   using (organization_id = any (array(select private.org_ids('viewer'))));
 
+create function private.end_as_cancelled(p_ids uuid[]) returns integer
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_cancelled integer;
+begin
+  with ended as (
+    update public.webhook_deliveries d
+       set status = 'cancelled', lease_token = null
+     where d.id = any (p_ids) and d.stage is not null
+    returning d.integration_id, d.organization_id
+  ),
+  tallied as (
+    insert into private.metric_tallies (integration_id, organization_id, minute, cancelled)
+    select e.integration_id, e.organization_id, date_trunc('minute', now()), count(*) from ended e group by 1, 2
+  )
+  select count(*) into v_cancelled from ended;
+  return v_cancelled;
+end
+$$;
+comment on function private.end_as_cancelled is 'Takes deliveries off the queue that are on it still; how many.';
+
 create function private.cancel_deliveries() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-  update public.webhook_deliveries
-     set status = 'cancelled', lease_token = null
-   where id = any (array(
-     select d.id from public.webhook_deliveries d
-      where d.integration_id = old.id and d.organization_id = old.organization_id and d.stage is not null
-      limit 10000));
+  perform private.end_as_cancelled(array(
+    select d.id from public.webhook_deliveries d
+     where d.integration_id = old.id and d.organization_id = old.organization_id and d.stage is not null
+     limit 10000));
   return old;
 end
 $$;
@@ -119,5 +139,5 @@ create trigger end_replay before update of status on public.webhook_deliveries
 revoke all on public.webhook_deliveries from public, anon, authenticated, service_role;
 revoke all on public.webhook_attempts from public, anon, authenticated, service_role;
 revoke all on sequence public.webhook_attempts_id_seq from public, anon, authenticated, service_role;
-revoke execute on function private.cancel_deliveries, private.end_replay from public, anon, authenticated,
+revoke execute on function private.end_as_cancelled, private.cancel_deliveries, private.end_replay from public, anon, authenticated,
   service_role;

@@ -49,13 +49,19 @@ begin
       from public.device_integrations i
      where d.id = any (v_expired) and d.stage = 2 and d.due_at <= now()
        and i.id = d.integration_id and i.organization_id = d.organization_id
-    returning d.id, d.integration_id, d.organization_id, d.attempts, d.due_at
+    returning d.id, d.integration_id, d.organization_id, d.attempts, d.due_at, d.status
   ),
   recorded as (
     insert into public.webhook_attempts (delivery_id, organization_id, attempt, started_at, milliseconds, error)
     select e.id, e.organization_id, e.attempts, e.due_at, 0,
            'lease_lost: Whoever sent it ended before it could record the answer; the endpoint may have heard it.'
       from expired e
+  ),
+  tallied as (
+    insert into private.metric_tallies (integration_id, organization_id, minute, attempts, dead, answers, errors)
+    select e.integration_id, e.organization_id, date_trunc('minute', now()), count(*), count(*) filter (where e.status = 'dead'),
+           array[count(*), 0, 0, 0, 0], jsonb_build_object('lease_lost', count(*))
+      from expired e group by 1, 2
   )
   insert into private.webhook_sends as s (integration_id, second, sent)
   select e.integration_id, date_trunc('second', e.due_at), count(*) from expired e group by 1, 2 order by 1, 2

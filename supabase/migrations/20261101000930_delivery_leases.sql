@@ -30,7 +30,7 @@ begin
           -- Rows, not built objects: Postgres puts each on a line of its own, so that where one can't be read, the others can.
           select l.id, l.lease_token, l.integration_id, l.organization_id, l.attempts, l.payload_bytes, l.event_type, l.created_at,
                  coalesce(m.kind, case when l.event_type like 'alert.%' then 'alert' else 'event' end) as kind,
-                 m.topic, coalesce(m.payload, e.payload) as payload, coalesce(m.observed_at, e.created_at) as observed_at,
+                 m.topic, m.metadata ->> 'traceparent' as traceparent, coalesce(m.payload, e.payload) as payload, coalesce(m.observed_at, e.created_at) as observed_at,
                  json_build_object(
                    'integration_id', coalesce(m.integration_id, e.integration_id), 'integration_type', o.integration_type, 'name', o.name) as source,
                  case when coalesce(v.external_id, m.external_id) is not null then
@@ -116,7 +116,8 @@ begin
      where d.id = r.id and d.lease_token = r.lease_token and d.status = 'delivering'
        and r.outcome in ('delivered', 'retry', 'dead', 'unsent')
     returning d.id, d.integration_id, d.organization_id, d.attempts, d.replayed_at is not null as replayed, d.recipient, r.outcome, r.started_at, r.milliseconds, r.status_code,
-      r.error, r.reply, r.certificate, r.missing
+      r.error, r.reply, r.certificate, r.missing, d.status,
+      case when r.outcome in ('retry', 'dead') then coalesce('http_' || r.status_code, substring(r.error from '^[a-z_]{1,40}(?=:)'), 'internal') end as kind
   ),
   recorded as (
     insert into public.webhook_attempts
@@ -147,6 +148,35 @@ begin
      where t.heard > 0
      order by t.integration_id
     on conflict (integration_id, second) do update set sent = s.sent + excluded.sent
+  ),
+  kinds as (
+    select k.integration_id, jsonb_object_agg(k.kind, k.n) as errors
+      from (select f.integration_id, f.kind, count(*) as n from finished f where f.kind is not null group by 1, 2) k
+     group by 1
+  ),
+  tallied as (
+    insert into private.metric_tallies (
+      integration_id, organization_id, minute, deliveries, attempts, dead, answers, errors, response_ms, response_ms_sum)
+    select f.integration_id, f.organization_id, date_trunc('minute', now()), count(*) filter (where f.status = 'delivered'),
+           count(*), count(*) filter (where f.status = 'dead'),
+           -- By what was answered; what another protocol than HTTP has taken has no status.
+           array[count(*) filter (where f.class = 0), count(*) filter (where f.class = 1), count(*) filter (where f.class = 2),
+                 count(*) filter (where f.class = 3), count(*) filter (where f.class = 4)],
+           (select k.errors from kinds k where k.integration_id = f.integration_id),
+           array[count(*) filter (where f.bucket = 0), count(*) filter (where f.bucket = 1), count(*) filter (where f.bucket = 2),
+                 count(*) filter (where f.bucket = 3), count(*) filter (where f.bucket = 4), count(*) filter (where f.bucket = 5),
+                 count(*) filter (where f.bucket = 6), count(*) filter (where f.bucket = 7), count(*) filter (where f.bucket = 8),
+                 count(*) filter (where f.bucket = 9), count(*) filter (where f.bucket = 10), count(*) filter (where f.bucket = 11),
+                 count(*) filter (where f.bucket = 12), count(*) filter (where f.bucket = 13), count(*) filter (where f.bucket = 14)],
+           sum(f.milliseconds)
+      from (
+        select t.integration_id, t.organization_id, t.status, t.milliseconds,
+               -- As private.bucket_ms does; a call for each would cost more than all else of this.
+               width_bucket(t.milliseconds - 0.0001, array[5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000]::double precision[]) as bucket,
+               case when t.status_code between 200 and 599 then t.status_code / 100 - 1 else (t.status = 'delivered')::integer end as class
+          from finished t
+         where t.outcome <> 'unsent' offset 0) f
+     group by f.integration_id, f.organization_id
   )
   select jsonb_build_object(
            'delivered', count(*) filter (where f.outcome = 'delivered'),

@@ -49,11 +49,16 @@ comment on function private.lock_delivery is 'One delivery of the integration, l
 create function private.queue_again(p_ids uuid[]) returns void
 language sql volatile set search_path = ''
 as $$
-  update public.webhook_deliveries
-     set status = 'pending', due_at = now(), replayed_at = now(), lease_token = null, gathered_by = null
-   where id = any (p_ids)
+  with queued as (
+    update public.webhook_deliveries
+       set status = 'pending', due_at = now(), replayed_at = now(), lease_token = null, gathered_by = null
+     where id = any (p_ids)
+    returning integration_id, organization_id
+  )
+  insert into private.metric_tallies (integration_id, organization_id, minute, enqueued)
+  select q.integration_id, q.organization_id, date_trunc('minute', now()), count(*) from queued q group by 1, 2
 $$;
-comment on function private.queue_again is 'Puts deliveries at the end of the queue, for one attempt.';
+comment on function private.queue_again is 'Puts deliveries that have ended at the end of the queue, for one attempt.';
 
 create function public.replay_delivery(p_integration_id uuid, p_delivery_id uuid) returns jsonb
 language plpgsql volatile security definer set search_path = ''
@@ -161,7 +166,7 @@ begin
       using errcode = 'PT409', hint = 'wrong_status';
   end if;
   if v_delivery.status <> 'cancelled' then
-    update public.webhook_deliveries set status = 'cancelled', lease_token = null where id = p_delivery_id;
+    perform private.end_as_cancelled(array[p_delivery_id]);
     perform private.log_queue_change(
       p_integration_id, 'deliveries.cancelled', 'A delivery was cancelled.',
       jsonb_build_object('delivery_id', p_delivery_id, 'count', 1));
@@ -184,15 +189,12 @@ declare
   v_cancelled integer;
 begin
   perform private.refuse_unknown(p_filter, array['from', 'to', 'event_type']);
-  update public.webhook_deliveries
-     set status = 'cancelled', lease_token = null
-   where id = any (array(
-     select d.id from public.webhook_deliveries d
-      where d.integration_id = p_integration_id and d.organization_id = v_organization_id and d.stage is not null
-        and d.created_at >= v_from and d.created_at < v_to and (v_event_type is null or d.event_type = v_event_type)
-      limit v_most
-      for update skip locked));
-  get diagnostics v_cancelled = row_count;
+  v_cancelled := private.end_as_cancelled(array(
+    select d.id from public.webhook_deliveries d
+     where d.integration_id = p_integration_id and d.organization_id = v_organization_id and d.stage is not null
+       and d.created_at >= v_from and d.created_at < v_to and (v_event_type is null or d.event_type = v_event_type)
+     limit v_most
+     for update skip locked));
   if v_cancelled > 0 then
     perform private.log_queue_change(
       p_integration_id, 'deliveries.cancelled', format('%s deliveries were cancelled.', v_cancelled),

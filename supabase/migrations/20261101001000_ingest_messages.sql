@@ -2,7 +2,8 @@
 
 create function public.ingest_messages(
   p_integration_id uuid, p_messages jsonb, p_lease_token uuid default null, p_lease_seconds integer default null,
-  p_state jsonb default null, p_name_duplicates boolean default false, p_received_at timestamptz default null
+  p_state jsonb default null, p_name_duplicates boolean default false, p_received_at timestamptz default null,
+  p_bytes bigint default 0
 ) returns jsonb
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan -- planning took a tenth of a batch
 as $$
@@ -15,6 +16,7 @@ declare
   v_id_end text := '8' || right(replace(gen_random_uuid()::text, '-', ''), 15);
   v_subscribers bigint;
   v_is_wide boolean;
+  v_connected_to timestamptz;
   v_count record;
 begin
   if jsonb_array_length(p_messages) > 4000 then
@@ -25,9 +27,13 @@ begin
     update public.integration_schedules
        set state = coalesce(p_state, state),
            due_at = coalesce(v_received_at + make_interval(secs => p_lease_seconds), due_at)
-     where integration_id = p_integration_id and lease_token = p_lease_token;
+     where integration_id = p_integration_id and lease_token = p_lease_token
+    returning connected_to into v_connected_to;
     if not found then
       perform private.refuse_late_worker();
+    end if;
+    if v_connected_to < date_trunc('minute', now()) then
+      perform private.count_uptime(p_integration_id, p_lease_token);
     end if;
   end if;
 
@@ -137,13 +143,20 @@ begin
       from subscribers w join stored s on s.error is null and private.wants_event(w.events, s.kind)
      where not v_is_wide
        and (w.device_filter is null or (w.id, s.device_id) in (select a.webhook, a.device from aimed a))
-    returning 1
+    returning integration_id
+  ),
+  tallied as (
+    insert into private.metric_tallies (integration_id, organization_id, minute, enqueued)
+    select e.integration_id, v_integration.organization_id, date_trunc('minute', now()), count(*) from enqueued e group by 1
   )
   select (select count(*) from incoming) as received,
          (select count(*) from stored) as kept,
          (select count(*) from stored where error is not null) as failed,
          (select count(*) from changed where created) as devices,
          (select count(*) from enqueued) as deliveries,
+         (select extract(epoch from v_received_at - min(f.observed_at)) from fresh f
+           -- What is older was kept somewhere, and was not on its way.
+           where p_received_at is null and f.observed_at > v_received_at - interval '1 day') as lag_seconds,
          case when p_name_duplicates then
            (select coalesce(jsonb_agg(i.n), '[]') from incoming i where i.n not in (select f.n from fresh f))
          end as repeated
@@ -158,13 +171,15 @@ begin
     v_count.deliveries := v_subscribers * (v_count.kept - v_count.failed);
   end if;
   if v_count.received > 0 then
-    insert into public.integration_metrics as t (integration_id, minute, organization_id, received, stored, duplicates, failed)
+    insert into public.integration_metrics as t (
+      integration_id, minute, organization_id, received, stored, duplicates, failed, bytes, lag_seconds)
     values (
       p_integration_id, date_trunc('minute', v_received_at), v_integration.organization_id, v_count.received,
-      v_count.kept - v_count.failed, v_count.received - v_count.kept, v_count.failed)
+      v_count.kept - v_count.failed, v_count.received - v_count.kept, v_count.failed, p_bytes, case when v_count.lag_seconds < 0 then 0 else v_count.lag_seconds end)
     on conflict (integration_id, organization_id, minute) do update
       set received = t.received + excluded.received, stored = t.stored + excluded.stored,
-          duplicates = t.duplicates + excluded.duplicates, failed = t.failed + excluded.failed;
+          duplicates = t.duplicates + excluded.duplicates, failed = t.failed + excluded.failed, bytes = t.bytes + excluded.bytes,
+          lag_seconds = greatest(t.lag_seconds, excluded.lag_seconds);
   end if;
 
   return jsonb_build_object(
@@ -174,6 +189,6 @@ begin
 end
 $$;
 comment on function public.ingest_messages is
-  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. Where more than ten thousand deliveries may come of it, or as much of comparing devices with filters, spread_deliveries makes them, and as many are counted. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. p_received_at is for what came earlier.';
+  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. Where more than ten thousand deliveries may come of it, or as much of comparing devices with filters, spread_deliveries makes them, and as many are counted. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. p_received_at is for what came earlier; p_bytes is how large the bodies were that all this came in.';
 
 revoke execute on function public.ingest_messages from public, anon, authenticated, service_role;

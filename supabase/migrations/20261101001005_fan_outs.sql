@@ -45,6 +45,8 @@ begin
      and (w.settings -> 'device_filter' is null
           or d.id is not null and private.wants_device(w.settings -> 'device_filter', d.id, d.external_id, d.device_type));
   get diagnostics v_queued = row_count;
+  insert into private.metric_tallies (integration_id, organization_id, minute, enqueued)
+  select p_fan_out.webhooks[1], p_fan_out.organization_id, date_trunc('minute', now()), v_queued where v_queued > 0;
   return v_queued;
 end
 $$;

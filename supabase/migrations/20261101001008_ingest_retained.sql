@@ -19,7 +19,7 @@ comment on function private.find_last_word is
 
 create function public.ingest_retained(
   p_integration_id uuid, p_messages jsonb, p_lease_token uuid default null, p_lease_seconds integer default null,
-  p_state jsonb default null
+  p_state jsonb default null, p_bytes bigint default 0
 ) returns jsonb
 language plpgsql volatile set search_path = ''
 as $$
@@ -67,7 +67,11 @@ begin
     into v_fresh, v_repeated
     from jsonb_array_elements(v_judged) with ordinality as t(j, n);
 
-  v_counts := public.ingest_messages(p_integration_id, v_fresh, p_lease_token, p_lease_seconds, p_state);
+  v_counts := public.ingest_messages(p_integration_id, v_fresh, p_lease_token, p_lease_seconds, p_state, p_bytes => p_bytes);
+  -- The bytes of a batch that has nothing else are counted with these.
+  perform private.count_duplicates(
+    (select i.organization_id from public.device_integrations i where i.id = p_integration_id), p_integration_id, v_repeated,
+    case when v_fresh = '[]' then p_bytes else 0 end);
 
   with quiet as (
     select j ->> 'device' as device, (array_agg((j ->> 'last_seen_at')::timestamptz))[1] as last_seen_at,
@@ -90,7 +94,8 @@ $$;
 comment on function public.ingest_retained is
   'As ingest_messages, for batches with messages that are {"retained": true}: one that is the last word on its topic already is a duplicate, whatever its event_id; none makes its device online or seen, and a status that it says is taken over all the same.';
 
-create function public.confirm_session(p_integration_id uuid, p_lease_token uuid) returns void
+create function public.confirm_session(p_integration_id uuid, p_lease_token uuid, p_connect_ms double precision default 0)
+returns void
 language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -105,10 +110,17 @@ begin
     insert into public.integration_activity (organization_id, integration_id, kind, message)
     values (v_organization_id, p_integration_id, 'session.recovered', 'The connection works again.');
   end if;
+  with connected as (
+    update public.integration_schedules s set connected_to = now()
+     where s.integration_id = p_integration_id and s.lease_token = p_lease_token
+    returning s.organization_id
+  )
+  insert into private.metric_tallies (integration_id, organization_id, minute, connects, connect_ms_sum)
+  select p_integration_id, c.organization_id, date_trunc('minute', now()), 1, p_connect_ms from connected c;
 end
 $$;
 comment on function public.confirm_session is
-  'Says that the session under this lease has connected: what failed before is over, and shows no longer.';
+  'Says that the session under this lease has connected: what failed before is over, and shows no longer; from here on it counts as connected.';
 
 revoke execute on function private.find_last_word, public.ingest_retained, public.confirm_session
   from public, anon, authenticated, service_role;

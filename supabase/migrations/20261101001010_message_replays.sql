@@ -62,10 +62,11 @@ begin
   loop
     delete from private.message_ledger
      where integration_id = p_integration_id and organization_id = v_organization_id and event_id = any (v_batch.event_ids);
-    update public.integration_metrics
-       set received = received - v_batch.count, failed = failed - v_batch.count
-     where integration_id = p_integration_id and organization_id = v_organization_id
-       and minute = date_trunc('minute', v_batch.received_at);
+    -- Where its minute is rolled up already, a row with less than nothing is added to that in time.
+    insert into public.integration_metrics as t (integration_id, organization_id, minute, received, failed)
+    values (p_integration_id, v_organization_id, date_trunc('minute', v_batch.received_at), -v_batch.count, -v_batch.count)
+    on conflict (integration_id, organization_id, minute) do update
+      set received = t.received + excluded.received, failed = t.failed + excluded.failed;
     v_counts := public.ingest_messages(p_integration_id, v_batch.messages, p_received_at => v_batch.received_at);
     v_taken := v_taken + v_batch.count;
     v_stored := v_stored + (v_counts ->> 'stored')::integer;

@@ -111,7 +111,8 @@ language sql volatile set search_path = ''
 as $$
   with results as materialized (
     select r.* from jsonb_to_recordset(p_results) as r(
-      id uuid, lease_token uuid, outcome text, retry_seconds double precision, reference text, result jsonb, error text)
+      id uuid, lease_token uuid, outcome text, retry_seconds double precision, reference text, result jsonb, error text,
+      code text, milliseconds double precision)
   ),
   sending as materialized (
     select c.id from public.device_commands c join results r on r.id = c.id and r.lease_token = c.lease_token where c.status = 'sending'
@@ -130,7 +131,21 @@ as $$
       from results r
      where c.id = r.id and c.lease_token = r.lease_token and c.status = 'sending' and c.id in (select h.id from held h)
        and r.outcome in ('sent', 'confirmed', 'failed', 'retry')
-    returning r.outcome
+    returning r.outcome, c.integration_id, c.organization_id, r.code, r.milliseconds
+  ),
+  kinds as (
+    select k.integration_id, jsonb_object_agg(k.code, k.n) as errors
+      from (select f.integration_id, f.code, count(*) as n from finished f where f.code is not null group by 1, 2) k
+     group by 1
+  ),
+  tallied as (
+    insert into private.metric_tallies (integration_id, organization_id, minute, commands, errors, response_ms, response_ms_sum)
+    select f.integration_id, f.organization_id, date_trunc('minute', now()), count(*) filter (where f.outcome in ('sent', 'confirmed')),
+           (select k.errors from kinds k where k.integration_id = f.integration_id),
+           private.count_places(array_agg(private.bucket_ms(f.milliseconds)) filter (where f.milliseconds is not null), 15),
+           coalesce(sum(f.milliseconds), 0)
+      from finished f
+     group by f.integration_id, f.organization_id
   )
   select jsonb_build_object(
     'sent', count(*) filter (where outcome in ('sent', 'confirmed')),

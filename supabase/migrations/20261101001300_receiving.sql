@@ -72,8 +72,9 @@ $$;
 comment on function public.receiver_configs is
   'The sealed configs of integrations that are not inactive, and for how many seconds each has used up the requests it may have a minute. Takes no token: who is unproven must not empty a bucket. p_refused are integrations that many requests were refused to lately, to be told to their admins.';
 
-create function private.receive_posts(p_organization_id uuid, p_integration_id uuid, p_messages jsonb, p_requests integer)
-returns jsonb
+create function private.receive_posts(
+  p_organization_id uuid, p_integration_id uuid, p_messages jsonb, p_requests integer, p_bytes bigint default 0
+) returns jsonb
 language plpgsql volatile set search_path = '' set lock_timeout = '75ms'
 as $$
 declare
@@ -81,7 +82,8 @@ declare
   v_taken interval := p_requests * private.receive_step(p_organization_id);
 begin
   v_counts := public.ingest_messages(
-    p_integration_id, private.name_late_readings(p_integration_id, p_messages), p_name_duplicates => true);
+    p_integration_id, private.name_late_readings(p_integration_id, p_messages), p_name_duplicates => true,
+    p_bytes => coalesce(p_bytes, 0));
   if v_taken is not null then
     insert into private.rate_limits as r (subject, budget, full_at)
     values (p_integration_id, 'receive', clock_timestamp() + v_taken)
@@ -108,13 +110,13 @@ declare
 begin
   for v_post in
     -- In the order of their organizations and ids, so that two calls never wait for each other.
-    select i.organization_id, p.* from jsonb_to_recordset(p_posts) as p(integration_id uuid, messages jsonb, requests integer)
+    select i.organization_id, p.* from jsonb_to_recordset(p_posts) as p(integration_id uuid, messages jsonb, requests integer, bytes bigint)
       left join public.device_integrations i on i.id = p.integration_id
      order by i.organization_id, p.integration_id
   loop
     -- Where an organization's own statement was in the way, it is that of all its others too.
     if v_told #>> '{problem,code}' is distinct from '55P03' or v_told ->> 'organization_id' is distinct from v_post.organization_id::text then
-      v_told := private.receive_posts(v_post.organization_id, v_post.integration_id, v_post.messages, v_post.requests)
+      v_told := private.receive_posts(v_post.organization_id, v_post.integration_id, v_post.messages, v_post.requests, v_post.bytes)
         || jsonb_build_object('organization_id', v_post.organization_id);
     end if;
     v_ids := v_ids || v_post.integration_id::text;
@@ -124,7 +126,7 @@ begin
 end
 $$;
 comment on function public.receive_messages is
-  'Stores what proven requests brought to several integrations, [{integration_id, messages, requests}], each as if it were alone: {integration_id: counts of ingest_messages, or {problem}}. Problem 55P03: '
+  'Stores what proven requests brought to several integrations, [{integration_id, messages, requests, bytes}], each as if it were alone: {integration_id: counts of ingest_messages, or {problem}}. Problem 55P03: '
   'a statement of its own organization is in the way; send it again.';
 
 revoke execute on function public.prune_refusals, private.receive_step, private.report_refusals, public.receiver_configs,

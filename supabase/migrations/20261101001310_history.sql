@@ -95,7 +95,7 @@ $$;
 comment on function private.name_late_readings is
   'The messages, those that a backfill has stored before they came under the ids that they have there: so they are duplicates.';
 
-create function public.ingest_history(p_integration_id uuid, p_messages jsonb) returns jsonb
+create function public.ingest_history(p_integration_id uuid, p_messages jsonb, p_bytes bigint default 0) returns jsonb
 language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -123,13 +123,9 @@ begin
     into v_judged
     from judged j;
 
-  v_counts := public.ingest_messages(p_integration_id, v_judged.fresh);
-  if v_judged.known > 0 then
-    insert into public.integration_metrics as t (integration_id, minute, organization_id, received, duplicates)
-    values (p_integration_id, date_trunc('minute', now()), v_organization_id, v_judged.known, v_judged.known)
-    on conflict (integration_id, organization_id, minute) do update
-      set received = t.received + excluded.received, duplicates = t.duplicates + excluded.duplicates;
-  end if;
+  v_counts := public.ingest_messages(p_integration_id, v_judged.fresh, p_bytes => p_bytes);
+  perform private.count_duplicates(
+    v_organization_id, p_integration_id, v_judged.known, case when v_judged.fresh = '[]' then p_bytes else 0 end);
   return v_counts || jsonb_build_object(
     'received', (v_counts ->> 'received')::integer + v_judged.known,
     'duplicates', (v_counts ->> 'duplicates')::integer + v_judged.known);

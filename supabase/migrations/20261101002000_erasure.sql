@@ -53,7 +53,8 @@ begin
   v_left := v_left - v_rows;
   -- Devices before integrations: a deleted integration would first let go of each of them.
   foreach v_table in array array[
-    'public.webhook_deliveries', 'public.integration_activity', 'public.integration_metrics', 'public.firmware_updates',
+    'public.webhook_deliveries', 'public.integration_activity', 'public.integration_metrics', 'public.integration_metric_rollups',
+    'private.metric_tallies', 'public.firmware_updates',
     'public.device_commands', 'public.integration_jobs', 'public.devices', 'public.device_integrations'
   ] loop
     -- One large table a call: what was just deleted would be looked through again for each row that it hung on.

@@ -54,10 +54,7 @@ begin
    where ctid = any (array(
      select a.ctid from public.integration_activity a where a.created_at < v_activity_from limit p_limit for update skip locked));
   get diagnostics v_activity = row_count;
-  delete from public.integration_metrics
-   where ctid = any (array(
-     select m.ctid from public.integration_metrics m where m.minute < v_metrics_from limit p_limit for update skip locked));
-  get diagnostics v_metrics = row_count;
+  v_metrics := private.roll_up_metrics(v_metrics_from, p_limit);
   update public.device_commands
      set status = 'failed', lease_token = null, finished_at = now(), error = 'Its integration was deleted before it was sent.'
    where id = any (array(
@@ -83,7 +80,7 @@ begin
 end
 $$;
 comment on function public.prune_history is
-  'Maintenance, in batches: forgets activity, metrics, commands that have ended and provisionings that failed; ends commands whose integration was deleted. A device''s own credentials stay with it.';
+  'Maintenance, in batches: forgets activity, commands that have ended and provisionings that failed; rolls up metrics; ends commands whose integration was deleted. A device''s own credentials stay with it.';
 
 create function public.prune_deliveries(
   p_retention_days integer default null, p_dead_days integer default null, p_limit integer default 5000
@@ -108,26 +105,21 @@ begin
       limit p_limit))
      and status in ('delivered', 'cancelled', 'dead');
   get diagnostics v_pruned = row_count;
-  update public.webhook_deliveries
-     set status = 'cancelled'
-   where ctid = any (array(
-     select d.ctid from public.webhook_deliveries d
-      where d.created_at < v_dead_from and d.status = 'pending'
-      limit p_limit))
-     and status = 'pending';
-  get diagnostics v_cancelled = row_count;
-  update public.webhook_deliveries
-     set status = 'cancelled', lease_token = null
-   where id = any (array(
-     select d.id
-       from unnest(private.list_line('{}')) o(id)
-       cross join unnest(private.list_queues(array[o.id], 1000)) q(integration_id)
-       join public.webhook_deliveries d
-         on d.organization_id = o.id and d.integration_id = q.integration_id and d.stage is not null
-      where not exists (
-        select from public.device_integrations i where i.id = d.integration_id and i.organization_id = d.organization_id)
-      limit p_limit));
-  get diagnostics v_orphaned = row_count;
+  -- Locked here: one that was leased meanwhile stays.
+  v_cancelled := private.end_as_cancelled(array(
+    select d.id from public.webhook_deliveries d
+     where d.created_at < v_dead_from and d.status = 'pending'
+     limit p_limit
+     for update));
+  v_orphaned := private.end_as_cancelled(array(
+    select d.id
+      from unnest(private.list_line('{}')) o(id)
+      cross join unnest(private.list_queues(array[o.id], 1000)) q(integration_id)
+      join public.webhook_deliveries d
+        on d.organization_id = o.id and d.integration_id = q.integration_id and d.stage is not null
+     where not exists (
+       select from public.device_integrations i where i.id = d.integration_id and i.organization_id = d.organization_id)
+     limit p_limit));
   delete from private.delivery_turns where served_at < now() - interval '1 day';
   delete from public.alerts
    where ctid = any (array(

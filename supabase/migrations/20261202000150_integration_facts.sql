@@ -13,6 +13,11 @@ create table public.integration_facts (
   hour timestamptz not null default 'epoch',
   hours bigint[] not null default array_fill(0::bigint, array[24]),
   day bigint not null default 0,
+  received bigint not null default 0,
+  stored bigint not null default 0,
+  duplicates bigint not null default 0,
+  undecoded bigint not null default 0,
+  bytes bigint not null default 0,
   certificate_begins timestamptz,
   certificate_ends timestamptz,
   gaps jsonb,
@@ -29,6 +34,8 @@ comment on column public.integration_facts.failures is 'Sessions, or attempts, t
 comment on column public.integration_facts.refusals is 'Of them those in a row that failed because the credentials were refused.';
 comment on column public.integration_facts.hours is 'Messages by the hour of the day (UTC), of the 24 hours up to hour.';
 comment on column public.integration_facts.day is 'The sum of hours.';
+comment on column public.integration_facts.received is
+  'in: messages since it was created, whatever is pruned: received = stored + duplicates + undecoded. None is ever less; what is replayed is received again.';
 comment on column public.integration_facts.certificate_ends is 'out: until when the certificate holds that the endpoint last showed.';
 comment on column public.integration_facts.gaps is
   'out: the paths of payload_template that lead nowhere now, and in how many events in a row; null where none was rendered since the last change.';
@@ -79,28 +86,41 @@ declare
   v_hour timestamptz := date_trunc('hour', new.minute, 'UTC');
   v_at timestamptz := least(now(), new.minute + interval '1 minute');
   v_slot integer := 1 + mod((extract(epoch from v_hour) / 3600)::bigint, 24);
+  v_received bigint := new.received;
+  v_duplicates bigint := new.duplicates;
+  v_bytes bigint := new.bytes;
 begin
   if tg_op = 'UPDATE' then
     v_kept := v_kept - old.stored - old.failed;
     v_undecoded := v_undecoded - old.failed;
+    v_received := v_received - old.received;
+    v_duplicates := v_duplicates - old.duplicates;
+    v_bytes := v_bytes - old.bytes;
   end if;
-  if v_kept <= 0 then
+  if v_received <= 0 then
     return null;
   end if;
   update public.integration_facts f
-     set last_at = greatest(f.last_at, v_at), hours[v_slot] = f.hours[v_slot] + v_kept, day = f.day + v_kept,
+     set last_at = case when v_kept > 0 then greatest(f.last_at, v_at) else f.last_at end,
+         hours[v_slot] = f.hours[v_slot] + v_kept, day = f.day + v_kept, received = f.received + v_received,
+         stored = f.stored + v_kept - v_undecoded, duplicates = f.duplicates + v_duplicates, undecoded = f.undecoded + v_undecoded,
+         bytes = f.bytes + v_bytes,
          undecoded_at = case when v_undecoded > 0 then greatest(f.undecoded_at, v_at) else f.undecoded_at end
    where f.integration_id = new.integration_id and f.direction = 'in' and f.hour = v_hour;
   if not found then
-    insert into public.integration_facts as f (integration_id, direction, organization_id, last_at, undecoded_at, hour, hours, day)
-    select i.id, 'in', i.organization_id, v_at, case when v_undecoded > 0 then v_at end, v_hour,
-           private.count_hour(array_fill(0::bigint, array[24]), 'epoch', v_hour, v_kept), v_kept
+    insert into public.integration_facts as f (
+      integration_id, direction, organization_id, last_at, undecoded_at, hour, hours, day, received, stored, duplicates, undecoded, bytes)
+    select i.id, 'in', i.organization_id, case when v_kept > 0 then v_at end, case when v_undecoded > 0 then v_at end, v_hour,
+           private.count_hour(array_fill(0::bigint, array[24]), 'epoch', v_hour, v_kept), v_kept, v_received, v_kept - v_undecoded,
+           v_duplicates, v_undecoded, v_bytes
       from public.device_integrations i
      where i.id = new.integration_id and i.organization_id = new.organization_id
     on conflict (integration_id, direction) do update
       set last_at = greatest(f.last_at, excluded.last_at), undecoded_at = greatest(f.undecoded_at, excluded.undecoded_at),
           hour = greatest(f.hour, v_hour), hours = private.count_hour(f.hours, f.hour, v_hour, v_kept),
-          day = (select sum(h) from unnest(private.count_hour(f.hours, f.hour, v_hour, v_kept)) h);
+          day = (select sum(h) from unnest(private.count_hour(f.hours, f.hour, v_hour, v_kept)) h),
+          received = f.received + excluded.received, stored = f.stored + excluded.stored,
+          duplicates = f.duplicates + excluded.duplicates, undecoded = f.undecoded + excluded.undecoded, bytes = f.bytes + excluded.bytes;
   end if;
   return null;
 end

@@ -45,23 +45,30 @@ begin
   insert into public.integration_events (organization_id, integration_id, device_id, event_type, payload)
   values (p_organization_id, p_integration_id, p_device_id, p_event_type, p_payload)
   returning * into v_event;
-  insert into public.webhook_deliveries (
-    organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key, recipient)
-  select w.organization_id, w.id, v_event.event_type, v_event.id, v_event.created_at, pg_column_size(v_event.payload),
-         case when r.recipient is not null then private.key_person(w.id, r.recipient) else
-           case w.settings ->> 'ordered' when 'device' then coalesce(p_device_id, w.id) when 'integration' then w.id end end,
-         r.recipient
-    from public.device_integrations w
-    cross join lateral unnest(
-      case when w.settings ? 'recipients' then private.list_recipients(w.settings, p_payload ->> 'level') else '{null}'::text[] end) r(recipient)
-    left join public.devices d on d.id = p_device_id and d.organization_id = w.organization_id
-   where w.organization_id = p_organization_id and w.status <> 'inactive' and w.settings ? 'events'
-     and (w.settings -> 'events') ?| v_names
-     -- What is wrong with a webhook never goes to itself.
-     and w.id is distinct from p_integration_id
-     and (p_device_id is null or w.settings -> 'device_filter' is null
-          or d.id is not null and private.wants_device(w.settings -> 'device_filter', d.id, d.external_id, d.device_type));
-  get diagnostics v_queued = row_count;
+  with queued as (
+    insert into public.webhook_deliveries (
+      organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key, recipient)
+    select w.organization_id, w.id, v_event.event_type, v_event.id, v_event.created_at, pg_column_size(v_event.payload),
+           case when r.recipient is not null then private.key_person(w.id, r.recipient) else
+             case w.settings ->> 'ordered' when 'device' then coalesce(p_device_id, w.id) when 'integration' then w.id end end,
+           r.recipient
+      from public.device_integrations w
+      cross join lateral unnest(
+        case when w.settings ? 'recipients' then private.list_recipients(w.settings, p_payload ->> 'level') else '{null}'::text[] end) r(recipient)
+      left join public.devices d on d.id = p_device_id and d.organization_id = w.organization_id
+     where w.organization_id = p_organization_id and w.status <> 'inactive' and w.settings ? 'events'
+       and (w.settings -> 'events') ?| v_names
+       -- What is wrong with a webhook never goes to itself.
+       and w.id is distinct from p_integration_id
+       and (p_device_id is null or w.settings -> 'device_filter' is null
+            or d.id is not null and private.wants_device(w.settings -> 'device_filter', d.id, d.external_id, d.device_type))
+    returning integration_id
+  ),
+  tallied as (
+    insert into private.metric_tallies (integration_id, organization_id, minute, enqueued)
+    select q.integration_id, p_organization_id, date_trunc('minute', now()), count(*) from queued q group by 1
+  )
+  select count(*) into v_queued from queued;
   return v_queued;
 end
 $$;

@@ -12,17 +12,32 @@ as $$
 $$;
 comment on function private.list_waiting is 'What somebody has not been told yet, the oldest first.';
 
+create function private.tally_ends(p_organization_id uuid, p_integration_id uuid, p_status text, p_count bigint) returns void
+language sql volatile set search_path = ''
+as $$
+  insert into private.metric_tallies (integration_id, organization_id, minute, deliveries, dead, cancelled)
+  select p_integration_id, p_organization_id, date_trunc('minute', now()), case p_status when 'delivered' then p_count else 0 end,
+         case p_status when 'dead' then p_count else 0 end, case p_status when 'cancelled' then p_count else 0 end
+   where p_count > 0
+$$;
+comment on function private.tally_ends is 'Counts deliveries to people that ended without an attempt of their own.';
+
 create function private.end_waiting(p_organization_id uuid, p_integration_id uuid, p_name text, p_status text, p_error text) returns void
 language plpgsql volatile set search_path = ''
 as $$
+declare
+  v_done text;
 begin
   with ended as (
     update public.webhook_deliveries d set status = p_status, lease_token = null
      where d.id = any (array(select w.id from private.list_waiting(p_organization_id, p_integration_id, p_name, 500) w))
     returning d.id, d.organization_id, d.attempts
+  ),
+  recorded as (
+    insert into public.webhook_attempts (delivery_id, organization_id, attempt, started_at, milliseconds, error)
+    select e.id, e.organization_id, e.attempts + 1, now(), 0, p_error from ended e
   )
-  insert into public.webhook_attempts (delivery_id, organization_id, attempt, started_at, milliseconds, error)
-  select e.id, e.organization_id, e.attempts + 1, now(), 0, p_error from ended e;
+  select private.tally_ends(p_organization_id, p_integration_id, p_status, count(*)) into v_done from ended;
 end
 $$;
 comment on function private.end_waiting is 'Ends, without a message, what waits for somebody who is not to be told any more: five hundred at a time.';
@@ -221,9 +236,16 @@ comment on function private.describe_notice is 'Of a leased delivery whom it is 
 create function private.follow_lead() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
+declare
+  v_done text;
 begin
-  update public.webhook_deliveries d set status = new.status, lease_token = null
-   where d.gathered_by = new.id and d.status <> new.status and d.status <> 'cancelled';
+  with ended as (
+    update public.webhook_deliveries d set status = new.status, lease_token = null
+      from public.webhook_deliveries o
+     where d.gathered_by = new.id and d.status <> new.status and d.status <> 'cancelled' and o.id = d.id
+    returning o.status as before
+  )
+  select private.tally_ends(new.organization_id, new.integration_id, new.status, count(*) filter (where e.before = 'pending')) into v_done from ended e;
   return null;
 end
 $$;
@@ -233,7 +255,7 @@ create trigger follow_lead after update of status on public.webhook_deliveries
   when (new.recipient is not null and new.gathered_by is null and new.status in ('delivered', 'dead', 'cancelled') and old.status <> new.status)
   execute function private.follow_lead();
 
-revoke execute on function private.list_waiting, private.end_waiting, private.find_hold, private.find_urgent, private.choose_notice,
+revoke execute on function private.list_waiting, private.tally_ends, private.end_waiting, private.find_hold, private.find_urgent, private.choose_notice,
   private.gather_notices, private.choose_start,
   private.find_earlier, private.list_gathered, private.describe_notice, private.follow_lead
   from public, anon, authenticated, service_role;

@@ -250,9 +250,10 @@ class Driver:
         self._ingest(created[0][0][14:])
         self._tick()
         for place, _ in created:
-            for path in (place, f"{place}/activity", f"{place}/activity.csv", f"{place}/deliveries"):
-                self.call("GET", path)
+            for part in ("", "/activity", "/activity.csv", "/deliveries", "/metrics"):
+                self.call("GET", f"{place}{part}")
             self.call("POST", f"{place}/test")
+        self._scrape()
         for table in (
             *(
                 "integration_activity",
@@ -261,13 +262,21 @@ class Driver:
                 "alerts",
                 "device_integrations",
             ),
-            *("integration_health", "integration_events", "integration_facts"),
+            *("integration_health", "integration_events", "integration_facts", "integration_totals"),
         ):
             self.heard.append(
                 (table, json.dumps(self.admin.rows(table, select="*" if table[0] != "d" else "id,settings")))
             )
         for place, _ in created[::2]:
             self.call("DELETE", place)
+
+    def _scrape(self) -> None:
+        """What Prometheus gets; the secret that opens it is a canary too."""
+        secret = self.cage.keep(self.stack.metrics_secret)
+        headers = {"Authorization": f"Bearer {secret}"}
+        reply = self._http.get(f"{self.stack.url}/functions/v1/metrics", headers=headers)
+        assert reply.status_code == 200, reply.text
+        self._keep("GET /metrics", reply)
 
 
 def _nest(path: tuple[str, ...], value: Any) -> dict[str, Any]:

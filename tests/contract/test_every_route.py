@@ -67,4 +67,5 @@ def test_only_those_that_prove_themselves_otherwise_need_no_session() -> None:
         "receive_messages_below": ("webhook_secret",),
         "run_scheduler": ("scheduler_secret", "service_key"),
         "run_scheduler_unasked": ("scheduler_secret", "service_key"),
+        "scrape_metrics": ("metrics_secret",),
     }

@@ -48,6 +48,21 @@ insert into integration_metrics (organization_id, integration_id, minute)
 values (%(organization)s, %(source)s, date_trunc('minute', now()))
 returning integration_id;
 
+-- row: rollup
+insert into integration_metric_rollups (organization_id, integration_id, step, at)
+values (%(organization)s, %(source)s, 'hour', date_trunc('hour', now()))
+returning integration_id;
+
+-- row: totals
+insert into integration_totals (organization_id, integration_id, sessions)
+values (%(organization)s, %(source)s, 1)
+returning integration_id;
+
+-- row: tally
+insert into private.metric_tallies (organization_id, integration_id, minute)
+values (%(organization)s, %(source)s, date_trunc('minute', now()))
+returning integration_id;
+
 -- row: endpoint
 insert into webhook_endpoints (organization_id, integration_id)
 values (%(organization)s, %(webhook)s)

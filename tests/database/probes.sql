@@ -123,6 +123,9 @@ select acknowledge_alert(('x' || left(replace(%(id)s::text, '-', ''), 15))::bit(
 -- of: read_integration
 select read_integration(%(id)s);
 
+-- of: read_metrics
+select read_metrics(%(id)s);
+
 -- of: read_scheduler
 select read_scheduler() is not null, %(id)s;
 

@@ -66,7 +66,11 @@ def test_a_pushed_message_the_database_can_not_read_harms_no_other_request(store
     elsewhere = str(uuid.uuid4())
 
     counts = store_posts(
-        [Post(store.integration_id, [good]), Post(store.integration_id, [poison]), Post(elsewhere, [good])]
+        [
+            Post(store.integration_id, [good], 2),
+            Post(store.integration_id, [poison], 2),
+            Post(elsewhere, [good], 2),
+        ]
     )
 
     assert counts[:2] == [

@@ -37,7 +37,7 @@ def age_history(service: Service, days: int) -> None:
 @pytest.mark.parametrize(
     ("days", "forgotten"),
     [
-        (89, {"activity": 0, "metrics": 0, "commands": 0, "provisionings": 0}),
+        (89, {"activity": 0, "metrics": 1, "commands": 0, "provisionings": 0}),
         (91, {"activity": 1, "metrics": 1, "commands": 1, "provisionings": 0}),
     ],
 )

@@ -47,6 +47,7 @@ from tests.canaries.cage import Cage
 from tests.canaries.configs import Planted, aim_at, find_secrets, list_invalid, plant_all
 from tests.canaries.drive import Driver
 from tests.end_to_end.rotation import READ, open_row
+from tests.fakes.otlp_receiver import OtlpReceiver
 from tests.stack import Serve, Stack, find_free_port
 
 UNLIMITED = {
@@ -63,6 +64,7 @@ class Aftermath:
     logs: list[Text]
     rows: list[Text]
     opened: list[str]
+    traces: list[Text]
 
     def list_leaks(self, texts: list[Text]) -> list[str]:
         """Where a canary can be heard, with the beginning of the text."""
@@ -72,18 +74,22 @@ class Aftermath:
 @pytest.fixture(scope="module")
 def aftermath() -> Iterator[Aftermath]:
     with tempfile.TemporaryDirectory(prefix="canary-") as folder:
-        serve = Serve(Path(folder), find_free_port(), environment=UNLIMITED)
-        stack = serve.start()
-        try:
-            driver = Driver(stack, Cage())
-            driver.drive()
-            rows, opened = read_rows(stack), open_all(stack, serve)
-        finally:
-            serve.stop()
+        with OtlpReceiver() as collector:
+            traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "500"}
+            serve = Serve(Path(folder), find_free_port(), environment=UNLIMITED | traced)
+            stack = serve.start()
+            try:
+                driver = Driver(stack, Cage())
+                driver.drive()
+                rows, opened = read_rows(stack), open_all(stack, serve)
+            finally:
+                serve.stop()
+            traces = [("span", repr(span)) for span in collector.list_spans()]
+            traces += [("metric", repr(metric)) for metric in collector.list_metrics().items()]
+            traces.append(("export", collector.heard.decode("latin-1")))
         files = [*(serve.folder / "data" / "logs").glob("*.log"), serve.folder / "serve.log"]
-        yield Aftermath(
-            driver, [(file.name, file.read_text(errors="replace")) for file in files], rows, opened
-        )
+        logs = [(file.name, file.read_text(errors="replace")) for file in files]
+        yield Aftermath(driver, logs, rows, opened, traces)
 
 
 def read_rows(stack: Stack) -> list[Text]:
@@ -124,6 +130,13 @@ def test_no_log_holds_a_secret(aftermath: Aftermath) -> None:
 
 def test_no_row_of_any_table_holds_a_secret_in_clear(aftermath: Aftermath) -> None:
     assert aftermath.list_leaks(aftermath.rows) == []
+
+
+def test_no_trace_holds_a_secret(aftermath: Aftermath) -> None:
+    named = {text.partition("'")[2].partition("'")[0] for place, text in aftermath.traces if place == "span"}
+
+    assert aftermath.list_leaks(aftermath.traces) == []
+    assert named >= {"POST /integrations", "POST /scheduler", "rpc/write_integration", "deliver", "POST"}
 
 
 def test_the_canaries_were_there_and_went_out_so_there_was_something_to_hear(aftermath: Aftermath) -> None:

@@ -54,7 +54,7 @@ def run(job: Job[BackfillRequest]) -> JobOutcome:
     counts = Counter[str]({name: job.progress.get(name, 0) for name in COUNTED})
     for batch in require(job.provider, Historian).history(begin, end, job.state, job.deadline):
         if batch.messages:
-            stored = store.store_batch(batch.messages, None, job.deadline)
+            stored = store.store_batch(batch.messages, None, job.deadline, batch.received_bytes)
             counts.update({str(name): stored[name] for name in COUNTED})
         state = batch.state or {}
         job.save(state, {**counts, "until": state["until"]})

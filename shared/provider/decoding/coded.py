@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -60,7 +60,7 @@ def keep_raw(coded: CodedBody, reason: str) -> Message:
         device=known.device,
         topic=known.topic,
     )
-    return replace(kept, observed_at=known.observed_at, retained=known.retained)
+    return replace(kept, observed_at=known.observed_at, retained=known.retained, metadata=known.metadata)
 
 
 def _make_messages(coded: CodedBody, told: Decoded) -> Iterator[Message]:
@@ -90,8 +90,13 @@ def _make_message(coded: CodedBody, told: Decoded, number: int, event_id: str) -
         said.status,
         " ".join(filter(None, (*told.warnings, doubt)))[:REASON_LIMIT] or None,
         known.retained,
-        {"body": known.event_id, "part": number, "parts": count} if count > 1 else None,
+        _add_part(known, number, count),
     )
+
+
+def _add_part(known: Message, number: int, count: int) -> Mapping[str, object] | None:
+    part = {"body": known.event_id, "part": number, "parts": count} if count > 1 else {}
+    return {**(known.metadata or {}), **part} or None
 
 
 def _find_device(coded: CodedBody, said: DecodedMessage) -> str | None:

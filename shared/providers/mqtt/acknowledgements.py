@@ -208,16 +208,17 @@ class Outbox:
         if publish.size > len(publish.body):
             return decoder.refuse(publish.topic, publish.body, publish.size, event_id)
         if self._decoding:
-            return self._mark_copy(decoder.prepare(publish.topic, publish.body, event_id))
-        message = decoder.decode(publish.topic, publish.body, event_id)
-        return replace(message, retained=True) if message and self._memory.was_copy else message
+            return self._mark(decoder.prepare(publish.topic, publish.body, event_id), publish.trace)
+        return self._mark(decoder.decode(publish.topic, publish.body, event_id), publish.trace)
 
-    def _mark_copy(self, received: Received | None) -> Received | None:
-        if received is None or not self._memory.was_copy:
+    def _mark(self, received: Received | None, trace: str | None) -> Received | None:
+        """Say of what was received that it is a copy, and what trace it brought."""
+        if received is None or not (self._memory.was_copy or trace):
             return received
-        if isinstance(received, Message):
-            return replace(received, retained=True)
-        return replace(received, known=replace(received.known, retained=True))
+        known = received if isinstance(received, Message) else received.known
+        metadata = {**(known.metadata or {}), "traceparent": trace} if trace else known.metadata
+        known = replace(known, retained=self._memory.was_copy, metadata=metadata)
+        return known if isinstance(received, Message) else replace(received, known=known)
 
     def _find_reply(self, part: _Part, publish: Publish) -> None:
         reply = self._find_answer(publish.topic, publish.body) if self._find_answer else None

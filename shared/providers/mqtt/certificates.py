@@ -29,6 +29,11 @@ class Certificate:
     begins: datetime
     ends: datetime
 
+    @property
+    def of(self) -> str:
+        """Whose it is, in one word."""
+        return self.alert.rpartition(".")[2]
+
     def find_step(self, now: datetime) -> int | None:
         """Which of STEPS it has come to; None where all is well for one of its lifetime."""
         left = self.ends - now
@@ -51,7 +56,9 @@ class Certificate:
 
 def watch_certificates(tls: Tls, peer: Mapping[str, object], memory: Memory, now: datetime) -> None:
     """Note what ends soon, once a step, and when it was replaced. `peer` is as from `SSLSocket.getpeercert`."""
-    for certificate in (_read_peer(peer), *_list_own(tls)):
+    certificates = [_read_peer(peer), *_list_own(tls)]
+    memory.keep_ends({each.of: int(each.ends.timestamp()) for each in certificates})
+    for certificate in certificates:
         step = certificate.find_step(now)
         if step is not None and (warning := certificate.find_warning(now)):
             level = "error" if step <= 1 else None

@@ -23,6 +23,8 @@ class SavedState(TypedDict, total=False):
     window: list[tuple[str, int, str]]
     unheard: int
     codec: dict[str, Any]
+    certificates: dict[str, int]
+    """When they end, in seconds since 1970: what metrics say of them is read here, of any provider."""
 
 
 class Memory:
@@ -41,6 +43,7 @@ class Memory:
         self.changed = False
         self.codec_state = dict(known.get("codec") or {})
         """What the codec remembered when the session began; what it does now is added to the batches it decoded."""
+        self._certificates = dict(known.get("certificates") or {})
         self._key = key
         self._told = set(known.get("told") or ())
         self._notes: list[Note] = []
@@ -133,6 +136,11 @@ class Memory:
             self.changed = True
             self.note("warning", message, alert, alert_level)
 
+    def keep_ends(self, certificates: Mapping[str, int]) -> None:
+        """When certificates end, by what they are of."""
+        self.changed |= certificates != self._certificates
+        self._certificates = dict(certificates)
+
     def forget_told(self, key: str) -> bool:
         """What a warning was about is over; it would be told again. Whether it was told."""
         if key not in self._told:
@@ -165,6 +173,7 @@ class Memory:
             "window": self.window.save(),
             "unheard": self.window.unheard,
             "codec": self.codec_state,
+            "certificates": self._certificates,
         }
 
 

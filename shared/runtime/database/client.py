@@ -1,8 +1,8 @@
 """The one way to the database: PostgREST, as the caller (row-level security decides) or as the service.
 
 Every call is one HTTP request and one transaction. Errors: Forbidden for 42501, Conflict for 23505, NotFound, Gone,
-Unauthenticated, BadRequest for what the database calls malformed, InvalidConfig, which names the field, for PT422,
-LeaseLost for a fenced result, Unavailable when the database is away; QuotaExceeded and RateLimited, from whatever
+Unauthenticated, BadRequest for what the database calls malformed, InvalidConfig or InvalidRange, which name the field,
+for PT422, LeaseLost for a fenced result, Unavailable when it is away; QuotaExceeded and RateLimited, from whatever
 writes, for triggers hold the bounds; anything else is a Problem that names the SQLSTATE.
 """
 
@@ -27,6 +27,7 @@ from shared.runtime.errors import (
     Forbidden,
     Gone,
     InvalidConfig,
+    InvalidRange,
     LeaseLost,
     NotFound,
     PreconditionFailed,
@@ -39,6 +40,7 @@ from shared.runtime.errors import (
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.log import read_request_id
 from shared.runtime.settings import require_setting
+from shared.runtime.telemetry import observe
 
 _AWAY = re.compile(
     r"^(PGRST00[0-3]|PGRST20[2-5]|08\w{3}|25006|40001|40P01|42P07|53\w{3}|55P03|57014|57P0\d|58\w{3}|5\d\d)$"
@@ -121,13 +123,15 @@ class Database:
     def _send(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> bytes:
-        try:
-            project = open_project(require_setting("supabase_url"))
-            answer = project.send(method, f"/rest/v1/{path}", {**self._headers, **(headers or {})}, body)
-        except FAILURES as error:
-            raise _away(error) from None
-        if not answer.is_success:
-            raise make_problem(_read_error(answer))
+        asked = path.partition("?")[0]
+        with observe("db", asked, {"db.system.name": "postgresql", "db.operation.name": asked}):
+            try:
+                project = open_project(require_setting("supabase_url"))
+                answer = project.send(method, f"/rest/v1/{path}", {**self._headers, **(headers or {})}, body)
+            except FAILURES as error:
+                raise _away(error) from None
+            if not answer.is_success:
+                raise make_problem(_read_error(answer))
         if self._answered:
             self._answered()
         return answer.body
@@ -153,7 +157,8 @@ def make_problem(refusal: Refusal) -> Problem:
     if code == "PT429":
         return RateLimited(message, retry_after=_read_wait(refusal))
     if code == "PT422":
-        return InvalidConfig(errors=[FieldError(refusal.get("hint") or "config", message)])
+        make_invalid = InvalidRange if refusal.get("details") == InvalidRange.code else InvalidConfig
+        return make_invalid(errors=[FieldError(refusal.get("hint") or "config", message)])
     make = _HINTED.get(refusal.get("hint") or "") if code == "PT409" else None
     make = make or _PROBLEMS.get(code)
     return (

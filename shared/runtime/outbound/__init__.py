@@ -19,6 +19,7 @@ from shared.runtime.outbound.headers import (
 from shared.runtime.outbound.json_api import Access, JsonApi
 from shared.runtime.outbound.names import SocketAddress, connect_checked, resolve_checked
 from shared.runtime.outbound.targets import find_origin
+from shared.runtime.outbound.timing import time_calls
 
 __all__ = [
     "FORBIDDEN_HEADERS",
@@ -39,4 +40,5 @@ __all__ = [
     "load_policy",
     "resolve_checked",
     "send_once",
+    "time_calls",
 ]

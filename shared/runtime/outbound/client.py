@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 from shared.runtime.errors import BadRequest
 from shared.runtime.outbound.addresses import AddressPolicy, load_policy
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 from shared.runtime.outbound.headers import check_headers
 from shared.runtime.outbound.names import LookUp, look_up_addresses
+from shared.runtime.telemetry import observe
 
 if TYPE_CHECKING:
     from shared.runtime.outbound.transport import Transport
@@ -60,7 +62,13 @@ class OutboundClient:
             raise BadRequest("The method is not one of HTTP's, such as POST, in capital letters.")
         check_headers(request.headers)
         seconds = min(request.timeout_seconds, within)
-        return await (self._transport or self._open_transport()).send(request, seconds)
+        transport = self._transport or self._open_transport()
+        with observe("client", request.method, {"http.request.method": request.method}) as observed:
+            reply = await transport.send(request, seconds)
+            if observed:
+                observed.add("server.address", urlsplit(request.url).hostname or "")
+                observed.add("http.response.status_code", reply.status)
+        return reply
 
     def _open_transport(self) -> Transport:
         from shared.runtime.outbound.transport import Transport

@@ -7,7 +7,7 @@ import re
 import time
 import uuid
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flask
 from werkzeug.exceptions import NotFound as NoRoute
@@ -15,12 +15,14 @@ from werkzeug.routing import Map, Rule
 
 from shared.runtime.bodies import Query, parse_model, parse_query
 from shared.runtime.errors import MethodNotAllowed, NotFound, Problem
-from shared.runtime.log import bind_log, clear_log, get_log
+from shared.runtime.log import bind_log, bind_trace, clear_log, get_log
+from shared.runtime.telemetry import find_traceparent, observe, read_traceparent
 from shared.runtime.web.call import Call, parse_uuid
 from shared.runtime.web.etags import names_tag
 from shared.runtime.web.events import EventStream, make_event_response
 from shared.runtime.web.rate_limits import Budget, take_tokens
 from shared.runtime.web.responses import (
+    METHODS,
     Headers,
     list_headers,
     make_problem_response,
@@ -30,6 +32,13 @@ from shared.runtime.web.responses import (
 from shared.runtime.web.routes import Route, Routes
 from shared.runtime.web.text_reply import TextReply
 
+if TYPE_CHECKING:
+    from shared.runtime.telemetry.sdk import Observed
+
+ROUTE, TRACEPARENT = "device_integrations.route", "device_integrations.traceparent"
+"""Where a request's environ has its route, and the trace that goes on with what it brought."""
+
+KNOWN_METHODS = frozenset({*METHODS, "HEAD", "OPTIONS"})
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 
 
@@ -52,19 +61,34 @@ class Router:
         clear_log()
         request_id = _choose_request_id(request)
         bind_log(function=self.name, request_id=request_id)
-        headers = list_headers(request, request_id)
+        method = request.method if request.method in KNOWN_METHODS else "_OTHER"
+        brought = read_traceparent(request.headers.get("traceparent"))
+        with observe("server", method, {"http.request.method": method}, parent=brought) as observed:
+            request.environ[TRACEPARENT] = trace = find_traceparent(observed, brought)
+            bind_trace(trace or "")
+            response = self._answer_all(request, list_headers(request, request_id), request_id)
+            route, status = request.environ.get(ROUTE, ""), response.status_code
+            if observed:
+                _tell(observed, method, route, status)
+            milliseconds = round((time.perf_counter() - begun) * 1000, 1)
+            get_log().info(
+                "request",
+                method=request.method,
+                path=request.path,
+                route=route,
+                status=status,
+                ms=milliseconds,
+            )
+        return response
+
+    def _answer_all(self, request: flask.Request, headers: Headers, request_id: str) -> flask.Response:
         try:
-            response = self._dispatch(request, headers)
+            return self._dispatch(request, headers)
         except Problem as problem:
-            response = make_problem_response(problem, request_id, headers)
+            return make_problem_response(problem, request_id, headers)
         except Exception:  # noqa: BLE001 - the last resort: logged, and answered as a 500
             get_log().exception("unhandled error")
-            response = make_problem_response(Problem(), request_id, headers)
-        milliseconds = round((time.perf_counter() - begun) * 1000, 1)
-        get_log().info(
-            "request", method=request.method, path=request.path, status=response.status_code, ms=milliseconds
-        )
-        return response
+            return make_problem_response(Problem(), request_id, headers)
 
     def _dispatch(self, request: flask.Request, headers: Headers) -> flask.Response:
         try:
@@ -80,6 +104,7 @@ class Router:
             if request.method == "OPTIONS":
                 return make_response(None, HTTPStatus.NO_CONTENT, headers, allowed)
             raise MethodNotAllowed(headers=allowed)
+        request.environ[ROUTE] = f"/{self.name}{route.path.rstrip('/')}"
         call = Call(request, parameters)
         try:
             body = _run(route, call)
@@ -141,6 +166,15 @@ def _parse_parameter(route: Route, name: str, value: str) -> str:
     if route.words and name in route.words.model_fields:
         return str(getattr(parse_model(route.words, {name: value}), name))
     return parse_uuid(value, name)
+
+
+def _tell(observed: Observed, method: str, route: str, status: int) -> None:
+    if route:
+        observed.rename(f"{method} {route}")
+        observed.add("http.route", route)
+    observed.add("http.response.status_code", status)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        observed.fail(str(status))
 
 
 def _is_known(request: flask.Request, tag: str | None) -> bool:

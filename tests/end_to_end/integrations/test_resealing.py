@@ -67,7 +67,7 @@ def test_keys_rotate_while_sessions_and_deliveries_run(rotation: Rotation) -> No
         broker = connect_broker(rotation, prefix)
         rotation.admin.create("webhook", {"url": receiver.url, "bearer_token": "a-token"})
         results: list[dict[str, Any]] = []
-        tick = threading.Thread(target=lambda: results.append(run_tick(rotation.stack, 40, 4)))
+        tick = threading.Thread(target=lambda: results.append(run_tick(rotation.stack, 60, 10)))
         tick.start()
         publish(rotation.stack, readings(prefix, 20))
         wait_until(lambda: count_messages(rotation) - before >= 20, "no messages are stored")

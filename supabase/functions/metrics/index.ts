@@ -1,0 +1,3 @@
+import { proxyTo } from "../_shared/proxy.ts";
+
+Deno.serve(proxyTo("metrics"));
