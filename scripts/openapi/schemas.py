@@ -16,6 +16,7 @@ from shared.runtime.bodies import Query
 from shared.runtime.web.events import EventStream
 from shared.runtime.web.responses import ProblemDocument
 from shared.runtime.web.routes import Route
+from shared.runtime.web.text_reply import TextReply
 
 Schema = dict[str, Any]
 UUID = {"type": "string", "format": "uuid"}
@@ -77,7 +78,7 @@ def list_replies(route: Route) -> list[type]:
     if route.media:
         return []
     each = get_args(route.reply) if isinstance(route.reply, UnionType) else [route.reply]
-    return [reply for reply in each if reply not in {NoneType, EventStream}]
+    return [reply for reply in each if reply not in {NoneType, EventStream, TextReply}]
 
 
 def has_events(route: Route) -> bool:

@@ -24,7 +24,7 @@ NEVER_SENT = (ConnectionRefused, NameNotResolved, TlsFailed)
 class Attempt:
     """What came of one try: a reply, or the problem that kept it away; neither where a provider has published it.
 
-    `heard` is what is kept of the answer then.
+    `heard` is what is kept of the answer then, `reference` what the other side calls what it has taken.
     """
 
     started_at: datetime
@@ -33,6 +33,7 @@ class Attempt:
     problem: Problem | None = None
     heard: str | None = None
     is_published: bool = False
+    reference: str | None = None
 
 
 def build_request(

@@ -55,6 +55,10 @@ class DeliveryRow(TypedDict):
     due_at: Moment
     created_at: Moment
     replayed_at: Moment | None
+    recipient: str | None
+    """Of an integration that tells people: the name of who is told."""
+    report: str | None
+    """What the service that takes the message there last reported of it, such as `delivered` or `read`."""
 
 
 class RequestRow(TypedDict):

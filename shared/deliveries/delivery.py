@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TypedDict
 
 from shared.integrations.sealing import SealedIntegration
-from shared.provider import Event, EventDevice, Identity
+from shared.provider import Event, EventDevice, Identity, Notice
 from shared.runtime.settings import load_settings
 
 
@@ -24,6 +24,35 @@ class EventDeviceRow(TypedDict):
     id: str | None
     external_id: str
     name: str | None
+
+
+class GatheredRow(TypedDict):
+    """An event that goes along with another: about which device, by its external id and name."""
+
+    type: str
+    at: str
+    payload: object
+    device: str | None
+    name: str | None
+
+
+class Gathered(TypedDict):
+    """How many events go along, and the first of them."""
+
+    count: int
+    events: list[GatheredRow]
+
+
+class NoticeRow(TypedDict):
+    """Whom a delivery is for, where it is for a person; see `Notice`."""
+
+    recipient: str
+    tried_at: str
+    is_repeat: bool
+    reference: str | None
+    earlier: str | None
+    known: list[str]
+    gathered: Gathered
 
 
 class LeasedDelivery(TypedDict):
@@ -44,6 +73,7 @@ class LeasedDelivery(TypedDict):
     observed_at: str | None
     source: EventSourceRow
     device: EventDeviceRow | None
+    notice: NoticeRow | None
 
 
 def make_event(delivery: LeasedDelivery, row: SealedIntegration) -> Event:
@@ -64,6 +94,34 @@ def make_event(delivery: LeasedDelivery, row: SealedIntegration) -> Event:
         device=EventDevice(**device) if device else None,
         topic=delivery["topic"],
         payload=tell_payload(delivery),
+        notice=_read_notice(delivery, row),
+    )
+
+
+def _read_notice(delivery: LeasedDelivery, row: SealedIntegration) -> Notice | None:
+    told = delivery.get("notice")
+    if told is None:
+        return None
+    gathered = told["gathered"]
+    return Notice(
+        *(told["recipient"], told["tried_at"], told["is_repeat"], told["reference"], told["earlier"]),
+        known=frozenset(told["known"]),
+        events=tuple(_read_gathered(each, row) for each in gathered["events"]),
+        count=gathered["count"],
+    )
+
+
+def _read_gathered(told: GatheredRow, row: SealedIntegration) -> Event:
+    external_id = told["device"]
+    return Event(
+        id="",
+        type=told["type"],
+        kind="alert" if told["type"].startswith("alert.") else "event",
+        at=told["at"],
+        organization_id=row["organization_id"],
+        integration=Identity(row["organization_id"], "", "", ""),
+        device=None if external_id is None else EventDevice(None, external_id, told["name"]),
+        payload=told["payload"],
     )
 
 

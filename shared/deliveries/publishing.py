@@ -73,7 +73,7 @@ class Publication:
         if outcome.recipient:
             self.heard[outcome.event_id].append(outcome)
         elif outcome.event_id in self.deliveries:
-            self._settle(outcome.event_id, outcome.problem, outcome.reference)
+            self._settle(outcome.event_id, outcome.problem, outcome.reference, outcome.reference)
 
     def end(self, problem: Problem | None) -> None:
         """No more will be heard, because of `problem` where that was not the end of it: settle what is left."""
@@ -81,9 +81,13 @@ class Publication:
             outcomes = self.heard.get(delivery_id, [])
             self._settle(delivery_id, _weigh(outcomes, problem), _show_recipients(outcomes))
 
-    def _settle(self, delivery_id: str, problem: Problem | None, heard: str | None) -> None:
+    def _settle(
+        self, delivery_id: str, problem: Problem | None, heard: str | None, reference: str | None = None
+    ) -> None:
         milliseconds = (time.perf_counter() - self.begun) * 1000
-        attempt = Attempt(self.started_at, milliseconds, problem=problem, heard=heard, is_published=True)
+        attempt = Attempt(
+            *(self.started_at, milliseconds, None, problem, heard), is_published=True, reference=reference
+        )
         self.record(conclude_attempt(self.deliveries.pop(delivery_id), attempt, self.provider))
 
 

@@ -14,6 +14,7 @@ from shared.runtime.errors import InvalidConfig, Problem
 from shared.runtime.outbound import REPLY_LIMIT, OutboundReply
 
 ERROR_LIMIT = HEARD_LIMIT = 2_000
+REFERENCE_LIMIT = 500
 MOST_GAPS = 20
 
 
@@ -34,6 +35,7 @@ class Result:
     status_code: int | None
     error: str | None
     reply: str | None
+    reference: str | None = None
     certificate: tuple[float, float] | None = None
     missing: list[str] | None = None
 
@@ -82,6 +84,7 @@ def _describe(
         status_code=reply.status if reply else None,
         error=_show(error, provider)[:ERROR_LIMIT] if error else None,
         reply=_show_answer(attempt, provider) if provider else None,
+        reference=attempt.reference[:REFERENCE_LIMIT] if attempt.reference else None,
         certificate=reply.certificate if reply else None,
         missing=_find_gaps(delivery, provider),
     )

@@ -17,11 +17,11 @@ from shared.messages.bodies import Receipt
 from shared.messages.receive_coded import Proven, receive_proven
 from shared.messages.receive_owners import Owners, find_owners, read_token
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
-from shared.messages.receivers import ReceiverRow, open_receiver, takes_pushes, tell_recovered
+from shared.messages.receivers import Pushed, ReceiverRow, open_receiver, takes_pushes, tell_recovered
 from shared.messages.refused_pushes import Refusals, Tries
 from shared.messages.store import keep_trying
 from shared.messages.traces import add_trace
-from shared.provider import CodecFields, PushedRequest, Receiver
+from shared.provider import CallbackReceiver, CodecFields, PushedRequest, Receiver
 from shared.runtime.batching import Batcher
 from shared.runtime.database.client import as_service
 from shared.runtime.database.leases import Leases
@@ -30,6 +30,7 @@ from shared.runtime.errors import NotFound, Problem, RateLimited, Unauthenticate
 from shared.runtime.log import bind_log, get_log
 from shared.runtime.web.call import Call
 from shared.runtime.web.routing import TRACEPARENT
+from shared.runtime.web.text_reply import TextReply
 
 REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
 
@@ -56,7 +57,7 @@ class Arrival:
     trace: str | None = None
 
 
-def receive_messages(call: Call, integration_type: str | None = None) -> Receipt:
+def receive_messages(call: Call, integration_type: str | None = None) -> Receipt | TextReply:
     """Store what the request of a POST to `/{id}` says; only for integrations of that type, where one is given.
 
     Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then. RateLimited is also who was
@@ -137,7 +138,7 @@ def _read_rows(integration_ids: set[str]) -> dict[str, ReceiverRow]:
 
 
 def _read_alone(
-    open_row: Callable[[str, str | None], Receiver], rows: Mapping[str, ReceiverRow], arrival: Arrival
+    open_row: Callable[[str, str | None], Pushed], rows: Mapping[str, ReceiverRow], arrival: Arrival
 ) -> Post | Proven | Problem:
     try:
         provider = open_row(arrival.integration_id, arrival.integration_type)
@@ -148,21 +149,27 @@ def _read_alone(
 
 
 def _read_post(
-    provider: Receiver, row: ReceiverRow | None, request: PushedRequest, trace: str | None
+    provider: Pushed, row: ReceiverRow | None, request: PushedRequest, trace: str | None
 ) -> Post | Proven | Problem:
     try:
-        is_coded = isinstance(provider, CodecFields) and provider.codec is not None
-        if is_coded:
+        if is_later := _is_read_later(provider):
             provider.verify(request)
-        messages = [] if is_coded else provider.receive(request)
+        messages = provider.receive(request) if isinstance(provider, Receiver) and not is_later else []
         if row is None:
             raise Unauthenticated
         _check_limit(row["wait_seconds"])
-        if is_coded:
+        if is_later:
             return Proven(provider, request)
     except Problem as problem:
         return problem
     return Post(row["id"], add_trace(messages, trace), len(request.body))
+
+
+def _is_read_later(provider: Pushed) -> bool:
+    """Whether what it is sent is read in the thread of its own request: by a codec, or since it asks the database."""
+    return isinstance(provider, CallbackReceiver) or (
+        isinstance(provider, CodecFields) and provider.codec is not None
+    )
 
 
 def _count_refusals(

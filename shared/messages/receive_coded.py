@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shared.messages.bodies import Receipt
+from shared.messages.callbacks import take_callback
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
 from shared.messages.store import keep_trying
 from shared.messages.traces import add_trace
-from shared.provider import PushedRequest, Receiver
+from shared.provider import CallbackReceiver, PushedRequest, Receiver
 from shared.runtime.batching import Batcher
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import RateLimited
+from shared.runtime.web.text_reply import TextReply
 
 MOST_OF_ONE = 3
 """Of an organization; a server process has more threads than that."""
@@ -31,15 +33,17 @@ BATCH_BYTES = 4 * 1_048_576
 class Proven:
     """A request that has proven who sends it and is still to be parsed."""
 
-    provider: Receiver
+    provider: Receiver | CallbackReceiver
     request: PushedRequest
 
 
-def receive_proven(proven: Proven, trace: str | None) -> Receipt:
+def receive_proven(proven: Proven, trace: str | None) -> Receipt | TextReply:
     """Decode and store. Errors: RateLimited, Unavailable where no decoder gets free; nothing is stored then."""
-    identity = proven.provider.identity
+    provider, identity = proven.provider, proven.provider.identity
+    if isinstance(provider, CallbackReceiver):
+        return take_callback(provider, proven.request)
     with _take_place(identity.organization_id):
-        messages = proven.provider.receive(proven.request)
+        messages = provider.receive(proven.request)
     size = len(proven.request.body)
     post = Post(identity.integration_id, add_trace(messages, trace), size)
     return keep_trying(lambda: _posts.submit(post, size, identity.integration_id), Deadline(PATIENCE_SECONDS))

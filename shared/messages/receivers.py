@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.provider import (
+    CallbackReceiver,
     Identity,
     Message,
     PushedRequest,
@@ -27,6 +28,9 @@ from shared.runtime.vault.ring import SealContext, Vault, load_vault
 REFUSED = "Pushed messages are refused, because the config can't be used: "
 RECOVERED = "receive.recovered"
 """The kind of activity that ends it: the database takes the error away with it."""
+
+Pushed = Receiver | CallbackReceiver
+"""Whoever is sent something from outside."""
 
 _DECOY = SealContext("", "", "")
 _NOBODY = Identity("", "", "")
@@ -48,12 +52,13 @@ class Decoy(Receiver):
         raise Unauthenticated(f"Nobody is at {request.path}.")
 
 
-def open_receiver(row: ReceiverRow | None, integration_type: str | None) -> Receiver:
+def open_receiver(row: ReceiverRow | None, integration_type: str | None) -> Pushed:
     """The provider of the row, or the decoy, whose secret no request has."""
     if row is not None:
         try:
             if takes_pushes(row["integration_type"], integration_type):
-                return require(open_provider(row), Receiver)
+                provider = open_provider(row)
+                return provider if isinstance(provider, CallbackReceiver) else require(provider, Receiver)
         except (VaultError, InvalidConfig) as problem:
             _tell_admin(row, problem)
     vault = load_vault()
@@ -64,7 +69,7 @@ def open_receiver(row: ReceiverRow | None, integration_type: str | None) -> Rece
 def takes_pushes(of_row: str, wanted: str | None) -> bool:
     """Whether integrations of that type are pushed to; a type that nobody knows is of a row written past the API."""
     with suppress(InvalidConfig):
-        return wanted in {None, of_row} and issubclass(find_provider(of_row), Receiver)
+        return wanted in {None, of_row} and issubclass(find_provider(of_row), Receiver | CallbackReceiver)
     return False
 
 

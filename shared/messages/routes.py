@@ -12,6 +12,7 @@ from shared.runtime.errors import RateLimited, TooLarge
 from shared.runtime.web.call import Call
 from shared.runtime.web.rate_limits import WRITES
 from shared.runtime.web.routes import Routes
+from shared.runtime.web.text_reply import TextReply
 
 PUSHED: dict[str, object] = {
     "public": True,
@@ -27,7 +28,7 @@ golioth_receivers = Routes()
 
 
 @receivers.post("/{id}", **PUSHED)
-def receive_messages(call: Call) -> Receipt:
+def receive_messages(call: Call) -> Receipt | TextReply:
     """Store what is pushed to an integration.
 
     The body is of any type. What can't be proven, for whatever reason, is answered with the same 401.
@@ -37,13 +38,13 @@ def receive_messages(call: Call) -> Receipt:
 
 
 @receivers.post("/{id}/{rest}", **PUSHED)
-def receive_messages_below(call: Call) -> Receipt:
+def receive_messages_below(call: Call) -> Receipt | TextReply:
     """Store what is pushed below an integration's address, whose type reads the rest of it; see receiveMessages."""
     return receive(call)
 
 
 @golioth_receivers.post("/{id}", **PUSHED)
-def receive_golioth_events(call: Call) -> Receipt:
+def receive_golioth_events(call: Call) -> Receipt | TextReply:
     """Store what a Golioth pipeline pushes; see receiveMessages."""
     return receive(call, "golioth")
 

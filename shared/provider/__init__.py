@@ -9,6 +9,9 @@ from shared.codecs.contract import CodecFailed, Downlink, Encoded, Uplink
 from shared.provider.base import Capability, Destination, Provider, make_provider
 from shared.provider.batch import Batch, Note
 from shared.provider.capabilities import MIXINS, require, require_class
+from shared.provider.callback import (
+    Acknowledged, Acknowledgement, Callback, CallbackReceiver, DeliveryReport, OptOut, locate_callback,
+)
 from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider
 from shared.provider.check import Check, Checker, run_check, run_checks
 from shared.provider.codec_fields import CodecFields, CodecId, CodecUser, TransformFields
@@ -41,20 +44,29 @@ from shared.provider.form import PEM, Group, only_with
 from shared.provider.history import Historian
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
-    MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, decode_raw, describe_event,
-    encode_raw,
+    ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, Notice, decode_raw,
+    describe_event, encode_raw, list_template_values,
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
+from shared.provider.notices.notifier import Notifier
+from shared.provider.notices.problems import AccountRefused, RecipientOptedOut, RecipientRefused
+from shared.provider.notices.recipient import Recipient
+from shared.provider.notices.wording import Wording
 from shared.provider.publish import PublishOutcome, Publisher
+from shared.provider.secret_address import list_parts, show_origin
 from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome
 from shared.provider.session import Poller
+from shared.provider.source import MessageSource
 from shared.provider.settings import DataType, DeviceSettings, Setting, SettingsKeeper
 from shared.provider.standard_webhooks import (
     SVIX_HEADERS, HeaderNames, check_secret, make_secret, show_public_key, sign_webhook, verify_webhook,
 )
 from shared.provider.state import DeviceState, Path, StateKeeper
+from shared.provider.template import (
+    Template, check_text, compile_template, dump_json, find_gaps, list_payload_paths, render_template,
+)
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
 from shared.runtime.backoff import Backoff
 from shared.runtime.deadline import Deadline
@@ -66,6 +78,7 @@ from shared.runtime.errors import (
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
+from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
     Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, resolve_checked,
     send_once,

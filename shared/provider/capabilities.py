@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar, cast
 
 from shared.provider.base import Capability, Provider
+from shared.provider.callback import CallbackReceiver
 from shared.provider.check import Checker
 from shared.provider.decode import Decoder
 from shared.provider.deliver import Subscriber
@@ -22,7 +23,7 @@ from shared.runtime.errors import NotSupported
 Mixin = TypeVar("Mixin", bound=Capability)
 
 MIXINS: tuple[type[Capability], ...] = (
-    *(Checker, Poller, Receiver, Decoder, Subscriber, Publisher, Commander, Syncer),
+    *(Checker, Poller, Receiver, Decoder, Subscriber, Publisher, CallbackReceiver, Commander, Syncer),
     *(StateKeeper, SettingsKeeper, Historian, FirmwareKeeper),
 )
 """In the order of the catalogue."""

@@ -95,11 +95,31 @@ class EventDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Whom an event is told, by the name in `recipients`, and what is known of it.
+
+    `is_repeat` says that the message may be with the other side already, at the earliest since `tried_at`; `reference`
+    is what that calls it, where it has said so. `earlier` is its name for the message that told the same person of the
+    same alert before, `known` those of other messages that lately went to that person. The message tells of `events`
+    too, which are the first of `count`.
+    """
+
+    recipient: str
+    tried_at: str
+    is_repeat: bool = False
+    reference: str | None = None
+    earlier: str | None = None
+    known: frozenset[str] = frozenset()
+    events: tuple[Event, ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One message or event on its way out. `id` stays the same over all attempts of a delivery.
 
     `done` are the recipients who have it already, or never will, by the names that a `publish` before gave them.
-    `encoded` is the body that a codec has made of it.
+    `encoded` is the body that a codec has made of it; `notice` is there where it is told to a person.
     """
 
     id: str
@@ -113,6 +133,7 @@ class Event:
     payload: Any = None
     done: frozenset[str] = frozenset()
     encoded: Encoded | None = None
+    notice: Notice | None = None
 
 
 def describe_event(event: Event) -> dict[str, Any]:
@@ -136,6 +157,24 @@ def describe_event(event: Event) -> dict[str, Any]:
             },
             "organization_id": event.organization_id,
         },
+    }
+
+
+def list_template_values(event: Event) -> dict[str, object]:
+    """What the paths of a template lead to."""
+    device, source = event.device, event.integration
+    return {
+        "event": {
+            "id": event.id,
+            "type": event.type,
+            "kind": event.kind,
+            "at": event.at,
+            "topic": event.topic,
+        },
+        "device": device and {"id": device.id, "external_id": device.external_id, "name": device.name},
+        "payload": event.payload,
+        "integration": {"id": source.integration_id, "name": source.name, "type": source.integration_type},
+        "organization_id": event.organization_id,
     }
 
 

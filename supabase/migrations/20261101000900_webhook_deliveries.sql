@@ -15,23 +15,33 @@ create table public.webhook_deliveries (
   created_at timestamptz not null default now(),
   ordering_key uuid,
   replayed_at timestamptz,
+  recipient text check (length(recipient) <= 100),
+  gathered_by uuid,
+  tried_at timestamptz,
+  reference text check (length(reference) <= 500),
+  report text check (length(report) <= 40),
   stage smallint generated always as (
-    case status
+    case when gathered_by is null then case status
       when 'pending' then case
         when ordering_key is not null then 3 when replayed_at is not null then 4 when attempts > 0 then 1 else 0
       end
       when 'delivering' then 2
-    end) stored
+    end end) stored
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table public.webhook_deliveries is 'One message or event on its way to one webhook. Its id is the webhook-id, the same over all attempts.';
 comment on column public.webhook_deliveries.integration_id is
   'The webhook, which the record of its deliveries outlives. No foreign key: with a month of them it could not be deleted.';
 comment on column public.webhook_deliveries.payload_bytes is 'About how large the message''s payload is: a lease takes no more of them than whoever sends them can hold.';
 comment on column public.webhook_deliveries.due_at is 'pending: when to try; delivering: when the lease ends and another may try.';
-comment on column public.webhook_deliveries.ordering_key is 'Of an ordered webhook: its device or itself. Of one key the oldest goes out, and what follows waits for its end.';
+comment on column public.webhook_deliveries.ordering_key is 'Of an ordered webhook: its device or itself; for people whom it is for. Of one key the oldest goes out, and what follows waits for its end.';
 comment on column public.webhook_deliveries.replayed_at is
   'When somebody last asked to send it again. From then on it is one attempt, never rescheduled, whatever the schedule says.';
-comment on column public.webhook_deliveries.stage is 'Where it waits: 0 first try, 1 retry, 2 under way, 3 for its turn in an order, 4 replay; null once it has ended.';
+comment on column public.webhook_deliveries.recipient is 'Of an integration that tells people: for whom, by the name in its recipients. One delivery for each event and recipient.';
+comment on column public.webhook_deliveries.gathered_by is 'The delivery whose message tells of this one too; it ends as that one does.';
+comment on column public.webhook_deliveries.tried_at is 'For people: when its message was first on its way, which their rates are counted by.';
+comment on column public.webhook_deliveries.reference is 'For people: what the other side calls the message.';
+comment on column public.webhook_deliveries.report is 'For people: what the other side last reported of the message, such as delivered or read.';
+comment on column public.webhook_deliveries.stage is 'Where it waits: 0 first try, 1 retry, 2 under way, 3 for its turn in an order, 4 replay; null once it has ended, or goes along with another.';
 alter table public.webhook_deliveries enable row level security;
 create policy "Members see their deliveries" on public.webhook_deliveries
   for select to authenticated

@@ -103,7 +103,7 @@ begin
    where integration_id = p_integration_id;
   update public.device_integrations set status = 'active', error_message = null
    where id = p_integration_id and status = 'error';
-  perform private.resolve_alerts(p_integration_id, 'The endpoint works again.');
+  perform private.resolve_alerts(p_integration_id, 'The endpoint works again.', 'notice.%');
 end
 $$;
 comment on function private.close_circuit is 'The endpoint works: deliveries go out again, and alerts are over.';

@@ -13,9 +13,10 @@ begin
   with leased as (
     update public.webhook_deliveries d
        set status = 'delivering', attempts = d.attempts + 1, lease_token = v_token,
+           tried_at = case when d.recipient is not null then private.choose_start(d) end,
            due_at = now() + make_interval(secs => p_lease_seconds)
      where d.id = any (p_picked) and d.status = 'pending'
-    returning d.*
+    returning d.*, d as delivery
   ),
   served as (
     update public.webhook_endpoints e set leased_at = clock_timestamp()
@@ -33,7 +34,8 @@ begin
                  json_build_object(
                    'integration_id', coalesce(m.integration_id, e.integration_id), 'integration_type', o.integration_type, 'name', o.name) as source,
                  case when coalesce(v.external_id, m.external_id) is not null then
-                   json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end as device
+                   json_build_object('id', v.id, 'external_id', coalesce(v.external_id, m.external_id), 'name', v.name) end as device,
+                 case when l.recipient is not null then private.describe_notice(l.delivery, e.payload) end as notice
             from leased l
             -- By the key alone, and then whose it is: by organization the planner would read all that it has for each.
             left join lateral (
@@ -59,7 +61,7 @@ create function public.lease_deliveries(
 language plpgsql volatile set search_path = ''
 as $$
 declare
-  v_picked uuid[] := private.pick_turns(p_limit, p_bytes, p_shares);
+  v_picked uuid[] := private.gather_notices(private.pick_turns(p_limit, p_bytes, p_shares));
 begin
   if v_picked = '{}' then
     return '{"integrations": {}, "deliveries": []}';
@@ -94,22 +96,26 @@ as $$
 declare
   v_counts jsonb;
   v_tally jsonb;
+  v_people jsonb;
 begin
   with results as (
     select r.* from jsonb_to_recordset(p_results) as r(
       id uuid, lease_token uuid, outcome text, retry_seconds double precision, started_at timestamptz,
-      milliseconds integer, status_code integer, error text, reply text, certificate double precision[], missing jsonb)
+      milliseconds integer, status_code integer, error text, reply text, reference text, certificate double precision[], missing jsonb)
   ),
   finished as (
     update public.webhook_deliveries d
-       set status = case when r.outcome in ('retry', 'unsent') then 'pending' else r.outcome end,
+       set status = case
+             when r.outcome in ('retry', 'unsent') then 'pending' when r.outcome = 'delivered' and d.report in ('undelivered', 'failed') then 'dead'
+             else r.outcome end,
+           reference = coalesce(r.reference, d.reference),
            due_at = case r.outcome when 'retry' then now() + r.retry_seconds * interval '1 second' when 'unsent' then now() else d.due_at end,
            attempts = d.attempts - (r.outcome = 'unsent')::integer,
            lease_token = null
       from results r
      where d.id = r.id and d.lease_token = r.lease_token and d.status = 'delivering'
        and r.outcome in ('delivered', 'retry', 'dead', 'unsent')
-    returning d.id, d.integration_id, d.organization_id, d.attempts, d.replayed_at is not null as replayed, r.outcome, r.started_at, r.milliseconds, r.status_code,
+    returning d.id, d.integration_id, d.organization_id, d.attempts, d.replayed_at is not null as replayed, d.recipient, r.outcome, r.started_at, r.milliseconds, r.status_code,
       r.error, r.reply, r.certificate, r.missing, d.status,
       case when r.outcome in ('retry', 'dead') then coalesce('http_' || r.status_code, substring(r.error from '^[a-z_]{1,40}(?=:)'), 'internal') end as kind
   ),
@@ -124,7 +130,8 @@ begin
     select f.integration_id,
            count(*) filter (where f.outcome = 'delivered') as delivered,
            count(*) filter (where f.outcome <> 'unsent') as heard,
-           count(*) filter (where f.outcome in ('retry', 'dead') and not f.replayed) as failed,
+           -- What only one recipient is refused for says nothing of the endpoint.
+           count(*) filter (where f.outcome in ('retry', 'dead') and not f.replayed and (f.recipient is null or f.error is null or f.error not like 'recipient\_%')) as failed,
            coalesce(bool_or(f.status_code = 410), false) as gone,
            max(f.error) filter (where f.outcome = 'unsent') as unusable,
            max(coalesce(f.error, f.status_code::text)) filter (where f.outcome in ('retry', 'dead')) as last,
@@ -177,10 +184,16 @@ begin
            'dead', count(*) filter (where f.outcome = 'dead'),
            'unsent', count(*) filter (where f.outcome = 'unsent'),
            'late', (select count(*) from results) - count(*)),
-         (select jsonb_agg(to_jsonb(t)) from tally t)
-    into v_counts, v_tally
+         (select jsonb_agg(to_jsonb(t)) from tally t),
+         jsonb_agg(jsonb_build_object(
+           'integration_id', f.integration_id, 'recipient', f.recipient, 'outcome', f.outcome, 'error', f.error))
+           filter (where f.recipient is not null and f.outcome <> 'unsent')
+    into v_counts, v_tally, v_people
     from finished f;
   perform private.judge_endpoints(v_tally);
+  if v_people is not null then
+    perform private.note_people(v_people);
+  end if;
   return v_counts;
 end
 $$;

@@ -20,7 +20,7 @@ as $$
   select to_jsonb(shown)
     from (
       select d.id, d.organization_id, d.integration_id, d.event_type, d.message_id, d.message_received_at, d.status,
-             d.attempts, d.due_at, d.created_at, d.replayed_at
+             d.attempts, d.due_at, d.created_at, d.replayed_at, d.recipient, d.report
         from public.webhook_deliveries d
        where d.organization_id = p_organization_id and d.id = p_id
     ) shown
@@ -51,7 +51,7 @@ language sql volatile set search_path = ''
 as $$
   with queued as (
     update public.webhook_deliveries
-       set status = 'pending', due_at = now(), replayed_at = now(), lease_token = null
+       set status = 'pending', due_at = now(), replayed_at = now(), lease_token = null, gathered_by = null
      where id = any (p_ids)
     returning integration_id, organization_id
   )

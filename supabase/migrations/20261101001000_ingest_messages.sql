@@ -42,7 +42,9 @@ begin
     raise exception 'There is no integration %.', p_integration_id using errcode = 'PT404';
   end if;
   v_provision := coalesce(v_integration.settings ->> 'auto_provision_devices', 'true') <> 'false';
-  select count(*), coalesce(sum(1 + private.count_patterns(w.settings -> 'device_filter') / 8), 0) * jsonb_array_length(p_messages) > 10000
+  select count(*), coalesce(sum(
+           case when w.settings ? 'recipients' then cardinality(private.list_recipients(w.settings)) else 1 end
+           + private.count_patterns(w.settings -> 'device_filter') / 8), 0) * jsonb_array_length(p_messages) > 10000
     into v_subscribers, v_is_wide
     from public.device_integrations w
    where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events';
@@ -116,10 +118,12 @@ begin
       from fresh f left join known k on k.external_id = f.device
     returning id, kind, error, device_id, coalesce(pg_column_size(payload), 0) as payload_bytes
   ),
-  subscribers as (
-    select w.id, w.settings -> 'events' as events, w.settings -> 'device_filter' as device_filter, w.settings ->> 'ordered' as ordered,
+  subscribers as materialized (
+    select w.id, r.recipient, w.settings -> 'events' as events, w.settings -> 'device_filter' as device_filter, w.settings ->> 'ordered' as ordered,
            '8' || right(replace(gen_random_uuid()::text, '-', ''), 15) as id_end
       from public.device_integrations w
+      cross join lateral unnest(
+        case when w.settings ? 'recipients' then private.list_recipients(w.settings) else '{null}'::text[] end) r(recipient)
      where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events'
   ),
   aimed as (
@@ -129,11 +133,13 @@ begin
   ),
   enqueued as (
     insert into public.webhook_deliveries (
-      id, organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key)
+      id, organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key, recipient)
     -- Time and number as in the message's id, the rest by chance: these ids rise with time too.
     select (left(s.id::text, 18) || w.id_end)::uuid, v_integration.organization_id, w.id, 'device.' || s.kind, s.id, v_received_at,
            s.payload_bytes,
-           case w.ordered when 'device' then coalesce(s.device_id, w.id) when 'integration' then w.id end
+           case when w.recipient is not null then private.key_person(w.id, w.recipient) else
+             case w.ordered when 'device' then coalesce(s.device_id, w.id) when 'integration' then w.id end end,
+           w.recipient
       from subscribers w join stored s on s.error is null and private.wants_event(w.events, s.kind)
      where not v_is_wide
        and (w.device_filter is null or (w.id, s.device_id) in (select a.webhook, a.device from aimed a))

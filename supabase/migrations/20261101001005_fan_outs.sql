@@ -22,15 +22,19 @@ declare
   v_queued integer;
 begin
   with webhook as (
-    select w.id, w.settings, '8' || right(replace(gen_random_uuid()::text, '-', ''), 15) as id_end
+    select w.id, w.settings, r.recipient, '8' || right(replace(gen_random_uuid()::text, '-', ''), 15) as id_end
       from public.device_integrations w
+      cross join lateral unnest(
+        case when w.settings ? 'recipients' then private.list_recipients(w.settings) else '{null}'::text[] end) r(recipient)
      where w.organization_id = p_fan_out.organization_id and w.id = p_fan_out.webhooks[1] and w.status <> 'inactive' and w.settings ? 'events'
   )
   insert into public.webhook_deliveries (
-    id, organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key)
+    id, organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key, recipient)
   select (left(m.id::text, 18) || w.id_end)::uuid, m.organization_id, w.id, 'device.' || m.kind, m.id, m.received_at,
          coalesce(pg_column_size(m.payload), 0),
-         case w.settings ->> 'ordered' when 'device' then coalesce(m.device_id, w.id) when 'integration' then w.id end
+         case when w.recipient is not null then private.key_person(w.id, w.recipient) else
+           case w.settings ->> 'ordered' when 'device' then coalesce(m.device_id, w.id) when 'integration' then w.id end end,
+         w.recipient
     from webhook w
     join public.device_messages m
       on m.organization_id = p_fan_out.organization_id and m.integration_id = p_fan_out.integration_id

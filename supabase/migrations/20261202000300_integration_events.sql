@@ -1,7 +1,15 @@
 -- Events that no device said: alerts, and devices that fell silent or came back. They go out through the ordinary deliveries.
 
+create function private.make_event_id() returns uuid
+language sql volatile set search_path = ''
+as $$
+  select (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0') || '7'
+          || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid
+$$;
+comment on function private.make_event_id is 'UUID version 7, which rises with time as those of messages do: what is ordered goes by it.';
+
 create table public.integration_events (
-  id uuid primary key default gen_random_uuid(),
+  id uuid primary key default private.make_event_id(),
   organization_id uuid not null references public.organizations (id) on delete cascade,
   integration_id uuid,
   device_id uuid,
@@ -39,10 +47,14 @@ begin
   returning * into v_event;
   with queued as (
     insert into public.webhook_deliveries (
-      organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key)
+      organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key, recipient)
     select w.organization_id, w.id, v_event.event_type, v_event.id, v_event.created_at, pg_column_size(v_event.payload),
-           case w.settings ->> 'ordered' when 'device' then coalesce(p_device_id, w.id) when 'integration' then w.id end
+           case when r.recipient is not null then private.key_person(w.id, r.recipient) else
+             case w.settings ->> 'ordered' when 'device' then coalesce(p_device_id, w.id) when 'integration' then w.id end end,
+           r.recipient
       from public.device_integrations w
+      cross join lateral unnest(
+        case when w.settings ? 'recipients' then private.list_recipients(w.settings, p_payload ->> 'level') else '{null}'::text[] end) r(recipient)
       left join public.devices d on d.id = p_device_id and d.organization_id = w.organization_id
      where w.organization_id = p_organization_id and w.status <> 'inactive' and w.settings ? 'events'
        and (w.settings -> 'events') ?| v_names
@@ -80,4 +92,4 @@ $$;
 comment on function public.prune_events is 'Maintenance: forgets events that were told long ago, in batches.';
 
 revoke all on public.integration_events from public, anon, authenticated, service_role;
-revoke execute on function private.queue_event, public.prune_events from public, anon, authenticated, service_role;
+revoke execute on function private.make_event_id, private.queue_event, public.prune_events from public, anon, authenticated, service_role;

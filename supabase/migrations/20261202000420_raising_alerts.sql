@@ -42,7 +42,7 @@ create function private.describe_alert(p_alert public.alerts) returns jsonb
 language sql stable set search_path = ''
 as $$
   select jsonb_build_object(
-    'id', p_alert.id::text, 'key', coalesce(p_alert.integration_id, p_alert.organization_id)::text || '/' || p_alert.kind, 'kind', p_alert.kind, 'level', p_alert.level, 'message', p_alert.message, 'details', p_alert.details,
+    'id', p_alert.id::text, 'key', coalesce(p_alert.integration_id, p_alert.organization_id)::text || '/' || p_alert.kind, 'kind', p_alert.kind, 'level', p_alert.level, 'code', p_alert.code, 'message', p_alert.message, 'details', p_alert.details,
     'integration_id', p_alert.integration_id,
     'integration_name', (
       select i.name from public.device_integrations i where i.id = p_alert.integration_id and i.organization_id = p_alert.organization_id),

@@ -84,6 +84,11 @@ insert into webhook_attempts (organization_id, delivery_id, attempt, started_at,
 values (%(organization)s, %(delivery)s, 1, now(), 1, %(canary)s)
 returning delivery_id;
 
+-- row: opt_out
+insert into private.opt_outs (organization_id, integration_id, address_hash)
+values (%(organization)s, %(webhook)s, repeat('0', 64))
+returning integration_id;
+
 -- row: command
 insert into device_commands (device_id, name, payload)
 values (%(device)s, %(canary)s, to_jsonb(%(canary)s::text))

@@ -370,6 +370,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "start_rollout": frozenset({"authenticated"}),
     "stored_messages": frozenset({"service_role"}),
     "sync_devices": frozenset({"service_role"}),
+    "take_callback": frozenset({"service_role"}),
     "take_tokens": frozenset({"authenticated"}),
     "write_codec": frozenset({"authenticated"}),
     "write_integration": frozenset({"authenticated"}),

@@ -454,6 +454,7 @@ def test_every_kind_is_caused_by_a_test(stack: Stack) -> None:
         *("webhook.failing", "webhook.unusable", "webhook.disabled", "webhook.gone"),  # test_endpoints
         "receive.refused",  # test_receiving
         "rollout.devices_failed",  # test_firmware
+        *("notice.unreachable", "notice.opted_out", "notice.account", "notice.undelivered"),  # test_notices
     }
     with stack.connect() as connection:
         kinds = {kind for (kind,) in connection.execute("select kind from private.alert_kinds").fetchall()}

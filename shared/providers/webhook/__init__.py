@@ -33,25 +33,24 @@ from shared.provider import (
     Seconds,
     SecretUrl,
     Subscriber,
+    Template,
     TransformFields,
     check_secret,
+    check_text,
+    compile_template,
+    find_gaps,
+    list_parts,
+    list_payload_paths,
     locate_url,
     make_secret,
     require_partner,
     reveal_headers,
+    show_origin,
     show_public_key,
     sign_webhook,
 )
-from shared.providers.webhook.address import list_parts, show_origin
 from shared.providers.webhook.authentication import AUTHENTICATION, AuthenticationFields, name_auth_header
 from shared.providers.webhook.deliver import make_body
-from shared.providers.webhook.template import (
-    Template,
-    check_text,
-    compile_template,
-    find_gaps,
-    list_payload_paths,
-)
 
 _SECRET = RotatingSecret("signing_secret", make_secret)
 _SIGNING = (

@@ -30,6 +30,7 @@ from shared.runtime.web.responses import (
     make_text_response,
 )
 from shared.runtime.web.routes import Route, Routes
+from shared.runtime.web.text_reply import TextReply
 
 if TYPE_CHECKING:
     from shared.runtime.telemetry.sdk import Observed
@@ -114,6 +115,8 @@ class Router:
             call.close()
         if isinstance(body, EventStream):
             return make_event_response(body, [*headers, *call.headers.items()])
+        if isinstance(body, TextReply):
+            return _make_text(body, headers, call.headers)
         if route.method == "GET" and _is_known(request, call.headers.get("ETag")):
             return make_response(None, HTTPStatus.NOT_MODIFIED, headers, call.headers)
         status = call.status or route.status
@@ -176,6 +179,12 @@ def _tell(observed: Observed, method: str, route: str, status: int) -> None:
 
 def _is_known(request: flask.Request, tag: str | None) -> bool:
     return tag is not None and names_tag(request.headers.get("If-None-Match"), tag)
+
+
+def _make_text(reply: TextReply, headers: Headers, own: dict[str, str]) -> flask.Response:
+    if not reply.text:
+        return make_response(None, HTTPStatus.NO_CONTENT, headers, own)
+    return make_text_response(reply.text, HTTPStatus.OK, headers, own | {"Content-Type": reply.media})
 
 
 def _write_rule(path: str) -> str:

@@ -270,7 +270,7 @@ def test_an_alert_carries_what_others_ask_for(admin: Platform, stack: Stack, lis
 
     data = body["data"]
     assert set(data) == {
-        *("id", "key", "kind", "level", "status", "action", "message", "details", "organization_id"),
+        *("id", "key", "code", "kind", "level", "status", "action", "message", "details", "organization_id"),
         *("integration_id", "integration_name", "since", "resolved_at", "ends_at", "url"),
     }
     assert (data["integration_id"], data["integration_name"]) == (made["id"], made["name"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from shared.provider import MIXINS, CodecFields, Provider, TransformFields
+from shared.provider import MIXINS, CodecFields, Notifier, Provider, TransformFields
 
-SOURCES: tuple[type[Provider], ...] = (*MIXINS, CodecFields, TransformFields)
+SOURCES: tuple[type[Provider], ...] = (*MIXINS, CodecFields, TransformFields, Notifier)
 MIGRATIONS = Path(__file__).resolve().parents[3] / "supabase" / "migrations"
 
 _NAMED = re.compile(r"\b\w*settings\s*(?:->>?|\?)\s*'(\w+)'")
@@ -44,7 +44,7 @@ def test_every_declared_field_is_a_field_of_its_mixin() -> None:
 
 def test_the_database_has_the_same_defaults() -> None:
     sql = read_sql()
-    fields = {name: field for mixin in MIXINS for name, field in mixin.model_fields.items()}
+    fields = {name: field for mixin in SOURCES for name, field in mixin.model_fields.items()}
 
     bounds = _BOUND.findall(sql)
 

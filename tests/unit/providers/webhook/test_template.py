@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.providers.webhook.template import (
+from shared.provider.template import (
     DEPTH_LIMIT,
     OUTPUT_LIMIT,
     PLACEHOLDER_LIMIT,

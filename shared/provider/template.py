@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from shared.provider import TooLarge
+from shared.runtime.errors import TooLarge
 
 TEMPLATE_LIMIT = 65_536
 """Bytes of a template, written as JSON."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from shared.provider import locate_url
+from shared.provider.fields import locate_url
 
 PART_LENGTH = 8
 """Characters from which a part of a secret address is hidden alone too."""

@@ -1,0 +1,1 @@
+"""Notices: events and alerts told to people, whichever way: who they are, when, in which words."""

@@ -1,0 +1,73 @@
+"""Alerts raised by hand, and the dispatcher telling people of them in the test's own process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from shared.deliveries import dispatch_deliveries
+from shared.runtime.database.client import as_service
+from shared.runtime.deadline import Deadline
+from shared.runtime.idle_watch import Pulse
+from tests.platform import Platform
+
+
+@dataclass(frozen=True)
+class Telling:
+    """One organization."""
+
+    admin: Platform
+
+    def make_source(self) -> str:
+        """An integration that something is wrong with."""
+        return str(
+            self.admin.create("mqtt", {"broker_url": "mqtt://127.0.0.1", "topics": "#"}, status="inactive")[
+                "id"
+            ]
+        )
+
+    def raise_alert(self, source: str, kind: str = "webhook.failing", level: str = "warning") -> None:
+        """Say that something is wrong with it."""
+        self.run("select private.raise_alert(%s, %s, %s, 'It fails.', '{}')", source, kind, level)
+
+    def resolve_alerts(self, source: str) -> None:
+        """Say that it is over."""
+        self.run("select private.resolve_alerts(%s, 'Over.')", source)
+
+    def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a statement of the database's owner."""
+        with self.admin.stack.connect() as connection:
+            done = connection.execute(statement.encode(), values)
+            return done.fetchall() if done.description else []
+
+    def work(self, seconds: float = 2.0) -> Counter[str]:
+        """What a tick of so many seconds does with deliveries."""
+        return asyncio.run(dispatch_deliveries(as_service(), Deadline(seconds), Pulse()))
+
+    def make_due(self) -> None:
+        """What waits, waits no longer."""
+        self.run(
+            "update webhook_deliveries set due_at = now() where status = 'pending' and gathered_by is null"
+        )
+
+    def show(self, notifier: str) -> list[tuple[str, str, str | None]]:
+        """Of each delivery for whom it is, its status and the last error."""
+        rows = self.run(
+            "select d.recipient, d.status, (select a.error from webhook_attempts a where a.delivery_id = d.id"
+            " order by a.id desc limit 1) from webhook_deliveries d where d.integration_id = %s"
+            " order by d.created_at, d.recipient",
+            notifier,
+        )
+        return [(str(name), str(status), error) for name, status, error in rows]
+
+    def list_alerts(self, notifier: str) -> list[tuple[str, str]]:
+        """The open alerts of an integration: kind and message."""
+        return [
+            (str(kind), str(message))
+            for kind, message in self.run(
+                "select kind, message from alerts where integration_id = %s and resolved_at is null order by kind",
+                notifier,
+            )
+        ]
