@@ -145,8 +145,14 @@ def _describe_new(model: type[BaseModel]) -> Schema:
 def _describe_form(model: type[BaseModel], named: Schema, **config: Schema) -> Schema:
     schema = model.model_json_schema()
     others = {name: value for name, value in schema["properties"].items() if name != "config"}
-    properties, required = others | {"integration_type": named, **config}, [*schema["required"], *config]
-    title = find_provider(named["const"]).label if "const" in named else "The config as a string"
+    properties, required = others | {"integration_type": named, **config}, schema["required"]
+    if "const" not in named:
+        title, required = "The config as a string", [*required, *config]
+    else:
+        provider = find_provider(named["const"])
+        title = provider.label
+        # Where no field is required, the config may be left out altogether.
+        required = [*required, *(config if provider.model_json_schema().get("required") else ())]
     return schema | {"title": title, "properties": properties, "required": required}
 
 
