@@ -137,23 +137,31 @@ def _describe_new(model: type[BaseModel]) -> Schema:
     """The body as one schema for each type, and one for all with the config as a string."""
     types = {each: refer(find_provider(each)) for each in list_types()}
     as_string = _describe_string({"oneOf": [*types.values()]})
-    forms = [_describe_form(model, {"const": each}, config=config) for each, config in types.items()]
-    forms.append(_describe_form(model, {"enum": [*types]}, api_key_encrypted=as_string))
+    forms = [_describe_typed(model, each, config) for each, config in types.items()]
+    named = {"integration_type": {"enum": [*types]}}
+    forms.append(
+        _describe_form(
+            model, "The config as a string", named, ["api_key_encrypted"], api_key_encrypted=as_string
+        )
+    )
     return {"description": model.__doc__, "oneOf": forms}
 
 
-def _describe_form(model: type[BaseModel], named: Schema, **config: Schema) -> Schema:
+def _describe_typed(model: type[BaseModel], integration_type: str, config: Schema) -> Schema:
+    """The form with a config, which may be left out where no field of it is required."""
+    provider, named = find_provider(integration_type), {"integration_type": {"const": integration_type}}
+    if provider.model_json_schema().get("required"):
+        return _describe_form(model, provider.label, named, ["config"], config=config)
+    return _describe_form(model, provider.label, named, [], config={"anyOf": [config, {"type": "null"}]})
+
+
+def _describe_form(
+    model: type[BaseModel], title: str, named: Schema, needed: list[str], **config: Schema
+) -> Schema:
     schema = model.model_json_schema()
     others = {name: value for name, value in schema["properties"].items() if name != "config"}
-    properties, required = others | {"integration_type": named, **config}, schema["required"]
-    if "const" not in named:
-        title, required = "The config as a string", [*required, *config]
-    else:
-        provider = find_provider(named["const"])
-        title = provider.label
-        # Where no field is required, the config may be left out altogether.
-        required = [*required, *(config if provider.model_json_schema().get("required") else ())]
-    return schema | {"title": title, "properties": properties, "required": required}
+    required = [*schema["required"], *needed]
+    return schema | {"title": title, "properties": others | named | config, "required": required}
 
 
 def _describe_change(model: type[BaseModel]) -> Schema:

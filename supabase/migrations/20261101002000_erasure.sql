@@ -42,15 +42,22 @@ language plpgsql volatile set search_path = ''
 as $$
 declare
   v_left integer := p_limit;
-  v_rows integer;
+  v_rows integer := 0;
+  v_some integer;
   v_table text;
 begin
-  delete from public.device_messages m
-   using (
-     select s.id, s.received_at from public.device_messages s where s.organization_id = p_organization_id limit p_limit) gone
-   where m.id = gone.id and m.received_at = gone.received_at;
-  get diagnostics v_rows = row_count;
-  v_left := v_left - v_rows;
+  -- Each partition by itself and by place: by key, Postgres may read all messages of the organization for each that goes.
+  for v_table in
+    select h.inhrelid::regclass::text from pg_catalog.pg_inherits h where h.inhparent = 'public.device_messages'::regclass order by h.inhrelid
+  loop
+    exit when v_left <= 0;
+    execute format(
+      'delete from %1$s where ctid = any (array(select t.ctid from %1$s t where t.organization_id = $1 limit $2))', v_table)
+      using p_organization_id, v_left;
+    get diagnostics v_some = row_count;
+    v_rows := v_rows + v_some;
+    v_left := v_left - v_some;
+  end loop;
   -- Devices before integrations: a deleted integration would first let go of each of them.
   foreach v_table in array array[
     'public.webhook_deliveries', 'public.integration_activity', 'public.integration_metrics', 'public.integration_metric_rollups',
