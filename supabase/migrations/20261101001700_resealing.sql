@@ -92,8 +92,10 @@ begin
            select l.integration_id from private.integration_secrets l
              join jsonb_to_recordset(p_seals) as r(id uuid, seal_count integer)
                on r.id = l.integration_id and r.seal_count = l.seal_count
+             join public.device_integrations i on i.id = l.integration_id
             order by l.integration_id
-            for update of l skip locked));
+            -- The integration's row too, which is written below: who changes it has that one first, and would be waited for.
+            for no key update of i, l skip locked));
   get diagnostics v_replaced = row_count;
   perform set_config('app.resealing', 'off', true);
   return v_replaced + v_credentials;

@@ -191,3 +191,22 @@ def test_the_leases_of_others_jobs_are_renewed(pair: Pair) -> None:
         renewed = serve(other, "select renew_jobs(%(leases)s, 60)", leases=Jsonb(leases))
 
     assert (len(leases), renewed) == (2, 1)
+
+
+def test_the_seals_of_an_integration_that_is_being_changed_stay(pair: Pair) -> None:
+    slow, other = pair
+    seals = []
+    for tenant in pair:
+        integration = tenant.integrate()
+        tenant.own(
+            "insert into private.integration_secrets (integration_id, organization_id, sealed_sent)"
+            " values (%(i)s, %(organization)s, 'old.sealed')",
+            i=integration,
+        )
+        seals.append({"id": integration, "seal_count": 1, "sealed_sent": "new.sealed"})
+
+    # Who changes one has its row, and then wants its secrets: who has these may not wait for it.
+    with hold(slow, CHANGE_INTEGRATIONS):
+        replaced = serve(other, "select replace_seals(%(seals)s)", seals=Jsonb(seals))
+
+    assert replaced == 1

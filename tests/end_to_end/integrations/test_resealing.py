@@ -161,7 +161,7 @@ def test_an_admins_change_at_the_same_moment_wins(rotation: Rotation) -> None:
         ]
         process.wait(120)
 
-    assert {reply.status_code for reply in replies} == {200}
+    assert [reply.text for reply in replies if reply.status_code != 200] == []
     assert passwords[-1] in [secrets["password"] for secrets in rotation.open_all(BOTH)]
 
 
