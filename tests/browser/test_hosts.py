@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
+from playwright.sync_api import TimeoutError as Late
 
 from scripts.local.stack import ROOT
 from tests.browser.console import PATIENCE_MS, Console, create_mqtt
@@ -125,9 +126,19 @@ def test_a_react_app_shows_the_list_and_opens_its_own_place(
     page: Page, admin: Platform, react_app: Path
 ) -> None:
     create_mqtt(admin)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("requestfailed", lambda request: said.append(f"{request.url} {request.failure}"))
+    page.on("response", lambda reply: said.append(f"{reply.url} {reply.status}"))
     with serve(react_app) as address:
         page.goto(address)
-        page.get_by_role("button", name="Add integration").click()
+        add = page.get_by_role("button", name="Add integration")
+        try:
+            add.wait_for()
+        except Late:
+            pytest.fail(f"The app shows {page.locator('body').inner_text()!r}; {said}")
+        add.click()
         page.get_by_role("dialog").locator('[data-type="webhook"]').click()
         page.get_by_role("dialog").locator('[data-field="name"] input').fill("From React")
         page.get_by_role("dialog").locator('[data-field="url"] input').fill("https://hooks.example.com/")

@@ -1,10 +1,11 @@
 // The integrations in a React 19 app, with the client and the session that the app has already.
 import { createClient } from '@supabase/supabase-js'
-import 'device-integrations-elements'
+import { useClient } from 'device-integrations-elements'
 import { useEffect, useState } from 'react'
 import { createRoot } from 'react-dom/client'
 
 const supabase = createClient(import.meta.env.VITE_SUPABASE_URL, import.meta.env.VITE_SUPABASE_ANON_KEY)
+useClient(supabase) // No hook: it gives the client to all elements, those too that are still loading.
 
 function Integrations({ organization }) {
   const [opened, setOpened] = useState(null)
@@ -12,11 +13,11 @@ function Integrations({ organization }) {
     event.preventDefault() // We have a place of our own for it.
     if (event.detail.kind === 'integration') setOpened(event.detail.id)
   }
-  if (!opened) return <device-integrations client={supabase} organization-id={organization} ondi-open={open} />
+  if (!opened) return <device-integrations organization-id={organization} ondi-open={open} />
   return (
     <>
       <button onClick={() => setOpened(null)}>All integrations</button>
-      <integration-overview client={supabase} organization-id={organization} integration-id={opened} />
+      <integration-overview organization-id={organization} integration-id={opened} />
     </>
   )
 }
