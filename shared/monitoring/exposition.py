@@ -119,24 +119,22 @@ def _show_info(rows: Iterable[IntegrationSums]) -> Metric:
 
 
 def _show_errors(rows: Iterable[IntegrationSums]) -> Metric:
-    labels = ["integration_id", "integration_type", "kind"]
-    family = CounterMetricFamily(
-        f"{PREFIX}errors", "What went wrong, by kind: 30 kinds and other.", labels=labels
-    )
-    for row in rows:
-        for kind, count in sorted((row["errors"] or {}).items()):
-            family.add_metric([row["id"], row["integration_type"], kind], count)
-    return family
+    counts = [(row, sorted((row["errors"] or {}).items())) for row in rows]
+    return _count("errors", "What went wrong, by kind: 30 kinds and other.", "kind", counts)
 
 
 def _show_answers(rows: Iterable[IntegrationSums]) -> Metric:
-    labels = ["integration_id", "integration_type", "status_class"]
-    family = CounterMetricFamily(
-        f"{PREFIX}delivery_attempts", "Attempts of deliveries by what was answered.", labels=labels
-    )
-    for row in rows:
-        for status_class, count in zip(ANSWERS, row["answers"] or [], strict=False):
-            family.add_metric([row["id"], row["integration_type"], status_class], count)
+    counts = [(row, zip(ANSWERS, row["answers"] or [], strict=False)) for row in rows]
+    return _count("delivery_attempts", "Attempts of deliveries by what was answered.", "status_class", counts)
+
+
+def _count(
+    name: str, about: str, label: str, counts: Iterable[tuple[IntegrationSums, Iterable[tuple[str, int]]]]
+) -> Metric:
+    family = CounterMetricFamily(PREFIX + name, about, labels=["integration_id", "integration_type", label])
+    for row, counted in counts:
+        for value, count in counted:
+            family.add_metric([row["id"], row["integration_type"], value], count)
     return family
 
 
