@@ -160,7 +160,9 @@ def test_no_label_is_finer_than_an_integration_or_says_whose_it_is(admin: Platfo
         }
 
 
-def test_counters_never_fall_over_summing_up_pruning_and_a_restart(admin: Platform, stack: Stack) -> None:
+def test_counters_never_fall_over_summing_up_and_pruning_whichever_instance_is_asked(
+    admin: Platform, stack: Stack
+) -> None:
     make_noise(admin, stack)
     before = list_counters(scrape.Scrape().read())
 
