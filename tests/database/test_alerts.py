@@ -108,7 +108,8 @@ def test_what_can_not_be_judged_keeps_nobody_else_from_it(service: Service) -> N
 
 
 def test_a_member_acknowledges_and_a_viewer_does_not(service: Service, stack: Stack) -> None:
-    flap(service, service.make_integration(), "error")
+    integration = service.make_integration()
+    flap(service, integration, "error")
     alert = service.one("select id from alerts")
     connection = service.connection
     become(connection, stack.user("viewer", 0))  # type: ignore[arg-type]
@@ -125,7 +126,9 @@ def test_a_member_acknowledges_and_a_viewer_does_not(service: Service, stack: St
     assert seen[0] == seen[1]
     connection.execute("reset role")
     assert (
-        service.one("select count(*) from audit_log where table_name = 'alerts' and changed ? 'acknowledged'")
+        service.one(
+            "select count(*) from audit_log where row_id = %s and changed ? 'acknowledged'", integration
+        )
         == 1
     )
 
