@@ -8,7 +8,7 @@ import { ready, say, setLanguage } from './elements/language.js'
 import { watch } from './elements/watch.js'
 
 const ORGANIZATION = 'di-organization'
-const SCREENS = { start: 'organization-start', integrations: 'device-integrations', devices: 'device-list', alerts: 'integration-alerts', audit: 'organization-audit', members: 'organization-members' }
+const SCREENS = { start: 'organization-start', integrations: 'device-integrations', devices: 'device-list', codecs: 'organization-codecs', alerts: 'integration-alerts', audit: 'organization-audit', members: 'organization-members' }
 const PAGES = { integrations: ['integration-overview', 'integration-id'], devices: ['device-page', 'device-id'] }
 
 const { supabaseUrl, anonKey, functionsUrl } = document.querySelector('meta[name=di-config]').dataset
