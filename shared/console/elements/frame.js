@@ -4,11 +4,10 @@ import { h } from './dom.js'
 import { Element, explain } from './element.js'
 import { say } from './language.js'
 
-const LEAVING = ['beforeunload', 'di-leaving']
-
 /** A dialog with a `name` to begin with, a `page` that is sent, and `isDirty` while something typed would be lost. */
 export class Dialog extends Element {
-  guard = (event) => { if (this.isConnected && this.isDirty) { event.preventDefault(); this.leave() } }
+  /** A dialog asks in itself. */
+  guard = (event) => { if (this.isDirty) { event.preventDefault(); this.leave() } }
 
   begin() {}
 
@@ -19,7 +18,6 @@ export class Dialog extends Element {
     }, h('header', {}, h('h2', { id: 'title', tabindex: '-1' }, say('loading'))))
     this.shadowRoot.replaceChildren(this.dialog)
     this.dialog.showModal()
-    LEAVING.forEach((way) => addEventListener(way, this.guard))
   }
 
   press(event) {
@@ -54,7 +52,6 @@ export class Dialog extends Element {
   }
 
   close() {
-    LEAVING.forEach((way) => removeEventListener(way, this.guard))
     Object.assign(this, { page: null, locked: false, sent: null })
     this.dialog.close()
     this.shadowRoot.replaceChildren()
