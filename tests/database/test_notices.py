@@ -339,7 +339,7 @@ def test_a_call_that_nobody_answers_is_tried_again_as_often_as_the_schedule_says
         seen.append(read_report(service, leased))
         pass_seconds(service, 61)
 
-    assert seen == [("pending", None), ("dead", "no-answer")]
+    assert seen == [("pending", "again"), ("dead", "no-answer")]
     assert [row["kind"] for row in list_alerts(service, notifier)] == ["notice.undelivered"]
 
 

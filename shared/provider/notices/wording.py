@@ -15,7 +15,11 @@ LINES = 20
 """Of a list, the others are counted."""
 
 LINE_LENGTH = 300
-_HIDDEN = dict.fromkeys(range(32), " ") | {127: " "}
+_HIDDEN = dict.fromkeys(
+    (*range(32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), " "
+)
+"""What ends a line, for whatever program, and what turns the direction of all that follows."""
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def _describe_one(event: Event, template: Template) -> Wording:
     line = _render_text(template, list_template_values(event)) if template else _say(event, payload)
     line = line if template else _shorten(line)
     if not event.type.startswith("alert."):
-        return Wording(line, (line,))
+        return Wording(_shorten(line), (line,))
     is_over = event.type == "alert.resolved"
     title = f"{payload.get('integration_name') or 'Organization'}: {payload.get('kind', '')}"
     return Wording(

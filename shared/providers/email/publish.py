@@ -61,8 +61,7 @@ def make_mail(email: Email, event: Event, recipient: EmailRecipient) -> EmailMes
             f"<{link}>, <mailto:{email.reply_to or email.from_address}?subject=unsubscribe>"
         )
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    text = wording.cut(TEXT_LENGTH, f"\n\n{wording.url}\n" if wording.url else "\n")
-    message.set_content(text)
+    message.set_content(wording.cut(TEXT_LENGTH, f"\n\n{wording.url}\n" if wording.url else "\n"))
     message.add_alternative(_make_html(wording), subtype="html")
     return message
 
@@ -97,7 +96,7 @@ def _number(email: Email, event: Event) -> int:
 def _make_html(wording: Wording) -> str:
     colour = "#1b6e3c" if wording.is_over else COLOURS.get(wording.level, "#333333")
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in wording.lines)
-    body = f"<ul>{lines}</ul>" if len(wording.lines) > 1 else f"<p>{html.escape(wording.lines[0])}</p>"
+    body = f"<ul>{lines}</ul>" if len(wording.lines) > 1 else f"<p>{html.escape(wording.cut(TEXT_LENGTH))}</p>"
     link = (
         f'<p><a href="{html.escape(wording.url)}">{html.escape(wording.url)}</a></p>' if wording.url else ""
     )

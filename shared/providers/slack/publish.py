@@ -65,7 +65,9 @@ def post_to_webhook(url: str, place: str | None, wording: Wording, deadline: Dea
         raise AccountRefused(
             f"Slack does not know the incoming webhook, or its channel is archived ({reply.status}): make another."
         )
-    raise ProviderRefused(f"Slack answered {reply.status}.", answered=reply.status)
+    raise ProviderRefused(
+        f"Slack answered {reply.status}.", answered=reply.status, retry_after=reply.retry_after
+    )
 
 
 def post_message(access: Access, channel: str, event: Event, wording: Wording, deadline: Deadline) -> str:
