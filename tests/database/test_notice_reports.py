@@ -1,4 +1,4 @@
-"""Reports that come twice, late, early or of what was sent before: what they may change, and that all is still counted."""
+"""Reports that come twice, late, early or of what was sent before: what they change, and that all is still counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPEN = "select count(*) from webhook_deliveries where integration_id = %s and st
 ALERTS = "select kind from alerts where integration_id = %s and resolved_at is null"
 
 
-def report(service: Service, notifier: str, delivery: Row, sid: str, word: str, outcome: str = "") -> None:
+def report(service: Service, delivery: Row, sid: str, word: str, outcome: str = "") -> None:
     said = {
         "delivery_id": delivery["id"],
         "reference": sid,
@@ -24,7 +24,9 @@ def report(service: Service, notifier: str, delivery: Row, sid: str, word: str, 
         "outcome": outcome,
         "error": "Unknown.",
     }
-    service.connection.execute("select take_callback(%s, %s)", (notifier, Jsonb({"reports": [said]})))
+    service.connection.execute(
+        "select take_callback(%s, %s)", (delivery["integration_id"], Jsonb({"reports": [said]}))
+    )
 
 
 def read(service: Service, delivery: Row) -> tuple[str, str | None, str | None]:
@@ -62,15 +64,15 @@ def test_reports_of_a_call_that_nobody_answered_do_not_pass_for_the_next_one(
     service: Service, notifier: str, word: str
 ) -> None:
     leased = call(service, "CA1")
-    report(service, notifier, leased, "CA1", "no-answer", "again")
-    report(service, notifier, leased, "CA1", word, "again" if word == "no-answer" else "")
+    report(service, leased, "CA1", "no-answer", "again")
+    report(service, leased, "CA1", word, "again" if word == "no-answer" else "")
     pass_seconds(service, 61)
     (again,) = lease_notices(service)
-    report(service, notifier, leased, "CA1", word)
+    report(service, leased, "CA1", word)
     during = read(service, leased)
     finish(service, [again], "delivered", reference="CA2")
-    report(service, notifier, leased, "CA1", word)
-    report(service, notifier, leased, "CA2", "completed")
+    report(service, leased, "CA1", word)
+    report(service, leased, "CA2", "completed")
 
     assert again["notice"]["reference"] is None
     assert during == ("delivering", "CA1", "again")
@@ -84,7 +86,7 @@ def test_what_did_not_arrive_is_known_also_before_whoever_sent_it_knows_that_it_
     service: Service, notifier: str, word: str, outcome: str
 ) -> None:
     (leased,) = lease_notices(service)
-    report(service, notifier, leased, "SM1", word, outcome)
+    report(service, leased, "SM1", word, outcome)
     late = finish(service, [leased], "delivered", reference="SM1")
 
     assert late["late"] == 1
@@ -99,17 +101,18 @@ def test_what_did_not_arrive_is_known_also_before_whoever_sent_it_knows_that_it_
 
 def test_reports_of_the_first_message_say_nothing_of_its_replay(service: Service, notifier: str) -> None:
     leased = call(service, "SM1")
-    report(service, notifier, leased, "SM1", "delivered")
+    report(service, leased, "SM1", "delivered")
     service.as_owner("select private.queue_again(array[%s]::uuid[])", leased["id"])
-    report(service, notifier, leased, "SM1", "undelivered", "undelivered")
-    report(service, notifier, leased, "SM of nobody", "undelivered", "undelivered")
+    report(service, leased, "SM1", "undelivered", "undelivered")
+    report(service, leased, "SM of nobody", "undelivered", "undelivered")
     waiting = read(service, leased)
     (again,) = lease_notices(service)
-    report(service, notifier, leased, "SM2", "sent")
+    report(service, leased, "SM2", "sent")
     finish(service, [again], "delivered", reference="SM2")
     early = read(service, leased)
-    report(service, notifier, leased, "SM2", "undelivered", "undelivered")
+    report(service, leased, "SM2", "undelivered", "undelivered")
 
+    assert count(service, notifier) == {"enqueued": 3, "deliveries": 2, "dead": 1, "cancelled": 0}
     assert waiting == ("pending", "SM1", "again")
     assert early == ("delivered", "SM2", "sent")
     assert read(service, leased) == ("dead", "SM2", "undelivered")
@@ -123,15 +126,17 @@ def test_a_message_that_did_not_arrive_counts_as_dead_with_all_it_told_of(servic
     assert lease_notices(service) == []
     pass_seconds(service, 400)
     leased = call(service, "SM2")
-    report(service, notifier, leased, "SM2", "undelivered", "undelivered")
+    report(service, leased, "SM2", "undelivered", "undelivered")
 
     assert leased["notice"]["gathered"]["count"] == 2
     assert count(service, notifier) == {"enqueued": 7, "deliveries": 4, "dead": 3, "cancelled": 0}
 
 
 def test_nobody_is_believed_of_what_was_never_sent(service: Service, notifier: str) -> None:
-    (waiting,) = service.run("select id::text from webhook_deliveries where integration_id = %s", notifier)
-    report(service, notifier, waiting, "SM1", "delivered")
+    (waiting,) = service.run(
+        "select id::text, integration_id from webhook_deliveries where integration_id = %s", notifier
+    )
+    report(service, waiting, "SM1", "delivered")
 
     assert read(service, waiting) == ("pending", None, None)
 

@@ -21,7 +21,6 @@ _HIDDEN = dict.fromkeys(
 """What ends a line, for whatever program, and what turns the direction of all that follows."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Wording:
     """What one message says: `title` in one line, `lines` one for each thing it tells of.

@@ -96,7 +96,9 @@ def _number(email: Email, event: Event) -> int:
 def _make_html(wording: Wording) -> str:
     colour = "#1b6e3c" if wording.is_over else COLOURS.get(wording.level, "#333333")
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in wording.lines)
-    body = f"<ul>{lines}</ul>" if len(wording.lines) > 1 else f"<p>{html.escape(wording.cut(TEXT_LENGTH))}</p>"
+    body = (
+        f"<ul>{lines}</ul>" if len(wording.lines) > 1 else f"<p>{html.escape(wording.cut(TEXT_LENGTH))}</p>"
+    )
     link = (
         f'<p><a href="{html.escape(wording.url)}">{html.escape(wording.url)}</a></p>' if wording.url else ""
     )

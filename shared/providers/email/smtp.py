@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self, TypeVar
 
 from shared.provider import (
@@ -200,8 +201,8 @@ class SmtpConnection:
 
     def _write(self, content: bytes) -> None:
         # Part by part: over TLS the time for all of it would be that of each record.
-        for part in range(0, len(content), PART_BYTES):
-            self._run(lambda connection, begin=part: connection.sendall(content[begin : begin + PART_BYTES]))
+        for begin in range(0, len(content), PART_BYTES):
+            self._run(partial(_send_part, content[begin : begin + PART_BYTES]))
 
     def _run(self, step: Callable[[socket.socket], Said]) -> Said:
         assert self._socket is not None  # noqa: S101 - it was opened
@@ -217,6 +218,10 @@ class SmtpConnection:
         if self._deadline.expired:
             raise TimedOut("The mail server did not answer in time.")
         return self._deadline.remaining()
+
+
+def _send_part(part: bytes, connection: socket.socket) -> None:
+    connection.sendall(part)
 
 
 def make_context(ca_certificate: str | None) -> ssl.SSLContext:

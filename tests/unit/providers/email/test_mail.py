@@ -1,4 +1,4 @@
-"""Mail about what anybody may have named: each header is one line, whatever stands in a name, and no mail is without end."""
+"""Mail about what anybody may have named: each header is one line, whatever is in a name, and each mail ends."""
 
 from __future__ import annotations
 
@@ -30,9 +30,16 @@ def mail(event_type: str = "alert.raised", *, device: str | None = None, **more:
     )
     at = "2026-01-01T00:00:00+00:00"
     told = EventDevice(None, device, None) if device else None
-    payload = {"id": "1", "kind": "webhook.failing", "integration_name": "Plant", "message": "It fails."} | more
-    event = Event("e", event_type, "alert", at, "o", IDENTITY, told, payload=payload, notice=Notice("Ada", at))
-    return message_from_bytes(make_mail(email, event, email.recipients[0]).as_bytes(), policy=default)  # type: ignore[return-value]
+    payload = {
+        "id": "1",
+        "kind": "webhook.failing",
+        "integration_name": "Plant",
+        "message": "It fails.",
+    } | more
+    event = Event(
+        "e", event_type, "alert", at, "o", IDENTITY, told, payload=payload, notice=Notice("Ada", at)
+    )
+    return message_from_bytes(make_mail(email, event, email.recipients[0]).as_bytes(), policy=default)
 
 
 @pytest.mark.parametrize("end", ENDS)
