@@ -40,6 +40,11 @@ class Wording:
         """Title and lines, a line each; of one thing its line alone."""
         return "\n".join((self.title, *self.lines) if len(self.lines) > 1 else self.lines)
 
+    @property
+    def is_in_title(self) -> bool:
+        """Whether the title says all that the lines do."""
+        return self.lines == (self.title,)
+
     def cut(self, length: int, ending: str = "") -> str:
         """The text and `ending` in so many characters at most: the ending whole, the text as far as it goes."""
         room = length - len(ending)
