@@ -116,12 +116,14 @@ def _call(account: Account, method: str, path: str, body: bytes | None, deadline
     if "?" in path:
         url = f"{account.base_url}/{VERSION}/Accounts/{account.sid}{path.replace('?', '.json?', 1)}"
     request = OutboundRequest(method, url, headers, body, seconds, reply_limit=REPLY_BYTES)
-    return _read(send_once(request))
+    return _read(send_once(request), account.password)
 
 
-def _read(reply: OutboundReply) -> dict[str, Any]:
+def _read(reply: OutboundReply, password: str) -> dict[str, Any]:
+    # What is not Twilio may say back what it is sent.
+    body = reply.body.replace(password.encode(), b"***")
     try:
-        document = read_json(reply.body) if reply.body else {}
+        document = read_json(body) if body else {}
     except orjson.JSONDecodeError:
         document = None
     if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:

@@ -159,3 +159,22 @@ def test_whoever_signs_for_one_integration_moves_nothing_of_another(
         headers={**signed, "Content-Type": "application/x-www-form-urlencoded"},
     )
     assert moved.status_code == 401
+
+
+@pytest.mark.parametrize("word", ["\x00\x1b[31m", TOKEN, "\u2028" * 5_000])
+def test_what_a_service_says_of_itself_is_shown_as_text_without_secrets(telling: Telling, word: str) -> None:
+    account = {"friendly_name": word, "status": "active", "type": word, "balance": word, "currency": word}
+    said = account | {"incoming_phone_numbers": [{"capabilities": {"sms": True, word: True}}]}
+    answer = Answer(200, json.dumps(said).encode(), {"Content-Type": "application/json"})
+    with HttpReceiver(lambda _: answer) as service:
+        notifier = subscribe(telling, service.url.removesuffix("/hook"))
+        reply = telling.admin.call("POST", f"/integrations/{notifier}/test", json={})
+
+    assert reply.status_code == 200
+    assert reply.json()["ok"] is True
+    assert len(reply.text) < 5_000
+    kept = telling.run(
+        "select message, details from integration_activity where integration_id = %s", notifier
+    )
+    assert kept
+    assert TOKEN not in reply.text + str(kept)
