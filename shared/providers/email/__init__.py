@@ -38,6 +38,7 @@ from shared.provider import (
 )
 
 PORTS = {"smtp": 587, "smtps": 465}
+RELAY_PORT = 25
 
 _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
@@ -58,6 +59,10 @@ def _check_server(url: str) -> str:
         scheme, host, port = split_server(url)
     except ValueError:
         raise ValueError("expected smtp://<host>:587 (STARTTLS) or smtps://<host>:465 (TLS)") from None
+    if port == RELAY_PORT and is_public(host):
+        raise ValueError(
+            "at port 25 servers take mail of anybody for their own users; write the port for senders, 587 or 465"
+        )
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 

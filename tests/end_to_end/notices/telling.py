@@ -13,7 +13,6 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.idle_watch import Pulse
 from tests.platform import Platform
 
-
 MOST_TICKS = 10
 WAITING = (
     "select from webhook_deliveries"
