@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 
 import httpx
@@ -126,6 +127,34 @@ def test_signed_callbacks_may_hold_anything(
     url = f"{telling.admin.stack.url}/functions/v1/receive/{notifier}/{path.format(id=delivery)}"
 
     assert twilio.call_back(url, fields).status_code == expected
+
+
+@pytest.mark.parametrize("kind", ["twilio", "email", "nobody"])
+def test_whoever_proves_nothing_learns_nothing_however_odd_the_request(
+    telling: Telling, twilio: FakeTwilio, kind: str
+) -> None:
+    mail = {"server_url": "smtps://mail.example.com", "from_address": "a@acme.test"}
+    told = {"recipients": [{"name": "A", "to": "a@acme.test"}]}
+    made = str(uuid.uuid4())
+    if kind == "twilio":
+        made = subscribe(telling, twilio.base_url)
+    elif kind == "email":
+        made = telling.admin.create("email", mail | told)["id"]
+    place = f"{telling.admin.stack.url}/functions/v1/receive/{made}/unsubscribe"
+    odd = [
+        httpx.post(f"{place}?{'&'.join('a=1' for _ in range(101))}", content=b"x"),
+        httpx.post(f"{place}?who=%00&proof=%FF", content=b"{}"),
+        httpx.post(place, content=b"\xff", headers={"Content-Type": "application/x-www-form-urlencoded"}),
+        httpx.post(place, data={f"n{n}": "1" for n in range(501)}),
+        httpx.post(
+            place,
+            headers=[(b"X-Twilio-Signature", b"\xe9"), (b"X-Twilio-Webhooks-Signature-Settings", b"," * 900)],
+        ),
+    ]
+
+    said = {(each.status_code, each.json()["code"], each.json()["detail"]) for each in odd}
+    assert len(said) == 1
+    assert next(iter(said))[0] == 401
 
 
 def test_whoever_signs_for_one_integration_moves_nothing_of_another(
