@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import orjson
 
 from shared.provider.messages import ALERT, Event, Notice, list_template_values
 from shared.provider.template import Template, dump_json, render_template
+from shared.runtime.errors import TooLarge
 
 LINES = 20
 """Of a list, the others are counted."""
@@ -81,8 +83,7 @@ def _fold(events: list[Event]) -> list[Event]:
 
 def _describe_one(event: Event, template: Template) -> Wording:
     payload: dict[str, Any] = event.payload if isinstance(event.payload, dict) else {}
-    line = _render_text(template, list_template_values(event)) if template else _say(event, payload)
-    line = line if template else _shorten(line)
+    line = _word_event(event, payload, template)
     if not event.type.startswith("alert."):
         return Wording(_shorten(line), (line,))
     is_over = event.type == "alert.resolved"
@@ -95,6 +96,14 @@ def _describe_one(event: Event, template: Template) -> Wording:
         is_over,
         str(payload.get("url") or ""),
     )
+
+
+def _word_event(event: Event, payload: dict[str, Any], template: Template) -> str:
+    """By the template; in our words without one, and where it comes to more than there is room for."""
+    with suppress(TooLarge):
+        if template:
+            return _render_text(template, list_template_values(event))
+    return _shorten(_say(event, payload))
 
 
 def _render_text(template: Template, context: Mapping[str, object]) -> str:
@@ -118,7 +127,10 @@ def _say(event: Event, payload: dict[str, Any]) -> str:
     if event.type in {"device.offline", "device.online"}:
         since = payload.get("silent_since")
         return f"{who} is {event.type[7:]}" + (f", silent since {since}" if since else "")
-    told = event.payload if isinstance(event.payload, str) else dump_json(event.payload).decode()
+    try:
+        told = event.payload if isinstance(event.payload, str) else dump_json(event.payload).decode()
+    except TooLarge:
+        told = "more than can be shown"
     return f"{who}: {told}"
 
 
