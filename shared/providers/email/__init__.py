@@ -167,9 +167,11 @@ class Email(Checker, Notifier, CallbackReceiver):
 
     @classmethod
     def locate(cls, config: Mapping[str, Any]) -> Destination:
-        """Where the password is sent."""
+        """Where the password is sent, who vouches for the server, and whether others on the way may read it."""
         scheme, host, port = split_server(str(config.get("server_url")))
-        return scheme, host.lower(), str(port)
+        authority = hashlib.sha256(str(config.get("ca_certificate") or "").encode()).hexdigest()
+        plain = "plain" if config.get("allow_plain") else "tls"
+        return scheme, host.lower(), str(port), authority, plain
 
     def tell(self, event: Event, notice: Notice, deadline: Deadline) -> str:
         """One mail. SMTP can't be asked whether it has one already, but it is the same Message-ID again."""

@@ -90,3 +90,20 @@ def test_what_is_no_address_is_refused_at_its_field(address: str, field: str) ->
         load(**config)
 
     assert [error.field for error in refusal.value.errors] == [field]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"server_url": "smtps://mail.internal:587"},
+        {"server_url": "smtp://other.internal:587"},
+        {"server_url": "smtp://mail.internal:588"},
+        {"ca_certificate": "another authority"},
+        {"allow_plain": True},
+    ],
+)
+def test_a_password_is_bound_to_where_it_goes_and_to_who_may_read_it(changed: dict[str, Any]) -> None:
+    entered = {"server_url": "smtp://mail.internal:587", "ca_certificate": None, "allow_plain": False}
+
+    assert Email.locate(entered) == Email.locate({"server_url": "smtp://MAIL.internal:587"})
+    assert Email.locate(entered | changed) != Email.locate(entered)
