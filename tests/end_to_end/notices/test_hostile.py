@@ -97,7 +97,8 @@ def test_a_service_that_asks_to_wait_is_not_asked_sooner(telling: Telling, kind:
 
     assert [status for _, status, _ in telling.show(notifier)] == ["pending"]
     ((waits,),) = telling.run(WAITS, notifier)
-    assert 90 < waits < 121
+    # Without it: 72 at most.
+    assert 73 < waits < 121
     assert len(service.requests) == 1
 
 
