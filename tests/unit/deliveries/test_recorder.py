@@ -61,7 +61,10 @@ def make_results(count: int) -> list[Result]:
 
 
 def record(
-    database: Database, results: list[Result], seconds: float = 0.05
+    database: Database,
+    results: list[Result],
+    seconds: float = 0.05,
+    until: Callable[[], object] = lambda: True,
 ) -> tuple[Counter[str], list[str]]:
     """The counts, and the deliveries whose place is free again."""
     freed: list[str] = []
@@ -72,6 +75,8 @@ def record(
         for result in results:
             recorder.add(result)
         await asyncio.sleep(seconds)
+        while not until():
+            await asyncio.sleep(0.01)
         recorder.end()
         await recording
 
@@ -120,7 +125,7 @@ def test_what_is_busy_is_tried_again_and_keeps_its_place_till_then() -> None:
 def test_in_the_end_what_is_busy_is_tried_once_more_and_then_left_to_its_lease() -> None:
     database = Busy(100)
 
-    counts, freed = record(database, make_results(3))
+    counts, freed = record(database, make_results(3), until=lambda: database.batches)
 
     assert (counts, freed) == ({"delivered": 2}, ["1", "2"])
     assert database.batches == [["0", "1", "2"], ["0"]]
