@@ -15,6 +15,7 @@ from shared.deliveries.result import Result
 from shared.runtime.database.client import Database
 from shared.runtime.errors import BadRequest, Problem, Unavailable
 from shared.runtime.idle_watch import Pulse
+from tests.waiting import wait_until
 
 
 class Balking(Database):
@@ -75,8 +76,7 @@ def record(
         for result in results:
             recorder.add(result)
         await asyncio.sleep(seconds)
-        while not until():
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, until, "nothing was recorded")
         recorder.end()
         await recording
 
