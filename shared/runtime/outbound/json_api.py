@@ -7,14 +7,13 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import orjson
 
-from shared.runtime.backoff import Backoff, is_final_status, parse_retry_after
+from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
 from shared.runtime.exact_json import read_json, write_json
@@ -154,7 +153,7 @@ class JsonApi:
             self._holding.reserve(int(expected * MARGIN), self.deadline.within(patience))
 
     def _pause(self, reply: OutboundReply, wait: float) -> None:
-        asked = parse_retry_after(reply.headers, datetime.now(UTC))
+        asked = reply.retry_after
         seconds = wait if asked is None else asked
         if seconds >= min(LONGEST_WAIT, self.deadline.remaining()):
             self._read(reply)
@@ -169,7 +168,7 @@ class JsonApi:
             if is_success:
                 raise ProtocolFailed(f"{self._name}'s answer is not JSON.") from None
         if not is_success:
-            raise self._make_refusal(reply.status, document)
+            raise self._make_refusal(reply, document)
         return document
 
     def _hide_secrets(self, body: bytes) -> bytes:
@@ -178,14 +177,17 @@ class JsonApi:
             body = body.replace(secret.encode(), b"***")
         return body
 
-    def _make_refusal(self, status: int, document: object) -> CredentialsRefused | ProviderRefused:
+    def _make_refusal(self, reply: OutboundReply, document: object) -> CredentialsRefused | ProviderRefused:
+        status = reply.status
         words = str(document.get("message") or "") if isinstance(document, dict) else ""
         # Masked in every form; and Postgres has no text with NUL.
         words = mask_secrets(words, self._secrets)[:WORDS_LIMIT].replace("\x00", "\ufffd")
         said = f": {words}" if words else "."
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return CredentialsRefused(f"{self._name} refused the API key ({status}){said}")
-        return ProviderRefused(f"{self._name} answered {status}{said}", answered=status)
+        return ProviderRefused(
+            f"{self._name} answered {status}{said}", answered=status, retry_after=reply.retry_after
+        )
 
 
 def _read_document(body: bytes) -> Any:
