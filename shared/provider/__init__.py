@@ -12,7 +12,7 @@ from shared.provider.capabilities import MIXINS, require, require_class
 from shared.provider.callback import (
     Acknowledged, Acknowledgement, Callback, CallbackReceiver, DeliveryReport, OptOut, locate_callback,
 )
-from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider
+from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider, resolve_type
 from shared.provider.check import Check, Checker, run_check, run_checks
 from shared.provider.codec_fields import CodecFields, CodecId, CodecUser, TransformFields
 from shared.provider.decode import Decoder, StoredBody
@@ -42,10 +42,14 @@ from shared.provider.firmware import (
 )
 from shared.provider.form import PEM, Group, only_with
 from shared.provider.history import Historian
+from shared.provider.lorawan import (
+    Frame, LorawanEvent, LorawanReceiver, Reception, describe_gateways, describe_modulation, keep_undecoded,
+    list_gateways, read_bytes,
+)
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
-    ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, Notice, decode_raw,
-    describe_event, encode_raw, list_template_values,
+    ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, CommandReport, Event, EventDevice, Identity, Kind, Message, Notice,
+    Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.provider import Access, Deadline, JsonApi, ProtocolFailed
-from shared.providers.golioth.values import Object
+from shared.provider.values import Object
 
 PAGE_SIZE = 100
 MOST_PAGES = 10_000

@@ -22,7 +22,7 @@ from shared.provider import (
     read_media_type,
     write_json,
 )
-from shared.providers.golioth.values import Object
+from shared.provider.values import Object
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 REQUIRED = frozenset(("specversion", "id", "source", "type"))

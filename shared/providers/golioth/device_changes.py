@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from shared.provider import Message
+from shared.provider.values import Item, Object
 from shared.providers.golioth.messages import keep_storable, name_event, name_topic, read_moment, read_time
-from shared.providers.golioth.values import Item, Object
 
 IN_SYNC = "in-sync"
 MOST_UNSYNCED = 1_000

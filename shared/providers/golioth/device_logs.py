@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from shared.provider import Message
+from shared.provider.values import Object
 from shared.providers.golioth.api import GoliothApi, read_list
 from shared.providers.golioth.messages import keep_storable, name_event, name_topic, read_device, read_time
-from shared.providers.golioth.values import Object
 
 SHORTEST = timedelta(milliseconds=1)
 

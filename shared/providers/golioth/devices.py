@@ -22,8 +22,8 @@ from shared.provider import (
     RemoteDevice,
     SettingsStatus,
 )
+from shared.provider.values import LONGEST_TEXT, Item
 from shared.providers.golioth.api import GoliothApi, read_data, read_list
-from shared.providers.golioth.values import LONGEST_TEXT, Item
 
 MAIN_PACKAGE = "main"
 _ABSENT = {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}

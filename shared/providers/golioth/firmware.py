@@ -36,6 +36,7 @@ from shared.provider import (
     RolloutPlan,
     RolloutTarget,
 )
+from shared.provider.values import Item, Object
 from shared.providers.golioth.api import PAGE_SIZE, Account, GoliothApi, read_data, read_list
 from shared.providers.golioth.firmware_objects import (
     read_artifact,
@@ -45,7 +46,6 @@ from shared.providers.golioth.firmware_objects import (
     read_package,
 )
 from shared.providers.golioth.firmware_reports import read_event, read_packages
-from shared.providers.golioth.values import Item, Object
 
 LONGEST_TOKEN = 4_096
 _TAKEN = re.compile(r"already exists|in use", re.IGNORECASE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.provider import Artifact, BegunRollout, Cohort, Deployment, Package
-from shared.providers.golioth.values import Item, Object
+from shared.provider.values import Item, Object
 
 TEXT_LIMIT = 200
 

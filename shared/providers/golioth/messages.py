@@ -9,7 +9,7 @@ from datetime import datetime
 import orjson
 
 from shared.provider import REPLACED, Message, find_depth, parse_time, replace_nul, write_json
-from shared.providers.golioth.values import Object
+from shared.provider.values import Object
 
 TOPIC_LIMIT = 1_024
 
