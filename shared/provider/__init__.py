@@ -32,6 +32,7 @@ from shared.provider.device_tokens import TOKEN_PREFIX, find_token, hash_token
 from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
+from shared.provider.downlink import QueueItem, read_downlink
 from shared.provider.fields import (
     BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, encode_basic, join_basic, locate_url,
     looks_secret, require_partner, reveal_headers,

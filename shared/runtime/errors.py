@@ -204,9 +204,12 @@ class ProviderRefused(OutsideError):
 
     code = "provider_refused"
 
-    def __init__(self, detail: str | None = None, *, answered: int = 0) -> None:
+    def __init__(
+        self, detail: str | None = None, *, answered: int = 0, retry_after: float | None = None
+    ) -> None:
         super().__init__(detail)
         self.answered = answered
+        self.retry_after = retry_after
 
 
 class CommandRefused(OutsideError):

@@ -43,7 +43,8 @@ class Network:
 
 def connect_tts(admin: Platform, **config: Any) -> tuple[Network, TtsEvents]:
     application = f"a-{uuid.uuid4().hex[:20]}"
-    return Network(admin, application_id=application, **config), TtsEvents(application)
+    given: dict[str, Any] = {"api_key": "NNSXS.KEY"} | config
+    return Network(admin, application_id=application, **given), TtsEvents(application)
 
 
 def connect_chirpstack(admin: Platform, **config: Any) -> tuple[Network, ChirpstackEvents]:
@@ -76,7 +77,7 @@ def test_the_type_lora_becomes_what_the_config_is_of_and_finds_both(admin: Platf
 
 
 def test_what_the_type_lora_can_not_be_is_said_at_its_field(admin: Platform) -> None:
-    body = {
+    body: dict[str, Any] = {
         "organization_id": admin.user.organization_id,
         "integration_type": "lora",
         "name": "x",
@@ -176,10 +177,10 @@ def test_a_profile_or_a_device_may_have_a_codec_of_its_own(admin: Platform) -> N
 
 
 def test_a_codec_of_nobody_is_refused_at_its_field(admin: Platform) -> None:
-    config = {"application_id": "acme-1", "device_codecs": {"a": str(uuid.uuid4())}}
-    body = {"organization_id": admin.user.organization_id, "integration_type": "lorawan_tts", "name": "x"}
+    config = {"application_id": "acme-1", "api_key": "NNSXS.KEY", "device_codecs": {"a": str(uuid.uuid4())}}
+    named = {"organization_id": admin.user.organization_id, "integration_type": "lorawan_tts", "name": "x"}
 
-    reply = admin.call("POST", "/integrations", json=body | {"config": config})
+    reply = admin.call("POST", "/integrations", json={**named, "config": config})
 
     assert reply.status_code == 422
     assert [error["field"] for error in reply.json()["errors"]] == ["device_codecs"]
