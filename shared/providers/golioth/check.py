@@ -9,11 +9,11 @@ from shared.provider import (
     Check,
     CredentialsRefused,
     Deadline,
+    Item,
     ProviderRefused,
     resolve_checked,
     run_checks,
 )
-from shared.provider.values import Item
 from shared.providers.golioth.api import Account, GoliothApi, read_data, read_list
 
 CHECK_SECONDS = 9.0

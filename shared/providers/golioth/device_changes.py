@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shared.provider import Message
-from shared.provider.values import Item, Object
+from shared.provider import Item, Message, Object
 from shared.providers.golioth.messages import keep_storable, name_event, name_topic, read_moment, read_time
 
 IN_SYNC = "in-sync"

@@ -13,16 +13,17 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from shared.provider import (
+    LONGEST_TEXT,
     DeviceChange,
     DevicePage,
     Directory,
+    Item,
     NewDevice,
     ProtocolFailed,
     ProviderRefused,
     RemoteDevice,
     SettingsStatus,
 )
-from shared.provider.values import LONGEST_TEXT, Item
 from shared.providers.golioth.api import GoliothApi, read_data, read_list
 
 MAIN_PACKAGE = "main"

@@ -24,10 +24,12 @@ from shared.provider import (
     DeviceFirmware,
     FieldError,
     Firmware,
+    Item,
     Listing,
     NewArtifact,
     NotFound,
     NotSupported,
+    Object,
     OtaEvent,
     Package,
     Problem,
@@ -36,7 +38,6 @@ from shared.provider import (
     RolloutPlan,
     RolloutTarget,
 )
-from shared.provider.values import Item, Object
 from shared.providers.golioth.api import PAGE_SIZE, Account, GoliothApi, read_data, read_list
 from shared.providers.golioth.firmware_objects import (
     read_artifact,

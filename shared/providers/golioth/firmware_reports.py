@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 
-from shared.provider import Heard, OtaEvent
-from shared.provider.values import Item
+from shared.provider import Heard, Item, OtaEvent
 from shared.providers.golioth.firmware_objects import TEXT_LIMIT
 
 STATES: dict[int, Heard] = {0: "idle", 1: "downloading", 2: "downloaded", 3: "updated"}

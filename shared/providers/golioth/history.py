@@ -13,8 +13,7 @@ from typing import Any, Self, TypedDict, cast
 
 import orjson
 
-from shared.provider import Batch, Message, ProtocolFailed
-from shared.provider.values import Object
+from shared.provider import Batch, Message, Object, ProtocolFailed
 from shared.providers.golioth.api import MOST_PAGES, PAGE_SIZE, GoliothApi, is_last_page, read_list
 from shared.providers.golioth.messages import keep_storable, name_event, read_device, read_moment
 

@@ -6,8 +6,7 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
-from shared.provider import DataType, Deadline, DeviceSettings, Setting
-from shared.provider.values import Item, Object
+from shared.provider import DataType, Deadline, DeviceSettings, Item, Object, Setting
 from shared.providers.golioth.api import Account, GoliothApi, read_data, read_list
 
 CALL_SECONDS = 20.0

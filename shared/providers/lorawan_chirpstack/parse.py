@@ -12,6 +12,7 @@ from dataclasses import replace
 from shared.provider import (
     CommandReport,
     Frame,
+    Item,
     Kind,
     LorawanEvent,
     Message,
@@ -24,7 +25,6 @@ from shared.provider import (
     read_bytes,
     read_document,
 )
-from shared.provider.values import Item
 from shared.providers.lorawan_chirpstack.radio import describe_device, describe_radio, list_facts
 
 NO_EVENT = (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from shared.provider import Reception, describe_gateways, describe_modulation, list_gateways
-from shared.provider.values import Item
+from shared.provider import Item, Reception, describe_gateways, describe_modulation, list_gateways
 
 CODING = "CR_"
 

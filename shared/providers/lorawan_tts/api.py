@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.provider import Access, Deadline, JsonApi
-from shared.provider.values import Item
+from shared.provider import Access, Deadline, Item, JsonApi
 
 NAME = "The Things Stack"
 

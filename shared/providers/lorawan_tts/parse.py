@@ -14,6 +14,7 @@ from dataclasses import replace
 from shared.provider import (
     CommandReport,
     Frame,
+    Item,
     Kind,
     LorawanEvent,
     Message,
@@ -26,7 +27,6 @@ from shared.provider import (
     read_bytes,
     read_document,
 )
-from shared.provider.values import Item
 from shared.providers.lorawan_tts.radio import describe_radio, list_facts
 
 UPLINKS = {"uplink_message": "decoded_payload", "uplink_normalized": "normalized_payload"}
