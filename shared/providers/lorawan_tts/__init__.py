@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from shared.provider import (
+    Batch,
     BearerToken,
     Check,
     Checker,
@@ -20,8 +22,10 @@ from shared.provider import (
     Directory,
     EndpointUrl,
     Group,
+    Historian,
     LorawanEvent,
     LorawanReceiver,
+    Message,
     Outcome,
     Syncer,
     locate_url,
@@ -56,7 +60,7 @@ def _trim_slash(url: str) -> str:
 Host = Annotated[EndpointUrl, AfterValidator(_trim_slash)]
 
 
-class LorawanTts(Checker, LorawanReceiver, Commander, Syncer):
+class LorawanTts(Checker, LorawanReceiver, Commander, Syncer, Historian):
     """One application of The Things Stack: the key to its API, and how its webhooks prove who they are."""
 
     label: ClassVar[str] = "The Things Stack"
@@ -120,6 +124,17 @@ class LorawanTts(Checker, LorawanReceiver, Commander, Syncer):
         from shared.providers.lorawan_tts.send import queue_downlink
 
         return queue_downlink(self.account, command, read_downlink(self, command))
+
+    def history(
+        self, begin: datetime, end: datetime, state: Mapping[str, object], deadline: Deadline
+    ) -> Iterator[Batch]:
+        """The Storage Integration, read back; see shared/providers/lorawan_tts/history.py."""
+        from shared.providers.lorawan_tts.history import read_storage
+
+        yield from read_storage(self.account, (begin, end), state, deadline, self._read_stored)
+
+    def _read_stored(self, body: bytes) -> list[Message]:
+        return self.make_messages(self.read_event(None, body), body)
 
     @contextmanager
     def devices(self, deadline: Deadline) -> Iterator[Directory]:

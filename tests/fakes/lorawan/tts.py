@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -167,6 +168,17 @@ def leave_server(store: str) -> Handler:
     return leave
 
 
+def read_storage(fake: FakeTts, _names: list[str], query: dict[str, str], _body: Any) -> Answer:
+    """A line for each; cut in the middle of one where the fake is told so, once."""
+    after, before = (datetime.fromisoformat(query[name]) for name in ("after", "before"))
+    found = [row for row in fake.stored if after < datetime.fromisoformat(row["received_at"]) < before]
+    shown = sorted(found, key=lambda row: str(row["received_at"]))[: int(query["limit"])]
+    body = b"".join(json.dumps({"result": row}).encode() + b"\n\n" for row in shown)
+    if fake.cut_after is not None and len(body) > fake.cut_after:
+        body, fake.cut_after = body[: fake.cut_after], None
+    return Answer(200, body, {"Content-Type": "text/event-stream"})
+
+
 ROUTES: list[tuple[str, str, str, Handler]] = [
     ("POST", r"/as/applications/([^/]+)/devices/([^/]+)/down/(push|replace)", "down", queue),
     ("GET", r"/applications/([^/]+)/devices", "devices", list_devices),
@@ -174,6 +186,7 @@ ROUTES: list[tuple[str, str, str, Handler]] = [
     ("GET", r"/applications/([^/]+)/devices/([^/]+)", "devices", read),
     ("PUT", r"/applications/([^/]+)/devices/([^/]+)", "write", change),
     ("DELETE", r"/applications/([^/]+)/devices/([^/]+)", "write", remove),
+    ("GET", r"/as/applications/([^/]+)/packages/storage/uplink_message", "storage", read_storage),
     *(
         (method, rf"/{server}/applications/([^/]+)/devices/([^/]+)", right, make(store))
         for server, store in (("js", "joins"), ("ns", "network"), ("as", "served"))
