@@ -73,7 +73,7 @@ from shared.provider.template import (
     Template, check_text, compile_template, dump_json, find_gaps, list_payload_paths, render_template,
 )
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
-from shared.provider.values import Item, LONGEST_TEXT, Object
+from shared.provider.values import Item, LONGEST_TEXT, Object, read_moment
 from shared.runtime.backoff import Backoff, is_final_status, parse_retry_after
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (

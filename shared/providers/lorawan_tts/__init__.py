@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from shared.provider import (
+    Batch,
     BearerToken,
     Check,
     Checker,
     Command,
     Commander,
+    Deadline,
     Destination,
+    Directory,
     EndpointUrl,
     Group,
+    Historian,
     LorawanEvent,
     LorawanReceiver,
+    Message,
     Outcome,
+    Syncer,
     locate_url,
     read_downlink,
 )
 from shared.providers.lorawan_tts.api import Account
 
 BASE_URL = "https://eu1.cloud.thethings.network"
+VISIBLE = r"^[A-Za-z0-9_-]+$"
+_MADE = ("join_eui", "frequency_plan_id", "lorawan_version", "lorawan_phy_version")
+_NUMBERS = ("0", "0_1", "0_2", "0_3", "0_4")
+_VERSIONS: dict[str, Any] = {f"MAC_V1_{number}": f"1.{number.replace('_', '.')}" for number in _NUMBERS}
 ID = re.compile(r"[a-z0-9](?:-?[a-z0-9]){1,35}")
 
 
@@ -35,6 +47,12 @@ def _check_id(text: str) -> str:
     return text
 
 
+def _check_eui(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Fa-f]{16}", text):
+        raise ValueError("expected an EUI: 16 hex digits")
+    return text.upper()
+
+
 def _trim_slash(url: str) -> str:
     return url.rstrip("/")
 
@@ -42,16 +60,17 @@ def _trim_slash(url: str) -> str:
 Host = Annotated[EndpointUrl, AfterValidator(_trim_slash)]
 
 
-class LorawanTts(Checker, LorawanReceiver, Commander):
+class LorawanTts(Checker, LorawanReceiver, Commander, Syncer, Historian):
     """One application of The Things Stack: the key to its API, and how its webhooks prove who they are."""
 
     label: ClassVar[str] = "The Things Stack"
     docs: ClassVar[str] = (
-        "A LoRaWAN application of The Things Stack: receives what its devices send, queues downlinks for them."
+        "A LoRaWAN application of The Things Stack: receives what its devices send, queues downlinks, syncs devices."
     )
 
     groups: ClassVar[tuple[Group, ...]] = (
         Group("Application", ("application_id", "api_key", "base_url", "identity_url"), open=True),
+        Group("Devices made there", _MADE),
     )
 
     application_id: Annotated[str, AfterValidator(_check_id)] = Field(examples=["acme-sensors"])
@@ -62,6 +81,20 @@ class LorawanTts(Checker, LorawanReceiver, Commander):
     """The address of the cluster, without a path."""
     identity_url: Host | None = Field(None, examples=["https://eu1.cloud.thethings.network"])
     """The address of the Identity Server, where that is another than the cluster's."""
+    join_eui: Annotated[str, AfterValidator(_check_eui)] = Field("0000000000000000", title="JoinEUI")
+    """The JoinEUI of devices that are made there: 16 hex digits, as their vendor says."""
+    frequency_plan_id: Annotated[str, Field(min_length=1, max_length=64, pattern=VISIBLE)] | None = Field(
+        None, examples=["EU_863_870_TTN"], title="Frequency plan"
+    )
+    """Their frequency plan, by its id; without it none are made."""
+    lorawan_version: Literal["MAC_V1_0", "MAC_V1_0_1", "MAC_V1_0_2", "MAC_V1_0_3", "MAC_V1_0_4"] = Field(
+        "MAC_V1_0_3", title="LoRaWAN version", json_schema_extra={"x-labels": _VERSIONS}
+    )
+    """Their version of LoRaWAN."""
+    lorawan_phy_version: Annotated[str, Field(min_length=1, max_length=64, pattern=VISIBLE)] = Field(
+        "PHY_V1_0_3_REV_A", title="Regional parameters"
+    )
+    """Their version of the regional parameters, by its id."""
 
     @classmethod
     def locate(cls, config: Mapping[str, object]) -> Destination:
@@ -91,6 +124,32 @@ class LorawanTts(Checker, LorawanReceiver, Commander):
         from shared.providers.lorawan_tts.send import queue_downlink
 
         return queue_downlink(self.account, command, read_downlink(self, command))
+
+    def history(
+        self, begin: datetime, end: datetime, state: Mapping[str, object], deadline: Deadline
+    ) -> Iterator[Batch]:
+        """The Storage Integration, read back; see shared/providers/lorawan_tts/history.py."""
+        from shared.providers.lorawan_tts.history import read_storage
+
+        yield from read_storage(self.account, (begin, end), state, deadline, self._read_stored)
+
+    def _read_stored(self, body: bytes) -> list[Message]:
+        return self.make_messages(self.read_event(None, body), body)
+
+    @contextmanager
+    def devices(self, deadline: Deadline) -> Iterator[Directory]:
+        """The application's devices; see shared/providers/lorawan_tts/devices.py."""
+        from shared.providers.lorawan_tts.api import TtsApi
+        from shared.providers.lorawan_tts.devices import Activation, TtsDirectory
+
+        how = Activation(
+            self.join_eui, self.lorawan_version, self.lorawan_phy_version, self.frequency_plan_id
+        )
+        with (
+            TtsApi(self.account, deadline, of_identities=True) as identities,
+            TtsApi(self.account, deadline) as api,
+        ):
+            yield TtsDirectory(identities, api, how)
 
     def check(self) -> Iterator[Check]:
         """Where its webhook posts to, and whether the key is accepted."""

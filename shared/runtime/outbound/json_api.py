@@ -166,7 +166,8 @@ class JsonApi:
         is_success = HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES
         document = None
         try:
-            document = _read_document(self._hide_secrets(reply.body)) if reply.body else None
+            body = self._hide_secrets(reply.body)
+            document = (self.read_body(body) if is_success else _read_document(body)) if body else None
         except ValueError:
             if is_success:
                 raise ProtocolFailed(f"{self._name}'s answer is not JSON.") from None
@@ -179,6 +180,10 @@ class JsonApi:
         for secret in self._secrets:
             body = body.replace(secret.encode(), b"***")
         return body
+
+    def read_body(self, body: bytes) -> Any:
+        """What an answer says; ValueError where that is not JSON."""
+        return _read_document(body)
 
     def read_words(self, document: object) -> str:
         """What an error says of itself."""

@@ -14,10 +14,14 @@ PATIENCE_SECONDS = 5.0
 JSON = {"Content-Type": "application/json"}
 
 
+STRUCTS = frozenset(("decoded_payload", "normalized_payload", "object"))
+"""Of what a decoder has made, zeros stay."""
+
+
 def drop_zeros(value: Any) -> Any:
     """As protobuf's JSON without its defaults."""
     if isinstance(value, dict):
-        kept = {name: drop_zeros(each) for name, each in value.items()}
+        kept = {name: each if name in STRUCTS else drop_zeros(each) for name, each in value.items()}
         return {name: each for name, each in kept.items() if each not in (0, "", False, None)}
     return [drop_zeros(each) for each in value] if isinstance(value, list) else value
 

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -16,6 +17,7 @@ RIGHTS = {
     "down": "RIGHT_APPLICATION_TRAFFIC_DOWN_WRITE",
     "devices": "RIGHT_APPLICATION_DEVICES_READ",
     "write": "RIGHT_APPLICATION_DEVICES_WRITE",
+    **dict.fromkeys(("js", "ns", "as"), "RIGHT_APPLICATION_DEVICES_WRITE_KEYS"),
     "storage": "RIGHT_APPLICATION_TRAFFIC_READ",
 }
 API = "/api/v3"
@@ -90,6 +92,9 @@ class FakeTts:
         return refuse(404, "not_found", "no such path", 5)
 
 
+Handler = Callable[[FakeTts, list[str], dict[str, str], Any], Answer]
+
+
 def queue(fake: FakeTts, names: list[str], _query: dict[str, str], body: Any) -> Answer:
     device, operation = names
     if fake.limited:
@@ -111,7 +116,80 @@ def list_devices(fake: FakeTts, _names: list[str], query: dict[str, str], _body:
     return Answer(answer.status, answer.body, {**answer.headers, "X-Total-Count": str(len(found))})
 
 
-ROUTES: list[tuple[str, str, str, Callable[[FakeTts, list[str], dict[str, str], Any], Answer]]] = [
+def create(fake: FakeTts, _names: list[str], _query: dict[str, str], body: Any) -> Answer:
+    device = body["end_device"]
+    name, eui = device["ids"]["device_id"], device["ids"].get("dev_eui")
+    taken = {each["ids"].get("dev_eui") for each in fake.devices.values()}
+    if name in fake.devices or (eui and eui in taken):
+        return refuse(409, "end_device_euis_taken", "an end device with these EUIs is already registered", 6)
+    fake.devices[name] = pick(device, body["field_mask"]["paths"])
+    return write_json(fake.devices[name])
+
+
+def pick(device: dict[str, Any], paths: list[str]) -> dict[str, Any]:
+    """What the mask names; an attribute of the device that it does not name is not written."""
+    return {"ids": device["ids"]} | {path: device[path] for path in paths if path in device}
+
+
+def change(fake: FakeTts, names: list[str], _query: dict[str, str], body: Any) -> Answer:
+    if names[0] not in fake.devices:
+        return refuse(404, "end_device_not_found", "end device not found", 5)
+    fake.devices[names[0]] |= pick(body["end_device"], body["field_mask"]["paths"])
+    return write_json(fake.devices[names[0]])
+
+
+def read(fake: FakeTts, names: list[str], _query: dict[str, str], _body: Any) -> Answer:
+    if names[0] not in fake.devices:
+        return refuse(404, "end_device_not_found", "end device not found", 5)
+    return write_json(fake.devices[names[0]])
+
+
+def remove(fake: FakeTts, names: list[str], _query: dict[str, str], _body: Any) -> Answer:
+    if fake.devices.pop(names[0], None) is None:
+        return refuse(404, "end_device_not_found", "end device not found", 5)
+    return write_json({})
+
+
+def at_server(store: str) -> Handler:
+    """PUT at the Join, Network or Application Server."""
+
+    def put(fake: FakeTts, names: list[str], _query: dict[str, str], body: Any) -> Answer:
+        getattr(fake, store)[names[0]] = body["end_device"]
+        return write_json(body["end_device"])
+
+    return put
+
+
+def leave_server(store: str) -> Handler:
+    def leave(fake: FakeTts, names: list[str], _query: dict[str, str], _body: Any) -> Answer:
+        known = getattr(fake, store).pop(names[0], None)
+        return write_json({}) if known else refuse(404, "device_not_found", "device not found", 5)
+
+    return leave
+
+
+def read_storage(fake: FakeTts, _names: list[str], query: dict[str, str], _body: Any) -> Answer:
+    """A line for each; cut in the middle of one where the fake is told so, once."""
+    after, before = (datetime.fromisoformat(query[name]) for name in ("after", "before"))
+    found = [row for row in fake.stored if after < datetime.fromisoformat(row["received_at"]) < before]
+    shown = sorted(found, key=lambda row: str(row["received_at"]))[: int(query["limit"])]
+    body = b"".join(json.dumps({"result": row}).encode() + b"\n\n" for row in shown)
+    if fake.cut_after is not None and len(body) > fake.cut_after:
+        body, fake.cut_after = body[: fake.cut_after], None
+    return Answer(200, body, {"Content-Type": "text/event-stream"})
+
+
+ROUTES: list[tuple[str, str, str, Handler]] = [
     ("POST", r"/as/applications/([^/]+)/devices/([^/]+)/down/(push|replace)", "down", queue),
     ("GET", r"/applications/([^/]+)/devices", "devices", list_devices),
+    ("POST", r"/applications/([^/]+)/devices", "write", create),
+    ("GET", r"/applications/([^/]+)/devices/([^/]+)", "devices", read),
+    ("PUT", r"/applications/([^/]+)/devices/([^/]+)", "write", change),
+    ("DELETE", r"/applications/([^/]+)/devices/([^/]+)", "write", remove),
+    ("GET", r"/as/applications/([^/]+)/packages/storage/uplink_message", "storage", read_storage),
+    *(
+        (method, rf"/{server}/applications/([^/]+)/devices/([^/]+)", right, make(store))
+        for server, store in (("js", "joins"), ("ns", "network"), ("as", "served"))
+        for method, make, right in (("PUT", at_server, server), ("DELETE", leave_server, server))
+    ),
 ]

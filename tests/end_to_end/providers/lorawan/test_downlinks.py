@@ -42,7 +42,12 @@ class Site:
 
     def __init__(self, admin: Platform, fake: FakeTts, **config: Any) -> None:
         self.admin, self.fake, self.events = admin, fake, TtsEvents(fake.application)
-        named = {"application_id": fake.application, "api_key": fake.key, "base_url": fake.url}
+        named = {
+            "application_id": fake.application,
+            "api_key": fake.key,
+            "base_url": fake.url,
+            "sync_direction": "off",
+        }
         self.network = Network(admin, **named, **config)
 
     def add_device(self, name: str) -> str:

@@ -43,7 +43,7 @@ class Network:
 
 def connect_tts(admin: Platform, **config: Any) -> tuple[Network, TtsEvents]:
     application = f"a-{uuid.uuid4().hex[:20]}"
-    given: dict[str, Any] = {"api_key": "NNSXS.KEY"} | config
+    given: dict[str, Any] = {"api_key": "NNSXS.KEY", "sync_direction": "off"} | config
     return Network(admin, application_id=application, **given), TtsEvents(application)
 
 
