@@ -1,12 +1,13 @@
-"""ChirpStack: what its HTTP integration pushes, and downlinks through its API."""
+"""ChirpStack: what its HTTP integration pushes, downlinks and devices through its API."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar
+from contextlib import contextmanager
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from shared.provider import (
     BearerToken,
@@ -14,7 +15,9 @@ from shared.provider import (
     Checker,
     Command,
     Commander,
+    Deadline,
     Destination,
+    Directory,
     EndpointUrl,
     Group,
     LorawanEvent,
@@ -22,11 +25,12 @@ from shared.provider import (
     NotSupported,
     Outcome,
     PushedRequest,
+    Syncer,
     locate_url,
     read_downlink,
     require_partner,
 )
-from shared.providers.lorawan_chirpstack.api import Account
+from shared.providers.lorawan_chirpstack.api import Account, ChirpstackApi, find_eui
 
 EVENT_LIMIT = 40
 
@@ -35,9 +39,13 @@ def _check_id(text: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:
-        raise ValueError(
-            "expected the id that ChirpStack shows below the application's name, a UUID"
-        ) from None
+        raise ValueError("expected the id that ChirpStack shows below the name, a UUID") from None
+
+
+def _check_eui(text: str) -> str:
+    if find_eui([text]) is None:
+        raise ValueError("expected an EUI: 16 hex digits")
+    return text.upper()
 
 
 def _trim_slash(url: str) -> str:
@@ -47,16 +55,17 @@ def _trim_slash(url: str) -> str:
 NO_API = "Set base_url and api_key: this goes through ChirpStack's API."
 
 
-class LorawanChirpstack(Checker, LorawanReceiver, Commander):
+class LorawanChirpstack(Checker, LorawanReceiver, Commander, Syncer):
     """One application of a ChirpStack: how its HTTP integration proves who it is, and the key to its API, if any."""
 
     label: ClassVar[str] = "ChirpStack"
     docs: ClassVar[str] = (
-        "A LoRaWAN application of ChirpStack: receives what its devices send, queues downlinks for them."
+        "A LoRaWAN application of ChirpStack: receives what its devices send, queues downlinks, syncs devices."
     )
 
     groups: ClassVar[tuple[Group, ...]] = (
         Group("Application", ("application_id", "base_url", "api_key"), open=True),
+        Group("Devices made there", ("device_profile_id", "join_eui")),
     )
 
     application_id: Annotated[str, AfterValidator(_check_id)] = Field(
@@ -69,13 +78,30 @@ class LorawanChirpstack(Checker, LorawanReceiver, Commander):
     """The address of ChirpStack's pages, without a path, where its API is too; needed for all but receiving."""
     api_key: BearerToken | None = Field(None, validate_default=True)
     """An API key of the tenant that the application is in."""
+    device_profile_id: Annotated[str, AfterValidator(_check_id)] | None = Field(
+        None, examples=["14855bf7-d10d-4aee-b618-ebfcb64dc7ad"], title="Device profile"
+    )
+    """The id of the device profile of devices that are made there; without it none are made."""
+    join_eui: Annotated[str, AfterValidator(_check_eui)] = Field("0000000000000000", title="JoinEUI")
+    """The JoinEUI of devices that are made there: 16 hex digits, as their vendor says."""
 
     @field_validator("api_key")
     @classmethod
     def _check_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if key is None and info.data.get("base_url") is not None:
             raise ValueError("give a key to the API at base_url")
+        if key is None and info.data.get("sync_direction", "off") != "off":
+            raise ValueError("device sync needs base_url and this key; or set sync_direction to off")
         return require_partner(key, "base_url", info)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _state_sync(cls, data: Any) -> Any:
+        # The database plans syncs by settings->'sync_direction', so the default has to be stored.
+        is_synced = isinstance(data, dict) and data.get("base_url") is not None
+        return (
+            {"sync_direction": "import" if is_synced else "off", **data} if isinstance(data, dict) else data
+        )
 
     @classmethod
     def locate(cls, config: Mapping[str, object]) -> Destination:
@@ -106,6 +132,14 @@ class LorawanChirpstack(Checker, LorawanReceiver, Commander):
         from shared.providers.lorawan_chirpstack.send import queue_downlink
 
         return queue_downlink(self.account, command, read_downlink(self, command))
+
+    @contextmanager
+    def devices(self, deadline: Deadline) -> Iterator[Directory]:
+        """The application's devices; see shared/providers/lorawan_chirpstack/devices.py."""
+        from shared.providers.lorawan_chirpstack.devices import Activation, ChirpstackDirectory
+
+        with ChirpstackApi(self.account, deadline) as api:
+            yield ChirpstackDirectory(api, Activation(self.join_eui, self.device_profile_id))
 
     def check(self) -> Iterator[Check]:
         """Where its HTTP integration posts to, and whether the API takes the key."""
