@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -196,3 +198,14 @@ def test_an_answer_has_a_bound_and_a_call_a_deadline(fake: FakeChirpstack) -> No
 def test_no_bytes_raise_anything_else(body: bytes) -> None:
     with contextlib.suppress(GrpcWebError):
         assert read_answer(TOLD, body).status in range(1_000)
+
+
+def test_whoever_only_receives_pays_for_no_protobuf() -> None:
+    code = (
+        "import sys; from shared.provider import find_provider; find_provider('lorawan_chirpstack');"
+        " print(sorted({'google.protobuf', 'aiohttp'} & sys.modules.keys()))"
+    )
+
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert told.stdout.strip() == "[]"
