@@ -30,6 +30,9 @@ BEGUN_AT_ONCE = 32
 
 LEASE_SECONDS = 60
 BACKOFF = Backoff(5.0, 300.0)
+HELD = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE))
+"""What is answered to one command and holds for all of its integration."""
+
 RESULT_LIMIT = 65_536
 """Bytes of a device's answer that are kept."""
 
@@ -155,8 +158,8 @@ def _send(row: LeasedCommand, integration: SealedIntegration | None) -> CommandR
 
 
 def _find_hold(problem: Problem, pause: float) -> float | None:
-    """Rate limits are of accounts, not of devices: whoever goes on with the next command makes them longer."""
-    if not isinstance(problem, ProviderRefused) or problem.answered != HTTPStatus.TOO_MANY_REQUESTS:
+    """Rate limits are of accounts, and who is unavailable is so for all: the next command would be told the same."""
+    if not isinstance(problem, ProviderRefused) or problem.answered not in HELD:
         return None
     return min(pause if problem.retry_after is None else problem.retry_after, BACKOFF.longest)
 

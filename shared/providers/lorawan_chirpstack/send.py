@@ -1,0 +1,78 @@
+"""Commands as downlinks: into the device's queue, whose item's id is what its events name.
+
+ChirpStack chooses that id, so an answer that was lost leaves us without it. The item expires with the command, at a
+fraction of a second that is the command's own: by that it is found in the queue before it is put there again. Versions
+before 4.14 know of no expiry. A device of class A hears downlinks after its next uplink.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.provider import Command, CommandRefused, Deadline, Outcome, QueueItem
+from shared.providers.lorawan_chirpstack.api import Account, ChirpstackApi, find_eui
+
+CALL_SECONDS = 20.0
+SECOND = 1_000_000
+NO_EUI = "ChirpStack has no such device: its devices come under their DevEUI, 16 hex digits."
+NO_PORT = 'ChirpStack needs a port for everything: send {"data": …, "f_port": 1}.'
+NO_PRIORITY = "ChirpStack's queues have no priorities; leave priority out."
+
+
+def queue_downlink(account: Account, command: Command, item: QueueItem) -> Outcome:
+    """Queue it, replace the queue by it, or empty the queue. Errors: CommandRefused, other OutsideErrors."""
+    eui = find_eui([command.device])
+    if eui is None:
+        raise CommandRefused(NO_EUI)
+    # Who has asked for a pause has asked it of all commands, so it is not waited for in one.
+    with ChirpstackApi(account, Deadline(CALL_SECONDS), waits=False) as api:
+        if item.mode == "flush":
+            api.call("FlushQueue", dev_eui=eui)
+            return Outcome()
+        wanted = _describe(command, item, eui)
+        found = _find(api, wanted)
+        if found is not None:
+            return Outcome(found.id, result={"stage": "sent" if found.is_pending else "queued"})
+        reply = api.call("Enqueue", again=False, queue_item=wanted, flush_queue=item.mode == "replace")
+    return Outcome(reply.id, result={"stage": "queued"})
+
+
+def _describe(command: Command, item: QueueItem, eui: str) -> dict[str, Any]:
+    if item.f_port is None:
+        raise CommandRefused(NO_PORT)
+    if item.priority != "NORMAL":
+        raise CommandRefused(NO_PRIORITY)
+    content = {"object": item.data} if item.body is None else {"data": item.body}
+    return {
+        "dev_eui": eui,
+        "confirmed": item.confirmed,
+        "f_port": item.f_port,
+        "expires_at": _mark(command),
+        **content,
+    }
+
+
+def _mark(command: Command) -> datetime:
+    """When it expires, within the second: which microsecond is the command's own."""
+    return command.expires_at.astimezone(UTC).replace(microsecond=uuid.UUID(command.id).int % SECOND)
+
+
+def _find(api: ChirpstackApi, wanted: dict[str, Any]) -> Any:
+    """What is in the queue already of the same command; None where nothing is."""
+    for item in api.call("GetQueue", dev_eui=wanted["dev_eui"]).result:
+        if _is_same(item, wanted):
+            return item
+    return None
+
+
+def _is_same(item: Any, wanted: dict[str, Any]) -> bool:
+    expires, expected = item.expires_at, wanted["expires_at"]
+    return bool(
+        expires.seconds == int(expected.timestamp())
+        and expires.nanos // 1000 == expected.microsecond
+        and item.f_port == wanted["f_port"]
+        and item.confirmed == wanted["confirmed"]
+        and item.data == wanted.get("data", item.data)
+    )
