@@ -36,7 +36,7 @@ def queue_downlink(account: Account, command: Command, item: QueueItem) -> Outco
         if found is not None:
             return Outcome(found.id, result={"stage": "sent" if found.is_pending else "queued"})
         reply = api.call("Enqueue", again=False, queue_item=wanted, flush_queue=item.mode == "replace")
-    return Outcome(reply.id, result={"stage": "queued"})
+    return Outcome(reply.id or None, result={"stage": "queued"})
 
 
 def _describe(command: Command, item: QueueItem, eui: str) -> dict[str, Any]:

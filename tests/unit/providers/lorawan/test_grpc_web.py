@@ -101,7 +101,7 @@ def test_a_call_is_answered_over_http_1_1(fake: FakeChirpstack) -> None:
         (6, ProviderRefused, 409),
         (7, CredentialsRefused, 502),
         (8, ProviderRefused, 429),
-        (13, ProviderRefused, 503),
+        (13, ProviderRefused, 500),
         (14, ProviderRefused, 503),
         (16, CredentialsRefused, 502),
     ],
