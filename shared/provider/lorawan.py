@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
 from shared.codecs.codec import Codec
 from shared.provider.callback import locate_callback
@@ -28,6 +29,7 @@ from shared.provider.values import Item
 from shared.runtime.errors import InvalidConfig
 
 MOST_CODECS, NAME_LIMIT = 100, 200
+UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 MOST_GATEWAYS = 20
 """Gateways that are kept of an uplink, those that heard it best first."""
 
@@ -35,11 +37,16 @@ UNDECODED = "Neither the network server nor a codec decodes it: choose a codec f
 FREE_LATER = "No decoder was free; replay what failed."
 
 
-def _check_names(codecs: dict[str, str]) -> dict[str, str]:
-    if len(codecs) > MOST_CODECS or not all(0 < len(name) <= NAME_LIMIT for name in codecs):
+def _check_codecs(codecs: Any) -> Any:
+    """Before what is within is read, for names may be of any characters, and are no fields."""
+    if not isinstance(codecs, dict):
+        return codecs
+    if len(codecs) > MOST_CODECS or not all(0 < len(str(name)) <= NAME_LIMIT for name in codecs):
         raise ValueError(
             f"at most {MOST_CODECS} codecs, each for a profile or a device whose name has 1 to {NAME_LIMIT} characters"
         )
+    if not all(isinstance(name, str) and UUID.fullmatch(str(codec)) for name, codec in codecs.items()):
+        raise ValueError("each value is the id of a codec; GET /integrations/codecs lists them")
     return codecs
 
 
@@ -76,7 +83,7 @@ class LorawanReceiver(CodecFields, Receiver, defer_build=True):
     groups: ClassVar[tuple[Group, ...]] = (Group("Codec", ("codec", "device_codecs")),)
     read_in_sql: ClassVar[frozenset[str]] = frozenset({"device_codecs"})
 
-    device_codecs: Annotated[dict[str, CodecId], AfterValidator(_check_names)] = Field(
+    device_codecs: Annotated[dict[str, CodecId], BeforeValidator(_check_codecs)] = Field(
         default_factory=dict,
         examples=[{"dragino/lht65": "4f9a2a34-8c1e-4a0e-9a39-0d3f6f6f2f10"}],
     )

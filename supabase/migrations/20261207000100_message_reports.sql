@@ -89,4 +89,3 @@ comment on function private.heed_reports is '[{device, report: {facts?, command?
 
 revoke execute on function private.merge_facts, private.heed_facts, private.heed_command, private.heed_reports
   from public, anon, authenticated, service_role;
-grant execute on function private.merge_facts, private.heed_facts, private.heed_command, private.heed_reports to service_role;
