@@ -51,6 +51,7 @@ WEIGHT = 6
 EUI = re.compile(r"[0-9a-fA-F]{16}")
 TRIES = 4
 BACKOFF = Backoff(0.5, 4.0)
+LONGEST_WAIT = 30.0
 WORDS_LIMIT = 500
 NO_WORDS = (
     "which ChirpStack does not explain: the key is not valid, read-only, of another tenant, or there is no such device "
@@ -128,7 +129,7 @@ class ChirpstackApi:
         if refusal.is_final or failures >= TRIES or not self._waits or not (again or is_limited):
             return None
         pause = BACKOFF.pause(failures) if refusal.retry_after is None else refusal.retry_after
-        return pause if pause < self.deadline.remaining() else None
+        return pause if pause < min(LONGEST_WAIT, self.deadline.remaining()) else None
 
     def _send(self, name: str, body: bytes) -> OutboundReply:
         self._holding.close()

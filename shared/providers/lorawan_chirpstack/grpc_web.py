@@ -28,6 +28,7 @@ HTTP = {
     6: HTTPStatus.CONFLICT,
     7: HTTPStatus.FORBIDDEN,
     8: HTTPStatus.TOO_MANY_REQUESTS,
+    14: HTTPStatus.SERVICE_UNAVAILABLE,
     16: HTTPStatus.UNAUTHORIZED,
 }
 
@@ -78,7 +79,7 @@ def name_status(status: int) -> str:
 
 def translate_status(status: int) -> int:
     """The HTTP status that says the same; what is none of those passes."""
-    return HTTP.get(status, HTTPStatus.SERVICE_UNAVAILABLE)
+    return HTTP.get(status, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _read_frames(body: bytes) -> Iterator[tuple[int, bytes]]:

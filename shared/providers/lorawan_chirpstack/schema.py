@@ -5,11 +5,11 @@ Source: its api/proto/api/device.proto. What the table does not know stays with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2, timestamp_pb2
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 
 PACKAGE = "api"
 SHARED = {"Struct": struct_pb2, "Timestamp": timestamp_pb2}
@@ -91,6 +91,14 @@ def _make_classes() -> dict[str, Any]:
 
 MESSAGES = _make_classes()
 """The classes by their name in the table."""
+
+
+def make_message(name: str, fields: Mapping[str, Any]) -> Any:
+    """A message that can be written and read; ValueError where a value is none of its field's, or nested too deeply."""
+    try:
+        return MESSAGES[name].FromString(MESSAGES[name](**fields).SerializeToString())
+    except (ValueError, TypeError, OverflowError, RecursionError, DecodeError, EncodeError):
+        raise ValueError(f"no {name}") from None
 
 
 def read_message(name: str, body: bytes) -> Any:

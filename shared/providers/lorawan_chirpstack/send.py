@@ -18,6 +18,7 @@ CALL_SECONDS = 20.0
 SECOND = 1_000_000
 NO_EUI = "ChirpStack has no such device: its devices come under their DevEUI, 16 hex digits."
 NO_PORT = 'ChirpStack needs a port for everything: send {"data": …, "f_port": 1}.'
+NO_OBJECT = "ChirpStack can't be given this object: at most 30 levels, and numbers that a double holds."
 NO_PRIORITY = "ChirpStack's queues have no priorities; leave priority out."
 
 
@@ -26,32 +27,32 @@ def queue_downlink(account: Account, command: Command, item: QueueItem) -> Outco
     eui = find_eui([command.device])
     if eui is None:
         raise CommandRefused(NO_EUI)
+    wanted = None if item.mode == "flush" else _make_item(command, item, eui)
     # Who has asked for a pause has asked it of all commands, so it is not waited for in one.
     with ChirpstackApi(account, Deadline(CALL_SECONDS), waits=False) as api:
-        if item.mode == "flush":
+        if wanted is None:
             api.call("FlushQueue", dev_eui=eui)
             return Outcome()
-        wanted = _describe(command, item, eui)
         found = _find(api, wanted)
         if found is not None:
             return Outcome(found.id, result={"stage": "sent" if found.is_pending else "queued"})
         reply = api.call("Enqueue", again=False, queue_item=wanted, flush_queue=item.mode == "replace")
-    return Outcome(reply.id, result={"stage": "queued"})
+    return Outcome(reply.id or None, result={"stage": "queued"})
 
 
-def _describe(command: Command, item: QueueItem, eui: str) -> dict[str, Any]:
+def _make_item(command: Command, item: QueueItem, eui: str) -> Any:
     if item.f_port is None:
         raise CommandRefused(NO_PORT)
     if item.priority != "NORMAL":
         raise CommandRefused(NO_PRIORITY)
+    from shared.providers.lorawan_chirpstack.schema import make_message
+
     content = {"object": item.data} if item.body is None else {"data": item.body}
-    return {
-        "dev_eui": eui,
-        "confirmed": item.confirmed,
-        "f_port": item.f_port,
-        "expires_at": _mark(command),
-        **content,
-    }
+    told = {"dev_eui": eui, "confirmed": item.confirmed, "f_port": item.f_port, "expires_at": _mark(command)}
+    try:
+        return make_message("QueueItem", told | content)
+    except ValueError:
+        raise CommandRefused(NO_OBJECT) from None
 
 
 def _mark(command: Command) -> datetime:
@@ -59,20 +60,19 @@ def _mark(command: Command) -> datetime:
     return command.expires_at.astimezone(UTC).replace(microsecond=uuid.UUID(command.id).int % SECOND)
 
 
-def _find(api: ChirpstackApi, wanted: dict[str, Any]) -> Any:
+def _find(api: ChirpstackApi, wanted: Any) -> Any:
     """What is in the queue already of the same command; None where nothing is."""
-    for item in api.call("GetQueue", dev_eui=wanted["dev_eui"]).result:
+    for item in api.call("GetQueue", dev_eui=wanted.dev_eui).result:
         if _is_same(item, wanted):
             return item
     return None
 
 
-def _is_same(item: Any, wanted: dict[str, Any]) -> bool:
-    expires, expected = item.expires_at, wanted["expires_at"]
+def _is_same(item: Any, wanted: Any) -> bool:
+    # To the microsecond, as databases keep times. What ChirpStack encodes itself can't be compared.
+    expires, expected = item.expires_at, wanted.expires_at
     return bool(
-        expires.seconds == int(expected.timestamp())
-        and expires.nanos // 1000 == expected.microsecond
-        and item.f_port == wanted["f_port"]
-        and item.confirmed == wanted["confirmed"]
-        and item.data == wanted.get("data", item.data)
+        (expires.seconds, expires.nanos // 1000) == (expected.seconds, expected.nanos // 1000)
+        and (item.f_port, item.confirmed) == (wanted.f_port, wanted.confirmed)
+        and (wanted.HasField("object") or item.data == wanted.data)
     )

@@ -214,12 +214,14 @@ def test_a_rate_limit_or_an_unavailable_server_holds_back_the_whole_integration(
     site = Site(admin, fake)
     fake.refusals = [RefusedError(status, "not now")]
     first = site.send(site.add_device(ROOM), {"hex": "01", "f_port": 1})
+    other = site.add_device(HALL)
+    began = time.monotonic()
     error = site.try_once(first)["error"]
-    asked_at, asked = time.monotonic(), len(fake.asked)
-    second = site.send(site.add_device(HALL), {"hex": "02", "f_port": 1})
+    asked = len(fake.asked)
+    second = site.send(other, {"hex": "02", "f_port": 1})
     run_commands(as_service(), Deadline(0.5), Pulse())
     # Only meaningful where this machine was quick enough to look before the hold was over.
-    held = len(fake.asked) == asked or time.monotonic() - asked_at > 3
+    held = len(fake.asked) == asked or time.monotonic() - began > 3
 
     shown = site.work_until(first, second)
 
@@ -265,3 +267,22 @@ def test_the_connection_test_tells_of_the_key(admin: Platform, fake: FakeChirpst
     assert [each["ok"] for each in tested] == [True, False, False]
     assert "InvalidSignature" in tested[1]["checks"][-1]["detail"]
     assert "tenant is read only" in tested[2]["checks"][-1]["detail"]
+
+
+def test_a_command_that_fails_by_itself_holds_back_no_other(admin: Platform, fake: FakeChirpstack) -> None:
+    site = Site(admin, fake)
+    first, second = site.add_device(ROOM), site.add_device(HALL)
+    fake.refusals = [RefusedError(13, "Error: the codec has thrown")]
+    failing = site.send(first, {"data": {"a": 1}, "f_port": 1})
+    error = site.try_once(failing)["error"]
+
+    with admin.stack.connect() as connection:
+        held = connection.execute(
+            "select count(*) from private.rate_limits where subject = %s and budget = 'commands_held'",
+            (site.network.id,),
+        ).fetchone()
+    (sent,) = site.work_until(site.send(second, {"hex": "02", "f_port": 1}))
+
+    assert "the codec has thrown" in error
+    assert held == (0,)
+    assert sent["status"] == "sent"

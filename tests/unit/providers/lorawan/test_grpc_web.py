@@ -24,7 +24,7 @@ from shared.provider import (
 )
 from shared.providers.lorawan_chirpstack.api import Account, ChirpstackApi
 from shared.providers.lorawan_chirpstack.grpc_web import GrpcWebError, read_answer, write_frame
-from shared.providers.lorawan_chirpstack.schema import MESSAGES
+from shared.providers.lorawan_chirpstack.schema import MESSAGES, make_message
 from tests.fakes.http_receiver import Answer, Received
 from tests.fakes.lorawan.chirpstack import GRPC_WEB, FakeChirpstack, RefusedError, write_trailers
 
@@ -85,6 +85,18 @@ def test_what_the_table_does_not_know_of_a_device_stays_with_it() -> None:
     assert unknown in read.SerializeToString()
 
 
+def nest(levels: int) -> dict[str, Any]:
+    return {"a": nest(levels - 1)} if levels else {}
+
+
+@pytest.mark.parametrize("value", [{"a": 10**400}, {"a": "\ud800"}, nest(100), nest(900)])
+def test_what_no_message_can_hold_is_refused_before_anything_is_sent(value: dict[str, Any]) -> None:
+    assert make_message("QueueItem", {"object": nest(30), "f_port": 1}).f_port == 1
+
+    with pytest.raises(ValueError, match="QueueItem"):
+        make_message("QueueItem", {"object": value})
+
+
 def test_a_call_is_answered_over_http_1_1(fake: FakeChirpstack) -> None:
     reply = call(fake)
 
@@ -101,7 +113,7 @@ def test_a_call_is_answered_over_http_1_1(fake: FakeChirpstack) -> None:
         (6, ProviderRefused, 409),
         (7, CredentialsRefused, 502),
         (8, ProviderRefused, 429),
-        (13, ProviderRefused, 503),
+        (13, ProviderRefused, 500),
         (14, ProviderRefused, 503),
         (16, CredentialsRefused, 502),
     ],
