@@ -129,6 +129,7 @@ def _refuse_message(message: Message, refusal: BadRequest | TypeError) -> Messag
         kind="event",
         error=f"The database refused the decoded message: {why}"[:1000],
         device_status=None,
+        report=None,
     )
 
 

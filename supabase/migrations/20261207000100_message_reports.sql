@@ -1,30 +1,45 @@
 -- What messages tell beside what is stored of them: facts of their devices, and what became of commands.
 
+create function private.list_gateways(p_facts jsonb) returns jsonb
+language sql immutable set search_path = ''
+as $$
+  -- Members may write anything into a device's metadata.
+  select case when jsonb_typeof(p_facts -> 'gateways') = 'array' then p_facts -> 'gateways' else '[]' end
+$$;
+comment on function private.list_gateways is 'The gateways among facts; none where there is something else.';
+
 create function private.merge_facts(p_known jsonb, p_facts jsonb) returns jsonb
 language sql immutable set search_path = ''
 as $$
-  select coalesce(p_known, '{}') || p_facts || case when p_facts ? 'gateways' then jsonb_build_object('gateways', (
-    select jsonb_agg(g.gateway order by g.gateway collate "C")
-      from (
-        -- Those that heard it now stay, of the others as many as there is room for.
-        select distinct on (e.gateway) e.gateway, e.n
-          from (
-            select n.gateway, 0 as n from jsonb_array_elements_text(p_facts -> 'gateways') n(gateway)
-            union all
-            select k.gateway, 1 from jsonb_array_elements_text(
-              case when jsonb_typeof(p_known -> 'gateways') = 'array' then p_known -> 'gateways' else '[]' end) k(gateway)) e
-         order by e.gateway, e.n) g
-     where g.n = 0 or (select count(*) from jsonb_array_elements(coalesce(p_known -> 'gateways', '[]'))) < 50)) else '{}' end
+  select case when jsonb_typeof(p_known) = 'object' then p_known else '{}' end || p_facts
+    || case when p_facts ? 'gateways' then jsonb_build_object('gateways', (
+         select jsonb_agg(k.gateway order by k.gateway collate "C")
+           from (
+             -- Those that heard it now come first, the others as far as there is room.
+             select g.gateway
+               from (
+                 select n.gateway, 0 as place from jsonb_array_elements_text(private.list_gateways(p_facts)) n(gateway)
+                 union all
+                 select o.gateway, 1 from jsonb_array_elements_text(private.list_gateways(p_known)) o(gateway)) g
+              group by g.gateway
+              order by min(g.place), g.gateway collate "C"
+              limit 50) k))
+       else '{}' end
 $$;
-comment on function private.merge_facts is 'What is known of a device with what is told now; of gateways those from before stay, as long as they are fewer than 50.';
+comment on function private.merge_facts is 'What is known of a device with what is told now; of gateways those from before stay, up to 50.';
 
 create function private.heed_facts(p_integration_id uuid, p_external_id text, p_facts jsonb) returns void
 language sql volatile set search_path = ''
 as $$
   update public.devices d
-     set metadata = d.metadata || jsonb_build_object('lorawan', private.merge_facts(d.metadata -> 'lorawan', p_facts))
-   where d.integration_id = p_integration_id and d.external_id = p_external_id
-     and private.merge_facts(d.metadata -> 'lorawan', p_facts) is distinct from d.metadata -> 'lorawan'
+     set metadata = t.told
+    from public.devices k
+    cross join lateral (
+      select k.metadata || jsonb_build_object('lorawan', private.merge_facts(k.metadata -> 'lorawan', p_facts)) as told) t
+   where k.integration_id = p_integration_id and k.external_id = p_external_id and d.id = k.id and d.metadata = k.metadata
+     and t.told is distinct from k.metadata
+     -- Where people have filled it, there is no room.
+     and private.is_portable(t.told, 65536)
 $$;
 comment on function private.heed_facts is 'Keeps what is told of a device under metadata.lorawan; what is the same already is written no more.';
 
@@ -87,5 +102,5 @@ end
 $$;
 comment on function private.heed_reports is '[{device, report: {facts?, command?}}], by devices in their order, so that two batches never wait for each other.';
 
-revoke execute on function private.merge_facts, private.heed_facts, private.heed_command, private.heed_reports
+revoke execute on function private.list_gateways, private.merge_facts, private.heed_facts, private.heed_command, private.heed_reports
   from public, anon, authenticated, service_role;

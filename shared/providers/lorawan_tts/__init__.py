@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from shared.provider import (
     Batch,
@@ -26,6 +26,7 @@ from shared.provider import (
     LorawanEvent,
     LorawanReceiver,
     Message,
+    NotSupported,
     Outcome,
     Syncer,
     locate_url,
@@ -34,6 +35,7 @@ from shared.provider import (
 from shared.providers.lorawan_tts.api import Account
 
 BASE_URL = "https://eu1.cloud.thethings.network"
+NO_KEY = "Set api_key: this goes through The Things Stack's API."
 VISIBLE = r"^[A-Za-z0-9_-]+$"
 _MADE = ("join_eui", "frequency_plan_id", "lorawan_version", "lorawan_phy_version")
 _NUMBERS = ("0", "0_1", "0_2", "0_3", "0_4")
@@ -75,8 +77,8 @@ class LorawanTts(Checker, LorawanReceiver, Commander, Syncer, Historian):
 
     application_id: Annotated[str, AfterValidator(_check_id)] = Field(examples=["acme-sensors"])
     """The id of the application, from the console."""
-    api_key: BearerToken
-    """An API key of the application, with the rights that docs/lorawan.md lists."""
+    api_key: BearerToken | None = Field(None, validate_default=True)
+    """An API key of the application, with the rights that docs/lorawan.md lists; needed for all but receiving."""
     base_url: Host = BASE_URL
     """The address of the cluster, without a path."""
     identity_url: Host | None = Field(None, examples=["https://eu1.cloud.thethings.network"])
@@ -96,6 +98,20 @@ class LorawanTts(Checker, LorawanReceiver, Commander, Syncer, Historian):
     )
     """Their version of the regional parameters, by its id."""
 
+    @field_validator("api_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if key is None and info.data.get("sync_direction", "off") != "off":
+            raise ValueError("device sync needs a key; or set sync_direction to off")
+        return key
+
+    @model_validator(mode="before")
+    @classmethod
+    def _state_sync(cls, data: Any) -> Any:
+        # The database plans syncs by settings->'sync_direction', so the default has to be stored.
+        has_key = isinstance(data, dict) and data.get("api_key") is not None
+        return {"sync_direction": "import" if has_key else "off", **data} if isinstance(data, dict) else data
+
     @classmethod
     def locate(cls, config: Mapping[str, object]) -> Destination:
         """Where the API key is sent: to the cluster, and to where identities are."""
@@ -104,7 +120,9 @@ class LorawanTts(Checker, LorawanReceiver, Commander, Syncer, Historian):
 
     @property
     def account(self) -> Account:
-        """What calls to the API need."""
+        """What calls to the API need; NotSupported without a key."""
+        if self.api_key is None:
+            raise NotSupported(NO_KEY)
         return Account(
             self.base_url,
             self.identity_url or self.base_url,

@@ -22,6 +22,8 @@ def check_application(tts: LorawanTts) -> Iterator[Check]:
         yield check
         if not check.ok:
             return
+    if tts.api_key is None:
+        return
     account, deadline = tts.account, Deadline(CHECK_SECONDS)
     yield from run_checks(
         [

@@ -243,3 +243,19 @@ def test_the_connection_test_tells_of_the_key(admin: Platform, fake: FakeTts) ->
 
     assert (good["ok"], bad["ok"]) == (True, False)
     assert "RIGHT_APPLICATION_DEVICES_READ" in bad["checks"][-1]["detail"]
+
+
+def test_without_a_key_it_receives_and_says_what_is_missing_for_more(admin: Platform, fake: FakeTts) -> None:
+    network = Network(admin, application_id=fake.application)
+    assert network.post(TtsEvents(fake.application).make_uplink("room-1", 1, b"\x01", {"t": 1})) == 202
+    (device,) = admin.rows("devices", integration_id=f"eq.{network.id}", select="id")
+    body = {"device_id": device["id"], "name": "valve", "payload": {"hex": "01", "f_port": 1}}
+    command = admin.call("POST", "/commands", json=body).json()["command"]["id"]
+
+    run_commands(as_service(), Deadline(1), Pulse())
+    tested = admin.call("POST", f"/integrations/{network.id}/test").json()
+
+    assert network.created["config"]["sync_direction"] == "off"
+    shown = admin.call("GET", f"/commands/{command}").json()["command"]
+    assert (shown["status"], "api_key" in shown["error"]) == ("failed", True)
+    assert tested["ok"]
