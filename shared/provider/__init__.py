@@ -74,7 +74,7 @@ from shared.provider.template import (
 )
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
 from shared.provider.values import Item, LONGEST_TEXT, Object, read_moment
-from shared.runtime.backoff import Backoff, is_final_status, parse_retry_after
+from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
     AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused,
@@ -86,7 +86,7 @@ from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
-    Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, note_call,
-    resolve_checked, send_once,
+    Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, load_policy,
+    note_call, resolve_checked, send_once,
 )
 from shared.runtime.telemetry import read_traceparent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 
 from shared.runtime.problem import FieldError as FieldError
@@ -207,7 +208,8 @@ class ProviderRefused(OutsideError):
     def __init__(
         self, detail: str | None = None, *, answered: int = 0, retry_after: float | None = None
     ) -> None:
-        super().__init__(detail)
+        asked = {} if retry_after is None else {"Retry-After": str(math.ceil(retry_after))}
+        super().__init__(detail, headers=asked)
         self.answered = answered
         self.retry_after = retry_after
 

@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -29,7 +28,6 @@ from shared.provider import (
     load_budget,
     mask_secrets,
     note_call,
-    parse_retry_after,
 )
 from shared.providers.lorawan_chirpstack.grpc_web import (
     HEADERS,
@@ -190,7 +188,7 @@ class ChirpstackApi:
         told = mask_secrets(words, [self.account.api_key])[:WORDS_LIMIT].replace("\x00", "\ufffd")
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return CredentialsRefused(f"{said}: {told}" if told else f"{said}, {NO_WORDS}.")
-        asked = parse_retry_after(reply.headers, datetime.now(UTC))
+        asked = reply.retry_after
         return ProviderRefused(f"{said}: {told}" if told else f"{said}.", answered=status, retry_after=asked)
 
 

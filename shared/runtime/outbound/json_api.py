@@ -7,14 +7,13 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import orjson
 
-from shared.runtime.backoff import Backoff, is_final_status, parse_retry_after
+from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
 from shared.runtime.exact_json import read_json, write_json
@@ -156,7 +155,7 @@ class JsonApi:
             self._holding.reserve(int(expected * MARGIN), self.deadline.within(patience))
 
     def _pause(self, reply: OutboundReply, wait: float) -> None:
-        asked = parse_retry_after(reply.headers, datetime.now(UTC))
+        asked = reply.retry_after
         seconds = wait if asked is None else asked
         if seconds >= min(LONGEST_WAIT, self.deadline.remaining()):
             self._read(reply)
@@ -196,8 +195,9 @@ class JsonApi:
         said = f": {words}" if words else "."
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return CredentialsRefused(f"{self._name} refused the API key ({status}){said}")
-        asked = parse_retry_after(reply.headers, datetime.now(UTC))
-        return ProviderRefused(f"{self._name} answered {status}{said}", answered=status, retry_after=asked)
+        return ProviderRefused(
+            f"{self._name} answered {status}{said}", answered=status, retry_after=reply.retry_after
+        )
 
 
 def _read_document(body: bytes) -> Any:
