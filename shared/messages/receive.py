@@ -176,7 +176,7 @@ def _verify(provider: Pushed, request: PushedRequest) -> None:
 def _is_read_later(provider: Pushed) -> bool:
     """Whether what it is sent is read in the thread of its own request: by a codec, or since it asks the database."""
     return isinstance(provider, CallbackReceiver) or (
-        isinstance(provider, CodecFields) and provider.codec is not None
+        isinstance(provider, CodecFields) and provider.has_codecs
     )
 
 

@@ -211,6 +211,7 @@ class ProviderRefused(OutsideError):
         asked = {} if retry_after is None else {"Retry-After": str(math.ceil(retry_after))}
         super().__init__(detail, headers=asked)
         self.answered = answered
+        self.retry_after = retry_after
 
 
 class CommandRefused(OutsideError):

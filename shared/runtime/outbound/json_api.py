@@ -59,6 +59,8 @@ class JsonApi:
 
     def __init__(self, access: Access, deadline: Deadline) -> None:
         self.deadline = deadline
+        self.waits = True
+        """Whether what is answered with 429 is tried again; without it that is left to the caller."""
         self._name = access.name
         self._base_url = access.base_url
         self._headers = {"Accept": "application/json", **access.headers}
@@ -97,7 +99,7 @@ class JsonApi:
         request = self._make_request(method, path, body, query or {})
         reply = self._send(request)
         for failures in range(1, TRIES):
-            if not _is_passing(reply, again=again):
+            if not _is_passing(reply, again=again, waits=self.waits):
                 break
             self._pause(reply, BACKOFF.pause(failures))
             reply = self._send(request)
@@ -163,7 +165,8 @@ class JsonApi:
         is_success = HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES
         document = None
         try:
-            document = _read_document(self._hide_secrets(reply.body)) if reply.body else None
+            body = self._hide_secrets(reply.body)
+            document = (self.read_body(body) if is_success else _read_document(body)) if body else None
         except ValueError:
             if is_success:
                 raise ProtocolFailed(f"{self._name}'s answer is not JSON.") from None
@@ -177,9 +180,16 @@ class JsonApi:
             body = body.replace(secret.encode(), b"***")
         return body
 
+    def read_body(self, body: bytes) -> Any:
+        """What an answer says; ValueError where that is not JSON."""
+        return _read_document(body)
+
+    def read_words(self, document: object) -> str:
+        """What an error says of itself."""
+        return str(document.get("message") or "") if isinstance(document, dict) else ""
+
     def _make_refusal(self, reply: OutboundReply, document: object) -> CredentialsRefused | ProviderRefused:
-        status = reply.status
-        words = str(document.get("message") or "") if isinstance(document, dict) else ""
+        status, words = reply.status, self.read_words(document)
         # Masked in every form; and Postgres has no text with NUL.
         words = mask_secrets(words, self._secrets)[:WORDS_LIMIT].replace("\x00", "\ufffd")
         said = f": {words}" if words else "."
@@ -203,8 +213,8 @@ def _read_document(body: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def _is_passing(reply: OutboundReply, *, again: bool) -> bool:
+def _is_passing(reply: OutboundReply, *, again: bool, waits: bool) -> bool:
     """Whether another try may help, and does no harm: what is answered with 429 was not begun."""
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return True
+        return waits
     return again and reply.status >= HTTPStatus.BAD_REQUEST and not is_final_status(reply.status)
