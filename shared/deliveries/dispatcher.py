@@ -41,7 +41,7 @@ IN_FLIGHT_PART = 32
 """Of the process's memory payloads and bodies under way may be one in so many: parsed, a payload is up to ten times
 as large."""
 
-LEASE_AT_ONCE = 400
+LEASE_AT_ONCE = 500
 LEASE_BYTES = 8 * 1_048_576
 """Of payloads, which a delivery may have up to a megabyte of; always at least one delivery, whatever its size."""
 
@@ -218,7 +218,7 @@ class _Dispatcher:
             # A template may make much of little.
             self._bodies[delivery["id"]] = len(body)
             self._shares.hold_more(delivery["organization_id"], len(body))
-        self._tasks.add(asyncio.create_task(self._deliver(delivery, provider, request)))
+        self._tasks.add(self._loop.create_task(self._deliver(delivery, provider, request)))
 
     async def _deliver(
         self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem
@@ -241,5 +241,5 @@ class _Dispatcher:
                 )
                 self._requests.add(delivery["integration_id"], sent)
         # Not by a callback, which would take another turn of the loop.
-        if task := asyncio.current_task():
+        if task := asyncio.current_task(self._loop):
             self._tasks.discard(task)
