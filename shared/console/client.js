@@ -28,7 +28,8 @@ async function invoke(send, address, { method = 'POST', body, headers }) {
     if (!response.ok) return { data: null, error: { message: response.statusText, context: response }, response }
     const isLive = response.headers.get('Content-Type')?.startsWith('text/event-stream')
     const text = isLive ? '' : await response.text()
-    return { data: isLive ? response : text && JSON.parse(text), error: null, response }
+    const isText = response.headers.get('Content-Type')?.startsWith('text/')
+    return { data: isLive ? response : isText ? text : text && JSON.parse(text), error: null, response }
   } catch (error) {
     return { data: null, error: { message: error.message, context: error } }
   }

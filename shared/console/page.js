@@ -2,13 +2,13 @@
 
 import { createClient } from './client.js'
 import { rows } from './elements/api.js'
-import { h } from './elements/dom.js'
+import { h, mayLeave } from './elements/dom.js'
 import { useClient } from './elements/element.js'
 import { ready, say, setLanguage } from './elements/language.js'
 import { watch } from './elements/watch.js'
 
 const ORGANIZATION = 'di-organization'
-const SCREENS = { start: 'organization-start', integrations: 'device-integrations', devices: 'device-list', alerts: 'integration-alerts', audit: 'organization-audit', members: 'organization-members' }
+const SCREENS = { start: 'organization-start', integrations: 'device-integrations', devices: 'device-list', codecs: 'organization-codecs', alerts: 'integration-alerts', audit: 'organization-audit', members: 'organization-members' }
 const PAGES = { integrations: ['integration-overview', 'integration-id'], devices: ['device-page', 'device-id'] }
 
 const { supabaseUrl, anonKey, functionsUrl } = document.querySelector('meta[name=di-config]').dataset
@@ -57,7 +57,7 @@ function choose(id) {
 
 function drawFrame() {
   const { organizations, organization } = state
-  const chooser = h('select', { id: 'organization', 'aria-label': say('organization'), change: () => { location.hash = '#/'; choose(chooser.value) } }, organizations.map(({ id, name }) => h('option', { value: id, selected: id === organization }, name)))
+  const chooser = h('select', { id: 'organization', 'aria-label': say('organization'), change: () => { if (mayLeave()) { history.replaceState(null, '', '#/'); choose(chooser.value) } else chooser.value = state.organization } }, organizations.map(({ id, name }) => h('option', { value: id, selected: id === organization }, name)))
   const links = Object.keys(SCREENS).map((name) => h('a', { href: name === 'start' ? '#/' : `#/${name}`, 'data-screen': name }, say(`screen_${name}`), name === 'alerts' && h('span', { class: 'count', hidden: true })))
   const leave = async () => { await client.auth.signOut(); location.hash = ''; location.reload() }
   document.body.replaceChildren(h('header', {}, h('h1', {}, say('product')), h('nav', { 'aria-label': say('screens') }, links), organizations.length > 1 && chooser, h('button', { type: 'button', id: 'sign-out', click: leave }, say('signOut'))),
@@ -101,7 +101,7 @@ await ready()
 document.documentElement.lang = say('language')
 addEventListener('hashchange', ({ oldURL }) => {
   // By the browser's own buttons, past a dialog that holds something.
-  if (!dispatchEvent(new Event('di-leaving', { cancelable: true }))) return history.pushState(null, '', oldURL)
+  if (!mayLeave()) return history.pushState(null, '', oldURL)
   route()
   document.getElementById('main')?.focus()
 })

@@ -92,6 +92,17 @@ end
 $$;
 comment on function private.share_undecoded is 'Which share of the messages of the last hour could not be decoded.';
 
+create function private.share_failed(p_organization_id uuid, p_integration_id uuid) returns numeric
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return (
+    select sum(m.attempts - m.deliveries) / nullif(sum(m.attempts), 0) from public.integration_metrics m
+     where m.integration_id = p_integration_id and m.organization_id = p_organization_id and m.minute > now() - interval '1 hour');
+end
+$$;
+comment on function private.share_failed is 'Which share of the attempts of the last hour to deliver something failed, as far as they are summed up.';
+
 create function private.list_gaps(p_gaps jsonb) returns text[]
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -116,6 +127,8 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
            i.error_message,
            case when m.undecoded > 0.05 then format(
              '%s %% of the messages of the last hour could not be decoded: compare the payload settings with what devices send.', round(m.undecoded * 100)) end,
+           case when m.failed > 0.05 then format(
+             '%s %% of the attempts of the last hour failed: see what was answered to them, and whether the endpoint is slow or refuses some events.', round(m.failed * 100)) end,
            case when (m.q).died then 'Deliveries have ended as dead letters within the last hour: see the attempts of a dead delivery, mend what they say, and replay them.' end,
            case when (m.q).due_at < now() - interval '5 minutes' then
              'What waits to be delivered has been due for ' || private.say_interval(now() - (m.q).due_at) || ': the endpoint is slower than what comes in, or its rate limit is too low.' end,
@@ -159,7 +172,8 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
   -- Looked at only of what may have some, and once: without the offset the planner would write each out wherever it is named.
   cross join lateral (
     select case when i.settings ? 'events' then private.count_queue(i.organization_id, i.id) end as q,
-           case when n.undecoded_at > now() - interval '1 hour' then private.share_undecoded(i.organization_id, i.id) end as undecoded
+           case when n.undecoded_at > now() - interval '1 hour' then private.share_undecoded(i.organization_id, i.id) end as undecoded,
+           case when o.failed_at > now() - interval '1 hour' then private.share_failed(i.organization_id, i.id) end as failed
     offset 0) m
   cross join lateral (
     select case
@@ -167,7 +181,7 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
       when i.status = 'error' then 'failing'
       when (c.seen_at is null or c.seen_at < now() - interval '4 minutes') and i.created_at < now() - interval '4 minutes'
            and (i.settings ? 'events' or i.last_session is not null) then 'failing'
-      when m.undecoded > 0.05 or (m.q).died or (m.q).due_at < now() - interval '5 minutes' or o.failures >= 3 or i.error_message is not null
+      when m.undecoded > 0.05 or m.failed > 0.05 or (m.q).died or (m.q).due_at < now() - interval '5 minutes' or o.failures >= 3 or i.error_message is not null
            or cardinality(g.gaps) > 0
         then 'degraded'
       when n.last_at < now() - f.silent_after and f.silent_after > interval '0' then 'silent'
@@ -179,4 +193,4 @@ comment on view public.integration_health is
 
 revoke all on public.integration_states, public.integration_health from public, anon, authenticated, service_role;
 revoke execute on function private.begin_state, private.read_seconds, private.say_interval, private.list_gaps,
-  private.count_queue, private.share_undecoded from public, anon, authenticated, service_role;
+  private.count_queue, private.share_undecoded, private.share_failed from public, anon, authenticated, service_role;

@@ -39,7 +39,7 @@ def browser() -> Iterator[Browser]:
 def admin(stack: Stack) -> Platform:
     """An admin whose organization has nothing yet."""
     with stack.connect() as connection:
-        for table in ("webhook_deliveries", "device_integrations", "device_messages", "devices"):
+        for table in ("webhook_deliveries", "device_integrations", "device_messages", "devices", "codecs"):
             connection.execute(f"delete from {table}")
     return Platform(stack, stack.user("admin", 0))
 

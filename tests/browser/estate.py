@@ -11,7 +11,7 @@ from tests.browser.console import create_mqtt
 from tests.fakes.http_receiver import Answer, HttpReceiver
 from tests.platform import Platform, run_tick
 
-SCREENS = ("", "integrations", "devices", "alerts", "audit", "members")
+SCREENS = ("", "integrations", "devices", "codecs", "alerts", "audit", "members")
 TABS = {
     "mqtt": ("Overview", "Messages", "Devices", "Activity"),
     "webhook": ("Overview", "Deliveries", "Activity"),
@@ -30,7 +30,7 @@ class Estate:
 
 
 def build_estate(admin: Platform, receiver: HttpReceiver) -> Estate:
-    """Messages of which one failed, an alert, an event delivered and one refused, devices, a job."""
+    """Messages of which one failed, an alert, an event delivered and one refused, devices, a codec, a job."""
     receiver.answer = lambda request: Answer(200 if b"21.5" in request.body else 410)
     webhook = admin.create("webhook", {"url": receiver.url, "retry_schedule": []}, name="Endpoint")
     mqtt = create_mqtt(
@@ -75,6 +75,10 @@ def build_estate(admin: Platform, receiver: HttpReceiver) -> Estate:
         name="Cloud",
         status="inactive",
     )
+    decoder = "function decodeUplink(input) { return { data: { t: input.bytes[0] / 2 } }; }"
+    codec = {"organization_id": admin.user.organization_id, "name": "Half degrees", "kind": "javascript"}
+    fixtures = [{"hex": "2b", "data": {"t": 21.5}}]
+    admin.call("POST", "/integrations/codecs", json={**codec, "source": decoder, "fixtures": fixtures})
     admin.call("POST", f"/integrations/{golioth['id']}/jobs", json={"kind": "sync", "dry_run": True})
     admin.call("POST", "/commands", json={"device_id": device[0], "name": "reboot", "payload": {"delay": 5}})
     return Estate(mqtt, webhook, golioth, device[0])

@@ -126,6 +126,7 @@ def _take_all(page: Page, folder: Path, ids: dict[str, str]) -> None:
         "deliveries": f"integrations/{ids['webhook']}",
         "devices": "devices",
         "device": f"devices/{ids['device']}",
+        "codecs": "codecs",
         "alerts": "alerts",
         "audit": "audit",
         "members": "members",

@@ -152,8 +152,6 @@ def make_codec(admin: Platform, name: str) -> str:
 
 @pytest.fixture
 def codecs(admin: Platform) -> list[str]:
-    with admin.stack.connect() as connection:
-        connection.execute("delete from codecs")
     return [make_codec(admin, name) for name in ("Meters", "Pumps")]
 
 

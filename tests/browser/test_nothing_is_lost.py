@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Dialog
 
 from tests.browser.console import Console, create_mqtt
+from tests.browser.estate import build_estate
+from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import Platform
 from tests.stack import Stack
 
@@ -166,6 +168,23 @@ def test_neither_reloading_nor_the_back_button_takes_what_was_typed(console: Con
     console.dialog.get_by_role("button", name="Throw it away").click()
     console.page.evaluate("history.back()")
     console.see("device-list").wait_for()
+
+
+def test_a_command_half_written_is_not_thrown_away_unasked(
+    console: Console, admin: Platform, receiver: HttpReceiver
+) -> None:
+    estate = build_estate(admin, receiver)
+    answers = [False, True]
+    console.page.on("dialog", lambda each: each.accept() if answers.pop(0) else each.dismiss())
+    console.open(f"devices/{estate.device_id}")
+    name = console.page.get_by_label("Command")
+    name.fill("reboot")
+    console.page.get_by_role("link", name="Alerts").click()
+    assert (name.input_value(), console.page.url.endswith(estate.device_id)) == ("reboot", True)
+    console.page.get_by_role("link", name="Alerts").click()
+    console.see("integration-alerts").wait_for()
+
+    assert answers == []
 
 
 def test_what_is_no_number_and_what_is_too_long_is_said_and_neither_cut_nor_dropped(

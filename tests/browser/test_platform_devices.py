@@ -51,6 +51,8 @@ def test_a_rollout_is_started_with_what_the_platform_has(
     console.page.get_by_text("No rollouts yet").wait_for()
     console.button("Start a rollout").click()
     console.page.get_by_label("Name").fill("Autumn")
+    console.page.once("dialog", lambda each: each.dismiss())
+    console.page.get_by_role("tab", name="Overview").click()
     console.page.get_by_label("Cohort").select_option(label="Hall 2")
     console.page.get_by_role("combobox", name="Firmware").select_option(label="main 1.4.0")
     console.button("Start", exact=True).click()

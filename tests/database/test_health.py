@@ -115,6 +115,26 @@ def be_delivered(service: Service) -> str:
     return made
 
 
+def be_refused(service: Service, most: int) -> str:
+    """Of twenty deliveries so many are refused at first."""
+    made = make_webhook(service)
+    enqueue(service, 20)
+    finish(service, lease(service, most), "retry", retry_seconds=0, status_code=500)
+    while leased := lease(service):
+        finish(service, leased, "delivered", status_code=200)
+    service.as_owner("update private.metric_tallies set minute = minute - interval '2 minutes'")
+    service.one("select sum_metrics()")
+    return made
+
+
+def be_often_refused(service: Service) -> str:
+    return be_refused(service, 2)
+
+
+def be_seldom_refused(service: Service) -> str:
+    return be_refused(service, 1)
+
+
 def be_left_alone(service: Service) -> str:
     made = be_healthy(service)
     end_session(service, made, None)
@@ -137,6 +157,8 @@ STATES: list[tuple[Callable[[Service], str], str, str]] = [
     (be_late, "degraded", "has been due for 6 minutes"),
     (be_unmatched, "degraded", "names what the last events did not have (payload.temprature)"),
     (be_delivered, "healthy", "All is well."),
+    (be_often_refused, "degraded", "9 % of the attempts of the last hour failed"),
+    (be_seldom_refused, "healthy", "All is well."),
     (be_left_alone, "failing", "Nobody has looked for what is due for 5 minutes"),
 ]
 

@@ -175,6 +175,9 @@ select 'delivery', organization_id, status, null from public.webhook_deliveries 
 union all
 select 'session', organization_id, 'leased', null from public.integration_schedules where lease_token is not null
 """
+TICKS = 4
+"""A slow machine may need more than one for all there is."""
+
 READ = ("", "/{}", "/{}/activity", "/{}/deliveries", "/{}/jobs", "/{}/conflicts")
 
 
@@ -198,21 +201,25 @@ def test_every_value_in_every_column_is_parked_and_the_other_organization_is_ser
     event = Forms("p").make_json("d", {"t": 1})
     proven = event.headers | {"X-Webhook-Secret": SECRET}
 
-    report = run_tick(admin.stack, seconds=30, idle_seconds=5)
+    names = {organization: what for what, organization in hostile.items()}
+    parts: list[dict[str, Any]] = []
+    for _ in range(TICKS):
+        parts += run_tick(admin.stack, seconds=30, idle_seconds=5).values()
+        unparked = [row for row in superuser.execute(UNPARKED).fetchall() if str(row[1]) in names]
+        (sent,) = admin.rows("device_commands", id=f"eq.{command['id']}", select="status")
+        if not unparked and sent["status"] == "sent":
+            break
     received = admin.call("POST", f"/golioth-webhook/{pushed['id']}", content=event.body, headers=proven)
     answers = read_all(admin.stack, hostile, superuser)
 
     unplanted = {f"{column[1]}.{column[2]}" for column in list_columns(superuser) if column not in taken}
-    names = {organization: what for what, organization in hostile.items()}
-    unparked = [row for row in superuser.execute(UNPARKED).fetchall() if str(row[1]) in names]
-    (sent,) = admin.rows("device_commands", id=f"eq.{command['id']}", select="status")
     documents = [column for column in list_columns(superuser) if column not in taken and column[3] != "text"]
     assert documents == [], unplanted
     assert (received.status_code, sent["status"]) == (202, "sent")
     assert len(admin.rows("device_messages", integration_id=f"eq.{broker['id']}", select="id")) == 4
     own = admin.user.organization_id or ""
     assert any(own.encode() in request.body for request in receiver.requests)
-    assert not any("restarts" in part or part.get("failed_leases") for part in report.values())
+    assert not any("restarts" in part or part.get("failed_leases") for part in parts)
     assert unparked == []
     assert {code for code, _ in answers} <= {200, 500}
     assert {words for code, words in answers if code == 500} == {UNREAD}

@@ -8,7 +8,7 @@ const PLAIN = { spellcheck: 'false', autocapitalize: 'none', autocomplete: 'off'
 
 export const KINDS = {
   text: { make: (f, v, a) => h('input', { ...a, ...PLAIN, type: 'text', value: v, placeholder: hint(f) }), read: readText },
-  lines: { make: (f, v, a) => h('textarea', { ...a, ...PLAIN, rows: 4, value: v, placeholder: hint(f), class: 'code' }), read: readText },
+  lines: { make: (f, v, a) => h('textarea', { ...a, ...PLAIN, rows: f.rows, value: v, placeholder: hint(f), class: 'code' }), read: readText },
   list: { make: makeList, read: readList },
   numbers: { make: makeList, read: (input) => readList(input)?.map((each) => (Number.isFinite(Number(each)) ? Number(each) : each)) },
   // What is no number can't be read back, but the server says so, and it is not taken for nothing.

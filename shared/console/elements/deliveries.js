@@ -6,10 +6,9 @@ import { Element } from './element.js'
 import { drawDeliveryStatus } from './health.js'
 import { say, sayAgo, sayNumber } from './language.js'
 import { define } from './load.js'
-import { bar, button, empty, table } from './parts.js'
+import { SINCE, bar, button, choice, empty, sinceChoices, table } from './parts.js'
 
 const STATES = ['pending', 'delivering', 'delivered', 'dead', 'cancelled']
-const SINCE = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 }
 
 export class Deliveries extends Element {
   failed = 'deliveriesFailed'
@@ -34,8 +33,7 @@ export class Deliveries extends Element {
   }
 
   drawRange() {
-    const choose = (event) => { this.since = event.target.value }
-    return [h('select', { 'aria-label': say('range'), change: choose }, h('option', { value: '' }, say('sinceEver')), Object.keys(SINCE).map((span) => h('option', { value: span }, say(`since_${span}`)))),
+    return [choice(say('range'), sinceChoices(), (since) => { this.since = since }),
       button('replayDead', () => this.replayAll()), button('cancelWaiting', () => this.cancelAll())]
   }
 

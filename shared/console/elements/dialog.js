@@ -2,9 +2,9 @@
 
 import { Problem, asProblem, call, newKey, readLists, readTypes } from './api.js'
 import { h, nextId } from './dom.js'
-import { Element, explain } from './element.js'
 import { Field } from './field.js'
 import { Form } from './form.js'
+import { Dialog } from './frame.js'
 import { drawGenerated } from './generated.js'
 import { ready, say } from './language.js'
 import { define } from './load.js'
@@ -16,12 +16,10 @@ import { drawTypes } from './types.js'
 const NAME = { name: 'name', kind: 'text', core: {}, required: true, labels: {} }
 const STATUS = { name: 'status', kind: 'switch', core: {}, labels: {}, fallback: true }
 
-const LEAVING = ['beforeunload', 'di-leaving']
+export class IntegrationDialog extends Dialog {
+  noun = 'integration'
 
-export class IntegrationDialog extends Element {
-  guard = (event) => { if (this.isConnected && this.isDirty) { event.preventDefault(); this.leave() } }
-
-  begin() {}
+  get path() { return `integrations/${this.id}` }
 
   /** Open for a new one (`{}` or `{type}`) or a saved one (`{id}`). */
   async open({ id, type } = {}) {
@@ -40,23 +38,8 @@ export class IntegrationDialog extends Element {
   /** Open to show secrets that were just made. */
   show(generated) { this.unfold(); drawGenerated(this, generated, () => {}) }
 
-  unfold() {
-    this.dialog = h('dialog', {
-      'aria-labelledby': 'title', closedby: 'none', cancel: (event) => { event.preventDefault(); this.leave() }, close: () => this.tell('di-closed'),
-      keydown: (event) => this.press(event),
-    }, h('header', {}, h('h2', { id: 'title', tabindex: '-1' }, say('loading'))))
-    this.shadowRoot.replaceChildren(this.dialog)
-    this.dialog.showModal()
-    LEAVING.forEach((way) => addEventListener(way, this.guard))
-  }
-
-  press(event) {
-    if (event.key === 'Escape' && !event.defaultPrevented) { event.preventDefault(); this.leave() }
-    if (event.key === 'Enter' && event.ctrlKey && this.page?.isConnected) { event.preventDefault(); this.page.requestSubmit() }
-  }
-
   async load() {
-    const { body, etag } = await call(this.client, 'GET', `integrations/${this.id}`)
+    const { body, etag } = await call(this.client, 'GET', this.path)
     Object.assign(this, { saved: body.integration, etag, type: body.integration.integration_type })
   }
 
@@ -74,26 +57,11 @@ export class IntegrationDialog extends Element {
     this.submit = h('button', { type: 'submit', form: this.page.id, class: 'primary' }, say('save'))
     const isChecked = this.isAdmin && kind?.capabilities.includes('check')
     this.shown = [saved?.name ?? say('newOf', { type: kind?.label ?? this.type }), [!this.isAdmin && h('p', { class: 'quiet' }, say('notAdmin')), this.page],
-      [isChecked && this.button('test', () => this.trial.run()), saved && this.isAdmin && this.button('deleteOne', () => drawRemoval(this), 'danger'), h('span', { class: 'gap' }),
+      [isChecked && this.button('test', () => this.trial.run()), saved && this.isAdmin && this.button('deleteOne', () => drawRemoval(this, 'deleteWhat', 'deleteStays'), 'danger'), h('span', { class: 'gap' }),
         this.button(this.isAdmin ? 'cancel' : 'close', () => this.leave()), this.isAdmin && this.submit]]
     this.drawAgain()
     if (!this.isAdmin) [this.name, this.status, this.form].forEach((part) => part && [...part.element.querySelectorAll('input, select, textarea, button')].forEach((each) => { each.disabled = true }))
   }
-
-  /** The form with all that was typed, after something else stood in its place. */
-  drawAgain() {
-    this.fill(...this.shown)
-    if (this.isAdmin) this.name.focus()
-  }
-
-  fill(title, body, actions) {
-    const close = h('button', { type: 'button', class: 'quiet', 'aria-label': say('close'), click: () => this.leave() }, '✕')
-    this.footer = h('footer', {}, [actions].flat().filter(Boolean))
-    this.dialog.replaceChildren(h('header', {}, h('h2', { id: 'title', tabindex: '-1' }, title), !this.locked && close), h('div', { class: 'body' }, body), this.footer)
-    if (!this.dialog.contains(this.shadowRoot.activeElement)) this.shadowRoot.getElementById('title').focus()
-  }
-
-  button(word, press, kind = '') { return h('button', { type: 'button', class: kind, click: press }, say(word)) }
 
   /** What was typed, as the API takes it; of a saved one only what differs. */
   read() {
@@ -126,34 +94,19 @@ export class IntegrationDialog extends Element {
 
   create({ name = '', config = {} }) {
     const body = { organization_id: this.organization, integration_type: this.type, name, config }
-    const key = JSON.stringify(body)
-    if (this.sent !== key) Object.assign(this, { sent: key, key: newKey() })
+    const text = JSON.stringify(body)
+    if (this.sent !== text) Object.assign(this, { sent: text, key: newKey() })
     return call(this.client, 'POST', 'integrations', body, { 'Idempotency-Key': this.key })
   }
 
-  change(typed) { return call(this.client, 'PATCH', `integrations/${this.id}`, typed, this.etag ? { 'If-Match': this.etag } : {}) }
+  change(typed) { return call(this.client, 'PATCH', this.path, typed, this.condition) }
 
-  /** Closes, unless something typed would be lost: then asks first. */
-  leave() {
-    if (this.locked) return
-    if (!this.isDirty || !this.isAdmin) return this.close()
-    this.asked?.remove()
-    const stay = this.button('goOn', () => { this.asked.remove(); this.name.focus() })
-    this.asked = h('div', { class: 'summary warning', role: 'alert' }, h('strong', {}, say('notSaved')), ' ', stay, ' ', this.button('throwAway', () => this.close(), 'danger'))
-    this.footer.before(this.asked)
-    stay.focus()
-  }
+  /** What there is to compare of a saved one. */
+  list({ name, status, config }) { return { name, status, ...config } }
 
   close() {
     this.trial?.stop()
-    LEAVING.forEach((way) => removeEventListener(way, this.guard))
-    Object.assign(this, { page: null, locked: false, sent: null })
-    this.dialog.close()
-    this.shadowRoot.replaceChildren()
-  }
-
-  drawFailure(problem) {
-    this.fill(say('failure'), [h('p', { role: 'alert' }, explain(problem)), problem.request_id && h('small', {}, say('reference', { id: problem.request_id }))], [h('span', { class: 'gap' }), this.button('close', () => this.close())])
+    super.close()
   }
 }
 

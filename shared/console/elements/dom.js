@@ -81,6 +81,9 @@ function update(old, next) {
 /** A style attribute set as text would be against the content security policy. */
 const set = (element, name, value) => (name === 'style' ? (element.style.cssText = value) : element.setAttribute(name, value))
 
+/** Asks whoever holds something that was typed; false where somebody wants to stay. */
+export const mayLeave = () => dispatchEvent(new Event('di-leaving', { cancelable: true }))
+
 let counter = 0
 /** An id that no other element of the page has. */
 export const nextId = (prefix) => `di-${prefix}-${++counter}`

@@ -16,9 +16,15 @@ export function useClient(client) {
   for (const element of waiting) element.start()
 }
 
+/** What the page is told before it is left: by the browser, and by our own page between its screens. */
+const LEAVING = ['beforeunload', 'di-leaving']
+
 /** An element shows what `read()` answers, as `render(data)` draws it, and asks again as `freshness` says. */
 export class Element extends HTMLElement {
   static observedAttributes = ['organization-id', 'integration-id', 'device-id', 'heading']
+
+  /** Who has typed something is asked before it is thrown away: by the browser, and where only the screen changes by us. */
+  guard = (event) => { if (this.isDirty && (event.type === 'beforeunload' || !confirm(say('leaveUnsaved')))) event.preventDefault() }
 
   constructor() {
     super()
@@ -41,6 +47,7 @@ export class Element extends HTMLElement {
 
   connectedCallback() {
     waiting.add(this)
+    LEAVING.forEach((way) => addEventListener(way, this.guard))
     const tagged = this.closest('[lang]')
     if (tagged) setLanguage(tagged.lang)
     ready().then(() => this.start())
@@ -48,6 +55,7 @@ export class Element extends HTMLElement {
 
   disconnectedCallback() {
     waiting.delete(this)
+    LEAVING.forEach((way) => removeEventListener(way, this.guard))
     this.stop?.()
     this.stop = null
   }
@@ -70,6 +78,9 @@ export class Element extends HTMLElement {
     this.redraw()
     this.stop = watch(this.client, () => this.refresh(), this.freshness ?? {})
   }
+
+  /** Whether something was typed that is nowhere else. */
+  get isDirty() { return this.fields?.some((field) => field.read() !== undefined) ?? false }
 
   /** Whether the user has this role here, or a higher one. */
   may(role) { return hasRole(this.client, this.organization, role) }

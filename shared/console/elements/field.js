@@ -5,6 +5,9 @@ import { h, nextId } from './dom.js'
 import { say } from './language.js'
 import { diffPairs } from './pairs.js'
 
+/** What is offered first, by the type of what a field holds. */
+const PICKED = { 'application/x-pem-file': '.pem,.crt,.cer,.key', 'text/javascript': '.js,.mjs,.txt' }
+
 /** A field on the page: `element`, `read()`, `show(message)`, `focus()`. Secrets that are set can be kept, replaced or removed. */
 export class Field {
   constructor(field, value, secrets = []) {
@@ -58,13 +61,13 @@ export class Field {
     return h('button', { type: 'button', class: 'quiet', 'aria-label': `${say(word)}: ${this.field.title}`, click: press }, say(word))
   }
 
-  /** For PEM: a file fills the text. */
+  /** A file fills the text. */
   makePicker() {
     const take = async (event) => {
       this.input.value = (await event.target.files[0]?.text()) ?? ''
       this.input.dispatchEvent(new Event('input', { bubbles: true }))
     }
-    return h('label', { class: 'quiet file' }, say('fromFile'), h('input', { type: 'file', accept: '.pem,.crt,.cer,.key', 'aria-label': `${say('fromFile')} ${this.field.title}`, change: take }))
+    return h('label', { class: 'quiet file' }, say('fromFile'), h('input', { type: 'file', accept: PICKED[this.field.lines], 'aria-label': `${say('fromFile')} ${this.field.title}`, change: take }))
   }
 
   get typed() { return this.kind.read(this.input, this.field) }

@@ -1,7 +1,7 @@
 /** `<integration-overview integration-id>`: one integration; a tab for each thing that its type can do. */
 
 import { call, readTypes } from './api.js'
-import { h } from './dom.js'
+import { h, mayLeave } from './dom.js'
 import { Element } from './element.js'
 import { drawHealth } from './health.js'
 import { say } from './language.js'
@@ -56,7 +56,7 @@ export class IntegrationOverview extends Element {
 
   drawTab(name, shown) {
     const isShown = name === shown
-    return h('button', { type: 'button', role: 'tab', id: `tab-${name}`, 'aria-selected': String(isShown), 'aria-controls': 'panel', tabindex: isShown ? '0' : '-1', click: () => this.choose(name) }, say(`tab_${name}`))
+    return h('button', { type: 'button', role: 'tab', id: `tab-${name}`, 'aria-selected': String(isShown), 'aria-controls': 'panel', tabindex: isShown ? '0' : '-1', click: () => name !== shown && this.choose(name) }, say(`tab_${name}`))
   }
 
   drawPanel(name) {
@@ -66,6 +66,7 @@ export class IntegrationOverview extends Element {
   }
 
   choose(name) {
+    if (!mayLeave()) return
     this.tab = name
     this.tell('di-tab', { name })
     this.redraw()

@@ -18,6 +18,8 @@ const MODULES = {
   'firmware-rollouts': () => import('./rollouts.js'),
   'organization-start': () => import('./start.js'),
   'organization-audit': () => import('./audit.js'),
+  'organization-codecs': () => import('./codecs.js'),
+  'codec-dialog': () => import('./codec.js'),
   'organization-members': () => import('./members.js'),
 }
 

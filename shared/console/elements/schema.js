@@ -48,12 +48,12 @@ function readField(name, raw, required, root) {
     name, core, root, required, kind: chooseKind(core, raw, isNullable), title: raw.title ?? core.title ?? name,
     help: described.split('\n\n')[0].replaceAll('`', ''), fallback: raw.default ?? undefined, example: raw.examples?.[0] ?? core.examples?.[0],
     when: raw['x-when'], unit: raw['x-unit'], choices: core.enum, labels: raw['x-labels'] ?? core['x-labels'] ?? {},
-    minimum: core.minimum ?? core.exclusiveMinimum, maximum: core.maximum, lines: isLong(raw, core),
+    minimum: core.minimum ?? core.exclusiveMinimum, maximum: core.maximum, lines: readMediaType(raw, core), rows: core['x-rows'] ?? 4,
     rotates: `previous_${name}` in (root.properties ?? {}),
   }
 }
 
-const isLong = (raw, core) => Boolean(raw.contentMediaType ?? core.contentMediaType)
+const readMediaType = (raw, core) => raw.contentMediaType ?? core.contentMediaType
 
 function unwrap(raw, root) {
   const options = (raw.anyOf ?? raw.allOf ?? raw.oneOf ?? [raw]).map((each) => (each.$ref ? resolve(each.$ref, root) : each))
@@ -63,7 +63,7 @@ function unwrap(raw, root) {
 
 const resolve = (reference, root) => root.$defs?.[reference.split('/').at(-1)] ?? {}
 
-const BY_TYPE = { integer: () => 'number', number: () => 'number', string: (core, raw) => (isLong(raw, core) ? 'lines' : 'text'), array: chooseList, object: chooseObject }
+const BY_TYPE = { integer: () => 'number', number: () => 'number', string: (core, raw) => (readMediaType(raw, core) ? 'lines' : 'text'), array: chooseList, object: chooseObject }
 
 function chooseKind(core, raw, isNullable) {
   if (raw.readOnly || core.readOnly) return 'shown'

@@ -14,7 +14,7 @@ sheet.replaceSync(`
   color: var(--ink) !important; background: var(--paper) !important; font: .875rem/1.43 var(--di-font, system-ui, sans-serif) !important; font-variant: normal !important; letter-spacing: normal !important; word-spacing: normal !important;
   text-transform: none !important; text-align: start !important; text-indent: 0 !important; text-shadow: none !important; white-space: normal !important; cursor: auto !important; visibility: visible !important;
 }
-:host([hidden]) { display: none; } :host(device-integration-dialog) { display: contents; }
+:host([hidden]) { display: none; } :host(:is(device-integration-dialog, codec-dialog)) { display: contents; }
 * { box-sizing: border-box; } [hidden] { display: none !important; }
 h2 { font-size: 1.125rem; margin: 0; min-width: 0; overflow-wrap: anywhere; } h2, h3, th, td, li, b, .link { unicode-bidi: isolate; } h3 { font-size: .9375rem; margin: 0 0 4px; } p, figure, dl, dd { margin: 0; } p { overflow-wrap: anywhere; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }

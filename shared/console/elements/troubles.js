@@ -30,6 +30,7 @@ export class Troubles {
   }
 
   clear() {
+    this.problem = null
     this.element.hidden = true
     this.dialog.name.show(null)
     this.dialog.form.show([])
@@ -38,6 +39,7 @@ export class Troubles {
   explain(document) {
     const { status, code, detail, errors, waits, request_id: reference } = document
     const { name, form } = this.dialog
+    this.problem = document
     if (status === 401) this.dialog.tell('di-unauthenticated')
     name.show(null)
     const isOfName = ({ field }) => field === 'name' || field.startsWith('name.')
@@ -72,8 +74,8 @@ export class Troubles {
     const place = h('div')
     this.element.append(place)
     try {
-      const { body: { integration: theirs }, etag } = await call(dialog.client, 'GET', `integrations/${dialog.id}`)
-      const titles = listChanges(before, theirs).map((name) => dialog.form.titleOf(name))
+      const { body: { [dialog.noun]: theirs }, etag } = await call(dialog.client, 'GET', dialog.path)
+      const titles = listChanges(dialog.list(before), dialog.list(theirs)).map((name) => dialog.form.titleOf(name))
       const keep = () => { dialog.etag = etag; dialog.save() }
       const show = () => { Object.assign(dialog, { saved: theirs, etag }); dialog.drawForm() }
       place.append(titles.length ? h('p', {}, say('theyChanged', { names: titles.join(', ') })) : '',
@@ -85,8 +87,6 @@ export class Troubles {
 }
 
 function listChanges(before, after) {
-  const one = { name: before.name, status: before.status, ...before.config }
-  const other = { name: after.name, status: after.status, ...after.config }
-  const names = [...new Set([...Object.keys(one), ...Object.keys(other)])]
-  return names.filter((name) => JSON.stringify(one[name]) !== JSON.stringify(other[name]))
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])]
+  return names.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
 }

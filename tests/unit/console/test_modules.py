@@ -18,7 +18,7 @@ KEY = re.compile(r"^ +(\w+): |, (\w+): (?=['\"{])", re.MULTILINE)
 SAID = re.compile(r"(?:say|button|empty)\('(\w+)'(?:, '(\w+)')?|failed = '(\w+)'")
 FAMILY = re.compile(r"say\(`(\w+_)\$\{")
 MOST_LINES = 160
-MOST_BYTES = 70_000
+MOST_BYTES = 77_000
 PARSERS = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\(|new Function"
 )

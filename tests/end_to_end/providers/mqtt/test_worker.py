@@ -279,12 +279,15 @@ def test_after_a_database_that_was_read_only_every_session_goes_on_and_nothing_i
         for number in range(16):
             publish(number)
             time.sleep(0.5)
-    ended = time.monotonic()
+    longest = site.ask(
+        "select max(extract(epoch from due_at - now())) from integration_schedules"
+        " where lease_token is null and isfinite(due_at)"
+    )
     publish(16)
     wait_until(lambda: min(map(count, others)) >= 17, "not every session goes on")
     site.wait_for(17)
 
-    assert time.monotonic() - ended < 15
+    assert float(longest or 0) < 15
     assert site.stored == list(range(17))
     assert list(map(count, others)) == [17] * len(others)
 
