@@ -101,7 +101,8 @@ def _look_away(report: Report) -> Iterator[None]:
         owner.execute(NOTE_NOTHING)
         owner.execute(NO_TALLIES)
         try:
-            with mock.patch.object(RequestLog, "add", return_value=None):
+            # No mock in its place, which would cost more than what it stands for.
+            with mock.patch.object(RequestLog, "add", lambda *_: None):
                 yield
         finally:
             owner.execute(TALLIES)
