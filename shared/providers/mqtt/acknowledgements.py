@@ -172,7 +172,7 @@ class Outbox:
                 for topic, body in part.replies:
                     live.publish(topic, body)
                 self._unasked += part.named
-                self._latest = part.latest
+                self._latest = max(self._latest, part.latest)
                 if self._memory.unsettled >= ASK_FROM:
                     self._ask(live)
         if self._unasked and not self._settling:
@@ -180,13 +180,23 @@ class Outbox:
         if self._holding.size - self._weight > STEP or not self._weight:
             self._holding.hold(-(-self._weight // STEP) * STEP)
 
+    def settle_goodbye(self) -> None:
+        """The broker has heard all that was sent on the connection, which has ended.
+
+        What was not acknowledged on it comes again: what is committed later, or came on another that was lost.
+        """
+        count = self._unasked + sum(count for count, _, _ in self._settling)
+        self._unasked = 0
+        self._settling.clear()
+        self._memory.changed |= self._memory.settle(count, self._latest)
+
     def _ask(self, live: Connection) -> None:
         self._settling.append((self._unasked, self._latest, live.ask_settled()))
         self._unasked = 0
 
     def _settle(self, live: Connection) -> None:
         if live is not self._live:
-            self._live, self._unasked = live, 0
+            self._live, self._unasked, self._latest = live, 0, 0
             self._settling.clear()
         while self._settling and live.settled >= self._settling[0][2]:
             count, place, _ = self._settling.popleft()

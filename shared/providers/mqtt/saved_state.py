@@ -77,15 +77,13 @@ class Memory:
             self._find_unsettled(publish)
         return (self._name_again(publish) if publish.duplicate else None) or self._name_new(publish)
 
-    def settle(self, count: int, place: int) -> None:
-        """The broker has heard that the oldest `count` of the unsettled messages are acknowledged, up to `place`."""
-        self.window.hear(place)
-        self.unsettled = max(0, self.unsettled - count)
+    def settle(self, count: int, place: int) -> bool:
+        """The broker has heard that the oldest `count` of the unsettled messages are acknowledged, up to `place`.
 
-    def settle_all(self) -> None:
-        """The broker has heard every acknowledgement."""
-        self.changed |= self.window.hear()
-        self.unsettled = 0
+        Whether that is news.
+        """
+        self.unsettled = max(0, self.unsettled - count)
+        return self.window.hear(place)
 
     @property
     def exceeds_window(self) -> bool:

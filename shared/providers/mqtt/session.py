@@ -181,7 +181,7 @@ class _Session:
             return
         self._connection = None
         if connection.close(RENEW_SECONDS):
-            self._memory.settle_all()
+            self.outbox.settle_goodbye()
 
     def _collect_received(self) -> None:
         """Take what was read from a connection that ends: of it, QoS 0 does not come again."""
@@ -225,7 +225,7 @@ class _Session:
                 self._settle(COMMIT_POLL_SECONDS)
                 yield from self._give_batches()
             if self._connection is not None and self._connection.close():
-                self._memory.settle_all()
+                self.outbox.settle_goodbye()
                 yield from self._give_batches()
         except ConnectionLost:
             # What is committed is safe, and comes again under its old id.

@@ -448,6 +448,21 @@ def test_the_end_waits_for_commits_under_way(broker: Broker, ledger: Ledger) -> 
     assert (len(ledger.stored), ledger.duplicates) == (10, 0)
 
 
+def test_what_is_committed_only_after_the_end_comes_again_under_its_own_id(
+    broker: Broker, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.providers.mqtt.session.FINISH_SECONDS", 0.2)
+    publish_all(broker.port, make_readings(10))
+
+    with ledger.open_session(make_provider(broker.port), Deadline(1)) as uncommitted:
+        batches = list(uncommitted)
+    ledger.commit_all(batches)
+    ledger.watch(make_provider(broker.port), 1)
+
+    assert count_messages(batches) == 10
+    assert (len(ledger.stored), ledger.duplicates) == (10, 10)
+
+
 def test_an_idle_session_gives_a_sign_of_life_twice_a_second(broker: Broker, ledger: Ledger) -> None:
     with ledger.open_session(make_provider(broker.port), Deadline(2)) as session:
         batches = list(session)

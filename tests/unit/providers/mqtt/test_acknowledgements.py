@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
+import pytest
+
 from shared.provider import Dialect, PayloadDecoder
 from shared.providers.mqtt.acknowledgements import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
 from shared.providers.mqtt.broker import Broker
@@ -15,6 +17,9 @@ from shared.providers.mqtt.redelivery import Window
 from shared.providers.mqtt.saved_state import Memory
 
 PLAN = BrokerPlan(Broker("h", 1883), "me", ("devices/+/telemetry",), PayloadDecoder(Dialect()))
+
+
+BODY = b'{"temperature":1}'
 
 
 class Wire:
@@ -34,8 +39,7 @@ class Wire:
 
 
 def make_publish(packet_id: int) -> Publish:
-    body = b'{"temperature":1}'
-    return Publish("devices/d1/telemetry", body, packet_id, 1, retain=False, duplicate=False, size=len(body))
+    return Publish("devices/d1/telemetry", BODY, packet_id, 1, retain=False, duplicate=False, size=len(BODY))
 
 
 def make_outbox() -> tuple[Outbox, Memory, Wire, Any]:
@@ -111,6 +115,27 @@ def test_what_the_broker_has_heard_is_settled_and_the_rest_is_not() -> None:
 
     assert (wire.asked, unheard) == (UNCOMMITTED_MESSAGES // BATCH_MESSAGES, UNCOMMITTED_MESSAGES)
     assert memory.unsettled == UNCOMMITTED_MESSAGES - BATCH_MESSAGES
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["on a lost connection", "late"])
+def test_a_goodbye_settles_no_more_than_was_acknowledged_before_it(lost: bool) -> None:  # noqa: FBT001 - a case
+    outbox, memory, _, connection = make_outbox()
+    live = cast("Connection", Wire()) if lost else connection
+    outbox.collect(connection, make_publish(1))
+    outbox.close_batch()
+    outbox.ready[0].committed = True
+    outbox.acknowledge(connection)
+    outbox.collect(connection, make_publish(2))
+    outbox.close_batch()
+    outbox.ready[1].committed = lost
+    outbox.acknowledge(live)
+
+    outbox.settle_goodbye()
+
+    known = Memory(PLAN.key, memory.save())
+    named = [known.window.find_again(number, "devices/d1/telemetry", BODY) for number in (1, 2)]
+    ids = [batch.messages[0].event_id for batch in outbox.ready]
+    assert named == (ids if lost else [None, ids[1]])
 
 
 def test_about_a_few_messages_a_broker_is_asked_once_until_it_answers() -> None:

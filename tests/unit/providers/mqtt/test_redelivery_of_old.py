@@ -94,7 +94,7 @@ def test_where_the_broker_goes_on_tells_what_it_has_heard() -> None:
 def test_a_goodbye_that_was_heard_is_saved_where_it_spares_the_search() -> None:
     memory, _ = make_killed()
 
-    memory.settle_all()
+    memory.changed |= memory.settle(NAMED, memory.window.latest)
 
     assert memory.has_news
     assert not Memory("key", memory.save()).exceeds_window
