@@ -41,7 +41,7 @@ IN_FLIGHT_PART = 32
 """Of the process's memory payloads and bodies under way may be one in so many: parsed, a payload is up to ten times
 as large."""
 
-LEASE_AT_ONCE = 500
+LEASE_AT_ONCE = 400
 LEASE_BYTES = 8 * 1_048_576
 """Of payloads, which a delivery may have up to a megabyte of; always at least one delivery, whatever its size."""
 

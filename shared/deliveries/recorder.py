@@ -16,7 +16,7 @@ from shared.runtime.log import get_log
 
 GATHER_SECONDS = 0.01
 MOST_GATHERS = 5
-ENOUGH = 400
+ENOUGH = 300
 """Results go together once there are so many, or none came for `GATHER_SECONDS`, or after `MOST_GATHERS` of these."""
 
 RETRY_SECONDS = 0.25
