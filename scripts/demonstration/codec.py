@@ -6,11 +6,11 @@ import random
 import struct
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 
 import httpx
 
 from scripts.demonstration.fleet import PAUSE_SECONDS, Published
+from scripts.demonstration.posting import post_reading
 from scripts.demonstration.threads import Simulation
 
 DEVICES = ("meter-1", "meter-2", "valve-9")
@@ -27,7 +27,6 @@ function decodeUplink({ bytes }) {
 }
 """
 FIXTURES = [{"hex": "01 0007 ff9c 5d", "data": {"temperature": -1, "battery": 93, "seq": 7}}]
-TRIES = 20
 
 
 def start_meters(url: str, secret: str, readings: int, report: Callable[[Published], None]) -> Simulation:
@@ -45,15 +44,6 @@ def _run_meter(
     path = DEVICE_PATH.replace("+", device)
     for sequence in range(1, readings + 1):
         body = FRAME.pack(1, sequence, round(random.gauss(400, 100)), 90)
-        _post(http, f"{url}/{path}", body)
+        post_reading(http, f"{url}/{path}", body)
         report(Published(path, body))
         time.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - a simulation
-
-
-def _post(http: httpx.Client, url: str, body: bytes) -> None:
-    for _ in range(TRIES):
-        reply = http.post(url, content=body)
-        if reply.status_code == HTTPStatus.ACCEPTED:
-            return
-        time.sleep(float(reply.headers.get("Retry-After", 1)))
-    raise RuntimeError(f"The receiver answered {reply.status_code}: {reply.text}")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.live import Live
 
+from scripts.demonstration import lorawan
 from scripts.demonstration.codec import DEVICE_PATH, FIXTURES, SOURCE, start_meters
 from scripts.demonstration.display import describe_message, draw_devices, print_invitation
 from scripts.demonstration.fleet import is_from_fleet, keep_fleet, start_fleet
@@ -62,9 +63,9 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=54321, help="the port of the API (default 54321)")
     extra = (
         "let other devices take part: those of golioth post through its receiver, those of codec post bytes of "
-        "their own protocol, which a JavaScript codec reads"
+        "their own protocol, which a JavaScript codec reads, those of lorawan are pushed by two network servers"
     )
-    parser.add_argument("--with", dest="extra", choices=["golioth", "codec"], help=extra)
+    parser.add_argument("--with", dest="extra", choices=["golioth", "codec", "lorawan"], help=extra)
     return parser.parse_args()
 
 
@@ -77,6 +78,8 @@ def _run_demo(stack: dict[str, Any], receiver: Receiver, extra: str | None) -> t
         simulations.append(start_pipeline(*_connect_golioth(stack, admin), READINGS, tally.add))
     if extra == "codec":
         simulations.append(start_meters(*_connect_meters(stack, admin), READINGS, tally.add))
+    if extra == "lorawan":
+        simulations += _start_networks(stack, admin, tally)
     _show_arrival(admin, tally, receiver, simulations)
     _show_malformed(admin)
     rows = admin.rows("device_messages", "id,topic,payload,raw,raw_encoding,error")
@@ -121,6 +124,22 @@ def _connect_meters(stack: dict[str, Any], admin: Session) -> tuple[str, str]:
     console.print("Created a JavaScript codec and an HTTP integration that decodes with it.")
     url = f"{stack['functions_url']}/receive/{created['integration']['id']}"
     return url, created["generated"]["webhook_secret"]
+
+
+def _start_networks(stack: dict[str, Any], admin: Session, tally: Tally) -> list[Simulation]:
+    """Sensors of both LoRaWAN network servers, whose bytes one decoder reads."""
+    codec = admin.create_codec("Demo sensors", lorawan.SOURCE, lorawan.FIXTURES)["id"]
+    made = (
+        ("The Things Stack", lorawan.make_tts_config(codec), lorawan.start_network),
+        ("ChirpStack", lorawan.make_chirpstack_config(codec), lorawan.start_chirpstack),
+    )
+    started = []
+    for name, config, start in made:
+        created = admin.create_integration("lora", f"Demo {name}", config)
+        url = f"{stack['functions_url']}/receive/{created['integration']['id']}"
+        started.append(start(url, created["generated"]["webhook_secret"], READINGS, tally.add))
+    console.print("Created a decoder and two LoRaWAN integrations, whose network servers push uplinks.")
+    return started
 
 
 def _show_arrival(admin: Session, tally: Tally, receiver: Receiver, simulations: list[Simulation]) -> None:

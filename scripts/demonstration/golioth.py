@@ -5,19 +5,18 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 import httpx
 import orjson
 
 from scripts.demonstration.fleet import PAUSE_SECONDS, Published
+from scripts.demonstration.posting import post_reading
 from scripts.demonstration.threads import Simulation
 
 PROJECT = "demo-project"
 DEVICES = ("tracker-1", "tracker-2", "valve-3")
 PATH = "sensor"
-TRIES = 20
 
 
 def make_config() -> dict[str, Any]:
@@ -58,9 +57,4 @@ def _post(http: httpx.Client, url: str, device: str, body: bytes) -> None:
         "Ce-Type": f"io.golioth.data.v1/.s/{PATH}",
         "Content-Type": "application/json",
     }
-    for _ in range(TRIES):
-        reply = http.post(url, content=body, headers=headers)
-        if reply.status_code == HTTPStatus.ACCEPTED:
-            return
-        time.sleep(float(reply.headers.get("Retry-After", 1)))
-    raise RuntimeError(f"The receiver answered {reply.status_code}: {reply.text}")
+    post_reading(http, url, body, headers)

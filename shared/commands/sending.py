@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Literal, TypedDict
 
 from shared.integrations.sealing import SealedIntegration, open_provider
@@ -15,7 +16,7 @@ from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.database.leases import UNREAD, Unread
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import BadRequest, NotSupported, Problem
+from shared.runtime.errors import BadRequest, NotSupported, Problem, ProviderRefused
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.lease_loop import LeaseLoop
@@ -29,6 +30,9 @@ BEGUN_AT_ONCE = 32
 
 LEASE_SECONDS = 60
 BACKOFF = Backoff(5.0, 300.0)
+HELD = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE))
+"""What is answered to one command and holds for all of its integration."""
+
 RESULT_LIMIT = 65_536
 """Bytes of a device's answer that are kept."""
 
@@ -64,6 +68,8 @@ class CommandResult:
     """What kind of error it was."""
     milliseconds: float | None = None
     """How long the other side took."""
+    hold_seconds: float | None = None
+    """For how long the other side wants no more commands of the whole integration."""
 
 
 def run_commands(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
@@ -135,11 +141,27 @@ def _send(row: LeasedCommand, integration: SealedIntegration | None) -> CommandR
         if problem.is_final:
             return CommandResult(row["id"], row["lease_token"], "failed", problem.detail, code=problem.code)
         pause = BACKOFF.pause(row["attempts"])
-        return CommandResult(row["id"], row["lease_token"], "retry", problem.detail, pause, code=problem.code)
+        hold = _find_hold(problem, pause)
+        return CommandResult(
+            row["id"],
+            row["lease_token"],
+            "retry",
+            problem.detail,
+            max(pause, hold or 0),
+            code=problem.code,
+            hold_seconds=hold,
+        )
     except Exception:  # noqa: BLE001 - a defect is told to whoever sent the command, and is not tried again
         get_log().exception("a command could not be sent", command=row["id"])
         words = "It could not be sent; the log has the details."
         return CommandResult(row["id"], row["lease_token"], "failed", words, code=Problem.code)
+
+
+def _find_hold(problem: Problem, pause: float) -> float | None:
+    """Rate limits are of accounts, and who is unavailable is so for all: the next command would be told the same."""
+    if not isinstance(problem, ProviderRefused) or problem.answered not in HELD:
+        return None
+    return min(pause if problem.retry_after is None else problem.retry_after, BACKOFF.longest)
 
 
 def _describe(row: LeasedCommand, outcome: Outcome) -> CommandResult:

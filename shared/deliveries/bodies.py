@@ -58,7 +58,10 @@ class DeliveryRow(TypedDict):
     recipient: str | None
     """Of an integration that tells people: the name of who is told."""
     report: str | None
-    """What the service that takes the message there last reported of it, such as `delivered` or `read`."""
+    """What the service that takes the message there last reported of it, such as `delivered` or `read`.
+
+    `again` while another is to take its place.
+    """
 
 
 class RequestRow(TypedDict):

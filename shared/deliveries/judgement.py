@@ -34,7 +34,8 @@ def judge_attempt(attempt: Attempt, number: int, schedule: tuple[float, ...]) ->
     delay, least = schedule[number - 1], 0.0
     if _read_status(attempt) == HTTPStatus.TOO_MANY_REQUESTS or isinstance(attempt.problem, TimedOut):
         least = OVERLOAD_SECONDS
-    asked = parse_retry_after(attempt.reply.headers, attempt.started_at) if attempt.reply else None
+    told = attempt.reply or attempt.problem
+    asked = parse_retry_after(told.headers, attempt.started_at) if told else None
     if asked is not None:
         least = max(least, min(asked, 2 * max(delay, least)))
     return Judgement("retry", max(vary_pause(delay), vary_pause(least, less=0)))

@@ -84,7 +84,7 @@ def _describe(
         status_code=reply.status if reply else None,
         error=_show(error, provider)[:ERROR_LIMIT] if error else None,
         reply=_show_answer(attempt, provider) if provider else None,
-        reference=attempt.reference[:REFERENCE_LIMIT] if attempt.reference else None,
+        reference=_show(attempt.reference, provider)[:REFERENCE_LIMIT] if attempt.reference else None,
         certificate=reply.certificate if reply else None,
         missing=_find_gaps(delivery, provider),
     )

@@ -54,6 +54,7 @@ class UnsavedIntegration(ConfigForms):
 
     organization_id: uuid.UUID
     integration_type: str = Field(max_length=40)
+    """As in the catalogue; `lora` becomes the LoRaWAN type that the config is of."""
 
 
 class NewIntegration(UnsavedIntegration):
@@ -107,7 +108,7 @@ class IntegrationFilters(PageQuery):
     organization_id: uuid.UUID | None = None
     """Only this organization's."""
     integration_type: Text | None = None
-    """Only of this type."""
+    """Only of this type; `lora` is every LoRaWAN type."""
     status: Status | None = None
     """Only those that are `active`, `inactive` or `error`."""
 

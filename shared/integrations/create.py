@@ -7,7 +7,14 @@ from dataclasses import replace
 from shared.integrations.bodies import NewIntegration
 from shared.integrations.records import IntegrationRow, write_row
 from shared.integrations.sealing import seal_secrets
-from shared.provider import Identity, find_provider, load_safe_provider, name_secrets, split_config
+from shared.provider import (
+    Identity,
+    find_provider,
+    load_safe_provider,
+    name_secrets,
+    resolve_type,
+    split_config,
+)
 from shared.runtime.errors import Forbidden, NotFound
 from shared.runtime.log import bind_log
 from shared.runtime.web.call import Call
@@ -21,9 +28,10 @@ def create_integration(call: Call, body: NewIntegration) -> tuple[IntegrationRow
     Errors: InvalidConfig, IdempotencyMismatch, and those of write_row.
     """
     key, config = read_key(call.request.headers), body.config or {}
-    generated = find_provider(body.integration_type).generated
+    integration_type = resolve_type(body.integration_type, config)
+    generated = find_provider(integration_type).generated
     made = {name: secret.make(None) for name, secret in generated.items() if name not in config}
-    write = _describe(call, body, config | made)
+    write = _describe(call, body, integration_type, config | made)
     context = bind_fingerprint(call.user.id, key or "")
     if key:
         write |= {"key": key, "fingerprint": seal_fingerprint(body, context)}
@@ -35,17 +43,19 @@ def create_integration(call: Call, body: NewIntegration) -> tuple[IntegrationRow
     return written["integration"], made
 
 
-def _describe(call: Call, body: NewIntegration, config: dict[str, object]) -> dict[str, object]:
+def _describe(
+    call: Call, body: NewIntegration, integration_type: str, config: dict[str, object]
+) -> dict[str, object]:
     organization_id = str(body.organization_id)
     bind_log(organization=organization_id)
-    identity = Identity(organization_id, "", body.integration_type, body.name)
+    identity = Identity(organization_id, "", integration_type, body.name)
     settings, secrets = split_config(load_safe_provider(config, identity))
     # Issued only now: what is not valid costs no id. Secrets are sealed for it, so it can't be chosen by the insert.
     identity = replace(identity, integration_id=_issue_id(call, organization_id))
     values = {
         "id": identity.integration_id,
         "organization_id": organization_id,
-        "integration_type": body.integration_type,
+        "integration_type": integration_type,
         "name": body.name,
         "status": body.status,
         "settings": settings,

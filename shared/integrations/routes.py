@@ -97,7 +97,8 @@ def test_config(call: Call, body: bodies.UnsavedIntegration) -> bodies.Verdict |
     """Test a config before it is saved."""
     organization_id = str(body.organization_id)
     bind_log(organization=organization_id)
-    identity = Identity(organization_id, "", body.integration_type)
+    integration_type = catalogue.resolve_type(body.integration_type, body.config or {})
+    identity = Identity(organization_id, "", integration_type)
     provider = catalogue.load_safe_provider(body.config or {}, identity)
     call.database.call("require_role", p_organization_id=organization_id, p_role="admin")
     lend_own_codecs(provider, call.database)

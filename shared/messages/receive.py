@@ -26,7 +26,7 @@ from shared.runtime.batching import Batcher
 from shared.runtime.database.client import as_service
 from shared.runtime.database.leases import Leases
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import NotFound, Problem, RateLimited, Unauthenticated
+from shared.runtime.errors import BadRequest, NotFound, Problem, RateLimited, Unauthenticated
 from shared.runtime.log import bind_log, get_log
 from shared.runtime.web.call import Call
 from shared.runtime.web.routing import TRACEPARENT
@@ -153,7 +153,7 @@ def _read_post(
 ) -> Post | Proven | Problem:
     try:
         if is_later := _is_read_later(provider):
-            provider.verify(request)
+            _verify(provider, request)
         messages = provider.receive(request) if isinstance(provider, Receiver) and not is_later else []
         if row is None:
             raise Unauthenticated
@@ -165,10 +165,18 @@ def _read_post(
     return Post(row["id"], add_trace(messages, trace), len(request.body))
 
 
+def _verify(provider: Pushed, request: PushedRequest) -> None:
+    try:
+        provider.verify(request)
+    except BadRequest as problem:
+        # Nor does whoever sends what can't be read learn that there is somebody to read it.
+        raise Unauthenticated(problem.detail) from None
+
+
 def _is_read_later(provider: Pushed) -> bool:
     """Whether what it is sent is read in the thread of its own request: by a codec, or since it asks the database."""
     return isinstance(provider, CallbackReceiver) or (
-        isinstance(provider, CodecFields) and provider.codec is not None
+        isinstance(provider, CodecFields) and provider.has_codecs
     )
 
 

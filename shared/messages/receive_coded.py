@@ -17,10 +17,10 @@ from shared.messages.callbacks import take_callback
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
 from shared.messages.store import keep_trying
 from shared.messages.traces import add_trace
-from shared.provider import CallbackReceiver, PushedRequest, Receiver
+from shared.provider import CallbackReceiver, Message, PushedRequest, Receiver
 from shared.runtime.batching import Batcher
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import RateLimited
+from shared.runtime.errors import RateLimited, Unavailable
 from shared.runtime.web.text_reply import TextReply
 
 MOST_OF_ONE = 3
@@ -42,11 +42,21 @@ def receive_proven(proven: Proven, trace: str | None) -> Receipt | TextReply:
     provider, identity = proven.provider, proven.provider.identity
     if isinstance(provider, CallbackReceiver):
         return take_callback(provider, proven.request)
-    with _take_place(identity.organization_id):
-        messages = provider.receive(proven.request)
+    messages = _read_messages(provider, proven.request)
     size = len(proven.request.body)
     post = Post(identity.integration_id, add_trace(messages, trace), size)
     return keep_trying(lambda: _posts.submit(post, size, identity.integration_id), Deadline(PATIENCE_SECONDS))
+
+
+def _read_messages(provider: Receiver, request: PushedRequest) -> list[Message]:
+    try:
+        with _take_place(provider.identity.organization_id):
+            return provider.receive(request)
+    except (RateLimited, Unavailable):
+        provider.verify(request)
+        if (kept := provider.parse_undecoded(provider.keep_proven(request))) is None:
+            raise
+        return kept
 
 
 @contextmanager

@@ -20,6 +20,9 @@ CountName = Literal["received", "stored", "duplicates", "failed", "devices", "de
 COUNTS: tuple[CountName, ...] = get_args(CountName)
 Result = TypeVar("Result")
 BACKOFF = Backoff(0.1, 2.0)
+LAST_SECONDS = 0.1
+"""With less than so much left it is not tried again."""
+
 INGEST = "ingest_messages"
 
 
@@ -105,10 +108,11 @@ def keep_trying(call: Callable[[], Result], deadline: Deadline) -> Result:
         try:
             return call()
         except Unavailable:
-            wait = BACKOFF.pause(failures)
-            if deadline.remaining() <= wait:
+            left = deadline.remaining()
+            if left <= LAST_SECONDS:
                 raise
-            time.sleep(wait)
+            # Never past the end: whoever waits for it is better told a little later than sent away too early.
+            time.sleep(min(BACKOFF.pause(failures), left / 2))
     raise AssertionError("count never ends")
 
 
@@ -125,6 +129,7 @@ def _refuse_message(message: Message, refusal: BadRequest | TypeError) -> Messag
         kind="event",
         error=f"The database refused the decoded message: {why}"[:1000],
         device_status=None,
+        report=None,
     )
 
 

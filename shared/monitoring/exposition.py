@@ -178,6 +178,8 @@ def _show_certificates(rows: Iterable[IntegrationSums]) -> Metric:
 
 
 def _list_platform(sums: PlatformSums) -> Iterator[Metric]:
+    words = "Integrations by status, those that no more is told of among them."
+    yield _count_by("integrations", words, "status", sums["statuses"])
     yield _count_by("devices", "Devices by status.", "status", sums["devices"])
     yield _count_by("commands", "Commands that are still to be sent, by status.", "status", sums["commands"])
     alerts = GaugeMetricFamily(f"{PREFIX}alerts_open", "Open alerts.", labels=["kind", "level"])

@@ -53,6 +53,9 @@ class PlatformSums(TypedDict):
     """All of it."""
 
     integrations: list[IntegrationSums]
+    """The 5,000 oldest."""
+    statuses: dict[str, int]
+    """How many integrations there are, by status."""
     devices: dict[str, int]
     commands: dict[str, int]
     alerts: list[OpenAlerts]

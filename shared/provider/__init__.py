@@ -12,7 +12,7 @@ from shared.provider.capabilities import MIXINS, require, require_class
 from shared.provider.callback import (
     Acknowledged, Acknowledgement, Callback, CallbackReceiver, DeliveryReport, OptOut, locate_callback,
 )
-from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider
+from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider, resolve_type
 from shared.provider.check import Check, Checker, run_check, run_checks
 from shared.provider.codec_fields import CodecFields, CodecId, CodecUser, TransformFields
 from shared.provider.decode import Decoder, StoredBody
@@ -32,6 +32,7 @@ from shared.provider.device_tokens import TOKEN_PREFIX, find_token, hash_token
 from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
+from shared.provider.downlink import QueueItem, read_downlink
 from shared.provider.fields import (
     BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, encode_basic, join_basic, locate_url,
     looks_secret, require_partner, reveal_headers,
@@ -42,10 +43,14 @@ from shared.provider.firmware import (
 )
 from shared.provider.form import PEM, Group, only_with
 from shared.provider.history import Historian
+from shared.provider.lorawan import (
+    Frame, LorawanEvent, LorawanReceiver, Reception, describe_gateways, describe_modulation, keep_undecoded,
+    list_gateways, read_bytes,
+)
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
-    ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, Event, EventDevice, Identity, Kind, Message, Notice, decode_raw,
-    describe_event, encode_raw, list_template_values,
+    ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, CommandReport, Event, EventDevice, Identity, Kind, Message, Notice,
+    Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
@@ -68,7 +73,8 @@ from shared.provider.template import (
     Template, check_text, compile_template, dump_json, find_gaps, list_payload_paths, render_template,
 )
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
-from shared.runtime.backoff import Backoff
+from shared.provider.values import Item, LONGEST_TEXT, Object, read_moment
+from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
     AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused,
@@ -80,7 +86,7 @@ from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
-    Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, resolve_checked,
-    send_once,
+    Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, load_policy,
+    note_call, resolve_checked, send_once,
 )
 from shared.runtime.telemetry import read_traceparent

@@ -16,6 +16,8 @@ from shared.runtime.portable import LEVELS, measure_json
 
 PROVIDERS = "shared.providers"
 SETTINGS_BYTES = 262_144
+FAMILIES = {"lora": "lorawan_"}
+"""Names that stand for several types, and how those begin; `list_integrations` in SQL knows them too."""
 
 
 @cache
@@ -38,6 +40,25 @@ def find_provider(integration_type: str) -> type[Provider]:
         if isinstance(value, type) and issubclass(value, Provider) and value.__module__ == module.__name__
     )
     return provider
+
+
+def resolve_type(name: str, config: Mapping[str, object]) -> str:
+    """The type that is meant by `name`: itself, or of a family the one that the config is of."""
+    if name not in FAMILIES:
+        return name
+    members = [each for each in list_types() if each.startswith(FAMILIES[name])]
+    return min(members, key=lambda each: _count_wrong(each, config))
+
+
+def _count_wrong(integration_type: str, config: Mapping[str, object]) -> tuple[int, int]:
+    """How many of the names in a config are no fields of the type, and how many fields are wrong."""
+    provider = find_provider(integration_type)
+    unknown = sum(name not in provider.model_fields for name in config)
+    try:
+        load_provider(patch_config(provider, {}, config), Identity("", "", integration_type))
+    except InvalidConfig as invalid:
+        return unknown, len(invalid.errors)
+    return unknown, 0
 
 
 def load_safe_provider(config: Mapping[str, object], identity: Identity) -> Provider:

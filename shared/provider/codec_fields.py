@@ -46,7 +46,10 @@ class CodecUser(Provider, defer_build=True):
 
     def open_codec(self, field: str, state: Mapping[str, Any] | None = None) -> Codec:
         """The codec that `field` names, as it is now, for one thread. Errors: InvalidConfig, Unavailable."""
-        codec_id = getattr(self, field)
+        return self.find_codec(field, getattr(self, field), state)
+
+    def find_codec(self, field: str, codec_id: str, state: Mapping[str, Any] | None = None) -> Codec:
+        """As `open_codec`, for one of several that a field names."""
         if self._find_codec is None:
             raise InvalidConfig(errors=[FieldError(field, "Codecs are of saved integrations alone.")])
         return self._find_codec(codec_id, state or {})
@@ -60,6 +63,11 @@ class CodecFields(CodecUser, Decoder, defer_build=True):
 
     codec: CodecId | None = None
     """A codec of your organization that decodes what devices send, in place of everything else that says how."""
+
+    @property
+    def has_codecs(self) -> bool:
+        """Whether what it receives may have to be decoded by a codec."""
+        return self.codec is not None
 
     def decode_pushed(self, bodies: Sequence[CodedBody]) -> list[list[Message]]:
         """The messages in bodies that were pushed, kept raw where there is no such codec. Errors: Unavailable."""

@@ -58,7 +58,7 @@ class RemoteDevice:
 
     `id` is what its messages come under. Tags and hardware ids are sorted, without repetitions. Times are ISO 8601 with
     an offset, None where they are not known. `firmware` holds by package what it runs and what it is to run;
-    `firmware_version` is that of its main package.
+    `firmware_version` is that of its main package. `attributes` are what else the provider keeps of it.
     """
 
     id: str
@@ -74,6 +74,7 @@ class RemoteDevice:
     firmware_version: str | None = None
     firmware: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: SettingsStatus | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

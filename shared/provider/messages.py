@@ -25,6 +25,32 @@ REFUSED_EXCERPT = 1_024
 """Bytes kept of a message that is over `MESSAGE_LIMIT`."""
 
 
+Stage = Literal["queued", "sent", "acknowledged", "failed", "expired"]
+"""How far a command is that the other side keeps for its device."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandReport:
+    """What the other side says of a command, by our `id` of it or by its own `reference`."""
+
+    stage: Stage
+    id: str | None = None
+    reference: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a message tells beside what is stored of it.
+
+    `facts` are of its device, kept in the metadata of that; of `gateways` those from before stay. `command` is what
+    became of one.
+    """
+
+    facts: Mapping[str, object] | None = None
+    command: CommandReport | None = None
+
+
 @dataclass(slots=True)  # not frozen, which costs a microsecond a message; nobody changes one all the same
 class Message:
     """One normalised thing a device said, in the shape `ingest_messages` takes.
@@ -34,8 +60,8 @@ class Message:
     as text, or base64 where `raw_encoding` says so; it is kept where it differs from `payload`.
     `observed_at` is ISO 8601 with an offset, None for the time of arrival. `error` says why it could not be
     decoded, and nothing else: what was odd and did not prevent that is in `remark`. `device_status` is `online` or
-    `offline` where the message says so. `retained` is a copy of what was said at some time before: its device need
-    not be there any more.
+    `offline` where the message says so, `unheard` where it is about the device and not from it. `retained` is a copy
+    of what was said at some time before: its device need not be there any more. `report` is what else it tells.
     """
 
     event_id: str
@@ -47,10 +73,11 @@ class Message:
     raw_encoding: Literal["base64"] | None = None
     observed_at: str | None = None
     error: str | None = None
-    device_status: Literal["online", "offline"] | None = None
+    device_status: Literal["online", "offline", "unheard"] | None = None
     remark: str | None = None
     retained: bool = False
     metadata: Mapping[str, object] | None = None
+    report: Report | None = None
 
     @classmethod
     def undecoded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 
 from shared.runtime.problem import FieldError as FieldError
@@ -204,9 +205,13 @@ class ProviderRefused(OutsideError):
 
     code = "provider_refused"
 
-    def __init__(self, detail: str | None = None, *, answered: int = 0) -> None:
-        super().__init__(detail)
+    def __init__(
+        self, detail: str | None = None, *, answered: int = 0, retry_after: float | None = None
+    ) -> None:
+        asked = {} if retry_after is None else {"Retry-After": str(math.ceil(retry_after))}
+        super().__init__(detail, headers=asked)
         self.answered = answered
+        self.retry_after = retry_after
 
 
 class CommandRefused(OutsideError):

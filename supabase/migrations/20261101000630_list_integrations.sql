@@ -25,7 +25,8 @@ begin
       from public.device_integrations i
      where i.organization_id = any (v_organizations)
        and (p_organization_id is null or i.organization_id = p_organization_id)
-       and (p_integration_type is null or i.integration_type = p_integration_type)
+       and (p_integration_type is null or i.integration_type = p_integration_type
+            or p_integration_type = 'lora' and starts_with(i.integration_type, 'lorawan_'))
        and (p_status is null or i.status = p_status)
        and (p_after_id is null or (i.created_at, i.id) < (p_after_created_at, p_after_id))
      order by i.created_at desc, i.id desc
@@ -54,7 +55,7 @@ begin
 end
 $$;
 comment on function public.list_integrations is
-  'For the integrations function: {integrations, next_cursor, scheduler}, newest first, at most p_limit and 1,000, after the row that p_after names.';
+  'For the integrations function: {integrations, next_cursor, scheduler}, newest first, at most p_limit and 1,000, after the row that p_after names. The type lora is every LoRaWAN type.';
 
 revoke execute on function private.write_cursor, public.list_integrations from public, anon, authenticated,
   service_role;

@@ -40,7 +40,7 @@ comment on column public.webhook_deliveries.recipient is 'Of an integration that
 comment on column public.webhook_deliveries.gathered_by is 'The delivery whose message tells of this one too; it ends as that one does.';
 comment on column public.webhook_deliveries.tried_at is 'For people: when its message was first on its way, which their rates are counted by.';
 comment on column public.webhook_deliveries.reference is 'For people: what the other side calls the message.';
-comment on column public.webhook_deliveries.report is 'For people: what the other side last reported of the message, such as delivered or read.';
+comment on column public.webhook_deliveries.report is 'For people: what the other side last reported of the message, such as delivered or read; again, once another is to take its place.';
 comment on column public.webhook_deliveries.stage is 'Where it waits: 0 first try, 1 retry, 2 under way, 3 for its turn in an order, 4 replay; null once it has ended, or goes along with another.';
 alter table public.webhook_deliveries enable row level security;
 create policy "Members see their deliveries" on public.webhook_deliveries

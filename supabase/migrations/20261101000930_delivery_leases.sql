@@ -106,10 +106,9 @@ begin
   ),
   finished as (
     update public.webhook_deliveries d
-       set status = case
-             when r.outcome in ('retry', 'unsent') then 'pending' when r.outcome = 'delivered' and d.report in ('undelivered', 'failed') then 'dead'
-             else r.outcome end,
+       set status = case when r.outcome in ('retry', 'unsent') then 'pending' else r.outcome end,
            reference = coalesce(r.reference, d.reference),
+           report = case when d.report = 'again' and r.reference is not null then null else d.report end,
            due_at = case r.outcome when 'retry' then now() + r.retry_seconds * interval '1 second' when 'unsent' then now() else d.due_at end,
            attempts = d.attempts - (r.outcome = 'unsent')::integer,
            lease_token = null

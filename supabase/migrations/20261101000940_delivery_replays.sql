@@ -51,7 +51,9 @@ language sql volatile set search_path = ''
 as $$
   with queued as (
     update public.webhook_deliveries
-       set status = 'pending', due_at = now(), replayed_at = now(), lease_token = null, gathered_by = null
+       set status = 'pending', due_at = now(), replayed_at = now(), lease_token = null, gathered_by = null,
+           -- What is said of the message that went is said of no other.
+           report = case when reference is not null then 'again' end
      where id = any (p_ids)
     returning integration_id, organization_id
   )

@@ -55,9 +55,9 @@ begin
       from rows from (
              jsonb_to_recordset(p_messages) as (
                event_id text, device text, kind text, topic text, payload jsonb, raw text, raw_encoding text,
-               observed_at timestamptz, error text, device_status text, metadata jsonb, remark text)
+               observed_at timestamptz, error text, device_status text, metadata jsonb, remark text, report jsonb)
            ) with ordinality as m(
-             event_id, device, kind, topic, payload, raw, raw_encoding, observed_at, error, device_status, metadata, remark, n)
+             event_id, device, kind, topic, payload, raw, raw_encoding, observed_at, error, device_status, metadata, remark, report, n)
   ),
   remembered as (
     insert into private.message_ledger (integration_id, organization_id, event_id)
@@ -71,9 +71,11 @@ begin
   ),
   seen as (
     select f.device as external_id,
-           least(max(coalesce(f.observed_at, v_received_at)), v_received_at) as last_seen_at,
+           max(least(coalesce(f.observed_at, v_received_at), v_received_at)) filter (where f.device_status is distinct from 'unheard')
+             as last_seen_at,
            -- As it would be had each come in a batch of its own: the last one tells, and who speaks is online.
-           (array_agg(coalesce(f.device_status, 'online') order by f.id desc))[1] as status
+           (array_agg(coalesce(f.device_status, 'online') order by f.id desc)
+              filter (where f.device_status is distinct from 'unheard'))[1] as status
       from fresh f
      where f.device is not null
      group by f.device
@@ -81,7 +83,7 @@ begin
   met as materialized (
     -- The limit, and no word of the organization, which follows from the integration, have each device looked up by its own
     -- index, whatever the table's size was when the plan was made.
-    select s.*, d.id, d.device_type, d.status = s.status and d.last_seen_at > s.last_seen_at - interval '1 second' as unchanged
+    select s.*, d.id, d.device_type, s.status is null or d.status = s.status and d.last_seen_at > s.last_seen_at - interval '1 second' as unchanged
       from seen s
       left join lateral (
         select e.id, e.status, e.last_seen_at, e.device_type from public.devices e
@@ -97,7 +99,7 @@ begin
   changed as (
     insert into public.devices as d (id, organization_id, integration_id, external_id, name, status, last_seen_at)
     select coalesce(m.id, gen_random_uuid()), v_integration.organization_id, p_integration_id, m.external_id, m.external_id,
-           m.status, m.last_seen_at
+           coalesce(m.status, 'unknown'), m.last_seen_at
       from met m
      where case when m.id is null then m.external_id in (select r.external_id from room r) else m.unchanged is not true end
      order by m.external_id
@@ -157,11 +159,16 @@ begin
          (select extract(epoch from v_received_at - min(f.observed_at)) from fresh f
            -- What is older was kept somewhere, and was not on its way.
            where p_received_at is null and f.observed_at > v_received_at - interval '1 day') as lag_seconds,
+         (select jsonb_agg(jsonb_build_object('device', f.device, 'report', f.report) order by f.device, f.id)
+            from fresh f where f.report <> 'null') as reports,
          case when p_name_duplicates then
            (select coalesce(jsonb_agg(i.n), '[]') from incoming i where i.n not in (select f.n from fresh f))
          end as repeated
     into v_count;
 
+  if v_count.reports is not null then
+    perform private.heed_reports(v_integration.organization_id, p_integration_id, v_count.reports);
+  end if;
   if v_is_wide and v_count.kept > v_count.failed then
     insert into private.fan_outs (organization_id, integration_id, received_at, id_end, webhooks)
     select v_integration.organization_id, p_integration_id, v_received_at, v_id_end, array_agg(w.id order by w.id)
@@ -189,6 +196,6 @@ begin
 end
 $$;
 comment on function public.ingest_messages is
-  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. Where more than ten thousand deliveries may come of it, or as much of comparing devices with filters, spread_deliveries makes them, and as many are counted. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. p_received_at is for what came earlier; p_bytes is how large the bodies were that all this came in.';
+  'Stores a batch once: ids already in the ledger count as duplicates. A device''s last_seen_at is kept to the second. With a lease token the lease must still be held (PT409); it is renewed and p_state saved with the batch. Where more than ten thousand deliveries may come of it, or as much of comparing devices with filters, spread_deliveries makes them, and as many are counted. With p_name_duplicates the answer has their places in p_messages, from 1, as repeated. Whom a message that is unheard is about was neither seen nor is online for it. p_received_at is for what came earlier; p_bytes is how large the bodies were that all this came in.';
 
 revoke execute on function public.ingest_messages from public, anon, authenticated, service_role;

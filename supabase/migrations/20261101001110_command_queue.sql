@@ -24,6 +24,9 @@ begin
     join public.device_integrations i
       on i.id = q.integration_id and i.organization_id = q.organization_id
          and not exists (select from private.ended_organizations e where e.organization_id = q.organization_id)
+         -- Its other side has asked for no more for a while.
+         and not exists (
+           select from private.rate_limits r where r.subject = q.integration_id and r.budget = 'commands_held' and r.full_at > now())
     cross join lateral (
       select c.id, c.organization_id, c.integration_id, c.due_at from public.device_commands c
        where c.organization_id = q.organization_id and c.integration_id = q.integration_id
@@ -112,7 +115,7 @@ as $$
   with results as materialized (
     select r.* from jsonb_to_recordset(p_results) as r(
       id uuid, lease_token uuid, outcome text, retry_seconds double precision, reference text, result jsonb, error text,
-      code text, milliseconds double precision)
+      code text, milliseconds double precision, hold_seconds double precision)
   ),
   sending as materialized (
     select c.id from public.device_commands c join results r on r.id = c.id and r.lease_token = c.lease_token where c.status = 'sending'
@@ -126,12 +129,18 @@ as $$
        set status = case when r.outcome = 'retry' then 'pending' else r.outcome end,
            due_at = case when r.outcome = 'retry' then now() + r.retry_seconds * interval '1 second' else c.due_at end,
            lease_token = null, reference = coalesce(r.reference, c.reference),
-           result = nullif(r.result, 'null'), error = left(r.error, 2000),
+           result = coalesce(nullif(r.result, 'null'), c.result), error = left(r.error, 2000),
            finished_at = case when r.outcome <> 'retry' then now() end
       from results r
      where c.id = r.id and c.lease_token = r.lease_token and c.status = 'sending' and c.id in (select h.id from held h)
        and r.outcome in ('sent', 'confirmed', 'failed', 'retry')
-    returning r.outcome, c.integration_id, c.organization_id, r.code, r.milliseconds
+    returning r.outcome, c.integration_id, c.organization_id, r.code, r.milliseconds, r.hold_seconds
+  ),
+  held_back as (
+    insert into private.rate_limits as l (subject, budget, full_at)
+    select f.integration_id, 'commands_held', now() + max(f.hold_seconds) * interval '1 second'
+      from finished f where f.hold_seconds > 0 group by 1 order by 1
+    on conflict (subject, budget) do update set full_at = greatest(l.full_at, excluded.full_at)
   ),
   kinds as (
     select k.integration_id, jsonb_object_agg(k.code, k.n) as errors
@@ -155,7 +164,7 @@ as $$
     from finished
 $$;
 comment on function public.finish_commands is
-  'Records what came of commands; a result whose lease was lost changes nothing. busy are the ids of those that somebody holds just now: send them again.';
+  'Records what came of commands; a result whose lease was lost changes nothing. busy are the ids of those that somebody holds just now: send them again. hold_seconds holds back all of its integration.';
 
 revoke execute on function private.list_waiting_commands, private.count_commands, private.expire_commands, public.lease_commands,
   public.finish_commands from public, anon, authenticated, service_role;

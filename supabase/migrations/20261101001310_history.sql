@@ -117,7 +117,7 @@ begin
   )
   -- What was long ago says nothing of whether a device is online now.
   select coalesce(
-           jsonb_agg(j.message || jsonb_build_object('device_status', j.device_status) order by j.n)
+           jsonb_agg(j.message - 'report' || jsonb_build_object('device_status', j.device_status) order by j.n)
              filter (where not j.known), '[]') as fresh,
          count(*) filter (where j.known) as known
     into v_judged

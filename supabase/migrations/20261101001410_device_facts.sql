@@ -48,7 +48,7 @@ as $$
   select jsonb_strip_nulls(jsonb_build_object(
            'cohort', p_remote -> 'cohort', 'enabled', p_remote -> 'enabled', 'firmware', p_remote -> 'firmware',
            'settings', p_remote -> 'settings', 'last_online', p_remote -> 'last_online',
-           'last_offline', p_remote -> 'last_offline'))
+           'last_offline', p_remote -> 'last_offline', 'attributes', nullif(p_remote -> 'attributes', '{}')))
 $$;
 comment on function private.list_facts is 'What the provider says of a device, as it is kept under metadata.provider.';
 

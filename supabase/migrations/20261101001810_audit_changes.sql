@@ -9,6 +9,10 @@ begin
           or jsonb_typeof(p_value) = 'string' and p_value #>> '{}' ~* '^(bearer|basic|digest|token)\s') then
     return '"***"';
   end if;
+  -- The number or address of a person, whom the log would outlive: enough of it to see that it is another.
+  if p_name = 'to' and jsonb_typeof(p_value) = 'string' then
+    return to_jsonb('***' || right(p_value #>> '{}', 4));
+  end if;
   return case jsonb_typeof(p_value)
     when 'object' then (
       select coalesce(jsonb_object_agg(e.key, private.mask_json(e.key, e.value)), '{}') from jsonb_each(p_value) e)
@@ -21,7 +25,7 @@ begin
 end
 $$;
 comment on function private.mask_json is
-  'The value without what its name or form says is a secret: settings written past the API may hold one where it does not belong.';
+  'The value without what its name or form says is a secret, for settings written past the API may hold one where it does not belong, and without whom people are told at.';
 
 create function private.mask_field(p_name text, p_value jsonb) returns jsonb
 language sql immutable set search_path = ''

@@ -44,11 +44,22 @@ create trigger audit_changes after update of name, kind, source, fixtures on pub
 
 insert into private.quotas (bound, most) values ('codecs', 200), ('codec_bytes', 16777216);
 
+create function private.list_codecs(p_settings jsonb) returns table (field text, codec_id text)
+language sql immutable set search_path = ''
+as $$
+  select f.field, lower(p_settings ->> f.field) from unnest(array['codec', 'transform']) f(field)
+   where jsonb_typeof(p_settings -> f.field) <> 'null'
+  union
+  select 'device_codecs', lower(d.value #>> '{}')
+    from jsonb_each(case when jsonb_typeof(p_settings -> 'device_codecs') = 'object' then p_settings -> 'device_codecs' else '{}' end) d
+$$;
+comment on function private.list_codecs is 'The codecs that a config names, and by which field.';
+
 create function private.list_codec_users(p_organization_id uuid, p_codec_id uuid) returns setof public.device_integrations
 language sql stable set search_path = ''
 as $$
   select i.* from public.device_integrations i
-   where i.organization_id = p_organization_id and p_codec_id::text in (i.settings ->> 'codec', i.settings ->> 'transform')
+   where i.organization_id = p_organization_id and p_codec_id::text = any (array(select n.codec_id from private.list_codecs(i.settings) n))
    order by i.name
 $$;
 comment on function private.list_codec_users is 'The integrations whose config names a codec, by any of the fields that may.';
@@ -57,17 +68,15 @@ create function private.require_codecs() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 declare
-  v_field text;
+  v_named record;
 begin
-  foreach v_field in array array['codec', 'transform'] loop
-    if jsonb_typeof(new.settings -> v_field) <> 'null' then
-      -- Held until the change is there: whoever deletes the codec waits, and then sees who uses it.
-      perform from public.codecs c
-        where c.organization_id = new.organization_id and c.id::text = lower(new.settings ->> v_field) for key share;
-      if not found then
-        raise exception 'Your organization has no such codec; GET /integrations/codecs lists those it has.'
-          using errcode = 'PT422', hint = v_field;
-      end if;
+  for v_named in select n.* from private.list_codecs(new.settings) n order by n.codec_id limit 102 loop
+    -- Held until the change is there: whoever deletes the codec waits, and then sees who uses it.
+    perform from public.codecs c
+      where c.organization_id = new.organization_id and c.id::text = v_named.codec_id for key share;
+    if not found then
+      raise exception 'Your organization has no such codec; GET /integrations/codecs lists those it has.'
+        using errcode = 'PT422', hint = v_named.field;
     end if;
   end loop;
   return new;
@@ -75,13 +84,13 @@ end
 $$;
 comment on function private.require_codecs is 'PT422 where a config names a codec that its own organization has not; the hint is the field.';
 create trigger require_codecs before insert on public.device_integrations
-  for each row when (new.settings ?| array['codec', 'transform']) execute function private.require_codecs();
+  for each row when (new.settings ?| array['codec', 'transform', 'device_codecs']) execute function private.require_codecs();
 create trigger require_changed_codecs before update of settings, organization_id on public.device_integrations
   for each row
   when (
-    new.settings ?| array['codec', 'transform']
-    and (old.organization_id, old.settings -> 'codec', old.settings -> 'transform')
-        is distinct from (new.organization_id, new.settings -> 'codec', new.settings -> 'transform')
+    new.settings ?| array['codec', 'transform', 'device_codecs']
+    and (old.organization_id, old.settings -> 'codec', old.settings -> 'transform', old.settings -> 'device_codecs')
+        is distinct from (new.organization_id, new.settings -> 'codec', new.settings -> 'transform', new.settings -> 'device_codecs')
   )
   execute function private.require_codecs();
 
@@ -115,5 +124,5 @@ comment on function public.codec_sources is
   'the source where its version is the one that is known.';
 
 revoke all on public.codecs from public, anon, authenticated, service_role;
-revoke execute on function private.list_codec_users, private.require_codecs, private.renew_codec_users,
+revoke execute on function private.list_codecs, private.list_codec_users, private.require_codecs, private.renew_codec_users,
   public.codec_sources from public, anon, authenticated, service_role;

@@ -54,7 +54,10 @@ create function public.read_platform_metrics() returns json
 language sql stable security definer set search_path = ''
 as $$
   select json_build_object(
-    'integrations', private.list_integration_metrics(20000),
+    -- As many as the text of a scrape has room for, with all kinds of errors: 50 megabytes of it.
+    'integrations', private.list_integration_metrics(5000),
+    'statuses', (select coalesce(json_object_agg(i.status, i.n), '{}')
+                   from (select e.status, count(*) as n from public.device_integrations e group by 1) i),
     'devices', (select coalesce(json_object_agg(d.status, d.n), '{}')
                   from (select e.status, count(*) as n from public.devices e group by 1) d),
     'commands', (select coalesce(json_object_agg(c.status, c.n), '{}')
@@ -64,7 +67,7 @@ as $$
     'scheduler_last_seen_seconds', (select extract(epoch from now() - max(h.seen_at)) from private.heartbeats h))
 $$;
 comment on function public.read_platform_metrics is
-  'For the operator''s GET /metrics: of each integration what its counters have come to and how it is, and the platform. None of the counters is ever less, whatever is pruned.';
+  'For the operator''s GET /metrics: of each integration, of the 5,000 oldest, what its counters have come to and how it is, and the platform. None of the counters is ever less, whatever is pruned.';
 
 revoke execute on function private.sum_totals, private.list_integration_metrics, public.read_platform_metrics
   from public, anon, authenticated, service_role;

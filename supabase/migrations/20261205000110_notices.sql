@@ -12,15 +12,18 @@ as $$
 $$;
 comment on function private.list_waiting is 'What somebody has not been told yet, the oldest first.';
 
-create function private.tally_ends(p_organization_id uuid, p_integration_id uuid, p_status text, p_count bigint) returns void
+create function private.tally_ends(
+  p_organization_id uuid, p_integration_id uuid, p_status text, p_count bigint, p_again bigint default 0
+) returns void
 language sql volatile set search_path = ''
 as $$
-  insert into private.metric_tallies (integration_id, organization_id, minute, deliveries, dead, cancelled)
-  select p_integration_id, p_organization_id, date_trunc('minute', now()), case p_status when 'delivered' then p_count else 0 end,
+  insert into private.metric_tallies (integration_id, organization_id, minute, enqueued, deliveries, dead, cancelled)
+  select p_integration_id, p_organization_id, date_trunc('minute', now()), p_again, case p_status when 'delivered' then p_count else 0 end,
          case p_status when 'dead' then p_count else 0 end, case p_status when 'cancelled' then p_count else 0 end
    where p_count > 0
 $$;
-comment on function private.tally_ends is 'Counts deliveries to people that ended without an attempt of their own.';
+comment on function private.tally_ends is
+  'Counts deliveries to people that ended without an attempt of their own; p_again of them had ended before, otherwise, and count as queued again.';
 
 create function private.end_waiting(p_organization_id uuid, p_integration_id uuid, p_name text, p_status text, p_error text) returns void
 language plpgsql volatile set search_path = ''
@@ -217,18 +220,32 @@ as $$
 $$;
 comment on function private.list_gathered is 'What else the message of a delivery tells of: how much, and the first fifty.';
 
+create function private.list_namesakes(p_delivery public.webhook_deliveries) returns text[]
+language sql stable set search_path = ''
+as $$
+  select array(
+    select distinct left(r.recipient ->> 'name', 100)
+      from public.device_integrations i
+      cross join lateral jsonb_array_elements(case when private.tells_people(i.settings) then i.settings -> 'recipients' end)
+        with ordinality r(recipient, place)
+     where i.id = p_delivery.integration_id and i.organization_id = p_delivery.organization_id and r.place <= 50
+       and r.recipient ->> 'to' = private.find_recipient(i.settings, p_delivery.recipient) ->> 'to')
+$$;
+comment on function private.list_namesakes is 'The recipients that have the number or address of a delivery''s, it among them.';
+
 create function private.describe_notice(p_delivery public.webhook_deliveries, p_event jsonb) returns jsonb
 language sql stable set search_path = ''
 as $$
   select jsonb_build_object(
     'recipient', p_delivery.recipient, 'tried_at', p_delivery.tried_at,
     'is_repeat', p_delivery.attempts > 1 and p_delivery.replayed_at is null,
-    'reference', case when p_delivery.replayed_at is null then p_delivery.reference end,
+    'reference', case when p_delivery.replayed_at is null and p_delivery.report is distinct from 'again' then p_delivery.reference end,
     'earlier', private.find_earlier(p_delivery, p_event),
-    'known', coalesce((
+    -- Of all that went to that number, under whichever name: what is one of these is not the message that is looked for.
+    'known', case when p_delivery.attempts > 1 then coalesce((
       select jsonb_agg(d.reference) from public.webhook_deliveries d
-       where d.integration_id = p_delivery.integration_id and d.recipient = p_delivery.recipient and d.id <> p_delivery.id
-         and d.tried_at > p_delivery.tried_at - interval '1 hour' and d.reference is not null), '[]'),
+       where d.integration_id = p_delivery.integration_id and d.recipient = any (private.list_namesakes(p_delivery)) and d.id <> p_delivery.id
+         and d.tried_at > p_delivery.tried_at - interval '1 hour' and d.reference is not null), '[]') else '[]' end,
     'gathered', private.list_gathered(p_delivery))
 $$;
 comment on function private.describe_notice is 'Of a leased delivery whom it is for, whether it may have gone out already, and what it tells of beside.';
@@ -245,7 +262,8 @@ begin
      where d.gathered_by = new.id and d.status <> new.status and d.status <> 'cancelled' and o.id = d.id
     returning o.status as before
   )
-  select private.tally_ends(new.organization_id, new.integration_id, new.status, count(*) filter (where e.before = 'pending')) into v_done from ended e;
+  select private.tally_ends(new.organization_id, new.integration_id, new.status, count(*), count(*) filter (where e.before <> 'pending'))
+    into v_done from ended e;
   return null;
 end
 $$;
@@ -257,5 +275,5 @@ create trigger follow_lead after update of status on public.webhook_deliveries
 
 revoke execute on function private.list_waiting, private.tally_ends, private.end_waiting, private.find_hold, private.find_urgent, private.choose_notice,
   private.gather_notices, private.choose_start,
-  private.find_earlier, private.list_gathered, private.describe_notice, private.follow_lead
+  private.find_earlier, private.list_gathered, private.list_namesakes, private.describe_notice, private.follow_lead
   from public, anon, authenticated, service_role;

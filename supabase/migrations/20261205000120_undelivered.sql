@@ -43,7 +43,7 @@ begin
       select a.organization_id, a.integration_id, 'alert.resolved', 'They are told again.', jsonb_build_object('kinds', jsonb_build_array(a.kind))
         from public.alerts a where a.id = v_alert.id;
     else
-      update public.alerts set details = jsonb_build_object('recipients', v_alert.missed - p_name) where id = v_alert.id;
+      update public.alerts a set details = a.details || jsonb_build_object('recipients', v_alert.missed - p_name) where a.id = v_alert.id;
     end if;
   end loop;
 end
@@ -85,9 +85,47 @@ as $$
     when p_report in ('sent', 'ringing', 'in-progress') then 1
     when p_report in ('delivered', 'undelivered', 'failed', 'completed', 'busy', 'no-answer', 'canceled') then 2
     when p_report = 'read' then 3
+    when p_report = 'again' then 4
     else 0 end
 $$;
-comment on function private.rank_report is 'Reports come in any order and more than once; only a later one counts.';
+comment on function private.rank_report is
+  'Reports come in any order and more than once; only a later one counts. After again, which is ours, nothing is to be said of that message any more.';
+
+create function private.is_about(p_delivery public.webhook_deliveries, p_reference text) returns boolean
+language sql immutable parallel safe set search_path = ''
+as $$
+  select case
+    -- Nothing went out, or it is to go out anew.
+    when p_delivery.attempts = 0 or p_delivery.status = 'pending' and p_delivery.replayed_at is not null then false
+    when p_delivery.reference is null or p_delivery.reference = p_reference then true
+    -- Of the message that is under way now, whose answer is not known yet.
+    else p_delivery.report = 'again' and p_delivery.status = 'delivering' end
+$$;
+comment on function private.is_about is 'Whether what the other side calls p_reference is the message of a delivery, as it was made last.';
+
+create function private.end_reported(p_delivery public.webhook_deliveries, p_report text, p_reference text) returns void
+language plpgsql volatile set search_path = ''
+as $$
+begin
+  update public.webhook_deliveries d
+     set status = 'dead', report = p_report, reference = p_reference, lease_token = null where d.id = p_delivery.id;
+  perform private.tally_ends(
+    p_delivery.organization_id, p_delivery.integration_id, 'dead', 1, (p_delivery.status = 'delivered')::integer);
+end
+$$;
+comment on function private.end_reported is 'A message was taken and did not arrive: a dead letter. What counted as delivered counts as queued again, and as dead.';
+
+create function private.call_again(p_delivery public.webhook_deliveries, p_reference text) returns void
+language sql volatile set search_path = ''
+as $$
+  update public.webhook_deliveries d
+     set status = 'pending', report = 'again', reference = p_reference, tried_at = null, lease_token = null, due_at = now() + interval '1 minute'
+   where d.id = p_delivery.id;
+  insert into private.metric_tallies (integration_id, organization_id, minute, enqueued)
+  select p_delivery.integration_id, p_delivery.organization_id, date_trunc('minute', now()), 1 where p_delivery.status = 'delivered'
+$$;
+comment on function private.call_again is
+  'Queues a call that nobody answered once more, in a minute. What it was called is kept until another is made, for reports of it may come twice, and late.';
 
 create function private.take_report(
   p_integration_id uuid, p_delivery_id uuid, p_reference text, p_report text, p_outcome text, p_error text
@@ -97,31 +135,34 @@ as $$
 declare
   v_delivery public.webhook_deliveries;
   v_tries integer;
-  v_is_again boolean;
+  v_is_open boolean;
 begin
   select d.* into v_delivery from public.webhook_deliveries d
     join public.device_integrations i on i.id = d.integration_id and i.organization_id = d.organization_id
    where d.id = p_delivery_id and d.integration_id = p_integration_id and d.recipient is not null
      for no key update of d;
-  if not found or v_delivery.reference is distinct from p_reference and v_delivery.reference is not null
-     or private.rank_report(p_report) <= private.rank_report(v_delivery.report) then
+  if not found or not private.is_about(v_delivery, p_reference)
+     or v_delivery.reference is not distinct from p_reference and private.rank_report(p_report) <= private.rank_report(v_delivery.report) then
     return;
   end if;
-  select private.count_tries(i.settings) into v_tries from public.device_integrations i where i.id = p_integration_id;
-  v_is_again := p_outcome = 'again' and v_delivery.status = 'delivered' and v_delivery.attempts < v_tries;
-  update public.webhook_deliveries d
-     set report = case when not v_is_again then p_report end, reference = case when not v_is_again then p_reference end,
-         tried_at = case when not v_is_again then d.tried_at end,
-         status = case when v_is_again then 'pending' when p_outcome <> '' and d.status = 'delivered' then 'dead' else d.status end,
-         due_at = case when v_is_again then now() + interval '1 minute' when p_outcome <> '' and d.status = 'delivered' then now() else d.due_at end
-   where d.id = v_delivery.id;
-  if p_outcome <> '' then
-    insert into public.webhook_attempts (delivery_id, organization_id, attempt, started_at, milliseconds, error)
-    values (v_delivery.id, v_delivery.organization_id, v_delivery.attempts, now(), 0, left('undelivered: ' || p_error, 2000));
-    if not v_is_again then
-      perform private.miss_person(p_integration_id, 'notice.undelivered', v_delivery.recipient, p_error);
-    end if;
+  -- It may come before the answer to whoever has sent the message is written down.
+  v_is_open := v_delivery.status in ('pending', 'delivering', 'delivered');
+  if p_outcome = '' or not v_is_open then
+    update public.webhook_deliveries d set report = p_report, reference = p_reference where d.id = v_delivery.id;
   end if;
+  if p_outcome = '' then
+    return;
+  end if;
+  insert into public.webhook_attempts (delivery_id, organization_id, attempt, started_at, milliseconds, error)
+  values (v_delivery.id, v_delivery.organization_id, v_delivery.attempts, now(), 0, left('undelivered: ' || p_error, 2000));
+  select private.count_tries(i.settings) into v_tries from public.device_integrations i where i.id = p_integration_id;
+  if v_is_open and p_outcome = 'again' and v_delivery.replayed_at is null and v_delivery.attempts < v_tries then
+    perform private.call_again(v_delivery, p_reference);
+    return;
+  elsif v_is_open then
+    perform private.end_reported(v_delivery, p_report, p_reference);
+  end if;
+  perform private.miss_person(p_integration_id, 'notice.undelivered', v_delivery.recipient, p_error);
 end
 $$;
 comment on function private.take_report is
@@ -178,7 +219,11 @@ begin
   select i.id, i.organization_id, o.address_hash
     from jsonb_to_recordset(coalesce(p_heard -> 'opt_outs', '[]')) as o(address_hash text, is_out boolean)
     join public.device_integrations i on i.id = p_integration_id
-   where o.is_out limit 100
+   where o.is_out
+     -- Whoever may write to the number can fill no table, and takes nobody's place who is told.
+     and (o.address_hash in (select private.hash_address(r.recipient) from jsonb_array_elements(i.settings -> 'recipients') r(recipient))
+          or (select count(*) from (select from private.opt_outs n where n.integration_id = i.id limit 10000) n) < 10000)
+   limit 100
   on conflict do nothing;
   delete from private.opt_outs p
    using jsonb_to_recordset(coalesce(p_heard -> 'opt_outs', '[]')) as o(address_hash text, is_out boolean)
@@ -192,5 +237,5 @@ comment on function public.take_callback is
   'What a proven callback says of messages and people: {reports: [{delivery_id, reference, report, outcome, error}], opt_outs: [{address_hash, is_out}], '
   'acknowledgements: [{recipient, code, delivery_id}]}; of each of the last the alert, null where that person was told of none such.';
 
-revoke execute on function private.list_missed, private.miss_person, private.reach_person, private.note_people, private.rank_report,
-  private.take_report, private.acknowledge_told, public.take_callback from public, anon, authenticated, service_role;
+revoke execute on function private.list_missed, private.miss_person, private.reach_person, private.note_people, private.rank_report, private.is_about,
+  private.end_reported, private.call_again, private.take_report, private.acknowledge_told, public.take_callback from public, anon, authenticated, service_role;

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 import psycopg
 import pytest
 
+from shared.provider.notices.recipient import Recipient
 from tests.database.fixtures import Row, Service, make_messages
 from tests.database.notices import ADA, BOB, lease_notices, make_notifier, pass_seconds, raise_alerts
 from tests.database.queue import finish, lease, make_webhook
@@ -175,6 +178,37 @@ def test_quiet_hours_end_by_the_clock_of_whoever_sleeps(
     assert found == (until and datetime.fromisoformat(until))
 
 
+def test_every_zone_that_is_taken_has_the_same_clock_in_postgres(service: Service) -> None:
+    taken = []
+    for name in (
+        *available_timezones(),
+        "localtime",
+        "posixrules",
+        "posix/Europe/Berlin",
+        "right/Europe/Berlin",
+    ):
+        with suppress(ValueError):
+            taken.append(Recipient(name="Ada", time_zone=name).time_zone)
+    moments = [datetime(2020, month, 15, 12, tzinfo=UTC) for month in (1, 7)]
+
+    known = service.run(
+        "select z.name, t.at, t.at at time zone z.name as clock"
+        " from pg_timezone_names z cross join unnest(%s::timestamptz[]) t(at) where z.name = any (%s)",
+        moments,
+        taken,
+    )
+
+    assert len(known) > 600
+    assert {"UTC", "Europe/Berlin"} <= {*taken}
+    assert {"CET", "localtime", "posix/Europe/Berlin"}.isdisjoint(taken)
+    wrong = [
+        row["name"]
+        for row in known
+        if row["at"].astimezone(ZoneInfo(row["name"])).replace(tzinfo=None) != row["clock"]
+    ]
+    assert wrong == []
+
+
 def test_one_message_to_a_person_is_under_way_at_a_time_and_others_are_told_meanwhile(
     service: Service,
 ) -> None:
@@ -339,7 +373,7 @@ def test_a_call_that_nobody_answers_is_tried_again_as_often_as_the_schedule_says
         seen.append(read_report(service, leased))
         pass_seconds(service, 61)
 
-    assert seen == [("pending", None), ("dead", "no-answer")]
+    assert seen == [("pending", "again"), ("dead", "no-answer")]
     assert [row["kind"] for row in list_alerts(service, notifier)] == ["notice.undelivered"]
 
 

@@ -52,6 +52,25 @@ def test_other_credentials_written_by_the_service_are_a_change(service: Service,
     assert (state_of(service, sealed)[0], state_of(service, sealed)[2]) == (version + 1, changes + 1)
 
 
+def test_whom_people_are_told_at_does_not_stay_in_the_audit_log(service: Service) -> None:
+    places = ("+4917099988801", "ada@canary-mail.test")
+    made = service.make_integration("twilio", recipients=[{"name": "Ada", "to": places[0]}])
+    changed_to = Jsonb({"recipients": [{"name": "Ada", "to": places[1]}]})
+    service.connection.execute(
+        "update device_integrations set settings = settings || %s where id = %s", (changed_to, made)
+    )
+
+    logged = service.run(
+        "select changed -> 'settings.recipients' as r from audit_log where row_id = %s", made
+    )
+    assert [place for place in places if place in str(logged)] == []
+    (changed,) = [row["r"] for row in logged if row["r"] and row["r"]["old"]]
+    assert changed == {
+        "old": [{"name": "Ada", "to": "***8801"}],
+        "new": [{"name": "Ada", "to": "***test"}],
+    }
+
+
 @pytest.mark.parametrize(("status", "counted"), [("error", 0), ("inactive", 1)])
 def test_of_what_the_service_sets_as_status_only_inactive_is_a_decision(
     service: Service, sealed: str, status: str, counted: int

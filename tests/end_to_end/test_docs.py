@@ -208,6 +208,13 @@ def test_the_commands_of_the_http_page_work_when_copied(scene: Scene, tmp_path: 
     assert '"status":4' not in told, told
 
 
+def test_the_commands_of_the_lorawan_page_work_when_copied(scene: Scene, tmp_path: Path) -> None:
+    told = run_page("lorawan.md", tmp_path, scene.platform.stack)
+
+    assert told.count('"stored":1') == 1, told
+    assert '"status":4' not in told, told
+
+
 def describe_variables(scene: Scene) -> dict[str, str]:
     """The environment of one curl example, with an integration of its own."""
     stack, admin = scene.platform.stack, scene.platform.user

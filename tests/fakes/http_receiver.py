@@ -70,7 +70,7 @@ def _make_handler(receiver: HttpReceiver) -> type[BaseHTTPRequestHandler]:
             receiver.requests.append(request)
             self._reply(receiver.answer(request))
 
-        do_GET = do_PUT = do_PATCH = do_POST  # noqa: N815 - the base class's names
+        do_GET = do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 - the base class's names
 
         def _reply(self, answer: Answer) -> None:
             self.send_response(answer.status)

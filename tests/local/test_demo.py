@@ -212,6 +212,16 @@ def test_with_a_codec_meters_post_bytes_of_their_own_protocol() -> None:
     assert re.search(r"│ meter-1 .*│ battery 90, temperature [\d.-]+ *│\n", done.stdout), done.stdout
 
 
+def test_with_lorawan_two_network_servers_push_bytes_that_a_decoder_reads() -> None:
+    demo = [str(ROOT / "scripts" / "demo"), "--once", "--with", "lorawan", "--port", str(find_free_port())]
+    done = subprocess.run(demo, capture_output=True, text=True, timeout=180, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^" + SUMMARY + "$", done.stdout, re.MULTILINE), done.stdout
+    for device in ("room-1", "0004a30b001c0530"):
+        assert re.search(rf"│ {device} .*humidity", done.stdout), done.stdout
+
+
 @pytest.mark.parametrize("script", ["demo", "serve"])
 def test_a_taken_port_is_said_before_anything_is_set_up(script: str, tmp_path: Path) -> None:
     # The scripts alone, in a folder where setting up would have to begin by making the environment.

@@ -18,9 +18,14 @@ Name = Annotated[
 
 def _check_zone(name: str) -> str:
     try:
-        return ZoneInfo(name.strip()).key
+        zone = ZoneInfo(name.strip()).key
     except (ValueError, LookupError, OSError):
-        raise ValueError("expected a zone of the IANA list, such as Europe/Berlin") from None
+        zone = ""
+    area, _, place = zone.partition("/")
+    # Of CET and its like Postgres, by whose clock people are told, knows no summer time.
+    if zone != "UTC" and (not place or area in {"posix", "right"}):
+        raise ValueError("expected a zone of the IANA list, such as Europe/Berlin, or UTC")
+    return zone
 
 
 class _Part(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,16 @@ import orjson
 
 from shared.provider.messages import ALERT, Event, Notice, list_template_values
 from shared.provider.template import Template, dump_json, render_template
+from shared.runtime.errors import TooLarge
 
 LINES = 20
 """Of a list, the others are counted."""
 
 LINE_LENGTH = 300
-_HIDDEN = dict.fromkeys(range(32), " ") | {127: " "}
+_HIDDEN = dict.fromkeys(
+    (*range(32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), " "
+)
+"""What ends a line, for whatever program, and what turns the direction of all that follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,11 @@ class Wording:
     def text(self) -> str:
         """Title and lines, a line each; of one thing its line alone."""
         return "\n".join((self.title, *self.lines) if len(self.lines) > 1 else self.lines)
+
+    @property
+    def is_in_title(self) -> bool:
+        """Whether the title says all that the lines do."""
+        return self.lines == (self.title,)
 
     def cut(self, length: int, ending: str = "") -> str:
         """The text and `ending` in so many characters at most: the ending whole, the text as far as it goes."""
@@ -73,10 +83,9 @@ def _fold(events: list[Event]) -> list[Event]:
 
 def _describe_one(event: Event, template: Template) -> Wording:
     payload: dict[str, Any] = event.payload if isinstance(event.payload, dict) else {}
-    line = _render_text(template, list_template_values(event)) if template else _say(event, payload)
-    line = line if template else _shorten(line)
+    line = _word_event(event, payload, template)
     if not event.type.startswith("alert."):
-        return Wording(line, (line,))
+        return Wording(_shorten(line), (line,))
     is_over = event.type == "alert.resolved"
     title = f"{payload.get('integration_name') or 'Organization'}: {payload.get('kind', '')}"
     return Wording(
@@ -87,6 +96,14 @@ def _describe_one(event: Event, template: Template) -> Wording:
         is_over,
         str(payload.get("url") or ""),
     )
+
+
+def _word_event(event: Event, payload: dict[str, Any], template: Template) -> str:
+    """By the template; in our words without one, and where it comes to more than there is room for."""
+    with suppress(TooLarge):
+        if template:
+            return _render_text(template, list_template_values(event))
+    return _shorten(_say(event, payload))
 
 
 def _render_text(template: Template, context: Mapping[str, object]) -> str:
@@ -110,7 +127,10 @@ def _say(event: Event, payload: dict[str, Any]) -> str:
     if event.type in {"device.offline", "device.online"}:
         since = payload.get("silent_since")
         return f"{who} is {event.type[7:]}" + (f", silent since {since}" if since else "")
-    told = event.payload if isinstance(event.payload, str) else dump_json(event.payload).decode()
+    try:
+        told = event.payload if isinstance(event.payload, str) else dump_json(event.payload).decode()
+    except TooLarge:
+        told = "more than can be shown"
     return f"{who}: {told}"
 
 

@@ -38,6 +38,7 @@ from shared.provider import (
 )
 
 PORTS = {"smtp": 587, "smtps": 465}
+RELAY_PORT = 25
 
 _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
@@ -58,6 +59,10 @@ def _check_server(url: str) -> str:
         scheme, host, port = split_server(url)
     except ValueError:
         raise ValueError("expected smtp://<host>:587 (STARTTLS) or smtps://<host>:465 (TLS)") from None
+    if port == RELAY_PORT and is_public(host):
+        raise ValueError(
+            "at port 25 servers take mail of anybody for their own users; write the port for senders, 587 or 465"
+        )
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
@@ -162,9 +167,11 @@ class Email(Checker, Notifier, CallbackReceiver):
 
     @classmethod
     def locate(cls, config: Mapping[str, Any]) -> Destination:
-        """Where the password is sent."""
+        """Where the password is sent, who vouches for the server, and whether others on the way may read it."""
         scheme, host, port = split_server(str(config.get("server_url")))
-        return scheme, host.lower(), str(port)
+        authority = hashlib.sha256(str(config.get("ca_certificate") or "").encode()).hexdigest()
+        plain = "plain" if config.get("allow_plain") else "tls"
+        return scheme, host.lower(), str(port), authority, plain
 
     def tell(self, event: Event, notice: Notice, deadline: Deadline) -> str:
         """One mail. SMTP can't be asked whether it has one already, but it is the same Message-ID again."""

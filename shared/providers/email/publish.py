@@ -6,9 +6,10 @@ import html
 from datetime import datetime
 from email.headerregistry import Address as MailAddress
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from shared.provider import Deadline, Event, Wording
 from shared.providers.email.smtp import Server, SmtpConnection
@@ -18,7 +19,21 @@ if TYPE_CHECKING:
 
 SEND_SECONDS = 15.0
 TEXT_LENGTH = 20_000
+WHOLE = frozenset({"Message-ID", "In-Reply-To", "References", "List-Unsubscribe", "List-Unsubscribe-Post"})
 COLOURS = {"error": "#b3261e", "warning": "#8a5a00"}
+
+
+class _Policy(EmailPolicy):
+    """Headers of ids and addresses stay as they are: folded they become encoded words, which no program reads there."""
+
+    def fold(self, name: str, value: Any) -> str:
+        return f"{name}: {value}{self.linesep}" if name in WHOLE else super().fold(name, value)
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        return self.fold(name, value).encode("ascii") if name in WHOLE else super().fold_binary(name, value)
+
+
+POLICY = _Policy(linesep="\r\n", cte_type="7bit")
 
 
 def send_mail(email: Email, event: Event, recipient: EmailRecipient, deadline: Deadline) -> str:
@@ -44,7 +59,7 @@ def find_server(email: Email) -> Server:
 def make_mail(email: Email, event: Event, recipient: EmailRecipient) -> EmailMessage:
     """The mail of one event; the same again, with the same Message-ID, at every attempt."""
     wording = email.word(event)
-    message = EmailMessage(SMTP.clone(cte_type="7bit"))
+    message = EmailMessage(POLICY)
     message["From"] = _join(email.from_name, email.from_address)
     message["To"] = _join(None, recipient.to)
     if email.reply_to:
@@ -57,12 +72,10 @@ def make_mail(email: Email, event: Event, recipient: EmailRecipient) -> EmailMes
     message["Auto-Submitted"] = "auto-generated"
     link = email.link("unsubscribe", recipient.to)
     if link:
-        message["List-Unsubscribe"] = (
-            f"<{link}>, <mailto:{email.reply_to or email.from_address}?subject=unsubscribe>"
-        )
+        asked = quote(email.reply_to or email.from_address, safe="@")
+        message["List-Unsubscribe"] = f"<{link}>, <mailto:{asked}?subject=unsubscribe>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    text = wording.cut(TEXT_LENGTH, f"\n\n{wording.url}\n" if wording.url else "\n")
-    message.set_content(text)
+    message.set_content(wording.cut(TEXT_LENGTH, f"\n\n{wording.url}\n" if wording.url else "\n"))
     message.add_alternative(_make_html(wording), subtype="html")
     return message
 
@@ -97,7 +110,10 @@ def _number(email: Email, event: Event) -> int:
 def _make_html(wording: Wording) -> str:
     colour = "#1b6e3c" if wording.is_over else COLOURS.get(wording.level, "#333333")
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in wording.lines)
-    body = f"<ul>{lines}</ul>" if len(wording.lines) > 1 else f"<p>{html.escape(wording.lines[0])}</p>"
+    body = (
+        f"<ul>{lines}</ul>" if len(wording.lines) > 1 else f"<p>{html.escape(wording.cut(TEXT_LENGTH))}</p>"
+    )
+    body = "" if wording.is_in_title else body
     link = (
         f'<p><a href="{html.escape(wording.url)}">{html.escape(wording.url)}</a></p>' if wording.url else ""
     )

@@ -8,7 +8,8 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
+from functools import partial
+from typing import Self, TypeVar
 
 from shared.provider import (
     AccountRefused,
@@ -20,13 +21,19 @@ from shared.provider import (
     TimedOut,
     TlsFailed,
     connect_checked,
+    load_policy,
 )
 
 REPLY_BYTES = 65_536
 """Of all that a server says in one connection."""
 
+PART_BYTES = 16_384
+"""What TLS sends at once."""
+
 NAME = "device-integrations"
 TEMPORARY = 4
+Said = TypeVar("Said")
+
 _REPLY = re.compile(rb"([2-5][0-9][0-9])([ -])(.*)")
 
 
@@ -106,10 +113,20 @@ class SmtpConnection:
                 raise ProtocolFailed("The mail server said something between STARTTLS and TLS.")
             self._begin_tls()
             self._greet()
-        elif not server.begins_tls and not server.allow_plain:
-            raise TlsFailed("The mail server has no STARTTLS: use its smtps:// port, or another server.")
+        elif not server.begins_tls:
+            self._stay_plain()
         if server.username is not None:
             self._sign_in(server.username, server.password)
+
+    def _stay_plain(self) -> None:
+        """TlsFailed unless mail may go without TLS, and where the operator says that the network is private."""
+        if not self._server.allow_plain:
+            raise TlsFailed("The mail server has no STARTTLS: use its smtps:// port, or another server.")
+        assert self._socket is not None  # noqa: S101 - it was opened
+        if load_policy().find_plain_objection(self._socket.getpeername()[0]):
+            raise TlsFailed(
+                "The mail server has no STARTTLS, and is at no address that OUTBOUND_ALLOW lists."
+            )
 
     def _begin_tls(self) -> None:
         context = make_context(self._server.ca_certificate)
@@ -183,13 +200,11 @@ class SmtpConnection:
         return line.rstrip(b"\r")
 
     def _write(self, content: bytes) -> None:
-        def send(connection: socket.socket) -> bytes:
-            connection.sendall(content)
-            return b""
+        # Part by part: over TLS the time for all of it would be that of each record.
+        for begin in range(0, len(content), PART_BYTES):
+            self._run(partial(_send_part, content[begin : begin + PART_BYTES]))
 
-        self._run(send)
-
-    def _run(self, step: Callable[[socket.socket], bytes]) -> bytes:
+    def _run(self, step: Callable[[socket.socket], Said]) -> Said:
         assert self._socket is not None  # noqa: S101 - it was opened
         try:
             self._socket.settimeout(self._seconds())
@@ -203,6 +218,10 @@ class SmtpConnection:
         if self._deadline.expired:
             raise TimedOut("The mail server did not answer in time.")
         return self._deadline.remaining()
+
+
+def _send_part(part: bytes, connection: socket.socket) -> None:
+    connection.sendall(part)
 
 
 def make_context(ca_certificate: str | None) -> ssl.SSLContext:

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.provider import Access, Deadline, JsonApi, ProtocolFailed
-from shared.providers.golioth.values import Object
+from shared.provider import Access, Deadline, JsonApi, Object, ProtocolFailed
 
 PAGE_SIZE = 100
 MOST_PAGES = 10_000

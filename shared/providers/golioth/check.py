@@ -9,12 +9,12 @@ from shared.provider import (
     Check,
     CredentialsRefused,
     Deadline,
+    Item,
     ProviderRefused,
     resolve_checked,
     run_checks,
 )
 from shared.providers.golioth.api import Account, GoliothApi, read_data, read_list
-from shared.providers.golioth.values import Item
 
 CHECK_SECONDS = 9.0
 PORTS = {"http": 80, "https": 443}

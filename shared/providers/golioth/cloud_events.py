@@ -15,6 +15,7 @@ from shared.provider import (
     REPLACED,
     DecodedBody,
     Document,
+    Object,
     PushedRequest,
     decode_body,
     read_document,
@@ -22,7 +23,6 @@ from shared.provider import (
     read_media_type,
     write_json,
 )
-from shared.providers.golioth.values import Object
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 REQUIRED = frozenset(("specversion", "id", "source", "type"))

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shared.provider import Message
+from shared.provider import Item, Message, Object
 from shared.providers.golioth.messages import keep_storable, name_event, name_topic, read_moment, read_time
-from shared.providers.golioth.values import Item, Object
 
 IN_SYNC = "in-sync"
 MOST_UNSYNCED = 1_000

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from shared.provider import Message
+from shared.provider import Message, Object
 from shared.providers.golioth.api import GoliothApi, read_list
 from shared.providers.golioth.messages import keep_storable, name_event, name_topic, read_device, read_time
-from shared.providers.golioth.values import Object
 
 SHORTEST = timedelta(milliseconds=1)
 

@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from shared.provider import (
+    LONGEST_TEXT,
     DeviceChange,
     DevicePage,
     Directory,
+    Item,
     NewDevice,
     ProtocolFailed,
     ProviderRefused,
@@ -23,7 +25,6 @@ from shared.provider import (
     SettingsStatus,
 )
 from shared.providers.golioth.api import GoliothApi, read_data, read_list
-from shared.providers.golioth.values import LONGEST_TEXT, Item
 
 MAIN_PACKAGE = "main"
 _ABSENT = {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}

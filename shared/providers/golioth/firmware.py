@@ -24,10 +24,12 @@ from shared.provider import (
     DeviceFirmware,
     FieldError,
     Firmware,
+    Item,
     Listing,
     NewArtifact,
     NotFound,
     NotSupported,
+    Object,
     OtaEvent,
     Package,
     Problem,
@@ -45,7 +47,6 @@ from shared.providers.golioth.firmware_objects import (
     read_package,
 )
 from shared.providers.golioth.firmware_reports import read_event, read_packages
-from shared.providers.golioth.values import Item, Object
 
 LONGEST_TOKEN = 4_096
 _TAKEN = re.compile(r"already exists|in use", re.IGNORECASE)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from shared.provider import Artifact, BegunRollout, Cohort, Deployment, Package
-from shared.providers.golioth.values import Item, Object
+from shared.provider import Artifact, BegunRollout, Cohort, Deployment, Item, Object, Package
 
 TEXT_LIMIT = 200
 

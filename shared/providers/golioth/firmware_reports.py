@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 
-from shared.provider import Heard, OtaEvent
+from shared.provider import Heard, Item, OtaEvent
 from shared.providers.golioth.firmware_objects import TEXT_LIMIT
-from shared.providers.golioth.values import Item
 
 STATES: dict[int, Heard] = {0: "idle", 1: "downloading", 2: "downloaded", 3: "updated"}
 SUCCEEDED, WILL_RETRY = 1, 11

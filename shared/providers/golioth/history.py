@@ -13,10 +13,9 @@ from typing import Any, Self, TypedDict, cast
 
 import orjson
 
-from shared.provider import Batch, Message, ProtocolFailed
+from shared.provider import Batch, Message, Object, ProtocolFailed
 from shared.providers.golioth.api import MOST_PAGES, PAGE_SIZE, GoliothApi, is_last_page, read_list
 from shared.providers.golioth.messages import keep_storable, name_event, read_device, read_moment
-from shared.providers.golioth.values import Object
 
 QUERY = orjson.dumps(
     {"fields": [{"path": path, "type": ""} for path in ("device_id", "time", "*")], "filters": []}

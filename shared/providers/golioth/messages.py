@@ -8,8 +8,7 @@ from datetime import datetime
 
 import orjson
 
-from shared.provider import REPLACED, Message, find_depth, parse_time, replace_nul, write_json
-from shared.providers.golioth.values import Object
+from shared.provider import REPLACED, Message, Object, find_depth, parse_time, replace_nul, write_json
 
 TOPIC_LIMIT = 1_024
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict, cast
 
-from shared.provider import Batch, Deadline, Message, Note, TimedOut
+from shared.provider import Batch, Deadline, Item, Message, Note, Object, TimedOut
 from shared.providers.golioth.api import Account, GoliothApi
 from shared.providers.golioth.device_changes import MOST_UNSYNCED, Look, find_changes
 from shared.providers.golioth.device_logs import read_logs
-from shared.providers.golioth.values import Item, Object
 
 OVERLAP = timedelta(seconds=120)
 BATCH_LIMIT = 500

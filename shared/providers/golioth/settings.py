@@ -6,9 +6,8 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
-from shared.provider import DataType, Deadline, DeviceSettings, Setting
+from shared.provider import DataType, Deadline, DeviceSettings, Item, Object, Setting
 from shared.providers.golioth.api import Account, GoliothApi, read_data, read_list
-from shared.providers.golioth.values import Item, Object
 
 CALL_SECONDS = 20.0
 

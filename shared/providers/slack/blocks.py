@@ -14,7 +14,7 @@ def make_message(wording: Wording) -> dict[str, Any]:
     """`text` and `blocks` of one message; of a person's words nothing is taken for Slack's own markup."""
     sign = ":white_check_mark:" if wording.is_over else SIGNS.get(wording.level, ":information_source:")
     lines = "\n".join(f"• {line}" if len(wording.lines) > 1 else line for line in wording.lines)
-    section = f"{sign} *{escape(wording.title)}*\n{escape(lines)}"
+    section = f"{sign} *{escape(wording.title)}*" + ("" if wording.is_in_title else f"\n{escape(lines)}")
     blocks: list[dict[str, Any]] = [
         {"type": "section", "text": {"type": "mrkdwn", "text": _cut(section, SECTION_LENGTH)}}
     ]

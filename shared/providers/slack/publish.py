@@ -65,17 +65,19 @@ def post_to_webhook(url: str, place: str | None, wording: Wording, deadline: Dea
         raise AccountRefused(
             f"Slack does not know the incoming webhook, or its channel is archived ({reply.status}): make another."
         )
-    raise ProviderRefused(f"Slack answered {reply.status}.", answered=reply.status)
+    raise ProviderRefused(
+        f"Slack answered {reply.status}.", answered=reply.status, retry_after=reply.retry_after
+    )
 
 
 def post_message(access: Access, channel: str, event: Event, wording: Wording, deadline: Deadline) -> str:
     """Post, or update the post of the same alert; `channel/ts` of it."""
     message, notice = make_message(wording), event.notice
     with JsonApi(access, deadline.within(POST_SECONDS)) as api:
-        if notice and wording.is_over and notice.earlier and not notice.count:
-            if _update(api, notice.earlier, message):
-                return notice.earlier
-        elif notice and notice.is_repeat and (found := _find_post(api, channel, event.id, notice.tried_at)):
+        earlier = notice.earlier if notice and wording.is_over and not notice.count else None
+        if earlier and _update(api, earlier, message):
+            return earlier
+        if notice and notice.is_repeat and (found := _find_post(api, channel, event.id, notice.tried_at)):
             return found
         mark = {"event_type": MARK, "event_payload": {"id": event.id}}
         said = _call(api, "/chat.postMessage", message | {"channel": channel, "metadata": mark})

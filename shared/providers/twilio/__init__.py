@@ -110,7 +110,7 @@ class Twilio(Checker, Notifier, CallbackReceiver, MessageSource):
     """The account's auth token: it calls Twilio unless there is an API key, and proves what Twilio calls back."""
     secondary_auth_token: Credential | None = None
     """The account's other auth token, while one takes the place of the other."""
-    signing_keys: Annotated[dict[str, SecretStr], BeforeValidator(_check_keys)] = Field(default_factory=dict)
+    signing_keys: Annotated[dict[str, Credential], BeforeValidator(_check_keys)] = Field(default_factory=dict)
     """Shared keys by their ids, with which Twilio may sign its callbacks in place of the auth token."""
     messaging_service_sid: Annotated[str, _check_sid("MG")] | None = Field(
         None, title="Messaging service SID"

@@ -116,27 +116,31 @@ def _call(account: Account, method: str, path: str, body: bytes | None, deadline
     if "?" in path:
         url = f"{account.base_url}/{VERSION}/Accounts/{account.sid}{path.replace('?', '.json?', 1)}"
     request = OutboundRequest(method, url, headers, body, seconds, reply_limit=REPLY_BYTES)
-    return _read(send_once(request))
+    return _read(send_once(request), account.password)
 
 
-def _read(reply: OutboundReply) -> dict[str, Any]:
+def _read(reply: OutboundReply, password: str) -> dict[str, Any]:
+    # What is not Twilio may say back what it is sent.
+    body = reply.body.replace(password.encode(), b"***")
     try:
-        document = read_json(reply.body) if reply.body else {}
+        document = read_json(body) if body else {}
     except orjson.JSONDecodeError:
         document = None
     if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         code = document.get("code") if isinstance(document, dict) else None
-        raise judge_refusal(reply.status, code if isinstance(code, int) else 0)
+        raise judge_refusal(reply.status, code if isinstance(code, int) else 0, reply.retry_after)
     if not isinstance(document, dict):
         raise ProtocolFailed("Twilio's answer can't be read.")
     return document
 
 
-def judge_refusal(status: int, code: int) -> OutsideError:
+def judge_refusal(status: int, code: int, retry_after: float | None = None) -> OutsideError:
     """What a refusal means, by its status first, for codes change. Never in Twilio's words: they name numbers."""
     shown = f" (Twilio's error {code})" if code else f" (status {status})"
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ProviderRefused(f"Twilio can't take it just now{shown}.", answered=status)
+        return ProviderRefused(
+            f"Twilio can't take it just now{shown}.", answered=status, retry_after=retry_after
+        )
     if code in OPTED_OUT:
         return RecipientOptedOut(
             f"They have answered STOP: they are not told until they write START to the sender{shown}."

@@ -32,6 +32,10 @@ TEXT_LENGTH = 4_000
 LOST = {"undelivered", "failed"}
 UNANSWERED = {"busy": "The line was busy.", "no-answer": "Nobody answered.", "failed": "The call failed."}
 
+STOP = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"})
+START = frozenset({"START", "YES", "UNSTOP"})
+"""Twilio's own words, which it heeds as well where it does not say by OptOutType that it has."""
+
 Fields = Mapping[str, str]
 
 
@@ -80,8 +84,8 @@ def _read_inbound(fields: Fields, recipients: Sequence[TwilioRecipient]) -> Call
     codes = list(dict.fromkeys(CODE.findall(text)))[:MOST_CODES]
     names = _list_names(number, recipients)
     said = tuple(Acknowledgement(name, code.upper()) for code in codes for name in names)
-    wish = {"STOP": True, "START": False}.get(fields.get("OptOutType", "").upper())
-    out = () if wish is None else (OptOut.of(_strip_way(number), is_out=wish),)
+    wish = (fields.get("OptOutType") or text).strip().upper()
+    out = (OptOut.of(_strip_way(number), is_out=wish in STOP),) if wish in STOP | START else ()
     return Callback((message,), acknowledgements=said, opt_outs=out)
 
 

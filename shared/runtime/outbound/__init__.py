@@ -19,7 +19,7 @@ from shared.runtime.outbound.headers import (
 from shared.runtime.outbound.json_api import Access, JsonApi
 from shared.runtime.outbound.names import SocketAddress, connect_checked, resolve_checked
 from shared.runtime.outbound.targets import find_origin
-from shared.runtime.outbound.timing import time_calls
+from shared.runtime.outbound.timing import note_call, time_calls
 
 __all__ = [
     "FORBIDDEN_HEADERS",
@@ -38,6 +38,7 @@ __all__ = [
     "find_origin",
     "is_public",
     "load_policy",
+    "note_call",
     "resolve_checked",
     "send_once",
     "time_calls",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
+
+from shared.runtime.backoff import parse_retry_after
 
 REPLY_LIMIT = 16_384
 """Bytes of a reply that are read unless the request says otherwise."""
@@ -48,6 +51,11 @@ class OutboundReply:
     milliseconds: float
     cut: str | None = None
     certificate: tuple[float, float] | None = None
+
+    @property
+    def retry_after(self) -> float | None:
+        """How many seconds its `Retry-After` asks to wait; None where it asks for nothing that can be read."""
+        return parse_retry_after(self.headers, datetime.now(UTC))
 
 
 def _show_host(url: str) -> str:

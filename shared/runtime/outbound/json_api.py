@@ -7,14 +7,13 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import orjson
 
-from shared.runtime.backoff import Backoff, is_final_status, parse_retry_after
+from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
 from shared.runtime.exact_json import read_json, write_json
@@ -60,6 +59,8 @@ class JsonApi:
 
     def __init__(self, access: Access, deadline: Deadline) -> None:
         self.deadline = deadline
+        self.waits = True
+        """Whether what is answered with 429 is tried again; without it that is left to the caller."""
         self._name = access.name
         self._base_url = access.base_url
         self._headers = {"Accept": "application/json", **access.headers}
@@ -98,7 +99,7 @@ class JsonApi:
         request = self._make_request(method, path, body, query or {})
         reply = self._send(request)
         for failures in range(1, TRIES):
-            if not _is_passing(reply, again=again):
+            if not _is_passing(reply, again=again, waits=self.waits):
                 break
             self._pause(reply, BACKOFF.pause(failures))
             reply = self._send(request)
@@ -154,7 +155,7 @@ class JsonApi:
             self._holding.reserve(int(expected * MARGIN), self.deadline.within(patience))
 
     def _pause(self, reply: OutboundReply, wait: float) -> None:
-        asked = parse_retry_after(reply.headers, datetime.now(UTC))
+        asked = reply.retry_after
         seconds = wait if asked is None else asked
         if seconds >= min(LONGEST_WAIT, self.deadline.remaining()):
             self._read(reply)
@@ -164,12 +165,13 @@ class JsonApi:
         is_success = HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES
         document = None
         try:
-            document = _read_document(self._hide_secrets(reply.body)) if reply.body else None
+            body = self._hide_secrets(reply.body)
+            document = (self.read_body(body) if is_success else _read_document(body)) if body else None
         except ValueError:
             if is_success:
                 raise ProtocolFailed(f"{self._name}'s answer is not JSON.") from None
         if not is_success:
-            raise self._make_refusal(reply.status, document)
+            raise self._make_refusal(reply, document)
         return document
 
     def _hide_secrets(self, body: bytes) -> bytes:
@@ -178,14 +180,24 @@ class JsonApi:
             body = body.replace(secret.encode(), b"***")
         return body
 
-    def _make_refusal(self, status: int, document: object) -> CredentialsRefused | ProviderRefused:
-        words = str(document.get("message") or "") if isinstance(document, dict) else ""
+    def read_body(self, body: bytes) -> Any:
+        """What an answer says; ValueError where that is not JSON."""
+        return _read_document(body)
+
+    def read_words(self, document: object) -> str:
+        """What an error says of itself."""
+        return str(document.get("message") or "") if isinstance(document, dict) else ""
+
+    def _make_refusal(self, reply: OutboundReply, document: object) -> CredentialsRefused | ProviderRefused:
+        status, words = reply.status, self.read_words(document)
         # Masked in every form; and Postgres has no text with NUL.
         words = mask_secrets(words, self._secrets)[:WORDS_LIMIT].replace("\x00", "\ufffd")
         said = f": {words}" if words else "."
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return CredentialsRefused(f"{self._name} refused the API key ({status}){said}")
-        return ProviderRefused(f"{self._name} answered {status}{said}", answered=status)
+        return ProviderRefused(
+            f"{self._name} answered {status}{said}", answered=status, retry_after=reply.retry_after
+        )
 
 
 def _read_document(body: bytes) -> Any:
@@ -201,8 +213,8 @@ def _read_document(body: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def _is_passing(reply: OutboundReply, *, again: bool) -> bool:
+def _is_passing(reply: OutboundReply, *, again: bool, waits: bool) -> bool:
     """Whether another try may help, and does no harm: what is answered with 429 was not begun."""
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return True
+        return waits
     return again and reply.status >= HTTPStatus.BAD_REQUEST and not is_final_status(reply.status)

@@ -6,7 +6,9 @@ as OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, OTEL_METRIC_EXPORT_INTERVAL 
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +42,9 @@ from shared.runtime.telemetry import Signal, Value
 NAME = "device-integrations"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """The bounds that the semantic conventions advise."""
+
+CLOSE_SECONDS = 5.0
+"""How long the end of a process may wait for a collector to take what is left."""
 
 MOST_LINKS = 32
 KINDS: dict[Signal, SpanKind] = {
@@ -109,15 +114,21 @@ class Telemetry:
     def __init__(self) -> None:
         name = os.environ.get("OTEL_SERVICE_NAME") or NAME
         resource = Resource.create({"service.name": name, "service.version": __version__})
-        self._traces = TracerProvider(resource=resource)
+        self._traces = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        self._metrics = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource)
+        reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+        self._metrics = MeterProvider([reader], resource, shutdown_on_exit=False)
         self._tracer = self._traces.get_tracer(NAME, __version__)
         meter = self._metrics.get_meter(NAME, __version__)
         self._histograms = {
             signal: meter.create_histogram(histogram, "s", explicit_bucket_boundaries_advisory=SECONDS)
             for signal, histogram in HISTOGRAMS.items()
         }
+        self._ending = threading.Event()
+        # Begun now: at the end of a process there are no new threads.
+        self._closing = threading.Thread(target=self._close_all, name="telemetry", daemon=True)
+        self._closing.start()
+        atexit.register(self.close)
 
     @contextmanager
     def observe(
@@ -170,7 +181,12 @@ class Telemetry:
         self._metrics.force_flush()
 
     def close(self) -> None:
-        """Send what is left and end."""
+        """Send what is left and end, within `CLOSE_SECONDS`."""
+        self._ending.set()
+        self._closing.join(CLOSE_SECONDS)
+
+    def _close_all(self) -> None:
+        self._ending.wait()
         self._traces.shutdown()
         self._metrics.shutdown()
 

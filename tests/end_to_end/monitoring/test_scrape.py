@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
+import subprocess
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -61,6 +64,12 @@ def ask(stack: Stack, secret: str | None) -> httpx.Response:
     """One scrape."""
     headers = {"Authorization": f"Bearer {secret}"} if secret is not None else {}
     return httpx.get(f"{stack.url}/functions/v1/metrics", headers=headers, timeout=60)
+
+
+def read_secret(stack: Stack) -> str:
+    """METRICS_SECRET of the stack."""
+    lines = shlex.split(stack.functions_env.read_text())
+    return dict(line.split("=", 1) for line in lines)["METRICS_SECRET"]
 
 
 def list_expressions() -> Iterator[str]:
@@ -198,6 +207,41 @@ def test_deliveries_in_the_exposition_are_those_there_were(admin: Platform, stac
     assert value("errors_total", kind="http_503") == 2
     assert value("response_seconds_count") == 4
     assert value("integration_up") == 1
+
+
+@pytest.mark.parametrize("name", ['a"b\\', "}} 5\\n# HELP x", '\\"', "\u2028\x85Füß 😀", '{x="1"} 7'])
+def test_a_name_is_a_label_whatever_it_is(admin: Platform, name: str) -> None:
+    name = f"{name}{uuid.uuid4().hex}"
+    made = admin.create("webhook", {"url": "https://example.com/"}, name=name)
+
+    read = read_samples(scrape.Scrape().read())
+
+    labels = {"integration_id": made["id"], "integration_type": "webhook", "name": name, "status": "active"}
+    assert read["device_integrations_integration_info", frozenset(labels.items())] == 1
+
+
+def test_the_command_of_the_docs_shows_them(stack: Stack) -> None:
+    document = (ROOT / "docs" / "monitoring.md").read_text()
+    (command,) = re.findall(r"^\$ (curl .+)$", document, re.MULTILINE)
+    known = {"FUNCTIONS_URL": f"{stack.url}/functions/v1", "METRICS_SECRET": read_secret(stack)}
+
+    said = subprocess.run(
+        ["bash", "-c", f"{command} -sS --max-time 60"],
+        env=os.environ | known, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+    families = {family.name for family in text_string_to_metric_families(said)}
+    assert {"device_integrations_messages", "device_integrations_integrations"} <= families
+
+
+def test_all_integrations_are_counted_also_those_that_no_more_is_told_of(admin: Platform) -> None:
+    admin.create("webhook", {"url": "https://example.com/"})
+
+    read = read_samples(scrape.Scrape().read())
+
+    told = [labels for name, labels in read if name == "device_integrations_integration_info"]
+    counted = [number for (name, _), number in read.items() if name == "device_integrations_integrations"]
+    assert sum(counted) == len(told) > 0
 
 
 def test_a_scrape_within_ten_seconds_asks_the_database_nothing() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +29,12 @@ from tests.waiting import wait_until
 
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "200", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+OBSERVED = """
+from shared.runtime.telemetry import observe
+for _ in range(2_000):
+    with observe("server", "GET"):
+        pass
+"""
 IMPORTED = """
 import sys, functions.integrations, functions.receive, functions.scheduler, shared.scheduler.worker
 from shared.runtime.telemetry import observe
@@ -178,6 +186,22 @@ def test_nothing_of_opentelemetry_is_imported_where_nobody_asked_for_it() -> Non
     )
 
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_a_collector_that_does_not_answer_holds_no_process_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as collector:
+        endpoint = f"http://127.0.0.1:{collector.getsockname()[1]}"
+        environment = {"PATH": "", "SUPABASE_URL": "https://example.supabase.co", "PYTHONPATH": str(ROOT)}
+        begun = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", OBSERVED],
+            env=environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint},
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    # All that waits would take ten seconds a batch.
+    assert time.monotonic() - begun < 30
 
 
 def publish_traced(port: int, topic: str, properties: list[tuple[str, str]]) -> None:

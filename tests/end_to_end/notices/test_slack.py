@@ -74,6 +74,26 @@ def test_a_post_whose_answer_was_lost_is_found_and_not_posted_again(
     assert len(slack.posts) == 1
 
 
+def test_the_end_of_an_alert_whose_post_is_gone_is_posted_once_though_its_answer_was_lost(
+    telling: Telling, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notifier = subscribe(telling, slack)
+    source = telling.make_source()
+    telling.raise_alert(source)
+    telling.work()
+    slack.posts.clear()
+    monkeypatch.setattr(publish, "POST_SECONDS", 0.5)
+    slack.hang, slack.seconds = 1, 2.0
+    telling.resolve_alerts(source)
+    telling.work()
+    telling.make_due()
+    telling.work()
+
+    assert [status for _, status, _ in telling.show(notifier)] == ["delivered", "delivered"]
+    (posted,) = slack.texts("C0123456789")
+    assert posted.startswith("[resolved]")
+
+
 def test_without_the_right_to_read_a_post_is_repeated_rather_than_lost(
     telling: Telling, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

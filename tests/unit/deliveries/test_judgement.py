@@ -10,7 +10,14 @@ import pytest
 
 from shared.deliveries import Attempt, judge_attempt
 from shared.deliveries.attempt import make_attempt
-from shared.runtime.errors import ConnectionRefused, Problem, ProtocolFailed, TimedOut, TooLarge
+from shared.runtime.errors import (
+    ConnectionRefused,
+    Problem,
+    ProtocolFailed,
+    ProviderRefused,
+    TimedOut,
+    TooLarge,
+)
 from shared.runtime.outbound import OutboundClient, OutboundReply, OutboundRequest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -100,6 +107,17 @@ class FlakyClient(OutboundClient):
 def attempt_with(*problems: Problem) -> Attempt:
     request = OutboundRequest("POST", "https://a.test/")
     return asyncio.run(make_attempt(FlakyClient(*problems), request, 30))
+
+
+@pytest.mark.parametrize(("asked", "low", "high"), [(None, 60, 72), (90.0, 90, 108), (9_999.0, 120, 144)])
+def test_what_a_provider_was_asked_to_wait_is_heeded_like_any_retry_after(
+    asked: float | None, low: float, high: float
+) -> None:
+    refused = ProviderRefused("Not now.", answered=429, retry_after=asked)
+    verdict = judge_attempt(Attempt(NOW, 5, problem=refused, is_published=True), 1, SCHEDULE)
+
+    assert verdict.outcome == "retry"
+    assert low <= (verdict.retry_seconds or 0) <= high
 
 
 def test_what_failed_before_anything_was_sent_is_tried_again_at_once_and_only_once() -> None:

@@ -15,6 +15,7 @@ from shared.deliveries.result import Result
 from shared.runtime.database.client import Database
 from shared.runtime.errors import BadRequest, Problem, Unavailable
 from shared.runtime.idle_watch import Pulse
+from tests.waiting import wait_until
 
 
 class Balking(Database):
@@ -61,7 +62,10 @@ def make_results(count: int) -> list[Result]:
 
 
 def record(
-    database: Database, results: list[Result], seconds: float = 0.05
+    database: Database,
+    results: list[Result],
+    seconds: float = 0.05,
+    until: Callable[[], object] = lambda: True,
 ) -> tuple[Counter[str], list[str]]:
     """The counts, and the deliveries whose place is free again."""
     freed: list[str] = []
@@ -72,6 +76,7 @@ def record(
         for result in results:
             recorder.add(result)
         await asyncio.sleep(seconds)
+        await asyncio.to_thread(wait_until, until, "nothing was recorded")
         recorder.end()
         await recording
 
@@ -120,7 +125,7 @@ def test_what_is_busy_is_tried_again_and_keeps_its_place_till_then() -> None:
 def test_in_the_end_what_is_busy_is_tried_once_more_and_then_left_to_its_lease() -> None:
     database = Busy(100)
 
-    counts, freed = record(database, make_results(3))
+    counts, freed = record(database, make_results(3), until=lambda: database.batches)
 
     assert (counts, freed) == ({"delivered": 2}, ["1", "2"])
     assert database.batches == [["0", "1", "2"], ["0"]]

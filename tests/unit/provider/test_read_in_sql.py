@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from shared.provider import MIXINS, CodecFields, Notifier, Provider, TransformFields
+from shared.provider import MIXINS, CodecFields, LorawanReceiver, Notifier, Provider, TransformFields
 
-SOURCES: tuple[type[Provider], ...] = (*MIXINS, CodecFields, TransformFields, Notifier)
+SOURCES: tuple[type[Provider], ...] = (*MIXINS, CodecFields, TransformFields, LorawanReceiver, Notifier)
 MIGRATIONS = Path(__file__).resolve().parents[3] / "supabase" / "migrations"
 
 _NAMED = re.compile(r"\b\w*settings\s*(?:->>?|\?)\s*'(\w+)'")

@@ -99,3 +99,26 @@ def test_a_message_is_cut_and_its_ending_is_whole(length: int) -> None:
 
     assert len(text) <= length
     assert text.endswith(" Reply K7Q2M.")
+
+
+def test_a_template_that_comes_to_too_much_keeps_nobody_from_being_told() -> None:
+    template = compile_template("{{ payload.long }}" * 100)
+    pump = EventDevice("d", "p-1", "Pump 1")
+    long = replace(make("device.event", {"long": "x" * 8_000}, device=pump), kind="event")
+
+    alone = describe_notice(long, template)
+    together = describe_notice(gather(make(), long), template)
+
+    assert alone.text.startswith('Pump 1: {"long":"xxx')
+    assert len(alone.text) <= LINE_LENGTH
+    assert together.lines[1].startswith('Pump 1: {"long":"xxx')
+
+
+def test_what_is_nested_without_end_is_told_of_all_the_same() -> None:
+    deep: Any = 1
+    for _ in range(5_000):
+        deep = [deep]
+
+    event = replace(make("device.event", deep), kind="event")
+
+    assert describe_notice(event).text == "Duty: more than can be shown"

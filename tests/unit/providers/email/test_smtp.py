@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import socketserver
+import ssl
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared.provider import Deadline, OutsideError, ProtocolFailed, TimedOut
+from shared.provider import Deadline, OutsideError, ProtocolFailed, TimedOut, TlsFailed
 from shared.providers.email import smtp
 from shared.providers.email.smtp import Server, SmtpConnection
+from shared.runtime.outbound import AddressPolicy
 from tests.fakes.background import InBackground
+from tests.fakes.certificates import PemAuthority
 from tests.fakes.smtp import FakeSmtp
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
@@ -100,3 +106,48 @@ def test_a_line_of_one_full_stop_ends_no_mail() -> None:
     ((recipient, mail),) = fake.mails
     assert recipient == "b@acme.test"
     assert mail.get_content().splitlines() == ["one", ".", "..two", "RCPT TO:<c@acme.test>"]
+
+
+def test_without_tls_nothing_goes_to_an_address_that_is_not_the_operators(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(connection: Any) -> None:
+        connection.sendall(b"220 hi\r\n")
+        connection.recv(100)
+        connection.sendall(b"250 AUTH PLAIN\r\n")
+        heard.append(connection.recv(100))
+
+    heard: list[bytes] = []
+    # As where a private name leads to the internet.
+    monkeypatch.setattr(AddressPolicy, "find_plain_objection", lambda *_: "is not private")
+
+    with serve(talk) as port, pytest.raises(TlsFailed, match="OUTBOUND_ALLOW"), connect(port):
+        pass
+
+    assert heard in ([], [b""])
+
+
+def test_a_server_that_reads_slowly_over_tls_costs_the_deadline_and_no_more(tmp_path: Path) -> None:
+    authority = PemAuthority()
+    issued = authority.issue("mail")
+    (tmp_path / "pair.pem").write_text(issued.certificate + issued.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pair.pem")
+
+    def talk(connection: Any) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        with context.wrap_socket(connection, server_side=True) as safe:
+            for said in (b"220 hi\r\n", b"250 x\r\n", b"250 x\r\n", b"250 x\r\n", b"354 go\r\n"):
+                safe.sendall(said)
+                safe.recv(4_096)
+            while safe.recv(2_048):
+                time.sleep(0.2)
+
+    server = Server("127.0.0.1", 0, begins_tls=True, ca_certificate=authority.pem)
+    with serve(talk) as port:
+        begun = time.monotonic()
+        with pytest.raises(TimedOut), SmtpConnection(replace(server, port=port), Deadline(3)) as connection:
+            connection.send("a@acme.test", "b@acme.test", b"x\r\n" * 5_000_000)
+        took = time.monotonic() - begun
+
+    assert took < 15

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from shared.provider.values import Item
 from shared.providers.golioth.firmware_objects import read_artifact, read_deployment
-from shared.providers.golioth.values import Item
 
 
 @pytest.mark.parametrize("size", ["9" * 5_000, "9" * 19, "-1", None, [], True])

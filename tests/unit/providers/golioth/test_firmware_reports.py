@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.provider import OtaEvent, judge_state
+from shared.provider.values import Item
 from shared.providers.golioth.firmware_reports import read_event, read_packages
-from shared.providers.golioth.values import Item
 
 STATES = ("pending", "downloading", "downloaded", "updated", "failed")
 

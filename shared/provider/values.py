@@ -1,19 +1,23 @@
-"""The one reader of Golioth's values: whatever is malformed counts as absent, and no text holds a NUL."""
+"""The one reader of values from outside: whatever is malformed counts as absent, and no text holds a NUL."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import isfinite, nan
 
 LONGEST_TEXT = 512
 LONGEST_COUNT = 18
 """Digits: more does not fit into JSON's 64 bits, or is refused by Python."""
 
+EXACT = 2**53
+"""Up to which a float holds every whole number."""
+
 FIRST_YEAR = 2000
-"""What is before is no time of anything here: Golioth writes the year 1 for "never"."""
+"""What is before is no time of anything here: some write the year 1 for "never"."""
 
 Object = Mapping[str, object]
-"""An object of Golioth's JSON, of which nothing is known yet."""
+"""An object of their JSON, of which nothing is known yet."""
 
 
 class Item:
@@ -37,10 +41,14 @@ class Item:
         return moment.isoformat() if moment else None
 
     def count(self, name: str) -> int | None:
-        """A number that is not negative, which Golioth writes as text where it may be large."""
+        """A number that is not negative, which may be written as text where it is large."""
         value = self.fields.get(name)
         text = str(value) if isinstance(value, int | str) else ""
         return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_COUNT else None
+
+    def number(self, name: str) -> float | None:
+        """A finite number, also one that is written as text."""
+        return read_number(self.fields.get(name))
 
     def item(self, name: str) -> Item:
         """An object within."""
@@ -63,6 +71,17 @@ class Item:
 def read_text(value: object, most: int = LONGEST_TEXT) -> str | None:
     """`value` where it is a text that is not empty."""
     return value.replace("\x00", "")[:most] or None if isinstance(value, str) else None
+
+
+def read_number(value: object) -> float | None:
+    """A finite number; 7.0 comes as 7."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else nan
+    except (ValueError, OverflowError):
+        return None
+    if not isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < EXACT else number
 
 
 def read_list(value: object) -> list[object]:

@@ -1,0 +1,106 @@
+-- What messages tell beside what is stored of them: facts of their devices, and what became of commands.
+
+create function private.list_gateways(p_facts jsonb) returns jsonb
+language sql immutable set search_path = ''
+as $$
+  -- Members may write anything into a device's metadata.
+  select case when jsonb_typeof(p_facts -> 'gateways') = 'array' then p_facts -> 'gateways' else '[]' end
+$$;
+comment on function private.list_gateways is 'The gateways among facts; none where there is something else.';
+
+create function private.merge_facts(p_known jsonb, p_facts jsonb) returns jsonb
+language sql immutable set search_path = ''
+as $$
+  select case when jsonb_typeof(p_known) = 'object' then p_known else '{}' end || p_facts
+    || case when p_facts ? 'gateways' then jsonb_build_object('gateways', (
+         select jsonb_agg(k.gateway order by k.gateway collate "C")
+           from (
+             -- Those that heard it now come first, the others as far as there is room.
+             select g.gateway
+               from (
+                 select n.gateway, 0 as place from jsonb_array_elements_text(private.list_gateways(p_facts)) n(gateway)
+                 union all
+                 select o.gateway, 1 from jsonb_array_elements_text(private.list_gateways(p_known)) o(gateway)) g
+              group by g.gateway
+              order by min(g.place), g.gateway collate "C"
+              limit 50) k))
+       else '{}' end
+$$;
+comment on function private.merge_facts is 'What is known of a device with what is told now; of gateways those from before stay, up to 50.';
+
+create function private.heed_facts(p_integration_id uuid, p_external_id text, p_facts jsonb) returns void
+language sql volatile set search_path = ''
+as $$
+  update public.devices d
+     set metadata = t.told
+    from public.devices k
+    cross join lateral (
+      select k.metadata || jsonb_build_object('lorawan', private.merge_facts(k.metadata -> 'lorawan', p_facts)) as told) t
+   where k.integration_id = p_integration_id and k.external_id = p_external_id and d.id = k.id and d.metadata = k.metadata
+     and t.told is distinct from k.metadata
+     -- Where people have filled it, there is no room.
+     and private.is_portable(t.told, 65536)
+$$;
+comment on function private.heed_facts is 'Keeps what is told of a device under metadata.lorawan; what is the same already is written no more.';
+
+create function private.heed_command(p_organization_id uuid, p_integration_id uuid, p_external_id text, p_told jsonb) returns void
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_stage text := p_told ->> 'stage';
+  v_places text[] := array['queued', 'sent', 'acknowledged'];
+  v_command public.device_commands;
+  v_status text;
+begin
+  select c.* into v_command
+    from public.device_commands c
+   where c.id = coalesce(
+           (p_told ->> 'id')::uuid,
+           (select k.id from public.devices d join public.device_commands k on k.device_id = d.id
+             where d.integration_id = p_integration_id and d.external_id = p_external_id and k.reference = p_told ->> 'reference'
+             order by k.created_at desc limit 1))
+     and c.organization_id = p_organization_id and c.integration_id = p_integration_id
+     for no key update;
+  -- What the device has acknowledged stays so; what failed may still be acknowledged, for servers try again.
+  if not found or v_command.status = 'confirmed'
+     or v_stage <> 'acknowledged' and v_command.status in ('failed', 'expired')
+     or array_position(v_places, v_stage) <= array_position(v_places, v_command.result ->> 'stage') then
+    return;
+  end if;
+  v_status := case v_stage when 'acknowledged' then 'confirmed' when 'failed' then 'failed' when 'expired' then 'expired' else 'sent' end;
+  update public.device_commands
+     set status = v_status, lease_token = null, finished_at = now(),
+         error = case when v_status in ('failed', 'expired') then left(p_told ->> 'error', 2000) end,
+         result = jsonb_build_object('stage', v_stage, 'at', now())
+   where id = v_command.id;
+  if v_command.status in ('pending', 'sending') and v_status in ('sent', 'confirmed') then
+    insert into private.metric_tallies (integration_id, organization_id, minute, commands)
+    values (p_integration_id, p_organization_id, date_trunc('minute', now()), 1);
+  end if;
+end
+$$;
+comment on function private.heed_command is
+  'What the other side says of a command that it keeps for its device: {stage, id or reference, error}. It may come before the answer to the call that sent it; what that says then changes nothing.';
+
+create function private.heed_reports(p_organization_id uuid, p_integration_id uuid, p_reports jsonb) returns void
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_told record;
+begin
+  for v_told in select r.device, r.report -> 'facts' as facts, r.report -> 'command' as command
+                  from jsonb_to_recordset(p_reports) as r(device text, report jsonb)
+  loop
+    if v_told.facts <> 'null' then
+      perform private.heed_facts(p_integration_id, v_told.device, v_told.facts);
+    end if;
+    if v_told.command <> 'null' then
+      perform private.heed_command(p_organization_id, p_integration_id, v_told.device, v_told.command);
+    end if;
+  end loop;
+end
+$$;
+comment on function private.heed_reports is '[{device, report: {facts?, command?}}], by devices in their order, so that two batches never wait for each other.';
+
+revoke execute on function private.list_gateways, private.merge_facts, private.heed_facts, private.heed_command, private.heed_reports
+  from public, anon, authenticated, service_role;

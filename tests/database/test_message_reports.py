@@ -1,0 +1,117 @@
+"""What messages tell beside what is stored of them: facts of devices, whatever stands there, and of commands."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.database.fixtures import Service, make_messages
+
+
+def tell(service: Service, integration: Any, report: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    (message,) = make_messages(1, event_id=str(uuid.uuid4()), report=report, **fields)
+    return dict(service.ingest(integration, [message]))
+
+
+def metadata_of(service: Service, integration: Any) -> Any:
+    return service.one("select metadata from devices where integration_id = %s", integration)
+
+
+def test_facts_are_kept_and_gateways_from_before_stay(service: Service) -> None:
+    integration = service.make_integration()
+
+    tell(service, integration, {"facts": {"battery": 80, "gateways": ["b", "a"]}, "command": None})
+    tell(service, integration, {"facts": {"battery": 79.5, "gateways": ["c"]}, "command": None})
+
+    assert metadata_of(service, integration)["lorawan"] == {"battery": 79.5, "gateways": ["a", "b", "c"]}
+
+
+def test_of_gateways_those_that_hear_it_now_are_among_fifty(service: Service) -> None:
+    integration = service.make_integration()
+    for number in range(6):
+        heard = [f"g{number * 10 + each:03}" for each in range(10)]
+        tell(service, integration, {"facts": {"gateways": heard}, "command": None})
+
+    kept = metadata_of(service, integration)["lorawan"]["gateways"]
+
+    assert len(kept) == 50
+    assert kept[-10:] == [f"g{number:03}" for number in range(50, 60)]
+
+
+def test_the_same_again_writes_no_device(service: Service) -> None:
+    integration = service.make_integration()
+    report = {"facts": {"battery": 80, "gateways": ["a"]}, "command": None}
+    tell(service, integration, report, observed_at="2026-01-02T03:04:05+00:00")
+    before = service.one("select xmin::text from devices where integration_id = %s", integration)
+
+    tell(service, integration, report, observed_at="2026-01-02T03:04:05+00:00")
+
+    assert service.one("select xmin::text from devices where integration_id = %s", integration) == before
+
+
+@pytest.mark.parametrize(
+    "written", ["x", 5, None, [1], {"gateways": "x"}, {"gateways": {"a": 1}}, {"gateways": [None, 1]}]
+)
+def test_whatever_a_member_has_written_there_nothing_is_lost(service: Service, written: Any) -> None:
+    integration = service.make_integration()
+    tell(service, integration, {"facts": {"battery": 1}, "command": None})
+    service.run(
+        "update devices set metadata = %s where integration_id = %s returning id",
+        Jsonb({"lorawan": written, "a": 1}),
+        integration,
+    )
+
+    counts = tell(service, integration, {"facts": {"battery": 2, "gateways": ["g"]}, "command": None})
+
+    kept = metadata_of(service, integration)
+    assert (counts["stored"], kept["a"], kept["lorawan"]["battery"]) == (1, 1, 2)
+    assert "g" in kept["lorawan"]["gateways"]
+
+
+def test_where_the_metadata_is_full_the_message_is_stored_without_the_facts(service: Service) -> None:
+    integration = service.make_integration()
+    tell(service, integration, {"facts": {"battery": 1}, "command": None})
+    change = "update devices set metadata = %s where integration_id = %s returning id"
+    service.run(change, Jsonb({"full": "x" * 65_500}), integration)
+
+    counts = tell(service, integration, {"facts": {"battery": 2, "gateways": ["g" * 20]}, "command": None})
+
+    assert counts["stored"] == 1
+    assert list(metadata_of(service, integration)) == ["full"]
+
+
+def test_a_report_of_no_command_of_this_integration_changes_nothing(service: Service) -> None:
+    integration = service.make_integration()
+
+    counts = tell(
+        service, integration, {"facts": None, "command": {"stage": "acknowledged", "id": str(uuid.uuid4())}}
+    )
+
+    assert counts["stored"] == 1
+
+
+def test_who_is_only_told_about_is_neither_seen_nor_online(service: Service) -> None:
+    integration = service.make_integration()
+    service.ingest(integration, make_messages(1, device_status="unheard"))
+    first = service.run("select status, last_seen_at from devices where integration_id = %s", integration)
+
+    service.ingest(integration, make_messages(2, observed_at="2026-01-02T03:04:05+00:00"))
+    service.ingest(
+        integration, make_messages(1, device_status="offline", observed_at="2026-01-02T03:04:06+00:00")
+    )
+    service.ingest(integration, make_messages(1, device_status="unheard"))
+
+    last = service.run("select status, last_seen_at from devices where integration_id = %s", integration)
+    assert [dict(row) for row in first] == [{"status": "unknown", "last_seen_at": None}]
+    assert last[0]["status"] == "offline"
+    assert last[0]["last_seen_at"].isoformat() == "2026-01-02T03:04:06+00:00"
+    assert (
+        service.one(
+            "select count(*) from device_messages where integration_id = %s and device_id is null",
+            integration,
+        )
+        == 0
+    )

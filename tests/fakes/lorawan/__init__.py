@@ -1,0 +1,1 @@
+"""LoRaWAN network servers: what they push, and the APIs that they have."""
