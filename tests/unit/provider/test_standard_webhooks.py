@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import time
 from datetime import UTC, datetime
@@ -61,6 +62,16 @@ def test_the_vectors_of_the_specification_are_signed_to_the_byte(
         "webhook-timestamp": str(timestamp),
         "webhook-signature": signature,
     }
+
+
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 200])
+def test_a_secret_of_any_length_signs_as_hmac_says(length: int) -> None:
+    key = bytes(range(length))
+    expected = hmac.digest(key, b"%s.%d.%s" % (MESSAGE.encode(), NOW, BODY), "sha256")
+
+    headers = sign_webhook([base64.b64encode(key).decode()], MESSAGE, NOW, BODY)
+
+    assert headers["webhook-signature"] == f"v1,{base64.b64encode(expected).decode()}"
 
 
 @pytest.mark.parametrize(("secret", "message_id", "timestamp", "body", "signature"), VECTORS)
