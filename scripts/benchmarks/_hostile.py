@@ -22,6 +22,7 @@ from shared.provider import TOKEN_PREFIX, hash_token
 
 SLOW_SECONDS, HANG_SECONDS = 25.0, 1.0
 WEBHOOKS, BROKERS, COMMANDS = 40, 400, 800
+NOTIFIERS, PEOPLE = 10, 50
 
 MAKE_ORGANIZATION = "insert into public.organizations (name) values (%s) returning id::text"
 MAKE_INTEGRATION = """
@@ -40,6 +41,10 @@ FLOOD_JOBS = """
 insert into public.integration_jobs (organization_id, integration_id, kind)
 select organization_id, id, kind from public.device_integrations cross join unnest('{sync,backfill,flood}'::text[]) kind
  where organization_id = %s
+"""
+RAISE_ALERTS = """
+select private.raise_alert(id, 'test', 'error', 'A storm.', '{}') from public.device_integrations
+ where organization_id = %s and integration_type = 'webhook'
 """
 
 HANGS = "function decodeUplink() { return Array(2 ** 31 - 1).join(); }"
@@ -87,7 +92,10 @@ def make_device(connection: psycopg.Connection, organization_id: str, integratio
 
 
 def misuse_everything(connection: psycopg.Connection, host: str, port: int) -> str:
-    """Slow endpoints with deep queues, brokers that never answer, floods of commands and jobs; the source of events."""
+    """Slow endpoints with deep queues, brokers that never answer, floods of commands, jobs and alerts.
+
+    The source of its events.
+    """
     organization_id = make_organization(connection, "Hostile")
     for number in range(WEBHOOKS):
         make_integration(
@@ -109,7 +117,29 @@ def misuse_everything(connection: psycopg.Connection, host: str, port: int) -> s
     device = make_device(connection, organization_id, source)
     connection.execute(FLOOD_COMMANDS, [COMMANDS, device])
     connection.execute(FLOOD_JOBS, [organization_id])
+    storm_people(connection, organization_id, host, port)
     return source
+
+
+def storm_people(connection: psycopg.Connection, organization_id: str, host: str, port: int) -> None:
+    """Mail servers that never greet, people who want to hear of everything, and an alert of each webhook."""
+    people = [
+        {"name": f"P{number}", "to": f"p{number}@bench.test", "rate_limit_per_hour": 1_000}
+        for number in range(PEOPLE)
+    ]
+    mail = {"server_url": f"smtp://{host}:{port}", "allow_plain": True, "from_address": "a@bench.test"}
+    for _ in range(NOTIFIERS):
+        make_integration(
+            connection,
+            organization_id,
+            "email",
+            **mail,
+            recipients=people,
+            events=["alert.*"],
+            digest_after=100,
+        )
+    with as_owner(connection):
+        connection.execute(RAISE_ALERTS, [organization_id])
 
 
 def make_hanging_codec(connection: psycopg.Connection, port: int) -> tuple[str, str]:

@@ -2,10 +2,10 @@
 
 One worker serves a quiet organization: a message a moment to its webhook, from its broker, to its receiver, a command
 to its device and a job; first alone, then beside an organization with 40 endpoints and 400 brokers that answer after
-25 s, 20,000 deliveries to them, 800 commands, 1,300 jobs, senders that prove nothing, and a third one whose codec
-hangs once a second over MQTT and over HTTP. What the quiet one receives its own codec decodes. Each `…_ratio` is
-twice the p99 beside them over the larger of twice the p99 alone and 250 ms more than alone: 2 is the bound.
-`worker_mb` is the most memory the worker had.
+25 s, 20,000 deliveries to them, a storm of alerts for 500 people by 10 mail servers that never greet, 800 commands,
+1,300 jobs, senders that prove nothing, and a third one whose codec hangs once a second over MQTT and over HTTP. What
+the quiet one receives its own codec decodes. Each `…_ratio` is twice the p99 beside them over the larger of twice the
+p99 alone and 250 ms more than alone: 2 is the bound. `worker_mb` is the most memory the worker had.
 """
 
 from __future__ import annotations
