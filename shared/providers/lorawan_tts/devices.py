@@ -120,17 +120,8 @@ class TtsDirectory(Directory):
 
     def delete(self, device_id: str) -> None:
         """At all servers; the Identity Server is the last."""
-        for api, server in (
-            (self._cluster, "as"),
-            (self._cluster, "ns"),
-            (self._cluster, "js"),
-            (self._identities, ""),
-        ):
-            try:
-                api.call("DELETE", api.in_application("devices", device_id, server=server))
-            except ProviderRefused as refusal:
-                if refusal.answered != HTTPStatus.NOT_FOUND:
-                    raise
+        for server in ("as", "ns", "js", ""):
+            self._delete_at(server, device_id)
 
     def add_key(self, device_id: str, identity: str, key: str) -> None:  # noqa: ARG002 - what it joins by is told at once
         """The AppKey, at the Join Server; what may be missing at the others is written down again."""

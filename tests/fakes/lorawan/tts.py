@@ -56,6 +56,8 @@ class FakeTts:
     served: dict[str, dict[str, Any]] = field(default_factory=dict)
     stored: list[dict[str, Any]] = field(default_factory=list)
     cut_after: int | None = None
+    page: bytes | None = None
+    """What its storage answers, whatever it is asked."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -168,12 +170,19 @@ def leave_server(store: str) -> Handler:
     return leave
 
 
+def write_rows(rows: list[dict[str, Any]]) -> bytes:
+    """An answer of its storage."""
+    return b"".join(json.dumps({"result": row}).encode() + b"\n\n" for row in rows)
+
+
 def read_storage(fake: FakeTts, _names: list[str], query: dict[str, str], _body: Any) -> Answer:
     """A line for each; cut in the middle of one where the fake is told so, once."""
+    if fake.page is not None:
+        return Answer(200, fake.page, {"Content-Type": "text/event-stream"})
     after, before = (datetime.fromisoformat(query[name]) for name in ("after", "before"))
     found = [row for row in fake.stored if after < datetime.fromisoformat(row["received_at"]) < before]
     shown = sorted(found, key=lambda row: str(row["received_at"]))[: int(query["limit"])]
-    body = b"".join(json.dumps({"result": row}).encode() + b"\n\n" for row in shown)
+    body = write_rows(shown)
     if fake.cut_after is not None and len(body) > fake.cut_after:
         body, fake.cut_after = body[: fake.cut_after], None
     return Answer(200, body, {"Content-Type": "text/event-stream"})
