@@ -150,7 +150,7 @@ class LorawanReceiver(CodecFields, Receiver, defer_build=True):
         return self.read_stored(stored.topic, stored.body, stored.event_id)
 
     def read_stored(self, topic: str | None, body: bytes, event_id: str) -> list[Message]:
-        """As pushed ones, of which nothing is reported; one of another application, as of a config before, fails alone."""
+        """As pushed ones, but nothing is reported; one of another application, as of a config before, fails alone."""
         try:
             event = self.read_event(topic, body)
         except Unauthenticated as foreign:
