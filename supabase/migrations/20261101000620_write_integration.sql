@@ -11,7 +11,7 @@ begin
              i.last_sync_at, i.sync_status, i.error_message, i.created_at, i.created_by, i.updated_at, i.version,
              private.show_health(i.organization_id, i.id) as health
         from public.device_integrations i
-       where i.organization_id = p_organization_id and i.id = p_id
+       where i.id = p_id and (i.organization_id = p_organization_id) is true -- looked up by its id alone
     ) shown);
 end
 $$;

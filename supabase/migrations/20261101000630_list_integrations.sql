@@ -38,8 +38,9 @@ begin
         select h.state, h.reason, h.since, h.last_message_at, h.last_delivered_at, h.last_success_at, h.last_error_at, h.last_error,
                h.consecutive_failures, h.pending, h.dead, h.oldest_due_at, h.open_alerts, h.messages_24h
           from public.integration_health h
-         where h.integration_id = l.id and h.organization_id = l.organization_id
-         -- One by one, by the index: together the health of all there are would be worked out.
+         -- One by one, by their ids: together the health of all there are would be worked out, and an index that begins with the
+         -- organization would be read for each from one end to the other.
+         where h.integration_id = l.id and (h.organization_id = l.organization_id) is true
          limit 1) s
   )
   select json_build_object(

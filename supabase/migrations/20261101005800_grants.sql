@@ -72,7 +72,7 @@ grant execute on function
   private.name_late_readings, private.nest_payload, private.open_circuit, private.order_steps, private.pick_turns,
   private.pick_deliveries, private.pick_fields, private.pick_shares, private.raise_alert, private.read_bound, private.read_budget,
   private.count_devices_of, private.hold_devices, private.read_quota, private.require_quota, private.take_device_room,
-  private.read_reports, private.read_strings, private.read_tags, private.receive_posts, private.receive_step,
+  private.read_reports, private.remember_events, private.read_strings, private.read_tags, private.receive_posts, private.receive_step,
   private.refuse_late_worker, private.renew_device, private.report_refusals, private.resolve_alerts, private.return_expired,
   private.settle_conflict, private.show_provisioning, private.spread_step, private.sync_device, private.sync_interval, private.sync_page,
   private.take_facts, private.tells_same, private.wants_device, private.wants_event, private.write_cursor

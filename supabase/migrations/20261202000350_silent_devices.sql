@@ -44,36 +44,43 @@ create trigger doubt_status before update of integration_id on public.devices
   for each row when (old.integration_id is not null and new.integration_id is null) execute function private.doubt_status();
 
 create function private.take_over() returns trigger
-language plpgsql security definer set search_path = ''
+language plpgsql security definer set search_path = '' set enable_seqscan = off -- its plans are made while the tables are still small
 as $$
 declare
-  v_left uuid := (
-    select d.id from public.devices d
-     where d.integration_id is null and d.organization_id = new.organization_id and d.external_id = new.external_id
-     order by d.last_seen_at desc nulls last, d.id limit 1
-       for update skip locked);
+  v_made uuid[];
+  v_left uuid[];
 begin
-  if v_left is null then
+  select array_agg(t.id), array_agg(t.left_id) into v_made, v_left
+    from (
+      select m.id, l.id as left_id
+        -- Of what is met with its messages, as ingest makes it; a sync matches devices by itself, and people say which they mean.
+        from (select * from made where integration_id is not null and name = external_id and last_seen_at is not null order by external_id) m
+        cross join lateral (
+          select d.id from public.devices d
+           where d.integration_id is null and d.organization_id = m.organization_id and d.external_id = m.external_id
+           order by d.last_seen_at desc nulls last, d.id limit 1
+             for update skip locked) l) t;
+  if v_made is null then
     return null;
   end if;
-  -- The messages of this statement speak of the new row: they, and what it was heard of, go to the one that was there.
-  update public.device_messages m set device_id = v_left where m.device_id = new.id;
-  update public.webhook_deliveries w set ordering_key = v_left
-   where w.organization_id = new.organization_id and w.ordering_key = new.id and w.stage is not null;
-  delete from public.devices d where d.id = new.id;
+  -- The messages of this statement speak of the new rows: they, and what those were heard of, go to the ones that were there.
+  update public.device_messages m set device_id = t.left_id from unnest(v_made, v_left) t(id, left_id) where m.device_id = t.id;
+  update public.webhook_deliveries w set ordering_key = t.left_id
+    from unnest(v_made, v_left) t(id, left_id) join made n on n.id = t.id
+   where w.organization_id = n.organization_id and w.ordering_key = t.id and w.stage is not null;
+  delete from public.devices d where d.id = any (v_made);
   update public.devices d
-     set integration_id = new.integration_id, status = new.status, last_seen_at = greatest(d.last_seen_at, new.last_seen_at)
-   where d.id = v_left;
+     set integration_id = n.integration_id, status = n.status, last_seen_at = greatest(d.last_seen_at, n.last_seen_at)
+    from unnest(v_made, v_left) t(id, left_id) join made n on n.id = t.id
+   where d.id = t.left_id;
   return null;
 end
 $$;
 comment on function private.take_over is
-  'A device that is met under an integration, and is known from one that was deleted, is that one again, with its name and history.';
+  'Devices that are met under an integration, and are known from one that was deleted, are those again, with their names and histories.';
 create trigger take_over after insert on public.devices
-  for each row
-  -- Of what is met with its messages, as ingest makes it; a sync matches devices by itself, and people say which they mean.
-  when (new.integration_id is not null and new.name = new.external_id and new.last_seen_at is not null
-        and current_setting('app.syncing', true) is distinct from 'on' and auth.uid() is null)
+  referencing new table as made for each statement
+  when (current_setting('app.syncing', true) is distinct from 'on' and auth.uid() is null)
   execute function private.take_over();
 
 create function private.sweep_devices(p_organization_id uuid, p_integration_id uuid, p_settings jsonb, p_is_on boolean) returns integer

@@ -31,6 +31,21 @@ def test_an_id_twice_in_one_batch_is_stored_once(service: Service) -> None:
     assert (counts["received"], counts["stored"], counts["duplicates"]) == (3, 2, 1)
 
 
+def test_of_a_batch_with_known_and_repeated_ids_the_first_of_each_new_one_is_stored(service: Service) -> None:
+    integration = service.make_integration()
+    known, *new = make_messages(3)
+    service.ingest(integration, [known])
+    again = new[0] | {"payload": {"temperature": "again"}}
+
+    counts = service.ingest(integration, [known, *new, again, known])
+
+    assert (counts["received"], counts["stored"], counts["duplicates"]) == (5, 2, 3)
+    kept = service.run("select event_id, payload from device_messages where integration_id = %s", integration)
+    assert {row["event_id"]: row["payload"] for row in kept} == {
+        each["event_id"]: each["payload"] for each in (known, *new)
+    }
+
+
 def test_the_same_id_on_two_integrations_is_two_messages(service: Service) -> None:
     batch = make_messages(1)
 

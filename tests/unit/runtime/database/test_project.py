@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -184,3 +185,23 @@ def test_over_tls_nobody_else_is_called(
 
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         call(answer_ok, get, tls=authority.issue_server(name, days=days))
+
+
+@pytest.mark.parametrize(("spared", "goes_through"), [("", True), ("database.invalid", False)])
+def test_the_proxy_of_the_environment_is_used_but_for_whom_it_spares(
+    monkeypatch: pytest.MonkeyPatch, spared: str, *, goes_through: bool
+) -> None:
+    monkeypatch.setenv("no_proxy", spared)
+
+    async def run() -> list[str]:
+        async with serve_http(answer_ok) as server:
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+            opened = Project("http://database.invalid/base")
+            with suppress(*FAILURES):
+                await asyncio.to_thread(get, opened)
+            opened.close()
+            return [head.splitlines()[0] for head in server.heads]
+
+    heads = asyncio.run(run())
+
+    assert heads == ["GET http://database.invalid/base/things?id=eq.1 HTTP/1.1"] * goes_through
