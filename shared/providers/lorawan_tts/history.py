@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, cast
 
-from shared.provider import Batch, Deadline, Item, Message, ProtocolFailed, read_json, read_moment, write_json
+from shared.provider import Batch, Deadline, Item, Message, ProtocolFailed, read_moment, write_json
 from shared.providers.lorawan_tts.api import Account, TtsApi
 
 PAGE_SIZE = 100
@@ -45,7 +45,7 @@ class StorageApi(TtsApi):
         lines = [line for line in body.split(b"\n") if line.strip()]
         for number, line in enumerate(lines, start=1):
             try:
-                row = read_json(line.removeprefix(b"data:").strip())
+                row = super().read_body(line.removeprefix(b"data:").strip())
             except ValueError:
                 if number < len(lines):
                     raise

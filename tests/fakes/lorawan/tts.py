@@ -56,6 +56,8 @@ class FakeTts:
     served: dict[str, dict[str, Any]] = field(default_factory=dict)
     stored: list[dict[str, Any]] = field(default_factory=list)
     cut_after: int | None = None
+    has_one_page: bool = False
+    """Whether it heeds no number of a page."""
     page: bytes | None = None
     """What its storage answers, whatever it is asked."""
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -111,7 +113,7 @@ def queue(fake: FakeTts, names: list[str], _query: dict[str, str], body: Any) ->
 
 
 def list_devices(fake: FakeTts, _names: list[str], query: dict[str, str], _body: Any) -> Answer:
-    size, page = int(query.get("limit", 100)), int(query.get("page", 1))
+    size, page = int(query.get("limit", 100)), 1 if fake.has_one_page else int(query.get("page", 1))
     found = list(fake.devices.values())
     shown = found[(page - 1) * size : page * size]
     answer = write_json({"end_devices": shown} if shown else {})

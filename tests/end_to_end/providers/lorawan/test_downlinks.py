@@ -240,6 +240,7 @@ def test_nobody_elses_events_end_a_command(admin: Platform, fake: FakeTts) -> No
     site = Site(admin, fake)
     command = site.send(site.add_device("room-1"), {"hex": "01", "f_port": 1})
     site.work_until(command)
+    site.network.post(site.events.make_downlink("room-2", "downlink_ack", command))
     with FakeTts(f"b-{uuid.uuid4().hex[:20]}") as elsewhere:
         other = Site(admin, elsewhere)
 

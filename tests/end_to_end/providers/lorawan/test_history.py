@@ -111,6 +111,16 @@ def test_what_was_stored_undecoded_is_decoded_by_the_codec(admin: Platform, fake
     assert [row["payload"]["t"] for row in messages_of(admin, network.id)] == [n / 2 for n in range(5)]
 
 
+def test_half_of_a_surrogate_pair_keeps_no_other_uplink_back(admin: Platform, fake: FakeTts) -> None:
+    network, fleet = connect(admin, fake)
+    make_uplinks(fake, 5, decoded=True)
+    fake.stored[2]["uplink_message"]["decoded_payload"]["text"] = "\ud83d"
+
+    read_back(fleet)
+
+    assert [row["payload"]["t"] for row in messages_of(admin, network.id)] == list(range(5))
+
+
 @pytest.mark.parametrize("has_times", [True, False])
 def test_a_page_that_nothing_can_go_on_from_ends_the_backfill(
     admin: Platform,
