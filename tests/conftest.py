@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from scripts.local.processes import die_with_parent
 from scripts.local.stack import ROOT
@@ -37,6 +38,10 @@ UNLIMITED = dict.fromkeys(
 # ws: supabase-js asks for it where Node is older than 22 and has no WebSocket of its own.
 NODE_PACKAGES = ("@supabase/supabase-js@2.109.0", "ws@8.23.0", "supabase@3.1.0")
 
+
+# No example fails for what else the machine does.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 TESTS = Path(__file__).parent
 LONGEST_FIRST = ("end_to_end", "local", "database")

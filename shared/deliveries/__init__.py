@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from shared.deliveries.attempt import Attempt
 from shared.deliveries.delivery import make_event
-from shared.deliveries.dispatcher import dispatch_deliveries, set_collector
+from shared.deliveries.dispatcher import dispatch_deliveries
 from shared.deliveries.judgement import Judgement, judge_attempt
+from shared.deliveries.process import set_collector
 
 __all__ = [
     "Attempt",

@@ -20,7 +20,7 @@ NEVER_SENT = (ConnectionRefused, NameNotResolved, TlsFailed)
 """What failed before the request was on the wire: to try again at once exceeds no rate of the endpoint's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which costs a microsecond; nobody changes one all the same
 class Attempt:
     """What came of one try: a reply, or the problem that kept it away; neither where a provider has published it.
 

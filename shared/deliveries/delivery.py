@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypedDict
 
 from shared.integrations.sealing import SealedIntegration
@@ -85,17 +86,19 @@ def make_event(delivery: LeasedDelivery, row: SealedIntegration) -> Event:
         kind=delivery["kind"] or "event",
         at=delivery["observed_at"] or datetime.now(UTC).isoformat(),
         organization_id=row["organization_id"],
-        integration=Identity(
-            row["organization_id"],
-            source["integration_id"] or "",
-            source["integration_type"] or "",
-            source["name"] or "",
+        integration=_identify(
+            row["organization_id"], source["integration_id"], source["integration_type"], source["name"]
         ),
-        device=EventDevice(**device) if device else None,
+        device=EventDevice(device["id"], device["external_id"], device["name"]) if device else None,
         topic=delivery["topic"],
         payload=tell_payload(delivery),
         notice=_read_notice(delivery, row),
     )
+
+
+@lru_cache(maxsize=1024)
+def _identify(organization_id: str, *source: str | None) -> Identity:
+    return Identity(organization_id, *(text or "" for text in source))
 
 
 def _read_notice(delivery: LeasedDelivery, row: SealedIntegration) -> Notice | None:

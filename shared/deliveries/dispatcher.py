@@ -7,18 +7,21 @@ are awaited, and the next deliveries are leased while the last are still being b
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from shared.deliveries.attempt import build_request, make_attempt, name_problem, pass_trace
 from shared.deliveries.delivery import LeasedDelivery, describe_delivery
 from shared.deliveries.open_providers import OpenProviders
+from shared.deliveries.process import allow_files, set_collector
 from shared.deliveries.publishing import Publishing
 from shared.deliveries.recorder import Recorder
 from shared.deliveries.requests import RequestLog, Sent
 from shared.deliveries.result import Result, conclude_attempt, describe_unread, describe_unsent
 from shared.deliveries.transforming import Transforming
+from shared.integrations.sealing import SealedIntegration
 from shared.provider import Publisher, Subscriber, TransformFields
 from shared.runtime.database.client import Database
 from shared.runtime.database.leases import UNREAD, Leases
@@ -31,7 +34,9 @@ from shared.runtime.outbound import OutboundClient, OutboundRequest
 from shared.runtime.shares import Shares
 from shared.runtime.telemetry import find_traceparent, observe, read_traceparent
 
-IN_FLIGHT = 1_000
+IN_FLIGHT = 2_000
+"""Half of them for an organization that is alone (`Shares`): with fewer it waits while its answers are recorded."""
+
 IN_FLIGHT_PART = 32
 """Of the process's memory payloads and bodies under way may be one in so many: parsed, a payload is up to ten times
 as large."""
@@ -52,8 +57,8 @@ SPREAD_SECONDS = 1.0
 LAST_START_SECONDS = 2.0
 """Nothing new is begun so near the deadline (or in the last quarter of a short run): it would be cut off."""
 
-COLLECT_AFTER = 50_000
-"""Hundreds of requests under way look like a leak: with Python's usual 700, looking for it took a fifth of the time."""
+Batch = tuple[list[LeasedDelivery], Callable[[list[LeasedDelivery]], None]]
+"""Deliveries of one integration that go together, and what takes them."""
 
 _UNREAD = Problem(UNREAD)
 """Stands for an integration whose config can't be read, or that was deleted just now."""
@@ -62,13 +67,9 @@ _UNREAD = Problem(UNREAD)
 async def dispatch_deliveries(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
     """Send what is due until `deadline`, retries that fall due meanwhile too; the counts of `finish_deliveries`."""
     set_collector()
+    allow_files()
     async with OutboundClient() as client:
         return await _Dispatcher(database, client, deadline, pulse).run()
-
-
-def set_collector() -> None:
-    """Let the garbage collector look for cycles less often, in all of this process and from now on."""
-    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
 class _Dispatcher:
@@ -181,27 +182,33 @@ class _Dispatcher:
         self._wake.set()
 
     async def _start_all(self, leased: Leases[LeasedDelivery]) -> None:
-        rows = leased.integrations
-        providers = {key: self._providers.open(row) for key, row in rows.items()}
-        published: dict[str, tuple[Publisher, list[LeasedDelivery]]] = {}
-        transformed: dict[str, tuple[Subscriber, list[LeasedDelivery]]] = {}
+        batches: list[Batch] = []
+        ways = {key: self._choose_way(row, batches) for key, row in leased.integrations.items()}
+        unread = partial(self._refuse, _UNREAD)
         for first in range(0, len(leased.rows), START_AT_ONCE):
             for delivery in leased.rows[first : first + START_AT_ONCE]:
-                key = delivery["integration_id"]
-                match providers.get(key, _UNREAD):
-                    case Subscriber() as provider if _is_transformed(provider):
-                        transformed.setdefault(key, (provider, []))[1].append(delivery)
-                    case Subscriber() as provider:
-                        self._start(delivery, provider, build_request(provider, delivery, rows[key]))
-                    case Publisher() as publisher:
-                        published.setdefault(key, (publisher, []))[1].append(delivery)
-                    case Problem() as problem:
-                        self._recorder.add(describe_unsent(delivery, problem))
+                ways.get(delivery["integration_id"], unread)(delivery)
             await asyncio.sleep(0)
-        for key, (publisher, batch) in published.items():
-            self._publishing.add(publisher, rows[key], batch)
-        for key, (subscriber, batch) in transformed.items():
-            self._transforming.add(subscriber, rows[key], batch)
+        for batch, add in batches:
+            if batch:
+                add(batch)
+
+    def _choose_way(self, row: SealedIntegration, batches: list[Batch]) -> Callable[[LeasedDelivery], None]:
+        """What is done with each delivery of an integration; what takes them all together is added to `batches`."""
+        batch: list[LeasedDelivery] = []
+        match self._providers.open(row):
+            case Subscriber() as provider if isinstance(provider, TransformFields) and provider.transform:
+                batches.append((batch, partial(self._transforming.add, provider, row)))
+            case Subscriber() as provider:
+                return lambda each: self._start(each, provider, build_request(provider, each, row))
+            case Publisher() as publisher:
+                batches.append((batch, partial(self._publishing.add, publisher, row)))
+            case Problem() as problem:
+                return partial(self._refuse, problem)
+        return batch.append
+
+    def _refuse(self, problem: Problem, delivery: LeasedDelivery) -> None:
+        self._recorder.add(describe_unsent(delivery, problem))
 
     def _start(
         self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem
@@ -211,9 +218,7 @@ class _Dispatcher:
             # A template may make much of little.
             self._bodies[delivery["id"]] = len(body)
             self._shares.hold_more(delivery["organization_id"], len(body))
-        task = asyncio.create_task(self._deliver(delivery, provider, request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(self._loop.create_task(self._deliver(delivery, provider, request)))
 
     async def _deliver(
         self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem
@@ -235,7 +240,6 @@ class _Dispatcher:
                     delivery["id"], attempt.started_at, result.outcome == "delivered", request, provider
                 )
                 self._requests.add(delivery["integration_id"], sent)
-
-
-def _is_transformed(provider: Subscriber) -> bool:
-    return isinstance(provider, TransformFields) and provider.transform is not None
+        # Not by a callback, which would take another turn of the loop.
+        if task := asyncio.current_task(self._loop):
+            self._tasks.discard(task)

@@ -13,7 +13,7 @@ from shared.runtime.errors import TimedOut, TooLarge
 OVERLOAD_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Attempt
 class Judgement:
     """What becomes of the delivery; a retry is due in so many seconds, and `unsent` leaves it as it was."""
 

@@ -36,7 +36,7 @@ AT_ONCE = 500
 _QUERY = re.compile(r"(?<=[?&])([^=&]*)=([^&]*)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Attempt
 class Sent:
     """One request as it went out, with the provider that knows its secrets."""
 
@@ -80,7 +80,7 @@ class RequestLog:
         self._failed: list[Sent] = []
         self._delivered: defaultdict[str, deque[Sent]] = defaultdict(lambda: deque(maxlen=LAST))
         self._bytes = 0
-        self._next = 0.0
+        self._next = time.monotonic() + DELIVERED_SECONDS
         self._ended = asyncio.Event()
 
     def add(self, webhook_id: str, sent: Sent) -> None:

@@ -112,7 +112,7 @@ class Identity:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Message
 class EventDevice:
     """The device an event is about; without `id` and `name` where it is none of the platform's devices."""
 
@@ -141,7 +141,7 @@ class Notice:
     count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Message
 class Event:
     """One message or event on its way out. `id` stays the same over all attempts of a delivery.
 

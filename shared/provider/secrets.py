@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from pydantic import BaseModel, SecretStr
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RotatingSecret:
     """A secret, by its field, that we make where none is given, and that a rotation replaces by another.
 
@@ -20,12 +21,12 @@ class RotatingSecret:
     name: str
     make: Callable[[str | None], str]
 
-    @property
+    @cached_property
     def previous(self) -> str:
         """The field of the secret before this one."""
         return f"previous_{self.name}"
 
-    @property
+    @cached_property
     def previous_until(self) -> str:
         """The field that says when that one ends."""
         return f"previous_{self.name}_until"

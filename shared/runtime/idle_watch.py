@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 
 class Pulse:
@@ -14,6 +14,7 @@ class Pulse:
     def __init__(self) -> None:
         self._last = time.monotonic()
         self._busy = 0
+        self._block = _Block(self)
         self._lock = threading.Lock()
         self._queued: Callable[[], None] | None = None
 
@@ -21,15 +22,14 @@ class Pulse:
         """Something happened just now."""
         self._last = time.monotonic()
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
+    def busy(self) -> AbstractContextManager[None]:
         """Nothing counts as idle until the block is left, which is a beat of its own."""
-        self._count(1)
-        try:
-            yield
-        finally:
-            self.beat()
-            self._count(-1)
+        return self._block
+
+    def count_busy(self, change: int) -> None:
+        """So many more blocks are under way."""
+        with self._lock:
+            self._busy += change
 
     @contextmanager
     def on_queued(self, wake: Callable[[], None]) -> Iterator[None]:
@@ -50,6 +50,16 @@ class Pulse:
         """Seconds since the last beat; 0 while busy."""
         return 0.0 if self._busy else time.monotonic() - self._last
 
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self._busy += change
+
+class _Block(AbstractContextManager[None]):
+    """What `busy` gives, to any number at once; one generator a delivery would cost twice as much."""
+
+    def __init__(self, pulse: Pulse) -> None:
+        self._pulse = pulse
+
+    def __enter__(self) -> None:
+        self._pulse.count_busy(1)
+
+    def __exit__(self, *_: object) -> None:
+        self._pulse.beat()
+        self._pulse.count_busy(-1)

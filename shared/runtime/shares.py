@@ -49,10 +49,8 @@ class Shares:
 
     def give_back(self, organization_id: str, size: int = 0) -> None:
         """It is nobody's again."""
-        for counted, given in ((self._held, 1), (self._bytes, size)):
-            counted[organization_id] -= given
-            if counted[organization_id] <= 0:
-                del counted[organization_id]
+        _take_off(self._held, organization_id, 1)
+        _take_off(self._bytes, organization_id, size)
 
     def find_room(self, most: int) -> int:
         """How many may be taken at once, whoever takes them: never all that is free, but for the last place."""
@@ -74,3 +72,10 @@ class Shares:
     def _find_share(self, free: int, held: int) -> int:
         """As many as leave it with no more than `greed` times what is free then."""
         return max(0, math.floor((self._greed * free - held) / (1 + self._greed)))
+
+
+def _take_off(counted: Counter[str], organization_id: str, given: int) -> None:
+    if (left := counted[organization_id] - given) > 0:
+        counted[organization_id] = left
+    else:
+        del counted[organization_id]

@@ -133,9 +133,9 @@ begin
   -- One statement sees one moment: what has just ended is either under way or sent, never neither.
   with rooms as materialized (
     select e.organization_id, e.integration_id, e.leased_at, t.served_at, private.count_bytes(i.settings, n.sealed_sent, n.sealed_kept) as config_bytes,
-           i.status <> 'inactive' as active,
+           i.status <> 'inactive' as active, h.share,
            greatest(0, least(
-             private.read_share(p_shares, e.organization_id, p_limit),
+             h.share,
              case when e.circuit = 'closed' then private.read_bound(i.settings, 'max_concurrent', 10, 1000) else 1 end - u.flying,
              private.read_bound(i.settings, 'rate_limit_per_minute', 100, 10000000) - u.flying - r.sent))::integer as room
       from public.webhook_endpoints e
@@ -148,11 +148,13 @@ begin
       cross join lateral (
         select coalesce(sum(s.sent), 0) as sent from private.webhook_sends s
          where s.integration_id = e.integration_id and s.second > now() - interval '61 seconds') r
+      -- Once for a webhook, not once for a delivery: a call takes longer than all else of this does for one.
+      cross join lateral (select private.read_share(p_shares, e.organization_id, p_limit) as share offset 0) h
      where e.integration_id = any (p_integration_ids) and i.settings ? 'events'
        and (e.circuit = 'closed' or e.probe_at <= now())
   ),
   shares as (
-    select f.id, f.n, f.payload_bytes + case f.n when 1 then r.config_bytes else 0 end as bytes, r.organization_id, r.served_at,
+    select f.id, f.n, f.payload_bytes + case f.n when 1 then r.config_bytes else 0 end as bytes, r.organization_id, r.served_at, r.share,
            f.n = p_depth and r.room > p_depth as more,
            row_number() over (partition by r.organization_id order by f.n, r.leased_at, f.id) as round
       from (select *, least(room, p_depth) as reach from rooms where room > 0) r
@@ -192,7 +194,7 @@ begin
   chosen as (
     select s.*, row_number() over (order by s.round, s.served_at, s.id) as place
       from shares s
-     where s.round <= private.read_share(p_shares, s.organization_id, p_limit)
+     where s.round <= s.share
      order by s.round, s.served_at, s.id
      limit p_limit
   ),
@@ -233,7 +235,7 @@ $$;
 comment on function private.pick_deliveries is 'As pick_shares, as deep as it takes.';
 
 create function private.pick_turns(p_limit integer, p_bytes integer, p_shares jsonb) returns uuid[]
-language plpgsql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan -- for all that it calls, too
 as $$
 declare
   v_line uuid[] := private.list_line(p_shares);

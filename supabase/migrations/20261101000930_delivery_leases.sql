@@ -16,7 +16,7 @@ begin
            tried_at = case when d.recipient is not null then private.choose_start(d) end,
            due_at = now() + make_interval(secs => p_lease_seconds)
      where d.id = any (p_picked) and d.status = 'pending'
-    returning d.*, d as delivery
+    returning d.*, case when d.recipient is not null then d end as delivery
   ),
   served as (
     update public.webhook_endpoints e set leased_at = clock_timestamp()
@@ -25,10 +25,10 @@ begin
   select json_build_object(
     'integrations', private.show_integrations(array(select distinct l.integration_id from leased l)),
     'deliveries', coalesce((
-      select json_agg(s order by s.created_at, s.id)
+      select json_agg(s)
         from (
           -- Rows, not built objects: Postgres puts each on a line of its own, so that where one can't be read, the others can.
-          select l.id, l.lease_token, l.integration_id, l.organization_id, l.attempts, l.payload_bytes, l.event_type, l.created_at,
+          select l.id, l.lease_token, l.integration_id, l.organization_id, l.attempts, l.payload_bytes, l.event_type,
                  coalesce(m.kind, case when l.event_type like 'alert.%' then 'alert' else 'event' end) as kind,
                  m.topic, m.metadata ->> 'traceparent' as traceparent, coalesce(m.payload, e.payload) as payload, coalesce(m.observed_at, e.created_at) as observed_at,
                  json_build_object(
@@ -48,7 +48,8 @@ begin
               select * from public.device_integrations n where n.id = coalesce(m.integration_id, e.integration_id) offset 0) o
               on o.organization_id = l.organization_id
             left join lateral (select * from public.devices n where n.id = coalesce(m.device_id, e.device_id) offset 0) v
-              on v.organization_id = l.organization_id) s), '[]'))
+              on v.organization_id = l.organization_id
+           order by l.created_at, l.id) s), '[]'))
     into v_leased;
   return v_leased;
 end

@@ -157,8 +157,9 @@ $$;
 comment on function private.add_gaps is 'The gaps of a template after more events, none of which had what p_gaps, {path: events}, names: what one of them had is a gap no more.';
 
 create function private.note_attempts(p_tally jsonb) returns void
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = '' -- its plans are kept, which those of a SQL function are not
 as $$
+begin
   insert into public.integration_facts as f (
     integration_id, direction, organization_id, last_at, failed_at, failures, refusals, last_error, certificate_begins, certificate_ends, gaps)
   select e.integration_id, 'out', e.organization_id, case when t.delivered > 0 then now() end, case when t.failed > 0 then now() end,
@@ -178,7 +179,8 @@ as $$
         last_error = coalesce(excluded.last_error, f.last_error),
         certificate_begins = coalesce(excluded.certificate_begins, f.certificate_begins),
         certificate_ends = coalesce(excluded.certificate_ends, f.certificate_ends),
-        gaps = case when excluded.gaps is null then f.gaps else private.add_gaps(f.gaps, excluded.gaps) end
+        gaps = case when excluded.gaps is null then f.gaps else private.add_gaps(f.gaps, excluded.gaps) end;
+end
 $$;
 comment on function private.note_attempts is 'Keeps the facts of what went out, with each batch of attempts, in its transaction.';
 

@@ -285,7 +285,7 @@ DOCUMENTS = st.recursive(
 
 
 @given(value=DOCUMENTS)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_functions_count_the_bytes_that_the_database_would_print(
     connection: psycopg.Connection[Any], value: Any
 ) -> None:

@@ -193,8 +193,9 @@ class Webhook(Checker, TransformFields, Subscriber, AuthenticationFields):
         body = make_body(event, self._template)
         secrets = _SECRET.list_valid(self)
         signed = sign_webhook(secrets, event.id, int(time.time()), body, self.signature_headers)
-        kind = {"Content-Type": event.encoded.content_type} if event.encoded else {}
-        headers = self._fixed_headers | kind | signed
+        headers = {**self._fixed_headers, **signed}
+        if event.encoded:
+            headers["Content-Type"] = event.encoded.content_type
         return OutboundRequest(self.method, self.address, headers, body, self.timeout_seconds)
 
     def find_gaps(self, payload: object) -> list[str] | None:

@@ -22,7 +22,8 @@ class Deadlines:
 
     def start(self, seconds: float) -> asyncio.Task[object]:
         """The current task has `seconds` from now."""
-        task = asyncio.current_task()
+        # To ask for the running loop would be a system call.
+        task = asyncio.current_task(self._loop)
         assert task is not None  # noqa: S101 - only coroutines send
         self._ends[task] = self._loop.time() + seconds
         if not self._looking:

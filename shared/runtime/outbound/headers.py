@@ -47,9 +47,16 @@ def find_forbidden_headers(headers: Mapping[str, str]) -> list[str]:
 
 def check_headers(headers: Mapping[str, str]) -> None:
     """Raise BadRequest, naming the header, for one that would break out of its line or change the framing."""
+    if _are_sound(tuple(headers)) and _find_value_problem("".join(headers.values())) is None:
+        return
     for name, value in headers.items():
         if problem := _find_problem(name, value) or _find_framing_problem(name):
             raise BadRequest(f"The header {name!r} {problem}.")
+
+
+@lru_cache(maxsize=1024)
+def _are_sound(names: tuple[str, ...]) -> bool:
+    return not any(_find_name_problem(name) or _find_framing_problem(name) for name in names)
 
 
 def _find_problem(name: str, value: str) -> str | None:

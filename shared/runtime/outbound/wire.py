@@ -8,7 +8,7 @@ connections, TLS and pool are used as they are.
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -120,16 +120,21 @@ def _make_wire(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
 
 def write_request(request: OutboundRequest, target: Target) -> bytes:
     """The bytes of `request`, whose headers were checked; only the framing and what HTTP needs is added."""
-    given = {name.lower(): f"{name}: {value}" for name, value in request.headers.items()}
-    given.pop("accept-encoding", None)
-    lines = [f"{request.method} {target.path} HTTP/1.1\r\nHost: {target.host}"]
-    lines += given.values()
-    lines += [line for name, line in _DEFAULTS if name not in given]
-    body = request.body or b""
+    headers, body = request.headers, request.body or b""
+    head = f"{request.method} {target.path} HTTP/1.1\r\nHost: {target.host}\r\n"
+    head += _plan_headers(tuple(headers)) % headers
     if body or request.method in _WITH_BODY:
-        lines.append(f"Content-Length: {len(body)}")
-    lines.append("Accept-Encoding: identity\r\n\r\n")
-    return "\r\n".join(lines).encode() + body
+        head += f"Content-Length: {len(body)}\r\n"
+    return (head + "Accept-Encoding: identity\r\n\r\n").encode() + body
+
+
+@lru_cache(maxsize=1024)
+def _plan_headers(names: tuple[str, ...]) -> str:
+    """The lines of headers of these names and of what they lack, each value to be filled in by its name."""
+    given = {name.lower(): f"{name.replace('%', '%%')}: %({name})s" for name in names}
+    given.pop("accept-encoding", None)
+    lines = [*given.values(), *(line for name, line in _DEFAULTS if name not in given)]
+    return "".join(f"{line}\r\n" for line in lines)
 
 
 async def exchange(connection: Connection, data: bytes, reader: ReplyReader) -> None:

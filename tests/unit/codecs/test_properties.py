@@ -81,7 +81,7 @@ def assert_storable(decoded: Decoded) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     bodies=st.lists(BODIES, min_size=1, max_size=20),
     topic=TOPICS,
@@ -102,7 +102,7 @@ def test_any_body_is_decoded_or_says_why_not(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(source=st.text(max_size=60) | st.text(string.printable, max_size=60))
 def test_any_source_compiles_or_is_refused(kind: str, source: str) -> None:
     codec = Codec(ORGANIZATION, kind, source)
@@ -113,7 +113,7 @@ def test_any_source_compiles_or_is_refused(kind: str, source: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=JSON)
 def test_any_data_are_encoded_or_refused(kind: str, data: Any) -> None:
     codec = Codec(ORGANIZATION, kind, SOURCES.get(kind, ""))
@@ -123,7 +123,7 @@ def test_any_data_are_encoded_or_refused(kind: str, data: Any) -> None:
     assert len(codec.encode_events([{"payload": data}])) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(value=JSON)
 def test_json_goes_through_javascript_as_it_is(value: Any) -> None:
     source = uplink("return { data: [JSON.parse(input.text)] }")
@@ -136,7 +136,7 @@ def test_json_goes_through_javascript_as_it_is(value: Any) -> None:
     assert json.loads(orjson.dumps(decoded.data), parse_int=float) == [replaced]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(result=RESULTS)
 def test_whatever_a_child_says_it_is_read(result: dict[str, Any]) -> None:
     assert_shape(read_decoded(result))

@@ -100,7 +100,7 @@ def describe(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@settings(deadline=None, max_examples=25, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=25, phases=[Phase.explicit, Phase.generate])
 @given(
     failures=st.lists(st.tuples(st.sampled_from(STEPS), worst), min_size=1, max_size=5),
     lease_errors=st.lists(errors, max_size=2),

@@ -29,7 +29,7 @@ URLS = st.builds(
 
 
 @given(url=URLS)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_a_url_that_is_accepted_can_be_sent_to(url: str) -> None:
     try:
         check_url(url)

@@ -178,7 +178,7 @@ class Torn(LeaseLoop[int, int]):
         return str(row % 2)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     steps=st.lists(st.tuples(st.sampled_from(STEPS), errors), max_size=6),
     odd=st.lists(worst, min_size=1, max_size=6),

@@ -122,7 +122,7 @@ SECRETS = st.lists(LETTERS, max_size=4) | st.lists(LETTERS, min_size=12, max_siz
 
 
 @given(secrets=SECRETS, parts=st.lists(st.integers(0) | LETTERS, max_size=8), cut=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_it_hides_what_trying_every_form_at_every_place_would(
     *, secrets: list[str], parts: list[int | str], cut: bool
 ) -> None:

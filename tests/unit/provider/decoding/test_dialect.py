@@ -561,7 +561,7 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     BODIES, st.sampled_from((STANDARD, Dialect("vmark"), CUSTOM)), st.sampled_from((TOPIC, "a/status", "x"))
 )

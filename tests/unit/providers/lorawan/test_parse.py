@@ -338,7 +338,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(event=JSON, topic=st.sampled_from(["up", "status", "log", "ack", "txack", "join", "x"]))
 def test_whatever_comes_is_a_message_that_can_be_stored(event: Any, topic: str) -> None:
     for name, named in (("lorawan_tts", None), ("lorawan_chirpstack", topic)):

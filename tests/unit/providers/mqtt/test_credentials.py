@@ -427,7 +427,7 @@ PIECES = st.sampled_from(
     length=st.integers(0, 40),
     put=st.lists(PIECES, max_size=3).map("".join),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_damaged_anywhere_is_refused_at_save_or_can_be_used(
     field: str, place: int, length: int, put: str
 ) -> None:

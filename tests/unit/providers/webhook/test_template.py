@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.provider.template import (
@@ -22,7 +22,6 @@ from shared.provider.template import (
 )
 from shared.runtime.errors import TooLarge
 
-untimed = settings(deadline=None)
 CONTEXT: dict[str, Any] = {
     "event": {"id": "e1", "type": "device.telemetry", "kind": "telemetry", "at": "2026-01-01T00:00:00Z", "topic": None},
     "device": {"id": "d1", "external_id": "ext", "name": 'Bob\'s "pump"\n\\ü'},
@@ -200,13 +199,11 @@ def test_a_payload_nested_without_end_is_refused_not_a_crash() -> None:
         render("{{ payload }}", CONTEXT | {"payload": payload})
 
 
-@untimed
 @given(PLAIN)
 def test_a_template_without_placeholders_renders_to_itself(template: Any) -> None:
     assert render(template) == template
 
 
-@untimed
 @given(PLAIN, ANY_JSON)
 def test_whatever_the_payload_the_outcome_is_json_with_the_payload_in_its_places(
     template: Any, payload: Any
@@ -222,7 +219,6 @@ def test_whatever_the_payload_the_outcome_is_json_with_the_payload_in_its_places
         assert rendered["text"] == f"<{payload}>"
 
 
-@untimed
 @given(
     st.lists(
         st.sampled_from(["{{", "}}", "{", "}", " ", "payload", ".", "x", '"', "\\", "é", "0", "event.id"]),

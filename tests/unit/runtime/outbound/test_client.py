@@ -27,6 +27,12 @@ def test_a_request_arrives_as_it_was_given() -> None:
     assert reply.milliseconds > 0
 
 
+def test_percent_signs_arrive_as_they_are() -> None:
+    _, server = exchange(answer_ok, headers={"X-%s": "100 %", "X-%%": "%(X-%s)s %d"})
+
+    assert "\r\nX-%s: 100 %\r\nX-%%: %(X-%s)s %d\r\n" in server.heads[0]
+
+
 def test_the_client_adds_nothing_but_what_http_needs() -> None:
     _, server = exchange(answer_ok)
 

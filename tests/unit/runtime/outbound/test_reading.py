@@ -105,7 +105,7 @@ def cut_up(text: bytes, cuts: Iterable[int]) -> list[bytes]:
 
 
 @given(status=STATUS, rest=REST, cuts=st.lists(st.integers(0), max_size=8), with_body=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_verdict_is_the_status_whatever_follows_it(
     *, status: tuple[bytes, int], rest: bytes, cuts: list[int], with_body: bool
 ) -> None:
@@ -121,7 +121,7 @@ def test_the_verdict_is_the_status_whatever_follows_it(
 
 
 @given(text=st.binary(max_size=200) | REST, cuts=st.lists(st.integers(0), max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @example(text=b"HTTP/1.1 100 " + b"x" * (HEAD_BYTES + 1), cuts=[])
 @example(text=b"\r\n" * HEAD_BYTES, cuts=[7])
 def test_whatever_comes_is_a_reply_or_none_and_nothing_else(text: bytes, cuts: list[int]) -> None:
@@ -139,7 +139,7 @@ def test_whatever_comes_is_a_reply_or_none_and_nothing_else(text: bytes, cuts: l
     rest=st.lists(st.sampled_from(LINES) | st.binary(max_size=20), max_size=12).map(b"".join),
     place=st.integers(0),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_reading_that_is_stopped_anywhere_has_the_status_it_read(
     status: tuple[bytes, int], rest: bytes, place: int
 ) -> None:
@@ -166,7 +166,7 @@ class Stopping(Pieces):
 
 
 @given(status=STATUS, rest=REST)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_on_a_real_connection_it_is_the_same(status: tuple[bytes, int], rest: bytes) -> None:
     line, code = status
 
@@ -176,7 +176,7 @@ def test_on_a_real_connection_it_is_the_same(status: tuple[bytes, int], rest: by
 
 
 @given(text=st.binary(max_size=60) | REST)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_on_a_real_connection_nothing_raises_but_our_own_errors(text: bytes) -> None:
     reply: OutboundReply | None = None
     with contextlib.suppress(OutsideError):

@@ -91,7 +91,7 @@ def test_an_empty_path_is_the_root_and_a_fragment_stays_here(rest: str, sent: st
 @given(
     path=st.text(st.characters(min_codepoint=0x21, blacklist_characters="#\x7f", blacklist_categories=["Cs"]))
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nothing_but_what_is_not_ascii_is_ever_rewritten(path: str) -> None:
     sent = parse_url(f"https://a.test/{path}").path
 
