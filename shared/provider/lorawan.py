@@ -221,7 +221,9 @@ def _rank(reception: Reception) -> tuple[float, float]:
 
 def _keep(message: Message, body: bytes, known: Message | None = None) -> Message:
     raw, raw_encoding = encode_raw(body)
-    report = known.report if known else message.report
+    told = known or message
+    # A codec may say that it is of another device, of which nothing is reported.
+    report = told.report if message.device == told.device else None
     return replace(message, raw=raw, raw_encoding=raw_encoding, report=report)
 
 

@@ -202,6 +202,15 @@ def test_what_came_before_its_codec_is_decoded_by_a_replay(admin: Platform) -> N
     assert after["received_at"] == before["received_at"]
 
 
+def test_what_a_codec_says_of_another_device_tells_nothing_of_its_radio(admin: Platform) -> None:
+    source = "function decodeUplink() { return { messages: [{ device: 'meter-1', payload: { t: 1 } }] }; }"
+    network, tts = connect_tts(admin, codec=make_codec(admin, source))
+
+    network.post(tts.make_uplink("room-1", 1, b"\x02"))
+
+    assert device_of(admin, network, "meter-1")["metadata"] == {}
+
+
 def test_what_came_of_an_application_before_is_no_obstacle_to_a_replay(admin: Platform) -> None:
     network, chirpstack = connect_chirpstack(admin)
     network.post(chirpstack.make_uplink(DEVICE, 1, b"\x2b"), "up")
