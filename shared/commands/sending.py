@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Literal, TypedDict
 
 from shared.integrations.sealing import SealedIntegration, open_provider
-from shared.provider import Command, Commander, Outcome, replace_nul, require
+from shared.provider import Command, Commander, Item, Outcome, replace_nul, require
 from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.database.leases import UNREAD, Unread
@@ -40,7 +40,7 @@ UNKEPT = "What came back can't be kept."
 
 
 class LeasedCommand(TypedDict):
-    """A command as `lease_commands` answers it; `device` is its external id."""
+    """A command as `lease_commands` answers it; `device` is its external id. Members may write any `codec_names`."""
 
     id: str
     lease_token: str
@@ -51,6 +51,7 @@ class LeasedCommand(TypedDict):
     payload: object
     expires_at: str
     device: str
+    codec_names: list[object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,4 +192,5 @@ def _open(integration: SealedIntegration | None) -> Commander:
 
 def _make_command(row: LeasedCommand) -> Command:
     expires_at = datetime.fromisoformat(row["expires_at"])
-    return Command(row["id"], row["device"], row["name"], row["payload"], expires_at)
+    names = Item(row).texts("codec_names")
+    return Command(row["id"], row["device"], row["name"], row["payload"], expires_at, names)

@@ -55,6 +55,10 @@ def read_downlink(provider: LorawanReceiver, command: Command) -> QueueItem:
     """What is to be queued. Errors: CommandRefused, Unavailable where no encoder gets free."""
     asked = _read_envelope(command.payload)
     if asked.mode == "flush":
+        if unused := sorted(asked.model_fields_set - {"mode"}):
+            raise CommandRefused(
+                f"With the mode flush nothing is sent; leave out {', '.join(unused)}. {FORMS}"
+            )
         return QueueItem(None, None, None, asked.confirmed, asked.priority, asked.mode)
     body, data, port = _read_bytes(asked), None, asked.f_port
     if body is None:
@@ -93,7 +97,7 @@ def _read_bytes(asked: Envelope) -> bytes | None:
 
 def _encode(provider: LorawanReceiver, command: Command, asked: Envelope) -> tuple[bytes | None, int | None]:
     """By the device's codec; no bytes where that has no encoder."""
-    codec = provider.choose_codec([command.device])
+    codec = provider.choose_codec([command.device, *command.codec_names])
     if codec is None or codec.kind == "jmespath":
         return None, asked.f_port
     try:

@@ -26,7 +26,7 @@ from shared.provider.form import Group
 from shared.provider.messages import Message, encode_raw
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.values import Item
-from shared.runtime.errors import InvalidConfig
+from shared.runtime.errors import InvalidConfig, Unauthenticated
 
 MOST_CODECS, NAME_LIMIT = 100, 200
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
@@ -147,8 +147,15 @@ class LorawanReceiver(CodecFields, Receiver, defer_build=True):
         return [self._decode_stored(each) for each in stored]
 
     def _decode_stored(self, stored: StoredBody) -> list[Message]:
-        event = self.read_event(stored.topic, stored.body)
-        return self.make_messages(replace(event, known=replace(event.known, report=None)), stored.body)
+        return self.read_stored(stored.topic, stored.body, stored.event_id)
+
+    def read_stored(self, topic: str | None, body: bytes, event_id: str) -> list[Message]:
+        """As pushed ones, but nothing is reported; one of another application, as of a config before, fails alone."""
+        try:
+            event = self.read_event(topic, body)
+        except Unauthenticated as foreign:
+            return [Message.undecoded(body, foreign.detail, event_id=event_id, topic=topic)]
+        return self.make_messages(replace(event, known=replace(event.known, report=None)), body)
 
     def _decode_frame(self, known: Message, frame: Frame, body: bytes) -> list[Message]:
         try:
@@ -214,7 +221,9 @@ def _rank(reception: Reception) -> tuple[float, float]:
 
 def _keep(message: Message, body: bytes, known: Message | None = None) -> Message:
     raw, raw_encoding = encode_raw(body)
-    report = known.report if known else message.report
+    told = known or message
+    # A codec may say that it is of another device, of which nothing is reported.
+    report = told.report if message.device == told.device else None
     return replace(message, raw=raw, raw_encoding=raw_encoding, report=report)
 
 

@@ -207,10 +207,14 @@ def list_template_values(event: Event) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One thing to tell a device. `device` is its external id; after `expires_at` it is not sent any more."""
+    """One thing to tell a device. `device` is its external id; after `expires_at` it is not sent any more.
+
+    `codec_names` are those that its last uplink gave it, of devices whose codecs are chosen by them.
+    """
 
     id: str
     device: str
     name: str
     payload: Any
     expires_at: datetime
+    codec_names: tuple[str, ...] = ()

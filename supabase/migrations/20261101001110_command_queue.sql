@@ -98,7 +98,8 @@ begin
     'commands', coalesce((
       select json_agg(s order by s.created_at)
         from (
-          select l.id, l.lease_token, l.organization_id, l.integration_id, l.attempts, l.name, l.payload, l.expires_at, d.external_id as device, l.created_at
+          select l.id, l.lease_token, l.organization_id, l.integration_id, l.attempts, l.name, l.payload, l.expires_at, d.external_id as device, l.created_at,
+                 jsonb_path_query_array(d.metadata, '$.lorawan.codec_names[0 to 9]') as codec_names
             from leased l
             join lateral (select * from public.devices n where n.id = l.device_id offset 0) d on d.organization_id = l.organization_id) s), '[]'))
     into v_leased;

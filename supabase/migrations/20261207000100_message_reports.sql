@@ -60,6 +60,7 @@ begin
              where d.integration_id = p_integration_id and d.external_id = p_external_id and k.reference = p_told ->> 'reference'
              order by k.created_at desc limit 1))
      and c.organization_id = p_organization_id and c.integration_id = p_integration_id
+     and c.device_id = (select d.id from public.devices d where d.integration_id = p_integration_id and d.external_id = p_external_id limit 1)
      for no key update;
   -- What the device has acknowledged stays so; what failed may still be acknowledged, for servers try again.
   if not found or v_command.status = 'confirmed'

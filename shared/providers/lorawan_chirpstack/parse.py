@@ -70,18 +70,16 @@ def read_event(topic: str | None, body: bytes, application_id: str) -> LorawanEv
 
 
 def _read_uplink(known: Message, whole: Item, device: Item) -> LorawanEvent:
-    radio, facts = describe_radio(whole), list_facts(whole)
+    names = _list_names(device)
     heard = replace(
         known,
         payload={},
         device_status=None,
-        metadata={**(known.metadata or {}), **radio},
-        report=Report(facts=facts) if facts else None,
+        metadata={**(known.metadata or {}), **describe_radio(whole)},
+        report=Report(facts=list_facts(whole) | {"codec_names": names}),
     )
     data = read_bytes(whole.fields.get("data"))
-    return LorawanEvent(
-        heard, Frame(data, whole.count("fPort"), whole.item("object").fields, _list_names(device))
-    )
+    return LorawanEvent(heard, Frame(data, whole.count("fPort"), whole.item("object").fields, names))
 
 
 def _name_event(whole: Item, topic: str, digest: str) -> str:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from shared.provider import Item, Reception, describe_gateways, describe_modulation, list_gateways
+from shared.provider import (
+    LONGEST_TEXT,
+    Item,
+    Reception,
+    describe_gateways,
+    describe_modulation,
+    list_gateways,
+)
 
 CODING = "CR_"
+MOST_TAGS = 50
+"""Tags that are kept with a message, the first by their names; `raw` has all."""
 
 
 def describe_device(device: Item) -> dict[str, object]:
@@ -14,7 +23,7 @@ def describe_device(device: Item) -> dict[str, object]:
         "dev_eui": eui and eui.upper(),
         "device_name": device.text("deviceName"),
         "device_profile": device.text("deviceProfileName"),
-        "tags": device.item("tags").fields or None,
+        "tags": _read_tags(device.item("tags")) or None,
     }
     return {name: value for name, value in told.items() if value is not None}
 
@@ -54,6 +63,10 @@ def list_facts(event: Item) -> dict[str, object]:
         "external_power": is_external,
         "battery": None if is_unknown else event.number("batteryLevel") or 0,
     }
+
+
+def _read_tags(tags: Item) -> dict[str, str]:
+    return {name[:LONGEST_TEXT]: tags.text(name) or "" for name in sorted(tags.fields)[:MOST_TAGS]}
 
 
 def _list_receptions(event: Item) -> list[Reception]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -152,7 +153,7 @@ class LorawanTts(Checker, LorawanReceiver, Commander, Syncer, Historian):
         yield from read_storage(self.account, (begin, end), state, deadline, self._read_stored)
 
     def _read_stored(self, body: bytes) -> list[Message]:
-        return self.make_messages(self.read_event(None, body), body)
+        return self.read_stored(None, body, hashlib.sha256(body).hexdigest())
 
     @contextmanager
     def devices(self, deadline: Deadline) -> Iterator[Directory]:

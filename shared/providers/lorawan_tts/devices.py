@@ -63,8 +63,9 @@ class TtsDirectory(Directory):
         self._identities, self._cluster, self._activation = identities, cluster, activation
 
     def list_page(self, cursor: str | None) -> DevicePage:
-        """The cursor is the number of the page, from 1."""
-        page = int(cursor or 1)
+        """The cursor is the number of the page, from 1, and with which device the one before it began."""
+        number, _, before = (cursor or "1").partition(" ")
+        page = int(number)
         if page > MOST_PAGES:
             raise ProtocolFailed(f"The Things Stack's list has more than {MOST_PAGES} pages.")
         query = {"limit": PAGE_SIZE, "page": page, "order": "device_id", "field_mask": FIELDS}
@@ -72,9 +73,10 @@ class TtsDirectory(Directory):
         items = reply.get("end_devices", []) if isinstance(reply, dict) else None
         if not isinstance(items, list):
             raise ProtocolFailed("The Things Stack answered without a list of devices.")
-        return DevicePage(
-            [read_device(item) for item in items], str(page + 1) if len(items) >= PAGE_SIZE else None
-        )
+        devices = [read_device(item) for item in items]
+        if devices and devices[0].id == before:
+            raise ProtocolFailed("The Things Stack answered with the same page of its list again.")
+        return DevicePage(devices, f"{page + 1} {devices[0].id}" if len(items) >= PAGE_SIZE else None)
 
     def get(self, device_id: str) -> RemoteDevice | None:
         """By its id."""
@@ -120,17 +122,8 @@ class TtsDirectory(Directory):
 
     def delete(self, device_id: str) -> None:
         """At all servers; the Identity Server is the last."""
-        for api, server in (
-            (self._cluster, "as"),
-            (self._cluster, "ns"),
-            (self._cluster, "js"),
-            (self._identities, ""),
-        ):
-            try:
-                api.call("DELETE", api.in_application("devices", device_id, server=server))
-            except ProviderRefused as refusal:
-                if refusal.answered != HTTPStatus.NOT_FOUND:
-                    raise
+        for server in ("as", "ns", "js", ""):
+            self._delete_at(server, device_id)
 
     def add_key(self, device_id: str, identity: str, key: str) -> None:  # noqa: ARG002 - what it joins by is told at once
         """The AppKey, at the Join Server; what may be missing at the others is written down again."""

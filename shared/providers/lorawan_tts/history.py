@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, cast
 
-from shared.provider import Batch, Deadline, Item, Message, ProtocolFailed, read_json, read_moment, write_json
+from shared.provider import Batch, Deadline, Item, Message, ProtocolFailed, read_moment, write_json
 from shared.providers.lorawan_tts.api import Account, TtsApi
 
 PAGE_SIZE = 100
@@ -45,7 +45,7 @@ class StorageApi(TtsApi):
         lines = [line for line in body.split(b"\n") if line.strip()]
         for number, line in enumerate(lines, start=1):
             try:
-                row = read_json(line.removeprefix(b"data:").strip())
+                row = super().read_body(line.removeprefix(b"data:").strip())
             except ValueError:
                 if number < len(lines):
                     raise
@@ -67,10 +67,9 @@ def read_storage(
     with StorageApi(account, deadline) as api:
         for _ in range(MOST_PAGES):
             rows = _ask(api, after, end)
-            last = max((moment for each in rows.items if (moment := _read_time(each))), default=after)
-            is_last = len(rows.items) < PAGE_SIZE and not rows.is_cut
-            if rows.is_cut and not rows.items:
-                raise ProtocolFailed("The Things Stack's answer was cut off in its first line.")
+            last = _find_last(rows, after)
+            # Also between two lines an answer may be cut off: only where nothing newer comes, there is no more.
+            is_last = len(rows.items) < PAGE_SIZE and not rows.is_cut and last <= after
             # Never to the same place again, whatever times there are.
             after = end if is_last else max(last, after + EDGE)
             messages = [
@@ -91,6 +90,16 @@ def _ask(api: StorageApi, after: datetime, end: datetime) -> Rows:
     path = api.in_application("packages", "storage", "uplink_message", server="as")
     rows = api.call("GET", path, query=query)
     return rows if isinstance(rows, Rows) else Rows([])
+
+
+def _find_last(rows: Rows, after: datetime) -> datetime:
+    """The latest moment of a page; `after` where it is empty. ProtocolFailed where nothing could go on from it."""
+    if rows.is_cut and not rows.items:
+        raise ProtocolFailed("The Things Stack's answer was cut off in its first line.")
+    moments = [moment for each in rows.items if (moment := _read_time(each))]
+    if len(rows.items) >= PAGE_SIZE and not (moments and moments[0] <= moments[-1]):
+        raise ProtocolFailed("The Things Stack's uplinks are not in the order of their received_at.")
+    return max(moments, default=after)
 
 
 def _read_result(row: Any) -> Mapping[str, Any]:

@@ -82,6 +82,7 @@ def _read_uplink(whole: Item, key: str) -> LorawanEvent:
     )
     warnings = uplink.texts(f"{UPLINKS[key]}_warnings")
     decoded = uplink.item(UPLINKS[key]).fields
+    names = _list_names(uplink, ids)
     known = Message(
         "",
         kind="event",
@@ -90,12 +91,10 @@ def _read_uplink(whole: Item, key: str) -> LorawanEvent:
         observed_at=observed_at,
         remark=" ".join(filter(None, (*warnings, doubt)))[:1_000] or None,
         metadata=_describe_ids(whole) | describe_radio(uplink),
-        report=Report(facts=list_facts(uplink, ids)),
+        report=Report(facts=list_facts(uplink, ids) | {"codec_names": names}),
     )
     port = uplink.count("f_port")
-    return LorawanEvent(
-        known, Frame(read_bytes(uplink.fields.get("frm_payload")), port, decoded, _list_names(uplink, ids))
-    )
+    return LorawanEvent(known, Frame(read_bytes(uplink.fields.get("frm_payload")), port, decoded, names))
 
 
 def _read_other(whole: Item, key: str) -> LorawanEvent:
@@ -144,7 +143,7 @@ def _name_event(whole: Item, key: str, digest: str) -> str:
     downlink = about.item("downlink") if key == "downlink_failed" else about
     if key in STAGES and (command := _find_command(downlink)):
         return f"{OURS}{command}:{key}"
-    device = ids.text("dev_eui") or ids.text("device_id") or ""
+    device = (ids.text("dev_eui") or "").upper() or ids.text("device_id") or ""
     session, count = about.text("session_key_id"), about.count("f_cnt") or 0
     moment = about.text("received_at") or whole.text("received_at")
     if key in UPLINKS and session:

@@ -56,6 +56,10 @@ class FakeTts:
     served: dict[str, dict[str, Any]] = field(default_factory=dict)
     stored: list[dict[str, Any]] = field(default_factory=list)
     cut_after: int | None = None
+    has_one_page: bool = False
+    """Whether it heeds no number of a page."""
+    page: bytes | None = None
+    """What its storage answers, whatever it is asked."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -109,7 +113,7 @@ def queue(fake: FakeTts, names: list[str], _query: dict[str, str], body: Any) ->
 
 
 def list_devices(fake: FakeTts, _names: list[str], query: dict[str, str], _body: Any) -> Answer:
-    size, page = int(query.get("limit", 100)), int(query.get("page", 1))
+    size, page = int(query.get("limit", 100)), 1 if fake.has_one_page else int(query.get("page", 1))
     found = list(fake.devices.values())
     shown = found[(page - 1) * size : page * size]
     answer = write_json({"end_devices": shown} if shown else {})
@@ -168,12 +172,19 @@ def leave_server(store: str) -> Handler:
     return leave
 
 
+def write_rows(rows: list[dict[str, Any]]) -> bytes:
+    """An answer of its storage."""
+    return b"".join(json.dumps({"result": row}).encode() + b"\n\n" for row in rows)
+
+
 def read_storage(fake: FakeTts, _names: list[str], query: dict[str, str], _body: Any) -> Answer:
     """A line for each; cut in the middle of one where the fake is told so, once."""
+    if fake.page is not None:
+        return Answer(200, fake.page, {"Content-Type": "text/event-stream"})
     after, before = (datetime.fromisoformat(query[name]) for name in ("after", "before"))
     found = [row for row in fake.stored if after < datetime.fromisoformat(row["received_at"]) < before]
     shown = sorted(found, key=lambda row: str(row["received_at"]))[: int(query["limit"])]
-    body = b"".join(json.dumps({"result": row}).encode() + b"\n\n" for row in shown)
+    body = write_rows(shown)
     if fake.cut_after is not None and len(body) > fake.cut_after:
         body, fake.cut_after = body[: fake.cut_after], None
     return Answer(200, body, {"Content-Type": "text/event-stream"})

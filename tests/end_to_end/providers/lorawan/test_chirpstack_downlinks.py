@@ -157,6 +157,19 @@ def test_the_codec_encodes_and_else_chirpstack_does(admin: Platform, fake: FakeC
     assert ["port" in shown[1]["error"], "priorities" in shown[2]["error"]] == [True, True]
 
 
+@pytest.mark.parametrize("name", ["Rooms", ROOM.upper()])
+def test_what_decodes_a_profiles_or_a_devices_uplinks_encodes_its_downlinks(
+    admin: Platform, fake: FakeChirpstack, name: str
+) -> None:
+    other = make_codec(admin, VALVE.replace("fPort: 9", "fPort: 8"))
+    site = Site(admin, fake, codec=other, device_codecs={name: make_codec(admin, VALVE)})
+    command = site.send(site.add_device(ROOM), {"open": True})
+
+    site.work_until(command)
+
+    assert [queued.f_port for queued in fake.queues[ROOM]] == [9]
+
+
 def test_the_queue_is_replaced_and_flushed(admin: Platform, fake: FakeChirpstack) -> None:
     site = Site(admin, fake)
     device = site.add_device(ROOM)

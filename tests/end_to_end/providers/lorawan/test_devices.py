@@ -142,6 +142,19 @@ def test_a_right_that_is_missing_half_way_undoes_what_was_made(admin: Platform, 
     assert fake.devices == {}
 
 
+def test_a_list_that_begins_again_ends_the_sync(admin: Platform, fake: FakeTts) -> None:
+    for number in range(100):
+        know(fake, f"dev-{number}")
+    fake.has_one_page = True
+    fleet = connect(admin, fake)
+    job_id = fleet.begin()["id"]
+
+    fleet.work(30)
+
+    assert "same page" in (fleet.read(job_id)["error"] or "")
+    assert fake.asked.count(("GET", f"/applications/{fake.application}/devices")) == 2
+
+
 def test_ten_thousand_devices_sync_in_bounded_memory_and_a_second_run_changes_nothing(
     admin: Platform, fake: FakeTts
 ) -> None:

@@ -147,6 +147,16 @@ def test_the_codec_encodes_and_else_the_server_does(admin: Platform, fake: FakeT
     assert base64.b64decode(fake.queues["room-2"][0]["frm_payload"]) == b"\x01\x00"
 
 
+def test_what_decodes_a_profiles_uplinks_encodes_its_downlinks(admin: Platform, fake: FakeTts) -> None:
+    other = make_codec(admin, VALVE.replace("fPort: 9", "fPort: 8"))
+    site = Site(admin, fake, codec=other, device_codecs={"dragino/lht65": make_codec(admin, VALVE)})
+    command = site.send(site.add_device("room-1"), {"open": True})
+
+    site.work_until(command)
+
+    assert [queued["f_port"] for queued in fake.queues["room-1"]] == [9]
+
+
 def test_without_a_codec_the_server_encodes_what_is_an_object(admin: Platform, fake: FakeTts) -> None:
     site = Site(admin, fake)
     device = site.add_device("room-1")
@@ -170,8 +180,11 @@ def test_the_queue_is_replaced_and_flushed(admin: Platform, fake: FakeTts) -> No
 
     site.work_until(site.send(device, {"hex": "0a", "f_port": 1, "mode": "replace"}))
     replaced = [each["frm_payload"] for each in fake.queues["room-1"]]
+    (both,) = site.work_until(site.send(device, {"mode": "flush", "hex": "0b", "f_port": 1}))
+    kept = len(fake.queues["room-1"])
     site.work_until(site.send(device, {"mode": "flush"}))
 
+    assert (both["status"], "leave out f_port, hex" in both["error"], kept) == ("failed", True, 1)
     assert (pushed, replaced, fake.queues["room-1"]) == (3, [base64.b64encode(b"\x0a").decode()], [])
 
 
@@ -227,6 +240,7 @@ def test_nobody_elses_events_end_a_command(admin: Platform, fake: FakeTts) -> No
     site = Site(admin, fake)
     command = site.send(site.add_device("room-1"), {"hex": "01", "f_port": 1})
     site.work_until(command)
+    site.network.post(site.events.make_downlink("room-2", "downlink_ack", command))
     with FakeTts(f"b-{uuid.uuid4().hex[:20]}") as elsewhere:
         other = Site(admin, elsewhere)
 

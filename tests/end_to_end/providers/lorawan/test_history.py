@@ -14,7 +14,7 @@ from tests.end_to_end.messages.test_codecs import make_codec, messages_of
 from tests.end_to_end.providers.lorawan.test_webhooks import HALVES, Network
 from tests.fakes.golioth import FakeGolioth
 from tests.fakes.lorawan.senders import TtsEvents
-from tests.fakes.lorawan.tts import FakeTts
+from tests.fakes.lorawan.tts import FakeTts, write_rows
 from tests.platform import Platform
 
 pytestmark = pytest.mark.usefixtures("functions_environment", "no_codecs")
@@ -88,10 +88,13 @@ def test_what_the_webhook_missed_is_added_and_what_it_brought_is_stored_once(
     assert {row["error"] for row in stored} == {None}
 
 
-def test_an_answer_that_is_cut_in_the_middle_of_a_line_loses_nothing(admin: Platform, fake: FakeTts) -> None:
+@pytest.mark.parametrize("more", [0, 100])
+def test_an_answer_that_is_cut_after_a_line_or_in_one_loses_nothing(
+    admin: Platform, fake: FakeTts, more: int
+) -> None:
     network, fleet = connect(admin, fake)
-    make_uplinks(fake, 120, decoded=True)
-    fake.cut_after = 30_000
+    first = make_uplinks(fake, 120, decoded=True)[:41]
+    fake.cut_after = len(write_rows(first)) + more
 
     read_back(fleet)
 
@@ -106,6 +109,37 @@ def test_what_was_stored_undecoded_is_decoded_by_the_codec(admin: Platform, fake
     read_back(fleet)
 
     assert [row["payload"]["t"] for row in messages_of(admin, network.id)] == [n / 2 for n in range(5)]
+
+
+def test_half_of_a_surrogate_pair_keeps_no_other_uplink_back(admin: Platform, fake: FakeTts) -> None:
+    network, fleet = connect(admin, fake)
+    make_uplinks(fake, 5, decoded=True)
+    fake.stored[2]["uplink_message"]["decoded_payload"]["text"] = "\ud83d"
+
+    read_back(fleet)
+
+    assert [row["payload"]["t"] for row in messages_of(admin, network.id)] == list(range(5))
+
+
+@pytest.mark.parametrize("has_times", [True, False])
+def test_a_page_that_nothing_can_go_on_from_ends_the_backfill(
+    admin: Platform,
+    fake: FakeTts,
+    has_times: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    network, fleet = connect(admin, fake)
+    rows = make_uplinks(fake, 100, decoded=True)[::-1]
+    if not has_times:
+        for row in rows:
+            del row["received_at"], row["uplink_message"]["received_at"]
+    fake.page = write_rows(rows)
+    body = {"from": BEGUN.isoformat(), "to": datetime.now(UTC).isoformat()}
+    job_id = fleet.begin("backfill", **body)["id"]
+
+    fleet.work(20)
+
+    assert "not in the order" in (fleet.read(job_id)["error"] or "")
+    assert messages_of(admin, network.id) == []
 
 
 def test_the_right_to_read_it_is_named_where_it_is_missing(admin: Platform, fake: FakeTts) -> None:

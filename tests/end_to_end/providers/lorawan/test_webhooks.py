@@ -202,6 +202,28 @@ def test_what_came_before_its_codec_is_decoded_by_a_replay(admin: Platform) -> N
     assert after["received_at"] == before["received_at"]
 
 
+def test_what_a_codec_says_of_another_device_tells_nothing_of_its_radio(admin: Platform) -> None:
+    source = "function decodeUplink() { return { messages: [{ device: 'meter-1', payload: { t: 1 } }] }; }"
+    network, tts = connect_tts(admin, codec=make_codec(admin, source))
+
+    network.post(tts.make_uplink("room-1", 1, b"\x02"))
+
+    assert device_of(admin, network, "meter-1")["metadata"] == {}
+
+
+def test_what_came_of_an_application_before_is_no_obstacle_to_a_replay(admin: Platform) -> None:
+    network, chirpstack = connect_chirpstack(admin)
+    network.post(chirpstack.make_uplink(DEVICE, 1, b"\x2b"), "up")
+    following = ChirpstackEvents(str(uuid.uuid4()))
+    config = {"codec": make_codec(admin, HALVES), "application_id": following.application}
+    assert admin.call("PATCH", f"/integrations/{network.id}", json={"config": config}).status_code == 200
+    network.post(following.make_uplink(DEVICE, 2, b"\x2b"), "up")
+    replayed = admin.call("POST", f"/integrations/{network.id}/messages/replay", json={})
+
+    assert replayed.status_code == 200, replayed.text
+    assert (replayed.json()["replayed"], replayed.json()["failed"]) == (1, 1)
+
+
 def test_where_no_decoder_is_free_the_uplink_is_kept_and_its_sender_need_not_try_again(
     admin: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:

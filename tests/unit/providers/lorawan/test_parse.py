@@ -72,7 +72,12 @@ def test_an_uplink_that_the_things_stack_has_decoded_is_a_reading_with_the_facts
         "decoded_by": "server",
     }
     assert message.report
-    assert message.report.facts == {"dev_eui": eui, "battery": 87.5, "gateways": ["gw-roof", "gw-yard"]}
+    assert message.report.facts == {
+        "dev_eui": eui,
+        "battery": 87.5,
+        "gateways": ["gw-roof", "gw-yard"],
+        "codec_names": ("room-1", eui, eui.lower(), "dragino/lht65", "lht65"),
+    }
 
 
 def test_an_uplink_of_chirpstack_is_the_same_with_zeros_and_without() -> None:
@@ -96,7 +101,8 @@ def test_an_uplink_of_chirpstack_is_the_same_with_zeros_and_without() -> None:
         "f_cnt": 0,
     }
     assert whole.report
-    assert whole.report.facts == {"gateways": ["0016c001f153a14c", "0016c001f153a14d"]}
+    assert whole.report.facts
+    assert whole.report.facts["gateways"] == ["0016c001f153a14c", "0016c001f153a14d"]
 
 
 def test_the_same_uplink_under_another_key_is_a_message_of_its_own() -> None:
@@ -261,6 +267,25 @@ def test_chirpstack_tells_what_became_of_its_queue_item(
     assert message.report.command == report
     assert message.payload == fields
     assert message.device_status == "unheard"
+
+
+def test_an_uplink_has_one_name_however_its_eui_is_spelled() -> None:
+    event = TTS.make_uplink("room-1", 4, DATA)
+    ids = event["end_device_ids"]
+    spelled = event | {"end_device_ids": ids | {"dev_eui": ids["dev_eui"].lower()}}
+
+    assert read_one("lorawan_tts", spelled).event_id == read_one("lorawan_tts", event).event_id
+
+
+def test_of_tags_there_are_no_more_than_a_chart_needs() -> None:
+    event = CHIRPSTACK.make_uplink("0102030405060708", 0, DATA, READING)
+    event["deviceInfo"]["tags"] = {f"{number:04}": "x" * 1_000 for number in range(900)} | {"0000": {"a": 1}}
+
+    metadata = read_one("lorawan_chirpstack", event, "up").metadata or {}
+
+    tags = metadata["tags"]
+    assert isinstance(tags, dict)
+    assert (len(tags), tags["0000"], len(tags["0001"])) == (50, "", 512)
 
 
 def test_an_event_of_another_application_is_not_taken() -> None:
