@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 import secrets as randomness
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 SECRET_PREFIX, PRIVATE_PREFIX, PUBLIC_PREFIX = "whsec_", "whsk_", "whpk_"
 SECRET_BYTES = range(24, 65)
 KEY_BYTES = 32
-HMAC_BLOCK = 64
-_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 TOLERANCE = 300.0
 """Seconds that a signed time may differ from ours, either way."""
 
@@ -195,10 +192,8 @@ def _match_ed25519(key: str, signature: str, content: bytes) -> bool:
 def _sign_content(secret: str, content: bytes) -> str:
     if secret.startswith(PRIVATE_PREFIX):
         return "v1a," + base64.b64encode(_load_private(secret).sign(content)).decode()
-    inner, outer = (begun.copy() for begun in _begin_hmac(secret))
-    inner.update(content)
-    outer.update(inner.digest())
-    return "v1," + binascii.b2a_base64(outer.digest(), newline=False).decode()
+    digest = hmac.digest(_decode_secret(secret), content, "sha256")
+    return "v1," + binascii.b2a_base64(digest, newline=False).decode()
 
 
 def _check_halves(text: str) -> None:
@@ -221,14 +216,7 @@ def _load_private(text: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(_decode_key(text, PRIVATE_PREFIX, 2 * KEY_BYTES)[:KEY_BYTES])
 
 
-# HMAC (RFC 2104) of what follows: hmac.digest takes longer to look for SHA-256 than this does for a body of a kilobyte.
 @lru_cache(maxsize=1024)
-def _begin_hmac(secret: str) -> tuple[hashlib._Hash, hashlib._Hash]:
-    key = _decode_secret(secret)
-    block = (key if len(key) <= HMAC_BLOCK else hashlib.sha256(key).digest()).ljust(HMAC_BLOCK, b"\0")
-    return hashlib.sha256(block.translate(_INNER)), hashlib.sha256(block.translate(_OUTER))
-
-
 def _decode_secret(text: str) -> bytes:
     if text.startswith(PUBLIC_PREFIX):
         raise ValueError("a public key (whpk_) can't sign")
