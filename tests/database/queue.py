@@ -48,5 +48,8 @@ def pass_time(service: Service, seconds: float) -> None:
         ("private.webhook_sends", "second"),
     ):
         # By way of long ago: of what is a key, none may meet another that is still to be moved.
-        for step in (f"- interval '1000 years' - make_interval(secs => {seconds})", "+ interval '1000 years'"):
+        for step in (
+            f"- interval '1000 years' - make_interval(secs => {seconds})",
+            "+ interval '1000 years'",
+        ):
             service.connection.execute(f"update {table} set {column} = {column} {step}")
