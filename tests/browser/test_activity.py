@@ -45,8 +45,8 @@ def test_it_is_narrowed_by_kind_level_and_time(console: Console, broker: str) ->
     assert read.count() == 1
     console.page.get_by_label("Kind").select_option(label="All kinds")
     console.page.get_by_label("Level").select_option("error")
+    read.wait_for(state="detached")
     refused.wait_for()
-    assert read.count() == 0
     console.page.get_by_label("Range").select_option("hour")
     console.page.get_by_text("Nothing has happened yet").wait_for()
     assert console.page.get_by_label("Kind").locator("option").all_inner_texts() == [
