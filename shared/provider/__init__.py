@@ -13,7 +13,7 @@ from shared.provider.callback import (
     Acknowledged, Acknowledgement, Callback, CallbackReceiver, DeliveryReport, OptOut, locate_callback,
 )
 from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider, resolve_type
-from shared.provider.check import Check, Checker, run_check, run_checks
+from shared.provider.check import Check, Checker, explain_host, explain_url, run_check, run_checks
 from shared.provider.codec_fields import CodecFields, CodecId, CodecUser, TransformFields
 from shared.provider.decode import Decoder, StoredBody
 from shared.provider.decoding.body import DecodedBody, decode_body, read_media_type
@@ -47,6 +47,7 @@ from shared.provider.lorawan import (
     Frame, LorawanEvent, LorawanReceiver, Reception, describe_gateways, describe_modulation, keep_undecoded,
     list_gateways, read_bytes,
 )
+from shared.provider.lorawan_directory import NO_EUI, LorawanDirectory
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
     ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, CommandReport, Event, EventDevice, Identity, Kind, Message, Notice,

@@ -7,9 +7,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from shared.provider.base import Capability
+from shared.runtime.deadline import Deadline
 from shared.runtime.errors import Problem
+from shared.runtime.outbound import resolve_checked
+
+PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +55,15 @@ def run_checks(steps: Iterable[tuple[str, Callable[[], str]]]) -> Iterator[Check
         yield check
         if not check.ok:
             return
+
+
+def explain_host(host: str, port: int, deadline: Deadline) -> str:
+    """A step: at which addresses it is. OutsideError where it is at none, or at one that may not be called."""
+    addresses = resolve_checked(host, port, deadline.remaining())
+    return f"{host} is {', '.join(each.address for each in addresses)}."
+
+
+def explain_url(url: str, deadline: Deadline) -> str:
+    """The same of the host of an http(s) URL."""
+    parts = urlsplit(url)
+    return explain_host(parts.hostname or "", parts.port or PORTS[parts.scheme], deadline)

@@ -11,13 +11,12 @@ from shared.provider import (
     Deadline,
     Item,
     ProviderRefused,
-    resolve_checked,
+    explain_url,
     run_checks,
 )
 from shared.providers.golioth.api import Account, GoliothApi, read_data, read_list
 
 CHECK_SECONDS = 9.0
-PORTS = {"http": 80, "https": 443}
 
 
 def check_project(account: Account) -> Iterator[Check]:
@@ -26,7 +25,7 @@ def check_project(account: Account) -> Iterator[Check]:
         test = _Test(api)
         yield from run_checks(
             [
-                ("address", test.resolve),
+                ("address", lambda: explain_url(account.base_url, api.deadline)),
                 ("https", test.connect),
                 ("project", test.find_project),
                 ("devices", test.read_devices),
@@ -42,11 +41,6 @@ class _Test:
         self._url = urlsplit(api.account.base_url)
         self._project = Item(None)
         self._refusal: CredentialsRefused | ProviderRefused | None = None
-
-    def resolve(self) -> str:
-        host, port = self._url.hostname or "", self._url.port or PORTS[self._url.scheme]
-        addresses = resolve_checked(host, port, self._api.deadline.remaining())
-        return f"{host} is {', '.join(address.address for address in addresses)}."
 
     def connect(self) -> str:
         try:

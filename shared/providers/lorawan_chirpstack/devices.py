@@ -15,13 +15,13 @@ from http import HTTPStatus
 from typing import Any
 
 from shared.provider import (
+    NO_EUI,
     CredentialsRefused,
     DeviceChange,
     DevicePage,
-    Directory,
     Item,
+    LorawanDirectory,
     NewDevice,
-    NotSupported,
     ProtocolFailed,
     ProviderRefused,
     RemoteDevice,
@@ -33,9 +33,7 @@ BY_EUI = 1
 """The order of a list that no change of a name disturbs; versions before 4.13 know only that of names."""
 
 REFUSED = HTTPStatus.UNPROCESSABLE_ENTITY
-NO_EUI = "It has no DevEUI among its hardware_ids (16 hex digits), which a LoRaWAN device is made by."
 NO_PROFILE = "Set device_profile_id: a device is made for one device profile."
-NO_CERTIFICATES = "LoRaWAN devices have no certificates; choose the credentials psk, which is the AppKey."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +44,11 @@ class Activation:
     device_profile_id: str | None
 
 
-class ChirpstackDirectory(Directory):
+class ChirpstackDirectory(LorawanDirectory):
     """The devices of one application."""
 
     def __init__(self, api: ChirpstackApi, activation: Activation) -> None:
+        super().__init__(activation.join_eui)
         self._api, self._activation = api, activation
         self._application_id = api.account.application_id
 
@@ -126,18 +125,6 @@ class ChirpstackDirectory(Directory):
             if refusal.answered != HTTPStatus.CONFLICT:
                 raise
             self._api.call("UpdateKeys", device_keys=keys)
-
-    def name_identity(self, name: str) -> str:  # noqa: ARG002 - the same for all
-        """The JoinEUI: with it, its DevEUI and the key a device joins."""
-        return self._activation.join_eui
-
-    def add_authority(self, certificate: str) -> None:  # noqa: ARG002 - there is none
-        """Refused, as there are none."""
-        raise NotSupported(NO_CERTIFICATES)
-
-    def describe_certificate(self, name: str) -> dict[str, str]:  # noqa: ARG002 - there is none
-        """Refused, as there are none."""
-        raise NotSupported(NO_CERTIFICATES)
 
     def _list(self, limit: int, offset: int) -> Any:
         return self._api.call(

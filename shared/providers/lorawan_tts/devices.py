@@ -14,13 +14,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from shared.provider import (
+    NO_EUI,
     CredentialsRefused,
     DeviceChange,
     DevicePage,
-    Directory,
     Item,
+    LorawanDirectory,
     NewDevice,
-    NotSupported,
     ProtocolFailed,
     ProviderRefused,
     RemoteDevice,
@@ -41,9 +41,7 @@ FIELDS = "name,attributes,version_ids,last_seen_at"
 ABSENT = {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}
 """An id of ours that can't be one of theirs may be told as malformed."""
 
-NO_EUI = "It has no DevEUI among its hardware_ids (16 hex digits), which a LoRaWAN device is made by."
 NO_PLAN = "Set frequency_plan_id: a device is made for one frequency plan."
-NO_CERTIFICATES = "LoRaWAN devices have no certificates; choose the credentials psk, which is the AppKey."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +54,11 @@ class Activation:
     frequency_plan_id: str | None
 
 
-class TtsDirectory(Directory):
+class TtsDirectory(LorawanDirectory):
     """The devices of one application; `identities` and `cluster` may be two hosts."""
 
     def __init__(self, identities: TtsApi, cluster: TtsApi, activation: Activation) -> None:
+        super().__init__(activation.join_eui)
         self._identities, self._cluster, self._activation = identities, cluster, activation
 
     def list_page(self, cursor: str | None) -> DevicePage:
@@ -133,18 +132,6 @@ class TtsDirectory(Directory):
         device = {"ids": ids, "root_keys": {"app_key": {"key": key.upper()}}}
         path = self._cluster.in_application("devices", device_id, server="js")
         self._cluster.call("PUT", path, write_device(device, "root_keys.app_key.key"))
-
-    def name_identity(self, name: str) -> str:  # noqa: ARG002 - the same for all
-        """The JoinEUI: with it, its DevEUI and the key a device joins."""
-        return self._activation.join_eui
-
-    def add_authority(self, certificate: str) -> None:  # noqa: ARG002 - there is none
-        """Refused, as there are none."""
-        raise NotSupported(NO_CERTIFICATES)
-
-    def describe_certificate(self, name: str) -> dict[str, str]:  # noqa: ARG002 - there is none
-        """Refused, as there are none."""
-        raise NotSupported(NO_CERTIFICATES)
 
     def _delete_at(self, server: str, device_id: str) -> None:
         api = self._cluster if server else self._identities

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from shared.provider import Check, CredentialsRefused, Deadline, connect_checked, resolve_checked, run_checks
+from shared.provider import Check, CredentialsRefused, Deadline, connect_checked, explain_host, run_checks
 from shared.providers.mqtt.broker import Broker, Tls
 from shared.providers.mqtt.certificates import list_warnings
 from shared.providers.mqtt.connection import Connection
@@ -30,17 +30,12 @@ def check_broker(plan: BrokerPlan) -> Iterator[Check]:
 def _list_steps(
     plan: BrokerPlan, deadline: Deadline, opened: list[Connection]
 ) -> Iterator[tuple[str, Callable[[], str]]]:
-    yield "address", lambda: _resolve(plan.broker, deadline)
+    yield "address", lambda: explain_host(plan.broker.host, plan.broker.port, deadline)
     yield "tcp", lambda: _connect(plan.broker, deadline)
     if tls := plan.broker.tls:
         yield "tls", lambda: _do_handshake(plan.broker, tls, deadline)
     yield "mqtt", lambda: _log_in(plan, deadline, opened)
     yield "subscribe", lambda: _try_topics(plan, opened[0], deadline)
-
-
-def _resolve(broker: Broker, deadline: Deadline) -> str:
-    addresses = resolve_checked(broker.host, broker.port, deadline.remaining())
-    return f"{broker.host} is {', '.join(address.address for address in addresses)}."
 
 
 def _connect(broker: Broker, deadline: Deadline) -> str:
