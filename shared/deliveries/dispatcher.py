@@ -218,7 +218,10 @@ class _Dispatcher:
             # A template may make much of little.
             self._bodies[delivery["id"]] = len(body)
             self._shares.hold_more(delivery["organization_id"], len(body))
-        self._tasks.add(self._loop.create_task(self._deliver(delivery, provider, request)))
+        task = self._loop.create_task(self._deliver(delivery, provider, request))
+        self._tasks.add(task)
+        # However it ends: one that stayed would never let the run end.
+        task.add_done_callback(self._tasks.discard)
 
     async def _deliver(
         self, delivery: LeasedDelivery, provider: Subscriber, request: OutboundRequest | Problem
@@ -240,6 +243,3 @@ class _Dispatcher:
                     delivery["id"], attempt.started_at, result.outcome == "delivered", request, provider
                 )
                 self._requests.add(delivery["integration_id"], sent)
-        # Not by a callback, which would take another turn of the loop.
-        if task := asyncio.current_task(self._loop):
-            self._tasks.discard(task)
