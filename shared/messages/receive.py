@@ -16,7 +16,7 @@ from functools import cache, partial
 from shared.messages.bodies import Receipt
 from shared.messages.receive_coded import Proven, receive_proven
 from shared.messages.receive_owners import Owners, find_owners, read_token
-from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
+from shared.messages.receive_store import PATIENCE_SECONDS, Post, choose_reply, store_posts
 from shared.messages.receivers import Pushed, ReceiverRow, open_receiver, takes_pushes, tell_recovered
 from shared.messages.refused_pushes import Refusals, Tries
 from shared.messages.store import keep_trying
@@ -107,20 +107,20 @@ def _read_id(text: str) -> str:
         raise Unauthenticated("The id is not a UUID.") from None
 
 
-def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Proven | Exception]:
-    """What became of each request: its counts, the Problem it is answered with, or that it is proven and no more."""
+def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | TextReply | Proven | Exception]:
+    """What became of each request: its answer, the Problem it is answered with, or that it is proven and no more."""
     rows = _read_rows({arrival.integration_id for arrival in arrivals})
     owners = find_owners(
         (each.integration_id, each.token_hash) for each in arrivals if each.integration_id in rows
     )
     open_row = cache(lambda *named: open_receiver(rows.get(named[0]), named[1]))
-    results: list[Receipt | Proven | Exception | Post] = [
+    results: list[Proven | Exception | Post] = [
         _read_alone(open_row, rows, _name_owner(arrival, owners)) for arrival in arrivals
     ]
     _count_refusals(rows, arrivals, results)
     _tell_recovered(rows, arrivals, results)
     stored = iter(store_posts([result for result in results if isinstance(result, Post)]))
-    return [next(stored) if isinstance(result, Post) else result for result in results]
+    return [choose_reply(result, next(stored)) if isinstance(result, Post) else result for result in results]
 
 
 def _name_owner(arrival: Arrival, owners: Owners) -> Arrival:
@@ -162,7 +162,8 @@ def _read_post(
             return Proven(provider, request)
     except Problem as problem:
         return problem
-    return Post(row["id"], add_trace(messages, trace), len(request.body))
+    reply = provider.answer_push(request) if isinstance(provider, Receiver) else None
+    return Post(row["id"], add_trace(messages, trace), len(request.body), reply)
 
 
 def _verify(provider: Pushed, request: PushedRequest) -> None:
@@ -210,4 +211,4 @@ _refusals = Refusals()
 
 _tries = Tries()
 
-_arrivals: Batcher[Arrival, Receipt | Proven] = Batcher(_receive_all, BATCH_BYTES)
+_arrivals: Batcher[Arrival, Receipt | TextReply | Proven] = Batcher(_receive_all, BATCH_BYTES)

@@ -19,6 +19,7 @@ from shared.provider.secrets import RotatingSecret
 from shared.provider.source import MessageSource
 from shared.provider.standard_webhooks import check_key, make_secret, unify_headers
 from shared.runtime.errors import BadRequest
+from shared.runtime.web.text_reply import TextReply
 
 QUERY_PARAMETERS = 100
 """Parameters of a query string; a request with more is refused."""
@@ -161,6 +162,10 @@ class Receiver(MessageSource):
 
     def parse_undecoded(self, request: PushedRequest) -> list[Message] | None:  # noqa: ARG002 - for those who override it
         """The same where no codec gets free, for senders that never try again; None where they do."""
+        return None
+
+    def answer_push(self, request: PushedRequest) -> TextReply | None:  # noqa: ARG002 - for those who override it
+        """What a proven request is answered once it is stored, where its sender is not to get the receipt."""
         return None
 
     @final

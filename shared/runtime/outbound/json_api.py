@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Self
@@ -15,7 +16,7 @@ import orjson
 
 from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, TimedOut
+from shared.runtime.errors import CredentialsRefused, OutsideError, ProtocolFailed, ProviderRefused, TimedOut
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, weigh_json
@@ -23,6 +24,7 @@ from shared.runtime.outbound.client import OutboundClient
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 from shared.runtime.outbound.timing import note_call
 
+JSON_TYPE = "application/json"
 REQUEST_SECONDS = 30.0
 FIRST_MEMORY_SECONDS, MORE_MEMORY_SECONDS = 20.0, 5.0
 """How long an answer waits for memory; less once it has some, which others wait for."""
@@ -33,6 +35,14 @@ BACKOFF = Backoff(0.5, 4.0)
 LONGEST_WAIT = 30.0
 MARGIN = 1.25
 WORDS_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A body that is no JSON."""
+
+    media_type: str
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,8 @@ class JsonApi:
         self.deadline = deadline
         self.waits = True
         """Whether what is answered with 429 is tried again; without it that is left to the caller."""
+        self.told: Mapping[str, str] = {}
+        """The headers of the last answer, which find their names in any letter case."""
         self._name = access.name
         self._base_url = access.base_url
         self._headers = {"Accept": "application/json", **access.headers}
@@ -94,7 +106,8 @@ class JsonApi:
     ) -> Any:
         """The reply's JSON, None where it is empty. `again`: whether what may have had its effect may be repeated.
 
-        What is None or empty in `query` is left out; a list is a parameter for each of its values.
+        `body` is sent as JSON, or as the Content it is. What is None or empty in `query` is left out; a list is a
+        parameter for each of its values.
         """
         request = self._make_request(method, path, body, query or {})
         reply = self._send(request)
@@ -104,6 +117,16 @@ class JsonApi:
             self._pause(reply, BACKOFF.pause(failures))
             reply = self._send(request)
         return self._read(reply)
+
+    @contextmanager
+    def sending(self, headers: Mapping[str, str]) -> Iterator[None]:
+        """These headers go with each call within, too."""
+        before = self._headers
+        self._headers = {**before, **headers}
+        try:
+            yield
+        finally:
+            self._headers = before
 
     def join_path(self, *parts: str) -> str:
         """`/a/b` with each part escaped whole; ProtocolFailed for a part that would lead elsewhere."""
@@ -115,11 +138,12 @@ class JsonApi:
         self, method: str, path: str, body: object, query: Mapping[str, object]
     ) -> OutboundRequest:
         wanted = {name: value for name, value in query.items() if value not in (None, "")}
+        content = body if isinstance(body, Content) else Content(JSON_TYPE, write_json(body))
         return OutboundRequest(
             method,
             f"{self._base_url}{path}" + (f"?{urlencode(wanted, doseq=True)}" if wanted else ""),
-            self._headers if body is None else {**self._headers, "Content-Type": "application/json"},
-            None if body is None else write_json(body),
+            self._headers if body is None else {**self._headers, "Content-Type": content.media_type},
+            None if body is None else content.body,
             reply_limit=REPLY_BYTES,
             whole=True,
             meet=self._weigh,
@@ -137,6 +161,7 @@ class JsonApi:
         timed = replace(request, timeout_seconds=math.ceil(seconds * 100) / 100)
         reply = self._runner.run(self._client.send(timed))
         note_call(reply.milliseconds)
+        self.told = reply.headers
         self._holding.hold(self._weight if self._holding.size else 0)
         return reply
 
@@ -188,16 +213,19 @@ class JsonApi:
         """What an error says of itself."""
         return str(document.get("message") or "") if isinstance(document, dict) else ""
 
-    def _make_refusal(self, reply: OutboundReply, document: object) -> CredentialsRefused | ProviderRefused:
-        status, words = reply.status, self.read_words(document)
-        # Masked in every form; and Postgres has no text with NUL.
-        words = mask_secrets(words, self._secrets)[:WORDS_LIMIT].replace("\x00", "\ufffd")
-        said = f": {words}" if words else "."
+    def make_refusal(self, status: int, said: str, retry_after: float | None) -> OutsideError:
+        """What a refusal is; `said` is a colon with its words, or a full stop."""
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return CredentialsRefused(f"{self._name} refused the API key ({status}){said}")
         return ProviderRefused(
-            f"{self._name} answered {status}{said}", answered=status, retry_after=reply.retry_after
+            f"{self._name} answered {status}{said}", answered=status, retry_after=retry_after
         )
+
+    def _make_refusal(self, reply: OutboundReply, document: object) -> OutsideError:
+        words = self.read_words(document)
+        # Masked in every form; and Postgres has no text with NUL.
+        words = mask_secrets(words, self._secrets)[:WORDS_LIMIT].replace("\x00", "\ufffd")
+        return self.make_refusal(reply.status, f": {words}" if words else ".", reply.retry_after)
 
 
 def _read_document(body: bytes) -> Any:
