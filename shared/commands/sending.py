@@ -10,6 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Literal, TypedDict
 
+from shared.integrations.refusals import explain_refusal
 from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.provider import Command, Commander, Item, Outcome, replace_nul, require
 from shared.runtime.backoff import Backoff
@@ -115,7 +116,9 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
     def work(self, row: Sendable) -> CommandResult:
         with self._pulse.busy():
             begun = time.perf_counter()
-            return replace(_send(*row), milliseconds=round((time.perf_counter() - begun) * 1000, 1))
+            result = replace(_send(*row), milliseconds=round((time.perf_counter() - begun) * 1000, 1))
+            explain_refusal(self.database, row[0]["integration_id"], result.code, result.error or "")
+            return result
 
     def finish(self, ended: list[CommandResult]) -> None:
         """Record them together; one that has what JSON or the database can't hold, alone and without what came back.

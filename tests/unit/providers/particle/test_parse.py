@@ -1,4 +1,4 @@
-"""What Particle's webhooks push: every form of a body says the same; what is no event is kept; the cloud's own events."""
+"""What Particle's webhooks push: every form says the same, what is no event is kept, the cloud has its own events."""
 
 from __future__ import annotations
 
