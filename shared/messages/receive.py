@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
+import flask
+
 from shared.messages.bodies import Receipt
 from shared.messages.receive_coded import Proven, receive_proven
 from shared.messages.receive_owners import Owners, find_owners, read_token
@@ -39,8 +41,19 @@ TOO_MANY_TRIES = (
 )
 
 BATCH_BYTES = 4 * 1_048_576
+ORIGIN = "WebHook-Request-Origin"
 REQUEST_BYTES = 4_096
 """What a request counts beside its body: a thousand are a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """By which headers a proven sender is told that it may push."""
+
+    headers: Mapping[str, str]
+
+
+Received = Receipt | TextReply | Proven | Greeting
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +76,44 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
     Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then. RateLimited is also who was
     refused too often, but never a request that is proven.
     """
-    body = call.body
-    environ, rest = call.request.environ, call.parameters.get("rest", "")
+    request = _read_request(call.request, call.parameters, call.body)
+    received = _receive(call.request.environ, call.parameters["id"], integration_type, request)
+    return (
+        {"received": 0, "stored": 0, "duplicates": 0, "failed": 0}
+        if isinstance(received, Greeting)
+        else received
+    )
+
+
+def greet_sender(request: flask.Request, parameters: Mapping[str, str]) -> Mapping[str, str]:
+    """By which headers an OPTIONS of CloudEvents' handshake (WebHook-Request-Origin) is told that it may push.
+
+    None for any other OPTIONS, and where the type of the integration knows none. Errors: as receive_messages.
+    """
+    if "id" not in parameters or ORIGIN not in request.headers:
+        return {}
+    pushed = replace(_read_request(request, parameters, b""), is_greeting=True)
+    received = _receive(request.environ, parameters["id"], None, pushed)
+    return received.headers if isinstance(received, Greeting) else {}
+
+
+def _read_request(request: flask.Request, parameters: Mapping[str, str], body: bytes) -> PushedRequest:
+    environ, rest = request.environ, parameters.get("rest", "")
+    return PushedRequest(_read_headers(environ), body, rest.strip("/"), environ.get("QUERY_STRING", ""))
+
+
+def _receive(
+    environ: Mapping[str, str], given_id: str, integration_type: str | None, request: PushedRequest
+) -> Receipt | TextReply | Greeting:
     address, integration_id = _read_address(environ), ""
-    request = PushedRequest(_read_headers(environ), body, rest.strip("/"), environ.get("QUERY_STRING", ""))
     try:
-        integration_id = _read_id(call.parameters["id"])
+        integration_id = _read_id(given_id)
         bind_log(integration=integration_id)
         trace = environ.get(TRACEPARENT)
         arrival = Arrival(integration_id, integration_type, request, read_token(request), trace)
         owner = _tries.name_owner(integration_id, address, time.monotonic())
         # Again where a statement of its own organization was in the way: in a later batch, for the others have gone on.
-        submit = partial(_arrivals.submit, arrival, REQUEST_BYTES + len(body), owner)
+        submit = partial(_arrivals.submit, arrival, REQUEST_BYTES + len(request.body), owner)
         received = keep_trying(submit, Deadline(PATIENCE_SECONDS))
         return receive_proven(received, trace) if isinstance(received, Proven) else received
     except (Unauthenticated, NotFound) as refusal:
@@ -107,14 +146,14 @@ def _read_id(text: str) -> str:
         raise Unauthenticated("The id is not a UUID.") from None
 
 
-def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | TextReply | Proven | Exception]:
+def _receive_all(arrivals: Sequence[Arrival]) -> list[Received | Exception]:
     """What became of each request: its answer, the Problem it is answered with, or that it is proven and no more."""
     rows = _read_rows({arrival.integration_id for arrival in arrivals})
     owners = find_owners(
         (each.integration_id, each.token_hash) for each in arrivals if each.integration_id in rows
     )
     open_row = cache(lambda *named: open_receiver(rows.get(named[0]), named[1]))
-    results: list[Proven | Exception | Post] = [
+    results: list[Proven | Greeting | Exception | Post] = [
         _read_alone(open_row, rows, _name_owner(arrival, owners)) for arrival in arrivals
     ]
     _count_refusals(rows, arrivals, results)
@@ -139,7 +178,7 @@ def _read_rows(integration_ids: set[str]) -> dict[str, ReceiverRow]:
 
 def _read_alone(
     open_row: Callable[[str, str | None], Pushed], rows: Mapping[str, ReceiverRow], arrival: Arrival
-) -> Post | Proven | Problem:
+) -> Post | Proven | Greeting | Problem:
     try:
         provider = open_row(arrival.integration_id, arrival.integration_type)
         return _read_post(provider, rows.get(arrival.integration_id), arrival.request, arrival.trace)
@@ -150,14 +189,16 @@ def _read_alone(
 
 def _read_post(
     provider: Pushed, row: ReceiverRow | None, request: PushedRequest, trace: str | None
-) -> Post | Proven | Problem:
+) -> Post | Proven | Greeting | Problem:
     try:
-        if is_later := _is_read_later(provider):
+        if is_later := _is_read_later(provider) or request.is_greeting:
             _verify(provider, request)
         messages = provider.receive(request) if isinstance(provider, Receiver) and not is_later else []
         if row is None:
             raise Unauthenticated
         _check_limit(row["wait_seconds"])
+        if request.is_greeting:
+            return Greeting(provider.greet(request) if isinstance(provider, Receiver) else {})
         if is_later:
             return Proven(provider, request)
     except Problem as problem:
@@ -211,4 +252,4 @@ _refusals = Refusals()
 
 _tries = Tries()
 
-_arrivals: Batcher[Arrival, Receipt | TextReply | Proven] = Batcher(_receive_all, BATCH_BYTES)
+_arrivals: Batcher[Arrival, Received] = Batcher(_receive_all, BATCH_BYTES)

@@ -87,7 +87,7 @@ from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
-    Access, Content, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, load_policy,
+    Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, load_policy,
     note_call, resolve_checked, send_once,
 )
 from shared.runtime.telemetry import read_traceparent

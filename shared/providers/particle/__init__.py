@@ -99,8 +99,8 @@ class Particle(Checker, Receiver, CodecFields, Commander, Syncer, StateKeeper, F
     )
     """The account that devices are claimed by which are made there."""
     intelligent_releases: bool = Field(default=True, title="Release at once")
-    """Whether a rollout goes at once to devices that are online and ready, as an intelligent, immediate release; without
-    it each gets it with its next connection."""
+    """Whether a rollout goes at once to devices that are online and ready, as an intelligent release; else
+    each gets it with its next connection."""
 
     @field_validator("client_id")
     @classmethod

@@ -10,18 +10,18 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 from shared.provider import (
     Access,
-    Content,
     CredentialsRefused,
     Deadline,
     Item,
     JsonApi,
+    OutboundRequest,
     OutsideError,
     ProtocolFailed,
     ProviderRefused,
@@ -61,6 +61,7 @@ class ParticleApi(JsonApi):
     def __init__(self, account: Account, deadline: Deadline) -> None:
         self.account = account
         self._token = account.secret if account.client_id is None else ""
+        self._form_type = ""
         access = Access(NAME, account.base_url, {}, [account.secret], account.owner)
         super().__init__(access, deadline)
 
@@ -69,13 +70,30 @@ class ParticleApi(JsonApi):
         if not self._token:
             self._token = self._find_token()
         try:
-            return self._call_with_token(method, path, body, how)
+            return super().call(method, path, body, **how)
         except CredentialsRefused:
             if self.account.client_id is None:
                 raise
             _tokens.forget(self._token_name)
             self._token = self._find_token()
-            return self._call_with_token(method, path, body, how)
+            return super().call(method, path, body, **how)
+
+    def send_form(self, path: str, media_type: str, form: bytes) -> Any:
+        """POST once what is no JSON."""
+        self._form_type = media_type
+        try:
+            return self.call("POST", path, form, again=False)
+        finally:
+            self._form_type = ""
+
+    def prepare(self, request: OutboundRequest) -> OutboundRequest:
+        """With the token, and the type of a form."""
+        headers = dict(request.headers)
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        if self._form_type:
+            headers["Content-Type"] = self._form_type
+        return replace(request, headers=headers)
 
     def in_scope(self, *parts: str) -> str:
         """`/v1/products/{product}/…`, or `/v1/…` of the account's own."""
@@ -112,10 +130,6 @@ class ParticleApi(JsonApi):
             return ProviderRefused(words, answered=status)
         return super().make_refusal(status, said, retry_after)
 
-    def _call_with_token(self, method: str, path: str, body: object, how: dict[str, Any]) -> Any:
-        with self.sending({"Authorization": f"Bearer {self._token}"}):
-            return super().call(method, path, body, **how)
-
     @property
     def _token_name(self) -> str:
         account = self.account
@@ -135,12 +149,15 @@ class ParticleApi(JsonApi):
             "client_id": self.account.client_id or "",
             "client_secret": self.account.secret,
         }
+        self._token, form_type, self._form_type = "", self._form_type, FORM
         try:
-            reply = super().call("POST", "/oauth/token", Content(FORM, urlencode(form).encode()))
+            reply = super().call("POST", "/oauth/token", urlencode(form).encode())
         except ProviderRefused as refusal:
             if refusal.answered == HTTPStatus.BAD_REQUEST:
                 raise CredentialsRefused(f"Particle refused the OAuth client: {refusal.detail}") from None
             raise
+        finally:
+            self._form_type = form_type
         told = Item(reply)
         token, seconds = told.text("access_token"), told.number("expires_in")
         if not token:

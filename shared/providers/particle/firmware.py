@@ -90,8 +90,9 @@ class ParticleFirmware(Firmware):
         require_main(new.package)
         version = require_version(new.version, "version")
         fields = {"version": version, "title": f"Version {version}"}
-        content = write_parts(fields, f"firmware-{version}.bin", new.content)
-        self._call("POST", "firmware", body=content)
+        with _translated_refusals():
+            form = write_parts(fields, f"firmware-{version}.bin", new.content)
+            self._api.send_form(self._api.in_scope("firmware"), *form)
         return Artifact(version, MAIN_PACKAGE, version, len(new.content))
 
     def delete_artifact(self, artifact_id: str) -> None:

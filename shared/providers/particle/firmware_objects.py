@@ -9,7 +9,6 @@ from shared.provider import (
     Artifact,
     BadRequest,
     Cohort,
-    Content,
     FieldError,
     Item,
     OtaEvent,
@@ -78,8 +77,11 @@ def require_one(artifact_ids: list[str]) -> str:
     raise BadRequest(words, errors=[FieldError("artifact_ids", words)])
 
 
-def write_parts(fields: dict[str, str], name: str, content: bytes) -> Content:
-    """A form with a file (RFC 7578); the boundary is in no image but by a chance that never comes."""
+def write_parts(fields: dict[str, str], name: str, content: bytes) -> tuple[str, bytes]:
+    """The media type and body of a form with a file (RFC 7578).
+
+    The boundary is in no image but by a chance that never comes.
+    """
     boundary = uuid.uuid4().hex
     head = "".join(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{text}\r\n'
@@ -90,4 +92,4 @@ def write_parts(fields: dict[str, str], name: str, content: bytes) -> Content:
         "Content-Type: application/octet-stream\r\n\r\n"
     )
     body = b"".join(((head + file).encode(), content, f"\r\n--{boundary}--\r\n".encode()))
-    return Content(f"multipart/form-data; boundary={boundary}", body)
+    return f"multipart/form-data; boundary={boundary}", body

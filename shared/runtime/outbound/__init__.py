@@ -16,7 +16,7 @@ from shared.runtime.outbound.headers import (
     VALUE_LIMIT,
     find_forbidden_headers,
 )
-from shared.runtime.outbound.json_api import Access, Content, JsonApi
+from shared.runtime.outbound.json_api import Access, JsonApi
 from shared.runtime.outbound.names import SocketAddress, connect_checked, resolve_checked
 from shared.runtime.outbound.targets import find_origin
 from shared.runtime.outbound.timing import note_call, time_calls
@@ -28,7 +28,6 @@ __all__ = [
     "VALUE_LIMIT",
     "Access",
     "AddressPolicy",
-    "Content",
     "JsonApi",
     "OutboundClient",
     "OutboundReply",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Self
@@ -24,7 +23,6 @@ from shared.runtime.outbound.client import OutboundClient
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 from shared.runtime.outbound.timing import note_call
 
-JSON_TYPE = "application/json"
 REQUEST_SECONDS = 30.0
 FIRST_MEMORY_SECONDS, MORE_MEMORY_SECONDS = 20.0, 5.0
 """How long an answer waits for memory; less once it has some, which others wait for."""
@@ -35,14 +33,6 @@ BACKOFF = Backoff(0.5, 4.0)
 LONGEST_WAIT = 30.0
 MARGIN = 1.25
 WORDS_LIMIT = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A body that is no JSON."""
-
-    media_type: str
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +96,8 @@ class JsonApi:
     ) -> Any:
         """The reply's JSON, None where it is empty. `again`: whether what may have had its effect may be repeated.
 
-        `body` is sent as JSON, or as the Content it is. What is None or empty in `query` is left out; a list is a
-        parameter for each of its values.
+        What is None or empty in `query` is left out; a list is a parameter for each of its values. Bytes are sent as
+        they are.
         """
         request = self._make_request(method, path, body, query or {})
         reply = self._send(request)
@@ -117,16 +107,6 @@ class JsonApi:
             self._pause(reply, BACKOFF.pause(failures))
             reply = self._send(request)
         return self._read(reply)
-
-    @contextmanager
-    def sending(self, headers: Mapping[str, str]) -> Iterator[None]:
-        """These headers go with each call within, too."""
-        before = self._headers
-        self._headers = {**before, **headers}
-        try:
-            yield
-        finally:
-            self._headers = before
 
     def join_path(self, *parts: str) -> str:
         """`/a/b` with each part escaped whole; ProtocolFailed for a part that would lead elsewhere."""
@@ -138,12 +118,12 @@ class JsonApi:
         self, method: str, path: str, body: object, query: Mapping[str, object]
     ) -> OutboundRequest:
         wanted = {name: value for name, value in query.items() if value not in (None, "")}
-        content = body if isinstance(body, Content) else Content(JSON_TYPE, write_json(body))
+        media_type = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         return OutboundRequest(
             method,
             f"{self._base_url}{path}" + (f"?{urlencode(wanted, doseq=True)}" if wanted else ""),
-            self._headers if body is None else {**self._headers, "Content-Type": content.media_type},
-            None if body is None else content.body,
+            self._headers if body is None else {**self._headers, "Content-Type": media_type},
+            body if body is None or isinstance(body, bytes) else write_json(body),
             reply_limit=REPLY_BYTES,
             whole=True,
             meet=self._weigh,
@@ -158,7 +138,7 @@ class JsonApi:
                 f"The time for {self._name}'s API was used up; the rest follows with the next run."
             )
         # Rounded up, so that once it has passed the deadline has, too.
-        timed = replace(request, timeout_seconds=math.ceil(seconds * 100) / 100)
+        timed = replace(self.prepare(request), timeout_seconds=math.ceil(seconds * 100) / 100)
         reply = self._runner.run(self._client.send(timed))
         note_call(reply.milliseconds)
         self.told = reply.headers
@@ -208,6 +188,10 @@ class JsonApi:
     def read_body(self, body: bytes) -> Any:
         """What an answer says; ValueError where that is not JSON."""
         return _read_document(body)
+
+    def prepare(self, request: OutboundRequest) -> OutboundRequest:
+        """`request` as it is sent now, each time it is: signed, say."""
+        return request
 
     def read_words(self, document: object) -> str:
         """What an error says of itself."""

@@ -308,7 +308,7 @@ def add_firmware(fake: FakeParticle, call: Call) -> Answer:
     version = int(str(parts["version"].get_payload()))
     if version in fake.firmware:
         raise RefusedError(409, "Version exists already")
-    fake.firmware[version] = bytes(parts["binary"].get_payload(decode=True))  # type: ignore[arg-type]
+    fake.firmware[version] = bytes(parts["binary"].get_payload(decode=True))
     return say(describe_firmware(fake, version), 201)
 
 
