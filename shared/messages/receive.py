@@ -8,7 +8,6 @@ same way, with a secret nobody knows, to the same 401.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -16,6 +15,7 @@ from functools import cache, partial
 import flask
 
 from shared.messages.bodies import Receipt
+from shared.messages.pushed import read_address, read_id, read_request
 from shared.messages.receive_coded import Proven, receive_proven
 from shared.messages.receive_owners import Owners, find_owners, read_token
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, choose_reply, store_posts
@@ -76,7 +76,7 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
     Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then. RateLimited is also who was
     refused too often, but never a request that is proven.
     """
-    request = _read_request(call.request, call.parameters, call.body)
+    request = read_request(call.request, call.parameters, call.body)
     received = _receive(call.request.environ, call.parameters["id"], integration_type, request)
     return (
         {"received": 0, "stored": 0, "duplicates": 0, "failed": 0}
@@ -92,22 +92,17 @@ def greet_sender(request: flask.Request, parameters: Mapping[str, str]) -> Mappi
     """
     if "id" not in parameters or ORIGIN not in request.headers:
         return {}
-    pushed = replace(_read_request(request, parameters, b""), is_greeting=True)
+    pushed = replace(read_request(request, parameters, b""), is_greeting=True)
     received = _receive(request.environ, parameters["id"], None, pushed)
     return received.headers if isinstance(received, Greeting) else {}
-
-
-def _read_request(request: flask.Request, parameters: Mapping[str, str], body: bytes) -> PushedRequest:
-    environ, rest = request.environ, parameters.get("rest", "")
-    return PushedRequest(_read_headers(environ), body, rest.strip("/"), environ.get("QUERY_STRING", ""))
 
 
 def _receive(
     environ: Mapping[str, str], given_id: str, integration_type: str | None, request: PushedRequest
 ) -> Receipt | TextReply | Greeting:
-    address, integration_id = _read_address(environ), ""
+    address, integration_id = read_address(environ), ""
     try:
-        integration_id = _read_id(given_id)
+        integration_id = read_id(given_id)
         bind_log(integration=integration_id)
         trace = environ.get(TRACEPARENT)
         arrival = Arrival(integration_id, integration_type, request, read_token(request), trace)
@@ -121,29 +116,6 @@ def _receive(
         if wait := _tries.add(integration_id, address, time.monotonic()):
             raise RateLimited(TOO_MANY_TRIES, retry_after=wait) from None
         raise Unauthenticated(REFUSAL) from None
-
-
-def _read_address(environ: Mapping[str, str]) -> str:
-    """Who sends, as far as the nearest proxy says: good enough to count by, as nobody is kept out by it."""
-    forwarded = environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
-    return (forwarded or environ.get("REMOTE_ADDR", ""))[:64]
-
-
-def _read_headers(environ: Mapping[str, str]) -> dict[str, str]:
-    """The headers by their names in lower case; through Flask's own view of them it takes ten times as long."""
-    headers = {
-        name[5:].replace("_", "-").lower(): value
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    }
-    return headers | {"content-type": environ.get("CONTENT_TYPE", "")}
-
-
-def _read_id(text: str) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise Unauthenticated("The id is not a UUID.") from None
 
 
 def _receive_all(arrivals: Sequence[Arrival]) -> list[Received | Exception]:
