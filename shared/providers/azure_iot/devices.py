@@ -1,6 +1,6 @@
 """A hub's identity registry as a Directory. A tag of ours is a tag of the twin that is true; `name` there is the name.
 
-A device is known by its id, which stays; one that we make gets its name as id, or else the first hardware id that can be.
+A device is known by its id, which stays; one that we make gets its name as id, or a hardware id that can be one.
 A hardware id that is a certificate's thumbprint (40 or 64 hex digits) is what it signs in with.
 """
 
