@@ -167,7 +167,8 @@ class AzureIot(Checker, Receiver, CodecFields, Commander, Syncer, StateKeeper):
     @classmethod
     def locate(cls, config: Mapping[str, object]) -> Destination:
         """Where what the key has signed is sent."""
-        return locate_url(config.get("base_url") or f"https://{config.get('host_name')}")
+        host = config.get("host_name")
+        return locate_url(config.get("base_url") or (host and f"https://{host}"))
 
     @property
     def hub_name(self) -> str:
