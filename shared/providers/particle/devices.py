@@ -127,7 +127,9 @@ class ParticleDirectory(Directory):
         try:
             return Item(self._api.call("GET", self._devices(device_id)))
         except ProviderRefused as refusal:
-            if refusal.answered in ABSENT or refusal.answered == HTTPStatus.FORBIDDEN:
+            # Of an account's own devices those of others are forbidden; of a product's the token may read none then.
+            is_others = refusal.answered == HTTPStatus.FORBIDDEN and not self._api.account.product_id
+            if refusal.answered in ABSENT or is_others:
                 return None
             raise
 

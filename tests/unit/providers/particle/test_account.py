@@ -126,6 +126,17 @@ def test_what_is_not_there_is_absent_and_deleted_already(fake: FakeParticle) -> 
         directory.delete(OTHER)
 
 
+def test_a_token_that_may_not_read_devices_makes_none_absent(fake: FakeParticle) -> None:
+    fake.know(DEVICE)
+    fake.missing.add("devices:get")
+
+    with (
+        make_particle(fake).devices(Deadline(30)) as directory,
+        pytest.raises(ProviderRefused, match="scopes"),
+    ):
+        directory.get(DEVICE)
+
+
 def test_keys_and_certificates_are_the_factorys(fake: FakeParticle) -> None:
     with make_particle(fake).devices(Deadline(30)) as directory:
         for call in (
