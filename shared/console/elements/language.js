@@ -3,18 +3,23 @@
 import { words } from './words.js'
 
 const languages = { en: words }
-const FETCHED = { de: () => import('./words-de.js') }
+/** The words of the first screen, and those of all others, which are fetched with the first of them. */
+const FETCHED = { en: { more: () => import('./words-more.js') }, de: { first: () => import('./words-de.js'), more: () => import('./words-de-more.js') } }
 
 let language = 'en'
+let wantsMore = false
 let fetching = Promise.resolve()
 
 /** Choose the language, such as `de` or `de-CH`; English stands in for what it lacks. Resolves once its words are there. */
 export function setLanguage(tag) {
-  const wanted = (tag || 'en').toLowerCase().split('-')[0]
-  if (wanted === language) return fetching
-  language = wanted
-  fetching = FETCHED[wanted] ? FETCHED[wanted]().then((module) => { languages[wanted] = { ...module.words, ...languages[wanted] } }, () => {}) : Promise.resolve()
-  return fetching
+  language = (tag || 'en').toLowerCase().split('-')[0]
+  return fetchWords()
+}
+
+/** From now on the words of all screens are needed. */
+export function wantMore() {
+  wantsMore = true
+  fetchWords()
 }
 
 /** When the words of the chosen language are there. */
@@ -24,6 +29,16 @@ export const ready = () => fetching
 export function addWords(tag, added) {
   languages[tag] = { ...languages[tag], ...added }
 }
+
+function fetchWords() {
+  const wanted = [...new Set(['en', language])].flatMap((tag) => ['first', wantsMore && 'more'].map((part) => fetchPart(tag, part)))
+  fetching = Promise.all(wanted)
+  return fetching
+}
+
+const fetched = {}
+/** What a host has added counts before what is fetched. */
+const fetchPart = (tag, part) => (fetched[`${tag} ${part}`] ??= FETCHED[tag]?.[part]?.().then((module) => { languages[tag] = { ...module.words, ...languages[tag] } }, () => {}))
 
 /** The words for `key`, with `{names}` filled in; `count` chooses the plural. */
 export function say(key, values = {}) {
@@ -55,6 +70,3 @@ export const sayNumber = (number) => new Intl.NumberFormat(language).format(numb
 
 /** A moment to the second, for where it must be exact. */
 export const sayTime = (iso) => new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(iso))
-
-/** A time of day. */
-export const sayClock = (at) => new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit' }).format(new Date(at))

@@ -1,5 +1,13 @@
 /** From the JSON Schema of a config to the fields of a form. Knows JSON Schema 2020-12 as pydantic writes it, and our `x-` words. */
 
+import { rows } from './api.js'
+
+/** What fields of a config may name, by `x-lists`: `{codecs: {id: name}}`; without a list the id is typed. */
+export async function readLists(client, organization) {
+  const codecs = await rows(client.from('codecs').select('id,name').eq('organization_id', organization).order('name').limit(1000)).catch(() => null)
+  return codecs ? { codecs: Object.fromEntries(codecs.map(({ id, name }) => [id, name])) } : {}
+}
+
 /** `[{title, open, when, fields}]`; fields that no group names come last, so a new field is never lost. */
 export function readForm(schema, lists = {}) {
   const fields = new Map(readFields(schema, schema).map((field) => [field.name, offer(field, lists)]))
