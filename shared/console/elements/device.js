@@ -107,7 +107,7 @@ function drawLine(points, title) {
   const range = say('valueRange', { least, most, last: values.at(-1) })
   const newest = points.slice(-50).toReversed().map(({ at, value }) => row(at, head(sayTime(at)), h('td', { class: 'number' }, sayNumber(value))))
   return h('figure', { class: 'block', 'data-key': `line-${title}` },
-    h('figcaption', {}, title), h('p', { class: 'quiet' }, range, h('small', {}, ` ${sayTime(from)} – ${sayTime(to)}`)),
+    h('figcaption', {}, title), h('p', { class: 'quiet' }, `${range} · ${say('since', { when: sayAgo(new Date(from).toISOString()) })}`),
     svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${title}: ${range}`, preserveAspectRatio: 'none' }, svg('polyline', { class: 'line', points: points.map(place).join(' ') })),
     h('details', {}, h('summary', {}, say('asTable')), h('div', { class: 'keep' }, table(['when', 'value'], newest))))
 }

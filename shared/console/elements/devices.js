@@ -101,9 +101,9 @@ define('device-list', class extends Element {
   }
 })
 
-/** The height of rows that are not in the page, as a row without borders. */
+/** The height of rows that are not in the page, as a row without borders, as wide as the columns of a small screen. */
 function space(count, where) {
-  const cell = h('td', { colspan: 5 })
+  const cell = h('td', { colspan: 3 })
   cell.style.height = `${Math.max(0, count) * ROW}px`
   return h('tr', { class: 'space', 'aria-hidden': 'true', 'data-key': where }, cell)
 }

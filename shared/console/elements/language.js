@@ -37,8 +37,12 @@ function fetchWords() {
 }
 
 const fetched = {}
-/** What a host has added counts before what is fetched. */
-const fetchPart = (tag, part) => (fetched[`${tag} ${part}`] ??= FETCHED[tag]?.[part]?.().then((module) => { languages[tag] = { ...module.words, ...languages[tag] } }, () => {}))
+/** What a host has added counts before what is fetched; what could not be fetched is asked for again. */
+function fetchPart(tag, part) {
+  const key = `${tag} ${part}`
+  fetched[key] ??= FETCHED[tag]?.[part]?.().then((module) => { languages[tag] = { ...module.words, ...languages[tag] } }, () => { fetched[key] = null })
+  return fetched[key]
+}
 
 /** The words for `key`, with `{names}` filled in; `count` chooses the plural. */
 export function say(key, values = {}) {

@@ -16,7 +16,7 @@ dialog { color: inherit; background: var(--paper); border: 1px solid var(--line)
 dialog[open] { display: flex; flex-direction: column; } dialog::backdrop { background: rgb(0 0 0 / .45); }
 header, footer { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; padding: 12px 20px; } header h2 { flex: 1; overflow-wrap: anywhere; } footer { border-top: 1px solid var(--line); }
 .body { overflow: auto; padding: 4px 20px 20px; } fieldset, .group { border: 0; padding: 0; margin: 20px 0 0; min-width: 0; } legend { font-weight: 600; padding: 4px 0; }
-.fields { display: grid; gap: 16px; margin-top: 8px; } .field label { font-weight: 600; display: block; margin-bottom: 4px; } .row label { margin: 0; }
+.fields { display: grid; gap: 16px; margin-top: 8px; } .field label { font-weight: 600; display: block; margin-bottom: 4px; } .row label { margin: 0; } label.file { font-weight: 400; display: inline-block; } form > .field + .field { margin-top: 16px; } .kind-lines textarea { flex-basis: 100%; }
 .mark, .help, .unit { color: var(--dim); font-weight: 400; } .help { font-size: .8125rem; margin-top: 4px; }
 .control { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; } .control textarea { flex: 1 1 240px; } .control input { flex: 1; min-width: 0; } .set { flex: 1; } .kind-number input { flex: none; width: 160px; } .pair { display: grid; grid-template-columns: 1fr 2fr auto; gap: 8px; width: 100%; }
 .summary ul { margin: 4px 0 0; padding-inline-start: 18px; } .summary small { display: block; } .good-news { border-color: var(--good); }
@@ -27,7 +27,7 @@ header, footer { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; 
 pre { margin: 0; padding: 8px; background: var(--sunk); border-radius: var(--round); font: .8125rem/1.4 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 320px; overflow: auto; } .line { fill: none; stroke: var(--accent); stroke-width: 2; vector-effect: non-scaling-stroke; }
 @media (forced-colors: active) { .card, dialog, [role=tab][aria-selected=true] { border-color: CanvasText; } }
 @media (max-width: 640px) {
-  .minor { display: none; } .facts { grid-template-columns: 1fr; gap: 0; } .facts dd { margin-bottom: 8px; } .steps li { grid-template-columns: 1fr auto; } .steps span { grid-column: 1 / -1; } .body, header, footer { padding-inline: 12px; }
+  .minor { display: none; } .facts { grid-template-columns: 1fr; gap: 0; } .facts dd { margin-bottom: 8px; } .steps li { grid-template-columns: 1fr auto; } .steps span { grid-column: 1 / -1; } .body, header, footer { padding-inline: 12px; } footer .gap { flex-basis: 100%; }
 }
 `)
 wantMore()

@@ -13,7 +13,7 @@ export const row = (key, ...cells) => h('tr', { 'data-key': key }, cells.filter(
 /** The cell that a row is about, one that may be long, and one that says when. */
 export const head = (...inside) => h('th', { scope: 'row' }, inside)
 export const wide = (...inside) => h('td', { class: 'wide' }, inside)
-export const when = (iso) => h('td', { title: iso && sayTime(iso) }, sayAgo(iso))
+export const when = (iso) => h('td', { class: 'when', title: iso && sayTime(iso) }, sayAgo(iso))
 
 /** A heading with what belongs beside it. */
 export const bar = (level, title, ...beside) => h('div', { class: 'bar' }, h(level, {}, title), h('span', { class: 'gap' }), beside)

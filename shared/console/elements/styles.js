@@ -34,15 +34,15 @@ input, select, textarea { font: inherit; color: inherit; background: var(--paper
 input[type=checkbox] { width: 20px; height: 24px; min-height: 24px; margin: 0; accent-color: var(--accent); flex: none; }
 .bar select, .bar input { width: auto; max-width: 100%; } input[type=search] { width: 240px; } ::placeholder { color: var(--dim); opacity: 1; }
 code { font-family: ui-monospace, monospace; font-size: .8125rem; overflow-wrap: anywhere; } small { color: var(--dim); font-size: .8125rem; }
-.bar { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; padding: 12px 0; } .gap { flex: 1; } .pad { padding: 16px 0; } .quiet { color: var(--dim); } .row { display: flex; gap: 8px; align-items: center; } summary { font-weight: 600; padding: 4px 0; cursor: pointer; }
-table { width: 100%; border-collapse: collapse; } th, td { text-align: start; font-weight: 400; padding: 7px 8px; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; } th[scope=row], .wide { overflow-wrap: anywhere; }
+.bar { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; padding: 12px 0; } .bar h3 { margin: 0; } .gap { flex: 1; } .pad { padding: 16px 0; } .quiet { color: var(--dim); } .row { display: flex; gap: 8px; align-items: center; } summary { font-weight: 600; padding: 4px 0; cursor: pointer; }
+table { width: 100%; border-collapse: collapse; } th, td { text-align: start; font-weight: 400; padding: 7px 8px; border-bottom: 1px solid var(--line); vertical-align: baseline; overflow-wrap: break-word; } th[scope=row] { min-width: 9em; overflow-wrap: anywhere; } .wide { overflow-wrap: anywhere; } .when { white-space: nowrap; }
 thead th { color: var(--dim); font-size: .75rem; position: sticky; top: 0; background: var(--paper); white-space: nowrap; }
-.number { text-align: end; font-variant-numeric: tabular-nums; } .badge { white-space: nowrap; color: var(--dim); }
+.number { font-variant-numeric: tabular-nums; } .badge { white-space: nowrap; color: var(--dim); }
 .is-good { color: var(--good); } .is-bad { color: var(--bad); } .is-warn { color: var(--warn); } .is-off { color: var(--dim); } .wrong { color: var(--bad); margin-top: 4px; } .done { color: var(--good); padding: 8px 0; }
 .empty { padding: 32px 8px; text-align: center; color: var(--dim); } .empty h3 { color: var(--ink); } .empty button { margin-top: 12px; }
 .summary { border: 1px solid var(--bad); border-inline-start-width: 4px; border-radius: var(--round); padding: 10px 14px; margin: 8px 0 16px; overflow-wrap: anywhere; } .summary > button:not(.link) { margin-top: 8px; }
-.summary > .bar { padding: 0; } .warning { border-color: var(--warn); } .over { border-color: var(--line); }
-.plain { list-style: none; padding: 0; margin: 8px 0; display: grid; gap: 10px; } .block { margin: 20px 0; min-width: 0; } .block > h3 { margin-bottom: 8px; }
+.summary > .bar { padding: 0 0 4px; } .warning { border-color: var(--warn); } .over { border-color: var(--line); }
+.plain { list-style: none; padding: 0; margin: 8px 0; display: grid; gap: 10px; } td .plain { margin: 0; gap: 2px; } .block { margin: 20px 0; min-width: 0; } .block > h3 { margin-bottom: 8px; }
 figcaption { font-weight: 600; } svg { width: 100%; height: 140px; border-bottom: 1px solid var(--edge); display: block; } svg.spark { width: 120px; height: 24px; display: inline-block; vertical-align: middle; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; list-style: none; padding: 0; margin: 4px 0; color: var(--dim); } .legend li::before { content: "■ "; }
 .stored { fill: var(--accent); } .duplicates { fill: var(--dim); } .failed { fill: var(--bad); } .legend .stored::before { color: var(--accent); } .legend .failed::before { color: var(--bad); }
@@ -52,7 +52,7 @@ figcaption { font-weight: 600; } svg { width: 100%; height: 140px; border-bottom
 @media (max-width: 640px) {
   table:not(.scroller table, .keep table) {
     thead { position: absolute; clip-path: inset(50%); } tr { display: grid; grid-template-columns: 1fr auto; padding: 6px 0; border-bottom: 1px solid var(--line); }
-    :is(td, th) { border: 0; padding: 2px 8px; min-width: 0; } :is(th[scope=row], td[colspan], td.wide) { grid-column: 1 / -1; }
+    :is(td, th) { border: 0; padding: 2px 8px; min-width: 0; } :is(th[scope=row], td[colspan], td.wide) { grid-column: 1 / -1; } .away { position: static; clip-path: none; }
   }
   input[type=search] { width: 100%; }
 }

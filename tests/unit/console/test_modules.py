@@ -24,6 +24,9 @@ COLUMNS = re.compile(r"table\(\[(.*?)\]")
 QUOTED = re.compile(r"'(\w+)'")
 FAMILY = re.compile(r"(?:say\(`|drawer\(')(\w+?_?)(?:\$\{|')")
 IMPORT = re.compile(r"^(?:import|export) .*?'(\./[\w/-]+\.js)'$", re.MULTILINE)
+NAMED = re.compile(r"^(import|export) \{ (.*?) \} from '(\./[\w/-]+\.js)'$", re.MULTILINE)
+EXPORTED = re.compile(r"^export (?:async )?(?:const|class|function\*?|let) (\w+)", re.MULTILINE)
+ALL = re.compile(r"^export \* from '(\./[\w/-]+\.js)'$", re.MULTILINE)
 FIRST = ("page.js", *(f"elements/{name}.js" for name in ("start", "integrations", "chart", "feeds")))
 """The modules of the first screen: these, and what they import."""
 
@@ -59,6 +62,15 @@ def read_said(modules: list[Path]) -> tuple[set[str], set[str]]:
     return said, {family if family.endswith("_") else f"{family}_" for family in FAMILY.findall(code)}
 
 
+def read_exports(module: Path) -> set[str]:
+    text = module.read_text()
+    passed_on = {
+        name for how, names, _ in NAMED.findall(text) if how == "export" for name in names.split(", ")
+    }
+    everything = (read_exports(module.parent / name) for name in ALL.findall(text))
+    return set(EXPORTED.findall(text)).union(passed_on, *everything)
+
+
 def pack(modules: list[Path]) -> int:
     return sum(len(gzip.compress(module.read_bytes())) for module in modules)
 
@@ -70,6 +82,16 @@ def test_a_module_is_small_and_parses_no_html(module: Path) -> None:
     assert len(text.splitlines()) <= MOST_LINES
     assert PARSERS.findall(text) == []
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize("module", CODE, ids=lambda module: module.name)
+def test_what_a_module_imports_is_exported_and_used(module: Path) -> None:
+    text = module.read_text()
+
+    for how, names, name in NAMED.findall(text):
+        assert set(names.split(", ")) - read_exports(module.parent / name) == set()
+        unused = {each for each in names.split(", ") if len(re.findall(rf"\b{each}\b", text)) < 2}
+        assert how == "export" or unused == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
