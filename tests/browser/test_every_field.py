@@ -13,7 +13,7 @@ from tests.browser.test_nothing_is_lost import answer
 from tests.platform import Platform
 
 FILL = """
-(dialog) => {
+(dialog, lists) => {
   const say = (control, value) => {
     if (value !== undefined) control.value = value
     control.dispatchEvent(new Event('input', { bubbles: true }))
@@ -21,7 +21,8 @@ FILL = """
   }
   const fill = (field) => {
     const kind = [...field.classList].find((name) => name.startsWith('kind-'))?.slice(5)
-    if (!kind) return [...field.querySelectorAll('.field')].forEach(fill)
+    if (kind === 'objects') field.querySelector(':scope > button').click()
+    if (!kind || kind === 'objects') return field.querySelectorAll('.field[class*=kind-]').forEach(fill)
     const controls = [...field.querySelectorAll('.control :is(input:not([type=file]), select, textarea)')]
     const [first, second] = controls
     if (kind === 'switch') first.click()
@@ -30,7 +31,7 @@ FILL = """
     else if (kind === 'number') say(first, String(Number(first.min || 0) + 1))
     else if (kind === 'numbers') say(first, '1\\n2')
     else if (kind === 'list') say(first, 'one\\ntwo')
-    else if (kind === 'json') say(first, '{"a": 1}')
+    else if (kind === 'json') say(first, lists.includes(field.dataset.field) ? '[{"a": 1}]' : '{"a": 1}')
     else if (kind === 'pairs') { say(first, 'name'); say(second, 'value') }
     else if (kind !== 'shown') say(first, 'typed')
   }
@@ -74,7 +75,10 @@ def test_every_field_of_every_provider_is_filled_in_and_sent_as_its_type(
     console.field("name").fill("Filled")
     form = console.dialog.locator("form")
     form.wait_for()
-    console.dialog.evaluate(FILL)
+    types = {
+        name: list_json_types(each, schema.get("$defs", {})) for name, each in schema["properties"].items()
+    }
+    console.dialog.evaluate(FILL, [name for name, known in types.items() if "array" in known])
     with console.page.expect_request(
         lambda request: request.method == "POST" and request.url.endswith("/integrations")
     ) as caught:
@@ -84,8 +88,8 @@ def test_every_field_of_every_provider_is_filled_in_and_sent_as_its_type(
     editable = {name for name, each in schema["properties"].items() if not each.get("readOnly")}
     assert set(sent) == editable
     for name, value in sent.items():
-        known = list_json_types(schema["properties"][name], schema.get("$defs", {}))
-        assert not known or TYPES[type(value)] in known | ({"integer"} if "number" in known else set()), name
+        known = types[name] | ({"integer"} if "number" in types[name] else set())
+        assert not known or TYPES[type(value)] in known, name
     # What holds something is in sight, in the narrowest window too.
     assert console.dialog.evaluate(HIDDEN) == []
     wide, inside = console.dialog.evaluate("(each) => [each.scrollWidth, each.clientWidth]")

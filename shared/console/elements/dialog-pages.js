@@ -1,6 +1,6 @@
 /** What a dialog shows instead of its form: secrets that were made, and what is about to be deleted. */
 
-import { makeField } from './field.js'
+import { makeField } from './objects.js'
 import { button, call, explain, h, say } from './kit.js'
 
 /** Secrets that were made, shown this once, and left only by saying that they are copied: then `done` is called. */

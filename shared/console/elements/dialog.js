@@ -1,7 +1,7 @@
 /** `<device-integration-dialog>`: create or change one integration, test it, and see what is wrong where it is wrong. */
 
 import { drawGenerated } from './dialog-pages.js'
-import { makeField } from './field.js'
+import { makeField } from './objects.js'
 import { Form } from './form.js'
 import { Dialog } from './frame.js'
 import { call, define, h, readTypes, say } from './kit.js'

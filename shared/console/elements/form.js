@@ -1,6 +1,6 @@
 /** A form made of a JSON Schema: groups, fields that appear when they apply, errors where they belong. */
 
-import { makeField } from './field.js'
+import { makeField } from './objects.js'
 import { h, say } from './kit.js'
 import { holds, readForm } from './schema.js'
 

@@ -2,7 +2,7 @@
 
 import { Problem } from './api.js'
 import { drawRemoval } from './dialog-pages.js'
-import { makeField } from './field.js'
+import { makeField } from './objects.js'
 import { Hosted } from './hosted.js'
 import { call, drawReference, explain, h, nextId, ready, say } from './kit.js'
 import { Troubles } from './troubles.js'

@@ -6,7 +6,7 @@ export const words = {
   chooseType: 'What do you want to connect?', newOf: 'New: {type}', nameHelp: 'How people in your organization will know it. Unique.', required: 'required', switchedOn: 'Switched on', switchedOnHelp: 'Off, nothing is received and nothing is sent.', more: 'More',
   test: 'Test connection', testing: 'Testing … {seconds} s', works: 'The connection works.', doesNotWork: 'The connection does not work yet.', save: 'Save', deleteOne: 'Delete …',
   oneLine: 'One on each line.', asJson: 'As JSON.', otherwise: '{value} if left empty', notSet: 'Not set', asDefault: '{value} (default)', yes: 'Yes', no: 'No', value: 'Value', fromFile: 'Read from file …',
-  secretSet: 'Set. Nobody can read it, we can only use it.', replace: 'Replace', remove: 'Remove', removeOne: 'Remove {name}', keep: 'Keep the current one', removed: 'Will be removed when you save.', undo: 'Undo',
+  secretSet: 'Set. Nobody can read it, we can only use it.', replace: 'Replace', remove: 'Remove', addOne: 'Add another', removeOne: 'Remove {name}', keep: 'Keep the current one', removed: 'Will be removed when you save.', undo: 'Undo',
   fillIn: 'Fill this in.', fix: { one: 'One thing needs your attention', other: '{count} things need your attention' }, notSaved: 'What you typed is not saved.', goOn: 'Go on', throwAway: 'Throw it away',
   changedMeanwhile: 'Somebody else saved it while you were editing. Your changes are still here.', theyChanged: 'They changed: {names}.', loadTheirs: 'Show the saved version', saveOver: 'Save my changes over it',
   showOnce: 'Copy this now: it is shown only once.', showOnceWhy: 'It was made for you. Nobody can read it again; if it gets lost, make another one.', haveCopied: 'I have copied it', copyByHand: 'Selected: copy it with Ctrl+C.',
