@@ -8,7 +8,6 @@ export class Problem extends Error {
   }
 }
 
-/** Whatever was thrown, as a Problem. */
 export const asProblem = (error) =>
   error instanceof Problem ? error : new Problem({ status: 0, code: 'unreachable', detail: error.message })
 
@@ -46,7 +45,6 @@ async function readProblem(error) {
 }
 
 const known = new WeakMap()
-/** What is asked once for each client and remembered: the roles, the catalogue. */
 function remember(client, key, ask) {
   if (!known.has(client)) known.set(client, new Map())
   const answers = known.get(client)
@@ -61,11 +59,9 @@ export async function readNames(client, table, ids) {
   return new Map((await rows(client.from(table).select('id,name').in('id', wanted))).map(({ id, name }) => [id, name]))
 }
 
-/** The catalogue: what can be connected. */
 export const readTypes = (client) => remember(client, 'types', async () => (await call(client, 'GET', 'integrations/types')).body.types)
 
 const RANKS = ['viewer', 'member', 'admin', 'owner']
-/** Whether the one who is signed in has this role in the organization, or a higher one. */
 export async function hasRole(client, organization, role) {
   const { data: { session } } = await client.auth.getSession()
   const user = session?.user?.id

@@ -30,7 +30,6 @@ define('integration-chart', class extends Element {
   }
 })
 
-/** Stacked bars with their sums as legend and all of them as a table. */
 function drawBars(buckets, title) {
   const most = Math.max(...buckets.map((bucket) => SERIES.reduce((sum, name) => sum + bucket[name], 0)))
   if (!most) return h('p', { class: 'empty' }, say('noMessages'))

@@ -8,7 +8,6 @@ export function h(name, attributes = {}, ...children) {
   return fill(document.createElement(name), attributes, children)
 }
 
-/** The same for SVG. */
 export function svg(name, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, name), attributes, children)
 }
@@ -83,10 +82,8 @@ const set = (element, name, value) => (name === 'style' ? (element.style.cssText
 export const mayLeave = () => dispatchEvent(new Event('di-leaving', { cancelable: true }))
 
 let counter = 0
-/** An id that no other element of the page has. */
 export const nextId = (prefix) => `di-${prefix}-${++counter}`
 
-/** Where each of our elements is. */
 const MODULES = {
   'device-integrations': () => import('./integrations.js'),
   'device-integration-dialog': () => import('./dialog.js'),
@@ -123,7 +120,6 @@ export async function load(name) {
   }
 }
 
-/** Defines `name`, unless the page has it already. */
 export function define(name, element) {
   if (!customElements.get(name)) customElements.define(name, element)
 }

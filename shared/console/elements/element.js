@@ -10,7 +10,6 @@ import { watch } from './watch.js'
 export class Element extends Hosted {
   seconds = 5
   tables = []
-  /** The word for that it can't be read. */
   failed = 'loadFailed'
   turn = 0
 
@@ -29,10 +28,8 @@ export class Element extends Hosted {
     return narrowed.reduce((query, [column, id]) => query.eq(column, id), this.client.from(name).select(columns, options))
   }
 
-  /** An element of ours about the same. */
   child(name, more) { return h(name, { client: this.given, 'organization-id': this.organization, 'integration-id': this.integration, ...more }) }
 
-  /** Its heading: the host's words, or ours. */
   headline(word) { return this.getAttribute('heading') ?? say(word) }
 
   /** A dialog beside what is shown, made when it is first needed, with listeners for what it tells. */

@@ -48,7 +48,6 @@ define('integration-messages', class extends Element {
   failed = 'messagesFailed'
   onlyFailed = false
 
-  /** What an organization says comes from many. */
   prepare() { this.seconds = this.device || this.integration ? 5 : 3 }
 
   async read() {

@@ -40,7 +40,6 @@ export const SERIES = ['stored', 'duplicates', 'failed']
 const PAGE = 1000
 const MOST_PAGES = 5
 
-/** The minutes of the last hour, of what the element is about. */
 export async function readHour(element) {
   const since = new Date(Date.now() - 3_600_000).toISOString()
   const found = []
@@ -64,7 +63,6 @@ export function sumUp(found, { count, size, at = (each) => each.minute }) {
   return buckets
 }
 
-/** A small row of bars: `[number]`, the newest last. */
 export function drawSpark(numbers, title) {
   const most = Math.max(1, ...numbers)
   const sum = numbers.reduce((one, other) => one + other, 0)

@@ -14,7 +14,6 @@ export function useClient(client) {
   for (const element of waiting) element.start()
 }
 
-/** What the page is told before it is left: by the browser, and by our own page between its screens. */
 const LEAVING = ['beforeunload', 'di-leaving']
 
 /** Calls `begin()` once it stands in a page and there is a client, and anew when its attributes change; `stop` ends what that began. */
@@ -72,7 +71,6 @@ export class Hosted extends HTMLElement {
     if (this.isConnected && this.client) this.begin()
   }
 
-  /** Whether the user has this role here, or a higher one. */
   may(role) { return hasRole(this.client, this.organization, role) }
 
   /** The document of whatever was thrown; that the session has ended is told. */

@@ -16,16 +16,13 @@ export function setLanguage(tag) {
   return fetchWords()
 }
 
-/** From now on the words of all screens are needed. */
 export function wantMore() {
   wantsMore = true
   fetchWords()
 }
 
-/** When the words of the chosen language are there. */
 export const ready = () => fetching
 
-/** Add or replace words of one language. */
 export function addWords(tag, added) {
   languages[tag] = { ...languages[tag], ...added }
 }
@@ -69,8 +66,6 @@ export function sayAge(milliseconds) {
   return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(Math.round(seconds / size))
 }
 
-/** A number with the language's separators. */
 export const sayNumber = (number) => new Intl.NumberFormat(language).format(number)
 
-/** A moment to the second, for where it must be exact. */
 export const sayTime = (iso) => new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(iso))

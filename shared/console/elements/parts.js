@@ -15,22 +15,18 @@ export const head = (...inside) => h('th', { scope: 'row' }, inside)
 export const wide = (...inside) => h('td', { class: 'wide' }, inside)
 export const when = (iso) => h('td', { class: 'when', title: iso && sayTime(iso) }, sayAgo(iso))
 
-/** A heading with what belongs beside it. */
 export const bar = (level, title, ...beside) => h('div', { class: 'bar' }, h(level, {}, title), h('span', { class: 'gap' }), beside)
 
-/** What is said where there is nothing, and why that is. */
 export const empty = (title, why, ...more) => h('div', { class: 'empty' }, h('h3', {}, say(title)), why && h('p', {}, say(why)), more)
 
 export const button = (word, click, kind = '', more = {}) => h('button', { type: 'button', class: kind, click, ...more }, say(word))
 
-/** A button in the look of a link, for what has a name of its own. */
 export const link = (text, click, more = {}) => h('button', { type: 'button', class: 'link', click, ...more }, text)
 
 /** A choice of one: `[[value, word]]`, after `all` where that can be chosen too. */
 export const choice = (label, all, options, change) => h('select', { 'aria-label': label, change: (event) => change(event.target.value) },
   [...(all ? [['', all]] : []), ...options].map(([value, word]) => h('option', { value, 'data-key': value || 'all' }, word)))
 
-/** Times back from now, by their words. */
 export const SINCE = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 }
 export const chooseSince = (change) => choice(say('range'), say('sinceEver'), Object.keys(SINCE).map((span) => [span, say(`since_${span}`)]), change)
 
@@ -44,7 +40,6 @@ export function explain({ status, detail, waits }) {
   return detail
 }
 
-/** What ours is called, where there is something to look up. */
 export const drawReference = (id) => id && h('small', {}, say('reference', { id }))
 
 /** Names and what they are: `[[name, value]]`, those without value left out. */

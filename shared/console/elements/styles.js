@@ -2,7 +2,6 @@
 
 export const sheets = []
 
-/** A sheet for all elements that are made from now on. */
 export function addSheet(text) {
   const sheet = new CSSStyleSheet()
   sheet.replaceSync(text)
@@ -13,7 +12,7 @@ addSheet(`
 :host {
   --ink: var(--di-ink, light-dark(#1b1f24, #e6e8eb)); --dim: var(--di-dim, light-dark(#59626d, #a0a8b2));
   --paper: var(--di-paper, light-dark(#fff, #16191d)); --sunk: var(--di-sunk, light-dark(#f5f6f8, #1e2227));
-  --line: var(--di-line, light-dark(#d5d9de, #363c44)); --edge: var(--di-edge, light-dark(#7b8591, #7b8591));
+  --line: var(--di-line, light-dark(#d5d9de, #363c44)); --edge: var(--di-edge, #7b8591);
   --accent: var(--di-accent, light-dark(#0b5cad, #79b8ff)); --on-accent: var(--di-on-accent, light-dark(#fff, #0b1a2b));
   --good: var(--di-good, light-dark(#17692f, #6fd28b)); --warn: var(--di-warn, light-dark(#8a5300, #f0b354));
   --bad: var(--di-bad, light-dark(#b3261e, #ff938a)); --round: var(--di-round, 6px);

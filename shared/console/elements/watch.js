@@ -32,7 +32,8 @@ export function watch(client, refresh, { seconds = 5, tables = [], filter } = {}
   }
   const soon = () => plan(DEBOUNCE)
   const seen = () => (document.hidden ? forget() : run())
-  const channel = listen(client, tables, filter, soon, (live) => { state.live = live; if (!live) soon() })
+  const become = (live) => { state.live = live; if (!live) soon() }
+  const channel = client.channel && tables.length ? import('./realtime.js').then(({ listen }) => listen(client, tables, filter, soon, become), () => null) : null
   document.addEventListener('visibilitychange', seen)
   addEventListener('online', seen)
   run()
@@ -41,20 +42,6 @@ export function watch(client, refresh, { seconds = 5, tables = [], filter } = {}
     forget()
     document.removeEventListener('visibilitychange', seen)
     removeEventListener('online', seen)
-    if (channel) client.removeChannel(channel)
-  }
-}
-
-let topics = 0
-/** Realtime is believed once its `system` message has come: SUBSCRIBED alone does not mean that changes arrive. */
-function listen(client, tables, filter, changed, become) {
-  if (!client.channel || !tables.length) return null
-  try {
-    const channel = client.channel(`di-${++topics}-${tables.join('-')}`)
-    tables.forEach((table) => channel.on('postgres_changes', { event: '*', schema: 'public', table, ...(filter && { filter }) }, changed))
-    channel.on('system', {}, (message) => become(message?.status === 'ok'))
-    return channel.subscribe((status) => { if (status !== 'SUBSCRIBED') become(false) })
-  } catch {
-    return null // A client whose Realtime is switched off: asking at intervals is enough.
+    channel?.then((opened) => opened && client.removeChannel(opened))
   }
 }
