@@ -24,7 +24,7 @@ def test_every_field_of_every_provider_has_a_control_with_its_title_and_descript
     for name, described in schema["properties"].items():
         place = console.dialog.locator(f'.form [data-field="{name}"]').first
         assert place.count() == 1, name
-        assert place.locator("input, select, textarea").count() >= 1, name
+        assert place.locator("input, select, textarea, button").count() >= 1, name
         assert described["title"] in place.inner_text() or not place.is_visible(), name
 
 

@@ -53,7 +53,8 @@ class ObjectField {
 class ListField {
   constructor(field, value) {
     Object.assign(this, { field, value, items: [], isSet: false, error: h('p', { class: 'wrong', hidden: true }), place: h('div', { class: 'fields' }) })
-    value?.forEach((each) => this.add(each))
+    if (value) value.forEach((each) => this.add(each))
+    else if (field.required) this.add()
     this.before = JSON.stringify(this.typed)
     const more = button('addOne', () => { this.add(); this.changed(); this.items.at(-1).focus() })
     this.element = h('fieldset', { class: 'field kind-objects', 'data-field': field.name }, h('legend', {}, field.title, field.required && h('span', { class: 'mark' }, ` (${say('required')})`)),
@@ -72,7 +73,7 @@ class ListField {
   changed() { this.place.dispatchEvent(new Event('input', { bubbles: true })) }
 
   get typed() { return this.items.length ? this.items.map((each) => each.typed ?? {}) : undefined }
-  get current() { return this.typed ?? null }
+  get current() { return this.items.some((each) => each.typed) ? this.typed : null }
   get isHoldingSomething() { return this.items.length > 0 || !this.error.hidden || this.read() !== undefined }
 
   /** A list is replaced as a whole. */
