@@ -27,7 +27,7 @@ header, footer { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; 
 pre { margin: 0; padding: 8px; background: var(--sunk); border-radius: var(--round); font: .8125rem/1.4 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 320px; overflow: auto; } .line { fill: none; stroke: var(--accent); stroke-width: 2; vector-effect: non-scaling-stroke; }
 @media (forced-colors: active) { .card, dialog, [role=tab][aria-selected=true] { border-color: CanvasText; } }
 @media (max-width: 640px) {
-  .minor { display: none; } .facts { grid-template-columns: 1fr; gap: 0; } .facts dd { margin-bottom: 8px; } .steps li { grid-template-columns: 1fr auto; } .steps span { grid-column: 1 / -1; } .body, header, footer { padding-inline: 12px; } footer .gap { flex-basis: 100%; }
+  .minor { display: none; } .scroller th:nth-child(2) { width: 96px; } .facts { grid-template-columns: 1fr; gap: 0; } .facts dd { margin-bottom: 8px; } .steps li { grid-template-columns: 1fr auto; } .steps span { grid-column: 1 / -1; } .body, header, footer { padding-inline: 12px; } footer .gap { flex-basis: 100%; }
 }
 `)
 wantMore()
