@@ -31,10 +31,10 @@ FIRST = ("page.js", *(f"elements/{name}.js" for name in ("start", "integrations"
 """The modules of the first screen: these, and what they import."""
 
 MOST_LINES = 160
-MOST_LINES_TOGETHER = 3_100
-MOST_BYTES = 75_000
-MOST_FIRST_BYTES = 30_000
-MOST_FIRST_RAW_BYTES = 74_000
+MOST_LINES_TOGETHER = 3_090
+MOST_BYTES = 74_500
+MOST_FIRST_BYTES = 28_600
+MOST_FIRST_RAW_BYTES = 71_000
 PARSERS = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\(|new Function"
 )
