@@ -54,6 +54,8 @@ class FakeChirpstack:
     """What the next calls are answered in place of what they ask for."""
     lost: int = 0
     """How many of the next calls that write are done, and their answers cut."""
+    before_answer: Callable[[Any], object] | None = None
+    """What is done with each item between its coming into a queue and the answer."""
     devices: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, datetime] = field(default_factory=dict)
     keys: dict[str, Any] = field(default_factory=dict)
@@ -205,6 +207,8 @@ def enqueue(fake: FakeChirpstack, asked: Any) -> Any:
     if not fake.has_expiry:
         asked.queue_item.ClearField("expires_at")
     queue.append(asked.queue_item)
+    if fake.before_answer:
+        fake.before_answer(asked.queue_item)
     return MESSAGES["EnqueueReply"](id=asked.queue_item.id)
 
 
