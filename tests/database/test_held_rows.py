@@ -196,7 +196,9 @@ def test_what_is_told_of_a_command_while_its_answer_is_recorded_waits_for_its_na
     }
     command = {"stage": "acknowledged", "id": None, "reference": "r", "error": None}
     (message,) = make_messages(1, device="d", report={"facts": None, "command": command})
-    is_waiting = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query like %(query)s)"
+    is_waiting = (
+        "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query like %(query)s)"
+    )
 
     with tenant.stack.connect() as recording, ThreadPoolExecutor(1) as pool:
         recording.execute("set local role service_role")

@@ -126,7 +126,8 @@ def report(service: Service, integration: Any, stage: str, reference: str, error
 def end(service: Service, row: Row, outcome: str = "sent", **more: Any) -> None:
     result = {"id": row["id"], "lease_token": row["lease_token"], "outcome": outcome, "retry_seconds": 0}
     service.one(
-        "select finish_commands(%s)", Jsonb([result | {"result": {"stage": "queued"}, "milliseconds": 1} | more])
+        "select finish_commands(%s)",
+        Jsonb([result | {"result": {"stage": "queued"}, "milliseconds": 1} | more]),
     )
 
 
