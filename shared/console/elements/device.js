@@ -13,6 +13,8 @@ import { bar, json, table } from './parts.js'
 
 const POINTS = 200
 const MOST_LINES = 6
+/** What networks say of how a message was heard, of what `metadata` keeps. */
+const RADIO = ['rssi', 'snr', 'airtime_ms', 'packet_error_rate']
 
 export class DevicePage extends Element {
   failed = 'deviceFailed'
@@ -27,7 +29,7 @@ export class DevicePage extends Element {
     if (!found) return null
     if (!this.organization) this.setAttribute('organization-id', found.organization_id)
     const [messages, commands, updates, isMember] = await Promise.all([
-      rows(client.from('device_messages').select('payload,observed_at').eq('device_id', id).eq('kind', 'telemetry').is('error', null).order('received_at', { ascending: false }).limit(POINTS)),
+      rows(client.from('device_messages').select(`payload,observed_at,${RADIO.map((name) => `${name}:metadata->${name}`)}`).eq('device_id', id).eq('kind', 'telemetry').is('error', null).order('received_at', { ascending: false }).limit(POINTS)),
       rows(client.from('device_commands').select('id,name,payload,status,attempts,error,result,created_at').eq('device_id', id).order('created_at', { ascending: false }).limit(20)),
       rows(client.from('firmware_updates').select('id,package,from_version,to_version,state,message,at').eq('device_id', id).order('id', { ascending: false }).limit(20)), this.may('member')])
     const [integration] = found.integration_id ? await rows(client.from('device_integrations').select('name,integration_type').eq('id', found.integration_id)) : []
@@ -39,10 +41,11 @@ export class DevicePage extends Element {
   render(data) {
     if (!data) return h('p', { class: 'empty' }, say('noSuchDevice'))
     const { found, messages, commands, updates, isMember, integration, keeps, sets } = data
-    const lines = listLines(messages)
+    const drawValues = (name, lines) => lines.length > 0 && h('section', { class: 'block', 'aria-label': say(name) }, h('h3', {}, say(name)), h('div', { class: 'columns' }, lines.map(([path, points]) => drawLine(points, path))))
     return [
       h('div', { class: 'bar' }, h('h2', {}, found.name ?? found.external_id), drawDeviceStatus(found.status), h('span', { class: 'quiet' }, say('seenAt', { when: sayAgo(found.last_seen_at) }))),
-      lines.length > 0 && h('section', { class: 'block', 'aria-label': say('values') }, h('h3', {}, say('values')), h('div', { class: 'columns' }, lines.map(([path, points]) => drawLine(points, path)))),
+      drawValues('values', listLines(messages, ({ payload }) => payload)),
+      drawValues('radio', listLines(messages, (message) => Object.fromEntries(RADIO.map((name) => [name, message[name]])))),
       h('integration-messages', { client: this.given, 'organization-id': found.organization_id, 'device-id': found.id }),
       keeps && h('device-state', { client: this.given, 'organization-id': found.organization_id, 'integration-id': found.integration_id, 'device-id': found.id, settings: sets }),
       bar('h3', say('commands')), isMember && this.drawForm(),
@@ -83,8 +86,8 @@ function drawCommand(each) {
     h('td', { class: 'wide' }, each.error ? h('span', { class: 'wrong' }, each.error) : each.result == null ? '' : json(each.result)))
 }
 
-/** The numbers in what a device said, by their path: `[[path, [{at, value}]]]`. */
-function listLines(messages) {
+/** The numbers in what is read of each message, by their path: `[[path, [{at, value}]]]`. */
+function listLines(messages, read) {
   const lines = new Map()
   const add = (path, value, at) => {
     if (Number.isFinite(value)) {
@@ -92,7 +95,7 @@ function listLines(messages) {
       lines.get(path).push({ at, value })
     } else if (value && typeof value === 'object' && !Array.isArray(value)) Object.entries(value).forEach(([name, inner]) => add(path ? `${path}.${name}` : name, inner, at))
   }
-  messages.toSorted((one, other) => Date.parse(one.observed_at) - Date.parse(other.observed_at)).forEach(({ payload, observed_at: at }) => add('', payload, Date.parse(at)))
+  messages.toSorted((one, other) => Date.parse(one.observed_at) - Date.parse(other.observed_at)).forEach((message) => add('', read(message), Date.parse(message.observed_at)))
   return [...lines].filter(([, points]) => points.length > 1).slice(0, MOST_LINES).map(([path, points]) => [path || say('value'), points])
 }
 
