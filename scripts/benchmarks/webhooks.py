@@ -145,7 +145,7 @@ def set_environment(report: Report) -> None:
 def _compare_rates(scene: Scene) -> Numbers:
     bare, rates = [], []
     for _ in scene.bench.track("Posting bare, and delivering", scene.bench.rounds(7, 3)):
-        bare.append(asyncio.run(_post_all(scene.url, BARE)))
+        bare.append(asyncio.run(_post_all(scene.url, scene.bench.size(BARE))))
         rates.append(measure_rate(scene))
     rate, bare_rate = statistics.median(rates), statistics.median(bare)
     return {"rate": rate, "bare_rate": bare_rate, "ratio": rate / bare_rate}
@@ -168,11 +168,12 @@ async def _post_all(url: str, count: int) -> float:
 
 def measure_rate(scene: Scene) -> float:
     """How many deliveries a second go out, on a queue of its own."""
-    webhooks = scene.add_webhooks(WEBHOOKS)
+    webhooks = scene.add_webhooks(scene.bench.size(WEBHOOKS))
     source = make_integration(scene.connection, "mqtt")
-    for _ in range(BATCHES):
+    batches = scene.bench.size(BATCHES)
+    for _ in range(batches):
         scene.connection.execute(INGEST, [source, make_batch(100).decode()])
-    total = BATCHES * 500 * len(webhooks)
+    total = batches * 500 * len(webhooks)
     seconds = asyncio.run(_dispatch_all(total))
     scene.clear()
     return total / seconds
@@ -209,7 +210,7 @@ def _compare_hanging(scene: Scene) -> Numbers:
 
 def _measure_p99(scene: Scene, hanging: int) -> float:
     scene.add_webhooks(hanging, "/hang")
-    webhooks = scene.add_webhooks(HEALTHY)
+    webhooks = scene.add_webhooks(scene.bench.size(HEALTHY))
     source = make_integration(scene.connection, "mqtt")
     asyncio.run(_dispatch_beside(scene, source, scene.bench.rounds(20, 6)))
     latencies = scene.read_latencies(webhooks, answered=True)

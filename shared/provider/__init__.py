@@ -88,6 +88,6 @@ from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
     Access, ApiClient, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, load_policy,
-    note_call, refuse, resolve_checked, send_once,
+    note_call, note_certificate, refuse, resolve_checked, send_once,
 )
 from shared.runtime.telemetry import read_traceparent

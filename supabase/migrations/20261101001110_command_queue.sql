@@ -116,11 +116,12 @@ as $$
 declare
   v_counts jsonb;
   v_foretold uuid[];
+  v_shown jsonb;
 begin
   with results as materialized (
     select r.* from jsonb_to_recordset(p_results) as r(
       id uuid, lease_token uuid, outcome text, retry_seconds double precision, reference text, result jsonb, error text,
-      code text, milliseconds double precision, hold_seconds double precision)
+      code text, milliseconds double precision, hold_seconds double precision, certificate jsonb)
   ),
   sending as materialized (
     select c.id from public.device_commands c join results r on r.id = c.id and r.lease_token = c.lease_token where c.status = 'sending'
@@ -139,7 +140,7 @@ begin
       from results r
      where c.id = r.id and c.lease_token = r.lease_token and c.status = 'sending' and c.id in (select h.id from held h)
        and r.outcome in ('sent', 'confirmed', 'failed', 'retry')
-    returning c.id, r.outcome, c.integration_id, c.organization_id, r.code, r.milliseconds, r.hold_seconds,
+    returning c.id, r.outcome, c.integration_id, c.organization_id, r.code, r.milliseconds, r.hold_seconds, r.certificate,
               -- As of the row that was locked: what is told from now on finds the reference.
               c.finished_at is not null and c.early_reports <> '{}' as is_foretold
   ),
@@ -168,12 +169,13 @@ begin
     'retried', count(*) filter (where outcome = 'retry'),
     'failed', count(*) filter (where outcome = 'failed'),
     'busy', (select coalesce(jsonb_agg(s.id), '[]') from sending s where s.id not in (select h.id from held h))),
-         array_agg(id) filter (where is_foretold)
-    into v_counts, v_foretold
+         array_agg(id) filter (where is_foretold), jsonb_object_agg(integration_id, certificate) filter (where certificate <> 'null')
+    into v_counts, v_foretold, v_shown
     from finished;
   if v_foretold is not null then
     perform private.heed_early(v_foretold);
   end if;
+  perform private.note_certificate(s.key::uuid, s.value) from (select e.* from jsonb_each(v_shown) e order by e.key) s;
   return v_counts;
 end
 $$;

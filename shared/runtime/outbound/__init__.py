@@ -20,7 +20,7 @@ from shared.runtime.outbound.headers import (
 from shared.runtime.outbound.json_api import JsonApi
 from shared.runtime.outbound.names import SocketAddress, connect_checked, resolve_checked
 from shared.runtime.outbound.targets import find_origin
-from shared.runtime.outbound.timing import note_call, time_calls
+from shared.runtime.outbound.timing import CallTimes, note_call, note_certificate, time_calls
 
 __all__ = [
     "FORBIDDEN_HEADERS",
@@ -30,6 +30,7 @@ __all__ = [
     "Access",
     "AddressPolicy",
     "ApiClient",
+    "CallTimes",
     "JsonApi",
     "OutboundClient",
     "OutboundReply",
@@ -41,6 +42,7 @@ __all__ = [
     "is_public",
     "load_policy",
     "note_call",
+    "note_certificate",
     "refuse",
     "resolve_checked",
     "send_once",

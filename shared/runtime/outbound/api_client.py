@@ -16,7 +16,7 @@ from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget
 from shared.runtime.outbound.client import OutboundClient
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
-from shared.runtime.outbound.timing import note_call
+from shared.runtime.outbound.timing import note_call, note_certificate
 
 REQUEST_SECONDS = 30.0
 FIRST_MEMORY_SECONDS, MORE_MEMORY_SECONDS = 20.0, 5.0
@@ -143,6 +143,7 @@ class ApiClient:
         timed = replace(request, timeout_seconds=math.ceil(seconds * 100) / 100)
         reply = self._runner.run(self._client.send(timed))
         note_call(reply.milliseconds)
+        note_certificate(reply.certificate)
         self._holding.hold(self._weight if self._holding.size else 0)
         return reply
 

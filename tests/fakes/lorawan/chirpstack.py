@@ -5,6 +5,7 @@ A key that may not do a call, and a device that is not there for a key of a tena
 
 from __future__ import annotations
 
+import ssl
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -54,6 +55,7 @@ class FakeChirpstack:
     """What the next calls are answered in place of what they ask for."""
     lost: int = 0
     """How many of the next calls that write are done, and their answers cut."""
+    tls: ssl.SSLContext | None = None
     before_answer: Callable[[Any], object] | None = None
     """What is done with each item between its coming into a queue and the answer."""
     devices: dict[str, Any] = field(default_factory=dict)
@@ -64,7 +66,7 @@ class FakeChirpstack:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> FakeChirpstack:
-        self._http = HttpReceiver(self.answer)
+        self._http = HttpReceiver(self.answer, self.tls)
         self._http.__enter__()
         self.url = self._http.url.removesuffix("/hook")
         return self
