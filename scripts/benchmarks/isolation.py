@@ -46,7 +46,7 @@ PARTS = ("deliveries", "sessions", "commands", "jobs", "receive")
 REACH = {f"{part}_p99_ratio": "≤ 2" for part in PARTS} | {"worker_mb": "< 400 MB"}
 ALLOWANCE_MS = 250.0
 EACH_SECONDS = 0.1
-SETTLE_SECONDS, PATIENCE_SECONDS = 6.0, 60.0
+SETTLE_SECONDS, PATIENCE_SECONDS = 6.0, 120.0
 HOSTILE_BATCHES, HOSTILE_DEVICES = 1, 100
 REFUSED_CONNECTIONS = 4
 PARSE = "function decodeUplink(input) { return { data: JSON.parse(input.text) }; }"
@@ -178,7 +178,9 @@ def _make_quiet(exits: ExitStack) -> Quiet:
     worker = exits.enter_context(start_worker(report))
     quiet = Quiet(report, connection, worker, organization_id, port, ids, push)
     wait_until(
-        lambda: bool((connection.execute(SUBSCRIBED, [broker]).fetchone() or (0,))[0]), 30, "Connecting"
+        lambda: bool((connection.execute(SUBSCRIBED, [broker]).fetchone() or (0,))[0]),
+        PATIENCE_SECONDS,
+        "Connecting",
     )
     return quiet
 

@@ -94,6 +94,7 @@ def _run(row: LeasedJob, find_kind: FindKind, database: Database, deadline: Dead
 
 
 def _open_job(row: LeasedJob, kind: Kind, database: Database, deadline: Deadline) -> Job[Any]:
+    state, progress = require_state(row["state"]), require_state(row["progress"])
     provider = open_provider(row["integration"])
     require_capability(type(provider), kind)
     return Job(
@@ -102,8 +103,8 @@ def _open_job(row: LeasedJob, kind: Kind, database: Database, deadline: Deadline
         provider=provider,
         database=database,
         deadline=deadline,
-        state=require_state(row["state"]),
-        progress=require_state(row["progress"]),
+        state=state,
+        progress=progress,
     )
 
 
