@@ -26,6 +26,7 @@ begin
   end if;
 
   if p_lease_token is not null then
+    perform private.bound_state('state', p_state);
     update public.integration_schedules
        set state = coalesce(p_state, state),
            due_at = coalesce(v_received_at + make_interval(secs => p_lease_seconds), due_at)

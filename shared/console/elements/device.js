@@ -6,6 +6,8 @@ import { Element, bar, button, call, define, drawDeviceStatus, drawFacts, drawWo
 const POINTS = 200
 const MOST_LINES = 6
 const [WIDTH, HEIGHT] = [720, 140]
+/** What networks say of how a message was heard, of what `metadata` keeps. */
+const RADIO = ['rssi', 'snr', 'airtime_ms', 'packet_error_rate']
 
 const describeCommand = () => ({
   required: ['name'],
@@ -30,7 +32,7 @@ define('device-page', class extends Element {
     if (!found) return null
     if (!this.organization) this.setAttribute('organization-id', found.organization_id)
     const [messages, commands, updates, isMember, isAdmin, types, [integration]] = await Promise.all([
-      rows(of('device_messages', 'payload,observed_at').eq('kind', 'telemetry').is('error', null).order('received_at', { ascending: false }).limit(POINTS)),
+      rows(of('device_messages', `payload,observed_at,${RADIO.map((name) => `${name}:metadata->${name}`)}`).eq('kind', 'telemetry').is('error', null).order('received_at', { ascending: false }).limit(POINTS)),
       rows(of('device_commands', 'id,name,payload,status,attempts,error,result,created_at').order('created_at', { ascending: false }).limit(20)),
       rows(of('firmware_updates', 'id,package,from_version,to_version,state,message,at').order('id', { ascending: false }).limit(20)), this.may('member'), this.may('admin'), readTypes(client),
       found.integration_id ? rows(client.from('device_integrations').select('name,integration_type').eq('id', found.integration_id)) : []])
@@ -41,11 +43,12 @@ define('device-page', class extends Element {
   render(data) {
     if (!data) return h('p', { class: 'empty' }, say('noSuchDevice'))
     const { found, messages, commands, updates, isMember, integration, keeps, sets } = data
-    const lines = listLines(messages)
+    const drawValues = (name, lines) => lines.length > 0 && h('section', { class: 'block', 'aria-label': say(name) }, h('h3', {}, say(name)), h('div', { class: 'columns' }, lines.map(([path, points]) => drawLine(points, path))))
     const own = { 'organization-id': found.organization_id, 'device-id': found.id }
     return [
       h('div', { class: 'bar' }, h('h2', {}, found.name ?? found.external_id), drawDeviceStatus(found.status), h('span', { class: 'quiet' }, say('seenAt', { when: sayAgo(found.last_seen_at) }))),
-      lines.length > 0 && h('section', { class: 'block', 'aria-label': say('values') }, h('h3', {}, say('values')), h('div', { class: 'columns' }, lines.map(([path, points]) => drawLine(points, path)))),
+      drawValues('values', listLines(messages, ({ payload }) => payload)),
+      drawValues('radio', listLines(messages, (message) => Object.fromEntries(RADIO.map((name) => [name, message[name]])))),
       this.child('integration-messages', own), keeps && this.child('device-state', { ...own, 'integration-id': found.integration_id, settings: sets }),
       bar('h3', say('commands')), isMember && this.drawQuestion(),
       commands.length ? table(['when', 'command', 'status', 'outcome'], commands.map((each) => row(each.id, when(each.created_at), head(each.name, ' ', json(each.payload)), drawWork(each.status),
@@ -88,14 +91,14 @@ define('device-state', class extends Element {
   }
 })
 
-/** The numbers in what a device said, by their path: `[[path, [{at, value}]]]`, the oldest first. */
-function listLines(messages) {
+/** The numbers in what is read of each message, by their path: `[[path, [{at, value}]]]`, the oldest first. */
+function listLines(messages, read) {
   const lines = new Map()
   const add = (path, value, at) => {
     if (Number.isFinite(value)) (lines.get(path) ?? lines.set(path, []).get(path)).push({ at, value })
     else if (value && typeof value === 'object' && !Array.isArray(value)) Object.entries(value).forEach(([name, inner]) => add(path ? `${path}.${name}` : name, inner, at))
   }
-  messages.toSorted((one, other) => Date.parse(one.observed_at) - Date.parse(other.observed_at)).forEach(({ payload, observed_at: at }) => add('', payload, Date.parse(at)))
+  messages.toSorted((one, other) => Date.parse(one.observed_at) - Date.parse(other.observed_at)).forEach((message) => add('', read(message), Date.parse(message.observed_at)))
   return [...lines].filter(([, points]) => points.length > 1).slice(0, MOST_LINES).map(([path, points]) => [path || say('value'), points])
 }
 

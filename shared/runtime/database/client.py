@@ -34,6 +34,7 @@ from shared.runtime.errors import (
     Problem,
     QuotaExceeded,
     RateLimited,
+    TooLarge,
     Unauthenticated,
     Unavailable,
 )
@@ -186,6 +187,7 @@ _PROBLEMS: dict[str, Callable[[str], Problem]] = {
     "PT409": lambda _: LeaseLost(),
     "PT410": Gone,
     "PT412": lambda _: PreconditionFailed(),
+    "PT413": TooLarge,
     "PGRST116": lambda _: NotFound(),
     "PGRST301": lambda _: Unauthenticated(),
     "PGRST302": lambda _: Unauthenticated(),
