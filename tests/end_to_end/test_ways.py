@@ -44,7 +44,7 @@ IN = [
     calls("lease_sessions"),
     Mark(Outbox.collect),
     Mark(Committer.take, takes_messages),
-    calls("ingest_messages"),
+    calls("ingest_batch"),
     Mark(Connection.acknowledge),
 ]
 OUT = [
