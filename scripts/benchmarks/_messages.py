@@ -16,7 +16,7 @@ _run, _numbers = secrets.token_hex(6), itertools.count()
 
 
 def make_batch(devices: int, count: int = BATCH) -> bytes:
-    """So many messages by column as JSON, none seen before, from that many devices in turns; bodies have about 90 bytes."""
+    """So many messages by column as JSON, none seen before, from so many devices in turns; bodies have 90 bytes."""
     messages = [_make_message(number, devices) for number in itertools.islice(_numbers, count)]
     return orjson.dumps(read_columns(messages))
 

@@ -27,7 +27,8 @@ pytestmark = pytest.mark.usefixtures("functions_environment")
 
 def calls(function: str) -> Mark:
     """The moment that a SQL function is called."""
-    method = Database.lease if function.startswith("lease_") else Database.call
+    methods = {"lease": Database.lease, "ingest": Database.call_whole}
+    method = methods.get(function.partition("_")[0], Database.call)
     return Mark(method, lambda frame: frame.f_locals.get("function") == function)
 
 
