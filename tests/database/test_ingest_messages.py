@@ -312,7 +312,7 @@ def test_facts_of_the_transport_and_a_remark_are_stored_beside_what_the_device_s
     ]
 
 
-EVERYTHING = [
+EVERYTHING: list[Row] = [
     {"event_id": "a", "device": "x", "kind": "telemetry", "topic": "t/x", "payload": {"n": [1, None, "ü"]}},
     {
         "event_id": "b",
@@ -339,7 +339,7 @@ EVERYTHING = [
 
 @pytest.mark.parametrize("name_duplicates", [False, True])
 def test_columns_say_the_same_as_rows(service: Service, *, name_duplicates: bool) -> None:
-    told: list[object] = []
+    told: list[tuple[list[Row], list[Row]]] = []
     for batch in (EVERYTHING, make_columns(EVERYTHING)):
         integration = service.make_integration()
         call = "select ingest_messages(%s, %s, p_name_duplicates => %s)"
