@@ -52,12 +52,13 @@ class Account:
 class AzureApi(JsonApi):
     """One hub's calls; see JsonApi. What a device that is not online is answered with may pass, other 404 do not."""
 
-    def __init__(self, account: Account, deadline: Deadline) -> None:
+    def __init__(self, account: Account, deadline: Deadline, *, waits: bool = True) -> None:
         self._account = account
         self._own: Mapping[str, str] = {}
         self.code = ""
         """What the last refusal calls itself."""
-        super().__init__(Access(NAME, account.base_url, {}, [account.key], account.owner), deadline)
+        access = Access(NAME, account.base_url, {}, [account.key], account.owner)
+        super().__init__(access, deadline, waits=waits)
 
     def call(self, method: str, path: str, body: object = None, **how: Any) -> Any:
         """As JsonApi has it, with the version."""
@@ -79,7 +80,7 @@ class AzureApi(JsonApi):
         account, expiry = self._account, int(time.time()) + SIGNATURE_SECONDS
         signature = sign_resource(account.host_name, account.key, expiry, account.policy)
         # Nor does a signature come back in what is answered.
-        self._secrets = [account.key, signature]
+        self.access.secrets[:] = [account.key, signature]
         return replace(request, headers={**request.headers, **self._own, "Authorization": signature})
 
     def read_words(self, document: object) -> str:

@@ -54,9 +54,8 @@ def send_command(account: Account, command: Command) -> Outcome:
     """Call the method, or write what is desired. Errors: CommandRefused for what is refused for good, OutsideErrors."""
     asked = read_envelope(command.payload)
     seconds = asked.response_timeout_seconds + asked.connect_timeout_seconds + MARGIN_SECONDS
-    with AzureApi(account, Deadline(seconds)) as api:
-        # Its throttles are of the whole hub, so they are not waited for in one command.
-        api.waits = False
+    # Its throttles are of the whole hub, so they are not waited for in one command.
+    with AzureApi(account, Deadline(seconds), waits=False) as api:
         path = api.join_path("twins", command.device)
         if asked.desired is not None:
             return _write_desired(api, path, asked.desired)

@@ -58,12 +58,12 @@ class Account:
 class ParticleApi(JsonApi):
     """One account's calls; see JsonApi. A token that an OAuth client got is renewed, once, where it is refused."""
 
-    def __init__(self, account: Account, deadline: Deadline) -> None:
+    def __init__(self, account: Account, deadline: Deadline, *, waits: bool = True) -> None:
         self.account = account
         self._token = account.secret if account.client_id is None else ""
         self._form_type = ""
         access = Access(NAME, account.base_url, {}, [account.secret], account.owner)
-        super().__init__(access, deadline)
+        super().__init__(access, deadline, waits=waits)
 
     def call(self, method: str, path: str, body: object = None, **how: Any) -> Any:
         """As JsonApi has it, with the token."""
@@ -138,8 +138,8 @@ class ParticleApi(JsonApi):
 
     def _find_token(self) -> str:
         token = _tokens.find(self._token_name) or self._make_token()
-        if token not in self._secrets:
-            self._secrets.append(token)
+        if token not in self.access.secrets:
+            self.access.secrets.append(token)
         return token
 
     def _make_token(self) -> str:

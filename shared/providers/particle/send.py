@@ -55,9 +55,8 @@ class Envelope(BaseModel):
 def send_command(account: Account, command: Command) -> Outcome:
     """Call the function, or publish the event. Errors: CommandRefused for what is refused for good, OutsideErrors."""
     asked = read_envelope(command.payload)
-    with ParticleApi(account, Deadline(CALL_SECONDS)) as api:
-        # Rate limits are of an address that many share, so they are not waited for in one command.
-        api.waits = False
+    # Rate limits are of an address that many share, so they are not waited for in one command.
+    with ParticleApi(account, Deadline(CALL_SECONDS), waits=False) as api:
         if asked.publish is not None:
             return _publish(api, asked)
         return _call_function(api, command, asked)
