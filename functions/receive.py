@@ -5,10 +5,11 @@ from __future__ import annotations
 import flask
 import functions_framework
 
+from shared.messages.receive import greet_sender
 from shared.messages.routes import receivers
 from shared.runtime.web.routing import Router
 
-router = Router("receive", receivers)
+router = Router("receive", receivers, greet=greet_sender)
 
 
 @functions_framework.http

@@ -10,6 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Literal, TypedDict
 
+from shared.integrations.refusals import explain_refusal
 from shared.integrations.sealing import SealedIntegration, open_provider
 from shared.provider import Command, Commander, Item, Outcome, replace_nul, require
 from shared.runtime.backoff import Backoff
@@ -120,6 +121,7 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
             begun, calls = time.perf_counter(), time_calls()
             sent = _send(*row)
             milliseconds = round((time.perf_counter() - begun) * 1000, 1)
+            explain_refusal(self.database, row[0]["integration_id"], sent.code, sent.error or "")
             return replace(sent, milliseconds=milliseconds, certificate=calls.certificate)
 
     def finish(self, ended: list[CommandResult]) -> None:

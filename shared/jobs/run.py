@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from shared.integrations.refusals import explain_refusal
 from shared.integrations.sealing import open_provider
 from shared.jobs.job import Again, Done, Failed, Job, JobOutcome, LeasedJob
 from shared.jobs.kinds import Kind
@@ -85,6 +86,7 @@ def _run(row: LeasedJob, find_kind: FindKind, database: Database, deadline: Dead
         if deadline.expired and (saved or time.monotonic() - began < FAIR_SECONDS):
             return Again()
         get_log().warning("a job failed", code=problem.code, detail=problem.detail)
+        explain_refusal(database, row["integration"]["id"], problem.code, _describe(problem, job))
         return Retry(_describe(problem, job), BACKOFF.pause(1 if saved else row["attempts"] + 1))
     except Problem as problem:
         return Failed(_describe(problem, job))

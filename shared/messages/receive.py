@@ -8,15 +8,17 @@ same way, with a secret nobody knows, to the same 401.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
+import flask
+
 from shared.messages.bodies import Receipt
+from shared.messages.pushed import read_address, read_id, read_request
 from shared.messages.receive_coded import Proven, receive_proven
 from shared.messages.receive_owners import Owners, find_owners, read_token
-from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
+from shared.messages.receive_store import PATIENCE_SECONDS, Post, choose_reply, store_posts
 from shared.messages.receivers import Pushed, ReceiverRow, open_receiver, takes_pushes, tell_recovered
 from shared.messages.refused_pushes import Refusals, Tries
 from shared.messages.store import keep_trying
@@ -39,8 +41,19 @@ TOO_MANY_TRIES = (
 )
 
 BATCH_BYTES = 4 * 1_048_576
+ORIGIN = "WebHook-Request-Origin"
 REQUEST_BYTES = 4_096
 """What a request counts beside its body: a thousand are a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """By which headers a proven sender is told that it may push."""
+
+    headers: Mapping[str, str]
+
+
+Received = Receipt | TextReply | Proven | Greeting
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +76,39 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
     Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then. RateLimited is also who was
     refused too often, but never a request that is proven.
     """
-    body = call.body
-    environ, rest = call.request.environ, call.parameters.get("rest", "")
-    address, integration_id = _read_address(environ), ""
-    request = PushedRequest(_read_headers(environ), body, rest.strip("/"), environ.get("QUERY_STRING", ""))
+    request = read_request(call.request, call.parameters, call.body)
+    received = _receive(call.request.environ, call.parameters["id"], integration_type, request)
+    return (
+        {"received": 0, "stored": 0, "duplicates": 0, "failed": 0}
+        if isinstance(received, Greeting)
+        else received
+    )
+
+
+def greet_sender(request: flask.Request, parameters: Mapping[str, str]) -> Mapping[str, str]:
+    """By which headers an OPTIONS of CloudEvents' handshake (WebHook-Request-Origin) is told that it may push.
+
+    None for any other OPTIONS, and where the type of the integration knows none. Errors: as receive_messages.
+    """
+    if "id" not in parameters or ORIGIN not in request.headers:
+        return {}
+    pushed = replace(read_request(request, parameters, b""), is_greeting=True)
+    received = _receive(request.environ, parameters["id"], None, pushed)
+    return received.headers if isinstance(received, Greeting) else {}
+
+
+def _receive(
+    environ: Mapping[str, str], given_id: str, integration_type: str | None, request: PushedRequest
+) -> Receipt | TextReply | Greeting:
+    address, integration_id = read_address(environ), ""
     try:
-        integration_id = _read_id(call.parameters["id"])
+        integration_id = read_id(given_id)
         bind_log(integration=integration_id)
         trace = environ.get(TRACEPARENT)
         arrival = Arrival(integration_id, integration_type, request, read_token(request), trace)
         owner = _tries.name_owner(integration_id, address, time.monotonic())
         # Again where a statement of its own organization was in the way: in a later batch, for the others have gone on.
-        submit = partial(_arrivals.submit, arrival, REQUEST_BYTES + len(body), owner)
+        submit = partial(_arrivals.submit, arrival, REQUEST_BYTES + len(request.body), owner)
         received = keep_trying(submit, Deadline(PATIENCE_SECONDS))
         return receive_proven(received, trace) if isinstance(received, Proven) else received
     except (Unauthenticated, NotFound) as refusal:
@@ -84,43 +118,20 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
         raise Unauthenticated(REFUSAL) from None
 
 
-def _read_address(environ: Mapping[str, str]) -> str:
-    """Who sends, as far as the nearest proxy says: good enough to count by, as nobody is kept out by it."""
-    forwarded = environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
-    return (forwarded or environ.get("REMOTE_ADDR", ""))[:64]
-
-
-def _read_headers(environ: Mapping[str, str]) -> dict[str, str]:
-    """The headers by their names in lower case; through Flask's own view of them it takes ten times as long."""
-    headers = {
-        name[5:].replace("_", "-").lower(): value
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    }
-    return headers | {"content-type": environ.get("CONTENT_TYPE", "")}
-
-
-def _read_id(text: str) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise Unauthenticated("The id is not a UUID.") from None
-
-
-def _receive_all(arrivals: Sequence[Arrival]) -> list[Receipt | Proven | Exception]:
-    """What became of each request: its counts, the Problem it is answered with, or that it is proven and no more."""
+def _receive_all(arrivals: Sequence[Arrival]) -> list[Received | Exception]:
+    """What became of each request: its answer, the Problem it is answered with, or that it is proven and no more."""
     rows = _read_rows({arrival.integration_id for arrival in arrivals})
     owners = find_owners(
         (each.integration_id, each.token_hash) for each in arrivals if each.integration_id in rows
     )
     open_row = cache(lambda *named: open_receiver(rows.get(named[0]), named[1]))
-    results: list[Receipt | Proven | Exception | Post] = [
+    results: list[Proven | Greeting | Exception | Post] = [
         _read_alone(open_row, rows, _name_owner(arrival, owners)) for arrival in arrivals
     ]
     _count_refusals(rows, arrivals, results)
     _tell_recovered(rows, arrivals, results)
     stored = iter(store_posts([result for result in results if isinstance(result, Post)]))
-    return [next(stored) if isinstance(result, Post) else result for result in results]
+    return [choose_reply(result, next(stored)) if isinstance(result, Post) else result for result in results]
 
 
 def _name_owner(arrival: Arrival, owners: Owners) -> Arrival:
@@ -139,7 +150,7 @@ def _read_rows(integration_ids: set[str]) -> dict[str, ReceiverRow]:
 
 def _read_alone(
     open_row: Callable[[str, str | None], Pushed], rows: Mapping[str, ReceiverRow], arrival: Arrival
-) -> Post | Proven | Problem:
+) -> Post | Proven | Greeting | Problem:
     try:
         provider = open_row(arrival.integration_id, arrival.integration_type)
         return _read_post(provider, rows.get(arrival.integration_id), arrival.request, arrival.trace)
@@ -150,19 +161,22 @@ def _read_alone(
 
 def _read_post(
     provider: Pushed, row: ReceiverRow | None, request: PushedRequest, trace: str | None
-) -> Post | Proven | Problem:
+) -> Post | Proven | Greeting | Problem:
     try:
-        if is_later := _is_read_later(provider):
+        if is_later := _is_read_later(provider) or request.is_greeting:
             _verify(provider, request)
         messages = provider.receive(request) if isinstance(provider, Receiver) and not is_later else []
         if row is None:
             raise Unauthenticated
         _check_limit(row["wait_seconds"])
+        if request.is_greeting:
+            return Greeting(provider.greet(request) if isinstance(provider, Receiver) else {})
         if is_later:
             return Proven(provider, request)
     except Problem as problem:
         return problem
-    return Post(row["id"], add_trace(messages, trace), len(request.body))
+    reply = provider.answer_push(request) if isinstance(provider, Receiver) else None
+    return Post(row["id"], add_trace(messages, trace), len(request.body), reply)
 
 
 def _verify(provider: Pushed, request: PushedRequest) -> None:
@@ -210,4 +224,4 @@ _refusals = Refusals()
 
 _tries = Tries()
 
-_arrivals: Batcher[Arrival, Receipt | Proven] = Batcher(_receive_all, BATCH_BYTES)
+_arrivals: Batcher[Arrival, Received] = Batcher(_receive_all, BATCH_BYTES)

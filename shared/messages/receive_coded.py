@@ -44,8 +44,13 @@ def receive_proven(proven: Proven, trace: str | None) -> Receipt | TextReply:
         return take_callback(provider, proven.request)
     messages = _read_messages(provider, proven.request)
     size = len(proven.request.body)
-    post = Post(identity.integration_id, add_trace(messages, trace), size)
-    return keep_trying(lambda: _posts.submit(post, size, identity.integration_id), Deadline(PATIENCE_SECONDS))
+    post = Post(
+        identity.integration_id, add_trace(messages, trace), size, provider.answer_push(proven.request)
+    )
+    stored = keep_trying(
+        lambda: _posts.submit(post, size, identity.integration_id), Deadline(PATIENCE_SECONDS)
+    )
+    return post.reply or stored
 
 
 def _read_messages(provider: Receiver, request: PushedRequest) -> list[Message]:

@@ -15,6 +15,7 @@ from shared.runtime.database.client import Refusal, as_service, make_problem
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Problem
 from shared.runtime.log import get_log
+from shared.runtime.web.text_reply import TextReply
 
 PATIENCE_SECONDS = 3.0
 """How long a request waits for a database that is away: not every sender tries again."""
@@ -28,6 +29,8 @@ class Post:
     messages: Sequence[Message]
     size: int
     """Of its body, in bytes."""
+    reply: TextReply | None = None
+    """What is answered once it is stored, in place of the receipt."""
 
 
 class StoredPosts(TypedDict, total=False):
@@ -46,6 +49,11 @@ class PostGroup(TypedDict):
     """By column, see `read_columns`."""
     requests: int
     bytes: int
+
+
+def choose_reply(post: Post, stored: Receipt | Exception) -> Receipt | TextReply | Exception:
+    """What is answered to a request that brought the post."""
+    return stored if isinstance(stored, Exception) or post.reply is None else post.reply
 
 
 def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:

@@ -21,7 +21,7 @@ from shared.provider.decoding.coded import CodedBody, decode_bodies, read_bodies
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
 from shared.provider.decoding.mending import REPLACED
 from shared.provider.decoding.names import name_own_event
-from shared.provider.decoding.readers import find_path, find_vmark_reply
+from shared.provider.decoding.readers import find_path, find_vmark_reply, judge_kind
 from shared.provider.decoding.storable import Document, find_depth, read_document, replace_nul
 from shared.provider.decoding.times import UNBELIEVED, TimestampFormat, choose_time, parse_time
 from shared.provider.decoding.topics import (
@@ -51,7 +51,7 @@ from shared.provider.lorawan_directory import NO_EUI, LorawanDirectory, check_ap
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
     ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, CommandReport, Event, EventDevice, Identity, Kind, Message, Notice,
-    Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
+    Presence, Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path

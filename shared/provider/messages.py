@@ -40,15 +40,29 @@ class CommandReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Presence:
+    """That the other side saw its device come or go.
+
+    `order` tells which of two such reports is the later, whenever they come: compared as text, for one device. `at` is
+    ISO 8601; who has been heard after that is not offline.
+    """
+
+    status: Literal["online", "offline"]
+    order: str
+    at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a message tells beside what is stored of it.
 
     `facts` are of its device, kept in the metadata of that; of `gateways` those from before stay. `command` is what
-    became of one.
+    became of one. `presence` is for messages that are `unheard`: the device's status follows it alone.
     """
 
     facts: Mapping[str, object] | None = None
     command: CommandReport | None = None
+    presence: Presence | None = None
 
 
 @dataclass(slots=True)  # not frozen, which costs a microsecond a message; nobody changes one all the same

@@ -19,6 +19,7 @@ from shared.provider.secrets import RotatingSecret
 from shared.provider.source import MessageSource
 from shared.provider.standard_webhooks import check_key, make_secret, unify_headers
 from shared.runtime.errors import BadRequest
+from shared.runtime.web.text_reply import TextReply
 
 QUERY_PARAMETERS = 100
 """Parameters of a query string; a request with more is refused."""
@@ -56,6 +57,7 @@ class PushedRequest:
     `/receive/{id}/line/3`. `query_string` is the rest of the address as it came, for proofs that sign it.
     `is_signed` says that a signature proves it, and that only what it covers is here: of the usual kinds neither path,
     query nor content type. `device` is the one whose own token it brings, which is its proof.
+    `is_greeting` says that it has no body yet: its sender asks by OPTIONS whether it may push.
     """
 
     headers: Mapping[str, str]
@@ -64,6 +66,7 @@ class PushedRequest:
     query_string: str = ""
     is_signed: bool = False
     device: str | None = None
+    is_greeting: bool = False
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -162,6 +165,14 @@ class Receiver(MessageSource):
     def parse_undecoded(self, request: PushedRequest) -> list[Message] | None:  # noqa: ARG002 - for those who override it
         """The same where no codec gets free, for senders that never try again; None where they do."""
         return None
+
+    def answer_push(self, request: PushedRequest) -> TextReply | None:  # noqa: ARG002 - for those who override it
+        """What a proven request is answered once it is stored, where its sender is not to get the receipt."""
+        return None
+
+    def greet(self, request: PushedRequest) -> dict[str, str]:  # noqa: ARG002 - for those who override it
+        """By which headers a proven sender that asks first is told that it may push; none where that is not known."""
+        return {}
 
     @final
     def receive(self, request: PushedRequest) -> list[Message]:

@@ -107,17 +107,40 @@ $$;
 comment on function private.heed_command is
   'What the other side says of a command that it keeps for its device: {stage, id or reference, error}. It may come before the answer to the call that sent it: by an id, what that says then changes nothing; by a reference, it is heeded once that answer is recorded.';
 
+create function private.heed_presence(p_integration_id uuid, p_external_id text, p_presence jsonb) returns void
+language sql volatile set search_path = ''
+as $$
+  update public.devices d
+     set status = case when p_presence ->> 'status' = 'offline' and d.last_seen_at > (p_presence ->> 'at')::timestamptz then d.status
+                       else p_presence ->> 'status' end,
+         last_seen_at = case when p_presence ->> 'status' = 'online'
+                             then greatest(d.last_seen_at, least(coalesce((p_presence ->> 'at')::timestamptz, now()), now())) else d.last_seen_at end,
+         metadata = t.told
+    from public.devices k
+    cross join lateral (
+      select k.metadata || jsonb_build_object('presence', p_presence) as told) t
+   where k.integration_id = p_integration_id and k.external_id = p_external_id and d.id = k.id and d.metadata = k.metadata
+     and (p_presence ->> 'order') collate "C" > coalesce(k.metadata #>> '{presence,order}', '') collate "C"
+     and private.is_portable(t.told, 65536)
+$$;
+comment on function private.heed_presence is
+  'That the other side saw a device come or go, {status, order, at}: what is older than what is known changes nothing, nor does a going that is older than what the device has said.';
+
 create function private.heed_reports(p_organization_id uuid, p_integration_id uuid, p_reports jsonb) returns void
 language plpgsql volatile set search_path = ''
 as $$
 declare
   v_told record;
 begin
-  for v_told in select r.device, r.report -> 'facts' as facts, r.report -> 'command' as command
+  for v_told in select r.device, r.report -> 'facts' as facts, r.report -> 'command' as command,
+                         r.report -> 'presence' as presence
                   from jsonb_to_recordset(p_reports) as r(device text, report jsonb)
   loop
     if v_told.facts <> 'null' then
       perform private.heed_facts(p_integration_id, v_told.device, v_told.facts);
+    end if;
+    if v_told.presence <> 'null' then
+      perform private.heed_presence(p_integration_id, v_told.device, v_told.presence);
     end if;
     if v_told.command <> 'null' then
       perform private.heed_command(p_organization_id, p_integration_id, v_told.device, v_told.command);
@@ -125,8 +148,8 @@ begin
   end loop;
 end
 $$;
-comment on function private.heed_reports is '[{device, report: {facts?, command?}}], by devices in their order, so that two batches never wait for each other.';
+comment on function private.heed_reports is '[{device, report: {facts?, command?, presence?}}], by devices in their order, so that two batches never wait for each other.';
 
-revoke execute on function private.list_gateways, private.merge_facts, private.heed_facts, private.find_reported, private.move_command,
+revoke execute on function private.list_gateways, private.merge_facts, private.heed_facts, private.heed_presence, private.find_reported, private.move_command,
   private.heed_command, private.heed_reports
   from public, anon, authenticated, service_role;

@@ -118,6 +118,68 @@ def test_who_is_only_told_about_is_neither_seen_nor_online(service: Service) -> 
     )
 
 
+def come_or_go(service: Service, integration: Any, status: str, order: str, at: str | None = None) -> str:
+    presence = {"status": status, "order": order, "at": at}
+    tell(
+        service, integration, {"facts": None, "command": None, "presence": presence}, device_status="unheard"
+    )
+    return str(service.one("select status from devices where integration_id = %s", integration))
+
+
+def test_coming_and_going_counts_by_its_order_and_not_by_when_it_arrives(service: Service) -> None:
+    integration = service.make_integration()
+
+    seen = [
+        come_or_go(service, integration, *said)
+        for said in (
+            ("online", "0002"),
+            ("offline", "0001"),
+            ("offline", "0003"),
+            ("online", "0003"),
+            ("online", "0004"),
+        )
+    ]
+
+    assert seen == ["online", "online", "offline", "offline", "online"]
+
+
+def test_a_going_that_is_older_than_what_the_device_has_said_is_none(service: Service) -> None:
+    integration = service.make_integration()
+    (message,) = make_messages(1, event_id="said", observed_at="2026-01-02T03:04:06+00:00")
+    service.ingest(integration, [message])
+
+    late = come_or_go(service, integration, "offline", "0001", "2026-01-02T03:04:05+00:00")
+    newer = come_or_go(service, integration, "offline", "0002", "2026-01-02T03:04:07+00:00")
+
+    assert (late, newer) == ("online", "offline")
+
+
+def test_who_is_told_to_have_come_was_seen_then(service: Service) -> None:
+    integration = service.make_integration()
+
+    come_or_go(service, integration, "online", "0001", "2026-01-02T03:04:05+00:00")
+
+    seen = service.one(
+        "select to_char(last_seen_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') from devices"
+        " where integration_id = %s",
+        integration,
+    )
+    assert seen == "2026-01-02 03:04:05"
+
+
+@pytest.mark.parametrize("written", ["x", 5, [1], {"order": {"a": 1}}, {"order": None}])
+def test_whatever_stands_where_the_order_is_kept_nothing_is_lost(service: Service, written: Any) -> None:
+    integration = service.make_integration()
+    come_or_go(service, integration, "online", "0001")
+    service.one(
+        "update devices set metadata = %s where integration_id = %s returning 1",
+        Jsonb({"presence": written}),
+        integration,
+    )
+
+    assert come_or_go(service, integration, "offline", "~") in {"online", "offline"}
+
+
 def report(service: Service, integration: Any, stage: str, reference: str, error: str | None = None) -> None:
     told = {"stage": stage, "id": None, "reference": reference, "error": error}
     tell(service, integration, {"facts": None, "command": told}, device_status="unheard")

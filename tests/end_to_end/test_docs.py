@@ -215,6 +215,19 @@ def test_the_commands_of_the_lorawan_page_work_when_copied(scene: Scene, tmp_pat
     assert '"status":4' not in told, told
 
 
+def test_the_commands_of_the_particle_page_work_when_copied(scene: Scene, tmp_path: Path) -> None:
+    told = run_page("particle.md", tmp_path, scene.platform.stack)
+
+    assert '202\n[{"topic":"data/temp","payload":{"t": 21.5}}]' in told, told
+
+
+def test_the_commands_of_the_azure_page_work_when_copied(scene: Scene, tmp_path: Path) -> None:
+    told = run_page("azure-iot.md", tmp_path, scene.platform.stack)
+
+    assert '"stored":1' in told, told
+    assert '"status":4' not in told, told
+
+
 def describe_variables(scene: Scene) -> dict[str, str]:
     """The environment of one curl example, with an integration of its own."""
     stack, admin = scene.platform.stack, scene.platform.user

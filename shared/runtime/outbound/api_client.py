@@ -62,6 +62,8 @@ class ApiClient:
         import asyncio
 
         self.access, self.deadline, self._waits = access, deadline, waits
+        self.told: Mapping[str, str] = {}
+        """The headers of the last answer, which find their names in any letter case."""
         self._runner = asyncio.Runner()
         self._client = OutboundClient()
         self._holding = load_budget().open(access.owner)
@@ -111,6 +113,10 @@ class ApiClient:
             meet=self._meet,
         )
 
+    def prepare(self, request: OutboundRequest) -> OutboundRequest:
+        """`request` as it is sent now, each time it is: signed, say."""
+        return request
+
     def hide_secrets(self, body: bytes) -> bytes:
         """An answer without the secrets: what is not the other side may say back what it is sent; a key is no data."""
         for secret in self.access.secrets:
@@ -140,10 +146,11 @@ class ApiClient:
                 f"The time for {self.access.name}'s API was used up; the rest follows with the next run."
             )
         # Rounded up, so that once it has passed the deadline has, too.
-        timed = replace(request, timeout_seconds=math.ceil(seconds * 100) / 100)
+        timed = replace(self.prepare(request), timeout_seconds=math.ceil(seconds * 100) / 100)
         reply = self._runner.run(self._client.send(timed))
         note_call(reply.milliseconds)
         note_certificate(reply.certificate)
+        self.told = reply.headers
         self._holding.hold(self._weight if self._holding.size else 0)
         return reply
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused
+from shared.runtime.errors import OutsideError, ProtocolFailed
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.memory import weigh_json
 from shared.runtime.outbound.api_client import ApiClient, refuse
@@ -37,13 +37,16 @@ class JsonApi(ApiClient):
     ) -> Any:
         """The reply's JSON, None where it is empty. `again`: whether what may have had its effect may be repeated.
 
-        What is None or empty in `query` is left out; a list is a parameter for each of its values.
+        What is None or empty in `query` is left out; a list is a parameter for each of its values. Bytes are sent as
+        they are.
         """
         wanted = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         asked = f"?{urlencode(wanted, doseq=True)}" if wanted else ""
         headers, content = {"Accept": "application/json", **self.access.headers}, None
         if body is not None:
-            headers["Content-Type"], content = "application/json", write_json(body)
+            is_plain = isinstance(body, bytes)
+            headers["Content-Type"] = "application/octet-stream" if is_plain else "application/json"
+            content = body if isinstance(body, bytes) else write_json(body)
         return self.repeat(self.describe(method, f"{path}{asked}", headers, content), self._read, again=again)
 
     def weigh(self, part: bytearray) -> int:
@@ -77,15 +80,15 @@ class JsonApi(ApiClient):
         """What an error says of itself."""
         return str(document.get("message") or "") if isinstance(document, dict) else ""
 
-    def _make_refusal(self, reply: OutboundReply, document: object) -> CredentialsRefused | ProviderRefused:
-        name, status, words = self.access.name, reply.status, self.mask_words(self.read_words(document))
-        said = f": {words}" if words else "."
-        return refuse(
-            status,
-            f"{name} refused the API key ({status}){said}",
-            f"{name} answered {status}{said}",
-            reply.retry_after,
-        )
+    def make_refusal(self, status: int, said: str, retry_after: float | None) -> OutsideError:
+        """What a refusal is; `said` is a colon with its words, or a full stop."""
+        name = self.access.name
+        refused = f"{name} refused the API key ({status}){said}"
+        return refuse(status, refused, f"{name} answered {status}{said}", retry_after)
+
+    def _make_refusal(self, reply: OutboundReply, document: object) -> OutsideError:
+        words = self.mask_words(self.read_words(document))
+        return self.make_refusal(reply.status, f": {words}" if words else ".", reply.retry_after)
 
 
 def _read_document(body: bytes) -> Any:

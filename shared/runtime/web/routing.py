@@ -6,6 +6,7 @@ import random
 import re
 import time
 import uuid
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 ROUTE, TRACEPARENT = "device_integrations.route", "device_integrations.traceparent"
 """Where a request's environ has its route, and the trace that goes on with what it brought."""
 
+Greet = Callable[[flask.Request, Mapping[str, str]], Mapping[str, str]]
+"""What an OPTIONS of some path is answered beside CORS, by its parameters: headers, none for most."""
+
 KNOWN_METHODS = frozenset({*METHODS, "HEAD", "OPTIONS"})
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 
@@ -45,8 +49,9 @@ _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 class Router:
     """The routes of one function, and everything around a handler that is the same for all of them."""
 
-    def __init__(self, name: str, *rooms: Routes) -> None:
+    def __init__(self, name: str, *rooms: Routes, greet: Greet | None = None) -> None:
         self.name = name
+        self._greet = greet
         self.routes = [route for room in rooms for route in room.declared]
         self._resources: dict[str, dict[str, Route]] = {}
         for route in self.routes:
@@ -102,7 +107,7 @@ class Router:
         if route is None:
             allowed = {"Allow": ", ".join(sorted({*resource, "OPTIONS"}))}
             if request.method == "OPTIONS":
-                return make_response(None, HTTPStatus.NO_CONTENT, headers, allowed)
+                return self._answer_options(request, parameters, headers, allowed)
             raise MethodNotAllowed(headers=allowed)
         request.environ[ROUTE] = f"/{self.name}{route.path.rstrip('/')}"
         call = Call(request, parameters)
@@ -123,6 +128,14 @@ class Router:
         if route.media:
             return make_text_response(body, status, headers, call.headers | {"Content-Type": route.media})
         return make_response(body, status, headers, call.headers)
+
+    def _answer_options(
+        self, request: flask.Request, parameters: Mapping[str, str], headers: Headers, allowed: dict[str, str]
+    ) -> flask.Response:
+        """A browser's preflight, unless it is another sender's own question."""
+        greeted = self._greet(request, parameters) if self._greet else {}
+        status = HTTPStatus.OK if greeted else HTTPStatus.NO_CONTENT
+        return make_response(None, status, headers, {**allowed, **greeted})
 
     def _find(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
         """The routes of the path by their methods, and what stands in the place of its parameters."""
@@ -183,8 +196,9 @@ def _is_known(request: flask.Request, tag: str | None) -> bool:
 
 def _make_text(reply: TextReply, headers: Headers, own: dict[str, str]) -> flask.Response:
     if not reply.text:
-        return make_response(None, HTTPStatus.NO_CONTENT, headers, own)
-    return make_text_response(reply.text, HTTPStatus.OK, headers, own | {"Content-Type": reply.media})
+        return make_response(None, reply.status or HTTPStatus.NO_CONTENT, headers, own)
+    media = {"Content-Type": reply.media}
+    return make_text_response(reply.text, reply.status or HTTPStatus.OK, headers, own | media)
 
 
 def _write_rule(path: str) -> str:

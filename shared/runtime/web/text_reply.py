@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 
 @dataclass(frozen=True, slots=True)
 class TextReply:
-    """Answered with 200 as `media`; with 204 where it is empty."""
+    """Answered with 200 as `media`; with 204 where it is empty; or with `status`, where one is given."""
 
     text: str
     media: str = "text/plain"
+    status: HTTPStatus | None = None

@@ -1,0 +1,190 @@
+"""The hub's registry and our devices in step, methods called by commands, twins as state, a key that is revoked."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.fleet import Fleet
+from tests.end_to_end.providers.azure.site import connect
+from tests.end_to_end.providers.lorawan.test_devices import same, work_until
+from tests.end_to_end.providers.particle.site import add_known
+from tests.end_to_end.providers.particle.test_devices import make_due, open_alerts, read_command, tell
+from tests.fakes.azure.iot_hub import FakeIotHub
+from tests.platform import Platform, run_tick
+
+pytestmark = pytest.mark.usefixtures("functions_environment", "no_codecs")
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeIotHub]:
+    with FakeIotHub() as started:
+        yield started
+
+
+def test_devices_are_imported_with_tags_and_told_of_changes_here(admin: Platform, fake: FakeIotHub) -> None:
+    fake.know("pump-1", {"name": "Pump", "field": True, "site": "berlin"})
+    fleet = connect(admin, fake, sync_direction="both")
+
+    first = fleet.sync()
+    device = fleet.devices()["Pump"]
+    fleet.rename("Pump", "Old pump", tags=["dry", "field"])
+    second = fleet.sync()
+
+    assert (first["counts"]["created"], second["counts"]["exported"]) == (1, 1)
+    assert (device["external_id"], device["metadata"]["tags"]) == ("pump-1", ["field"])
+    assert device["metadata"]["provider"]["attributes"]["site"] == "berlin"
+    assert fake.devices["pump-1"]["tags"] == {
+        "name": "Old pump",
+        "field": True,
+        "dry": True,
+        "site": "berlin",
+    }
+
+
+def test_a_device_made_here_is_in_the_registry_with_the_key_that_is_shown_once(
+    admin: Platform, fake: FakeIotHub
+) -> None:
+    fleet = connect(admin, fake)
+
+    made = admin.call("POST", f"{fleet.path}/devices", json={"name": "roof-1", "tags": ["field"]})
+    printed = admin.call(
+        "POST",
+        f"{fleet.path}/devices",
+        json={"name": "roof-2", "hardware_ids": ["a" * 40], "credentials": "none"},
+    )
+
+    assert made.status_code == 201, made.text
+    assert printed.status_code == 201, printed.text
+    credentials = made.json()["credentials"]
+    there = fake.devices["roof-1"]["authentication"]
+    assert (credentials["identity"], there["symmetricKey"]["primaryKey"]) == (
+        "roof-1",
+        credentials["pre_shared_key"],
+    )
+    assert fake.devices["roof-2"]["authentication"]["x509Thumbprint"]["primaryThumbprint"] == "A" * 40
+
+
+def test_a_device_whose_making_was_cut_off_is_completed_and_is_one(admin: Platform, fake: FakeIotHub) -> None:
+    fleet = connect(admin, fake, sync_direction="export")
+    fleet.add("x", "roof-1", tags=["field"])
+    fake.lost = 1
+    job_id = fleet.begin(direction="export")["id"]
+    for _ in range(3):
+        fleet.work()
+
+    assert fleet.read(job_id)["status"] == "done"
+    assert list(fake.devices) == ["roof-1"]
+    assert fleet.devices()["roof-1"]["external_id"] == "roof-1"
+
+
+def test_ten_thousand_devices_take_little_memory_and_a_second_run_changes_nothing(
+    admin: Platform, fake: FakeIotHub
+) -> None:
+    for number in range(10_000):
+        fake.know(f"d-{number:05}", {"field": True, "site": "berlin"})
+    fleet = connect(admin, fake)
+    job_id = fleet.begin()["id"]
+    work_until(fleet, job_id, 2_000)
+    early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    work_until(fleet, job_id, 10_000)
+    late = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    before = fleet.snapshot()
+    second = fleet.begin()["id"]
+    work_until(fleet, second, 10_000)
+
+    assert fleet.count_devices() == (10_000, 10_000)
+    assert late - early < 16_384
+    assert fleet.read(second)["report"]["counts"] == {"seen": 10_000, "unchanged": 10_000}
+    assert same(before) == same(fleet.snapshot())
+
+
+def test_a_command_calls_the_method_and_waits_for_a_device_that_is_away(
+    admin: Platform, fake: FakeIotHub
+) -> None:
+    fake.know("pump-1", online=False)
+    fake.methods["pump-1", "reboot"] = lambda payload: (200, {"after": payload["delay"]})
+    fleet = connect(admin, fake)
+    command_id = tell(fleet, "pump-1", "reboot", {"delay": 5})
+
+    run_tick(admin.stack, idle_seconds=0.5)
+    waiting = read_command(fleet, command_id)
+    fake.devices["pump-1"]["connectionState"] = "Connected"
+    make_due(admin)
+    run_tick(admin.stack, idle_seconds=0.5)
+    done = read_command(fleet, command_id)
+
+    assert (waiting["status"], "not online" in waiting["error"]) == ("pending", True)
+    assert (done["status"], done["result"]) == ("confirmed", {"status": 200, "payload": {"after": 5}})
+    assert fake.called == [("pump-1", "reboot", {"delay": 5})]
+
+
+def test_what_is_desired_waits_in_the_twin_for_a_device_that_sleeps(
+    admin: Platform, fake: FakeIotHub
+) -> None:
+    fake.know("pump-1", online=False)
+    fleet = connect(admin, fake)
+    command_id = tell(fleet, "pump-1", "settings", {"desired": {"interval": 60}})
+
+    run_tick(admin.stack, idle_seconds=0.5)
+
+    assert read_command(fleet, command_id)["status"] == "sent"
+    assert fake.devices["pump-1"]["desired"] == {"interval": 60}
+
+
+def test_the_twin_is_the_devices_state(admin: Platform, fake: FakeIotHub) -> None:
+    fake.know("pump-1", reported={"fw": "1.2"})
+    fleet = connect(admin, fake)
+    place = f"{fleet.path}/devices/{add_known(admin, fleet.integration['id'], 'pump-1')}/state?path="
+
+    written = admin.call("PUT", f"{place}desired/led", json={"on": True})
+    refused = admin.call("PUT", f"{place}reported/fw", json="2")
+    disabled = admin.call("PUT", f"{place}status", json="disabled")
+    removed = admin.call("DELETE", f"{place}desired/led")
+
+    assert written.json()["state"] == {"on": True}, written.text
+    assert (refused.status_code, "device's own" in refused.json()["detail"]) == (400, True)
+    assert disabled.json()["state"] == "disabled", disabled.text
+    assert (removed.status_code, fake.devices["pump-1"]["desired"]) == (204, {})
+    assert fake.devices["pump-1"]["status"] == "disabled"
+
+
+@pytest.mark.parametrize("way", ["sync", "command"])
+def test_a_key_that_is_revoked_becomes_an_alert_that_ends_with_the_next_success(
+    admin: Platform, fake: FakeIotHub, way: str
+) -> None:
+    fake.know("pump-1")
+    fake.methods["pump-1", "reboot"] = lambda _: (200, None)
+    fleet = connect(admin, fake)
+    key, fake.key = fake.key, "b3RoZXI="
+    do = begin_sync(fleet) if way == "sync" else begin_command(fleet)
+
+    for _ in range(3):
+        do()
+    raised = open_alerts(admin)
+    fake.key = key
+    do()
+
+    assert len(raised) == 1
+    assert "3 times in a row" in raised[0]["message"]
+    assert key not in raised[0]["message"]
+    assert open_alerts(admin) == []
+
+
+def begin_sync(fleet: Fleet) -> Callable[[], object]:
+    fleet.begin()
+    return fleet.work
+
+
+def begin_command(fleet: Fleet) -> Callable[[], Any]:
+    tell(fleet, "pump-1", "reboot", {})
+
+    def send() -> None:
+        make_due(fleet.admin)
+        run_tick(fleet.admin.stack, idle_seconds=0.5)
+
+    return send

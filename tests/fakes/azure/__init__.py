@@ -1,0 +1,1 @@
+"""Azure: what Event Grid posts, and an IoT Hub's service API."""

@@ -1,0 +1,1 @@
+"""Particle: what its webhooks push, and its Cloud API."""
