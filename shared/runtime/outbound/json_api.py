@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -57,6 +57,9 @@ class JsonApi:
     organization until the next call; Unavailable where it has no more.
     """
 
+    credentials: ClassVar[str] = "the API key"
+    """What is refused with 401 and 403, in words."""
+
     def __init__(self, access: Access, deadline: Deadline) -> None:
         self.deadline = deadline
         self.waits = True
@@ -94,12 +97,13 @@ class JsonApi:
     ) -> Any:
         """The reply's JSON, None where it is empty. `again`: whether what may have had its effect may be repeated.
 
-        What is None or empty in `query` is left out; a list is a parameter for each of its values.
+        What is None or empty in `query` is left out; a list is a parameter for each of its values. Bytes are sent as
+        they are.
         """
         request = self._make_request(method, path, body, query or {})
         reply = self._send(request)
         for failures in range(1, TRIES):
-            if not _is_passing(reply, again=again, waits=self.waits):
+            if not _is_passing(self.read_status(reply), again=again, waits=self.waits):
                 break
             self._pause(reply, BACKOFF.pause(failures))
             reply = self._send(request)
@@ -115,11 +119,12 @@ class JsonApi:
         self, method: str, path: str, body: object, query: Mapping[str, object]
     ) -> OutboundRequest:
         wanted = {name: value for name, value in query.items() if value not in (None, "")}
+        media_type = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         return OutboundRequest(
             method,
             f"{self._base_url}{path}" + (f"?{urlencode(wanted, doseq=True)}" if wanted else ""),
-            self._headers if body is None else {**self._headers, "Content-Type": "application/json"},
-            None if body is None else write_json(body),
+            self._headers if body is None else {**self._headers, "Content-Type": media_type},
+            body if body is None or isinstance(body, bytes) else write_json(body),
             reply_limit=REPLY_BYTES,
             whole=True,
             meet=self._weigh,
@@ -134,7 +139,7 @@ class JsonApi:
                 f"The time for {self._name}'s API was used up; the rest follows with the next run."
             )
         # Rounded up, so that once it has passed the deadline has, too.
-        timed = replace(request, timeout_seconds=math.ceil(seconds * 100) / 100)
+        timed = replace(self.prepare(request), timeout_seconds=math.ceil(seconds * 100) / 100)
         reply = self._runner.run(self._client.send(timed))
         note_call(reply.milliseconds)
         self._holding.hold(self._weight if self._holding.size else 0)
@@ -166,7 +171,7 @@ class JsonApi:
         document = None
         try:
             body = self._hide_secrets(reply.body)
-            document = (self.read_body(body) if is_success else _read_document(body)) if body else None
+            document = (self.read_body(body) if is_success else self.read_error(body)) if body else None
         except ValueError:
             if is_success:
                 raise ProtocolFailed(f"{self._name}'s answer is not JSON.") from None
@@ -184,17 +189,33 @@ class JsonApi:
         """What an answer says; ValueError where that is not JSON."""
         return _read_document(body)
 
+    def read_error(self, body: bytes) -> Any:
+        """What a refusal says; ValueError where it can't be read."""
+        return _read_document(body)
+
+    def prepare(self, request: OutboundRequest) -> OutboundRequest:
+        """`request` as it is sent now, each time it is: signed, say."""
+        return request
+
+    def read_status(self, reply: OutboundReply) -> int:
+        """What an answer's status comes to, where the other side says it in another way."""
+        return reply.status
+
     def read_words(self, document: object) -> str:
         """What an error says of itself."""
         return str(document.get("message") or "") if isinstance(document, dict) else ""
 
+    def read_refusal(self, reply: OutboundReply, document: object) -> str:  # noqa: ARG002 - for those who override it
+        """The same, for those who say a part of it in headers."""
+        return self.read_words(document)
+
     def _make_refusal(self, reply: OutboundReply, document: object) -> CredentialsRefused | ProviderRefused:
-        status, words = reply.status, self.read_words(document)
+        status, words = self.read_status(reply), self.read_refusal(reply, document)
         # Masked in every form; and Postgres has no text with NUL.
         words = mask_secrets(words, self._secrets)[:WORDS_LIMIT].replace("\x00", "\ufffd")
         said = f": {words}" if words else "."
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            return CredentialsRefused(f"{self._name} refused the API key ({status}){said}")
+            return CredentialsRefused(f"{self._name} refused {self.credentials} ({status}){said}")
         return ProviderRefused(
             f"{self._name} answered {status}{said}", answered=status, retry_after=reply.retry_after
         )
@@ -213,8 +234,8 @@ def _read_document(body: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def _is_passing(reply: OutboundReply, *, again: bool, waits: bool) -> bool:
+def _is_passing(status: int, *, again: bool, waits: bool) -> bool:
     """Whether another try may help, and does no harm: what is answered with 429 was not begun."""
-    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return waits
-    return again and reply.status >= HTTPStatus.BAD_REQUEST and not is_final_status(reply.status)
+    return again and status >= HTTPStatus.BAD_REQUEST and not is_final_status(status)
