@@ -1,7 +1,7 @@
 """Firmware: images in a bucket, thing groups as cohorts, jobs as deployments and rollouts.
 
-A job's id is the rollout's name; AWS makes one of an id once, for what is in the group when it begins. It keeps no events
-of it: how each thing fares is read from its execution.
+A job's id is the rollout's name; AWS makes one of an id once, for what is in the group when it begins. It keeps no
+events of it: how each thing fares is read from its execution.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from shared.providers.aws_iot.account import Account
 from shared.providers.aws_iot.api import LONGEST_TOKEN, open_api, read_items
 from shared.providers.aws_iot.bucket import PART, Bucket, BucketApi, explain_missing
 from shared.providers.aws_iot.jobs import (
-    OPEN_JOBS,
+    ENDED_JOBS,
     JobSettings,
     check_plan,
     describe_job,
@@ -178,7 +178,7 @@ class JobsFirmware(Firmware):
     def withdraw(self, plan: RolloutPlan) -> None:
         """See `Firmware`: things that have begun go on, those that have not get nothing."""
         found = self._find(plan.name)
-        if found and found.text("status") in OPEN_JOBS:
+        if found and found.text("status") not in ENDED_JOBS:
             with name_refusals():
                 self._api.run("iot:CancelJob", plan.name, body={"comment": "Cancelled by an admin."})
 
@@ -191,7 +191,7 @@ class JobsFirmware(Firmware):
         phase, _, token = (after or "").partition(" ")
         if not phase:
             found = self._find(plan.name)
-            phase = MEMBERS if found and found.text("status") in OPEN_JOBS else EXECUTIONS
+            phase = MEMBERS if found and found.text("status") not in ENDED_JOBS else EXECUTIONS
         return self._list_members(plan, token) if phase == MEMBERS else self._list_executions(plan, token)
 
     def _list_members(self, plan: RolloutPlan, token: str) -> Listing[DeviceFirmware]:

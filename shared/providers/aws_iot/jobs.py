@@ -44,7 +44,7 @@ WORDS = {
     "REJECTED": "The device refused the job.",
     "CANCELED": "The job was cancelled.",
 }
-OPEN_JOBS = frozenset(("IN_PROGRESS", "SCHEDULED"))
+ENDED_JOBS = frozenset(("COMPLETED", "CANCELED", "DELETION_IN_PROGRESS"))
 
 
 @dataclass(frozen=True, slots=True)

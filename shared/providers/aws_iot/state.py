@@ -1,9 +1,9 @@
 """A thing's shadows as one tree: the classic one at its root, the named ones below `named`.
 
-Of the classic one there are `desired`, `reported`, `delta` and `version`; `named` lists the others' names, `named/cfg` is
-the shadow cfg with the same four. Only what is desired is written: the rest is the device's own, or AWS's. AWS merges
-what it is sent, and null removes; so what is to be replaced is compared with what is there, and written for that version
-alone. 409 says that there is a newer one, which is read again. Source: AWS IoT's documentation of device shadows.
+Of the classic one there are `desired`, `reported`, `delta` and `version`; `named` lists the others' names, `named/cfg`
+is the shadow cfg with the same four. Only what is desired is written: the rest is the device's own, or AWS's. AWS
+merges what it is sent, and null removes; so what is to be replaced is compared with what is there, and written for that
+version alone. 409 says that there is a newer one, which is read again. Source: AWS IoT's documentation of shadows.
 """
 
 from __future__ import annotations
