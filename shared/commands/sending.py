@@ -16,7 +16,7 @@ from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.database.leases import UNREAD, Unread
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import BadRequest, NotSupported, Problem, ProviderRefused
+from shared.runtime.errors import BadRequest, CredentialsRefused, NotSupported, Problem, ProviderRefused
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.lease_loop import LeaseLoop
@@ -32,6 +32,9 @@ LEASE_SECONDS = 60
 BACKOFF = Backoff(5.0, 300.0)
 HELD = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE))
 """What is answered to one command and holds for all of its integration."""
+
+MOST_WORDS = 1_000
+"""Characters of an error that an alert repeats."""
 
 RESULT_LIMIT = 65_536
 """Bytes of a device's answer that are kept."""
@@ -115,7 +118,16 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
     def work(self, row: Sendable) -> CommandResult:
         with self._pulse.busy():
             begun = time.perf_counter()
-            return replace(_send(*row), milliseconds=round((time.perf_counter() - begun) * 1000, 1))
+            result = replace(_send(*row), milliseconds=round((time.perf_counter() - begun) * 1000, 1))
+        if result.code == CredentialsRefused.code:
+            self._tell_refusal(row[0]["integration_id"], result)
+        return result
+
+    def _tell_refusal(self, integration_id: str, result: CommandResult) -> None:
+        """An alert once it is so repeatedly, as of sessions."""
+        names = {"p_integration_id": integration_id, "p_code": result.code}
+        words = (result.error or "")[:MOST_WORDS]
+        self.attempt("failed_calls", partial(self.database.call, "explain_failure", **names, p_message=words))
 
     def finish(self, ended: list[CommandResult]) -> None:
         """Record them together; one that has what JSON or the database can't hold, alone and without what came back.
@@ -159,7 +171,9 @@ def _send(row: LeasedCommand, integration: SealedIntegration | None) -> CommandR
 
 
 def _find_hold(problem: Problem, pause: float) -> float | None:
-    """Rate limits are of accounts, and who is unavailable is so for all: the next command would be told the same."""
+    """Rate limits and keys are of accounts, and who is unavailable is so for all: the next would be told the same."""
+    if isinstance(problem, CredentialsRefused):
+        return pause
     if not isinstance(problem, ProviderRefused) or problem.answered not in HELD:
         return None
     return min(pause if problem.retry_after is None else problem.retry_after, BACKOFF.longest)

@@ -20,6 +20,7 @@ from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
     BadRequest,
+    CredentialsRefused,
     InvalidConfig,
     LeaseLost,
     NotSupported,
@@ -34,6 +35,9 @@ BACKOFF = Backoff(5.0, 600.0)
 FAIR_SECONDS = 10.0
 """A step that has had so long and was cut off by the end of a tick counts as failed, not as cut off."""
 
+MOST_WORDS = 1_000
+"""Characters of an error that an alert repeats."""
+
 _PASSING = (OutsideError, Unavailable, InvalidConfig, VaultError)
 """What may be over at the next try. A rule on top of the table of `is_final_status`, by which a kind judges what it was
 refused of one device or rollout: what is refused of a whole job may be by a config that is about to be mended."""
@@ -47,6 +51,7 @@ class Retry:
 
     error: str
     seconds: float
+    code: str = ""
 
 
 def run_job(row: LeasedJob, find_kind: FindKind, database: Database, deadline: Deadline) -> Counter[str]:
@@ -59,13 +64,22 @@ def run_job(row: LeasedJob, find_kind: FindKind, database: Database, deadline: D
     bind_log(integration=integration["id"], organization=integration["organization_id"], job=row["id"])
     try:
         outcome = _run(row, find_kind, database, deadline)
-        return Counter([_finish(row, database, outcome)])
+        status = _finish(row, database, outcome)
+        _tell_refusal(integration["id"], database, outcome)
+        return Counter([status])
     except LeaseLost:
         # Cancelled, or its integration changed, meanwhile: whoever did that has the say now.
         return Counter(lost_leases=1)
     except Problem as problem:
         get_log().warning("a job could not be recorded", code=problem.code, detail=problem.detail)
         return Counter(unrecorded=1)
+
+
+def _tell_refusal(integration_id: str, database: Database, outcome: JobOutcome | Retry) -> None:
+    """Credentials that are refused become an alert once they are so repeatedly, as those of sessions."""
+    if isinstance(outcome, Retry) and outcome.code == CredentialsRefused.code:
+        names = {"p_integration_id": integration_id, "p_code": outcome.code}
+        database.call("explain_failure", **names, p_message=outcome.error[:MOST_WORDS])
 
 
 def _run(row: LeasedJob, find_kind: FindKind, database: Database, deadline: Deadline) -> JobOutcome | Retry:
@@ -82,7 +96,8 @@ def _run(row: LeasedJob, find_kind: FindKind, database: Database, deadline: Dead
         if deadline.expired and (saved or time.monotonic() - began < FAIR_SECONDS):
             return Again()
         get_log().warning("a job failed", code=problem.code, detail=problem.detail)
-        return Retry(_describe(problem, job), BACKOFF.pause(1 if saved else row["attempts"] + 1))
+        pause = BACKOFF.pause(1 if saved else row["attempts"] + 1)
+        return Retry(_describe(problem, job), pause, problem.code)
     except Problem as problem:
         return Failed(_describe(problem, job))
     except Exception:  # noqa: BLE001 - one job's defect must not end the others' tick

@@ -110,6 +110,17 @@ comment on function public.lease_commands is
   'Takes due commands, fairly over organizations and then over integrations, no more than p_each of one integration under way, with '
   'their devices and the sealed config of their integrations; those past their time expire. Together they have about p_bytes, or are one.';
 
+create function private.end_refusals(p_integration_ids uuid[]) returns jsonb
+language plpgsql volatile set search_path = ''
+as $$
+begin
+  update public.integration_facts f set refusals = 0
+   where f.integration_id = any (p_integration_ids) and f.direction = 'in' and f.refusals > 0;
+  return '{}';
+end
+$$;
+comment on function private.end_refusals is 'Their credentials are taken again. There is nothing to say of it: {}.';
+
 create function public.finish_commands(p_results jsonb) returns jsonb
 language sql volatile set search_path = ''
 as $$
@@ -162,10 +173,11 @@ as $$
     'retried', count(*) filter (where outcome = 'retry'),
     'failed', count(*) filter (where outcome = 'failed'),
     'busy', (select coalesce(jsonb_agg(s.id), '[]') from sending s where s.id not in (select h.id from held h)))
+    || private.end_refusals(array_agg(distinct integration_id) filter (where outcome in ('sent', 'confirmed')))
     from finished
 $$;
 comment on function public.finish_commands is
   'Records what came of commands; a result whose lease was lost changes nothing. busy are the ids of those that somebody holds just now: send them again. hold_seconds holds back all of its integration.';
 
-revoke execute on function private.list_waiting_commands, private.count_commands, private.expire_commands, public.lease_commands,
+revoke execute on function private.end_refusals, private.list_waiting_commands, private.count_commands, private.expire_commands, public.lease_commands,
   public.finish_commands from public, anon, authenticated, service_role;

@@ -181,6 +181,9 @@ begin
    where id = p_job_id
   returning * into v_job;
   perform private.log_job(v_job, v_before.error);
+  if p_outcome in ('done', 'again') and v_job.kind in ('sync', 'rollout', 'backfill', 'provision') then
+    perform private.end_refusals(array[v_job.integration_id]);
+  end if;
   return v_status;
 end
 $$;

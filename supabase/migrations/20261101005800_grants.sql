@@ -61,7 +61,7 @@ grant execute on function
   to service_role;
 grant execute on function
   private.add_steps, private.choose_alike, private.close_circuit, private.conclude_rollout, private.count_rollout,
-  private.count_tries, private.create_devices, private.disable_webhook, private.end_dry_run, private.end_rollout,
+  private.count_tries, private.create_devices, private.disable_webhook, private.end_dry_run, private.end_refusals, private.end_rollout,
   private.end_updates, private.find_claim, private.find_heads, private.find_reading, private.hardware_keys,
   private.finish_provisioning, private.finish_together, private.hold_history, private.hold_job, private.is_free, private.is_in_step, private.is_to_yield,
   private.is_same_reading, private.judge_endpoint, private.judge_endpoints, private.judge_field, private.judge_status,

@@ -113,8 +113,10 @@ declare
   v_refusals integer;
 begin
   if p_code = 'credentials_refused' then
-    update public.integration_facts f set refusals = f.refusals + 1
-     where f.integration_id = p_integration_id and f.direction = 'in' returning f.refusals into v_refusals;
+    insert into public.integration_facts as f (integration_id, direction, organization_id, refusals)
+    select i.id, 'in', i.organization_id, 1 from public.device_integrations i where i.id = p_integration_id
+    on conflict (integration_id, direction) do update set refusals = f.refusals + 1
+    returning f.refusals into v_refusals;
     if v_refusals >= (select k.threshold from private.alert_kinds k where k.kind = 'authentication.failed') then
       perform private.raise_alert(
         p_integration_id, 'authentication.failed', 'error',
@@ -128,7 +130,7 @@ begin
 end
 $$;
 comment on function public.explain_failure is
-  'For whoever has recorded that a session failed: what its problem''s code means beside. An alert where it is the credentials, repeatedly, the config, or a certificate that ended.';
+  'For whoever has recorded that a session, a job or a command failed: what its problem''s code means beside. An alert where it is the credentials, repeatedly, the config, or a certificate that ended.';
 
 create function private.end_failure() returns trigger
 language plpgsql security definer set search_path = ''

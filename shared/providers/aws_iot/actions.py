@@ -54,7 +54,6 @@ ACTIONS: dict[str, Action] = {
     # At the data endpoint
     "iot:Publish": Action("POST", "/topics/{}", "data"),
     "iot:SendDirectMessage": Action("POST", "/connections/{}/messages", "data"),
-    "iot:GetConnection": Action("GET", "/connections/{}", "data"),
     "iot:GetThingShadow": Action("GET", "/things/{}/shadow", "data"),
     "iot:UpdateThingShadow": Action("POST", "/things/{}/shadow", "data"),
     "iot:DeleteThingShadow": Action("DELETE", "/things/{}/shadow", "data"),

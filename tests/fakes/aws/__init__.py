@@ -1,4 +1,4 @@
-"""AWS on real sockets: signatures recomputed by AWS's own library, moto for what it does faithfully, the rest our own."""
+"""AWS on real sockets: signatures recomputed by AWS's library, moto for what it does faithfully, the rest ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs and their executions, which moto gives other states than AWS: made for who is in the group, moved by the tests."""
+"""Jobs and their executions, which moto gives other states than AWS: made for a group, moved by the tests."""
 
 from __future__ import annotations
 

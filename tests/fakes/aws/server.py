@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from shared.providers.aws_iot.actions import ACTIONS
 from tests.fakes.aws import jobs
-from tests.fakes.aws.signatures import SignatureWrong, check_signature
+from tests.fakes.aws.signatures import SignatureError, check_signature
 from tests.fakes.aws.words import ACCOUNT, Answer, Asked, answer_json, refuse
 from tests.fakes.background import InBackground
 
@@ -49,7 +49,7 @@ class Fault:
 class FakeAws(InBackground):
     """Use it in a `with`: `url` is the `endpoint_url` of configs. `calls` lists `METHOD path` of what came, in order.
 
-    `devices` says of each connected client whether it confirms what it is sent; `delivered` and `published` is what went
+    `devices` says of each connected client whether it confirms what it is sent; `delivered`, `published` is what went
     out. `denied` are permissions that the policy does not give; `things`, where it is set, takes the place of moto's.
     With `holds_back` a job is offered to nobody by itself.
     """
@@ -85,7 +85,7 @@ class FakeAws(InBackground):
             return self._confirm(asked)
         try:
             signed = check_signature(self.keys, asked.method, asked.target, asked.headers, asked.body)
-        except SignatureWrong as wrong:
+        except SignatureError as wrong:
             return refuse(403, str(wrong), "The security token included in the request is invalid.")
         with self.lock:
             self.scopes.append(signed.service)
@@ -94,8 +94,8 @@ class FakeAws(InBackground):
         action = name_action(asked)
         if action in self.denied:
             words = (
-                f"User: arn:aws:iam::{ACCOUNT}:user/di is not authorized to perform: {action} on resource: * because no "
-                f"identity-based policy allows the {action} action"
+                f"User: arn:aws:iam::{ACCOUNT}:user/di is not authorized to perform: {action} on resource: * because "
+                f"no identity-based policy allows the {action} action"
             )
             return refuse(403, ACCESS_DENIED, words)
         own = OWN.get(action)
@@ -156,7 +156,8 @@ class FakeAws(InBackground):
         if self.roles.get(arn) != external_id:
             error = (
                 "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>"
-                f"<Message>User is not authorized to perform: sts:AssumeRole on resource: {arn}</Message></Error></ErrorResponse>"
+                f"<Message>User is not authorized to perform: sts:AssumeRole on resource: {arn}</Message>"
+                "</Error></ErrorResponse>"
             )
             return Answer(403, error.encode(), {"Content-Type": "text/xml"})
         key_id, secret, token = (

@@ -26,30 +26,30 @@ class Signed:
     service: str
 
 
-class SignatureWrong(Exception):
+class SignatureError(Exception):
     """What AWS would say of it: the error's name is the first argument."""
 
 
 def check_signature(
     keys: Mapping[str, tuple[str, str]], method: str, target: str, headers: Mapping[str, str], body: bytes
 ) -> Signed:
-    """Who has signed; SignatureWrong otherwise. `keys` are the secret and the token of each access key id."""
+    """Who has signed; SignatureError otherwise. `keys` are the secret and the token of each access key id."""
     found = AUTHORIZATION.fullmatch(headers.get("authorization", ""))
     if not found:
-        raise SignatureWrong("MissingAuthenticationTokenException")
+        raise SignatureError("MissingAuthenticationTokenException")
     key_id, day, region, service, names, signature = found.groups()
     if key_id not in keys:
-        raise SignatureWrong("UnrecognizedClientException")
+        raise SignatureError("UnrecognizedClientException")
     secret, token = keys[key_id]
     if headers.get("x-amz-security-token", "") != token:
-        raise SignatureWrong("UnrecognizedClientException")
+        raise SignatureError("UnrecognizedClientException")
     signed = names.split(";")
     unsigned = {name for name in headers if name.startswith("x-amz")} - {*signed}
     if unsigned or "host" not in signed or not headers["x-amz-date"].startswith(day):
-        raise SignatureWrong("InvalidSignatureException")
+        raise SignatureError("InvalidSignatureException")
     moment = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     if abs((datetime.now(UTC) - moment).total_seconds()) > SKEW_SECONDS:
-        raise SignatureWrong("InvalidSignatureException")
+        raise SignatureError("InvalidSignatureException")
     kind = S3SigV4Auth if service == "s3" else SigV4Auth
     auth = kind(Credentials(key_id, secret, token or None), service, region)
     request = AWSRequest(
@@ -60,5 +60,5 @@ def check_signature(
         request.context["payload_signing_enabled"] = True
     text = auth.string_to_sign(request, auth.canonical_request(request))
     if auth.signature(text, request) != signature:
-        raise SignatureWrong("InvalidSignatureException")
+        raise SignatureError("InvalidSignatureException")
     return Signed(key_id, service)

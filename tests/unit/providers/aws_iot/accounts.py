@@ -18,7 +18,8 @@ IDENTITY = Identity(
 
 def make_account(aws: FakeAws, **changes: Any) -> Account:
     """What calls need; `changes` as of Account."""
-    return Account(**{"region": "eu-west-1", "keys": Keys(KEY_ID, SECRET), "simulator": aws.url} | changes)
+    usual: dict[str, Any] = {"region": "eu-west-1", "keys": Keys(KEY_ID, SECRET), "simulator": aws.url}
+    return Account(**usual | changes)
 
 
 def make_config(aws: FakeAws, **changes: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -205,10 +206,8 @@ def test_a_session_that_was_ended_at_aws_is_begun_anew(aws: FakeAws) -> None:
 
 def test_what_is_remembered_of_accounts_has_a_bound(aws: FakeAws) -> None:
     memory: Memory[str] = Memory()
+    until = datetime.now(UTC) + timedelta(hours=1)
     for number in range(accounts.REMEMBERED + 50):
-        memory.find(
-            make_account(aws, external_id=str(number)),
-            lambda: ("x", accounts.datetime.max.replace(tzinfo=accounts.UTC)),
-        )
+        memory.find(make_account(aws, external_id=str(number)), lambda: ("known", until))
 
     assert len(memory._known) == accounts.REMEMBERED

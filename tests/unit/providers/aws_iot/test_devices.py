@@ -1,4 +1,4 @@
-"""Things as a directory: listed, found, made with a certificate, changed for a version, deleted with what they sign in with."""
+"""Things as a directory: listed, found, made with a certificate, changed for a version, deleted with it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_what_is_no_thing_is_not_found(directory: ThingDirectory, name: str) -> 
     assert directory.find(NewDevice(name)) is None
 
 
-def test_a_thing_is_made_twice_without_harm(aws: FakeAws, directory: ThingDirectory) -> None:
+def test_a_thing_is_made_twice_without_harm(directory: ThingDirectory) -> None:
     wanted = NewDevice("pump-1", ("hw-1",), ("a",))
 
     made = [directory.create(wanted) for _ in range(2)]

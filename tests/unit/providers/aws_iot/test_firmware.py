@@ -42,7 +42,8 @@ def make_bucket(aws: FakeAws) -> None:
     import httpx
 
     headers = {
-        "Authorization": "AWS4-HMAC-SHA256 Credential=x/20260102/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+        "Authorization": "AWS4-HMAC-SHA256 Credential=x/20260102/eu-west-1/s3/aws4_request, "
+        "SignedHeaders=host, Signature=0"
     }
     body = "<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>"
     httpx.put(f"{aws.moto.geturl()}/acme-firmware", content=body, headers=headers).raise_for_status()
@@ -95,7 +96,7 @@ def test_without_a_bucket_it_is_said_what_is_missing(aws: FakeAws) -> None:
         firmware.list_artifacts(None)
 
 
-def test_groups_are_cohorts(aws: FakeAws, firmware: JobsFirmware) -> None:
+def test_groups_are_cohorts(firmware: JobsFirmware) -> None:
     firmware.add_cohort("plant")
 
     assert [(cohort.id, cohort.device_count) for cohort in firmware.list_cohorts(None).items] == [

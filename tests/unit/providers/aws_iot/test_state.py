@@ -106,7 +106,7 @@ def test_what_is_the_devices_own_is_not_written(
     assert aws.calls == []
 
 
-def test_a_name_stays_in_its_place_whatever_is_in_it(aws: FakeAws, shadows: Shadows) -> None:
+def test_a_name_stays_in_its_place_whatever_is_in_it(aws: FakeAws) -> None:
     Shadows(make_account(aws), "a/../../jobs?x=1").read(("desired",))
 
     assert aws.calls[-1] == "GET /things/a%2F..%2F..%2Fjobs%3Fx%3D1/shadow"
