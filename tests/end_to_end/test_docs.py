@@ -215,6 +215,14 @@ def test_the_commands_of_the_lorawan_page_work_when_copied(scene: Scene, tmp_pat
     assert '"status":4' not in told, told
 
 
+def test_the_commands_of_the_aws_page_work_when_copied(scene: Scene, tmp_path: Path) -> None:
+    told = run_page("aws-iot.md", tmp_path, scene.platform.stack)
+
+    assert told.count('"stored":2') == 1, told
+    assert '"confirm_until":"2' in told, told
+    assert '"status":4' not in told, told
+
+
 def describe_variables(scene: Scene) -> dict[str, str]:
     """The environment of one curl example, with an integration of its own."""
     stack, admin = scene.platform.stack, scene.platform.user
