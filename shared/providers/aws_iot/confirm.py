@@ -19,7 +19,7 @@ from shared.provider import (
     Item,
     Message,
     OutboundRequest,
-    OutsideError,
+    Problem,
     ProviderRefused,
     PushedRequest,
     Unauthenticated,
@@ -82,7 +82,7 @@ def confirm_destination(aws: AwsIot, request: PushedRequest) -> Message:
     error = None
     try:
         _confirm(aws, token, enable_url)
-    except OutsideError as problem:
+    except Problem as problem:
         error = f"The destination could not be confirmed: {aws.mask_text(problem.detail)}"
         payload |= {"confirmed": False, "confirmationToken": token, "enableUrl": enable_url}
     digest = hashlib.sha256(f"{token} {error}".encode()).hexdigest()

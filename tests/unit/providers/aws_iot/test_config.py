@@ -74,8 +74,8 @@ def test_a_role_without_a_key_is_assumed_by_the_platforms_own(monkeypatch: pytes
     load_settings.cache_clear()
     with pytest.raises(NotSupported, match="no key that could assume"):
         _ = aws.account
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDPLATFORM00000000")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-platform")
+    monkeypatch.setenv("AWS_IOT_ACCESS_KEY_ID", "AKIDPLATFORM00000000")
+    monkeypatch.setenv("AWS_IOT_SECRET_ACCESS_KEY", "canary-platform")
     load_settings.cache_clear()
 
     keys = aws.account.keys

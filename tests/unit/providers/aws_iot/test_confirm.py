@@ -120,3 +120,10 @@ def test_a_message_without_the_secret_is_refused_also_while_an_admin_waits(aws: 
 
     with pytest.raises(Unauthenticated):
         provider.receive(PushedRequest({}, b"{}"))
+
+
+def test_a_role_that_nobody_can_assume_is_no_error_of_ours(aws: FakeAws) -> None:
+    message = ask(aws, **NO_KEY, role_arn="arn:aws:iam::123456789012:role/device-integrations")
+
+    assert message.payload["confirmed"] is False
+    assert "no key that could assume the role" in (message.remark or "")
