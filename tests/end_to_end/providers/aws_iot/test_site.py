@@ -18,7 +18,7 @@ from tests.fakes.aws import FakeAws, Fault
 from tests.fakes.aws.server import DATA_HOST
 from tests.platform import Platform
 
-TABLES = ("devices", "device_links", "device_conflicts", "integration_activity")
+TABLES = ("devices", "device_links", "device_conflicts")
 NO_REQUEST = "-----BEGIN CERTIFICATE REQUEST-----\nAA==\n-----END CERTIFICATE REQUEST-----"
 MOST_KILOBYTES = 65_536
 """By how much a sync of ten thousand things may grow the process."""
