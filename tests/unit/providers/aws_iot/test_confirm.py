@@ -16,7 +16,7 @@ from tests.unit.providers.aws_iot.accounts import load_aws, make_config
 pytestmark = pytest.mark.usefixtures("allow_loopback")
 ARN = "arn:aws:iot:eu-west-1:123456789012:ruledestination/http/7a280e37"
 TOKEN = "AYADeMXLrPrNY2wqJAKsFNn-_="
-NO_KEY = {"access_key_id": None, "secret_access_key": None}
+NO_KEY: dict[str, Any] = {"access_key_id": None, "secret_access_key": None}
 
 
 def soon(**ahead: float) -> str:
