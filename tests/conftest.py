@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,9 @@ from scripts.local.stack import ROOT
 from shared.runtime.settings import load_settings
 from tests.fakes.golioth import FakeGolioth
 from tests.stack import Serve, Stack, find_free_port
+
+if TYPE_CHECKING:
+    from tests.fakes.aws import FakeAws
 
 UNLIMITED = dict.fromkeys(
     (
@@ -67,6 +71,26 @@ def stack() -> Iterator[Stack]:
             yield serve.start()
         finally:
             serve.stop()
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The address of a moto, which stands for what of AWS it does faithfully."""
+    from tests.fakes.aws.moto_server import run_moto
+
+    with run_moto() as url:
+        yield url
+
+
+@pytest.fixture
+def aws(moto: str) -> Iterator[FakeAws]:
+    """An AWS of our own, which knows nothing yet."""
+    from tests.fakes.aws.moto_server import reset_moto
+    from tests.fakes.aws.server import FakeAws
+
+    reset_moto(moto)
+    with FakeAws(moto) as started:
+        yield started
 
 
 @pytest.fixture

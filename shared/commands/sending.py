@@ -17,7 +17,7 @@ from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
 from shared.runtime.database.leases import UNREAD, Unread
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import BadRequest, NotSupported, Problem, ProviderRefused
+from shared.runtime.errors import BadRequest, CredentialsRefused, NotSupported, Problem, ProviderRefused
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.lease_loop import LeaseLoop
@@ -166,7 +166,9 @@ def _send(row: LeasedCommand, integration: SealedIntegration | None) -> CommandR
 
 
 def _find_hold(problem: Problem, pause: float) -> float | None:
-    """Rate limits are of accounts, and who is unavailable is so for all: the next command would be told the same."""
+    """Rate limits and keys are of accounts, and who is unavailable is so for all: the next would be told the same."""
+    if isinstance(problem, CredentialsRefused):
+        return pause
     if not isinstance(problem, ProviderRefused) or problem.answered not in HELD:
         return None
     return min(pause if problem.retry_after is None else problem.retry_after, BACKOFF.longest)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
 from typing_extensions import TypedDict
 
-from shared.devices.bodies import Begun, NewProvisioning, Provisioned
+from shared.devices.certificate_requests import check_request, make_request
+from shared.devices.provisioning_bodies import Begun, NewProvisioning, Provisioned
 from shared.devices.provisioning_steps import Provisioning, carry_out, seal_key
 from shared.integrations.remote_calls import reach_provider
 from shared.provider import Directory, Identity, NewDevice, Syncer
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import Conflict, OutsideError, ProviderRefused, Unavailable
+from shared.runtime.errors import BadRequest, Conflict, FieldError, OutsideError, ProviderRefused, Unavailable
 from shared.runtime.log import get_log
 from shared.runtime.web.call import Call
 
@@ -54,17 +56,19 @@ def provision_device(call: Call, body: NewProvisioning) -> Provisioned:
         _require_absent(directory, wanted, known)
         organization_id = provider.identity.organization_id
         provisioning_id: str = call.database.call("issue_id", p_organization_id=organization_id)
-        provisioning = _plan(directory, provisioning_id, wanted, body.credentials)
+        provisioning, private_key = _plan(directory, provisioning_id, wanted, body)
         if body.ca_certificate:
             directory.add_authority(body.ca_certificate)
         written = _describe(body, provisioning, provider.identity)
         begun: Begun = call.database.call(
             "begin_provisioning", p_integration_id=call.integration_id, p_begun=written
         )
-        credentials = _show_credentials(directory, body.credentials, provisioning)
-        done = _carry_out(call, directory, provisioning)
+        credentials = _show_credentials(directory, body.credentials, provisioning, private_key)
+        done, certificate = _carry_out(call, directory, provisioning)
     if done is None:
         call.status = HTTPStatus.ACCEPTED
+    if credentials and certificate:
+        credentials["certificate"] = certificate
     return {**(done or begun), "credentials": credentials}
 
 
@@ -83,11 +87,22 @@ def _describe_wanted(body: NewProvisioning, known: _Known | None) -> NewDevice:
     )
 
 
-def _plan(directory: Directory, provisioning_id: str, wanted: NewDevice, credentials: str) -> Provisioning:
-    if credentials != "psk":
-        return Provisioning(provisioning_id, wanted)
+def _plan(
+    directory: Directory, provisioning_id: str, wanted: NewDevice, body: NewProvisioning
+) -> tuple[Provisioning, str | None]:
+    """What is to be done, and the private key that was made for it, which is kept nowhere."""
+    if body.csr and not directory.makes_certificates:
+        words = (
+            "This provider makes no certificates: it accepts those of an authority of yours (ca_certificate)."
+        )
+        raise BadRequest(errors=[FieldError("csr", words)])
+    if body.credentials == "certificate" and directory.makes_certificates:
+        csr, private_key = (check_request(body.csr), None) if body.csr else make_request(wanted.name)
+        return Provisioning(provisioning_id, wanted, csr=csr), private_key
+    if body.credentials != "psk":
+        return Provisioning(provisioning_id, wanted), None
     identity = directory.name_identity(wanted.name)
-    return Provisioning(provisioning_id, wanted, identity, secrets.token_hex(KEY_BYTES))
+    return Provisioning(provisioning_id, wanted, identity, secrets.token_hex(KEY_BYTES)), None
 
 
 def _list_texts(asked: list[str] | None, known: Any) -> tuple[str, ...]:
@@ -112,7 +127,7 @@ def _describe(body: NewProvisioning, provisioning: Provisioning, identity: Ident
     return {
         "id": provisioning.id,
         "device_id": body.device_id,
-        "request": wanted,
+        "request": asdict(wanted) | ({"csr": provisioning.csr} if provisioning.csr else {}),
         "metadata": metadata,
         "credentials": body.credentials,
         "identity": provisioning.identity,
@@ -121,16 +136,24 @@ def _describe(body: NewProvisioning, provisioning: Provisioning, identity: Ident
     }
 
 
-def _show_credentials(directory: Directory, kind: str, provisioning: Provisioning) -> dict[str, str] | None:
+def _show_credentials(
+    directory: Directory, kind: str, provisioning: Provisioning, private_key: str | None
+) -> dict[str, str] | None:
     if provisioning.identity and provisioning.key:
         return {"type": kind, "identity": provisioning.identity, "pre_shared_key": provisioning.key}
     if kind == "certificate":
-        return {"type": kind, **directory.describe_certificate(provisioning.wanted.name)}
+        shown = {"type": kind, **directory.describe_certificate(provisioning.wanted.name)}
+        return shown | ({"private_key": private_key} if private_key else {})
     return None
 
 
-def _carry_out(call: Call, directory: Directory, provisioning: Provisioning) -> Begun | None:
-    """The device as it is now; None where it is not known what the provider did. ProviderRefused where it refused."""
+def _carry_out(
+    call: Call, directory: Directory, provisioning: Provisioning
+) -> tuple[Begun | None, str | None]:
+    """The device as it is now, with its certificate; None where it is not known what the provider did.
+
+    ProviderRefused where it refused.
+    """
     try:
         ending = carry_out(directory, provisioning, None)
         finished: Begun = call.database.call(
@@ -141,8 +164,8 @@ def _carry_out(call: Call, directory: Directory, provisioning: Provisioning) -> 
         )
     except (OutsideError, Unavailable) as problem:
         get_log().warning("a provisioning is left to the scheduler", code=problem.code, detail=problem.detail)
-        return None
+        return None, None
     error = finished["provisioning"]["error"]
     if error:
         raise ProviderRefused(error)
-    return finished
+    return finished, ending.certificate

@@ -20,6 +20,7 @@ class WantedDevice(TypedDict):
     hardware_ids: list[str]
     tags: list[str]
     cohort: NotRequired[str | None]
+    csr: NotRequired[str]
 
 
 class LeasedProvisioning(TypedDict):
@@ -36,12 +37,13 @@ class LeasedProvisioning(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Provisioning:
-    """One device that is to be at the provider, and the key it is to sign in with, if any."""
+    """One device that is to be at the provider, with its key or its request for a certificate, if any."""
 
     id: str
     wanted: NewDevice
     identity: str | None = None
     key: str | None = field(default=None, repr=False)
+    csr: str | None = None
 
     @classmethod
     def from_row(cls, row: LeasedProvisioning) -> Self:
@@ -53,7 +55,8 @@ class Provisioning:
             tuple(request["tags"]),
             request.get("cohort"),
         )
-        return cls(row["id"], wanted, row["identity"], open_key(row) if row["sealed"] else None)
+        key = open_key(row) if row["sealed"] else None
+        return cls(row["id"], wanted, row["identity"], key, request.get("csr"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Ending:
 
     remote: RemoteDevice | None = None
     error: str | None = None
+    certificate: str | None = None
+    """That the provider has made, in PEM."""
 
     def describe(self) -> dict[str, object]:
         """The arguments of the SQL functions."""
@@ -85,7 +90,7 @@ def _bind_key(organization_id: str, provisioning_id: str) -> SealContext:
 
 
 def carry_out(directory: Directory, provisioning: Provisioning, found: RemoteDevice | None) -> Ending:
-    """Create the device unless an earlier try has (`found`), and give it its key.
+    """Create the device unless an earlier try has (`found`), and give it its key or its certificate.
 
     What the provider refuses for good is undone there too. Raises OutsideErrors that may pass; the device may be there
     then or not.
@@ -94,14 +99,19 @@ def carry_out(directory: Directory, provisioning: Provisioning, found: RemoteDev
         remote = found or directory.create(provisioning.wanted)
     except (ProviderRefused, CredentialsRefused) as refusal:
         return Ending(error=_require_final(refusal))
+    try:
+        return Ending(remote, certificate=_add_credentials(directory, provisioning, remote))
+    except ProviderRefused as refusal:
+        reason = _require_final(refusal)
+        directory.delete(remote.id)
+        return Ending(error=reason)
+
+
+def _add_credentials(directory: Directory, provisioning: Provisioning, remote: RemoteDevice) -> str | None:
+    """The certificate that was made, if any."""
     if provisioning.identity and provisioning.key:
-        try:
-            directory.add_key(remote.id, provisioning.identity, provisioning.key)
-        except ProviderRefused as refusal:
-            reason = _require_final(refusal)
-            directory.delete(remote.id)
-            return Ending(error=reason)
-    return Ending(remote)
+        directory.add_key(remote.id, provisioning.identity, provisioning.key)
+    return directory.certify(remote.id, provisioning.csr) if provisioning.csr else None
 
 
 def complete(directory: Directory, provisioning: Provisioning) -> Ending:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from shared.devices import bodies, provisioning, state, token_bodies, tokens
+from shared.devices import bodies, provisioning, provisioning_bodies, state, token_bodies, tokens
 from shared.integrations.remote_calls import (
     REACHING,
     find_external_id,
@@ -49,7 +49,9 @@ def resolve_conflict(call: Call, body: bodies.Resolution) -> bodies.OneConflict:
 
 
 @routes.post("/{id}/devices", **WRITING | {"status": HTTPStatus.CREATED, "also": HTTPStatus.ACCEPTED})
-def provision_device(call: Call, body: bodies.NewProvisioning) -> bodies.Provisioned:
+def provision_device(
+    call: Call, body: provisioning_bodies.NewProvisioning
+) -> provisioning_bodies.Provisioned:
     """Make a device here and at the provider, and show its credentials once.
 
     202 where the provider's answer got lost: the scheduler then completes it with these credentials, or undoes it.

@@ -176,12 +176,12 @@ class Follower:
     def _list_events(self, plan: RolloutPlan) -> Listing[OtaEvent]:
         since, token = self.state["since"], self.state.get("token")
         try:
-            return self.firmware.list_events(plan.target, since, token)
+            return self.firmware.list_events(plan, since, token)
         except Problem as problem:
             if not token or not problem.is_final:
                 raise
             # The token is too old: what was read already is read again, and changes nothing.
-            return self.firmware.list_events(plan.target, since, None)
+            return self.firmware.list_events(plan, since, None)
 
     def _sweep(self, plan: RolloutPlan, heard: Hearing) -> Swept:
         """Look through all devices where that is due; what `settle` is to know of it once it is done."""
@@ -191,7 +191,7 @@ class Follower:
             self.state["sweep"] = {"from": self._record([]), "page": None, "pages": 0}
         sweep = self.state["sweep"]
         for _ in range(PAGES_AT_ONCE):
-            page = self.firmware.list_devices(plan.target, sweep["page"])
+            page = self.firmware.list_devices(plan, sweep["page"])
             sweep |= {"page": page.after, "pages": sweep["pages"] + 1}
             ended: Swept = {} if page.after else self._end_sweep(sweep)
             self._record([report for device in page.items for report in heard.report_device(device)])

@@ -163,7 +163,7 @@ def _read_post(
     provider: Pushed, row: ReceiverRow | None, request: PushedRequest, trace: str | None
 ) -> Post | Proven | Greeting | Problem:
     try:
-        if is_later := _is_read_later(provider) or request.is_greeting:
+        if is_later := _is_read_later(provider, request) or request.is_greeting:
             _verify(provider, request)
         messages = provider.receive(request) if isinstance(provider, Receiver) and not is_later else []
         if row is None:
@@ -187,11 +187,11 @@ def _verify(provider: Pushed, request: PushedRequest) -> None:
         raise Unauthenticated(problem.detail) from None
 
 
-def _is_read_later(provider: Pushed) -> bool:
-    """Whether what it is sent is read in the thread of its own request: by a codec, or since it asks the database."""
-    return isinstance(provider, CallbackReceiver) or (
-        isinstance(provider, CodecFields) and provider.has_codecs
-    )
+def _is_read_later(provider: Pushed, request: PushedRequest) -> bool:
+    """Whether it is read in its own thread: by a codec, or since that asks the database or the other side."""
+    if isinstance(provider, CallbackReceiver) or provider.asks_back(request):
+        return True
+    return isinstance(provider, CodecFields) and provider.has_codecs
 
 
 def _count_refusals(

@@ -25,7 +25,7 @@ from shared.provider.decoding.readers import find_path, find_vmark_reply, judge_
 from shared.provider.decoding.storable import Document, find_depth, read_document, replace_nul
 from shared.provider.decoding.times import UNBELIEVED, TimestampFormat, choose_time, parse_time
 from shared.provider.decoding.topics import (
-    TOPIC_BYTES, TopicFacts, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
+    TOPIC_BYTES, OwnTopic, TopicFacts, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
 )
 from shared.provider.deliver import Subscriber
 from shared.provider.device_tokens import TOKEN_PREFIX, find_token, hash_token
@@ -59,7 +59,9 @@ from shared.provider.notices.notifier import Notifier
 from shared.provider.notices.problems import AccountRefused, RecipientOptedOut, RecipientRefused
 from shared.provider.notices.recipient import Recipient
 from shared.provider.notices.wording import Wording
+from shared.provider.platform_key import read_platform_key
 from shared.provider.publish import PublishOutcome, Publisher
+from shared.provider.refusals import name_refusals
 from shared.provider.secret_address import list_parts, show_origin
 from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome
@@ -72,6 +74,10 @@ from shared.provider.standard_webhooks import (
 from shared.provider.state import DeviceState, Path, StateKeeper
 from shared.provider.template import (
     Template, check_text, compile_template, dump_json, find_gaps, list_payload_paths, render_template,
+)
+from shared.provider.tag_attribute import TAGS, join_tags, read_tags
+from shared.provider.topic_template import (
+    check_topic_template, choose_topic, fill_topic_template, widen_topic_template,
 )
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
 from shared.provider.values import Item, LONGEST_TEXT, Object, read_moment

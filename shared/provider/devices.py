@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from shared.provider.base import Capability
 from shared.provider.form import Group
 from shared.runtime.deadline import Deadline
+from shared.runtime.errors import NotSupported
 
 SYNC_SECONDS = 900
 SHORTEST_SYNC_SECONDS = 60
@@ -111,6 +112,8 @@ class Directory(ABC):
     """
 
     narrowed: bool = False
+    makes_certificates: ClassVar[bool] = False
+    """Whether `certify` is there, so that the other side is no authority's."""
 
     @abstractmethod
     def list_page(self, cursor: str | None) -> DevicePage:
@@ -151,6 +154,10 @@ class Directory(ABC):
     @abstractmethod
     def describe_certificate(self, name: str) -> dict[str, str]:
         """What the subject of the certificate of a device of this name has to be."""
+
+    def certify(self, device_id: str, request: str) -> str:
+        """Let it sign in with a certificate that is made of a request (PEM), which is given; for a key there is one."""
+        raise NotSupported(f"No certificate can be made for {device_id} of {len(request)} bytes.")
 
 
 class Syncer(Capability):

@@ -43,11 +43,11 @@ class NewArtifact:
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Devices that get the same firmware."""
+    """Devices that get the same firmware; `device_count` is None where the platform does not tell it."""
 
     id: str
     name: str
-    device_count: int
+    device_count: int | None
     active_deployment_id: str | None = None
 
 
@@ -199,12 +199,12 @@ class Firmware(ABC):
         """Take it back; NotSupported where the platform can't."""
 
     @abstractmethod
-    def list_events(self, target: RolloutTarget, since: str, after: str | None) -> Listing[OtaEvent]:
+    def list_events(self, plan: RolloutPlan, since: str, after: str | None) -> Listing[OtaEvent]:
         """What was said of its devices since then, in any order; nothing where the platform keeps no events."""
 
     @abstractmethod
-    def list_devices(self, target: RolloutTarget, after: str | None) -> Listing[DeviceFirmware]:
-        """The target's devices as they are now."""
+    def list_devices(self, plan: RolloutPlan, after: str | None) -> Listing[DeviceFirmware]:
+        """Its target's devices as they are now; of one that comes twice the later counts."""
 
 
 class FirmwareKeeper(Capability):

@@ -155,6 +155,10 @@ class Receiver(MessageSource):
         headers = {name: given[name] for name in signed if name in given}
         return PushedRequest(headers, request.body, is_signed=True)
 
+    def asks_back(self, request: PushedRequest) -> bool:  # noqa: ARG002 - for those who override it
+        """Whether parsing it calls somebody outside, and so may take its time."""
+        return False
+
     @abstractmethod
     def parse(self, request: PushedRequest) -> list[Message]:
         """The messages in what is proven of a request; what can't be decoded is `Message.undecoded`.

@@ -149,6 +149,15 @@ class Settings(BaseModel):
         *RECEIVERS,
         *WORK,
     )
+    aws_iot_access_key_id: Annotated[str, BeforeValidator(check_text)] = _setting(
+        "",
+        "for integrations with AWS IoT that name a role and no key: an access key of your own AWS account, whose only "
+        "right is `sts:AssumeRole`. Its name is not AWS's own, so that no key is lent to others by being there",
+        *SEALING,
+    )
+    aws_iot_secret_access_key: Annotated[str, BeforeValidator(check_text)] = _setting(
+        "", "the secret of that key", *SEALING, repr=False
+    )
     google_cloud_project: Annotated[str, BeforeValidator(check_text)] = _setting(
         "", "on Google Cloud the project, so that Cloud Logging joins log lines to traces", *ALL
     )

@@ -225,6 +225,13 @@ def test_the_commands_of_the_azure_page_work_when_copied(scene: Scene, tmp_path:
     told = run_page("azure-iot.md", tmp_path, scene.platform.stack)
 
     assert '"stored":1' in told, told
+
+
+def test_the_commands_of_the_aws_page_work_when_copied(scene: Scene, tmp_path: Path) -> None:
+    told = run_page("aws-iot.md", tmp_path, scene.platform.stack)
+
+    assert told.count('"stored":2') == 1, told
+    assert '"confirm_until":"2' in told, told
     assert '"status":4' not in told, told
 
 

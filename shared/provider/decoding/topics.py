@@ -60,6 +60,17 @@ class TopicRules:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class OwnTopic(TopicRules):
+    """Topics that say nothing of the device: it is known already."""
+
+    device: str | None = None
+
+    def read(self, topic: str) -> TopicFacts:
+        """The device that is known, and what else the topic says."""
+        return TopicRules.read(self, topic)._replace(device=self.device)
+
+
 def match_topic(topic_filter: str, topic: str) -> bool:
     """Whether an MQTT subscription to `topic_filter` receives `topic` (MQTT 5, section 4.7)."""
     wanted, levels = topic_filter.split("/"), topic.split("/")

@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http import HTTPStatus
 from typing import Any
 
 from shared.provider import (
@@ -27,16 +25,13 @@ from shared.provider import (
     Item,
     Listing,
     NewArtifact,
-    NotFound,
     NotSupported,
     Object,
     OtaEvent,
     Package,
-    Problem,
     ProtocolFailed,
-    ProviderRefused,
     RolloutPlan,
-    RolloutTarget,
+    name_refusals,
 )
 from shared.providers.golioth.api import PAGE_SIZE, Account, GoliothApi, read_data, read_list
 from shared.providers.golioth.firmware_objects import (
@@ -156,19 +151,24 @@ class GoliothFirmware(Firmware):
         if found:
             self._switch(found, rollout=False)
 
-    def list_events(self, target: RolloutTarget, since: str, after: str | None) -> Listing[OtaEvent]:
+    def list_events(self, plan: RolloutPlan, since: str, after: str | None) -> Listing[OtaEvent]:
         """See `Firmware`; Golioth keeps them by cohort only."""
-        if not target.cohort_id:
+        if not plan.target.cohort_id:
             return Listing([])
-        query = {"cohortId": target.cohort_id, "startTime": since, "limit": PAGE_SIZE, "pageToken": after}
+        query = {
+            "cohortId": plan.target.cohort_id,
+            "startTime": since,
+            "limit": PAGE_SIZE,
+            "pageToken": after,
+        }
         reply = self._call("GET", self._api.in_organization("ota-events"), query=query)
         events = [read_event(entry) for entry in read_list(reply)]
         following = Item(reply).text("nextPageToken", LONGEST_TOKEN) if events else None
         return Listing([event for event in events if event], following)
 
-    def list_devices(self, target: RolloutTarget, after: str | None) -> Listing[DeviceFirmware]:
+    def list_devices(self, plan: RolloutPlan, after: str | None) -> Listing[DeviceFirmware]:
         """See `Firmware`."""
-        query = {"cohortId": target.cohort_id, "tags": target.tag_id}
+        query = {"cohortId": plan.target.cohort_id, "tags": plan.target.tag_id}
         items, following = self._list_page(self._api.in_project("devices"), after, **query)
         named = [(Item(item).text("id"), item) for item in items]
         return Listing([DeviceFirmware(name, read_packages(item)) for name, item in named if name], following)
@@ -200,12 +200,12 @@ class GoliothFirmware(Firmware):
         return self._api.in_organization("cohorts", cohort_id, "deployments")
 
     def _list_all(self, path: str, **query: object) -> Iterator[Object]:
-        with _translated_refusals():
+        with name_refusals(_MISSING, _TAKEN):
             for page in self._api.list_pages(path, query):
                 yield from page
 
     def _list_page(self, path: str, after: str | None, **query: object) -> tuple[list[Object], str | None]:
-        with _translated_refusals():
+        with name_refusals(_MISSING, _TAKEN):
             items, following = self._api.get_page(path, _read_cursor(after), query)
         return items, None if following is None else str(following)
 
@@ -217,24 +217,8 @@ class GoliothFirmware(Firmware):
         return _read_object(self._call("POST", path, body, again=False))
 
     def _call(self, method: str, path: str, body: object = None, **how: Any) -> Any:
-        with _translated_refusals():
+        with name_refusals(_MISSING, _TAKEN):
             return self._api.call(method, path, body, **how)
-
-
-@contextmanager
-def _translated_refusals() -> Iterator[None]:
-    try:
-        yield
-    except ProviderRefused as refusal:
-        raise _translate_refusal(refusal) from None
-
-
-def _translate_refusal(refusal: ProviderRefused) -> Problem:
-    if refusal.answered == HTTPStatus.NOT_FOUND or _MISSING.search(refusal.detail):
-        return NotFound(refusal.detail)
-    if refusal.answered == HTTPStatus.CONFLICT or _TAKEN.search(refusal.detail):
-        return Conflict(refusal.detail)
-    return refusal
 
 
 def _read_cursor(after: str | None) -> int:

@@ -7,16 +7,14 @@ event id: by the header Idempotency-Key or webhook-id, else by its content, for 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from shared.provider import (
     CodedBody,
     Message,
+    OwnTopic,
     PushedRequest,
-    TopicFacts,
-    TopicRules,
     decode_body,
     name_own_event,
     read_media_type,
@@ -34,17 +32,6 @@ TOPIC_LIMIT, DEVICE_LIMIT = 1_024, 512
 NAME_LIMIT = 1_000
 NAMES = ("idempotency-key", "webhook-id", "svix-id")
 FORM, CBOR = "application/x-www-form-urlencoded", "application/cbor"
-
-
-@dataclass(frozen=True, slots=True)
-class OwnTopic(TopicRules):
-    """Topics that say nothing of the device: it is known already."""
-
-    device: str | None = None
-
-    def read(self, topic: str) -> TopicFacts:
-        """The device that is known, and what else the topic says."""
-        return TopicRules.read(self, topic)._replace(device=self.device)
 
 
 def parse_request(http: Http, request: PushedRequest, now: float) -> list[Message]:

@@ -24,15 +24,15 @@ from shared.provider import (
     ProtocolFailed,
     ProviderRefused,
     RemoteDevice,
+    join_tags,
+    read_tags,
 )
 from shared.providers.lorawan_tts.api import TtsApi
 from shared.providers.lorawan_tts.registered import (
     REFUSED,
     find_eui,
-    join_tags,
     name_device,
     read_device,
-    read_tags,
     write_device,
 )
 

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from shared.provider import Item, ProtocolFailed, ProviderRefused, RemoteDevice
+from shared.provider import TAGS, Item, ProtocolFailed, RemoteDevice, read_tags
 
-TAGS = "tags"
-TAGS_LENGTH = 200
 EUI = re.compile(r"(?:eui-)?([0-9a-fA-F]{16})")
 REFUSED = HTTPStatus.UNPROCESSABLE_ENTITY
 
@@ -50,23 +48,6 @@ def read_device(value: object) -> RemoteDevice:
         firmware_version=version.text("firmware_version"),
         attributes=told | ({"model": f"{brand}/{model}"} if brand and model else {}),
     )
-
-
-def read_tags(device: Item) -> tuple[str, ...]:
-    """Those of the attribute, sorted."""
-    text = device.item("attributes").text(TAGS) or ""
-    return tuple(sorted({each.strip() for each in text.split(",") if each.strip()}))
-
-
-def join_tags(attributes: Mapping[str, object], tags: Sequence[str]) -> dict[str, object]:
-    """The attributes with these tags; ProviderRefused where they don't fit."""
-    if wrong := [each for each in tags if "," in each]:
-        raise ProviderRefused(f"A tag has no comma there: {wrong[0]!r}.", answered=REFUSED)
-    joined = ",".join(sorted(set(tags)))
-    if len(joined) > TAGS_LENGTH:
-        raise ProviderRefused(f"All tags of a device have {TAGS_LENGTH} characters there.", answered=REFUSED)
-    kept = {name: value for name, value in attributes.items() if name != TAGS}
-    return kept | ({TAGS: joined} if joined else {})
 
 
 def write_device(device: Mapping[str, Any], *paths: str) -> dict[str, Any]:

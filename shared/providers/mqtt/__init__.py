@@ -26,11 +26,13 @@ from shared.provider import (
     TopicRules,
     check_filter,
     check_filters,
+    check_topic_template,
+    choose_topic,
+    widen_topic_template,
 )
 from shared.providers.mqtt.broker import BrokerFields
 from shared.providers.mqtt.lists import CommaSeparated
 from shared.providers.mqtt.plan import BrokerPlan
-from shared.providers.mqtt.topics import check_template, choose_topic, widen_template
 
 TOPICS_LIMIT = 100
 
@@ -86,20 +88,20 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
     @field_validator("command_topic")
     @classmethod
     def _check_command_topic(cls, topic: str | None) -> str | None:
-        return topic and check_template(topic, _PLACEHOLDERS)
+        return topic and check_topic_template(topic, _PLACEHOLDERS)
 
     @field_validator("status_topic")
     @classmethod
     def _check_status_topic(cls, topic: str | None, info: ValidationInfo) -> str | None:
         topic = topic and check_filter(topic)
-        if topic and topic == widen_template(info.data.get("command_topic") or ""):
+        if topic and topic == widen_topic_template(info.data.get("command_topic") or ""):
             raise ValueError("command_topic means the same topics; what comes there is not read")
         return topic
 
     @field_validator("command_topic")
     @classmethod
     def _check_no_echo(cls, topic: str | None, info: ValidationInfo) -> str | None:
-        if topic and widen_template(topic) in info.data.get("topics", ()):
+        if topic and widen_topic_template(topic) in info.data.get("topics", ()):
             raise ValueError(
                 "topics lists the same topics; what comes there would be taken for our own commands"
             )
@@ -142,7 +144,7 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
     @property
     def topic_rules(self) -> TopicRules:
         """The subscriptions name devices; what comes on topics of commands is our own echo."""
-        own = widen_template(self.command_topic) if self.command_topic else ""
+        own = widen_topic_template(self.command_topic) if self.command_topic else ""
         return TopicRules(self.topics, own, self.status_topic or "")
 
     @property

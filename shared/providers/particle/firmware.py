@@ -151,14 +151,14 @@ class ParticleFirmware(Firmware):
         """Refused."""
         raise NotSupported(NO_WITHDRAWAL)
 
-    def list_events(self, target: RolloutTarget, since: str, after: str | None) -> Listing[OtaEvent]:  # noqa: ARG002 - there are none
+    def list_events(self, plan: RolloutPlan, since: str, after: str | None) -> Listing[OtaEvent]:  # noqa: ARG002 - there are none
         """See `Firmware`: Particle keeps none."""
         return Listing([])
 
-    def list_devices(self, target: RolloutTarget, after: str | None) -> Listing[DeviceFirmware]:
+    def list_devices(self, plan: RolloutPlan, after: str | None) -> Listing[DeviceFirmware]:
         """See `Firmware`."""
         page = int(after) if after and after.isdecimal() else 1
-        items, is_last = self._api.get_page(page, groups=_name_group(target))
+        items, is_last = self._api.get_page(page, groups=_name_group(plan.target))
         found = [(item.text("id"), item) for item in items]
         devices = [
             DeviceFirmware(name, {MAIN_PACKAGE: read_update(name, item)}) for name, item in found if name

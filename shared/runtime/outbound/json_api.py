@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -25,6 +25,8 @@ class JsonApi(ApiClient):
     """
 
     holds = "JSON"
+    credentials: ClassVar[str] = "the API key"
+    """What is refused with 401 and 403, in words."""
 
     def call(
         self,
@@ -64,7 +66,7 @@ class JsonApi(ApiClient):
         document = None
         try:
             body = self.hide_secrets(reply.body)
-            document = (self.read_body(body) if is_success else _read_document(body)) if body else None
+            document = (self.read_body(body) if is_success else self.read_error(body)) if body else None
         except ValueError:
             if is_success:
                 raise ProtocolFailed(f"{self.access.name}'s answer is not JSON.") from None
@@ -76,19 +78,32 @@ class JsonApi(ApiClient):
         """What an answer says; ValueError where that is not JSON."""
         return _read_document(body)
 
+    def read_error(self, body: bytes) -> Any:
+        """What a refusal says; ValueError where it can't be read."""
+        return _read_document(body)
+
+    def read_status(self, reply: OutboundReply) -> int:
+        """What an answer's status comes to, where the other side says it in another way."""
+        return reply.status
+
     def read_words(self, document: object) -> str:
         """What an error says of itself."""
         return str(document.get("message") or "") if isinstance(document, dict) else ""
 
+    def read_refusal(self, reply: OutboundReply, document: object) -> str:  # noqa: ARG002 - for those who override it
+        """The same, for those who say a part of it in headers."""
+        return self.read_words(document)
+
     def make_refusal(self, status: int, said: str, retry_after: float | None) -> OutsideError:
         """What a refusal is; `said` is a colon with its words, or a full stop."""
         name = self.access.name
-        refused = f"{name} refused the API key ({status}){said}"
+        refused = f"{name} refused {self.credentials} ({status}){said}"
         return refuse(status, refused, f"{name} answered {status}{said}", retry_after)
 
     def _make_refusal(self, reply: OutboundReply, document: object) -> OutsideError:
-        words = self.mask_words(self.read_words(document))
-        return self.make_refusal(reply.status, f": {words}" if words else ".", reply.retry_after)
+        status = self.read_status(reply)
+        words = self.mask_words(self.read_refusal(reply, document))
+        return self.make_refusal(status, f": {words}" if words else ".", reply.retry_after)
 
 
 def _read_document(body: bytes) -> Any:

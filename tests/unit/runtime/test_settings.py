@@ -109,7 +109,7 @@ def test_no_secret_is_in_what_a_traceback_or_a_debugger_shows() -> None:
     given = {variable.name: f"canary-{'x' * 20}" for variable in list_variables() if variable.is_secret}
     given["HEARTBEAT_URL"] = f"https://beats.test/{given['HEARTBEAT_URL']}"
 
-    assert len(given) == 7
+    assert len(given) == 8
     assert "canary" not in repr(read_settings(given))
 
 

@@ -166,7 +166,9 @@ def test_events_are_read_to_their_end(
 
     events, after = [], None
     while True:
-        page = firmware.list_events(RolloutTarget(cohort), "2026-01-01T00:00:00+00:00", after)
+        page = firmware.list_events(
+            RolloutPlan("spring", RolloutTarget(cohort), ()), "2026-01-01T00:00:00+00:00", after
+        )
         events += page.items
         after = page.after
         if after is None:
@@ -182,12 +184,13 @@ def test_the_devices_of_a_tag_are_listed_and_have_no_events(
     wanted = add_device(fake, "a", "1.2", tags=("beta",))
     add_device(fake, "b", "1.2")
 
-    devices = firmware.list_devices(RolloutTarget(tag_id="beta"), None)
+    plan = RolloutPlan("spring", RolloutTarget(tag_id="beta"), ())
+    devices = firmware.list_devices(plan, None)
 
     assert [(device.device, device.packages["main"].current_version) for device in devices.items] == [
         (wanted, "1.2")
     ]
-    assert firmware.list_events(RolloutTarget(tag_id="beta"), "2026-01-01T00:00:00Z", None).items == []
+    assert firmware.list_events(plan, "2026-01-01T00:00:00Z", None).items == []
 
 
 def test_cohorts_and_packages_are_listed(fake: FakeGolioth, firmware: GoliothFirmware) -> None:

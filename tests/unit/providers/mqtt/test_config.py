@@ -15,11 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.provider import Identity, StoredBody, load_provider, split_config
+from shared.provider import (
+    Identity,
+    StoredBody,
+    fill_topic_template,
+    load_provider,
+    split_config,
+    widen_topic_template,
+)
 from shared.providers.mqtt import Mqtt
 from shared.providers.mqtt.saved_state import Memory
 from shared.providers.mqtt.subscriptions import warn_of_risks
-from shared.providers.mqtt.topics import fill_template, widen_template
 from shared.runtime.errors import InvalidConfig
 from tests.fakes.certificates import PemAuthority, lock_key
 
@@ -300,14 +306,14 @@ def test_several_wrong_fields_are_all_named() -> None:
 def test_a_command_topic_is_filled_by_device_and_name() -> None:
     template = "devices/{device}/c/{name}-v1"
 
-    assert fill_template(template, {"device": "d1", "name": "reboot"}) == "devices/d1/c/reboot-v1"
-    assert widen_template(template) == "devices/+/c/+"
+    assert fill_topic_template(template, {"device": "d1", "name": "reboot"}) == "devices/d1/c/reboot-v1"
+    assert widen_topic_template(template) == "devices/+/c/+"
 
 
 @pytest.mark.parametrize("device", ["", "a/b", "+", "#", "a\x00"])
 def test_a_device_id_cannot_lead_a_command_to_other_topics(device: str) -> None:
     with pytest.raises(ValueError, match="device"):
-        fill_template("devices/{device}/c", {"device": device, "name": "n"})
+        fill_topic_template("devices/{device}/c", {"device": device, "name": "n"})
 
 
 def test_loading_the_provider_does_not_import_paho() -> None:

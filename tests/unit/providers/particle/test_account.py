@@ -175,7 +175,7 @@ def test_a_version_is_uploaded_as_it_is_and_released_to_a_group(fake: FakePartic
         plan = RolloutPlan("r", RolloutTarget(cohort_id="field"), (firmware.read_artifact(artifact.id),))
         begun = [firmware.begin(plan) for _ in range(2)]
         cohort = firmware.read_cohort("field")
-        waiting = firmware.list_devices(plan.target, None).items
+        waiting = firmware.list_devices(plan, None).items
 
     assert fake.firmware == {2: image}
     assert begun[0] == begun[1]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from shared.provider import CommandRefused, trim_topic
+from shared.provider.decoding.topics import trim_topic
+from shared.runtime.errors import CommandRefused
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
-def check_template(template: str, names: frozenset[str]) -> str:
+def check_topic_template(template: str, names: frozenset[str]) -> str:
     """`template` without spaces around it, where it is a topic with `{name}` for (parts of) levels; else ValueError."""
     template = trim_topic(template)
     unknown = set(_PLACEHOLDER.findall(template)) - names
@@ -25,7 +26,7 @@ def check_template(template: str, names: frozenset[str]) -> str:
     return template
 
 
-def fill_template(template: str, values: dict[str, str]) -> str:
+def fill_topic_template(template: str, values: dict[str, str]) -> str:
     """The topic that `template` means for `values`; ValueError where a value would change the topic's levels."""
     for name, value in values.items():
         if f"{{{name}}}" in template and (not value or re.search(r"[/+#\x00]", value)):
@@ -42,11 +43,11 @@ def choose_topic(template: object, device: str, name: str) -> str:
             "Set command_topic to send commands, for example devices/{device}/commands/{name}."
         )
     try:
-        return fill_template(template, {"device": device, "name": name})
+        return fill_topic_template(template, {"device": device, "name": name})
     except ValueError as error:
         raise CommandRefused(str(error)) from None
 
 
-def widen_template(template: str) -> str:
+def widen_topic_template(template: str) -> str:
     """The filter that matches every topic `template` can be filled to."""
     return "/".join("+" if _PLACEHOLDER.search(level) else level for level in template.split("/"))

@@ -1,0 +1,101 @@
+"""Confirming the destination of a rule: AWS asks at our address whether it is ours, before any rule may post there.
+
+It asks without a proof, so it is heeded only while an admin waits for it (`confirm_until`). AWS itself is answered, not
+whom the request names: with the account's signature where there is one, which another account's token fails, else by
+the address that AWS has for the token. Source: AWS IoT's documentation of HTTP action destinations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from shared.provider import (
+    Deadline,
+    Item,
+    Message,
+    OutboundRequest,
+    Problem,
+    ProviderRefused,
+    PushedRequest,
+    Unauthenticated,
+    note_call,
+    read_document,
+    send_once,
+)
+from shared.providers.aws_iot.api import open_api
+from shared.providers.aws_iot.hosts import IOT, name_host
+
+if TYPE_CHECKING:
+    from shared.providers.aws_iot import AwsIot
+
+TYPE_HEADER = "x-amz-rules-engine-message-type"
+CONFIRMATION = "DestinationConfirmation"
+TOPIC = "destination/confirmation"
+CALL_SECONDS = 10.0
+TOKEN = re.compile(r"[A-Za-z0-9_.~=+/%-]{1,2048}")
+ARN_LIMIT = 512
+
+
+def is_confirmation(request: PushedRequest) -> bool:
+    """Whether it asks to confirm a destination, by its own word."""
+    return request.headers.get(TYPE_HEADER) == CONFIRMATION
+
+
+def verify_confirmation(aws: AwsIot, request: PushedRequest) -> None:
+    """Unauthenticated unless an admin waits, and what it says leads to AWS."""
+    if aws.confirm_until is None or aws.confirm_until <= datetime.now(UTC):
+        raise Unauthenticated(
+            "A destination asks to be confirmed, and nobody waits for one: set confirm_until."
+        )
+    token, enable_url = read_confirmation(request)
+    if not TOKEN.fullmatch(token) or token in {".", ".."}:
+        raise Unauthenticated("A destination asks to be confirmed without a token.")
+    parts = urlsplit(enable_url)
+    place = (parts.scheme, parts.netloc, unquote(parts.path))
+    known = urlsplit(f"{locate_token(aws)}/{token}")
+    if place != (known.scheme, known.netloc, unquote(known.path)) or parts.query or parts.fragment:
+        raise Unauthenticated("A destination asks to be confirmed elsewhere than at AWS in the region.")
+
+
+def read_confirmation(request: PushedRequest) -> tuple[str, str]:
+    """The token, and the address that confirms it; empty where there is none."""
+    told = Item(read_document(request.body)[0])
+    return told.text("confirmationToken", 4_096) or "", told.text("enableUrl", 4_096) or ""
+
+
+def locate_token(aws: AwsIot) -> str:
+    """Below which address tokens are confirmed."""
+    address = aws.endpoint_url or f"https://{name_host(IOT, aws.region)}"
+    return f"{address}/confirmdestination"
+
+
+def confirm_destination(aws: AwsIot, request: PushedRequest) -> Message:
+    """Confirm it; what came of it, for admins to read. Where it failed with what it takes to do it in AWS's console."""
+    token, enable_url = read_confirmation(request)
+    arn = Item(read_document(request.body)[0]).text("arn", ARN_LIMIT)
+    payload: dict[str, object] = {"arn": arn, "confirmed": True}
+    error = None
+    try:
+        _confirm(aws, token, enable_url)
+    except Problem as problem:
+        error = f"The destination could not be confirmed: {aws.mask_text(problem.detail)}"
+        payload |= {"confirmed": False, "confirmationToken": token, "enableUrl": enable_url}
+    digest = hashlib.sha256(f"{token} {error}".encode()).hexdigest()
+    return Message(f"confirm:{digest}", None, "event", TOPIC, payload, remark=error)
+
+
+def _confirm(aws: AwsIot, token: str, enable_url: str) -> None:
+    deadline = Deadline(CALL_SECONDS)
+    if aws.has_account:
+        with open_api(aws.account, "iot", deadline) as api:
+            api.run("iot:ConfirmTopicRuleDestination", unquote(token))
+        return
+    reply = send_once(OutboundRequest("GET", enable_url, timeout_seconds=deadline.remaining()))
+    note_call(reply.milliseconds)
+    if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        raise ProviderRefused(f"AWS answered {reply.status}.", answered=reply.status)
