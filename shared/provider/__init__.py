@@ -43,6 +43,7 @@ from shared.provider.firmware import (
 )
 from shared.provider.form import PEM, Group, only_with
 from shared.provider.history import Historian
+from shared.provider.lists import CommaSeparated
 from shared.provider.lorawan import (
     Frame, LorawanEvent, LorawanReceiver, Reception, describe_gateways, describe_modulation, keep_undecoded,
     list_gateways, read_bytes,
@@ -74,6 +75,7 @@ from shared.provider.template import (
     Template, check_text, compile_template, dump_json, find_gaps, list_payload_paths, render_template,
 )
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
+from shared.provider.tls import Tls, explain_tls_failure, make_tls_context, read_authorities, read_chain, read_key
 from shared.provider.values import Item, LONGEST_TEXT, Object, read_moment
 from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline

@@ -16,6 +16,7 @@ from shared.provider import (
     CodedBody,
     Command,
     Commander,
+    CommaSeparated,
     Deadline,
     Group,
     Message,
@@ -28,7 +29,6 @@ from shared.provider import (
     check_filters,
 )
 from shared.providers.mqtt.broker import BrokerFields
-from shared.providers.mqtt.lists import CommaSeparated
 from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.topics import check_template, choose_topic, widen_template
 
