@@ -56,6 +56,7 @@ from shared.provider.messages import (
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
+from shared.provider.notebook import Notebook
 from shared.provider.notices.notifier import Notifier
 from shared.provider.notices.problems import AccountRefused, RecipientOptedOut, RecipientRefused
 from shared.provider.notices.recipient import Recipient
@@ -89,7 +90,7 @@ from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
-    Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, load_policy,
-    note_call, resolve_checked, send_once,
+    Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, describe_connect_error, is_public,
+    load_policy, note_call, resolve_checked, send_once,
 )
 from shared.runtime.telemetry import read_traceparent

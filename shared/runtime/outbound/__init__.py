@@ -17,7 +17,12 @@ from shared.runtime.outbound.headers import (
     find_forbidden_headers,
 )
 from shared.runtime.outbound.json_api import Access, JsonApi
-from shared.runtime.outbound.names import SocketAddress, connect_checked, resolve_checked
+from shared.runtime.outbound.names import (
+    SocketAddress,
+    connect_checked,
+    describe_connect_error,
+    resolve_checked,
+)
 from shared.runtime.outbound.targets import find_origin
 from shared.runtime.outbound.timing import note_call, time_calls
 
@@ -34,6 +39,7 @@ __all__ = [
     "OutboundRequest",
     "SocketAddress",
     "connect_checked",
+    "describe_connect_error",
     "find_forbidden_headers",
     "find_origin",
     "is_public",
