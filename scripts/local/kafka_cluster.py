@@ -1,4 +1,4 @@
-"""A Kafka cluster on this machine, in memory: the one that librdkafka brings to be tested with, in a process of its own.
+"""A Kafka cluster on this machine, in memory: the one that librdkafka brings for tests, in a process of its own.
 
 `python -m scripts.local.kafka_cluster [BROKERS]` prints its servers, separated by commas, and lives as long as its
 standard input is open. It makes topics of four partitions when something is produced to them, speaks neither TLS nor

@@ -89,7 +89,9 @@ class Kafka(Checker, Poller, Publisher, ClusterFields, CodecFields, PayloadField
         None, examples=["device-id"], json_schema_extra={"x-when": only_with(device_from="header")}
     )
     """The header that names the device."""
-    events_topic: str | None = Field(None, examples=["devices.events"])
+    events_topic: str | None = Field(
+        None, examples=["devices.events"], json_schema_extra={"x-when": only_with(topics=None)}
+    )
     """The topic that events are produced to, with the device as their key; it is not made where it is missing."""
     max_concurrent: int = Field(AT_ONCE, ge=1, le=100)
     """How many events may be on their way at once."""

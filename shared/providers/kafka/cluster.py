@@ -80,10 +80,9 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self._loop.run_until_complete(self._end())
-        finally:
-            self._loop.close()
+        for node in [*self._connections]:
+            self.drop(node)
+        self._loop.end()
 
     def run(self, work: Coroutine[Any, Any, Answer], seconds: float = ANSWER_SECONDS) -> Answer:
         """What `work` comes to, within so many seconds."""
@@ -182,12 +181,3 @@ class Cluster:
                     PartitionPlace(topic, number, leader) for _, number, leader, *_ in sorted(places)
                 ]
         return Listing(partitions, refused)
-
-    async def _end(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        closed = [connection.close() for connection in self._connections.values()]
-        await asyncio.wait(
-            [*tasks, *filter(None, closed), asyncio.ensure_future(asyncio.sleep(0))], timeout=1
-        )

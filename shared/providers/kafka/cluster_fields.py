@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -14,6 +14,7 @@ from shared.provider import (
     CommaSeparated,
     Destination,
     EndpointUrl,
+    FieldError,
     Group,
     Provider,
     Tls,
@@ -37,7 +38,6 @@ _CERTIFICATES = ("ca_certificate", "client_certificate", "client_key", "client_k
 _USES_SASL = {"properties": {"security_protocol": {"enum": ["SASL_SSL", "SASL_PLAINTEXT"]}}}
 _USES_TLS = {"properties": {"security_protocol": {"enum": ["SASL_SSL", "SSL"]}}}
 _WITH_TOKEN: dict[str, Any] = {"x-when": only_with(sasl_mechanism="OAUTHBEARER")}
-_WITH_MECHANISM: dict[str, Any] = {"x-when": {"properties": {"sasl_mechanism": {"not": {"const": None}}}}}
 _PROTOCOLS: dict[str, Any] = {
     "x-labels": {
         "SASL_SSL": "TLS, and a login (SASL_SSL)",
@@ -88,13 +88,9 @@ class ClusterFields(Provider, defer_build=True):
     """How the brokers are spoken to."""
     sasl_mechanism: Mechanism | None = Field(None, json_schema_extra=_MECHANISMS)
     """How to log in."""
-    username: Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[^\x00]+$")] | None = Field(
-        None, json_schema_extra=_WITH_MECHANISM
-    )
+    username: Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[^\x00]+$")] | None = None
     """Who logs in: a user name, an API key, or with OAUTHBEARER the client ID."""
-    password: Annotated[SecretStr, Field(min_length=1, max_length=8_192)] | None = Field(
-        None, json_schema_extra=_WITH_MECHANISM
-    )
+    password: Annotated[SecretStr, Field(min_length=1, max_length=8_192)] | None = None
     """What goes with it: a password, the secret of an API key, or with OAUTHBEARER the client secret."""
     oauth_token_url: EndpointUrl | None = Field(
         None, examples=["https://login.example.com/oauth2/token"], json_schema_extra=_WITH_TOKEN
@@ -118,14 +114,6 @@ class ClusterFields(Provider, defer_build=True):
     def _check_servers(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
         split_servers(servers)
         return servers
-
-    @field_validator("security_protocol")
-    @classmethod
-    def _check_protocol(cls, protocol: str, info: ValidationInfo) -> str:
-        servers = info.data.get("bootstrap_servers", ())
-        if protocol == "SASL_PLAINTEXT" and any(is_public(host) for host, _ in _split_valid(servers)):
-            raise ValueError("the servers are on the internet, where logins go through TLS only: SASL_SSL")
-        return protocol
 
     @field_validator("sasl_mechanism")
     @classmethod
@@ -151,15 +139,10 @@ class ClusterFields(Provider, defer_build=True):
     @field_validator("oauth_token_url", "oauth_scope")
     @classmethod
     def _check_token(cls, value: str | None, info: ValidationInfo) -> str | None:
-        is_token = info.data.get("sasl_mechanism", "OAUTHBEARER") == "OAUTHBEARER"
+        is_token = info.data.get("sasl_mechanism") == "OAUTHBEARER"
         if value is not None and not is_token:
             raise ValueError("this is for sasl_mechanism OAUTHBEARER only")
-        if (
-            value is None
-            and is_token
-            and info.field_name == "oauth_token_url"
-            and "sasl_mechanism" in info.data
-        ):
+        if value is None and is_token and info.field_name == "oauth_token_url":
             raise ValueError("set it: OAUTHBEARER logs in by a token, which has to come from somewhere")
         return value
 
@@ -187,6 +170,13 @@ class ClusterFields(Provider, defer_build=True):
             return key
         passphrase, chain = info.data.get("client_key_passphrase"), info.data.get("client_certificate")
         return SecretStr(read_key(key.get_secret_value(), _reveal(passphrase), chain))
+
+    def list_risks(self) -> Iterator[FieldError]:
+        """A login that everyone on the way can read."""
+        servers = split_servers(self.bootstrap_servers)
+        if self.security_protocol == "SASL_PLAINTEXT" and any(is_public(host) for host, _ in servers):
+            words = "The servers are on the internet, where logins go through TLS only: write SASL_SSL."
+            yield FieldError("security_protocol", words)
 
     @classmethod
     def locate(cls, config: Mapping[str, Any]) -> Destination:
@@ -228,7 +218,3 @@ class ClusterFields(Provider, defer_build=True):
 
 def _reveal(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
-
-
-def _split_valid(servers: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    return split_servers(servers) if servers else ()

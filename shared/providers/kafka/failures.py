@@ -39,7 +39,10 @@ _FOR_GOOD: dict[type[Exception], str] = {
     kafka.InvalidTopicError: "The topic has a name that the cluster takes for none.",
     kafka.PolicyViolationError: "A policy of the cluster refuses it.",
 }
-_CLOSED = "The broker ended the connection without a word: it may want TLS or a login; check security_protocol and the port."
+_CLOSED = (
+    "The broker ended the connection without a word: it may want TLS or a login; "
+    "check security_protocol and the port."
+)
 
 
 def explain_failure(error: BaseException, host: str = "The broker") -> Problem:

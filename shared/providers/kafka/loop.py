@@ -20,12 +20,27 @@ FRAME_BYTES = 33_554_432
 """Of one answer. A record batch that is larger than what was asked for comes whole: brokers take 1 MB, unless told."""
 
 SIZE_BYTES = 4
+END_SECONDS = 1.0
 
 
 class CheckedLoop(asyncio.SelectorEventLoop):
     """One session's own; what it is given to do in a thread is short, and done at once."""
 
-    async def create_connection(  # type: ignore[override] # of its many forms the one that clients of brokers use
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened: set[asyncio.Transport] = set()
+
+    def end(self) -> None:
+        """End whatever is under way, and every connection without a word."""
+        tasks = asyncio.all_tasks(self)
+        for task in tasks:
+            task.cancel()
+        for transport in self._opened:
+            transport.abort()
+        self.run_until_complete(asyncio.wait([*tasks, self.create_task(_breathe())], timeout=END_SECONDS))
+        self.close()
+
+    async def create_connection(  # type: ignore[override] # of its many forms the one that clients use
         self,
         protocol_factory: Callable[[], asyncio.StreamReaderProtocol],
         host: str,
@@ -41,7 +56,7 @@ class CheckedLoop(asyncio.SelectorEventLoop):
             try:
                 async with asyncio.timeout(CONNECT_SECONDS / len(addresses)):
                     made = await super().create_connection(
-                        lambda frames=frames: frames.protocol,  # type: ignore[misc]
+                        lambda frames=frames: frames.protocol,
                         address.address,
                         port,
                         ssl=ssl,
@@ -55,6 +70,7 @@ class CheckedLoop(asyncio.SelectorEventLoop):
                 failure = describe_connect_error(host, port, error)
                 continue
             frames.watch(made[0])
+            self._opened = {each for each in self._opened if not each.is_closing()} | {made[0]}
             return made
         raise failure
 
@@ -66,6 +82,12 @@ class CheckedLoop(asyncio.SelectorEventLoop):
         except Exception as error:  # noqa: BLE001 - whoever waits for it raises it
             future.set_exception(error)
         return future
+
+
+async def _breathe() -> None:
+    """What was ended takes two rounds of the loop to be gone."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 class _Frames:

@@ -49,9 +49,13 @@ class Front:
     client_authority: str | None = None
     change: Callable[[int, bytes], bytes] = lambda _, answer: answer
     """What becomes of an answer, by the key of what was asked."""
+    questions: list[tuple[int, bytes]] = field(default_factory=list)
+    """What was passed on, by its key."""
     port: int = 0
     connections: int = 0
     logins: int = 0
+    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -77,12 +81,15 @@ class Front:
     async def _close(self) -> None:
         self._listener.close()
         await self._cancel()
+        await asyncio.sleep(0.05)
 
     async def _cancel(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        while self._writers:
+            self._writers.pop().transport.abort()
 
     def _make_context(self) -> ssl.SSLContext | None:
         if self.pair is None:
@@ -99,8 +106,12 @@ class Front:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._writers.append(writer)
+        if task := asyncio.current_task():
+            self._tasks.add(task)
         host, port = self.server.rsplit(":", 1)
         behind_reader, behind = await asyncio.open_connection(host, int(port))
+        self._writers.append(behind)
         connection = _Connection(self, writer, behind)
         answers = asyncio.create_task(connection.pass_answers(behind_reader))
         with suppress(OSError, EOFError, asyncio.CancelledError):
@@ -131,7 +142,7 @@ class _Connection:
             elif not self._is_in and key != API_VERSIONS:
                 return
             else:
-                # As a cluster does that no topic may be made by asking for it.
+                self._front.questions.append((key, frame))
                 self._keys[number] = key if key != API_VERSIONS or version == 0 else -1
                 self._behind.write(struct.pack(">i", len(frame)) + frame)
 
@@ -225,7 +236,7 @@ async def _read_frame(reader: asyncio.StreamReader) -> bytes:
 def _skip_header(frame: bytes) -> int:
     """Where the body of a question begins: behind key, version, number and the client's name."""
     (length,) = struct.unpack_from(">h", frame, 8)
-    return 10 + max(length, 0)
+    return 10 + max(int(length), 0)
 
 
 def _write_string(text: str) -> bytes:

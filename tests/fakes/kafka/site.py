@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -14,6 +14,7 @@ from shared.providers.kafka import Kafka
 INTEGRATION = "3f0b7a52-0f5e-4f43-9c55-0d3f1c2a9b12"
 TOPIC = "plant.telemetry"
 QUIET = {"log_level": 0}
+ANY = -1
 PARTITIONS = range(4)
 """How many a topic has that the cluster makes by itself."""
 
@@ -23,28 +24,25 @@ def make_kafka(servers: str, **config: Any) -> Kafka:
     settings: dict[str, Any] = {"bootstrap_servers": servers, "security_protocol": "PLAINTEXT"}
     if "events_topic" not in config:
         settings |= {"topics": [TOPIC], "start": "beginning"}
-    return require(
-        load_provider(settings | config, Identity("organization", INTEGRATION, "kafka")), Kafka
-    )
+    return require(load_provider(settings | config, Identity("organization", INTEGRATION, "kafka")), Kafka)
 
 
-def produce(
+def produce(  # noqa: PLR0913 - as many things a record has
     servers: str,
     values: Iterable[bytes | None],
     *,
     topic: str = TOPIC,
     key: str | None = "pump-1",
-    partition: int | None = None,
+    partition: int = ANY,
     headers: list[tuple[str, Any]] | None = None,
-    **settings: Any,
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Produce records to a topic, which is made where it is missing; all are there when this returns."""
-    producer = Producer({"bootstrap.servers": servers, "linger.ms": 5} | QUIET | settings)
-    where = {} if partition is None else {"partition": partition}
+    producer = Producer({"bootstrap.servers": servers, "linger.ms": 5} | QUIET | dict(settings or {}))
     for value in values:
         while True:
             try:
-                producer.produce(topic, value, key=key, headers=headers, **where)
+                producer.produce(topic, value, key=key, headers=headers, partition=partition)
                 break
             except BufferError:
                 producer.poll(0.05)
@@ -59,9 +57,14 @@ def make_readings(numbers: Iterable[int]) -> list[bytes]:
 
 def read_all(servers: str, topic: str) -> list[Message]:
     """Every record of a topic that the cluster keeps."""
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "tests", "auto.offset.reset": "earliest"} | QUIET)
+    consumer = Consumer(
+        {"bootstrap.servers": servers, "group.id": "tests", "auto.offset.reset": "earliest"} | QUIET
+    )
     try:
-        places = [TopicPartition(topic, number, 0) for number in consumer.list_topics(topic).topics[topic].partitions]
+        places = [
+            TopicPartition(topic, number, 0)
+            for number in consumer.list_topics(topic).topics[topic].partitions
+        ]
         ends = {place.partition: consumer.get_watermark_offsets(place)[1] for place in places}
         found: list[Message] = []
         consumer.assign(places)

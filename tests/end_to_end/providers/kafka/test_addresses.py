@@ -15,7 +15,14 @@ from tests.fakes.kafka.site import make_kafka, make_readings, produce
 from tests.fakes.mqtt_driver import Ledger
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
-REFUSED = ["169.254.169.254", "10.0.0.1", "::ffff:169.254.169.254", "fd00:ec2::254", "0.0.0.0", "100.100.100.200"]
+REFUSED = [
+    "169.254.169.254",
+    "10.0.0.1",
+    "::ffff:169.254.169.254",
+    "fd00:ec2::254",
+    "0.0.0.8",
+    "100.100.100.200",
+]
 
 
 @pytest.fixture(autouse=True)
