@@ -133,7 +133,7 @@ class _Session:
         wait = COMMIT_POLL_SECONDS if self.outbox.has_handed or self.outbox.count else FETCH_SECONDS
         for answer in self._fetcher.fetch(min(wait, self._deadline.remaining())):
             self._heed(answer)
-            self._failures = 0
+        self._failures = self._failures if self._pending else 0
 
     def _look(self) -> None:
         self._places.look()
@@ -161,6 +161,7 @@ class _Session:
                 if self.outbox.is_full:
                     return
             self._pending.popleft()
+        self._failures = 0
 
     def _take(self, partition: Partition, step: Step) -> None:
         if isinstance(step.item, Record):
@@ -172,6 +173,19 @@ class _Session:
             self.outbox.collect(
                 self._reader.keep(partition, step.item), len(step.item.content), step.item.content
             )
+
+    def _note_backlog(self) -> bool:
+        """Whether there was more to read when the time was up, which is told once."""
+        left = self._lag
+        if left:
+            self._memory.tell_once(
+                "backlog",
+                f"There were {left:,} records still to be read when the session ended; the next one goes on with them. If "
+                "this stays so, more comes than is stored: use the worker, or read the topics by several integrations.",
+            )
+        else:
+            self._memory.forget_told("backlog")
+        return bool(left)
 
     def _close_batch(self) -> Iterator[Batch]:
         for failures in range(1, 1_000):
@@ -205,9 +219,9 @@ class _Session:
 
     def _finish(self) -> Iterator[Batch]:
         """Hand over what is read, and wait a bounded time for the commits."""
-        if self.outbox.count:
+        is_behind = self._note_backlog()
+        if self.outbox.count or self._memory.has_news:
             yield from self._close_batch()
-        is_behind = bool(self._lag)
         patience = Deadline(FINISH_SECONDS)
         while self.outbox.has_handed and not patience.expired:
             yield Batch()
