@@ -26,17 +26,17 @@ INGEST = "select public.ingest_messages(%s, %s)"
 def measure(bench: Bench) -> Numbers:
     """Stores batches one after another, first of few devices, then of many."""
     with bench.step("Starting a stack"), start_stack() as report, connect_service(report) as connection:
-        few = _store_batches(bench, connection, DEVICES)
-        many = _store_batches(bench, connection, CROWD)
+        few = store_batches(bench, connection, DEVICES)
+        many = store_batches(bench, connection, CROWD)
     return {
-        "rate": _rate(few),
-        "crowd_rate": _rate(many),
+        "rate": find_rate(few),
+        "crowd_rate": find_rate(many),
         "ms_p50": statistics.median(few) * 1000,
         "ms_p99": statistics.quantiles(few, n=100)[-1] * 1000,
     }
 
 
-def _store_batches(bench: Bench, connection: psycopg.Connection, devices: int) -> list[float]:
+def store_batches(bench: Bench, connection: psycopg.Connection, devices: int) -> list[float]:
     """The seconds each batch took; making it is not counted."""
     integration_id = make_integration(connection, "mqtt")
     seconds = []
@@ -49,5 +49,6 @@ def _store_batches(bench: Bench, connection: psycopg.Connection, devices: int) -
     return seconds
 
 
-def _rate(seconds: list[float]) -> float:
+def find_rate(seconds: list[float]) -> float:
+    """Rows a second, of batches that took so long."""
     return BATCH * len(seconds) / sum(seconds)

@@ -1,4 +1,4 @@
-"""TLS and SASL against a front that checks certificates, passwords and tokens; and the connection test, step by step."""
+"""TLS and SASL against a front that checks certificates, passwords and tokens; the connection test, step by step."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_broker_that_wants_a_client_certificate_gets_it(servers: str) -> None:
 
     with Front(servers, SERVER, client_authority=AUTHORITY.pem) as front:
         count = read_through(front, **tls, client_certificate=own.certificate, client_key=own.key)
-        with pytest.raises(OutsideError, match="certificate|ended"):
+        with pytest.raises(OutsideError, match=r"certificate|ended"):
             read_through(front, **tls)
 
     assert count == 3
@@ -110,7 +110,7 @@ def test_tls_at_a_port_without_it_is_told(servers: str) -> None:
 class TokenEndpoint(BaseHTTPRequestHandler):
     """Gives tokens to whoever brings the secret."""
 
-    def do_POST(self) -> None:  # noqa: N802 - as http.server wants it
+    def do_POST(self) -> None:
         form = self.rfile.read(int(self.headers["Content-Length"])).decode()
         asked.append((str(self.headers["Authorization"]), parse_qs(form)))
         is_known = "Basic YWRhOmNhbmFyeQ==" in str(self.headers["Authorization"])

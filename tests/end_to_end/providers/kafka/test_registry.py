@@ -61,7 +61,7 @@ def serve_registry() -> Iterator[tuple[Registry, str]]:
     )
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - as http.server wants it
+        def do_GET(self) -> None:
             registry.asked.append(self.path)
             registry.authorization = str(self.headers["Authorization"])
             answer = registry.answers.get(self.path, {"error_code": 40403, "message": "Schema not found"})

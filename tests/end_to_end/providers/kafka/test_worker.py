@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shlex
@@ -200,8 +199,8 @@ def test_events_go_out_and_what_a_killed_worker_repeats_has_the_same_id(site: Si
     wait_until(lambda: site.ask(statement, site.id) == 1_000, "not all was delivered")
 
     headers = [dict(record.headers() or []) for record in read_all(site.servers, EVENTS)]
-    ids = [each["event_id"].decode() for each in headers if each]
-    assert len({uuid.UUID(each) for each in ids}) == 1_000
+    ids = [uuid.UUID(bytes(each["event_id"]).decode()) for each in headers if each]
+    assert len(set(ids)) == 1_000
     assert len(ids) - 1_000 <= 2 * 200
 
 
@@ -214,4 +213,3 @@ def test_an_event_that_the_cluster_does_not_take_is_tried_again_and_ends_as_a_de
 
     error = site.ask("select error from webhook_attempts order by started_at desc limit 1")
     assert "Nothing can be produced to the topic nowhere" in error
-    assert json

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -123,7 +124,7 @@ def test_what_follows_a_body_is_no_part_of_it() -> None:
 
 @given(st.binary(max_size=300))
 def test_whatever_a_body_is_it_is_read_or_refused(body: bytes) -> None:
-    try:
-        compile_schema(json.dumps(READING))(body)
-    except ValueError as refusal:
-        assert str(refusal)
+    with suppress(ValueError):
+        assert set(compile_schema(json.dumps(READING))(body)) == {
+            field["name"] for field in READING["fields"]
+        }
