@@ -3,11 +3,11 @@
 Bodies are JSON of about 90 bytes from 100 devices, which are the keys. `rate` is a worker that reads them into the
 stack through /rest/v1, from its first commit to its last; `bare_rate` is aiokafka by itself without a group, a process
 of its own too, reading the same topic; `ingest_rate` is `ingest_messages` over one connection, in the same run. `ratio`
-is rate over the slower of the two. `lost` and `duplicated` compare what was produced with the rows, over all of the run.
+is rate over the slower of the two. `lost` and `duplicated` compare what was produced with the rows, of all of the run.
 
 `two_workers_ratio` is how much faster two workers read two topics, of an integration each, than one does: an
-integration is read by one worker at a time. `one_worker_cores` is how many cores that one worker, Postgres and /rest/v1 kept busy,
-`..._us` the CPU time of each part for a record: where one worker leaves no core idle, two can't be faster.
+integration is read by one worker at a time. `one_worker_cores` is how many cores that one worker, Postgres and
+/rest/v1 kept busy, `..._us` the CPU time of each part for a record: where one worker leaves no core idle, two can't be faster.
 """
 
 from __future__ import annotations

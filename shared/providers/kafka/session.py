@@ -181,7 +181,7 @@ class _Session:
             self._memory.tell_once(
                 "backlog",
                 f"There were {left:,} records still to be read when the session ended; the next one goes on with them. "
-                "If this stays so, more comes than is stored: use the worker, or read the topics by several integrations.",
+                "If this stays so, more comes than is stored: use the worker, or several integrations for the topics.",
             )
         else:
             self._memory.forget_told("backlog")
