@@ -14,6 +14,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from scripts.local.stack import ROOT
 
+PARTITIONS = 4
+"""As many a topic has that scripts/local/kafka_cluster.py makes."""
+
 
 def drain_bare(servers: str, topic: str, count: int) -> float:
     """Records a second, from the first that comes to the last."""
@@ -27,9 +30,7 @@ async def drain(servers: str, topic: str, count: int) -> float:
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        await consumer.topics()
-        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        consumer.assign(places)
+        consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
         await consumer.seek_to_beginning()
         received, begun = 0, 0.0
         while received < count:

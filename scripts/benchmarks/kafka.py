@@ -7,7 +7,8 @@ is rate over the slower of the two. `lost` and `duplicated` compare what was pro
 
 `two_workers_ratio` is how much faster two workers read two topics, of an integration each, than one does: an
 integration is read by one worker at a time. `one_worker_cores` is how many cores that one worker, Postgres and
-/rest/v1 kept busy, `..._us` the CPU time of each part for a record: where one worker leaves no core idle, two can't be faster.
+/rest/v1 kept busy, `..._us` the CPU time of each part for a record: where one worker leaves no core idle, two can't be
+faster.
 """
 
 from __future__ import annotations

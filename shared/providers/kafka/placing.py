@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from shared.provider import CredentialsRefused, ProviderRefused
+from shared.provider import CredentialsRefused, OutsideError, ProviderRefused
 from shared.providers.kafka.cluster import Cluster, Listing, PartitionPlace
 from shared.providers.kafka.failures import explain_code
 from shared.providers.kafka.fetching import Partition, find_offsets
@@ -16,6 +16,10 @@ MOST_PARTITIONS = 500
 NOT_AUTHORIZED = 29
 GAP = "broker.overflowed"
 """The kind of the alert."""
+
+
+class ClusterChanged(OutsideError):  # noqa: N818 - as in shared.provider
+    """Another cluster answers than before."""
 
 
 class Places:
@@ -32,6 +36,10 @@ class Places:
     def look(self) -> None:
         """Find the partitions there are and who leads them; place those that are new. Errors: OutsideError."""
         listing = self._cluster.run(self._cluster.list_partitions(self._wanted))
+        if self.partitions and self._cluster.id != self._memory.cluster:
+            raise ClusterChanged(
+                "Another cluster answers than when the session began; the next one begins with it."
+            )
         self._memory.meet_cluster(self._cluster.id)
         self._judge(listing)
         found = [each for each in listing.partitions if find_match(self._plan.topics, each.topic)]

@@ -34,7 +34,7 @@ from shared.providers.kafka.fetching import (
     Pause,
 )
 from shared.providers.kafka.outbox import Outbox
-from shared.providers.kafka.placing import Places
+from shared.providers.kafka.placing import ClusterChanged, Places
 from shared.providers.kafka.plan import ReadPlan
 from shared.providers.kafka.reading import RecordReader
 from shared.providers.kafka.records import Record, Step, read_batches
@@ -42,6 +42,7 @@ from shared.providers.kafka.saved_state import Memory
 
 FETCH_SECONDS = 0.5
 COMMIT_POLL_SECONDS = 0.002
+MEMORY_POLL_SECONDS = 0.05
 LOOK_SECONDS = 30.0
 """How often new topics and partitions are looked for."""
 
@@ -51,7 +52,7 @@ TRIES = 5
 PAUSES = Backoff(0.3, 4.0)
 CODEC_PAUSES = Backoff(0.1, 2.0)
 
-_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved)
+_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, ClusterChanged)
 """What another try in a second can't mend."""
 
 
@@ -105,7 +106,7 @@ class _Session:
         """Read what was fetched; where that is nothing, fetch. Each yields something, which keeps the lease."""
         if not self._find_room():
             yield Batch()
-            time.sleep(COMMIT_POLL_SECONDS)
+            time.sleep(COMMIT_POLL_SECONDS if self.outbox.has_handed else MEMORY_POLL_SECONDS)
             return
         if self._pending:
             self._read_pending()

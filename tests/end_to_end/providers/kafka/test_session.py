@@ -13,7 +13,8 @@ from scripts.local.kafka_cluster import run_cluster
 from shared.provider import Message, load_budget
 from shared.providers.kafka.outbox import UNCOMMITTED_MESSAGES
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import ConnectionRefused, ProviderRefused
+from shared.runtime.errors import ConnectionRefused, OutsideError, ProviderRefused
+from tests.fakes.kafka.front import Front
 from tests.fakes.kafka.site import PARTITIONS, TOPIC, make_kafka, make_readings, produce
 from tests.fakes.mqtt_driver import Ledger
 from tests.seeds import SEEDS
@@ -265,6 +266,24 @@ def test_another_cluster_at_the_same_address_is_told_and_read_whole(servers: str
 
     assert len(ledger.stored) == 6
     assert [note.alert for note in ledger.notes] == ["broker.overflowed"]
+
+
+def test_another_cluster_in_the_midst_of_a_session_ends_it_and_is_read_whole(servers: str) -> None:
+    produce(servers, make_readings(range(3)))
+    ledger = Ledger()
+    with run_cluster() as others, Front(servers) as front:
+        produce(others, make_readings(range(3, 6)))
+        kafka = make_kafka(f"127.0.0.1:{front.port}")
+        with ledger.open_session(kafka) as session:
+            while len(ledger.stored) < 3:
+                ledger.commit(next(session))
+            front.server = others
+            front.drop()
+            with pytest.raises(OutsideError, match="Another cluster answers"):
+                list(map(ledger.commit, session))
+        ledger.run(kafka, 6)
+
+    assert list_numbers(ledger) == list(range(6))
 
 
 def test_a_topic_that_is_not_there_ends_the_session_with_words_and_is_not_made(servers: str) -> None:
