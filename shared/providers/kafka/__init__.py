@@ -89,10 +89,8 @@ class Kafka(Checker, Poller, Publisher, ClusterFields, CodecFields, PayloadField
         None, examples=["device-id"], json_schema_extra={"x-when": only_with(device_from="header")}
     )
     """The header that names the device."""
-    events_topic: str | None = Field(
-        None, examples=["devices.events"], json_schema_extra={"x-when": only_with(topics=None)}
-    )
-    """The topic that events are produced to, with the device as their key; it is not made where it is missing."""
+    events_topic: str | None = None
+    """The topic that events go to, in place of reading any, with the device as their key; it has to be there."""
     max_concurrent: int = Field(AT_ONCE, ge=1, le=100)
     """How many events may be on their way at once."""
     rate_limit_per_minute: int = Field(A_MINUTE, ge=1, le=1_000_000)
