@@ -1,4 +1,4 @@
-"""scripts/bench NAME [--json] [--quick]: runs one benchmark and prints a table, or one JSON object as the last line."""
+"""scripts/bench NAME [--json] [--quick | --smoke]: runs one benchmark, prints a table, or JSON as the last line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main() -> None:
     options = _read_options(names)
     benchmark = load_benchmark(options.name)
     with make_progress() as progress:
-        numbers = benchmark.measure(Bench(options.quick, progress))
+        numbers = benchmark.measure(Bench(options.quick or options.smoke, progress, options.smoke))
     if options.json:
         print(json.dumps(numbers))
     else:
@@ -70,6 +70,9 @@ def _read_options(names: list[str]) -> argparse.Namespace:
     parser.add_argument("name", choices=names, help="what to measure")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--quick", action="store_true", help="finish within a minute, less exactly")
+    parser.add_argument(
+        "--smoke", action="store_true", help="see only whether it runs: the numbers say nothing"
+    )
     return parser.parse_args()
 
 

@@ -11,18 +11,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 Numbers = dict[str, float]
+LEAST, SMOKE_PART, SMOKE_MOST = 2, 10, 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One run; `quick` asks for an answer within a minute."""
+    """One run; `quick` asks for an answer within a minute, `smoke` only whether there is one, of any numbers."""
 
     quick: bool
     progress: Progress
+    smoke: bool = False
 
     def rounds(self, many: int, few: int) -> int:
         """How often to repeat: many times, or a few where it has to be quick."""
-        return few if self.quick else many
+        return self.size(few if self.quick else many)
+
+    def size(self, full: int) -> int:
+        """How much there is of something in every run but a smoke run, and the little there is in that."""
+        return max(LEAST, min(full // SMOKE_PART, SMOKE_MOST)) if self.smoke else full
 
     def track(self, label: str, rounds: int) -> Iterator[int]:
         """Counts the rounds and shows them."""

@@ -22,7 +22,11 @@ select coalesce(sum(received), 0)::bigint
   from public.integration_metrics where integration_id = any(%s::uuid[])
 """
 RATE = """
-select (count(*) - count(*) filter (where received_at = first)) / extract(epoch from max(received_at) - first)
+select coalesce(
+         (count(*) - count(*) filter (where received_at = first))
+           / nullif(extract(epoch from max(received_at) - first), 0),
+         -- All at once.
+         count(*))
   from (select received_at, min(received_at) over () as first
           from public.device_messages where integration_id = any(%s::uuid[])) m
  group by first

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import httpx
@@ -91,13 +91,15 @@ def make_device(connection: psycopg.Connection, organization_id: str, integratio
     return str(row[0]) if row else ""
 
 
-def misuse_everything(connection: psycopg.Connection, host: str, port: int) -> str:
+def misuse_everything(
+    connection: psycopg.Connection, host: str, port: int, size: Callable[[int], int]
+) -> str:
     """Slow endpoints with deep queues, brokers that never answer, floods of commands, jobs and alerts.
 
-    The source of its events.
+    `size` is how many of so many there are to be. The source of its events.
     """
     organization_id = make_organization(connection, "Hostile")
-    for number in range(WEBHOOKS):
+    for number in range(size(WEBHOOKS)):
         make_integration(
             connection,
             organization_id,
@@ -107,7 +109,7 @@ def misuse_everything(connection: psycopg.Connection, host: str, port: int) -> s
             max_concurrent=100,
             rate_limit_per_minute=1_000_000,
         )
-    for _ in range(BROKERS):
+    for _ in range(size(BROKERS)):
         make_integration(
             connection, organization_id, "mqtt", broker_url=f"mqtt://{host}", port=port, topics="#"
         )
@@ -115,7 +117,7 @@ def misuse_everything(connection: psycopg.Connection, host: str, port: int) -> s
         connection, organization_id, "mqtt", broker_url=f"mqtt://{host}", port=port, topics="#"
     )
     device = make_device(connection, organization_id, source)
-    connection.execute(FLOOD_COMMANDS, [COMMANDS, device])
+    connection.execute(FLOOD_COMMANDS, [size(COMMANDS), device])
     connection.execute(FLOOD_JOBS, [organization_id])
     storm_people(connection, organization_id, host, port)
     return source

@@ -19,6 +19,7 @@ import time
 from contextlib import ExitStack
 
 import orjson
+import psycopg
 from confluent_kafka import Producer
 
 from scripts.benchmarks._bare_kafka import drain_bare
@@ -26,7 +27,7 @@ from scripts.benchmarks._bench import Bench, Numbers
 from scripts.benchmarks._costs import PARTS
 from scripts.benchmarks._drains import Drain, Site
 from scripts.benchmarks._workers import start_worker
-from scripts.benchmarks.ingest import find_rate, store_batches
+from scripts.benchmarks.ingest import COPIED, find_rate, store_batches
 from scripts.benchmarks.mqtt import open_site
 from scripts.local.kafka_cluster import run_cluster
 
@@ -48,7 +49,9 @@ def measure(bench: Bench) -> Numbers:
     with ExitStack() as opened:
         site = opened.enter_context(open_site(bench))
         servers = opened.enter_context(run_cluster())
-        ingest = find_rate(store_batches(bench, site.connection, DEVICES))
+        copier = opened.enter_context(psycopg.connect(site.report.db_url, autocommit=True))
+        copier.execute(COPIED)
+        ingest = find_rate(store_batches(bench, site.connection, copier, DEVICES)[0])
         with start_worker(site.report):
             numbers = _compare_rates(bench, site, servers, size, ingest)
         with bench.step("Two topics"):

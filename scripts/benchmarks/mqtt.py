@@ -63,7 +63,7 @@ def measure(bench: Bench) -> Numbers:
         with bench.step("Two brokers"):
             numbers |= _compare_workers(site, size, bench.rounds(3, 1))
         with bench.step("Silent brokers"):
-            numbers |= _watch_idle(site, bench.rounds(30, 5))
+            numbers |= _watch_idle(site, bench.size(IDLE_INTEGRATIONS), bench.rounds(30, 5))
         return numbers | site.sum_up()
 
 
@@ -128,12 +128,12 @@ def _drain_two(site: Site, workers: int, size: int) -> Drain:
         return site.drain(ports, size, DEVICES)
 
 
-def _watch_idle(site: Site, seconds: float) -> Numbers:
+def _watch_idle(site: Site, count: int, seconds: float) -> Numbers:
     with start_mosquitto() as port, start_worker(site.report) as worker:
         begun = time.perf_counter()
-        for number in range(IDLE_INTEGRATIONS):
+        for number in range(count):
             site.watch_broker(port, f"idle-{number}")
-        site.wait_until_subscribed(IDLE_INTEGRATIONS)
+        site.wait_until_subscribed(count)
         connect_seconds = time.perf_counter() - begun
         time.sleep(2)
         used = worker.cpu_seconds

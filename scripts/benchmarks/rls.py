@@ -64,9 +64,10 @@ def measure(bench: Bench) -> Numbers:
     numbers: Numbers = {}
     with bench.step("Starting a stack"), start_stack() as report, _open_database(report) as connection:
         stranger = next(user.id for user in report.users if user.organization_id is None)
+        sizes = dict(zip(ORGANIZATIONS, map(bench.size, ORGANIZATIONS), strict=True))
         for before, count in zip((0, *ORGANIZATIONS), ORGANIZATIONS, strict=False):
             with bench.step(f"Growing to {count:,} organizations"):
-                _grow(connection, before, count)
+                _grow(connection, sizes.get(before, 0), sizes[count])
             if not before:
                 connection.execute(JOIN_ONE, [stranger])
             numbers[f"ms_{count}"] = _time_list(connection, stranger, INTEGRATIONS, rounds)

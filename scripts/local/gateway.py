@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import itertools
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -55,7 +54,6 @@ class Gateway:
         self._functions = functions
         self._admitted = threading.BoundedSemaphore(FUNCTIONS_ADMITTED)
         self._running = threading.BoundedSemaphore(FUNCTIONS_RUNNING)
-        self._numbers = itertools.count()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request."""
@@ -86,8 +84,6 @@ class Gateway:
         self, function: WSGIApplication, name: str, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         try:
-            # As Google's front end does; otherwise functions-framework draws one, letter by letter.
-            environ["HTTP_FUNCTION_EXECUTION_ID"] = f"{next(self._numbers):012x}"
             return _pass_on(function, f"/functions/v1/{name}", environ, start_response)
         finally:
             self._running.release()
@@ -153,7 +149,7 @@ def _gunicorn_settings(listen_fd: int) -> dict[str, Any]:
     return {
         "bind": [f"fd://{listen_fd}"],
         "workers": WORKERS,
-        "worker_class": "gthread",
+        "worker_class": "shared.runtime.web.kept_connections.KeptConnections",
         "threads": THREADS,
         "timeout": 120,  # a scheduler tick lasts 50 seconds and more
         "graceful_timeout": 5,

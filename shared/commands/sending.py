@@ -21,6 +21,7 @@ from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.idle_watch import Pulse
 from shared.runtime.lease_loop import LeaseLoop
 from shared.runtime.log import get_log
+from shared.runtime.outbound import time_calls
 
 AT_ONCE = 128
 """No more than 16 of them of one integration: `lease_commands` sees to it."""
@@ -71,6 +72,8 @@ class CommandResult:
     """How long the other side took."""
     hold_seconds: float | None = None
     """For how long the other side wants no more commands of the whole integration."""
+    certificate: tuple[float, float] | None = None
+    """When that of the other side begins and ends to hold."""
 
 
 def run_commands(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
@@ -114,8 +117,10 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
 
     def work(self, row: Sendable) -> CommandResult:
         with self._pulse.busy():
-            begun = time.perf_counter()
-            return replace(_send(*row), milliseconds=round((time.perf_counter() - begun) * 1000, 1))
+            begun, calls = time.perf_counter(), time_calls()
+            sent = _send(*row)
+            milliseconds = round((time.perf_counter() - begun) * 1000, 1)
+            return replace(sent, milliseconds=milliseconds, certificate=calls.certificate)
 
     def finish(self, ended: list[CommandResult]) -> None:
         """Record them together; one that has what JSON or the database can't hold, alone and without what came back.

@@ -3,7 +3,7 @@
 import { createClient } from './client.js'
 import { rows } from './elements/api.js'
 import { h, mayLeave } from './elements/dom.js'
-import { useClient } from './elements/element.js'
+import { useClient } from './elements/hosted.js'
 import { ready, say, setLanguage } from './elements/language.js'
 import { watch } from './elements/watch.js'
 
@@ -13,34 +13,22 @@ const PAGES = { integrations: ['integration-overview', 'integration-id'], device
 
 const { supabaseUrl, anonKey, functionsUrl } = document.querySelector('meta[name=di-config]').dataset
 const client = createClient(supabaseUrl || location.origin, anonKey, functionsUrl || undefined)
-const state = { organizations: [], organization: null, open: 0, stop: null, dialog: null }
-
-function drawSignIn(done) {
-  const message = h('p', { class: 'wrong', role: 'alert' })
-  const form = h('form', {
-    class: 'alone', submit: async (event) => {
-      event.preventDefault()
-      message.textContent = ''
-      const { error, status } = await client.auth.signInWithPassword(Object.fromEntries(new FormData(form)))
-      if (error) message.textContent = status === 400 || status === 401 || status === 422 ? say('signInWrong') : status ? error.message : say('offline')
-      else done()
-    },
-  }, h('h2', {}, say('signIn')), h('label', { for: 'email' }, say('email')), h('input', { id: 'email', name: 'email', type: 'email', autocomplete: 'username', required: true }),
-    h('label', { for: 'password' }, say('password')), h('input', { id: 'password', name: 'password', type: 'password', autocomplete: 'current-password', required: true }), message, h('button', { class: 'primary' }, say('signIn')))
-  return form
-}
+const state = { organizations: [], organization: null, open: 0, stop: null, isAsking: false }
+const find = (id) => document.getElementById(id)
+const fillPage = (...parts) => document.body.replaceChildren(...parts.filter(Boolean))
 
 async function begin() {
   const { data: { session } } = await client.auth.getSession()
   state.stop?.()
   if (!session) {
-    document.body.replaceChildren(h('header', {}, h('h1', {}, say('product'))), h('main', {}, drawSignIn(begin)))
-    return document.getElementById('email').focus()
+    const { drawSignIn } = await import('./sign-in.js')
+    fillPage(h('header', {}, h('h1', {}, say('product'))), h('main', {}, drawSignIn(client, begin)))
+    return find('email').focus()
   }
   try {
     state.organizations = await rows(client.from('organizations').select('id,name').order('name').limit(500))
-  } catch (problem) {
-    return document.body.replaceChildren(h('main', {}, h('p', { class: 'empty', role: 'alert' }, problem.document.status ? problem.message : say('offline'), ' ', h('button', { type: 'button', click: begin }, say('retry')))))
+  } catch ({ document: { status }, message }) {
+    return fillPage(h('main', {}, h('p', { class: 'empty', role: 'alert' }, status ? message : say('offline'), ' ', h('button', { type: 'button', click: begin }, say('retry')))))
   }
   const known = localStorage.getItem(ORGANIZATION)
   choose((state.organizations.find(({ id }) => id === known) ?? state.organizations[0])?.id)
@@ -57,16 +45,29 @@ function choose(id) {
 
 function drawFrame() {
   const { organizations, organization } = state
-  const chooser = h('select', { id: 'organization', 'aria-label': say('organization'), change: () => { if (mayLeave()) { history.replaceState(null, '', '#/'); choose(chooser.value) } else chooser.value = state.organization } }, organizations.map(({ id, name }) => h('option', { value: id, selected: id === organization }, name)))
+  const move = () => {
+    if (!mayLeave()) return void (chooser.value = organization)
+    history.replaceState(null, '', '#/')
+    choose(chooser.value)
+  }
+  const chooser = h('select', { id: 'organization', 'aria-label': say('organization'), change: move }, organizations.map(({ id, name }) => h('option', { value: id, selected: id === organization }, name)))
   const links = Object.keys(SCREENS).map((name) => h('a', { href: name === 'start' ? '#/' : `#/${name}`, 'data-screen': name }, say(`screen_${name}`), name === 'alerts' && h('span', { class: 'count', hidden: true })))
-  const leave = async () => { await client.auth.signOut(); location.hash = ''; location.reload() }
-  document.body.replaceChildren(h('header', {}, h('h1', {}, say('product')), h('nav', { 'aria-label': say('screens') }, links), organizations.length > 1 && chooser, h('button', { type: 'button', id: 'sign-out', click: leave }, say('signOut'))),
+  fillPage(h('header', {}, h('h1', {}, say('product')), h('nav', { 'aria-label': say('screens') }, links), organizations.length > 1 && chooser, h('button', { type: 'button', id: 'sign-out', click: signOut }, say('signOut'))),
     h('p', { id: 'said', class: 'away', role: 'status' }), h('main', { id: 'main', tabindex: '-1' }))
+}
+
+/** Nothing of the one who leaves stays, in memory neither. */
+async function signOut() {
+  if (!mayLeave()) return
+  fillPage() // Whoever asked has been answered: nobody asks again.
+  await client.auth.signOut()
+  history.replaceState(null, '', '#/')
+  location.reload()
 }
 
 function route() {
   const [, screen = '', id] = location.hash.split('/')
-  const main = document.getElementById('main')
+  const main = find('main')
   if (!main) return
   if (!state.organization) return main.replaceChildren(h('p', { class: 'empty' }, say('noOrganization')))
   const name = screen in SCREENS ? screen : 'start'
@@ -83,17 +84,20 @@ async function countAlerts() {
   if (!badge || total === null) return
   badge.hidden = !total
   badge.textContent = total
-  if (total > state.open) document.getElementById('said').textContent = say('alertsOpen', { count: total })
+  if (total > state.open) find('said').textContent = say('alertsOpen', { count: total })
   state.open = total
 }
 
-/** Over what is on the screen, so that nothing typed there is lost; then everything asks anew, as it does when the network is back. */
-function signInAgain() {
-  if (state.dialog) return
-  const done = () => { state.dialog.close(); state.dialog.remove(); state.dialog = null; dispatchEvent(new Event('online')) }
-  state.dialog = h('dialog', { 'aria-label': say('signIn'), cancel: (event) => event.preventDefault() }, h('p', {}, say('sessionEnded')), drawSignIn(done))
-  document.body.append(state.dialog)
-  state.dialog.showModal()
+/** Over what is on the screen; then everything asks anew, as it does when the network is back. */
+async function signInAgain() {
+  if (state.isAsking || !find('main')) return
+  state.isAsking = true
+  try {
+    const { signInOver } = await import('./sign-in.js')
+    signInOver(client, () => { state.isAsking = false; dispatchEvent(new Event('online')) })
+  } catch {
+    state.isAsking = false // The next call that is refused asks again.
+  }
 }
 
 await setLanguage(navigator.language)
@@ -103,14 +107,14 @@ addEventListener('hashchange', ({ oldURL }) => {
   // By the browser's own buttons, past a dialog that holds something.
   if (!mayLeave()) return history.pushState(null, '', oldURL)
   route()
-  document.getElementById('main')?.focus()
+  find('main')?.focus()
 })
 document.addEventListener('di-open', (event) => { event.preventDefault(); location.hash = `#/${event.detail.kind}s/${event.detail.id}` })
-document.addEventListener('di-unauthenticated', () => { if (document.getElementById('main')) signInAgain() })
+document.addEventListener('di-unauthenticated', signInAgain)
 document.addEventListener('di-deleted', () => { location.hash = '#/integrations' })
 document.addEventListener('keydown', (event) => {
   if (event.key !== '/' || event.composedPath().some((each) => each.matches?.('input, textarea, select, dialog'))) return
-  const search = document.getElementById('main')?.firstElementChild?.shadowRoot?.querySelector('input[type=search]')
+  const search = find('main')?.firstElementChild?.shadowRoot?.querySelector('input[type=search]')
   if (search) { event.preventDefault(); search.focus() }
 })
 useClient(client)

@@ -24,7 +24,8 @@ NEVER_SENT = (ConnectionRefused, NameNotResolved, TlsFailed)
 class Attempt:
     """What came of one try: a reply, or the problem that kept it away; neither where a provider has published it.
 
-    `heard` is what is kept of the answer then, `reference` what the other side calls what it has taken.
+    `heard` is what is kept of the answer then, `reference` what the other side calls what it has taken,
+    and `certificate` when that of the other side begins and ends to hold.
     """
 
     started_at: datetime
@@ -34,6 +35,7 @@ class Attempt:
     heard: str | None = None
     is_published: bool = False
     reference: str | None = None
+    certificate: tuple[float, float] | None = None
 
 
 def build_request(

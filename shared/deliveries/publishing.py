@@ -27,6 +27,7 @@ from shared.provider import Publisher, PublishOutcome
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import OutsideError, Problem, TimedOut
 from shared.runtime.idle_watch import Pulse
+from shared.runtime.outbound import CallTimes, time_calls
 
 BATCH_SECONDS = 25.0
 GRACE_SECONDS = 1.0
@@ -57,9 +58,11 @@ class Publication:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.perf_counter)
     heard: dict[str, list[PublishOutcome]] = field(default_factory=lambda: defaultdict(list))
+    calls: CallTimes = field(default_factory=CallTimes)
 
     def publish(self, deadline: Deadline, tell: Callable[[PublishOutcome], None]) -> None:
         """In a thread of its own: all outcomes, each as soon as it is known; raises what the provider raises."""
+        self.calls = time_calls()
         events = [make_event(delivery, self.row) for delivery in self.deliveries.values()]
         for outcome in islice(self.provider.publish(events, deadline), MOST_RECIPIENTS * len(events)):
             if not isinstance(outcome, PublishOutcome):
@@ -86,7 +89,10 @@ class Publication:
     ) -> None:
         milliseconds = (time.perf_counter() - self.begun) * 1000
         attempt = Attempt(
-            *(self.started_at, milliseconds, None, problem, heard), is_published=True, reference=reference
+            *(self.started_at, milliseconds, None, problem, heard),
+            is_published=True,
+            reference=reference,
+            certificate=self.calls.certificate,
         )
         self.record(conclude_attempt(self.deliveries.pop(delivery_id), attempt, self.provider))
 

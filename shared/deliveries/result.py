@@ -85,7 +85,7 @@ def _describe(
         error=_show(error, provider)[:ERROR_LIMIT] if error else None,
         reply=_show_answer(attempt, provider) if provider else None,
         reference=_show(attempt.reference, provider)[:REFERENCE_LIMIT] if attempt.reference else None,
-        certificate=reply.certificate if reply else None,
+        certificate=reply.certificate if reply else attempt.certificate,
         missing=_find_gaps(delivery, provider),
     )
 

@@ -23,8 +23,9 @@ class LeasedJob(TypedDict):
     id: str
     kind: str
     request: dict[str, Any]
-    state: dict[str, Any]
-    progress: dict[str, Any]
+    state: dict[str, Any] | None
+    """Null where it is too large to be read, as is `progress`."""
+    progress: dict[str, Any] | None
     attempts: int
     created_at: str
     lease_token: str

@@ -17,6 +17,7 @@ from shared.jobs.kinds import Kind
 from shared.provider import Provider
 from shared.runtime.backoff import Backoff
 from shared.runtime.database.client import Database
+from shared.runtime.database.leases import require_state
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
     BadRequest,
@@ -29,6 +30,7 @@ from shared.runtime.errors import (
     VaultError,
 )
 from shared.runtime.log import bind_log, clear_log, get_log
+from shared.runtime.outbound import time_calls
 
 BACKOFF = Backoff(5.0, 600.0)
 FAIR_SECONDS = 10.0
@@ -57,9 +59,10 @@ def run_job(row: LeasedJob, find_kind: FindKind, database: Database, deadline: D
     integration = row["integration"]
     clear_log()
     bind_log(integration=integration["id"], organization=integration["organization_id"], job=row["id"])
+    calls = time_calls()
     try:
         outcome = _run(row, find_kind, database, deadline)
-        return Counter([_finish(row, database, outcome)])
+        return Counter([_finish(row, partial(database.call, p_certificate=calls.certificate), outcome)])
     except LeaseLost:
         # Cancelled, or its integration changed, meanwhile: whoever did that has the say now.
         return Counter(lost_leases=1)
@@ -91,6 +94,7 @@ def _run(row: LeasedJob, find_kind: FindKind, database: Database, deadline: Dead
 
 
 def _open_job(row: LeasedJob, kind: Kind, database: Database, deadline: Deadline) -> Job[Any]:
+    state, progress = require_state(row["state"]), require_state(row["progress"])
     provider = open_provider(row["integration"])
     require_capability(type(provider), kind)
     return Job(
@@ -99,8 +103,8 @@ def _open_job(row: LeasedJob, kind: Kind, database: Database, deadline: Deadline
         provider=provider,
         database=database,
         deadline=deadline,
-        state=row["state"],
-        progress=row["progress"],
+        state=state,
+        progress=progress,
     )
 
 
@@ -124,8 +128,8 @@ def _describe(problem: Problem, job: Job[Any] | None) -> str:
     return job.provider.mask_text(words) if job else words
 
 
-def _finish(row: LeasedJob, database: Database, outcome: JobOutcome | Retry) -> str:
-    call = partial(database.call, "finish_job", p_job_id=row["id"], p_lease_token=row["lease_token"])
+def _finish(row: LeasedJob, tell: Callable[..., Any], outcome: JobOutcome | Retry) -> str:
+    call = partial(tell, "finish_job", p_job_id=row["id"], p_lease_token=row["lease_token"])
     try:
         status = call(**_describe_outcome(outcome))
     except (BadRequest, TypeError):

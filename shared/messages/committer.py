@@ -39,7 +39,8 @@ YIELD_SECONDS = 20.0
 class LeasedSession(SealedIntegration):
     """What `lease_sessions` answers of each integration."""
 
-    state: dict[str, Any]
+    state: dict[str, Any] | None
+    """Null where it is too large to be read."""
     lease_token: str
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypedDict
 
 from shared.messages import clock
 from shared.messages.bodies import Receipt
-from shared.messages.store import Store, keep_trying
+from shared.messages.store import Store, keep_trying, read_columns
 from shared.provider import Message
 from shared.runtime.database.client import Refusal, as_service, make_problem
 from shared.runtime.deadline import Deadline
@@ -42,7 +42,8 @@ class PostGroup(TypedDict):
     """The posts of one integration, as `receive_messages` takes them."""
 
     integration_id: str
-    messages: list[Message]
+    messages: Mapping[str, Sequence[object]]
+    """By column, see `read_columns`."""
     requests: int
     bytes: int
 
@@ -65,27 +66,30 @@ def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:
         # What JSON can't hold, or can't even be read by the database, such as a NUL, is refused to all of a call.
         problem = refusal if isinstance(refusal, BadRequest) else BadRequest("It can't be written as JSON.")
         return [_store_alone(post, problem) for post in posts]
-    for group in described:
-        _note_clocks(group)
+    for name, group in groups.items():
+        _note_clocks(name, group)
     shares = {name: iter(_share_out(group, told[name])) for name, group in groups.items()}
     return [next(shares[post.integration_id]) for post in posts]
 
 
 def _describe_group(integration_id: str, posts: Sequence[Post]) -> PostGroup:
-    messages = [message for post in posts for message in post.messages]
     return {
         "integration_id": integration_id,
-        "messages": messages,
+        "messages": read_columns(_list_messages(posts)),
         "requests": len(posts),
         "bytes": sum(post.size for post in posts),
     }
 
 
-def _note_clocks(group: PostGroup) -> None:
+def _list_messages(posts: Sequence[Post]) -> list[Message]:
+    return [message for post in posts for message in post.messages]
+
+
+def _note_clocks(integration_id: str, posts: Sequence[Post]) -> None:
     """Say that devices send times that can't be; what keeps that from being said keeps nothing else."""
-    notes = clock.watch.find_notes(group["integration_id"], group["messages"])
+    notes = clock.watch.find_notes(integration_id, _list_messages(posts))
     if notes:
-        names = {"p_integration_id": group["integration_id"], "p_kind": "receive"}
+        names = {"p_integration_id": integration_id, "p_kind": "receive"}
         try:
             as_service().call("record_activity", **names, p_notes=notes)
         except Problem as problem:

@@ -8,6 +8,7 @@ from shared.integrations.sealing import open_provider
 from shared.messages.committer import Committer, LeasedSession
 from shared.provider import Poller, Provider
 from shared.runtime.database.client import Database
+from shared.runtime.database.leases import require_state
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import InvalidConfig, LeaseLost, NotFound, Problem
 from shared.runtime.idle_watch import Pulse
@@ -56,7 +57,7 @@ def _open_or_explain(row: LeasedSession) -> Provider:
 def _drive(provider: Poller, row: LeasedSession, committer: Committer, pulse: Pulse) -> bool:
     """Whether the session was cut off with more to do."""
     is_cut = False
-    session = provider.session(row["state"], committer.deadline)
+    session = provider.session(require_state(row["state"]), committer.deadline)
     committer.tell_queued = pulse.tell_queued
     try:
         with pulse.busy():

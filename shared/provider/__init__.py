@@ -48,7 +48,7 @@ from shared.provider.lorawan import (
     Frame, LorawanEvent, LorawanReceiver, Reception, describe_gateways, describe_modulation, keep_undecoded,
     list_gateways, read_bytes,
 )
-from shared.provider.lorawan_directory import NO_EUI, LorawanDirectory
+from shared.provider.lorawan_directory import NO_EUI, LorawanDirectory, check_application
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
     ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, CommandReport, Event, EventDevice, Identity, Kind, Message, Notice,
@@ -90,7 +90,7 @@ from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
-    Access, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, describe_connect_error, is_public,
-    load_policy, note_call, resolve_checked, send_once,
+    Access, ApiClient, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, describe_connect_error,
+    is_public, load_policy, note_call, note_certificate, refuse, resolve_checked, send_once,
 )
 from shared.runtime.telemetry import read_traceparent

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from shared.provider.base import Capability
-from shared.provider.form import Group
+from shared.provider.form import Group, make_title
 from shared.provider.messages import Kind
 
 RETRY_LIMIT = 172_800
@@ -96,6 +96,7 @@ class DeviceFilter(BaseModel):
         frozen=True,
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
+        field_title_generator=make_title,
         defer_build=True,
     )
 

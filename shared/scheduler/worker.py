@@ -43,6 +43,9 @@ class Worker:
         while not self._stopping:
             self._wait_for_access()
             self._deadline = Deadline(TICK_SECONDS)
+            if self._stopping:
+                # Told while it had no tick yet whose deadline could be shortened.
+                return
             get_log().info("tick", **run_tick(database, self._deadline, None))
 
     def _wait_for_access(self) -> None:

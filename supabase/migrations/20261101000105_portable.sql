@@ -57,5 +57,27 @@ comment on function private.check_portable is
   'For columns of JSON that people write: its arguments are their names and how many bytes each may have. Not a check constraint, whose '
   'error would quote the row.';
 
-revoke execute on function private.is_portable, private.require_portable, private.check_portable
+create function private.bound_state(p_name text, p_state jsonb) returns void
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  if pg_column_size(p_state) > 8388608 or octet_length(p_state::text) > 1048576 then
+    raise exception
+      '%: what it keeps to go on from has more than 1048576 bytes, so this step was not recorded. What the other side gives as cursors, or the range that was asked for, has to be smaller.', p_name
+      using errcode = 'PT413';
+  end if;
+end
+$$;
+comment on function private.bound_state is 'Refuses (PT413) a state of a session, a job or a rollout that would be too large to be leased with others.';
+
+create function private.show_state(p_state jsonb) returns jsonb
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return case when pg_column_size(p_state) <= 8388608 and octet_length(p_state::text) <= 1048576 then p_state end;
+end
+$$;
+comment on function private.show_state is 'A state as it is handed out: null where it is too large, however it came there.';
+
+revoke execute on function private.bound_state, private.show_state, private.is_portable, private.require_portable, private.check_portable
   from public, anon, authenticated, service_role;

@@ -82,13 +82,17 @@ begin
      where id = old.integration_id and organization_id = old.organization_id;
     update public.device_integrations set device_count = device_count + 1
      where id = new.integration_id and organization_id = new.organization_id;
-  else
-    update public.device_integrations i
-       set device_count = i.device_count + case tg_op when 'INSERT' then c.devices else -c.devices end
-      from (
-        select organization_id, integration_id, count(*)::integer as devices from changed group by organization_id, integration_id) c
-     where i.id = c.integration_id and i.organization_id = c.organization_id;
+    return null;
   end if;
+  -- A batch of messages inserts devices that are there, and so mostly none.
+  if not exists (select from changed) then
+    return null;
+  end if;
+  update public.device_integrations i
+     set device_count = i.device_count + case tg_op when 'INSERT' then c.devices else -c.devices end
+    from (
+      select organization_id, integration_id, count(*)::integer as devices from changed group by organization_id, integration_id) c
+   where i.id = c.integration_id and i.organization_id = c.organization_id;
   if tg_op = 'INSERT' and private.is_user() then
     for v_organization_id in select distinct c.organization_id from changed c order by 1 loop
       perform private.require_quota(v_organization_id, 'devices');

@@ -59,7 +59,7 @@ begin
   ),
   locked as (
     select s.integration_id, t.n,
-           private.count_bytes(i.settings, i.sealed_sent, i.sealed_kept) + octet_length(s.state::text) as bytes
+           private.count_bytes(i.settings, i.sealed_sent, i.sealed_kept) + coalesce(octet_length(private.show_state(s.state)::text), 0) as bytes
       from turns t
       join public.integration_schedules s on s.integration_id = t.id and s.due_at <= now()
       join private.sealed_integrations i on i.id = s.integration_id and i.organization_id = s.organization_id
@@ -71,6 +71,14 @@ begin
     select f.integration_id
       from (select l.*, sum(l.bytes) over (order by l.n) - l.bytes < p_bytes as fits from locked l) f
      where f.fits
+  ),
+  killed as (
+    -- Of a session that nobody has ended: it was there when its lease was renewed last.
+    insert into private.metric_tallies (integration_id, organization_id, minute, connected_seconds)
+    select k.integration_id, k.organization_id, u.minute, u.seconds
+      from fitting f
+      join public.integration_schedules k on k.integration_id = f.integration_id and k.lease_token is not null
+      cross join lateral private.list_uptime(k.connected_to, k.due_at - make_interval(secs => p_lease_seconds)) u
   )
   update public.integration_schedules s
      set lease_token = gen_random_uuid(), due_at = now() + make_interval(secs => p_lease_seconds), connected_to = null
@@ -78,11 +86,11 @@ begin
     join private.sealed_integrations i on i.id = f.integration_id
    where s.integration_id = f.integration_id and i.organization_id = s.organization_id
   returning i.id, s.lease_token, i.organization_id, i.integration_type, i.name, i.settings, i.sealed_sent, i.sealed_kept,
-    i.seal_count, s.state;
+    i.seal_count, private.show_state(s.state);
 end
 $$;
 comment on function public.lease_sessions is
-  'Takes up to p_limit due integrations for p_lease_seconds, with their sealed config and kept state: first of who has least under way. '
+  'Takes up to p_limit due integrations for p_lease_seconds, with their sealed config and kept state, null where that is too large: first of who has least under way. '
   'Together they have about p_bytes, or are one.';
 
 create function private.is_to_yield(p_organization_id uuid) returns boolean
@@ -193,7 +201,7 @@ begin
          error_message = v_message,
          sync_status = case when p_error is null then 'ok' else 'failed' end,
          last_sync_at = case when p_error is null then now() else last_sync_at end,
-         last_session = coalesce(p_summary - 'response_ms' - 'response_ms_sum', last_session)
+         last_session = coalesce(p_summary - 'response_ms' - 'response_ms_sum' - 'certificate', last_session)
    where id = p_integration_id;
   if v_message is distinct from v_before.error_message and (p_error is not null or v_message is null) then
     insert into public.integration_activity (organization_id, integration_id, kind, level, message, details)
@@ -212,6 +220,7 @@ begin
     from public.device_integrations i
     cross join jsonb_to_record(coalesce(p_summary, '{}')) s(seconds double precision, response_ms bigint[], response_ms_sum double precision)
    where i.id = p_integration_id;
+  perform private.note_certificate(p_integration_id, p_summary -> 'certificate');
 end
 $$;
 comment on function public.finish_session is

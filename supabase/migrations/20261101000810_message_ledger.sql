@@ -14,7 +14,7 @@ create index message_ledger_seen on private.message_ledger using brin (seen_at) 
 
 alter table private.message_ledger enable row level security;
 
-create function private.remember_events(p_integration_id uuid, p_organization_id uuid, p_messages jsonb) returns boolean[]
+create function private.remember_events(p_integration_id uuid, p_organization_id uuid, p_event_ids jsonb) returns boolean[]
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
 declare
@@ -22,11 +22,11 @@ declare
 begin
   -- As nearly always nothing is repeated, without "on conflict", which descends the index twice and costs a tenth of a batch.
   insert into private.message_ledger (integration_id, organization_id, event_id)
-  select p_integration_id, p_organization_id, (m ->> 'event_id') collate "C" from jsonb_array_elements(p_messages) m order by 3;
+  select p_integration_id, p_organization_id, g.event_id collate "C" from jsonb_array_elements_text(p_event_ids) g(event_id) order by 3;
   return null;
 exception when unique_violation then
   with given as materialized (
-    select g.message ->> 'event_id' as event_id, g.n from jsonb_array_elements(p_messages) with ordinality g(message, n)
+    select g.event_id, g.n from jsonb_array_elements_text(p_event_ids) with ordinality g(event_id, n)
   ), remembered as (
     insert into private.message_ledger (integration_id, organization_id, event_id)
     select distinct p_integration_id, p_organization_id, g.event_id collate "C" from given g order by 3
@@ -41,7 +41,7 @@ exception when unique_violation then
 end
 $$;
 comment on function private.remember_events is
-  'Remembers the event ids of messages: null where each is new, else of each in its place whether it is, and the first of its id here.';
+  'Remembers event ids, a JSON array: null where each is new, else of each in its place whether it is, and the first of its kind here.';
 
 revoke all on private.message_ledger from public, anon, authenticated, service_role;
 revoke execute on function private.remember_events from public, anon, authenticated, service_role;

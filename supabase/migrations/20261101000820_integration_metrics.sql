@@ -116,6 +116,15 @@ comment on function private.add_errors is 'Adds up how often each kind of error 
 create aggregate private.sum_errors(jsonb) (sfunc = private.add_errors, stype = jsonb);
 comment on aggregate private.sum_errors(jsonb) is 'Sums up {kind: how often}; null for none.';
 
+create function private.list_uptime(p_from timestamptz, p_to timestamptz) returns table (minute timestamptz, seconds double precision)
+language sql stable set search_path = ''
+as $$
+  select m.minute, extract(epoch from least(p_to, m.minute + interval '1 minute') - greatest(p_from, m.minute))
+    from generate_series(date_trunc('minute', p_from), p_to, interval '1 minute') m(minute)
+   where p_to > p_from
+$$;
+comment on function private.list_uptime is 'A time that something was connected for, minute by minute; none where it ends before it begins.';
+
 create function private.count_uptime(p_integration_id uuid, p_lease_token uuid) returns void
 language plpgsql volatile set search_path = ''
 as $$
@@ -129,10 +138,8 @@ begin
      where s.integration_id = p_integration_id and s.lease_token = p_lease_token and s.connected_to is not null
   )
   insert into private.metric_tallies (integration_id, organization_id, minute, connected_seconds)
-  select p_integration_id, k.organization_id, m.minute,
-         extract(epoch from least(now(), m.minute + interval '1 minute') - greatest(k.connected_to, m.minute))
-    from kept k cross join generate_series(date_trunc('minute', k.connected_to), now(), interval '1 minute') m(minute)
-   where now() > k.connected_to;
+  select p_integration_id, k.organization_id, u.minute, u.seconds
+    from kept k cross join lateral private.list_uptime(k.connected_to, now()) u;
 end
 $$;
 comment on function private.count_uptime is 'Counts the time that a session under this lease has been connected for and that is not counted yet.';
@@ -149,4 +156,4 @@ comment on function private.count_duplicates is 'Counts messages that were known
 
 revoke all on public.integration_metrics, private.metric_tallies from public, anon, authenticated, service_role;
 revoke execute on function private.bucket_ms, private.count_places, private.add_arrays, private.sum_arrays, private.add_errors, private.sum_errors,
-  private.count_uptime, private.count_duplicates from public, anon, authenticated, service_role;
+  private.list_uptime, private.count_uptime, private.count_duplicates from public, anon, authenticated, service_role;

@@ -15,42 +15,66 @@ comment on column private.fan_outs.webhooks is 'Those that are still to be serve
 create index fan_outs_organization on private.fan_outs (organization_id, id);
 alter table private.fan_outs enable row level security;
 
-create function private.spread_step(p_fan_out private.fan_outs) returns integer
-language plpgsql volatile set search_path = ''
+create function private.queue_messages(
+  p_organization_id uuid, p_integration_id uuid, p_received_at timestamptz, p_id_end text, p_webhook_id uuid default null
+) returns integer
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
   v_queued integer;
 begin
-  with webhook as (
-    select w.id, w.settings, r.recipient, '8' || right(replace(gen_random_uuid()::text, '-', ''), 15) as id_end
+  with subscribers as materialized (
+    select w.id, r.recipient, w.settings -> 'events' as events, w.settings -> 'device_filter' as device_filter, w.settings ->> 'ordered' as ordered,
+           '8' || right(replace(gen_random_uuid()::text, '-', ''), 15) as id_end
       from public.device_integrations w
       cross join lateral unnest(
         case when w.settings ? 'recipients' then private.list_recipients(w.settings) else '{null}'::text[] end) r(recipient)
-     where w.organization_id = p_fan_out.organization_id and w.id = p_fan_out.webhooks[1] and w.status <> 'inactive' and w.settings ? 'events'
+     where w.organization_id = p_organization_id and (p_webhook_id is null or w.id = p_webhook_id)
+       and w.status <> 'inactive' and w.settings ? 'events'
+  ),
+  told as materialized (
+    -- As large as it is where it is not compressed.
+    select m.id, m.kind, m.device_id,
+           case when pg_column_compression(m.payload) is null then coalesce(pg_column_size(m.payload), 0) else octet_length(m.payload::text) end
+             as payload_bytes
+      from public.device_messages m
+     where m.organization_id = p_organization_id and m.integration_id = p_integration_id
+       and m.received_at = p_received_at and right(replace(m.id::text, '-', ''), 16) = p_id_end and m.error is null
+  ),
+  wanted as materialized (
+    select distinct w.id as webhook, k.kind
+      from subscribers w, (select distinct t.kind from told t) k where private.wants_event(w.events, k.kind)
+  ),
+  aimed as materialized (
+    select distinct w.id as webhook, d.id as device
+      from (select distinct t.device_id as id from told t where exists (select from subscribers f where f.device_filter is not null)) s
+      -- By the key alone, and then whose it is: by organization the planner may read all its devices for each.
+      join lateral (select * from public.devices n where n.id = s.id offset 0) d on d.organization_id = p_organization_id
+      join subscribers w on private.wants_device(w.device_filter, d.id, d.external_id, d.device_type)
+     where w.device_filter is not null
+  ),
+  queued as (
+    insert into public.webhook_deliveries (
+      id, organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key, recipient)
+    -- Time and number as in the message's id, the rest by chance: these ids rise with time too.
+    select (left(t.id::text, 18) || w.id_end)::uuid, p_organization_id, w.id, 'device.' || t.kind, t.id, p_received_at, t.payload_bytes,
+           case when w.recipient is not null then private.key_person(w.id, w.recipient) else
+             case w.ordered when 'device' then coalesce(t.device_id, w.id) when 'integration' then w.id end end,
+           w.recipient
+      from subscribers w join wanted k on k.webhook = w.id join told t on t.kind = k.kind
+     where w.device_filter is null or (w.id, t.device_id) in (select a.webhook, a.device from aimed a)
+    returning integration_id
+  ),
+  tallied as (
+    insert into private.metric_tallies (integration_id, organization_id, minute, enqueued)
+    select q.integration_id, p_organization_id, date_trunc('minute', now()), count(*) from queued q group by 1
   )
-  insert into public.webhook_deliveries (
-    id, organization_id, integration_id, event_type, message_id, message_received_at, payload_bytes, ordering_key, recipient)
-  select (left(m.id::text, 18) || w.id_end)::uuid, m.organization_id, w.id, 'device.' || m.kind, m.id, m.received_at,
-         coalesce(pg_column_size(m.payload), 0),
-         case when w.recipient is not null then private.key_person(w.id, w.recipient) else
-           case w.settings ->> 'ordered' when 'device' then coalesce(m.device_id, w.id) when 'integration' then w.id end end,
-         w.recipient
-    from webhook w
-    join public.device_messages m
-      on m.organization_id = p_fan_out.organization_id and m.integration_id = p_fan_out.integration_id
-     and m.received_at = p_fan_out.received_at and right(replace(m.id::text, '-', ''), 16) = p_fan_out.id_end
-    -- By the key alone, and then whose it is: by organization the planner may read all its devices for each.
-    left join lateral (select * from public.devices n where n.id = m.device_id offset 0) d on d.organization_id = m.organization_id
-   where m.error is null and private.wants_event(w.settings -> 'events', m.kind)
-     and (w.settings -> 'device_filter' is null
-          or d.id is not null and private.wants_device(w.settings -> 'device_filter', d.id, d.external_id, d.device_type));
-  get diagnostics v_queued = row_count;
-  insert into private.metric_tallies (integration_id, organization_id, minute, enqueued)
-  select p_fan_out.webhooks[1], p_fan_out.organization_id, date_trunc('minute', now()), v_queued where v_queued > 0;
+  select count(*) into v_queued from queued;
   return v_queued;
 end
 $$;
-comment on function private.spread_step is 'Queues a batch for the next of its webhooks, as that is now; how many deliveries that made.';
+comment on function private.queue_messages is
+  'Queues the messages of a batch for those who subscribe, or for one of them; how many deliveries that made. p_id_end is how the ids of all messages of the batch end.';
 
 create function public.spread_deliveries() returns integer
 language plpgsql volatile set search_path = ''
@@ -68,7 +92,8 @@ begin
   if not found then
     return null;
   end if;
-  v_queued := private.spread_step(v_fan_out);
+  v_queued := private.queue_messages(
+    v_fan_out.organization_id, v_fan_out.integration_id, v_fan_out.received_at, v_fan_out.id_end, v_fan_out.webhooks[1]);
   if cardinality(v_fan_out.webhooks) > 1 then
     update private.fan_outs set webhooks = webhooks[2:] where id = v_fan_out.id;
   else
@@ -81,4 +106,4 @@ comment on function public.spread_deliveries is
   'One step of what ingest_messages left to be queued: one batch for one webhook. How many deliveries that made; null where nothing is left.';
 
 revoke all on private.fan_outs from public, anon, authenticated, service_role;
-revoke execute on function private.spread_step, public.spread_deliveries from public, anon, authenticated, service_role;
+revoke execute on function private.queue_messages, public.spread_deliveries from public, anon, authenticated, service_role;

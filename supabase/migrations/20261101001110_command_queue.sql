@@ -111,12 +111,17 @@ comment on function public.lease_commands is
   'their devices and the sealed config of their integrations; those past their time expire. Together they have about p_bytes, or are one.';
 
 create function public.finish_commands(p_results jsonb) returns jsonb
-language sql volatile set search_path = ''
+language plpgsql volatile set search_path = ''
 as $$
+declare
+  v_counts jsonb;
+  v_foretold uuid[];
+  v_shown jsonb;
+begin
   with results as materialized (
     select r.* from jsonb_to_recordset(p_results) as r(
       id uuid, lease_token uuid, outcome text, retry_seconds double precision, reference text, result jsonb, error text,
-      code text, milliseconds double precision, hold_seconds double precision)
+      code text, milliseconds double precision, hold_seconds double precision, certificate jsonb)
   ),
   sending as materialized (
     select c.id from public.device_commands c join results r on r.id = c.id and r.lease_token = c.lease_token where c.status = 'sending'
@@ -135,7 +140,9 @@ as $$
       from results r
      where c.id = r.id and c.lease_token = r.lease_token and c.status = 'sending' and c.id in (select h.id from held h)
        and r.outcome in ('sent', 'confirmed', 'failed', 'retry')
-    returning r.outcome, c.integration_id, c.organization_id, r.code, r.milliseconds, r.hold_seconds
+    returning c.id, r.outcome, c.integration_id, c.organization_id, r.code, r.milliseconds, r.hold_seconds, r.certificate,
+              -- As of the row that was locked: what is told from now on finds the reference.
+              c.finished_at is not null and c.early_reports <> '{}' as is_foretold
   ),
   held_back as (
     insert into private.rate_limits as l (subject, budget, full_at)
@@ -161,11 +168,19 @@ as $$
     'sent', count(*) filter (where outcome in ('sent', 'confirmed')),
     'retried', count(*) filter (where outcome = 'retry'),
     'failed', count(*) filter (where outcome = 'failed'),
-    'busy', (select coalesce(jsonb_agg(s.id), '[]') from sending s where s.id not in (select h.id from held h)))
-    from finished
+    'busy', (select coalesce(jsonb_agg(s.id), '[]') from sending s where s.id not in (select h.id from held h))),
+         array_agg(id) filter (where is_foretold), jsonb_object_agg(integration_id, certificate) filter (where certificate <> 'null')
+    into v_counts, v_foretold, v_shown
+    from finished;
+  if v_foretold is not null then
+    perform private.heed_early(v_foretold);
+  end if;
+  perform private.note_certificate(s.key::uuid, s.value) from (select e.* from jsonb_each(v_shown) e order by e.key) s;
+  return v_counts;
+end
 $$;
 comment on function public.finish_commands is
-  'Records what came of commands; a result whose lease was lost changes nothing. busy are the ids of those that somebody holds just now: send them again. hold_seconds holds back all of its integration.';
+  'Records what came of commands, and heeds what was told of them before their references were known; a result whose lease was lost changes nothing. busy are the ids of those that somebody holds just now: send them again. hold_seconds holds back all of its integration.';
 
 revoke execute on function private.list_waiting_commands, private.count_commands, private.expire_commands, public.lease_commands,
   public.finish_commands from public, anon, authenticated, service_role;

@@ -69,7 +69,7 @@ begin
   locked as (
     select j.id, t.n,
            private.count_bytes(i.settings, i.sealed_sent, i.sealed_kept) + octet_length(j.request::text)
-             + octet_length(j.state::text) + octet_length(j.progress::text) as bytes
+             + coalesce(octet_length(private.show_state(j.state)::text), 0) + coalesce(octet_length(private.show_state(j.progress)::text), 0) as bytes
       from turns t
       join public.integration_jobs j on j.id = t.id and j.status in ('pending', 'running') and j.due_at <= now()
       join private.sealed_integrations i on i.id = j.integration_id and i.organization_id = j.organization_id
@@ -82,7 +82,7 @@ begin
          attempts = j.attempts + (j.status = 'running')::integer
     from (select l.id, sum(l.bytes) over (order by l.n) - l.bytes < p_bytes as fits from locked l) f, private.sealed_integrations i
    where f.id = j.id and f.fits and i.id = j.integration_id and i.organization_id = j.organization_id
-  returning j.id, j.lease_token, j.kind, j.request, j.state, j.progress, j.attempts, j.created_at, to_jsonb(i);
+  returning j.id, j.lease_token, j.kind, j.request, private.show_state(j.state), private.show_state(j.progress), j.attempts, j.created_at, to_jsonb(i);
 end
 $$;
 comment on function public.lease_jobs is
@@ -116,6 +116,7 @@ create function public.save_job(
 language plpgsql volatile set search_path = ''
 as $$
 begin
+  perform private.bound_state('state', p_state), private.bound_state('progress', p_progress);
   update public.integration_jobs
      set state = p_state, due_at = now() + make_interval(secs => p_lease_seconds),
          attempts = case when progress is distinct from p_progress then 0 else attempts end, progress = p_progress
@@ -126,7 +127,7 @@ begin
 end
 $$;
 comment on function public.save_job is
-  'Commits one step: where to go on, and what was done so far, which ends a row of failed tries. PT409 when the lease was lost.';
+  'Commits one step: where to go on, and what was done so far, which ends a row of failed tries. PT409 when the lease was lost, PT413 where that is too much to keep.';
 
 create function private.log_job(p_job public.integration_jobs, p_was_error text) returns void
 language sql volatile set search_path = ''
@@ -149,7 +150,7 @@ comment on function private.log_job is 'Says in the activity that a job fails, o
 
 create function public.finish_job(
   p_job_id uuid, p_lease_token uuid, p_outcome text, p_report jsonb default null, p_error text default null,
-  p_retry_seconds double precision default 0
+  p_retry_seconds double precision default 0, p_certificate jsonb default null
 ) returns text
 language plpgsql volatile set search_path = ''
 as $$
@@ -181,12 +182,13 @@ begin
    where id = p_job_id
   returning * into v_job;
   perform private.log_job(v_job, v_before.error);
+  perform private.note_certificate(v_job.integration_id, p_certificate);
   return v_status;
 end
 $$;
 comment on function public.finish_job is
   'Ends a lease. done and failed are final; retry is due again in p_retry_seconds, up to 20 times in a row; again is due then as a '
-  'matter of course. PT409 when the lease was lost.';
+  'matter of course. p_certificate is when that of the other side begins and ends to hold, in seconds since 1970. PT409 when the lease was lost.';
 
 create function public.cancel_job(p_integration_id uuid, p_job_id uuid) returns void
 language plpgsql volatile security definer set search_path = ''

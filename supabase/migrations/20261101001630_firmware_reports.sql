@@ -113,6 +113,7 @@ as $$
 declare
   v_rollout public.firmware_rollouts;
 begin
+  perform private.bound_state('state', p_state);
   update public.firmware_rollouts set state = coalesce(p_state, state) where id = p_rollout_id returning * into v_rollout;
   if not found then
     raise exception 'There is no such rollout any more.' using errcode = 'PT404';

@@ -49,7 +49,7 @@ grant execute on function
   public.claim_rollout, public.confirm_exports, public.count_sealed, public.end_provisioning,
   public.erase_organizations, public.explain_unopened,
   public.fail_rollout, public.finish_commands, public.finish_deliveries, public.finish_job, public.finish_session,
-  public.ingest_history, public.ingest_messages, public.ingest_retained, public.confirm_session,
+  public.ingest_batch, public.ingest_history, public.ingest_messages, public.ingest_retained, public.confirm_session,
   private.find_last_word, public.lease_commands, public.lease_deliveries, public.lease_jobs,
   public.lease_provisionings, public.lease_sessions, public.link_devices, public.list_unlinked, public.list_unsighted,
   public.mark_devices, public.park_session, public.plan_provisionings, public.plan_rollouts, public.plan_syncs,
@@ -66,7 +66,7 @@ grant execute on function
   private.finish_provisioning, private.finish_together, private.hold_history, private.hold_job, private.is_free, private.is_in_step, private.is_to_yield,
   private.is_same_reading, private.judge_endpoint, private.judge_endpoints, private.judge_field, private.judge_status,
   private.last_heard, private.lease_picked, private.link_device, private.link_found, private.list_facts, private.list_queues, private.list_line, private.list_waiting_commands, private.list_waiting_jobs,
-  private.list_waiting_sessions, private.lock_endpoints, private.take_places, private.take_turns, private.read_share, private.count_bytes,
+  private.list_waiting_sessions, private.lock_endpoints, private.take_places, private.take_turns, private.read_share, private.count_bytes, private.bound_state, private.show_state,
   private.count_commands, private.count_jobs, private.count_patterns, private.count_sessions, private.end_turn, private.expire_commands, private.show_integrations,
   private.log_job, private.log_rollout, private.make_message_partition, private.make_step, private.match_device,
   private.name_late_readings, private.nest_payload, private.open_circuit, private.order_steps, private.pick_turns,
@@ -74,6 +74,6 @@ grant execute on function
   private.count_devices_of, private.hold_devices, private.read_quota, private.require_quota, private.take_device_room,
   private.read_reports, private.remember_events, private.read_strings, private.read_tags, private.receive_posts, private.receive_step,
   private.refuse_late_worker, private.renew_device, private.report_refusals, private.resolve_alerts, private.return_expired,
-  private.settle_conflict, private.show_provisioning, private.spread_step, private.sync_device, private.sync_interval, private.sync_page,
+  private.settle_conflict, private.show_provisioning, private.as_columns, private.queue_messages, private.sync_device, private.sync_interval, private.sync_page,
   private.take_facts, private.tells_same, private.wants_device, private.wants_event, private.write_cursor
   to service_role;

@@ -36,7 +36,7 @@ comment on column public.integration_facts.hours is 'Messages by the hour of the
 comment on column public.integration_facts.day is 'The sum of hours.';
 comment on column public.integration_facts.received is
   'in: messages since it was created, whatever is pruned: received = stored + duplicates + undecoded. None is ever less; what is replayed is received again.';
-comment on column public.integration_facts.certificate_ends is 'out: until when the certificate holds that the endpoint last showed.';
+comment on column public.integration_facts.certificate_ends is 'Until when the certificate holds that the other side last showed: the endpoint (out), or the API that is asked (in).';
 comment on column public.integration_facts.gaps is
   'out: the paths of payload_template that lead nowhere now, and in how many events in a row; null where none was rendered since the last change.';
 create index integration_facts_integration on public.integration_facts (organization_id, integration_id);
@@ -184,9 +184,30 @@ end
 $$;
 comment on function private.note_attempts is 'Keeps the facts of what went out, with each batch of attempts, in its transaction.';
 
+create function private.note_certificate(p_integration_id uuid, p_certificate jsonb) returns void
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_begins timestamptz := to_timestamp((p_certificate ->> 0)::double precision);
+  v_ends timestamptz := to_timestamp((p_certificate ->> 1)::double precision);
+begin
+  -- It changes every few weeks: nothing is locked for what is known.
+  if v_ends is null or exists (
+    select from public.integration_facts f where f.integration_id = p_integration_id and f.direction = 'in' and f.certificate_ends = v_ends)
+  then
+    return;
+  end if;
+  perform from public.device_integrations i where i.id = p_integration_id for no key update;
+  insert into public.integration_facts as f (integration_id, direction, organization_id, certificate_begins, certificate_ends)
+  select i.id, 'in', i.organization_id, v_begins, v_ends from public.device_integrations i where i.id = p_integration_id
+  on conflict (integration_id, direction) do update set certificate_begins = v_begins, certificate_ends = v_ends;
+end
+$$;
+comment on function private.note_certificate is 'Keeps what the API that an integration asks has shown: [begins, ends], seconds since 1970; null is nothing.';
+
 -- Dead letters by when they died: a lease's end is kept as due_at, and no later than a minute after.
 create index webhook_deliveries_died on public.webhook_deliveries (integration_id, organization_id, due_at) where status = 'dead';
 
 revoke all on public.integration_facts from public, anon, authenticated, service_role;
-revoke execute on function private.count_hour, private.sum_day, private.note_messages, private.note_sessions, private.add_gaps, private.note_attempts
+revoke execute on function private.count_hour, private.sum_day, private.note_messages, private.note_sessions, private.add_gaps, private.note_attempts, private.note_certificate
   from public, anon, authenticated, service_role;

@@ -50,6 +50,9 @@ declare
   v_made uuid[];
   v_left uuid[];
 begin
+  if not exists (select from made) then
+    return null;
+  end if;
   select array_agg(t.id), array_agg(t.left_id) into v_made, v_left
     from (
       select m.id, l.id as left_id

@@ -176,7 +176,7 @@ as $$
 begin
   update public.integration_schedules s set state = s.state - 'told' where s.integration_id = new.id and s.state ? 'told';
   update public.integration_facts f set certificate_begins = null, certificate_ends = null, gaps = null
-   where f.integration_id = new.id and f.direction = 'out' and (f.certificate_ends is not null or f.gaps is not null);
+   where f.integration_id = new.id and (f.certificate_ends is not null or f.gaps is not null);
   return null;
 end
 $$;

@@ -100,6 +100,11 @@ begin
   v_settings := (select i.settings from public.device_integrations i where i.id = p_integration_id);
   select * into v_in from public.integration_facts f where f.integration_id = p_integration_id and f.direction = 'in';
   select * into v_out from public.integration_facts f where f.integration_id = p_integration_id and f.direction = 'out';
+  -- Of two other sides the one whose certificate ends first.
+  if v_in.certificate_ends <= coalesce(v_out.certificate_ends, 'infinity') then
+    v_out.certificate_begins := v_in.certificate_begins;
+    v_out.certificate_ends := v_in.certificate_ends;
+  end if;
   v_silent := private.describe_silent(p_organization_id, p_integration_id);
   v_gaps := private.list_gaps(v_out.gaps);
   v_is_refused := v_out.failures > 0 and v_out.last_error ~ '^tls_error:.*certificate';

@@ -34,7 +34,8 @@ as $$
              greatest(0, extract(epoch from now() - (q.q).due_at)) as oldest_seconds, (q.q).dead as dead_letters,
              case when jsonb_typeof(c.state -> 'lag') = 'number' then (c.state -> 'lag')::bigint end as consumer_lag,
              coalesce(c.state -> 'certificates', '{}')
-               || case when o.certificate_ends is not null then jsonb_build_object('endpoint', extract(epoch from o.certificate_ends)) else '{}' end as certificates
+               || case when coalesce(f.certificate_ends, o.certificate_ends) is not null
+                    then jsonb_build_object('endpoint', extract(epoch from least(f.certificate_ends, o.certificate_ends))) else '{}' end as certificates
         from public.device_integrations i
         left join public.integration_states s on s.integration_id = i.id and s.organization_id = i.organization_id
         left join public.integration_facts f on f.integration_id = i.id and f.organization_id = i.organization_id and f.direction = 'in'

@@ -7,5 +7,5 @@ grant select on public.integration_metric_rollups, public.integration_totals to 
 grant insert on private.metric_tallies to service_role;
 grant execute on function public.sum_metrics, public.read_platform_metrics to service_role;
 grant execute on function
-  private.bucket_ms, private.count_places, private.count_uptime, private.count_duplicates
+  private.bucket_ms, private.count_places, private.list_uptime, private.count_uptime, private.count_duplicates
   to service_role;

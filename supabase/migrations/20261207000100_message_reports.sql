@@ -43,16 +43,11 @@ as $$
 $$;
 comment on function private.heed_facts is 'Keeps what is told of a device under metadata.lorawan; what is the same already is written no more.';
 
-create function private.heed_command(p_organization_id uuid, p_integration_id uuid, p_external_id text, p_told jsonb) returns void
-language plpgsql volatile set search_path = ''
+create function private.find_reported(p_organization_id uuid, p_integration_id uuid, p_external_id text, p_told jsonb)
+returns public.device_commands
+language sql volatile set search_path = ''
 as $$
-declare
-  v_stage text := p_told ->> 'stage';
-  v_places text[] := array['queued', 'sent', 'acknowledged'];
-  v_command public.device_commands;
-  v_status text;
-begin
-  select c.* into v_command
+  select c.*
     from public.device_commands c
    where c.id = coalesce(
            (p_told ->> 'id')::uuid,
@@ -61,11 +56,22 @@ begin
              order by k.created_at desc limit 1))
      and c.organization_id = p_organization_id and c.integration_id = p_integration_id
      and c.device_id = (select d.id from public.devices d where d.integration_id = p_integration_id and d.external_id = p_external_id limit 1)
-     for no key update;
+     for no key update
+$$;
+comment on function private.find_reported is 'The command of the device that something is told of, by its id or by the other side''s name for it; locked.';
+
+create function private.move_command(p_command public.device_commands, p_told jsonb) returns void
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_stage text := p_told ->> 'stage';
+  v_places text[] := array['queued', 'sent', 'acknowledged'];
+  v_status text;
+begin
   -- What the device has acknowledged stays so; what failed may still be acknowledged, for servers try again.
-  if not found or v_command.status = 'confirmed'
-     or v_stage <> 'acknowledged' and v_command.status in ('failed', 'expired')
-     or array_position(v_places, v_stage) <= array_position(v_places, v_command.result ->> 'stage') then
+  if p_command.status = 'confirmed'
+     or v_stage <> 'acknowledged' and p_command.status in ('failed', 'expired')
+     or array_position(v_places, v_stage) <= array_position(v_places, p_command.result ->> 'stage') then
     return;
   end if;
   v_status := case v_stage when 'acknowledged' then 'confirmed' when 'failed' then 'failed' when 'expired' then 'expired' else 'sent' end;
@@ -73,15 +79,33 @@ begin
      set status = v_status, lease_token = null, finished_at = now(),
          error = case when v_status in ('failed', 'expired') then left(p_told ->> 'error', 2000) end,
          result = jsonb_build_object('stage', v_stage, 'at', now())
-   where id = v_command.id;
-  if v_command.status in ('pending', 'sending') and v_status in ('sent', 'confirmed') then
+   where id = p_command.id;
+  if p_command.status in ('pending', 'sending') and v_status in ('sent', 'confirmed') then
     insert into private.metric_tallies (integration_id, organization_id, minute, commands)
-    values (p_integration_id, p_organization_id, date_trunc('minute', now()), 1);
+    values (p_command.integration_id, p_command.organization_id, date_trunc('minute', now()), 1);
+  end if;
+end
+$$;
+comment on function private.move_command is 'A command as far as it has come by what is told of it: {stage, error}. What comes late or twice changes nothing.';
+
+create function private.heed_command(p_organization_id uuid, p_integration_id uuid, p_external_id text, p_told jsonb) returns void
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_command public.device_commands := private.find_reported(p_organization_id, p_integration_id, p_external_id, p_told);
+begin
+  if v_command.id is null and p_told ->> 'id' is null then
+    perform private.keep_early(p_organization_id, p_integration_id, p_external_id, p_told);
+    -- It waits for whoever records the answer just now, after which the reference is known.
+    v_command := private.find_reported(p_organization_id, p_integration_id, p_external_id, p_told);
+  end if;
+  if v_command.id is not null then
+    perform private.move_command(v_command, p_told);
   end if;
 end
 $$;
 comment on function private.heed_command is
-  'What the other side says of a command that it keeps for its device: {stage, id or reference, error}. It may come before the answer to the call that sent it; what that says then changes nothing.';
+  'What the other side says of a command that it keeps for its device: {stage, id or reference, error}. It may come before the answer to the call that sent it: by an id, what that says then changes nothing; by a reference, it is heeded once that answer is recorded.';
 
 create function private.heed_reports(p_organization_id uuid, p_integration_id uuid, p_reports jsonb) returns void
 language plpgsql volatile set search_path = ''
@@ -103,5 +127,6 @@ end
 $$;
 comment on function private.heed_reports is '[{device, report: {facts?, command?}}], by devices in their order, so that two batches never wait for each other.';
 
-revoke execute on function private.list_gateways, private.merge_facts, private.heed_facts, private.heed_command, private.heed_reports
+revoke execute on function private.list_gateways, private.merge_facts, private.heed_facts, private.find_reported, private.move_command,
+  private.heed_command, private.heed_reports
   from public, anon, authenticated, service_role;

@@ -43,6 +43,7 @@ def build_estate(admin: Platform, receiver: HttpReceiver) -> Estate:
             "kind": "telemetry",
             "observed_at": "2026-11-01T10:00:00Z",
             "payload": {"temperature": 21.5, "speed": 3},
+            "metadata": {"rssi": -97, "snr": 7.5, "gateways": [{"id": "roof"}]},
         },
         {
             "event_id": "2",
@@ -50,6 +51,7 @@ def build_estate(admin: Platform, receiver: HttpReceiver) -> Estate:
             "kind": "telemetry",
             "observed_at": "2026-11-01T10:05:00Z",
             "payload": {"temperature": 22.5, "speed": 5},
+            "metadata": {"rssi": -101, "snr": 6},
         },
         {
             "event_id": "3",

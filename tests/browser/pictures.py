@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from scripts.demonstration.stack import run_stack
 from scripts.local.stack import ROOT
 
 READINGS = 20
-SIZE = {"width": 1120, "height": 720}
+WIDTH, HEIGHT = 1120, 720
 SETTLE_MS = 1500
 ARRIVE_SECONDS = 30.0
 NOBODY = "mqtt://127.0.0.1:1"
@@ -44,9 +45,10 @@ def main() -> int:
         start_fleet(stack["mqtt_url"], READINGS, lambda _: None).finish()
         _wait_for_messages(admin)
         _remember_an_hour(stack, ids["mqtt"])
-        with _open_page(options.dark) as page:
-            _sign_in(page, stack, user)
-            _take_all(page, options.to, ids | {"device": admin.rows("devices", "id")[0]["id"]})
+        with _open_page(options) as page:
+            camera = Camera(page, options.to, options.whole)
+            _sign_in(camera, stack, user)
+            _take_all(camera, ids | {"device": admin.rows("devices", "id")[0]["id"]})
     return 0
 
 
@@ -56,6 +58,12 @@ def _read_options() -> argparse.Namespace:
         "--to", type=Path, default=ROOT / ".local" / "screenshots", help="the folder they go to"
     )
     parser.add_argument("--dark", action="store_true", help="in the dark theme")
+    parser.add_argument(
+        "--width", type=int, default=WIDTH, help=f"of the window, in pixels (default {WIDTH})"
+    )
+    parser.add_argument(
+        "--whole", action="store_true", help="all of each page, not what fits into the window"
+    )
     parser.add_argument("--port", type=int, default=54421, help="the port of the API (default 54421)")
     return parser.parse_args()
 
@@ -99,30 +107,53 @@ def _wait_for_messages(admin: Session) -> None:
         time.sleep(0.2)
 
 
+@dataclass(frozen=True)
+class Camera:
+    """Takes a page once it has settled."""
+
+    page: Page
+    folder: Path
+    whole: bool
+
+    def take(self, name: str) -> None:
+        """A picture under this name."""
+        self.page.wait_for_timeout(SETTLE_MS)
+        self.page.screenshot(path=self.folder / f"{name}.png", full_page=self.whole)
+        print(self.folder / f"{name}.png")  # noqa: T201 - it speaks to the person at the terminal
+
+
 @contextmanager
-def _open_page(dark: bool) -> Iterator[Page]:  # noqa: FBT001 - a flag of the command line
+def _open_page(options: argparse.Namespace) -> Iterator[Page]:
     chromium = shutil.which("chromium")
     if chromium is None:
         raise SystemExit("Chromium is not installed (Debian: sudo apt-get install chromium).")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        scheme = "dark" if dark else "light"
-        context = browser.new_context(viewport=SIZE, color_scheme=scheme, locale="en-US")  # type: ignore[arg-type]
+        context = browser.new_context(
+            viewport={"width": options.width, "height": HEIGHT},
+            color_scheme="dark" if options.dark else "light",
+            locale="en-US",
+        )
         yield context.new_page()
         browser.close()
 
 
-def _sign_in(page: Page, stack: dict[str, Any], user: dict[str, Any]) -> None:
+def _sign_in(camera: Camera, stack: dict[str, Any], user: dict[str, Any]) -> None:
+    page = camera.page
     page.goto(stack["console_url"])
     page.get_by_label("Email").fill(user["email"])
     page.get_by_label("Password").fill(user["password"])
+    camera.take("sign-in")
     page.keyboard.press("Enter")
     page.locator("organization-start").wait_for()
 
 
-def _take_all(page: Page, folder: Path, ids: dict[str, str]) -> None:
+def _take_all(camera: Camera, ids: dict[str, str]) -> None:
+    tabs = {"messages": "Messages", "activity": "Activity", "deliveries": "Deliveries"}
     screens = {
         "integration": f"integrations/{ids['mqtt']}",
+        "messages": f"integrations/{ids['mqtt']}",
+        "activity": f"integrations/{ids['mqtt']}",
         "deliveries": f"integrations/{ids['webhook']}",
         "devices": "devices",
         "device": f"devices/{ids['device']}",
@@ -135,26 +166,33 @@ def _take_all(page: Page, folder: Path, ids: dict[str, str]) -> None:
         "start": "",
     }
     for name, screen in screens.items():
-        page.goto(f"{page.url.partition('#')[0]}#/{screen}")
-        if name == "deliveries":
-            page.get_by_role("tab", name="Deliveries").click()
-        _take(page, folder, name)
-    _take_dialog(page, folder)
+        _go(camera.page, screen)
+        if name in tabs:
+            camera.page.get_by_role("tab", name=tabs[name]).click()
+        camera.take(name)
+    _take_dialogs(camera)
 
 
-def _take_dialog(page: Page, folder: Path) -> None:
-    page.goto(f"{page.url.partition('#')[0]}#/integrations")
+def _go(page: Page, screen: str) -> None:
+    page.goto(f"{page.url.partition('#')[0]}#/{screen}")
+
+
+def _take_dialogs(camera: Camera) -> None:
+    page = camera.page
+    _go(page, "codecs")
+    page.get_by_role("button", name="Write a codec").first.click()
+    camera.take("codec")
+    page.keyboard.press("Escape")
+    _go(page, "integrations")
+    page.get_by_role("button", name="Add integration").click()
+    camera.take("types")
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="Old broker").click()
     page.get_by_role("button", name="Edit or test").click()
+    camera.take("form")
     page.get_by_role("button", name="Test connection").click()
     page.get_by_text("The connection does not work yet.").wait_for()
-    _take(page, folder, "dialog")
-
-
-def _take(page: Page, folder: Path, name: str) -> None:
-    page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=folder / f"{name}.png")
-    print(folder / f"{name}.png")  # noqa: T201 - it speaks to the person at the terminal
+    camera.take("dialog")
 
 
 if __name__ == "__main__":

@@ -83,8 +83,11 @@ def test_a_device_shows_what_it_said_and_is_told_something(
 ) -> None:
     estate = build_estate(admin, receiver)
     console.open(f"devices/{estate.device_id}")
-    console.page.get_by_text("temperature: 22.5 now, between 21.5 and 22.5").first.wait_for()
+    console.page.get_by_text("22.5 now, between 21.5 and 22.5").wait_for()
     console.page.get_by_text("It is", exact=False).first.wait_for()
+    radio = console.page.get_by_role("region", name="Radio")
+    radio.get_by_text("rssi: -101 now, between -101 and -97").first.wait_for()
+    radio.get_by_text("snr: 6 now, between 6 and 7.5").first.wait_for()
     sending = console.page.locator("form")
     sending.get_by_label("Command").fill("restart")
     sending.get_by_label("Payload").fill('{"delay": 9}')

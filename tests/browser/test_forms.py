@@ -6,6 +6,7 @@ import pytest
 
 from shared.provider.catalogue import find_provider, list_types
 from tests.browser.console import Console, create_mqtt
+from tests.browser.test_screens import judge
 from tests.platform import Platform
 from tests.stack import Stack
 from tests.waiting import wait_until
@@ -23,7 +24,7 @@ def test_every_field_of_every_provider_has_a_control_with_its_title_and_descript
     for name, described in schema["properties"].items():
         place = console.dialog.locator(f'.form [data-field="{name}"]').first
         assert place.count() == 1, name
-        assert place.locator("input, select, textarea").count() >= 1, name
+        assert place.locator("input, select, textarea, button").count() >= 1, name
         assert described["title"] in place.inner_text() or not place.is_visible(), name
 
 
@@ -141,6 +142,41 @@ def test_a_certificate_with_its_line_breaks_arrives_whole(console: Console, admi
         console.save()
 
     assert caught.value.post_data_json == {"config": {"ca_certificate": pem}}
+
+
+def test_those_who_are_told_are_added_changed_and_taken_away_one_by_one(
+    console: Console, admin: Platform
+) -> None:
+    told = [{"name": "Night", "to": "night@example.com"}, {"name": "Day", "to": "day@example.com"}]
+    server = {
+        "server_url": "smtps://smtp.example.com",
+        "from_address": "alerts@example.com",
+        "recipients": told,
+    }
+    saved = admin.create("email", server, name="Mail", status="inactive")
+    console.edit(saved["id"])
+    people = console.place("recipients")
+    people.get_by_role("button", name="Remove Recipients 1").click()
+    people.get_by_label("Rate limit per hour").fill("3")
+    people.get_by_role("button", name="Add another").click()
+    people.get_by_label("Name").last.fill("Weekend")
+    judge(console, "recipients")
+    console.save()
+    people.locator(".wrong:visible").first.wait_for()
+    assert people.locator('[aria-invalid="true"]').get_attribute("name") == "to"
+    people.locator('[data-field="to"] input').last.fill("weekend@example.com")
+    with console.page.expect_request(lambda request: request.method == "PATCH") as caught:
+        console.save()
+    console.dialog.wait_for(state="detached")
+
+    assert caught.value.post_data_json == {
+        "config": {
+            "recipients": [
+                told[1] | {"rate_limit_per_hour": 3},
+                {"name": "Weekend", "to": "weekend@example.com"},
+            ]
+        }
+    }
 
 
 def make_codec(admin: Platform, name: str) -> str:

@@ -101,6 +101,7 @@ def test_a_burst_of_changes_is_one_question(console: Console, admin: Platform) -
     console.page.locator("organization-members").wait_for()
     console.page.evaluate(WITH_REALTIME, admin.user.organization_id)
     console.button("Broker").wait_for()
+    console.page.wait_for_function("window.channels[0]")
     console.page.evaluate("window.channels[0].system.forEach((tell) => tell({ status: 'ok' }))")
     asked = count_lists(console)
     console.page.evaluate(
@@ -110,6 +111,20 @@ def test_a_burst_of_changes_is_one_question(console: Console, admin: Platform) -
     console.page.wait_for_load_state("networkidle")
 
     assert 1 <= len(asked) <= 2
+
+
+def test_changes_that_never_end_do_not_put_off_the_question(console: Console, admin: Platform) -> None:
+    create_mqtt(admin)
+    console.page.add_init_script(CHANNEL)
+    console.open("members")
+    console.page.locator("organization-members").wait_for()
+    console.page.evaluate(WITH_REALTIME, admin.user.organization_id)
+    console.button("Broker").wait_for()
+    console.page.wait_for_function("window.channels[0]")
+    console.page.evaluate("window.channels[0].system.forEach((tell) => tell({ status: 'ok' }))")
+    asked = count_lists(console)
+    console.page.evaluate("setInterval(() => window.channels[0].postgres_changes[0]({}), 50)")
+    wait_until(lambda: console.page.evaluate("1") and len(asked) > 1, "it did not ask while changes came")
 
 
 def test_a_channel_that_fails_leaves_it_asking_at_intervals(console: Console, admin: Platform) -> None:

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from playwright.sync_api import Dialog
+from playwright.sync_api import Browser, Dialog
 
-from tests.browser.console import Console, create_mqtt
+from tests.browser.console import Console, create_mqtt, open_console
 from tests.browser.estate import build_estate
 from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import Platform
@@ -185,6 +185,37 @@ def test_a_command_half_written_is_not_thrown_away_unasked(
     console.see("integration-alerts").wait_for()
 
     assert answers == []
+
+
+def test_signing_out_asks_before_it_throws_away_what_was_typed_and_leaves_nothing_behind(
+    browser: Browser, admin: Platform, receiver: HttpReceiver
+) -> None:
+    estate = build_estate(admin, receiver)
+    answers, asked = [False, True], []
+
+    def decide(question: Dialog) -> None:
+        asked.append(question.type)
+        question.accept() if answers.pop(0) else question.dismiss()
+
+    with open_console(browser, admin.stack, None) as console:
+        console.page.on("dialog", decide)
+        console.open()
+        console.page.get_by_label("Email").fill(admin.user.email)
+        console.page.get_by_label("Password").fill(admin.user.password)
+        console.page.keyboard.press("Enter")
+        console.see("organization-start").wait_for()
+        console.open(f"devices/{estate.device_id}")
+        name = console.page.get_by_label("Command")
+        name.fill("reboot")
+        console.button("Sign out").click()
+        assert name.input_value() == "reboot"
+        console.button("Sign out").click()
+        console.page.get_by_label("Email").wait_for()
+
+        # Once by us, and not once more by the browser.
+        assert asked == ["confirm", "confirm"]
+        assert console.page.evaluate("sessionStorage.length") == 0
+        assert console.page.url.endswith("#/")
 
 
 def test_what_is_no_number_and_what_is_too_long_is_said_and_neither_cut_nor_dropped(

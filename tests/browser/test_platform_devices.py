@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.browser.console import Console
+from tests.browser.test_screens import judge
 from tests.fakes.golioth import FakeGolioth
 from tests.fakes.golioth.devices import add_device as place_device
 from tests.fakes.golioth.firmware import make_artifact, make_cohort
@@ -55,6 +56,7 @@ def test_a_rollout_is_started_with_what_the_platform_has(
     console.page.get_by_role("tab", name="Overview").click()
     console.page.get_by_label("Cohort").select_option(label="Hall 2")
     console.page.get_by_role("combobox", name="Firmware").select_option(label="main 1.4.0")
+    judge(console, "a new rollout")
     console.button("Start", exact=True).click()
 
     console.page.get_by_text("It begins with the next tick.").wait_for()
@@ -76,6 +78,7 @@ def test_what_was_changed_on_both_sides_is_settled_by_somebody(
     console.page.get_by_role("tab", name="Sync & conflicts").click()
     row = console.page.locator("device-sync tr", has_text="There")
     row.get_by_role("rowheader", name="Here <b>").wait_for()
+    judge(console, "a conflict")
     row.get_by_role("button", name=press).click()
 
     console.page.get_by_text("The next sync carries it out.").wait_for()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from shared.provider.catalogue import find_provider
 from tests.browser.console import Console, open_console
 from tests.browser.estate import SCREENS, TABS, Estate, build_estate
 from tests.fakes.http_receiver import HttpReceiver
@@ -25,13 +29,18 @@ INTERNATIONAL = {
     "inADay",
     "identifier",
 }
-SHOWN = """
+TEXTS = """
 () => {
-  const inner = (root) => [...root.querySelectorAll('*')].filter((each) => each.shadowRoot);
-  const read = (root) => root.textContent + inner(root).map((each) => read(each.shadowRoot)).join(' ');
-  return read(document.body);
+  const read = (root) => [...root.querySelectorAll('*')].flatMap((each) => [
+    ...[...each.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.data.trim()),
+    each.placeholder, each.ariaLabel, ...(each.shadowRoot ? read(each.shadowRoot) : []),
+  ]);
+  return read(document.body).filter(Boolean);
 }
 """
+LONG_WORD = 5
+"""Shorter ones, such as kinds and names, are data too."""
+EXPIRED = {"code": "PGRST301", "message": "JWT expired", "details": None, "hint": None}
 CONTRAST = {"runOnly": ["color-contrast"]}
 
 
@@ -40,10 +49,10 @@ def estate(admin: Platform, receiver: HttpReceiver) -> Estate:
     return build_estate(admin, receiver)
 
 
-def settle(console: Console) -> None:
+def settle(console: Console, loading: str = "Loading …") -> None:
     """Until nothing on the screen is still being read."""
     console.page.wait_for_load_state("networkidle")
-    console.page.get_by_text("Loading …").first.wait_for(state="detached")
+    console.page.get_by_text(loading).first.wait_for(state="detached")
 
 
 def list_screens(estate: Estate) -> list[str]:
@@ -96,6 +105,57 @@ def test_axe_finds_nothing_in_the_dialog_with_errors_steps_and_a_question(consol
     judge(console, "question")
 
 
+@pytest.mark.usefixtures("admin")
+def test_axe_finds_nothing_where_there_is_nothing_yet(console: Console) -> None:
+    for screen in SCREENS:
+        console.open(screen)
+        settle(console)
+        judge(console, f"{screen} empty")
+
+
+def test_axe_finds_nothing_from_a_secret_that_was_made_to_its_removal(
+    console: Console, receiver: HttpReceiver
+) -> None:
+    console.add("webhook")
+    console.field("name").fill("Endpoint")
+    console.field("url").fill(receiver.url)
+    console.save()
+    console.button("I have copied it").wait_for()
+    judge(console, "made")
+    console.button("I have copied it").click()
+    console.button("Send a test event").click()
+    console.page.get_by_text("steps done").wait_for()
+    judge(console, "first event")
+    console.button("Endpoint").first.click()
+    console.button("Edit or test").click()
+    secret = console.place("signing_secret")
+    for press in ("Replace", "Keep the current one"):
+        judge(console, f"before {press}")
+        secret.get_by_role("button", name=press).click()
+    console.dialog.get_by_role("button", name="Delete …").click()
+    console.dialog.get_by_role("button", name="Delete it").click()
+    console.dialog.get_by_text("That is not its name.").wait_for()
+    judge(console, "removal")
+
+
+def test_axe_finds_nothing_where_somebody_signs_in(console: Console) -> None:
+    with open_console(console.page.context.browser, console.stack, None) as outside:  # type: ignore[arg-type]
+        outside.open()
+        outside.page.get_by_label("Email").fill("nobody@example.com")
+        outside.page.get_by_label("Password").fill("guessed")
+        outside.page.keyboard.press("Enter")
+        outside.page.get_by_text("Email or password is wrong.").wait_for()
+        judge(outside, "sign in")
+    console.open("alerts")
+    console.page.get_by_text("No alerts").wait_for()
+    console.page.route(
+        "**/rest/v1/organization_members*", lambda route: route.fulfill(status=401, json=EXPIRED)
+    )
+    console.open("members")
+    console.page.get_by_role("dialog", name="Sign in").wait_for()
+    judge(console, "sign in again")
+
+
 def test_axe_finds_nothing_where_nothing_can_be_read(console: Console) -> None:
     console.page.route(
         "**/rest/v1/**",
@@ -120,30 +180,53 @@ def test_nothing_is_wider_than_a_small_screen(console: Console, estate: Estate, 
         assert width <= inside, screen
 
 
-@pytest.mark.usefixtures("estate")
-def test_in_german_no_english_word_is_left(console: Console, admin: Platform) -> None:
-    english, german = (read_words(console, name) for name in ("words", "words-de"))
+def test_in_german_no_english_word_is_left(console: Console, admin: Platform, estate: Estate) -> None:
+    english, german = (
+        read_words(console, name) | read_words(console, f"{name}-more") for name in ("words", "words-de")
+    )
     same = {key for key in english if english[key] == german.get(key)}
     assert set(english) - set(german) == set()
     assert same <= INTERNATIONAL
 
+    of_types = {text for kind in TABS for text in list_texts(find_provider(kind).model_json_schema())}
+    only_english = {
+        text
+        for key, text in english.items()
+        if isinstance(text, str) and len(text) >= LONG_WORD and "{" not in text and text != german[key]
+    } - of_types
+    broker = estate.mqtt["id"]
     with open_console(console.page.context.browser, console.stack, admin.user, locale="de-DE") as opened:  # type: ignore[arg-type]
-        for screen in SCREENS:
+        for screen in (
+            *list_screens(estate),
+            f"integrations/{broker}",
+            f"integrations/{estate.golioth['id']}",
+        ):
             opened.open(screen)
-            opened.page.wait_for_load_state("networkidle")
-            shown = opened.page.evaluate(SHOWN)
-            for key in (
-                "loading",
-                "add",
-                "alerts",
-                "noAlerts",
-                "signOut",
-                "lastMessages",
-                "whatHappened",
-                "memberSince",
-            ):
-                assert english[key] not in shown or english[key] == german[key], (screen, english[key])
+            settle(opened, "Lädt …")
+            check_german(opened, only_english, screen)
+            for tab in opened.page.get_by_role("tab").all():
+                tab.click()
+                settle(opened, "Lädt …")
+                check_german(opened, only_english, f"{screen} {tab.inner_text()}")
+        opened.button("Bearbeiten oder testen").click()
+        opened.dialog.locator("form").wait_for()
+        check_german(opened, only_english, "dialog")
         assert opened.page.evaluate("document.documentElement.lang") == "de"
+
+
+def list_texts(schema: Any) -> Iterator[str]:
+    """What the server says of fields: titles, units, words for choices."""
+    if isinstance(schema, str):
+        yield schema
+    elif isinstance(schema, dict | list):
+        for each in schema.values() if isinstance(schema, dict) else schema:
+            yield from list_texts(each)
+
+
+def check_german(console: Console, english: set[str], where: str) -> None:
+    """What the server says of types and fields is English, so only whole texts of ours count."""
+    shown = set(console.page.evaluate(TEXTS))
+    assert shown & english == set(), where
 
 
 def read_words(console: Console, module: str) -> dict[str, object]:

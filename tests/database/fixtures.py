@@ -91,11 +91,11 @@ class Service:
         )
 
     def ingest(self, integration_id: str, messages: list[Row], **lease: Any) -> Row:
-        """`ingest_messages`; its counts."""
+        """`ingest_messages`, by column as sessions do; its counts."""
         counts: Row = self.one(
             "select ingest_messages(%s, %s, %s, %s, %s)",
             integration_id,
-            Jsonb(messages),
+            Jsonb(make_columns(messages)),
             lease.get("token"),
             lease.get("seconds"),
             Jsonb(lease["state"]) if "state" in lease else None,
@@ -123,6 +123,12 @@ def open_service(stack: Stack) -> Service:
         connection.execute(f"delete from {table}")
     connection.execute("set local role service_role")
     return Service(connection, str(stack.user("owner", 0).organization_id))
+
+
+def make_columns(messages: list[Row]) -> dict[str, list[Any]]:
+    """The same messages by column; one that none has is left out."""
+    names = dict.fromkeys(name for message in messages for name in message)
+    return {name: [message.get(name) for message in messages] for name in names}
 
 
 def make_messages(count: int, device: str | None = "a", **fields: Any) -> list[Row]:

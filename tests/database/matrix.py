@@ -300,6 +300,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "invite_member": frozenset({"authenticated"}),
     "issue_device_token": frozenset({"authenticated"}),
     "issue_id": frozenset({"authenticated"}),
+    "ingest_batch": frozenset({"service_role"}),
     "ingest_history": frozenset({"service_role"}),
     "ingest_messages": frozenset({"service_role"}),
     "ingest_retained": frozenset({"service_role"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -289,6 +290,82 @@ def test_the_certificate_of_an_endpoint_is_told_while_there_is_time_to_renew_it(
 
     assert told.get("certificate.endpoint") == after.get("certificate.endpoint") == level
     assert list_open(service, webhook) == {}
+
+
+def end_session(service: Service, integration: str, certificate: list[float]) -> None:
+    token = service.lease(integration)["lease_token"]
+    summary = Jsonb({"certificate": certificate})
+    service.one("select finish_session(%s, %s, p_summary => %s)", integration, token, summary)
+
+
+def end_job(service: Service, integration: str, certificate: list[float]) -> None:
+    service.run(
+        "insert into integration_jobs (organization_id, integration_id, kind) values (%s, %s, 'sync') returning id",
+        service.organization_id,
+        integration,
+    )
+    job = next(
+        row
+        for row in service.run("select * from lease_jobs(10, 60)")
+        if str(row["integration"]["id"]) == integration
+    )
+    service.one(
+        "select finish_job(%s, %s, 'done', p_certificate => %s)",
+        job["id"],
+        job["lease_token"],
+        Jsonb(certificate),
+    )
+
+
+def end_command(service: Service, integration: str, certificate: list[float]) -> None:
+    service.run(
+        "insert into devices (organization_id, integration_id, external_id, name)"
+        " values (%s, %s, %s, 'd') returning id",
+        service.organization_id,
+        integration,
+        str(uuid.uuid4()),
+    )
+    service.run(
+        "insert into device_commands (device_id, name) select id, 'x' from devices where integration_id = %s"
+        " order by created_at desc limit 1 returning id",
+        integration,
+    )
+    leased: list[Row] = service.one("select lease_commands(64, 60)")["commands"]
+    results = [
+        {"id": row["id"], "lease_token": row["lease_token"], "outcome": "sent", "certificate": certificate}
+        for row in leased
+    ]
+    service.one("select finish_commands(%s)", Jsonb(results))
+
+
+@pytest.mark.usefixtures("listener")
+@pytest.mark.parametrize("show", [end_session, end_job, end_command])
+def test_the_certificate_of_an_api_that_is_asked_is_told_too(
+    service: Service, show: Callable[[Service, str, list[float]], None]
+) -> None:
+    integration, now = service.make_integration(), service.one("select extract(epoch from now())::float8")
+    told = []
+
+    for left in (90, 20, 0.5, 90):
+        show(service, integration, [now - 300 * 86_400, now + left * 86_400])
+        judge(service)
+        told.append(list_open(service, integration).get("certificate.endpoint"))
+
+    assert told == [None, "warning", "error", None]
+
+
+@pytest.mark.usefixtures("listener")
+def test_a_new_address_is_looked_at_anew(service: Service) -> None:
+    integration, now = service.make_integration(), service.one("select extract(epoch from now())::float8")
+    end_session(service, integration, [now - 300 * 86_400, now + 86_400])
+    judge(service)
+    before = list_open(service, integration)
+    service.connection.execute(
+        'update device_integrations set settings = \'{"poll_url": "x"}\' where id = %s', (integration,)
+    )
+    judge(service)
+
+    assert (before, list_open(service, integration)) == ({"certificate.endpoint": "warning"}, {})
 
 
 @pytest.mark.usefixtures("listener")

@@ -90,3 +90,20 @@ def test_messages_that_failed_are_for_nobody(service: Service, webhooks: list[st
     spread_all(service)
 
     assert count_deliveries(service) == dict.fromkeys(webhooks, MESSAGES)
+
+
+@pytest.mark.parametrize("count", [1, WEBHOOKS])
+def test_a_payload_that_is_kept_compressed_counts_as_large_as_it_is(service: Service, count: int) -> None:
+    for _ in range(count):
+        make_webhook(service)
+    large = {"text": "long " * 20_000}
+
+    service.ingest(
+        service.make_integration(), [*make_messages(MESSAGES - 1), *make_messages(1, payload=large)]
+    )
+    spread_all(service)
+
+    sizes = service.run(
+        "select payload_bytes > 90000 as large, count(*) from webhook_deliveries group by 1 order by 1"
+    )
+    assert [(row["large"], row["count"]) for row in sizes] == [(False, count * (MESSAGES - 1)), (True, count)]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import pytest
 from psycopg.types.json import Jsonb
 
+from tests.database.fixtures import make_messages
 from tests.database.tenant import Tenant, open_tenant
 from tests.stack import Stack
+from tests.waiting import wait_until
 
 PATIENCE = "1s"
 """Of the service with a call; whoever waits for the other organization waits longer."""
@@ -172,6 +175,49 @@ def test_what_came_of_others_commands_is_recorded(pair: Pair) -> None:
 
     assert len(leased) == len(pair)
     assert (told["sent"], told["busy"]) == (1, mine)
+
+
+def test_what_is_told_of_a_command_while_its_answer_is_recorded_waits_for_its_name(pair: Pair) -> None:
+    tenant, _ = pair
+    integration = tenant.integrate()
+    device = tenant.own(
+        "insert into devices (organization_id, integration_id, external_id, name)"
+        " values (%(organization)s, %(i)s, 'd', 'd') returning id",
+        i=integration,
+    )
+    tenant.own("insert into device_commands (device_id, name) values (%(device)s, 'x')", device=device)
+    (leased,) = serve(tenant, "select lease_commands(10, 60)")["commands"]
+    result = {
+        "id": leased["id"],
+        "lease_token": leased["lease_token"],
+        "outcome": "sent",
+        "reference": "r",
+        "milliseconds": 1,
+    }
+    command = {"stage": "acknowledged", "id": None, "reference": "r", "error": None}
+    (message,) = make_messages(1, device="d", report={"facts": None, "command": command})
+    is_waiting = (
+        "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query like %(query)s)"
+    )
+
+    with tenant.stack.connect() as recording, ThreadPoolExecutor(1) as pool:
+        recording.execute("set local role service_role")
+        recording.execute("select finish_commands(%s)", (Jsonb([result]),))
+        telling = pool.submit(
+            tenant.serve,
+            "select ingest_messages(%(i)s, %(messages)s)",
+            i=integration,
+            messages=Jsonb([message]),
+        )
+        wait_until(
+            lambda: telling.done() or tenant.own(is_waiting, query="select ingest_messages(%"),
+            "what is told neither waits nor is stored",
+        )
+        recording.commit()
+        stored = telling.result(60)
+
+    assert stored["stored"] == 1
+    assert tenant.own("select status from device_commands where device_id = %(d)s", d=device) == "confirmed"
 
 
 def test_the_leases_of_others_jobs_are_renewed(pair: Pair) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.database.fixtures import Row, Service, make_messages
+from tests.database.fixtures import Row, Service, make_columns, make_messages
 from tests.stack import Stack
 
 
@@ -310,3 +310,102 @@ def test_facts_of_the_transport_and_a_remark_are_stored_beside_what_the_device_s
         ({"temperature": 0}, odd["metadata"], odd["remark"], None),
         ({"temperature": 0}, None, None, None),
     ]
+
+
+EVERYTHING: list[Row] = [
+    {"event_id": "a", "device": "x", "kind": "telemetry", "topic": "t/x", "payload": {"n": [1, None, "ü"]}},
+    {
+        "event_id": "b",
+        "device": "x",
+        "kind": "state",
+        "payload": {"status": "off"},
+        "device_status": "offline",
+    },
+    {
+        "event_id": "c",
+        "device": "y",
+        "kind": "event",
+        "payload": None,
+        "raw": "AA==",
+        "raw_encoding": "base64",
+    },
+    {"event_id": "d", "device": None, "kind": "event", "raw": "{", "error": "Not JSON."},
+    {"event_id": "a", "device": "z", "kind": "log", "payload": 7},
+    {"event_id": "e", "device": "y", "payload": "text", "metadata": {"rssi": -7}, "remark": "Odd."},
+    {"event_id": "f", "device": "w", "payload": False, "device_status": "unheard"},
+    {"event_id": "g", "device": "x", "payload": 1.5, "observed_at": "2026-01-02T03:04:05+00:00"},
+]
+
+
+@pytest.mark.parametrize("name_duplicates", [False, True])
+def test_columns_say_the_same_as_rows(service: Service, *, name_duplicates: bool) -> None:
+    told: list[tuple[list[Row], list[Row]]] = []
+    for batch in (EVERYTHING, make_columns(EVERYTHING)):
+        integration = service.make_integration()
+        call = "select ingest_messages(%s, %s, p_name_duplicates => %s)"
+        counts = [service.one(call, integration, Jsonb(batch), name_duplicates) for _ in range(2)]
+        rows = service.run(
+            "select event_id, kind, topic, payload, raw, raw_encoding, error, m.metadata, remark,"
+            " coalesce(d.external_id, m.external_id) as device, d.status,"
+            " observed_at = received_at as arrived, nullif(observed_at, received_at) as observed_at"
+            " from device_messages m left join devices d on d.id = device_id where m.integration_id = %s order by m.id",
+            integration,
+        )
+        told.append((counts, rows))
+
+    assert told[0] == told[1]
+    assert told[0][0][0] == {
+        "received": 8,
+        "stored": 6,
+        "duplicates": 1,
+        "failed": 1,
+        "devices": 3,
+        "deliveries": 0,
+    } | ({"repeated": [5]} if name_duplicates else {})
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {"event_id": ["a", "b"], "device": ["x"]},
+        {"event_id": ["a"], "payload": [1, 2]},
+        {"device": ["x"]},
+        {"event_id": "a"},
+        {"event_id": ["a"], "device": "x"},
+        "a",
+        7,
+        None,
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(service: Service, batch: object) -> None:
+    integration = service.make_integration()
+
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        service.one("select ingest_messages(%s, %s)", integration, Jsonb(batch))
+
+
+def test_a_session_stores_its_batch_with_one_argument(service: Service) -> None:
+    integration = service.make_integration()
+    row = service.lease(integration)
+    batch = {
+        "integration_id": integration,
+        "lease_token": str(row["lease_token"]),
+        "lease_seconds": 60,
+        "state": {"n": 1},
+        "bytes": 90,
+        "messages": make_columns(make_messages(3)),
+    }
+
+    counts = service.one("select ingest_batch(%s)", Jsonb(batch))
+
+    assert (counts["received"], counts["stored"]) == (3, 3)
+    kept = (
+        "select state, (select sum(bytes)::int from integration_metrics where integration_id = %s) as bytes"
+    )
+    (saved,) = service.run(
+        f"{kept} from integration_schedules where integration_id = %s", integration, integration
+    )
+    assert saved == {"state": {"n": 1}, "bytes": 90}
+    late = batch | {"lease_token": str(uuid.uuid4()), "messages": make_columns(make_messages(1))}
+    with pytest.raises(psycopg.Error, match="lease"):
+        service.one("select ingest_batch(%s)", Jsonb(late))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.database.fixtures import Service, make_messages
+from tests.database.fixtures import Row, Service, make_messages
+from tests.database.test_command_queue import lease, send
 
 
 def tell(service: Service, integration: Any, report: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -115,3 +116,90 @@ def test_who_is_only_told_about_is_neither_seen_nor_online(service: Service) -> 
         )
         == 0
     )
+
+
+def report(service: Service, integration: Any, stage: str, reference: str, error: str | None = None) -> None:
+    told = {"stage": stage, "id": None, "reference": reference, "error": error}
+    tell(service, integration, {"facts": None, "command": told}, device_status="unheard")
+
+
+def end(service: Service, row: Row, outcome: str = "sent", **more: Any) -> None:
+    result = {"id": row["id"], "lease_token": row["lease_token"], "outcome": outcome, "retry_seconds": 0}
+    service.one(
+        "select finish_commands(%s)",
+        Jsonb([result | {"result": {"stage": "queued"}, "milliseconds": 1} | more]),
+    )
+
+
+def read(service: Service, row: Row) -> tuple[Any, ...]:
+    (found,) = service.run(
+        "select status, result ->> 'stage' as stage, error, early_reports from device_commands where id = %s",
+        row["id"],
+    )
+    return tuple(found.values())
+
+
+@pytest.mark.parametrize(
+    ("stages", "told"),
+    [
+        (["sent"], ("sent", "sent", None, [])),
+        (["sent", "acknowledged"], ("confirmed", "acknowledged", None, [])),
+        (["acknowledged", "sent"], ("confirmed", "acknowledged", None, [])),
+        (["sent", "failed"], ("failed", "failed", "why", [])),
+        (["expired"], ("expired", "expired", "why", [])),
+    ],
+)
+def test_what_is_told_before_the_answer_is_recorded_is_heeded_with_it(
+    service: Service, stages: list[str], told: tuple[Any, ...]
+) -> None:
+    integration = send(service, 2)
+    mine, other = lease(service)
+    for stage in stages:
+        report(service, integration, stage, "mine", "why")
+    report(service, integration, "failed", "nobody's", "x")
+
+    end(service, mine, reference="mine")
+    end(service, other, reference="other")
+
+    assert read(service, mine) == told
+    assert read(service, other) == ("sent", "queued", None, [])
+    service.connection.execute("reset role")
+    counted = service.one(
+        "select sum(commands) from private.metric_tallies where integration_id = %s", integration
+    )
+    assert counted == len((mine, other))
+
+
+def test_what_is_told_while_an_answer_is_lost_is_heeded_once_its_name_is_found(service: Service) -> None:
+    integration = send(service, 1)
+    (first,) = lease(service)
+    end(service, first, "retry", result=None, error="timeout")
+    report(service, integration, "acknowledged", "mine")
+    (again,) = lease(service)
+
+    end(service, again, reference="mine")
+
+    assert read(service, first) == ("confirmed", "acknowledged", None, [])
+
+
+def test_a_command_that_fails_keeps_nothing_of_what_was_told(service: Service) -> None:
+    integration = send(service, 1)
+    (row,) = lease(service)
+    report(service, integration, "acknowledged", "another's")
+
+    end(service, row, "failed", result=None, error="refused")
+
+    assert read(service, row) == ("failed", None, "refused", [])
+
+
+def test_of_what_nobody_knows_the_last_sixteen_are_kept_once_each(service: Service) -> None:
+    integration = send(service, 2)
+    lease(service, 1)
+    for number in [*range(20), 19]:
+        report(service, integration, "failed", f"r{number}", "x" * 5_000)
+
+    kept = service.run("select early_reports from device_commands where integration_id = %s", integration)
+
+    told = sorted(([each["reference"] for each in row["early_reports"]] for row in kept), key=len)
+    assert told == [[], [f"r{number}" for number in range(4, 20)]]
+    assert {len(each["error"]) for row in kept for each in row["early_reports"]} == {2_000}

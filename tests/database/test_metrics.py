@@ -181,6 +181,25 @@ def test_a_connection_is_counted_to_the_second_over_the_minutes(service: Service
     ) == (150, 60, 1, 120, 1)
 
 
+def test_of_a_killed_session_is_counted_what_it_was_there_for_when_it_last_said_so(service: Service) -> None:
+    source = service.make_integration()
+    row = service.lease(source)
+    service.one("select confirm_session(%s, %s, 120)", source, row["lease_token"])
+    # Renewed for the last time 95 seconds after it was counted, for 30 seconds, which are over for 10.
+    service.as_owner(
+        "update integration_schedules set connected_to = now() - interval '135 seconds',"
+        " due_at = now() - interval '10 seconds' where integration_id = %s",
+        source,
+    )
+    service.lease(source)
+    service.as_owner("update integration_schedules set due_at = now() - interval '1 second'")
+    service.lease(source)
+
+    service.connection.execute("reset role")
+    counted = "select sum(connected_seconds)::float8 from private.metric_tallies where integration_id = %s"
+    assert service.one(counted, source) == 95
+
+
 def test_a_late_worker_counts_nothing(service: Service) -> None:
     source = service.make_integration()
     service.lease(source)

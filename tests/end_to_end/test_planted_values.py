@@ -183,6 +183,42 @@ def test_a_job_that_can_not_be_read_fails_and_the_loop_goes_on(
     assert (job["status"], bool(job["error"])) == ("failed", True)
 
 
+HUGE = '{"cursor": "' + "x" * 2_000_000 + '"}'
+
+
+def test_a_job_and_a_session_that_keep_too_much_say_so_and_lose_nothing_of_it(
+    admin: Platform, hostile: Platform
+) -> None:
+    job_id = str(uuid.uuid4())
+    owner = hostile.create("mqtt", {"broker_url": "mqtt://127.0.0.1:1", "topics": "#"}, status="inactive")
+    plant(
+        admin.stack,
+        "insert into integration_jobs (id, organization_id, integration_id, kind, state)"
+        " values (%s, %s, %s, 'sync', %s::jsonb)",
+        job_id,
+        owner["organization_id"],
+        owner["id"],
+        HUGE,
+    )
+    plant(admin.stack, "update device_integrations set status = 'active' where id = %s", owner["id"])
+    state = "update integration_schedules set state = %s::jsonb, due_at = now() where integration_id = %s"
+    plant(admin.stack, state, HUGE, owner["id"])
+
+    run_tick(admin.stack, idle_seconds=3)
+
+    (job,) = hostile.rows("integration_jobs", id=f"eq.{job_id}", select="status,error")
+    (shown,) = hostile.rows("device_integrations", id=f"eq.{owner['id']}", select="status,error_message")
+    with admin.stack.connect() as connection:
+        row = connection.execute(
+            "select s.state = %(huge)s::jsonb, j.state = %(huge)s::jsonb from integration_schedules s,"
+            " integration_jobs j where s.integration_id = %(owner)s and j.id = %(job)s",
+            {"huge": HUGE, "owner": owner["id"], "job": job_id},
+        ).fetchone()
+    assert (job["status"], shown["status"]) == ("failed", "error")
+    assert all("larger than a megabyte" in words for words in (job["error"], shown["error_message"]))
+    assert row == (True, True)
+
+
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 def test_a_receiver_that_can_not_be_read_refuses_its_own_pushes_only(
     admin: Platform, hostile: Platform, value: str

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -27,7 +29,8 @@ pytestmark = pytest.mark.usefixtures("functions_environment")
 
 def calls(function: str) -> Mark:
     """The moment that a SQL function is called."""
-    method = Database.lease if function.startswith("lease_") else Database.call
+    methods: dict[str, Callable[..., Any]] = {"lease": Database.lease, "ingest": Database.call_whole}
+    method = methods.get(function.partition("_")[0], Database.call)
     return Mark(method, lambda frame: frame.f_locals.get("function") == function)
 
 
@@ -44,7 +47,7 @@ IN = [
     calls("lease_sessions"),
     Mark(Outbox.collect),
     Mark(Committer.take, takes_messages),
-    calls("ingest_messages"),
+    calls("ingest_batch"),
     Mark(Connection.acknowledge),
 ]
 OUT = [

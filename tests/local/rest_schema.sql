@@ -39,6 +39,9 @@ create function public.add_them(a int, b int default 10) returns int language sq
 create function public.echo_json(jsonb) returns jsonb language sql immutable as $$ select $1 $$;
 create function public.echo_named(p_value jsonb, p_times int default 1) returns jsonb language sql volatile
   as $$ select jsonb_build_object('value', p_value, 'times', p_times) $$;
+create function public.take_whole(jsonb) returns jsonb language sql volatile as $$
+  select jsonb_build_object('given', $1)
+$$;
 create function public.echo_text(text) returns text language sql immutable as $$ select 'got ' || $1 $$;
 create function public.nothing() returns void language plpgsql as $$ begin end $$;
 create function public.no_value() returns int language sql as $$ select null::int $$;

@@ -85,6 +85,29 @@ def test_a_text_body_goes_to_the_unnamed_text_argument(rest: Rest) -> None:
     assert reply.json() == "got häi"
 
 
+@pytest.mark.parametrize("body", [{}, {"a": 1, "b": [1, None, "ü"]}, [1, 2], [{"given": {}}]])
+def test_a_json_body_goes_to_the_one_unnamed_argument_whatever_its_keys_are(rest: Rest, body: object) -> None:
+    replies = [post(rest, "take_whole", body) for _ in range(2)]
+
+    assert [(reply.status_code, reply.json()) for reply in replies] == [(200, {"given": body})] * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [("{", (400, "PGRST102")), ("", (400, "22P02")), ('"\\u0000"', (400, "22P05"))],
+)
+def test_a_body_that_is_not_json_is_refused_as_to_any_function(
+    rest: Rest, content: str, answer: tuple[int, str]
+) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    reply = rest.call(
+        "POST", "/rpc/take_whole", token=make_token("service_role"), content=content, headers=headers
+    )
+
+    assert (reply.status_code, reply.json()["code"]) == answer
+
+
 def test_a_call_by_get_can_not_write(rest: Rest) -> None:
     reply = rest.call("GET", "/rpc/write_org?p_id=9&p_name=x", token=make_token("service_role"))
 

@@ -32,6 +32,14 @@ def find_unnamed(schema: Schema, name: str, content_type: str) -> Function | Non
     return None
 
 
+def takes_whole(schema: Schema, name: str) -> bool:
+    """Whether there is one function of that name, and a body of JSON is its one argument."""
+    return (
+        len(schema.functions.get(name, ())) == 1
+        and find_unnamed(schema, name, "application/json") is not None
+    )
+
+
 def list_argument_names(schema: Schema, name: str) -> set[str]:
     """Every argument name of every function of that name."""
     return {argument.name for function in schema.functions.get(name, ()) for argument in function.arguments}

@@ -8,7 +8,17 @@ from functools import lru_cache
 from psycopg.sql import SQL, Composable
 
 from scripts.local.rest.answer import REPLY_SETTINGS
-from scripts.local.rest.binding import JSONB, Binder, Value, bind_json, bind_jsonb, join, quote
+from scripts.local.rest.binding import (
+    JSONB,
+    Binder,
+    Value,
+    bind_bytes,
+    bind_json,
+    bind_jsonb,
+    bind_text,
+    join,
+    quote,
+)
 from scripts.local.rest.call import Media
 from scripts.local.rest.filters import make_array
 from scripts.local.rest.schema import Argument, Function
@@ -110,6 +120,15 @@ def invoke_with_text(function: Function, given: dict[str, list[str]], binder: Bi
             text = make_array(values) if argument.variadic else values[-1]
             arguments.append(_pass(argument, SQL("{}::{}").format(binder.bind(text), SQL(argument.type))))
     return Invocation(function, join(arguments))
+
+
+def bind_whole(function: Function, content_type: str, content: bytes) -> Value:
+    """The body for binding as the one unnamed argument."""
+    if content_type == "application/json":
+        return bind_jsonb(content) if function.arguments[0].type == "jsonb" else bind_json(content)
+    return (
+        bind_text(content.decode("utf-8", "replace")) if content_type == "text/plain" else bind_bytes(content)
+    )
 
 
 def invoke_with_whole(function: Function, value: Value, binder: Binder) -> Invocation:

@@ -13,13 +13,20 @@ from psycopg.sql import SQL, Composable
 from werkzeug.wrappers import Response
 
 from scripts.local.rest.answer import REPLY_SETTINGS, check_rows, describe_rows, make_response, wrap_rows
-from scripts.local.rest.binding import JSONB, Binder, Value, bind_bytes, bind_json, bind_text, quote
+from scripts.local.rest.binding import JSONB, Binder, Value, bind_text, quote
 from scripts.local.rest.call import OTHER_BODIES, READING, Call
 from scripts.local.rest.errors import RestError, refuse_feature
 from scripts.local.rest.filters import make_array
-from scripts.local.rest.functions import find_function, find_unnamed, list_argument_names, refuse_unknown
+from scripts.local.rest.functions import (
+    find_function,
+    find_unnamed,
+    list_argument_names,
+    refuse_unknown,
+    takes_whole,
+)
 from scripts.local.rest.invocation import (
     Invocation,
+    bind_whole,
     invoke_with_body,
     invoke_with_text,
     invoke_with_whole,
@@ -77,8 +84,12 @@ class Rpc:
         content_type = self.call.request.mimetype or JSON
         if content_type != JSON:
             return self._plan_whole(content, content_type)
-        usual = self._guess_call(content) if self.call.may_guess and not self.call.pairs else None
-        return self._plan_usual(content, *usual) if usual else self._plan_named(content)
+        if content and self.call.may_guess and not self.call.pairs:
+            if (usual := self._guess_call(content)) is not None:
+                return self._plan_usual(content, *usual)
+            if takes_whole(self.schema, self.name):
+                return self._plan_unread(content)
+        return self._plan_named(content)
 
     def _guess_call(self, content: bytes) -> UsualCall | None:
         """The last call of this function of which the body seems to have all keys."""
@@ -97,6 +108,15 @@ class Rpc:
             return not isinstance(document, dict) or set(document) != set(keys)
 
         return replace(plan, guess=Guess(was_wrong))
+
+    def _plan_unread(self, content: bytes) -> Plan:
+        """The call of a function that has no other argument than the body, whatever its keys are."""
+
+        def was_wrong() -> bool:
+            parse_json(content)
+            return False
+
+        return replace(self._plan_whole(content, JSON), guess=Guess(was_wrong))
 
     def _plan_named(self, content: bytes) -> Plan:
         document = parse_json(content) if content else {}
@@ -122,8 +142,8 @@ class Rpc:
             raise refuse_body("The body of an rpc must be a JSON object of named arguments")
         if function is None:
             raise refuse_unknown(self.name, keys or (), with_body=True)
-        bind = {JSON: bind_json, "text/plain": _bind_plain}.get(content_type, bind_bytes)
-        return self._plan(invoke_with_whole(function, bind(content), self.binder), self.call.pairs)
+        invocation = invoke_with_whole(function, bind_whole(function, content_type, content), self.binder)
+        return self._plan(invocation, self.call.pairs)
 
     def _plan(self, invocation: Invocation, pairs: Pairs) -> Plan:
         function = invocation.function
@@ -216,10 +236,6 @@ class Rpc:
     def _answer_rows(self, query: Query, row: Row) -> Response:
         status = choose_status(query.node.offset, row.rows, row.total)
         return make_response(row, status, self.call.media, describe_rows(self.call, query.node.offset, row))
-
-
-def _bind_plain(content: bytes) -> Value:
-    return bind_text(content.decode("utf-8", "replace"))
 
 
 def _returns_one_value(function: Function) -> bool:

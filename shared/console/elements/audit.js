@@ -1,43 +1,49 @@
-/** `<organization-audit>`: who changed what, for admins; of secrets there are only the names. */
+/** `<organization-audit>`: who changed what, for admins; of secrets there are only the names. `<organization-members>`: who belongs, and as what. */
 
-import { rows } from './api.js'
-import { h } from './dom.js'
-import { Element } from './element.js'
-import { say, sayAgo, sayTime } from './language.js'
-import { define } from './load.js'
-import { bar, button, empty, json, table } from './parts.js'
+import { Element, bar, button, define, empty, h, head, json, row, rows, say, sayTime, table, when, wide } from './kit.js'
+import './more.js'
 
 const PAGE = 50
+const CHANGES = 'id,created_at,actor_id,actor_role,database_role,action,table_name,changed'
 
-export class Audit extends Element {
-  freshness = { seconds: 15 }
+/** Who is signed in. */
+const readUser = async ({ client }) => (await client.auth.getSession()).data.session?.user
 
-  prepare() { this.length = PAGE }
+define('organization-audit', class extends Element {
+  seconds = 15
+  length = PAGE
 
   async read() {
     if (!(await this.may('admin'))) return null
-    const { data: { session } } = await this.client.auth.getSession()
-    const found = await rows(this.client.from('audit_log').select('id,created_at,actor_id,actor_role,database_role,action,table_name,changed').eq('organization_id', this.organization).order('created_at', { ascending: false }).order('id', { ascending: false }).limit(this.length))
-    return { found, user: session?.user }
+    const found = await rows(this.query('audit_log', CHANGES).order('created_at', { ascending: false }).order('id', { ascending: false }).limit(this.length))
+    return { found, user: await readUser(this) }
   }
 
   render(data) {
     if (!data) return empty('adminsOnly')
+    const { found, user } = data
     const older = () => { this.length += PAGE; this.refresh() }
+    const name = ({ actor_id: id, actor_role: role }) => (!id ? say('service') : id === user?.id ? say('you') : `${role ?? ''} ${id.slice(0, 8)}`)
     return [
-      bar('h2', this.getAttribute('heading') ?? say('audit')),
-      data.found.length ? table(['when', 'who', 'what', 'changes'], data.found.map((row) => drawRow(row, data.user))) : empty('noAudit'),
-      data.found.length === this.length && h('div', { class: 'bar' }, button('older', older)),
+      bar('h2', this.headline('audit')),
+      found.length ? table(['when', 'who', 'what', 'changes'], found.map((each) => row(each.id, when(each.created_at), name(each), `${say(`action_${each.action}`)} ${each.table_name}`,
+        wide(h('ul', { class: 'plain' }, Object.entries(each.changed).map(([field, change]) => h('li', {}, `${field}: `, drawChange(change)))))))) : empty('noAudit'),
+      found.length === this.length && h('div', { class: 'bar' }, button('older', older)),
     ]
   }
-}
-
-function drawRow(row, user) {
-  const who = !row.actor_id ? say('service') : row.actor_id === user?.id ? say('you') : `${row.actor_role ?? ''} ${row.actor_id.slice(0, 8)}`
-  return h('tr', { 'data-key': row.id }, h('td', { title: sayTime(row.created_at) }, sayAgo(row.created_at)), h('td', {}, who), h('td', {}, say(`action_${row.action}`), ' ', row.table_name),
-    h('td', { class: 'wide' }, h('ul', { class: 'plain' }, Object.entries(row.changed).map(([name, change]) => h('li', {}, `${name}: `, drawChange(change))))))
-}
+})
 
 const drawChange = (change) => (change && typeof change === 'object' && ('old' in change || 'new' in change) ? [change.old != null && [json(change.old), ' → '], json(change.new ?? null)] : json(change))
 
-define('organization-audit', Audit)
+define('organization-members', class extends Element {
+  seconds = 30
+
+  async read() {
+    return { members: await rows(this.query('organization_members', 'user_id,role,created_at').order('created_at').limit(200)), user: await readUser(this) }
+  }
+
+  render({ members, user }) {
+    const name = (id) => (id === user?.id ? `${user.email ?? ''} (${say('you')})` : h('code', {}, id))
+    return [bar('h2', this.headline('members')), table(['member', 'role', 'memberSince'], members.map((each) => row(each.user_id, head(name(each.user_id)), say(`role_${each.role}`), sayTime(each.created_at)))), h('p', { class: 'quiet' }, say('membersHow'))]
+  }
+})

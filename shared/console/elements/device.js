@@ -1,37 +1,41 @@
-/** `<device-page device-id>`: one device: what it said, its values over time, what it was told, and what it is. */
+/** `<device-page device-id>`: one device: what it said, its values over time, what it was told, and what it is; `<device-state>`: what its platform keeps. */
 
-import { call, readTypes, rows } from './api.js'
-import { h } from './dom.js'
-import { drawLine } from './drawing.js'
-import { Element } from './element.js'
-import { drawFacts } from './facts.js'
-import { Field } from './field.js'
-import { drawDeviceStatus, drawWork } from './health.js'
-import { say, sayAgo } from './language.js'
-import { define } from './load.js'
-import { bar, json, table } from './parts.js'
+import { Question } from './form.js'
+import { Element, bar, button, call, define, drawDeviceStatus, drawFacts, drawWork, h, head, json, readTypes, row, rows, say, sayAgo, sayNumber, sayTime, svg, table, when, wide } from './kit.js'
 
 const POINTS = 200
 const MOST_LINES = 6
+const [WIDTH, HEIGHT] = [720, 140]
+/** What networks say of how a message was heard, of what `metadata` keeps. */
+const RADIO = ['rssi', 'snr', 'airtime_ms', 'packet_error_rate']
 
-export class DevicePage extends Element {
+const describeCommand = () => ({
+  required: ['name'],
+  properties: {
+    name: { type: 'string', title: say('command'), examples: ['reboot'] }, payload: { title: say('payload'), examples: [{ delay: 5 }] },
+    expires_in_seconds: { type: 'integer', minimum: 1, default: 3600, title: say('expiresIn'), 'x-unit': say('seconds') },
+  },
+})
+
+define('device-page', class extends Element {
   failed = 'deviceFailed'
+  tables = ['devices']
 
-  get freshness() { return { tables: ['devices'], filter: `id=eq.${this.device}` } }
+  get filter() { return `id=eq.${this.device}` }
 
-  prepare() { Object.assign(this, { fields: null }) }
+  prepare() { this.asking = null }
 
   async read() {
     const { client, device: id } = this
+    const of = (name, columns) => client.from(name).select(columns).eq('device_id', id)
     const [found] = await rows(client.from('devices').select('*').eq('id', id))
     if (!found) return null
     if (!this.organization) this.setAttribute('organization-id', found.organization_id)
-    const [messages, commands, updates, isMember] = await Promise.all([
-      rows(client.from('device_messages').select('payload,observed_at').eq('device_id', id).eq('kind', 'telemetry').is('error', null).order('received_at', { ascending: false }).limit(POINTS)),
-      rows(client.from('device_commands').select('id,name,payload,status,attempts,error,result,created_at').eq('device_id', id).order('created_at', { ascending: false }).limit(20)),
-      rows(client.from('firmware_updates').select('id,package,from_version,to_version,state,message,at').eq('device_id', id).order('id', { ascending: false }).limit(20)), this.may('member')])
-    const [integration] = found.integration_id ? await rows(client.from('device_integrations').select('name,integration_type').eq('id', found.integration_id)) : []
-    const [types, isAdmin] = await Promise.all([readTypes(client), this.may('admin')])
+    const [messages, commands, updates, isMember, isAdmin, types, [integration]] = await Promise.all([
+      rows(of('device_messages', `payload,observed_at,${RADIO.map((name) => `${name}:metadata->${name}`)}`).eq('kind', 'telemetry').is('error', null).order('received_at', { ascending: false }).limit(POINTS)),
+      rows(of('device_commands', 'id,name,payload,status,attempts,error,result,created_at').order('created_at', { ascending: false }).limit(20)),
+      rows(of('firmware_updates', 'id,package,from_version,to_version,state,message,at').order('id', { ascending: false }).limit(20)), this.may('member'), this.may('admin'), readTypes(client),
+      found.integration_id ? rows(client.from('device_integrations').select('name,integration_type').eq('id', found.integration_id)) : []])
     const can = types.find(({ type }) => type === integration?.integration_type)?.capabilities ?? []
     return { found, messages, commands, updates, isMember, integration: integration?.name, keeps: isAdmin && can.includes('state'), sets: can.includes('settings') }
   }
@@ -39,61 +43,74 @@ export class DevicePage extends Element {
   render(data) {
     if (!data) return h('p', { class: 'empty' }, say('noSuchDevice'))
     const { found, messages, commands, updates, isMember, integration, keeps, sets } = data
-    const lines = listLines(messages)
+    const drawValues = (name, lines) => lines.length > 0 && h('section', { class: 'block', 'aria-label': say(name) }, h('h3', {}, say(name)), h('div', { class: 'columns' }, lines.map(([path, points]) => drawLine(points, path))))
+    const own = { 'organization-id': found.organization_id, 'device-id': found.id }
     return [
       h('div', { class: 'bar' }, h('h2', {}, found.name ?? found.external_id), drawDeviceStatus(found.status), h('span', { class: 'quiet' }, say('seenAt', { when: sayAgo(found.last_seen_at) }))),
-      lines.length > 0 && h('section', { class: 'block', 'aria-label': say('values') }, h('h3', {}, say('values')), h('div', { class: 'columns' }, lines.map(([path, points]) => drawLine(points, path)))),
-      h('integration-messages', { client: this.given, 'organization-id': found.organization_id, 'device-id': found.id }),
-      keeps && h('device-state', { client: this.given, 'organization-id': found.organization_id, 'integration-id': found.integration_id, 'device-id': found.id, settings: sets }),
-      bar('h3', say('commands')), isMember && this.drawForm(),
-      commands.length ? table(['when', 'command', 'status', 'outcome'], commands.map(drawCommand)) : h('p', { class: 'quiet' }, say('noCommands')),
-      updates.length > 0 && [bar('h3', say('firmwareHistory')), table(['when', 'firmware', 'status'], updates.map((each) => h('tr', { 'data-key': `u${each.id}` }, h('td', {}, sayAgo(each.at)), h('td', {}, `${each.package} ${each.from_version ?? '?'} → ${each.to_version}`), h('td', {}, [each.state, each.message].filter(Boolean).join(': ')))))],
+      drawValues('values', listLines(messages, ({ payload }) => payload)),
+      drawValues('radio', listLines(messages, (message) => Object.fromEntries(RADIO.map((name) => [name, message[name]])))),
+      this.child('integration-messages', own), keeps && this.child('device-state', { ...own, 'integration-id': found.integration_id, settings: sets }),
+      bar('h3', say('commands')), isMember && this.drawQuestion(),
+      commands.length ? table(['when', 'command', 'status', 'outcome'], commands.map((each) => row(each.id, when(each.created_at), head(each.name, ' ', json(each.payload)), drawWork(each.status),
+        wide(each.error ? h('span', { class: 'wrong' }, each.error) : each.result != null && json(each.result))))) : h('p', { class: 'quiet' }, say('noCommands')),
+      updates.length > 0 && [bar('h3', say('firmwareHistory')), table(['when', 'firmware', 'status'], updates.map((each) => row(`u${each.id}`, when(each.at), `${each.package} ${each.from_version ?? '?'} → ${each.to_version}`, [each.state, each.message].filter(Boolean).join(': '))))],
       h('div', { class: 'columns' }, h('section', { class: 'block' }, h('h3', {}, say('whatItIs')), drawFacts([[say('identifier'), found.external_id], [say('integration'), integration], [say('type'), found.device_type], [say('firmware'), found.firmware_version], [say('made'), sayAgo(found.created_at)]])),
         h('section', { class: 'block' }, h('h3', {}, say('metadata')), h('pre', { tabindex: '0', 'aria-label': say('metadata') }, JSON.stringify(found.metadata, null, 2)))),
     ]
   }
 
-  /** Kept over redraws: what is being typed stays. */
-  drawForm() {
-    if (this.fields) return this.form
-    const make = (name, more) => new Field({ name, core: {}, labels: {}, ...more })
-    this.fields = [make('name', { title: say('command'), kind: 'text', required: true, example: 'reboot' }), make('payload', { title: say('payload'), kind: 'json', example: { delay: 5 } }),
-      make('expires_in_seconds', { title: say('expiresIn'), kind: 'number', unit: say('seconds'), fallback: 3600, minimum: 1 })]
-    this.form = h('form', { class: 'fields', novalidate: true, 'data-key': 'send', submit: (event) => { event.preventDefault(); this.send() } }, this.fields.map((field) => field.element), h('div', { class: 'bar' }, h('button', { class: 'primary' }, say('sendCommand'))))
-    return this.form
+  drawQuestion() {
+    this.asking ??= new Question(describeCommand(), () => this.send(), h('button', { class: 'primary' }, say('sendCommand')))
+    return this.asking.element
   }
 
   send() {
     return this.act(async () => {
-      const body = Object.fromEntries(this.fields.map((field) => [field.field.name, field.read()]).filter(([, value]) => value !== undefined))
-      this.fields.forEach((field) => field.show(null))
-      try {
-        await call(this.client, 'POST', 'commands', { device_id: this.device, name: '', ...body })
-      } catch (problem) {
-        this.fields.forEach((field) => field.show(problem.document?.errors.find((error) => error.field.split('.')[0] === field.field.name)?.message))
-        throw problem
-      }
-      this.fields = null
+      await this.asking.put((typed) => call(this.client, 'POST', 'commands', { device_id: this.device, name: '', ...typed }))
+      this.asking = null
     }, say('commandSent'))
   }
-}
+})
 
-function drawCommand(each) {
-  return h('tr', { 'data-key': each.id }, h('td', {}, sayAgo(each.created_at)), h('th', { scope: 'row' }, each.name, ' ', json(each.payload)), h('td', {}, drawWork(each.status)),
-    h('td', { class: 'wide' }, each.error ? h('span', { class: 'wrong' }, each.error) : each.result == null ? '' : json(each.result)))
-}
+define('device-state', class extends Element {
+  seconds = 3600 // Each look asks the platform, so it is for somebody to ask again.
+  failed = 'stateFailed'
 
-/** The numbers in what a device said, by their path: `[[path, [{at, value}]]]`. */
-function listLines(messages) {
+  async read() {
+    const path = `integrations/${this.integration}`
+    const [state, settings] = await Promise.all([call(this.client, 'GET', `${path}/devices/${this.device}/state`), this.hasAttribute('settings') && call(this.client, 'GET', `${path}/settings?device_id=${this.device}`)])
+    return { state: state.body, settings: settings ? settings.body.settings : [] }
+  }
+
+  render({ state, settings }) {
+    return [
+      bar('h3', say('state'), button('readAgain', () => this.refresh())),
+      h('pre', { tabindex: '0', 'aria-label': say('state') }, JSON.stringify('state' in state ? state.state : state, null, 2)),
+      settings.length > 0 && table(['name', 'value'], settings.map((each) => row(null, head(each.key ?? each.name), wide(json(each.value))))),
+    ]
+  }
+})
+
+/** The numbers in what is read of each message, by their path: `[[path, [{at, value}]]]`, the oldest first. */
+function listLines(messages, read) {
   const lines = new Map()
   const add = (path, value, at) => {
-    if (Number.isFinite(value)) {
-      if (!lines.has(path)) lines.set(path, [])
-      lines.get(path).push({ at, value })
-    } else if (value && typeof value === 'object' && !Array.isArray(value)) Object.entries(value).forEach(([name, inner]) => add(path ? `${path}.${name}` : name, inner, at))
+    if (Number.isFinite(value)) (lines.get(path) ?? lines.set(path, []).get(path)).push({ at, value })
+    else if (value && typeof value === 'object' && !Array.isArray(value)) Object.entries(value).forEach(([name, inner]) => add(path ? `${path}.${name}` : name, inner, at))
   }
-  messages.toSorted((one, other) => Date.parse(one.observed_at) - Date.parse(other.observed_at)).forEach(({ payload, observed_at: at }) => add('', payload, Date.parse(at)))
+  messages.toSorted((one, other) => Date.parse(one.observed_at) - Date.parse(other.observed_at)).forEach((message) => add('', read(message), Date.parse(message.observed_at)))
   return [...lines].filter(([, points]) => points.length > 1).slice(0, MOST_LINES).map(([path, points]) => [path || say('value'), points])
 }
 
-define('device-page', DevicePage)
+/** A line for one value over time, and the newest of its points as a table. */
+function drawLine(points, title) {
+  const values = points.map(({ value }) => value)
+  const [least, most, from, to] = [Math.min(...values), Math.max(...values), points[0].at, points.at(-1).at]
+  const place = ({ at, value }) => `${(((at - from) / (to - from || 1)) * WIDTH).toFixed(1)},${(HEIGHT - 8 - ((value / 2 - least / 2) / (most / 2 - least / 2 || 1)) * (HEIGHT - 16)).toFixed(1)}`
+  const range = say('valueRange', { least, most, last: values.at(-1) })
+  const newest = points.slice(-50).toReversed().map(({ at, value }) => row(at, head(sayTime(at)), h('td', { class: 'number' }, sayNumber(value))))
+  return h('figure', { class: 'block', 'data-key': `line-${title}` },
+    h('figcaption', {}, title), h('p', { class: 'quiet' }, `${range} · ${say('since', { when: sayAgo(new Date(from).toISOString()) })}`),
+    svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${title}: ${range}`, preserveAspectRatio: 'none' }, svg('polyline', { class: 'line', points: points.map(place).join(' ') })),
+    h('details', {}, h('summary', {}, say('asTable')), h('div', { class: 'keep' }, table(['when', 'value'], newest))))
+}

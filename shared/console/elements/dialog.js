@@ -1,105 +1,70 @@
 /** `<device-integration-dialog>`: create or change one integration, test it, and see what is wrong where it is wrong. */
 
-import { Problem, asProblem, call, newKey, readLists, readTypes } from './api.js'
-import { h, nextId } from './dom.js'
-import { Field } from './field.js'
+import { drawGenerated } from './dialog-pages.js'
+import { makeField } from './objects.js'
 import { Form } from './form.js'
 import { Dialog } from './frame.js'
-import { drawGenerated } from './generated.js'
-import { ready, say } from './language.js'
-import { define } from './load.js'
-import { drawRemoval } from './removal.js'
+import { call, define, h, readTypes, say } from './kit.js'
+import { readLists } from './schema.js'
 import { Trial } from './trial.js'
-import { Troubles } from './troubles.js'
-import { drawTypes } from './types.js'
 
-const NAME = { name: 'name', kind: 'text', core: {}, required: true, labels: {} }
 const STATUS = { name: 'status', kind: 'switch', core: {}, labels: {}, fallback: true }
 
-export class IntegrationDialog extends Dialog {
+/** Also where the page is not a secure context, which has no `randomUUID`. */
+const makeKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+
+define('device-integration-dialog', class extends Dialog {
   noun = 'integration'
+  removal = ['deleteWhat', 'deleteStays']
 
   get path() { return `integrations/${this.id}` }
+  get type() { return this.saved?.integration_type ?? this.chosen }
 
-  /** Open for a new one (`{}` or `{type}`) or a saved one (`{id}`). */
-  async open({ id, type } = {}) {
-    await ready()
-    Object.assign(this, { id: id ?? null, type, etag: null, saved: null, page: null, locked: false })
-    this.unfold()
-    try {
-      [this.types, this.isAdmin, this.lists] = await Promise.all([readTypes(this.client), this.may('admin'), readLists(this.client, this.organization), id && this.load()])
-      if (this.type) this.drawForm()
-      else drawTypes(this)
-    } catch (problem) {
-      this.drawFailure(asProblem(problem).document)
-    }
-  }
+  async prepare() { [this.types, this.lists] = await Promise.all([readTypes(this.client), readLists(this.client, this.organization)]) }
 
   /** Open to show secrets that were just made. */
   show(generated) { this.unfold(); drawGenerated(this, generated, () => {}) }
 
-  async load() {
-    const { body, etag } = await call(this.client, 'GET', this.path)
-    Object.assign(this, { saved: body.integration, etag, type: body.integration.integration_type })
+  drawFirst() {
+    if (this.type) return this.drawForm()
+    const choose = (type) => () => { this.chosen = type; this.drawForm() }
+    const cards = this.types.map(({ type, label, docs }) => h('li', {}, h('button', { type: 'button', class: 'card', 'data-type': type, click: choose(type) }, h('b', {}, label), h('span', {}, docs))))
+    this.fill(say('chooseType'), h('ul', { class: 'cards' }, cards), [h('span', { class: 'gap' }), this.button('cancel', () => this.close())])
+    this.shadowRoot.querySelector('.card')?.focus()
   }
-
-  get kind() { return this.types.find((each) => each.type === this.type) }
 
   drawForm() {
-    const { saved, kind } = this
-    this.name = new Field({ ...NAME, title: say('name'), help: say('nameHelp') }, saved?.name)
-    this.status = saved && new Field({ ...STATUS, title: say('switchedOn'), help: say('switchedOnHelp') }, saved.status !== 'inactive')
+    const { saved, isAdmin } = this
+    const kind = this.types.find((each) => each.type === this.type)
+    this.status = saved && makeField({ ...STATUS, title: say('switchedOn'), help: say('switchedOnHelp') }, saved.status !== 'inactive')
     this.form = new Form(kind?.config_schema ?? {}, saved?.config, saved?.secrets, this.lists)
-    this.troubles = new Troubles(this)
     this.trial = new Trial(this)
-    const saving = (event) => { event.preventDefault(); this.save() }
-    this.page = h('form', { id: nextId('form'), novalidate: true, submit: saving, input: () => this.asked?.remove() }, this.troubles.element, this.name.element, this.status?.element, this.form.element, this.trial.element)
-    this.submit = h('button', { type: 'submit', form: this.page.id, class: 'primary' }, say('save'))
-    const isChecked = this.isAdmin && kind?.capabilities.includes('check')
-    this.shown = [saved?.name ?? say('newOf', { type: kind?.label ?? this.type }), [!this.isAdmin && h('p', { class: 'quiet' }, say('notAdmin')), this.page],
-      [isChecked && this.button('test', () => this.trial.run()), saved && this.isAdmin && this.button('deleteOne', () => drawRemoval(this, 'deleteWhat', 'deleteStays'), 'danger'), h('span', { class: 'gap' }),
-        this.button(this.isAdmin ? 'cancel' : 'close', () => this.leave()), this.isAdmin && this.submit]]
-    this.drawAgain()
-    if (!this.isAdmin) [this.name, this.status, this.form].forEach((part) => part && [...part.element.querySelectorAll('input, select, textarea, button')].forEach((each) => { each.disabled = true }))
-  }
-
-  /** What was typed, as the API takes it; of a saved one only what differs. */
-  read() {
-    const [name, config, on] = [this.name.read(), this.form.read(), this.status?.typed ?? true]
-    const isSwitched = this.saved && on !== (this.saved.status !== 'inactive')
-    return { ...(name === undefined ? {} : { name: name ?? '' }), ...(isSwitched && { status: on ? 'active' : 'inactive' }), ...(Object.keys(config).length && { config }) }
-  }
-
-  get isDirty() { return this.locked || (Boolean(this.page) && Object.keys(this.read()).length > 0) }
-
-  async save() {
-    await this.troubles.attempt(this.submit, async () => {
-      const typed = this.read()
-      if (this.saved && !Object.keys(typed).length) return this.close()
-      if (!(this.name.typed ?? '').trim()) throw this.makeMissing()
-      const { body } = this.saved ? await this.change(typed) : await this.create(typed)
-      this.page = null
-      const isNew = !this.saved
-      const done = () => this.tell('di-saved', { ...body.integration, isNew })
-      if (body.generated) return drawGenerated(this, body.generated, done)
-      done()
-      this.close()
+    this.compose(say('newOf', { type: kind?.label ?? this.type }), [this.status?.element, this.form.element, this.trial.element], {
+      help: say('nameHelp'), lead: !isAdmin && h('p', { class: 'quiet' }, say('notAdmin')), test: isAdmin && kind?.capabilities.includes('check') && this.button('test', () => this.trial.run()),
     })
   }
 
-  /** Without a name nothing else is looked at by the server: all that is empty is said at once. */
-  makeMissing() {
-    return new Problem({ status: 422, detail: say('fillIn'), errors: ['name', ...this.form.listMissing()].map((field) => ({ field, message: say('fillIn') })) })
+  read() {
+    const [config, on] = [this.form.read(), this.status?.typed ?? true]
+    const isSwitched = this.saved && on !== (this.saved.status !== 'inactive')
+    return { ...this.readName(), ...(isSwitched && { status: on ? 'active' : 'inactive' }), ...(Object.keys(config).length && { config }) }
   }
 
-  create({ name = '', config = {} }) {
+  /** The same again has the same key: what has come already is not made twice. */
+  create({ name, config = {} }) {
     const body = { organization_id: this.organization, integration_type: this.type, name, config }
     const text = JSON.stringify(body)
-    if (this.sent !== text) Object.assign(this, { sent: text, key: newKey() })
+    if (this.sent !== text) Object.assign(this, { sent: text, key: makeKey() })
     return call(this.client, 'POST', 'integrations', body, { 'Idempotency-Key': this.key })
   }
 
-  change(typed) { return call(this.client, 'PATCH', this.path, typed, this.condition) }
+  finish({ integration, generated }) {
+    const isNew = !this.saved
+    const done = () => this.tell('di-saved', { ...integration, isNew })
+    if (generated) return drawGenerated(this, generated, done)
+    done()
+    this.close()
+  }
 
   /** What there is to compare of a saved one. */
   list({ name, status, config }) { return { name, status, ...config } }
@@ -108,6 +73,4 @@ export class IntegrationDialog extends Dialog {
     this.trial?.stop()
     super.close()
   }
-}
-
-define('device-integration-dialog', IntegrationDialog)
+})

@@ -1,6 +1,4 @@
-/** Elements without parsing HTML: text stays text, so nothing that a device or an admin wrote becomes markup. */
-
-import { load } from './load.js'
+/** Elements without parsing HTML: text stays text, so nothing that a device or an admin wrote becomes markup; ours are fetched when needed. */
 
 const SVG = 'http://www.w3.org/2000/svg'
 
@@ -10,7 +8,6 @@ export function h(name, attributes = {}, ...children) {
   return fill(document.createElement(name), attributes, children)
 }
 
-/** The same for SVG. */
 export function svg(name, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, name), attributes, children)
 }
@@ -85,5 +82,44 @@ const set = (element, name, value) => (name === 'style' ? (element.style.cssText
 export const mayLeave = () => dispatchEvent(new Event('di-leaving', { cancelable: true }))
 
 let counter = 0
-/** An id that no other element of the page has. */
 export const nextId = (prefix) => `di-${prefix}-${++counter}`
+
+const MODULES = {
+  'device-integrations': () => import('./integrations.js'),
+  'device-integration-dialog': () => import('./dialog.js'),
+  'integration-overview': () => import('./integration.js'),
+  'integration-facts': () => import('./facts.js'),
+  'integration-chart': () => import('./chart.js'),
+  'integration-alerts': () => import('./feeds.js'),
+  'integration-activity': () => import('./feeds.js'),
+  'integration-messages': () => import('./feeds.js'),
+  'first-message': () => import('./first.js'),
+  'webhook-deliveries': () => import('./deliveries.js'),
+  'device-list': () => import('./devices.js'),
+  'device-page': () => import('./device.js'),
+  'device-state': () => import('./device.js'),
+  'device-sync': () => import('./sync.js'),
+  'firmware-rollouts': () => import('./rollouts.js'),
+  'organization-start': () => import('./start.js'),
+  'organization-audit': () => import('./audit.js'),
+  'organization-codecs': () => import('./codecs.js'),
+  'codec-dialog': () => import('./codec.js'),
+  'organization-members': () => import('./audit.js'),
+}
+
+export const NAMES = Object.keys(MODULES)
+
+/** Fetches and defines one element, once; elements of that name in the page come to life. False where that can't be had. */
+export async function load(name) {
+  try {
+    if (!customElements.get(name)) await MODULES[name]?.()
+    return Boolean(customElements.get(name))
+  } catch (error) {
+    console.warn(`<${name}> could not be loaded: ${error.message}`)
+    return false
+  }
+}
+
+export function define(name, element) {
+  if (!customElements.get(name)) customElements.define(name, element)
+}

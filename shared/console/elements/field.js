@@ -1,9 +1,8 @@
-/** One labelled control: what it shows, what it holds, what is wrong with it. */
+/** A labelled control: what it shows, what it holds, what is wrong with it. */
 
-import { KINDS } from './controls.js'
-import { h, nextId } from './dom.js'
-import { say } from './language.js'
-import { diffPairs } from './pairs.js'
+import { KINDS, diffPairs } from './controls.js'
+import { h, nextId, say } from './kit.js'
+import './more.js'
 
 /** What is offered first, by the type of what a field holds. */
 const PICKED = { 'application/x-pem-file': '.pem,.crt,.cer,.key', 'text/javascript': '.js,.mjs,.txt' }

@@ -1,40 +1,33 @@
 /** `<first-message integration-id>`: what to do so that something comes, and each step on the way as it happens. */
 
-import { call, readNames, readTypes, rows, stream } from './api.js'
-import { h } from './dom.js'
-import { Element } from './element.js'
-import { drawScheduler } from './health.js'
-import { say, sayNumber } from './language.js'
-import { define } from './load.js'
-import { button } from './parts.js'
-import { writeCommand } from './recipe.js'
-import { drawStep } from './trial.js'
+import { Element, button, call, define, drawScheduler, h, readNames, readTypes, rows, say } from './kit.js'
+import './more.js'
+import { drawStep, stream } from './trial.js'
 
 const PATIENCE_SECONDS = 120
 
-export class FirstMessage extends Element {
-  freshness = { seconds: 2 }
+define('first-message', class extends Element {
+  seconds = 2
 
   prepare() { Object.assign(this, { begun: Date.now(), steps: null }) }
 
   async read() {
     const { client, integration: id, organization } = this
-    const [{ body }, list, types, messages, activity] = await Promise.all([
+    const [{ body: { integration } }, { body: { scheduler } }, types, [message], activity, [kept]] = await Promise.all([
       call(client, 'GET', `integrations/${id}`), call(client, 'GET', `integrations?organization_id=${organization}&limit=1`), readTypes(client),
-      rows(client.from('device_messages').select('external_id,device_id,payload,raw,error,received_at').eq('organization_id', organization).eq('integration_id', id).order('received_at', { ascending: false }).limit(1)),
-      rows(client.from('integration_activity').select('level,message').eq('integration_id', id).order('id', { ascending: false }).limit(20)),
+      rows(this.query('device_messages', 'external_id,device_id,payload,raw,error,received_at').order('received_at', { ascending: false }).limit(1)),
+      rows(this.query('integration_activity', 'level,message').order('id', { ascending: false }).limit(20)), rows(client.from('device_integrations').select('last_session').eq('id', id)),
     ])
-    const [row] = await rows(client.from('device_integrations').select('last_session').eq('id', id))
-    const { integration } = body
     const kind = types.find((each) => each.type === integration.integration_type)
-    return { integration, can: (name) => kind?.capabilities.includes(name), session: row?.last_session, message: messages[0], name: (await readNames(client, 'devices', messages.map((each) => each.device_id))).get(messages[0]?.device_id), warning: activity.find((each) => each.level !== 'info')?.message, scheduler: list.body.scheduler }
+    const names = await readNames(client, 'devices', [message?.device_id])
+    return { integration, can: (name) => kind?.capabilities.includes(name), session: kept?.last_session, message, name: names.get(message?.device_id), warning: activity.find((each) => each.level !== 'info')?.message, scheduler }
   }
 
   render(data) {
     const { integration, can, message } = data
     const title = message ? say('firstCame') : can('session') || can('parse') ? say('firstWaiting') : say('firstSend')
     return h('section', { class: 'summary good-news', 'aria-label': title },
-      h('div', { class: 'row' }, h('h3', { 'aria-live': 'polite' }, title), h('span', { class: 'gap' }), h('button', { type: 'button', class: 'quiet', click: () => this.tell('di-closed') }, say('close'))),
+      h('div', { class: 'row' }, h('h3', { 'aria-live': 'polite' }, title), h('span', { class: 'gap' }), button('close', () => this.tell('di-closed'), 'quiet')),
       !message && this.drawRecipe(integration, can), can('deliver') || can('publish') ? this.drawSending(can) : this.drawTicks(data))
   }
 
@@ -70,8 +63,34 @@ export class FirstMessage extends Element {
       await this.act(async () => { for await (const step of stream(this.client, `integrations/${this.integration}/test`)) { this.steps.push(step); this.redraw() } })
     }
     return [h('p', {}, say('firstSendWhat')), button('sendTest', send, 'primary'), this.steps && h('div', { class: 'steps' }, h('ol', {}, this.steps.map(drawStep)),
-      h('p', { role: 'status' }, this.steps.length ? say('stepsDone', { count: sayNumber(this.steps.length) }) : say('testing', { seconds: 0 })))]
+      h('p', { role: 'status' }, this.steps.length ? say('stepsDone', { count: this.steps.length }) : say('testing', { seconds: 0 })))]
   }
+})
+
+const EXAMPLE = `'{"temperature": 21}'`
+
+/** The line to copy that sends a first message: for a broker a publish, for what is pushed to us a request; null where only the other side can send. */
+function writeCommand(integration, can, client) {
+  const { config, id, secrets } = integration
+  if (can('session') && config.broker_url) return writePublish(config)
+  if (!can('parse') || (config.poll_url && !secrets.includes('webhook_secret'))) return null
+  const base = String(client.functions?.url ?? client.functionsUrl ?? '/functions/v1').replace(/\/$/, '')
+  const header = config.webhook_secret_header ?? 'X-Webhook-Secret'
+  return `curl '${base}/receive/${id}' -H '${header}: …' -H 'Content-Type: application/json' -d ${EXAMPLE}`
 }
 
-define('first-message', FirstMessage)
+function writePublish({ broker_url: address, port, username, topics }) {
+  if (!URL.canParse(address)) return null
+  const url = new URL(address)
+  const isPlain = ['mqtt:', 'tcp:'].includes(url.protocol)
+  if (!isPlain && url.protocol !== 'mqtts:') return null
+  const parts = ['mosquitto_pub', '-h', quote(url.hostname), '-p', port || url.port || (isPlain ? 1883 : 8883)]
+  if (!isPlain) parts.push('--tls-use-os-certs')
+  if (username) parts.push('-u', quote(username), '-P', "'…'")
+  return [...parts, '-t', quote(fillTopic([topics].flat()[0])), '-m', EXAMPLE].join(' ')
+}
+
+/** A topic that the filter lets through. */
+const fillTopic = (filter = '#') => filter.replace(/^\$share\/[^/]+\//, '').replace(/^#$/, 'devices/demo/telemetry').replace(/\+/g, 'demo').replace(/#$/, 'telemetry')
+
+const quote = (text) => (/^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)

@@ -1,8 +1,7 @@
 /** A form made of a JSON Schema: groups, fields that appear when they apply, errors where they belong. */
 
-import { h } from './dom.js'
-import { say } from './language.js'
 import { makeField } from './objects.js'
+import { h, say } from './kit.js'
 import { holds, readForm } from './schema.js'
 
 export class Form {
@@ -70,6 +69,25 @@ export class Form {
     const [name, ...rest] = path.replace(/^config\./, '').split('.')
     return this.fields.get(name)?.find(rest) ?? null
   }
+}
 
-  disable() { this.element.querySelectorAll('input, select, textarea, button').forEach((each) => { each.disabled = true }) }
+/** A small form beside what is shown: kept over redraws, so that what is being typed stays. */
+export class Question {
+  constructor(schema, submit, ...buttons) {
+    this.form = new Form(schema)
+    const send = (event) => { event.preventDefault(); submit() }
+    this.element = h('form', { novalidate: true, 'data-key': 'question', submit: send }, this.form.element, h('div', { class: 'bar' }, buttons))
+  }
+
+  get isDirty() { return Object.keys(this.form.read()).length > 0 }
+
+  /** Has `send` send what was typed; what is wrong with it stands at its fields too. */
+  async put(send) {
+    try {
+      await send(this.form.read())
+    } catch (error) {
+      this.form.show(error.document?.errors ?? [])
+      throw error
+    }
+  }
 }

@@ -1,45 +1,74 @@
-/** How things fare: a colour that always comes with a mark and a word. */
+/** How things fare: a colour that always comes with a mark and a word, and how many messages came. */
 
-import { h } from './dom.js'
-import { say } from './language.js'
+import { rows } from './api.js'
+import { h, svg } from './dom.js'
+import { say, sayNumber } from './language.js'
 
-const LOOKS = {
-  good: ['is-good', '●'], bad: ['is-bad', '✗'], warn: ['is-warn', '▲'], off: ['is-off', '○'], done: ['is-good', '✓'], busy: ['is-off', '…'],
+const LOOKS = { good: ['is-good', '●'], bad: ['is-bad', '✗'], warn: ['is-warn', '▲'], off: ['is-off', '○'], done: ['is-good', '✓'], busy: ['is-off', '…'] }
+
+/** The look of each state of one kind of thing; its word is the state's under the kind's name. */
+const drawer = (kind, looks, otherwise = 'busy') => (state) => {
+  const [colour, mark] = LOOKS[looks[state] ?? otherwise]
+  return h('span', { class: `badge ${colour}` }, h('span', { 'aria-hidden': 'true' }, `${mark} `), say(`${kind}_${state}`))
 }
 
-/** A word with its colour and mark. */
-export const badge = (look, ...words) => h('span', { class: `badge ${LOOKS[look][0]}` }, h('span', { 'aria-hidden': 'true' }, `${LOOKS[look][1]} `), words)
+const HEALTH = { failing: 'bad', degraded: 'warn', silent: 'warn', waiting: 'busy', healthy: 'good', off: 'off' }
+export const drawHealth = drawer('health', HEALTH, 'off')
+export const drawDeviceStatus = drawer('device', { online: 'good', offline: 'off' })
+export const drawDeliveryStatus = drawer('delivery', { delivered: 'done', dead: 'bad', cancelled: 'off' })
+export const drawLevel = drawer('level', { warning: 'warn', error: 'bad' }, 'off')
+/** Of jobs, rollouts and commands. */
+export const drawWork = drawer('work', { sent: 'good', confirmed: 'done', done: 'done', failed: 'bad', expired: 'bad', cancelled: 'off' })
 
-const STATES = { failing: 'bad', degraded: 'warn', silent: 'warn', waiting: 'busy', healthy: 'good', off: 'off' }
-const ORDER = Object.keys(STATES)
-
-export const drawHealth = ({ state }) => badge(STATES[state] ?? 'off', say(`health_${state}`))
-
+const ORDER = Object.keys(HEALTH)
 /** What needs somebody first, then by name. */
 export const byNeed = (one, other) => ORDER.indexOf(one.state) - ORDER.indexOf(other.state) || one.name.localeCompare(other.name)
 
-const DEVICES = { online: 'good', offline: 'off', unknown: 'busy' }
-export const drawDeviceStatus = (status) => badge(DEVICES[status] ?? 'busy', say(`device_${status}`))
-
-const DELIVERIES = { pending: 'busy', delivering: 'busy', delivered: 'done', dead: 'bad', cancelled: 'off' }
-export const drawDeliveryStatus = (status) => badge(DELIVERIES[status] ?? 'busy', say(`delivery_${status}`))
-
-const LEVELS = { info: 'off', warning: 'warn', error: 'bad' }
-export const drawLevel = (level) => badge(LEVELS[level] ?? 'off', say(`level_${level}`))
-
-const WORK = { pending: 'busy', running: 'busy', starting: 'busy', sending: 'busy', sent: 'good', confirmed: 'done', done: 'done', failed: 'bad', expired: 'bad', cancelled: 'off' }
-/** Of jobs, rollouts and commands. */
-export const drawWork = (status) => badge(WORK[status] ?? 'busy', say(`work_${status}`))
-
 const QUIET_MINUTES = 3
-/** What is said where nothing works: null where the worker was seen lately, or where that can't be known. */
+const countMinutes = (iso) => Math.floor((Date.now() - Date.parse(iso)) / 60_000)
+
+/** Whether anything looks at all; null where that can't be known. */
 export function drawScheduler(scheduler) {
   if (!scheduler) return null
   const { last_seen_at: seen, state, parts = {} } = scheduler
-  if (!seen) return h('p', { class: 'summary warning', 'data-key': 'scheduler' }, h('strong', {}, say('neverLooked')), ' ', say('isItRunning'))
-  const minutes = Math.floor((Date.now() - Date.parse(seen)) / 60_000)
-  const tired = Object.entries(parts).filter(([, at]) => Date.now() - Date.parse(at) > (QUIET_MINUTES + 1) * 60_000).map(([name]) => name)
-  if (state === 'partial') return h('p', { class: 'summary warning', 'data-key': 'scheduler' }, h('strong', {}, say('partlyRunning', { parts: tired.join(', ') })), ' ', say('isItRunning'))
-  if (minutes < QUIET_MINUTES) return h('p', { class: 'is-good', 'data-key': 'scheduler' }, '● ', say('running'))
-  return h('p', { class: 'summary warning', 'data-key': 'scheduler' }, h('strong', {}, say('notLooked', { count: minutes })), ' ', say('isItRunning'))
+  const tired = Object.keys(parts).filter((name) => countMinutes(parts[name]) > QUIET_MINUTES)
+  const trouble = !seen ? say('neverLooked') : state === 'partial' ? say('partlyRunning', { parts: tired.join(', ') }) : countMinutes(seen) >= QUIET_MINUTES && say('notLooked', { count: countMinutes(seen) })
+  return h('p', { class: trouble ? 'summary warning' : 'is-good', 'data-key': 'scheduler' }, trouble ? [h('strong', {}, trouble), ' ', say('isItRunning')] : `● ${say('running')}`)
+}
+
+export const SERIES = ['stored', 'duplicates', 'failed']
+const PAGE = 1000
+const MOST_PAGES = 5
+
+export async function readHour(element) {
+  const since = new Date(Date.now() - 3_600_000).toISOString()
+  const found = []
+  for (let page = 0; page < MOST_PAGES; page++) {
+    const query = element.query('integration_metrics', 'integration_id,minute,stored,duplicates,failed').gte('minute', since)
+    const some = await rows(query.order('minute', { ascending: false }).range(page * PAGE, page * PAGE + PAGE - 1))
+    found.push(...some)
+    if (some.length < PAGE) break
+  }
+  return found
+}
+
+/** Rows that have a moment, summed into as many buckets of `size` milliseconds as lead up to now. */
+export function sumUp(found, { count, size, at = (each) => each.minute }) {
+  const from = Math.floor(Date.now() / size) * size - (count - 1) * size
+  const buckets = Array.from({ length: count }, (_, index) => ({ at: from + index * size, stored: 0, duplicates: 0, failed: 0 }))
+  for (const each of found) {
+    const bucket = buckets[Math.floor((Date.parse(at(each)) - from) / size)]
+    if (bucket) SERIES.forEach((name) => { bucket[name] += each[name] })
+  }
+  return buckets
+}
+
+export function drawSpark(numbers, title) {
+  const most = Math.max(1, ...numbers)
+  const sum = numbers.reduce((one, other) => one + other, 0)
+  const width = 120 / numbers.length
+  return svg('svg', { class: 'spark', viewBox: '0 0 120 24', role: 'img', 'aria-label': `${title}: ${sayNumber(sum)}`, preserveAspectRatio: 'none' }, numbers.map((number, index) => {
+    const height = Math.max(1, (number / most) * 24)
+    return number > 0 && svg('rect', { class: 'stored', x: index * width + 0.5, y: 24 - height, width: width - 1, height })
+  }))
 }

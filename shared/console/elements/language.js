@@ -3,26 +3,42 @@
 import { words } from './words.js'
 
 const languages = { en: words }
-const FETCHED = { de: () => import('./words-de.js') }
+/** The words of the first screen, and those of all others, which are fetched with the first of them. */
+const FETCHED = { en: { more: () => import('./words-more.js') }, de: { first: () => import('./words-de.js'), more: () => import('./words-de-more.js') } }
 
 let language = 'en'
+let wantsMore = false
 let fetching = Promise.resolve()
 
 /** Choose the language, such as `de` or `de-CH`; English stands in for what it lacks. Resolves once its words are there. */
 export function setLanguage(tag) {
-  const wanted = (tag || 'en').toLowerCase().split('-')[0]
-  if (wanted === language) return fetching
-  language = wanted
-  fetching = FETCHED[wanted] ? FETCHED[wanted]().then((module) => { languages[wanted] = { ...module.words, ...languages[wanted] } }, () => {}) : Promise.resolve()
+  language = (tag || 'en').toLowerCase().split('-')[0]
+  return fetchWords()
+}
+
+export function wantMore() {
+  wantsMore = true
+  fetchWords()
+}
+
+export const ready = () => fetching
+
+export function addWords(tag, added) {
+  languages[tag] = { ...languages[tag], ...added }
+}
+
+function fetchWords() {
+  const wanted = [...new Set(['en', language])].flatMap((tag) => ['first', wantsMore && 'more'].map((part) => fetchPart(tag, part)))
+  fetching = Promise.all(wanted)
   return fetching
 }
 
-/** When the words of the chosen language are there. */
-export const ready = () => fetching
-
-/** Add or replace words of one language. */
-export function addWords(tag, added) {
-  languages[tag] = { ...languages[tag], ...added }
+const fetched = {}
+/** What a host has added counts before what is fetched; what could not be fetched is asked for again. */
+function fetchPart(tag, part) {
+  const key = `${tag} ${part}`
+  fetched[key] ??= FETCHED[tag]?.[part]?.().then((module) => { languages[tag] = { ...module.words, ...languages[tag] } }, () => { fetched[key] = null })
+  return fetched[key]
 }
 
 /** The words for `key`, with `{names}` filled in; `count` chooses the plural. */
@@ -50,11 +66,6 @@ export function sayAge(milliseconds) {
   return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(Math.round(seconds / size))
 }
 
-/** A number with the language's separators. */
 export const sayNumber = (number) => new Intl.NumberFormat(language).format(number)
 
-/** A moment to the second, for where it must be exact. */
 export const sayTime = (iso) => new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(iso))
-
-/** A time of day. */
-export const sayClock = (at) => new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit' }).format(new Date(at))

@@ -1,31 +1,46 @@
 /** What several screens are made of. */
 
 import { h } from './dom.js'
-import { say } from './language.js'
+import { say, sayAgo, sayTime } from './language.js'
 
-/** A table: the keys of its columns' titles, and its rows. */
-export const table = (columns, ...rows) => h('table', {}, h('thead', {}, h('tr', {}, columns.map((word) => h('th', { scope: 'col' }, say(word))))), h('tbody', {}, rows))
+/** A table: the keys of its columns' titles, those that are false left out, and its rows. */
+export const table = (columns, ...rows) =>
+  h('table', {}, h('thead', {}, h('tr', {}, columns.filter(Boolean).map((word) => h('th', { scope: 'col' }, say(word))))), h('tbody', {}, rows))
 
-/** A heading with what belongs beside it. */
+/** A row that is known by `key`; what is no cell becomes one, what is false or null is left out. */
+export const row = (key, ...cells) => h('tr', { 'data-key': key }, cells.filter((each) => each != null && each !== false).map((each) => (each instanceof HTMLTableCellElement ? each : h('td', {}, each))))
+
+/** The cell that a row is about, one that may be long, and one that says when. */
+export const head = (...inside) => h('th', { scope: 'row' }, inside)
+export const wide = (...inside) => h('td', { class: 'wide' }, inside)
+export const when = (iso) => h('td', { class: 'when', title: iso && sayTime(iso) }, sayAgo(iso))
+
 export const bar = (level, title, ...beside) => h('div', { class: 'bar' }, h(level, {}, title), h('span', { class: 'gap' }), beside)
 
-/** What is said where there is nothing, and why that is. */
 export const empty = (title, why, ...more) => h('div', { class: 'empty' }, h('h3', {}, say(title)), why && h('p', {}, say(why)), more)
 
 export const button = (word, click, kind = '', more = {}) => h('button', { type: 'button', class: kind, click, ...more }, say(word))
 
-/** A choice of one: `[[value, word]]`. */
-export const choice = (label, options, change, more = {}) => h('select', { 'aria-label': label, change: (event) => change(event.target.value), ...more }, options.map(([value, word]) => h('option', { value, 'data-key': value }, word)))
+export const link = (text, click, more = {}) => h('button', { type: 'button', class: 'link', click, ...more }, text)
 
-/** Times back from now, by their words. */
+/** A choice of one: `[[value, word]]`, after `all` where that can be chosen too. */
+export const choice = (label, all, options, change) => h('select', { 'aria-label': label, change: (event) => change(event.target.value) },
+  [...(all ? [['', all]] : []), ...options].map(([value, word]) => h('option', { value, 'data-key': value || 'all' }, word)))
+
 export const SINCE = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 }
-export const sinceChoices = () => [['', say('sinceEver')], ...Object.keys(SINCE).map((span) => [span, say(`since_${span}`)])]
-
-/** Hands a text to the one at the screen as a file. */
-export function saveAs(name, text) {
-  const address = URL.createObjectURL(new Blob([text], { type: 'text/csv' }))
-  h('a', { href: address, download: name }).click()
-  setTimeout(() => URL.revokeObjectURL(address), 60_000)
-}
+export const chooseSince = (change) => choice(say('range'), say('sinceEver'), Object.keys(SINCE).map((span) => [span, say(`since_${span}`)]), change)
 
 export const json = (value) => h('code', {}, JSON.stringify(value))
+
+/** A problem in one sentence for people. */
+export function explain({ status, detail, waits }) {
+  if (status === 0) return say('offline')
+  if (status === 401) return say('sessionEnded')
+  if (status === 429 && waits) return say('tooMany', { seconds: waits })
+  return detail
+}
+
+export const drawReference = (id) => id && h('small', {}, say('reference', { id }))
+
+/** Names and what they are: `[[name, value]]`, those without value left out. */
+export const drawFacts = (facts) => h('dl', { class: 'facts' }, facts.filter(([, value]) => value != null && value !== '' && value !== false).map(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]))

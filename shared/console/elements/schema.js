@@ -1,5 +1,13 @@
 /** From the JSON Schema of a config to the fields of a form. Knows JSON Schema 2020-12 as pydantic writes it, and our `x-` words. */
 
+import { rows } from './api.js'
+
+/** What fields of a config may name, by `x-lists`: `{codecs: {id: name}}`; without a list the id is typed. */
+export async function readLists(client, organization) {
+  const codecs = await rows(client.from('codecs').select('id,name').eq('organization_id', organization).order('name').limit(1000)).catch(() => null)
+  return codecs ? { codecs: Object.fromEntries(codecs.map(({ id, name }) => [id, name])) } : {}
+}
+
 /** `[{title, open, when, fields}]`; fields that no group names come last, so a new field is never lost. */
 export function readForm(schema, lists = {}) {
   const fields = new Map(readFields(schema, schema).map((field) => [field.name, offer(field, lists)]))
@@ -45,10 +53,10 @@ function readField(name, raw, required, root) {
   const { core, isNullable } = unwrap(raw, root)
   const described = raw.description ?? core.description ?? ''
   return {
-    name, core, root, required, kind: chooseKind(core, raw, isNullable), title: raw.title ?? core.title ?? name,
+    name, core, root, required, kind: chooseKind(core, raw, isNullable, root), title: raw.title ?? core.title ?? name,
     help: described.split('\n\n')[0].replaceAll('`', ''), fallback: raw.default ?? undefined, example: raw.examples?.[0] ?? core.examples?.[0],
     when: raw['x-when'], unit: raw['x-unit'], choices: core.enum, labels: raw['x-labels'] ?? core['x-labels'] ?? {},
-    minimum: core.minimum ?? core.exclusiveMinimum, maximum: core.maximum, lines: readMediaType(raw, core), rows: core['x-rows'] ?? 4,
+    minimum: core.minimum ?? core.exclusiveMinimum, maximum: core.maximum, lines: readMediaType(raw, core), rows: core['x-rows'] ?? 4, items: core.items && readItems(core.items, root),
     rotates: `previous_${name}` in (root.properties ?? {}),
   }
 }
@@ -61,20 +69,22 @@ function unwrap(raw, root) {
   return { core: real.find((each) => each.type === 'array') ?? real[0] ?? {}, isNullable: real.length < options.length }
 }
 
+const readItems = (items, root) => (items.$ref ? resolve(items.$ref, root) : items)
 const resolve = (reference, root) => root.$defs?.[reference.split('/').at(-1)] ?? {}
 
 const BY_TYPE = { integer: () => 'number', number: () => 'number', string: (core, raw) => (readMediaType(raw, core) ? 'lines' : 'text'), array: chooseList, object: chooseObject }
 
-function chooseKind(core, raw, isNullable) {
+function chooseKind(core, raw, isNullable, root) {
   if (raw.readOnly || core.readOnly) return 'shown'
   if (core.enum) return 'choice'
   if (core.writeOnly || raw.writeOnly) return 'secret'
   if (core.type === 'boolean') return isNullable ? 'truth' : 'switch'
-  return BY_TYPE[core.type]?.(core, raw) ?? 'json'
+  return BY_TYPE[core.type]?.(core, raw, root) ?? 'json'
 }
 
-function chooseList({ items = {} }) {
+function chooseList({ items = {} }, _, root) {
   if (items.enum) return 'several'
+  if (readItems(items, root).properties) return 'objects'
   return { string: 'list', integer: 'numbers', number: 'numbers' }[items.type] ?? 'json'
 }
 

@@ -1,8 +1,7 @@
 /** The connection test: of the form as it stands, saved or not; each step is shown as it ends. */
 
-import { stream } from './api.js'
-import { h } from './dom.js'
-import { say, sayNumber } from './language.js'
+import { Problem } from './api.js'
+import { call, h, say, sayNumber } from './kit.js'
 
 export class Trial {
   constructor(dialog) {
@@ -46,14 +45,39 @@ export class Trial {
 
   /** Of a saved one only what was changed is sent: the rest, and its secrets, are those that are stored. */
   describe() {
-    const { saved, id, organization, type, form } = this.dialog
+    const { saved, path, organization, type, form } = this.dialog
     const config = form.read()
-    if (saved) return [`integrations/${id}/test`, Object.keys(config).length ? { config } : undefined]
+    if (saved) return [`${path}/test`, Object.keys(config).length ? { config } : undefined]
     return ['integrations/test', { organization_id: organization, integration_type: type, config }]
   }
 }
 
 /** A step of a test: what was done, what was seen, how long it took. */
-export function drawStep({ name, ok, detail, ms }) {
-  return h('li', {}, h('b', { class: ok ? 'is-good' : 'is-bad' }, `${ok ? '✓' : '✗'} ${name}`), h('span', {}, detail), h('small', {}, `${sayNumber(Math.round(ms))} ms`))
+export const drawStep = ({ name, ok, detail, ms }) =>
+  h('li', {}, h('b', { class: ok ? 'is-good' : 'is-bad' }, `${ok ? '✓' : '✗'} ${name}`), h('span', {}, detail), h('small', {}, `${sayNumber(Math.round(ms))} ms`))
+
+/** Each event of a call that answers with server-sent events, as it comes; of a server without them, those in its one answer. */
+export async function* stream(client, path, body) {
+  const { body: answer } = await call(client, 'POST', path, body, { Accept: 'text/event-stream' })
+  if (!(answer instanceof Response)) return yield* answer.checks
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
+  let [rest, isWhole] = ['', false]
+  for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
+    const blocks = (rest + value).split(/\r?\n\r?\n/)
+    rest = blocks.pop()
+    for (const event of blocks.map(readEvent).filter(Boolean)) {
+      if (event.name) yield event
+      else isWhole = true // The last one is the whole answer.
+    }
+  }
+  if (!isWhole) throw new Error('The answer was cut off.')
+}
+
+function readEvent(block) {
+  const fields = block.split(/\r?\n/).map((line) => line.match(/^(\w+): ?(.*)$/)).filter(Boolean)
+  const data = fields.filter(([, name]) => name === 'data').map(([, , value]) => value).join('\n')
+  if (!data) return null
+  const event = JSON.parse(data)
+  if (fields.some(([, name, value]) => name === 'event' && value === 'problem')) throw new Problem(event)
+  return event
 }

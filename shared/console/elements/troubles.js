@@ -1,10 +1,6 @@
 /** What went wrong, above the form and at its fields; nothing that was typed is touched. */
 
-import { asProblem, call } from './api.js'
-import { h } from './dom.js'
-import { explain } from './element.js'
-import { say } from './language.js'
-import { button } from './parts.js'
+import { asProblem, button, call, drawReference, explain, h, link, say } from './kit.js'
 
 export class Troubles {
   constructor(dialog) {
@@ -13,19 +9,19 @@ export class Troubles {
   }
 
   /** Carries out `work`; what goes wrong is told at the fields and above the form. Whether it went well. */
-  async attempt(button, work) {
-    if (button?.hasAttribute('aria-busy')) return false
-    button?.setAttribute('aria-busy', 'true')
+  async attempt(pressed, work) {
+    if (pressed?.hasAttribute('aria-busy')) return false
+    pressed?.setAttribute('aria-busy', 'true')
     clearInterval(this.countdown)
     try {
       await work()
       if (this.dialog.page) this.clear()
       return true
     } catch (error) {
-      this.explain(asProblem(error).document)
+      this.explain(this.dialog.hear(error))
       return false
     } finally {
-      button?.removeAttribute('aria-busy')
+      pressed?.removeAttribute('aria-busy')
     }
   }
 
@@ -36,25 +32,28 @@ export class Troubles {
     this.dialog.form.show([])
   }
 
-  explain(document) {
-    const { status, code, detail, errors, waits, request_id: reference } = document
-    const { name, form } = this.dialog
-    this.problem = document
-    if (status === 401) this.dialog.tell('di-unauthenticated')
-    name.show(null)
-    const isOfName = ({ field }) => field === 'name' || field.startsWith('name.')
-    const named = [...errors.filter(isOfName), ...(status === 409 && code === 'conflict' && !errors.length ? [{ message: detail }] : [])]
-    named.forEach(({ message }) => name.show(form.phrase(message)))
-    const found = [...named.map(({ message }) => ({ message: form.phrase(message), field: name })), ...form.show(errors.filter((each) => !isOfName(each)))]
-    const lead = h('strong', {}, found.length ? say('fix', { count: found.length }) : status === 412 ? say('changedMeanwhile') : explain(document))
-    const items = found.map(({ field, path, message }) => h('li', {}, field ? h('button', { type: 'button', class: 'link', click: () => field.focus() }, field.field.title) : path, `: ${message}`))
-    const isOurs = reference && (status >= 500 || !found.length)
-    this.element.replaceChildren(...[lead, items.length && h('ul', {}, items), isOurs && h('small', {}, say('reference', { id: reference }))].filter(Boolean))
+  explain(problem) {
+    const { status, waits, request_id: reference } = problem
+    this.problem = problem
+    const found = this.place(problem)
+    const lead = h('strong', {}, found.length ? say('fix', { count: found.length }) : status === 412 ? say('changedMeanwhile') : explain(problem))
+    const items = found.map(({ field, path, message }) => h('li', {}, field ? link(field.field.title, () => field.focus()) : path, `: ${message}`))
+    this.element.replaceChildren(lead, items.length ? h('ul', {}, items) : '', (status >= 500 || !found.length) && drawReference(reference) || '')
     this.element.hidden = false
     if (status === 412) this.compare()
     if (status === 429 && waits) this.count(lead, waits)
     const first = found.find(({ field }) => field)?.field ?? this.element
     first.focus()
+  }
+
+  /** Each error at its field: `[{message, field}]`, the name's first. */
+  place({ status, code, detail, errors }) {
+    const { name, form } = this.dialog
+    const isOfName = ({ field }) => field === 'name' || field.startsWith('name.')
+    const isTaken = status === 409 && code === 'conflict' && !errors.length
+    const named = [...errors.filter(isOfName), ...(isTaken ? [{ message: detail }] : [])].map(({ message }) => ({ message: form.phrase(message), field: name }))
+    name.show(named.at(-1)?.message)
+    return [...named, ...form.show(errors.filter((each) => !isOfName(each)))]
   }
 
   /** Says the seconds until another try makes sense. */
@@ -70,16 +69,14 @@ export class Troubles {
   /** Somebody else saved: which fields differ now, and whose values shall count. */
   async compare() {
     const { dialog } = this
-    const before = dialog.saved
     const place = h('div')
     this.element.append(place)
     try {
       const { body: { [dialog.noun]: theirs }, etag } = await call(dialog.client, 'GET', dialog.path)
-      const titles = listChanges(dialog.list(before), dialog.list(theirs)).map((name) => dialog.form.titleOf(name))
+      const titles = listChanges(dialog.list(dialog.saved), dialog.list(theirs)).map((name) => dialog.form.titleOf(name))
       const keep = () => { dialog.etag = etag; dialog.save() }
       const show = () => { Object.assign(dialog, { saved: theirs, etag }); dialog.drawForm() }
-      place.append(titles.length ? h('p', {}, say('theyChanged', { names: titles.join(', ') })) : '',
-        button('loadTheirs', show), ' ', button('saveOver', keep))
+      place.append(titles.length ? h('p', {}, say('theyChanged', { names: titles.join(', ') })) : '', button('loadTheirs', show), ' ', button('saveOver', keep))
     } catch (error) {
       place.append(h('p', {}, explain(asProblem(error).document)))
     }

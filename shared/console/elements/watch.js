@@ -1,22 +1,28 @@
-/** Keeps what is shown fresh: asks again at intervals while the page is looked at, and at once when Realtime says so. */
+/** Keeps what is shown fresh: asks again at intervals while the page is looked at, and soon when Realtime says so. */
 
 const SLOW_SECONDS = 60
 const DEBOUNCE = 250
+/** However much changes, nobody reads faster. */
+const LEAST = 1000
 
 /**
  * Calls `refresh` until the returned function is called. `tables` are watched with Realtime where the client has it: a change
  * only asks again, and while Realtime is known to work the interval is longer.
  */
 export function watch(client, refresh, { seconds = 5, tables = [], filter } = {}) {
-  const state = { timer: 0, stopped: false, live: false, running: false, again: false }
+  const state = { timer: 0, due: Infinity, ran: 0, stopped: false, live: false, running: false, again: false }
+  /** What is due sooner stays so: changes that never end must not put it off for ever. */
   const plan = (milliseconds) => {
+    const due = Math.max(Date.now() + milliseconds, state.ran + LEAST)
+    if (state.stopped || document.hidden || due >= state.due) return
     clearTimeout(state.timer)
-    if (!state.stopped && !document.hidden) state.timer = setTimeout(run, milliseconds)
+    Object.assign(state, { due, timer: setTimeout(run, due - Date.now()) })
   }
+  const forget = () => { clearTimeout(state.timer); state.due = Infinity }
   const run = async () => {
-    clearTimeout(state.timer)
+    forget()
     if (state.running) return void (state.again = true)
-    Object.assign(state, { running: true, again: false })
+    Object.assign(state, { running: true, again: false, ran: Date.now() })
     try {
       if (!document.hidden && !state.stopped) await refresh()
     } finally {
@@ -25,30 +31,17 @@ export function watch(client, refresh, { seconds = 5, tables = [], filter } = {}
     }
   }
   const soon = () => plan(DEBOUNCE)
-  const seen = () => (document.hidden ? clearTimeout(state.timer) : run())
-  const channel = listen(client, tables, filter, soon, (live) => { state.live = live; if (!live) soon() })
+  const seen = () => (document.hidden ? forget() : run())
+  const become = (live) => { state.live = live; if (!live) soon() }
+  const channel = client.channel && tables.length ? import('./realtime.js').then(({ listen }) => listen(client, tables, filter, soon, become), () => null) : null
   document.addEventListener('visibilitychange', seen)
   addEventListener('online', seen)
   run()
   return () => {
     state.stopped = true
-    clearTimeout(state.timer)
+    forget()
     document.removeEventListener('visibilitychange', seen)
     removeEventListener('online', seen)
-    if (channel) client.removeChannel(channel)
-  }
-}
-
-let topics = 0
-/** Realtime is believed once its `system` message has come: SUBSCRIBED alone does not mean that changes arrive. */
-function listen(client, tables, filter, changed, become) {
-  if (!client.channel || !tables.length) return null
-  try {
-    const channel = client.channel(`di-${++topics}-${tables.join('-')}`)
-    tables.forEach((table) => channel.on('postgres_changes', { event: '*', schema: 'public', table, ...(filter && { filter }) }, changed))
-    channel.on('system', {}, (message) => become(message?.status === 'ok'))
-    return channel.subscribe((status) => { if (status !== 'SUBSCRIBED') become(false) })
-  } catch {
-    return null // A client whose Realtime is switched off: asking at intervals is enough.
+    channel?.then((opened) => opened && client.removeChannel(opened))
   }
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
@@ -159,7 +160,7 @@ class Notifier(Publisher, defer_build=True):
         """Tell each event to its recipient, a few at a time."""
         pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="tell")
         try:
-            under_way = [pool.submit(self._tell, event, deadline) for event in events]
+            under_way = [pool.submit(copy_context().run, self._tell, event, deadline) for event in events]
             for done in as_completed(under_way):
                 yield done.result()
         finally:

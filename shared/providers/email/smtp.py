@@ -22,6 +22,7 @@ from shared.provider import (
     TlsFailed,
     connect_checked,
     load_policy,
+    note_certificate,
 )
 
 REPLY_BYTES = 65_536
@@ -133,7 +134,7 @@ class SmtpConnection:
         assert self._socket is not None  # noqa: S101 - it was opened
         try:
             self._socket.settimeout(self._seconds())
-            self._socket = context.wrap_socket(self._socket, server_hostname=self._server.host)
+            secured = self._socket = context.wrap_socket(self._socket, server_hostname=self._server.host)
         except TimeoutError:
             raise TimedOut("The mail server did not finish the TLS handshake in time.") from None
         except ssl.SSLCertVerificationError as error:
@@ -142,6 +143,9 @@ class SmtpConnection:
             ) from None
         except (ssl.SSLError, OSError):
             raise TlsFailed("The TLS handshake with the mail server failed; is that its TLS port?") from None
+        if shown := secured.getpeercert():
+            begins, ends = (ssl.cert_time_to_seconds(str(shown[each])) for each in ("notBefore", "notAfter"))
+            note_certificate((begins, ends))
 
     def _greet(self) -> None:
         lines = self._ask(f"EHLO {NAME}", "the greeting", 250)

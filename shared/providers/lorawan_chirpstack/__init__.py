@@ -26,6 +26,7 @@ from shared.provider import (
     Outcome,
     PushedRequest,
     Syncer,
+    check_application,
     locate_url,
     read_downlink,
     require_partner,
@@ -143,6 +144,6 @@ class LorawanChirpstack(Checker, LorawanReceiver, Commander, Syncer):
 
     def check(self) -> Iterator[Check]:
         """Where its HTTP integration posts to, and whether the API takes the key."""
-        from shared.providers.lorawan_chirpstack.check import check_application
+        from shared.providers.lorawan_chirpstack.check import read_devices
 
-        yield from check_application(self)
+        return check_application(self, self.base_url, lambda deadline: read_devices(self.account, deadline))

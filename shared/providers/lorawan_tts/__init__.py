@@ -30,6 +30,7 @@ from shared.provider import (
     NotSupported,
     Outcome,
     Syncer,
+    check_application,
     locate_url,
     read_downlink,
 )
@@ -172,6 +173,10 @@ class LorawanTts(Checker, LorawanReceiver, Commander, Syncer, Historian):
 
     def check(self) -> Iterator[Check]:
         """Where its webhook posts to, and whether the key is accepted."""
-        from shared.providers.lorawan_tts.check import check_application
+        from shared.providers.lorawan_tts.check import read_devices
 
-        yield from check_application(self)
+        return check_application(
+            self,
+            self.base_url if self.api_key else None,
+            lambda deadline: read_devices(self.account, deadline),
+        )

@@ -27,12 +27,14 @@ class Account:
 class TtsApi(JsonApi):
     """One account's calls to a cluster, or to where identities are."""
 
-    def __init__(self, account: Account, deadline: Deadline, *, of_identities: bool = False) -> None:
+    def __init__(
+        self, account: Account, deadline: Deadline, *, of_identities: bool = False, waits: bool = True
+    ) -> None:
         self.account = account
         address = account.identity_url if of_identities else account.base_url
         headers = {"Authorization": f"Bearer {account.api_key}"}
         access = Access(NAME, f"{address}/api/v3", headers, [account.api_key], account.owner)
-        super().__init__(access, deadline)
+        super().__init__(access, deadline, waits=waits)
 
     def in_application(self, *parts: str, server: str = "") -> str:
         """`/applications/{application}/…`, or the same below the path of a server (`as`, `js`, `ns`)."""

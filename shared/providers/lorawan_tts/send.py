@@ -18,11 +18,10 @@ CALL_SECONDS = 20.0
 def queue_downlink(account: Account, command: Command, item: QueueItem) -> Outcome:
     """Push it, replace the queue by it, or empty the queue. Errors: OutsideErrors."""
     operation = "push" if item.mode == "push" else "replace"
-    with TtsApi(account, Deadline(CALL_SECONDS)) as api:
+    # Its rate limit is of the whole application, so it is not waited for in one command.
+    with TtsApi(account, Deadline(CALL_SECONDS), waits=False) as api:
         path = api.in_application("devices", command.device, "down", operation, server="as")
         downlinks = [] if item.mode == "flush" else [_describe(command, item)]
-        # Its rate limit is of the whole application, so it is not waited for in one command.
-        api.waits = False
         api.call("POST", path, {"downlinks": downlinks}, again=False)
     return Outcome(f"{OURS}{command.id}", result=None if item.mode == "flush" else {"stage": "queued"})
 

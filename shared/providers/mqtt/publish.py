@@ -12,6 +12,9 @@ KEPT_TOPIC = 256
 
 
 TRACE_LENGTH = 55
+_CONTINUED = 0x80
+"""The bit of a length's byte that says that another follows."""
+
 _TRACE = b"\x26\x00\x0btraceparent\x00" + bytes([TRACE_LENGTH])
 LEAST_TRACED = len(_TRACE) + TRACE_LENGTH
 
@@ -58,12 +61,15 @@ def read_publish(data: bytes, position: int, head: int, stop: int, *, has_proper
 def read_length(data: bytes, position: int) -> tuple[int, int]:
     """Where what follows the length begins, and the length (MQTT's variable byte integer); (0, 0) if incomplete.
 
-    ValueError where it goes on after its fourth byte.
+    IndexError where there is none, ValueError where it goes on after its fourth byte.
     """
-    size = shift = 0
-    for index in range(position + 1, min(position + 5, len(data))):
+    size = data[position + 1]
+    if size < _CONTINUED:
+        return position + 2, size
+    size, shift = size & 0x7F, 7
+    for index in range(position + 2, min(position + 5, len(data))):
         size |= (data[index] & 0x7F) << shift
-        if data[index] < 0x80:  # noqa: PLR2004 - the continuation bit
+        if data[index] < _CONTINUED:
             return index + 1, size
         shift += 7
     if shift == 28:  # noqa: PLR2004 - four bytes of seven bits

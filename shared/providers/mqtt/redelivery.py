@@ -17,6 +17,7 @@ import secrets
 import struct
 from base64 import b64decode, b64encode
 from binascii import Error as BinasciiError
+from collections import OrderedDict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -82,7 +83,7 @@ class Window:
     def __init__(self, saved: object = None, unheard: object = None) -> None:
         self._nonce = secrets.token_hex(6)
         self._count = 0
-        self._known: dict[int, _Sighting] = {}
+        self._known: OrderedDict[int, _Sighting] = OrderedDict()
         self._runs: list[_Run] | None = []
         self.latest = self._arrivals = self._heard = 0
         for run in saved if isinstance(saved, list) else []:
@@ -162,11 +163,11 @@ class Window:
         if self._known.pop(packet_id, None):
             # From somewhere in the middle of a run.
             self._runs = None
-        self.latest = self._arrivals = self._arrivals + 1
-        known = self._known[packet_id] = _Sighting(digest, nonce, number, self._arrivals)
+        self.latest = self._arrivals = place = self._arrivals + 1
+        known = self._known[packet_id] = _Sighting(digest, nonce, number, place)
         self._append(packet_id, known)
         if len(self._known) > WINDOW_MESSAGES:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
             if self._runs and self._runs[0].drop_first():
                 del self._runs[0]
         return known.event_id

@@ -34,6 +34,7 @@ from shared.runtime.errors import (
     Problem,
     QuotaExceeded,
     RateLimited,
+    TooLarge,
     Unauthenticated,
     Unavailable,
 )
@@ -112,6 +113,10 @@ class Database:
         text = self._send("POST", f"rpc/{function}", write_json(arguments))
         return _read(text) if text else None
 
+    def call_whole(self, function: str, document: object) -> Any:
+        """Call a SQL function whose one argument has no name, which is `document`: nothing on its way reads it."""
+        return _read(self._send("POST", f"rpc/{function}", write_json(document)))
+
     def lease(self, function: str, name: str | None = None, **arguments: object) -> Leases[Any]:
         """Call a function that answers rows, or `{integrations, <name>}`; each is read by itself."""
         return read_leases(self._send("POST", f"rpc/{function}", write_json(arguments)), name)
@@ -186,6 +191,7 @@ _PROBLEMS: dict[str, Callable[[str], Problem]] = {
     "PT409": lambda _: LeaseLost(),
     "PT410": Gone,
     "PT412": lambda _: PreconditionFailed(),
+    "PT413": TooLarge,
     "PGRST116": lambda _: NotFound(),
     "PGRST301": lambda _: Unauthenticated(),
     "PGRST302": lambda _: Unauthenticated(),

@@ -12,11 +12,17 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
+from shared.runtime.errors import TooLarge
 from shared.runtime.exact_json import read_json
 
 Row = TypeVar("Row")
 
 UNREAD = "What is stored of it can't be read: it has a number that is too large, or too many levels of JSON."
+
+UNREAD_STATE = (
+    "What it keeps to go on from is larger than a megabyte and was not read, nor changed: have the operator empty the "
+    "state of its row, and it begins anew with what the other side still has."
+)
 
 _OBJECT = re.compile(rb'\{\s*"id".*\}', re.DOTALL)
 _NAMED = re.compile(rb'\{\s*"id"\s*:\s*"([0-9a-f-]{36})"\s*(?:,\s*"lease_token"\s*:\s*"([0-9a-f-]{36})")?')
@@ -37,6 +43,13 @@ class Leases(Generic[Row]):
     rows: list[Row] = field(default_factory=list)
     integrations: dict[str, Any] = field(default_factory=dict)
     unread: list[Unread] = field(default_factory=list)
+
+
+def require_state(state: dict[str, Any] | None) -> dict[str, Any]:
+    """A state as it was leased; TooLarge where it was too large for that."""
+    if state is None:
+        raise TooLarge(UNREAD_STATE)
+    return state
 
 
 def read_leases(body: bytes, name: str | None = None) -> Leases[Any]:

@@ -8,6 +8,7 @@ cheap: aiohttp is imported when the first request is sent.
 from __future__ import annotations
 
 from shared.runtime.outbound.addresses import AddressPolicy, is_public, load_policy
+from shared.runtime.outbound.api_client import Access, ApiClient, refuse
 from shared.runtime.outbound.client import OutboundClient, send_once
 from shared.runtime.outbound.exchange import REPLY_LIMIT, OutboundReply, OutboundRequest
 from shared.runtime.outbound.headers import (
@@ -16,7 +17,7 @@ from shared.runtime.outbound.headers import (
     VALUE_LIMIT,
     find_forbidden_headers,
 )
-from shared.runtime.outbound.json_api import Access, JsonApi
+from shared.runtime.outbound.json_api import JsonApi
 from shared.runtime.outbound.names import (
     SocketAddress,
     connect_checked,
@@ -24,7 +25,7 @@ from shared.runtime.outbound.names import (
     resolve_checked,
 )
 from shared.runtime.outbound.targets import find_origin
-from shared.runtime.outbound.timing import note_call, time_calls
+from shared.runtime.outbound.timing import CallTimes, note_call, note_certificate, time_calls
 
 __all__ = [
     "FORBIDDEN_HEADERS",
@@ -33,6 +34,8 @@ __all__ = [
     "VALUE_LIMIT",
     "Access",
     "AddressPolicy",
+    "ApiClient",
+    "CallTimes",
     "JsonApi",
     "OutboundClient",
     "OutboundReply",
@@ -45,6 +48,8 @@ __all__ = [
     "is_public",
     "load_policy",
     "note_call",
+    "note_certificate",
+    "refuse",
     "resolve_checked",
     "send_once",
     "time_calls",

@@ -12,6 +12,7 @@ from shared.runtime.outbound.addresses import AddressPolicy, load_policy
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 from shared.runtime.outbound.headers import check_headers
 from shared.runtime.outbound.names import LookUp, look_up_addresses
+from shared.runtime.outbound.timing import note_certificate
 from shared.runtime.telemetry import observe
 
 if TYPE_CHECKING:
@@ -85,4 +86,6 @@ def send_once(request: OutboundRequest) -> OutboundReply:
         async with OutboundClient() as client:
             return await client.send(request)
 
-    return asyncio.run(run())
+    reply = asyncio.run(run())
+    note_certificate(reply.certificate)
+    return reply

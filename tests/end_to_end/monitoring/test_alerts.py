@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from shared.provider import verify_webhook
 from tests.fakes.brokers import make_mosquitto, write_passwords
 from tests.fakes.certificates import PemAuthority
 from tests.fakes.http_receiver import Answer, HttpReceiver
+from tests.fakes.lorawan.chirpstack import FakeChirpstack
 from tests.platform import Platform, enqueue, run_tick
 from tests.stack import Serve, Stack
 
@@ -198,6 +200,44 @@ def test_an_endpoint_whose_certificate_ends_soon_is_told_of_until_it_shows_anoth
     assert told == [[], [(raised, 1)], [(raised, 1)], [(raised, 1), (resolved, 1)]]
     alert = read_alert(admin, made, "certificate.endpoint")
     assert (alert["level"], "ends on" in alert["message"]) == ("warning", True)
+
+
+def test_the_certificates_of_apis_that_are_asked_are_told_before_they_end(
+    new_serve: Callable[..., Serve], receiver: HttpReceiver, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text(AUTHORITY.pem)
+    stack = new_serve(SSL_CERT_FILE=str(tmp_path / "ca.pem")).start()
+    admin = Platform(stack, stack.user("admin", 0))
+    listener = Listener(admin, receiver)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    show(tls, tmp_path, days=9)
+    application = str(uuid.uuid4())
+    with (
+        HttpReceiver(lambda _: Answer(body=b"[]"), tls) as api,
+        HttpReceiver(tls=tls) as chat,
+        FakeChirpstack(application, tls=tls) as network,
+    ):
+        polled = admin.create("http", {"poll_url": api.url})
+        told = admin.create("slack", {"webhook_url": chat.url, "events": ["alert.*"]}, name="People")
+        synced = admin.create(
+            "lora",
+            {
+                "application_id": application,
+                "webhook_secret": "0123456789abcdef",
+                "base_url": network.url,
+                "api_key": network.key,
+            },
+            name="Network",
+        )
+        made = {each["id"]: each["integration_type"] for each in (polled, told, synced)}
+        job = admin.call("POST", f"/integrations/{synced['id']}/jobs", json={"kind": "sync"})
+        for _ in range(4):
+            look_again(stack)
+    rows = admin.rows("alerts", kind="eq.certificate.endpoint", level="eq.warning")
+
+    assert job.status_code == 202, job.text
+    assert {made[row["integration_id"]] for row in rows} == {"http", "slack", "lorawan_chirpstack"}
+    assert listener.told()["alert.raised", "certificate.endpoint"] == len(made)
 
 
 def show(tls: ssl.SSLContext, folder: Path, days: int) -> None:

@@ -128,10 +128,10 @@ def test_a_batch_of_a_session_is_a_trace_too(traced: Platform, collector: OtlpRe
         wait_until(lambda: endpoint.requests, "nothing was delivered")
         trace_id = endpoint.requests[0].headers["traceparent"].split("-")[1]
 
-    spans = find_trace(collector, trace_id, "process mqtt", "rpc/ingest_messages", "deliver", "POST")
+    spans = find_trace(collector, trace_id, "process mqtt", "rpc/ingest_batch", "deliver", "POST")
     batch = spans["process mqtt"]
     assert batch.parent_id == ""
-    assert spans["rpc/ingest_messages"].parent_id == spans["deliver"].parent_id == batch.span_id
+    assert spans["rpc/ingest_batch"].parent_id == spans["deliver"].parent_id == batch.span_id
     assert batch.attributes["messaging.batch.message_count"] == 1
 
 

@@ -5,6 +5,7 @@ A key that may not do a call, and a device that is not there for a key of a tena
 
 from __future__ import annotations
 
+import ssl
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -54,6 +55,9 @@ class FakeChirpstack:
     """What the next calls are answered in place of what they ask for."""
     lost: int = 0
     """How many of the next calls that write are done, and their answers cut."""
+    tls: ssl.SSLContext | None = None
+    before_answer: Callable[[Any], object] | None = None
+    """What is done with each item between its coming into a queue and the answer."""
     devices: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, datetime] = field(default_factory=dict)
     keys: dict[str, Any] = field(default_factory=dict)
@@ -62,7 +66,7 @@ class FakeChirpstack:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> FakeChirpstack:
-        self._http = HttpReceiver(self.answer)
+        self._http = HttpReceiver(self.answer, self.tls)
         self._http.__enter__()
         self.url = self._http.url.removesuffix("/hook")
         return self
@@ -205,6 +209,8 @@ def enqueue(fake: FakeChirpstack, asked: Any) -> Any:
     if not fake.has_expiry:
         asked.queue_item.ClearField("expires_at")
     queue.append(asked.queue_item)
+    if fake.before_answer:
+        fake.before_answer(asked.queue_item)
     return MESSAGES["EnqueueReply"](id=asked.queue_item.id)
 
 

@@ -26,7 +26,7 @@ STEPS = (
     "begin",
     "middle",
     "close",
-    "ingest_messages",
+    "ingest_batch",
     "record_activity",
     "finish_session",
     "confirm_session",
@@ -84,14 +84,19 @@ class Rows(Database):
         ]
         return Leases(rows)
 
-    def call(self, function: str, **arguments: Any) -> Any:
-        integration_id = arguments["p_integration_id"]
+    def call_whole(self, function: str, document: Any) -> Any:
+        self.fail(document["integration_id"], function)
+        self.stored.append(document["integration_id"])
+        return dict.fromkeys(COUNTS, 0)
+
+    def fail(self, integration_id: str, function: str) -> None:
         step, error = self.failures.get(integration_id, ("", ValueError))
         if step == function:
             raise error
-        if function == "ingest_messages":
-            self.stored.append(integration_id)
-            return dict.fromkeys(COUNTS, 0)
+
+    def call(self, function: str, **arguments: Any) -> Any:
+        integration_id = arguments["p_integration_id"]
+        self.fail(integration_id, function)
         if function == "finish_session":
             self.finished.append(integration_id)
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -21,22 +22,28 @@ class Balking(Database):
         self.away = away
         self.lost = lost
 
-    def call(self, function: str, **arguments: Any) -> Any:
-        assert function == "ingest_messages"
+    def call_whole(self, function: str, document: Any) -> Any:
+        assert function == "ingest_batch"
         if self.lost:
             raise LeaseLost
         if self.away:
             self.away -= 1
             raise Unavailable
-        messages = arguments["p_messages"]
+        messages = read_rows(document["messages"])
         if any(message.event_id.startswith("poison") and message.error is None for message in messages):
             raise BadRequest("invalid input syntax")
-        self.calls.append(arguments)
+        self.calls.append({"state": document["state"], "messages": messages})
         return dict.fromkeys(COUNTS, 0) | {
             "received": len(messages),
             "stored": sum(message.error is None for message in messages),
             "failed": sum(message.error is not None for message in messages),
         }
+
+
+def read_rows(columns: dict[str, Sequence[Any]]) -> list[Message]:
+    return [
+        Message(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)
+    ]
 
 
 def make_messages(*names: str) -> list[Message]:
@@ -56,7 +63,7 @@ def test_poison_is_kept_alone_with_the_reason_and_the_rest_is_stored() -> None:
     )
 
     assert (counts["received"], counts["stored"], counts["failed"]) == (8, 7, 1)
-    kept = [message for call in database.calls for message in call["p_messages"] if message.error]
+    kept = [message for call in database.calls for message in call["messages"] if message.error]
     assert [(message.raw, message.payload) for message in kept] == [("raw", None)]
 
 
@@ -65,7 +72,7 @@ def test_poison_whose_body_is_its_payload_keeps_the_body() -> None:
 
     store(database).store_batch([Message("poison", payload={"a": "\x00"})], None, Deadline(5))
 
-    ((kept,),) = (call["p_messages"] for call in database.calls)
+    ((kept,),) = (call["messages"] for call in database.calls)
     assert (kept.raw, kept.payload) == ('{"a":"\\u0000"}', None)
 
 
@@ -74,7 +81,7 @@ def test_a_split_batch_brings_its_state_with_its_last_part_only() -> None:
 
     store(database).store_batch(make_messages("poison", "a", "b", "c"), {"s": 1}, Deadline(5))
 
-    states = [call["p_state"] for call in database.calls]
+    states = [call["state"] for call in database.calls]
     assert states == [None] * (len(states) - 1) + [{"s": 1}]
 
 

@@ -111,6 +111,22 @@ def test_bytes_go_into_the_queue_and_the_command_is_sent_until_the_device_acknow
     assert stages == [("sent", "sent"), ("confirmed", "acknowledged")]
 
 
+def test_events_that_come_before_the_answer_to_the_call_count(admin: Platform, fake: FakeChirpstack) -> None:
+    site = Site(admin, fake)
+    device = site.add_device(ROOM)
+    told: list[int] = []
+
+    def tell_at_once(item: Any) -> None:
+        told.append(site.tell("txack", ROOM, item.id, fCntDown=3))
+        told.append(site.tell("ack", ROOM, item.id, acknowledged=True))
+
+    fake.before_answer = tell_at_once
+    (shown,) = site.work_until(site.send(device, {"hex": "beef", "f_port": 15, "confirmed": True}))
+
+    assert told == [202, 202]
+    assert (shown["status"], shown["result"]["stage"]) == ("confirmed", "acknowledged")
+
+
 FAILED: dict[str, Any] = {"level": "ERROR", "code": "DOWNLINK_PAYLOAD_SIZE", "description": "too large"}
 EXPIRED: dict[str, Any] = {"level": "WARNING", "code": "EXPIRED", "description": "has expired"}
 

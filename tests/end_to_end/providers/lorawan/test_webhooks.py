@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 
 from shared.messages import receive_coded
@@ -19,12 +22,16 @@ from tests.end_to_end.messages.test_receive import database_away
 from tests.fakes.lorawan.senders import ChirpstackEvents, TtsEvents, post_once
 from tests.inside import environment_of
 from tests.platform import Platform
+from tests.stack import Stack
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("no_codecs")
 
 HALVES = "function decodeUplink(input) { return { data: { t: input.bytes[0] / 2, port: input.fPort } }; }"
 NEGATIVE = "function decodeUplink(input) { return { data: { t: -input.bytes[0] } }; }"
 DEVICE = "0102030405060708"
+PATIENCE_SECONDS = 2.5
+"""How long a database may be away until senders are told to come again."""
 
 
 class Network:
@@ -248,25 +255,79 @@ def receive_one(network: Network, chirpstack: ChirpstackEvents, request: PushedR
     return receive_coded.receive_proven(proven, None)
 
 
+@contextmanager
+def database_restarting(stack: Stack) -> Iterator[list[float]]:
+    """The server itself is stopped and comes back; then, for how many seconds it was away."""
+    away: list[float] = []
+    begun, stopped = time.monotonic(), stack.stop_postgres()
+    yield away
+    wait_until(
+        lambda: stack.postgres_pid not in {0, stopped} and is_answering(stack), "Postgres did not come back"
+    )
+    away.append(time.monotonic() - begun)
+
+
+def is_answering(stack: Stack) -> bool:
+    try:
+        with stack.connect():
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+class Pushing:
+    """A sender that tries everything once, and twelve uplinks of it."""
+
+    def __init__(self, admin: Platform, *, has_codec: bool) -> None:
+        config = {"codec": make_codec(admin, HALVES)} if has_codec else {}
+        self.admin = admin
+        self.network, chirpstack = connect_chirpstack(admin, **config)
+        assert self.network.post(chirpstack.wrap(DEVICE, devAddr="00189440"), "join") == 202
+        self.events = [chirpstack.make_uplink(DEVICE, count, b"\x2b", {"n": count}) for count in range(12)]
+        self.names = [f"{event['deduplicationId']}:up" for event in self.events]
+
+    def push(self, threads: ThreadPoolExecutor) -> list[Future[int]]:
+        return [threads.submit(self.network.post, event, "up") for event in self.events]
+
+    def stored(self) -> list[str]:
+        rows = messages_of(self.admin, self.network.id)
+        return sorted(row["event_id"] for row in rows if row["topic"] == "up")
+
+
+@pytest.mark.parametrize("has_codec", [False, True])
+def test_a_sender_that_never_tries_again_loses_nothing_while_the_database_is_away_for_two_seconds(
+    admin: Platform,
+    has_codec: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    site = Pushing(admin, has_codec=has_codec)
+
+    with ThreadPoolExecutor(len(site.events)) as threads:
+        with database_away(admin.stack):
+            sent = site.push(threads)
+            time.sleep(2)
+        statuses = [each.result() for each in sent]
+
+    assert statuses == [202] * len(site.events)
+    assert site.stored() == sorted(site.names)
+
+
 @pytest.mark.parametrize("has_codec", [False, True])
 def test_a_sender_that_never_tries_again_loses_nothing_while_the_database_restarts(
     admin: Platform,
     has_codec: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    config = {"codec": make_codec(admin, HALVES)} if has_codec else {}
-    network, chirpstack = connect_chirpstack(admin, **config)
-    assert network.post(chirpstack.wrap(DEVICE, devAddr="00189440"), "join") == 202
-    events = [chirpstack.make_uplink(DEVICE, count, b"\x2b", {"n": count}) for count in range(12)]
+    site = Pushing(admin, has_codec=has_codec)
 
-    with ThreadPoolExecutor(len(events)) as threads:
-        with database_away(admin.stack):
-            sent = [threads.submit(network.post, event, "up") for event in events]
-            time.sleep(2)
+    with ThreadPoolExecutor(len(site.events)) as threads:
+        with database_restarting(admin.stack) as away:
+            sent = site.push(threads)
         statuses = [each.result() for each in sent]
 
-    stored = [row for row in messages_of(admin, network.id) if row["topic"] == "up"]
-    assert statuses == [202] * len(events)
-    assert {row["event_id"] for row in stored} == {f"{event['deduplicationId']}:up" for event in events}
+    taken = [name for name, status in zip(site.names, statuses, strict=True) if status == 202]
+    # On a machine that takes longer to start it than its senders wait, they are told that nothing was kept.
+    assert len(taken) == len(site.names) or (away[0] > PATIENCE_SECONDS and set(statuses) <= {0, 202, 503})
+    assert set(taken) <= set(site.stored())
+    assert len(site.stored()) == len(set(site.stored()))
 
 
 def test_who_has_no_secret_or_another_application_stores_nothing(admin: Platform) -> None:

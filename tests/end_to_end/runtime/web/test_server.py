@@ -5,74 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import httpx
 import pytest
 
-from scripts.local.processes import die_with_parent
 from scripts.local.stack import ROOT
+from tests.end_to_end.runtime.web.conftest import Server
 from tests.stack import Stack, find_free_port
-from tests.waiting import wait_until
 
 CLOUD_RUN_SECONDS = 10
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-
-
-class Server:
-    """One process of the image's command."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.log, self.port = folder / "server.log", find_free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "shared.runtime.web.server"],
-                cwd=ROOT,
-                env={"PATH": os.environ["PATH"], "PORT": str(self.port), "THREADS": "8", **environment},
-                stderr=log,
-                preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - it makes one system call
-            )
-
-    def wait_until_up(self) -> None:
-        """Until it answers; the log where it does not."""
-        wait_until(lambda: self.process.poll() is not None or self._answers(), "it does not start")
-        assert self.process.poll() is None, self.log.read_text()
-
-    def read_lines(self) -> list[dict[str, Any]]:
-        """What it has logged."""
-        lines = self.log.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/health").status_code == 200
-        except httpx.TransportError:
-            return False
-
-
-@pytest.fixture
-def start(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts a function with the environment of the stack, changed as asked."""
-    started: list[Server] = []
-
-    def start_server(function: str, **changed: str) -> Server:
-        usual = dict(line.split("=", 1) for line in shlex.split(stack.functions_env.read_text()))
-        names = {"FUNCTION_SOURCE": f"functions/{function}.py", "FUNCTION_TARGET": function}
-        started.append(Server(tmp_path, usual | names | changed))
-        return started[-1]
-
-    yield start_server
-    for server in started:
-        server.process.kill()
-        server.process.wait()
 
 
 def test_a_function_is_served_with_its_probes_beside_it(start: Callable[..., Server]) -> None:

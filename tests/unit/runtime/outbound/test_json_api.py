@@ -11,7 +11,7 @@ import pytest
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, Unavailable
 from shared.runtime.memory import MemoryBudget
-from shared.runtime.outbound import Access, JsonApi, json_api
+from shared.runtime.outbound import Access, JsonApi, api_client
 from tests.fakes.http_receiver import Answer, HttpReceiver
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
@@ -92,7 +92,7 @@ def test_a_part_of_a_path_cannot_lead_elsewhere(api: JsonApi) -> None:
 @pytest.fixture
 def budget(monkeypatch: pytest.MonkeyPatch) -> MemoryBudget:
     made = MemoryBudget(32 * 1_048_576)
-    monkeypatch.setattr(json_api, "load_budget", lambda: made)
+    monkeypatch.setattr(api_client, "load_budget", lambda: made)
     return made
 
 
