@@ -85,8 +85,15 @@ class Site:
         name = f"drain-{next(self.names)}"
         for port in ports:
             self.fill(port, name, count, devices)
-        total, begun, before = count * len(ports), time.perf_counter(), read_costs()
-        ids = [self.watch_broker(port, name) for port in ports]
+        return self.store(lambda: [self.watch_broker(port, name) for port in ports], count, watch)
+
+    def store(
+        self, begin: Callable[[], list[str]], count: int, watch: Callable[[int], None] = lambda _: None
+    ) -> Drain:
+        """Have workers drain what waits: so much for each of the integrations that `begin` makes."""
+        begun, before = time.perf_counter(), read_costs()
+        ids = begin()
+        total = count * len(ids)
         self._wait_for(ids, total, watch)
         seconds = time.perf_counter() - begun
         used = {part: after - before[part] for part, after in read_costs().items()}
@@ -110,6 +117,17 @@ class Site:
             client_id=client_id,
             topics=f"{client_id}/+/telemetry",
             **self.config,
+        )
+
+    def watch_topic(self, servers: str, topic: str) -> str:
+        """A new integration that reads a topic from its beginning; its id."""
+        return make_integration(
+            self.connection,
+            "kafka",
+            bootstrap_servers=servers.split(","),
+            security_protocol="PLAINTEXT",
+            topics=[topic],
+            start="beginning",
         )
 
     def wait_until_subscribed(self, count: int) -> None:

@@ -44,20 +44,20 @@ def measure(bench: Bench) -> Numbers:
         psycopg.connect(report.db_url, autocommit=True) as copier,
     ):
         copier.execute(COPIED)
-        few = _store_batches(bench, connection, copier, DEVICES)
-        many = _store_batches(bench, connection, copier, CROWD)
+        few = store_batches(bench, connection, copier, DEVICES)
+        many = store_batches(bench, connection, copier, CROWD)
     return {
-        "rate": _rate(few[0]),
-        "copy_rate": _rate(few[1]),
-        "ratio": _rate(few[0]) / _rate(few[1]),
-        "crowd_rate": _rate(many[0]),
-        "crowd_ratio": _rate(many[0]) / _rate(many[1]),
+        "rate": find_rate(few[0]),
+        "copy_rate": find_rate(few[1]),
+        "ratio": find_rate(few[0]) / find_rate(few[1]),
+        "crowd_rate": find_rate(many[0]),
+        "crowd_ratio": find_rate(many[0]) / find_rate(many[1]),
         "ms_p50": statistics.median(few[0]) * 1000,
         "ms_p99": statistics.quantiles(few[0], n=100)[-1] * 1000,
     }
 
 
-def _store_batches(
+def store_batches(
     bench: Bench, connection: psycopg.Connection, copier: psycopg.Connection, devices: int
 ) -> tuple[list[float], list[float]]:
     """The seconds each batch took to store, and to copy; making it is not counted."""
@@ -96,5 +96,6 @@ def _time(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def _rate(seconds: list[float]) -> float:
+def find_rate(seconds: list[float]) -> float:
+    """Rows a second, of batches that took so long."""
     return BATCH * len(seconds) / sum(seconds)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.live import Live
 
-from scripts.demonstration import lorawan
+from scripts.demonstration import kafka, lorawan
 from scripts.demonstration.codec import DEVICE_PATH, FIXTURES, SOURCE, start_meters
 from scripts.demonstration.display import describe_message, draw_devices, print_invitation
 from scripts.demonstration.fleet import is_from_fleet, keep_fleet, start_fleet
@@ -63,9 +63,10 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=54321, help="the port of the API (default 54321)")
     extra = (
         "let other devices take part: those of golioth post through its receiver, those of codec post bytes of "
-        "their own protocol, which a JavaScript codec reads, those of lorawan are pushed by two network servers"
+        "their own protocol, which a JavaScript codec reads, those of lorawan are pushed by two network servers, "
+        "those of kafka are read from a topic"
     )
-    parser.add_argument("--with", dest="extra", choices=["golioth", "codec", "lorawan"], help=extra)
+    parser.add_argument("--with", dest="extra", choices=["golioth", "codec", "lorawan", "kafka"], help=extra)
     return parser.parse_args()
 
 
@@ -80,6 +81,8 @@ def _run_demo(stack: dict[str, Any], receiver: Receiver, extra: str | None) -> t
         simulations.append(start_meters(*_connect_meters(stack, admin), READINGS, tally.add))
     if extra == "lorawan":
         simulations += _start_networks(stack, admin, tally)
+    if extra == "kafka":
+        simulations.append(_start_machines(admin, tally))
     _show_arrival(admin, tally, receiver, simulations)
     _show_malformed(admin)
     rows = admin.rows("device_messages", "id,topic,payload,raw,raw_encoding,error")
@@ -140,6 +143,15 @@ def _start_networks(stack: dict[str, Any], admin: Session, tally: Tally) -> list
         started.append(start(url, created["generated"]["webhook_secret"], READINGS, tally.add))
     console.print("Created a decoder and two LoRaWAN integrations, whose network servers push uplinks.")
     return started
+
+
+def _start_machines(admin: Session, tally: Tally) -> Simulation:
+    """Machines whose readings are in a topic that is read from its beginning."""
+    servers = kafka.run_cluster()
+    machines = kafka.start_machines(servers, READINGS, tally.add)
+    admin.create_integration("kafka", "Demo Kafka cluster", kafka.make_config(servers))
+    console.print("Started a Kafka cluster and created an integration that reads a topic of it.")
+    return machines
 
 
 def _show_arrival(admin: Session, tally: Tally, receiver: Receiver, simulations: list[Simulation]) -> None:

@@ -55,11 +55,14 @@ class SessionSummary:
     received_bytes: int = 0
     warnings: int = 0
     refused: list[str] = field(default_factory=list)
+    lag: object = None
+    """How much the other side has still to be read, where a session's state says so."""
 
     def add(self, batch: Batch) -> None:
         """Count what is committed."""
         self.batches += bool(batch.messages)
         self.received_bytes += batch.received_bytes
+        self.lag = (batch.state or {}).get("lag", self.lag)
         self.warnings += sum(note.level == "warning" for note in batch.notes)
         self.refused += [note.message for note in batch.notes if note.level == "error"]
 
@@ -76,7 +79,8 @@ class SessionSummary:
             "rejected": counts.get("failed", 0),
             "warnings": self.warnings,
         }
-        return summary | ({"refused": " ".join(self.refused)} if self.refused else {})
+        known = {} if self.lag is None else {"lag": self.lag}
+        return summary | known | ({"refused": " ".join(self.refused)} if self.refused else {})
 
 
 class Committer:

@@ -60,6 +60,11 @@ _GAUGES: tuple[tuple[str, str, str], ...] = (
         "The longest that a message of the last five minutes was on its way.",
         "lag_seconds",
     ),
+    (
+        "consumer_lag",
+        "Records that a cluster had still to be read when a session saved its place.",
+        "consumer_lag",
+    ),
     ("last_message_seconds", "How long ago the last message came.", "last_message_seconds"),
 )
 

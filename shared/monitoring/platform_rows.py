@@ -20,6 +20,8 @@ class IntegrationSums(TypedDict):
     bytes: int | None
     last_message_seconds: float | None
     lag_seconds: float | None
+    consumer_lag: int | None
+    """Of what reads a cluster: how many records there were still to read when it saved its place."""
     sessions: int | None
     failed_sessions: int | None
     session_seconds: float | None

@@ -43,6 +43,7 @@ from shared.provider.firmware import (
 )
 from shared.provider.form import PEM, Group, only_with
 from shared.provider.history import Historian
+from shared.provider.lists import CommaSeparated
 from shared.provider.lorawan import (
     Frame, LorawanEvent, LorawanReceiver, Reception, describe_gateways, describe_modulation, keep_undecoded,
     list_gateways, read_bytes,
@@ -55,6 +56,7 @@ from shared.provider.messages import (
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
+from shared.provider.notebook import Notebook
 from shared.provider.notices.notifier import Notifier
 from shared.provider.notices.problems import AccountRefused, RecipientOptedOut, RecipientRefused
 from shared.provider.notices.recipient import Recipient
@@ -80,6 +82,7 @@ from shared.provider.topic_template import (
     check_topic_template, choose_topic, fill_topic_template, widen_topic_template,
 )
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
+from shared.provider.tls import Tls, explain_tls_failure, make_tls_context, read_authorities, read_chain, read_key
 from shared.provider.values import Item, LONGEST_TEXT, Object, read_moment
 from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline
@@ -93,7 +96,7 @@ from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
-    Access, ApiClient, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, is_public, load_policy,
-    note_call, note_certificate, refuse, resolve_checked, send_once,
+    Access, ApiClient, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, describe_connect_error,
+    is_public, load_policy, note_call, note_certificate, refuse, resolve_checked, send_once,
 )
 from shared.runtime.telemetry import read_traceparent

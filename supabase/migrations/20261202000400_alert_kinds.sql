@@ -41,7 +41,7 @@ insert into private.alert_kinds (kind, level, is_judged, threshold, lasts, says)
   ('receive.refused', 'warning', false, null, null, 'Many pushed requests did not prove who sent them.'),
   ('messages.undecodable', 'warning', true, 0.05, null, 'More than this share of the messages of the last hour could not be decoded.'),
   ('devices.silent', 'warning', true, 1, null, 'So many devices fell silent within the last week and have not come back.'),
-  ('broker.overflowed', 'warning', false, null, '1 hour', 'The queue that a broker kept may have overflowed, so that messages are lost.'),
+  ('broker.overflowed', 'warning', false, null, '1 hour', 'What a broker kept for us may have been lost: its queue overflowed, or a topic''s retention has passed.'),
   ('clock.skewed', 'warning', false, 30, '1 hour', 'Devices send times that can''t be; of a worker, its clock is so many seconds off.'),
   ('keys.due', 'warning', true, 365, null, 'The key that seals credentials has done so for so many days.'),
   ('partitions.behind', 'error', true, null, null, 'There is no partition for the messages of tomorrow.'),

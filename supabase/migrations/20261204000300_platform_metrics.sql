@@ -32,6 +32,7 @@ as $$
              l.lag_seconds, t.sessions, t.failed_sessions, t.session_seconds, t.connected_seconds, t.enqueued, t.deliveries, t.dead,
              t.cancelled, t.commands, t.answers, t.errors, t.response_ms, t.response_ms_sum, (q.q).pending as queue,
              greatest(0, extract(epoch from now() - (q.q).due_at)) as oldest_seconds, (q.q).dead as dead_letters,
+             case when jsonb_typeof(c.state -> 'lag') = 'number' then (c.state -> 'lag')::bigint end as consumer_lag,
              coalesce(c.state -> 'certificates', '{}')
                || case when coalesce(f.certificate_ends, o.certificate_ends) is not null
                     then jsonb_build_object('endpoint', extract(epoch from least(f.certificate_ends, o.certificate_ends))) else '{}' end as certificates

@@ -222,6 +222,16 @@ def test_with_lorawan_two_network_servers_push_bytes_that_a_decoder_reads() -> N
         assert re.search(rf"│ {device} .*humidity", done.stdout), done.stdout
 
 
+def test_with_kafka_machines_are_read_from_a_topic() -> None:
+    demo = [str(ROOT / "scripts" / "demo"), "--once", "--with", "kafka", "--port", str(find_free_port())]
+    done = subprocess.run(demo, capture_output=True, text=True, timeout=180, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^" + SUMMARY + "$", done.stdout, re.MULTILINE), done.stdout
+    for device in ("press-1", "press-2", "oven-3"):
+        assert re.search(rf"│ {device} .*temperature", done.stdout), done.stdout
+
+
 @pytest.mark.parametrize("script", ["demo", "serve"])
 def test_a_taken_port_is_said_before_anything_is_set_up(script: str, tmp_path: Path) -> None:
     # The scripts alone, in a folder where setting up would have to begin by making the environment.

@@ -16,6 +16,7 @@ from shared.provider import (
     CodedBody,
     Command,
     Commander,
+    CommaSeparated,
     Deadline,
     Group,
     Message,
@@ -31,7 +32,6 @@ from shared.provider import (
     widen_topic_template,
 )
 from shared.providers.mqtt.broker import BrokerFields
-from shared.providers.mqtt.lists import CommaSeparated
 from shared.providers.mqtt.plan import BrokerPlan
 
 TOPICS_LIMIT = 100

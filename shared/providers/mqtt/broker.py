@@ -11,8 +11,20 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from shared.provider import PEM, Destination, FieldError, Group, Provider, is_public, only_with
-from shared.providers.mqtt.lists import CommaSeparated
+from shared.provider import (
+    PEM,
+    CommaSeparated,
+    Destination,
+    FieldError,
+    Group,
+    Provider,
+    Tls,
+    is_public,
+    only_with,
+    read_authorities,
+    read_chain,
+    read_key,
+)
 
 MQTT_5 = 5
 MQTT_3 = 4
@@ -31,18 +43,6 @@ IN_CLEAR = (
     "Without TLS everyone on the way to this host can read it: write broker_url with mqtts:// or wss://, or set "
     "allow_plain_password to true where that is known and wanted."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """How to do TLS: PEM texts, the name to verify (None: the broker's host) and the ALPN protocols to offer."""
-
-    ca_certificate: str | None = None
-    client_certificate: str | None = None
-    client_key: str | None = field(default=None, repr=False)
-    client_key_passphrase: str | None = field(default=None, repr=False)
-    server_name: str | None = None
-    alpn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +165,6 @@ class BrokerFields(Provider):
     def _read_certificates(cls, pem: str | None, info: ValidationInfo) -> str | None:
         if not pem:
             return pem
-        from shared.providers.mqtt.credentials import read_authorities, read_chain
-
         return read_chain(pem) if info.field_name == "client_certificate" else read_authorities(pem)
 
     @field_validator("client_key")
@@ -174,8 +172,6 @@ class BrokerFields(Provider):
     def _read_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if not key:
             return key
-        from shared.providers.mqtt.credentials import read_key
-
         passphrase, chain = info.data.get("client_key_passphrase"), info.data.get("client_certificate")
         return SecretStr(read_key(key.get_secret_value(), _reveal(passphrase), chain))
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 
-from shared.providers.mqtt.broker import Tls
+from shared.provider import Tls
 from shared.providers.mqtt.saved_state import Memory
 
 STEPS = (0, 1, 7, 30)

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from shared.provider import Check, CredentialsRefused, Deadline, connect_checked, explain_host, run_checks
-from shared.providers.mqtt.broker import Broker, Tls
+from shared.provider import (
+    Check,
+    CredentialsRefused,
+    Deadline,
+    Tls,
+    connect_checked,
+    explain_host,
+    explain_tls_failure,
+    make_tls_context,
+    run_checks,
+)
+from shared.providers.mqtt.broker import Broker
 from shared.providers.mqtt.certificates import list_warnings
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.login import log_in_aside
 from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_filter
-from shared.providers.mqtt.tls import explain_failure, make_context
 
 CHECK_SECONDS = 9.0
 
@@ -45,14 +54,14 @@ def _connect(broker: Broker, deadline: Deadline) -> str:
 
 def _do_handshake(broker: Broker, tls: Tls, deadline: Deadline) -> str:
     name = tls.server_name or broker.host
-    context = make_context(tls)
+    context = make_tls_context(tls)
     bare = connect_checked(broker.host, broker.port, deadline.remaining())
     try:
         with context.wrap_socket(bare, server_hostname=name) as secured:
             said = f"{secured.version()}; the certificate is valid for {name}."
             return " ".join((said, *list_warnings(tls, datetime.now(UTC))))
     except OSError as error:
-        raise explain_failure(error, broker.host) from None
+        raise explain_tls_failure(error, broker.host) from None
     finally:
         bare.close()
 

@@ -13,14 +13,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from shared.provider import ConnectionRefused, OutsideError, ProtocolFailed, TimedOut
+from shared.provider import ConnectionRefused, OutsideError, ProtocolFailed, TimedOut, explain_tls_failure
 from shared.providers.mqtt.answers import Answers
 from shared.providers.mqtt.broker import MQTT_5, Broker
 from shared.providers.mqtt.packets import Stream
 from shared.providers.mqtt.paho_client import Login, WireClient
 from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.reason_codes import ConnectionLost
-from shared.providers.mqtt.tls import explain_failure
 
 LINGER_SECONDS = 1.0
 RETAIN_IF_NEW = 1
@@ -71,7 +70,7 @@ class Connection:
         try:
             self._connect()
         except ssl.SSLError as error:
-            raise explain_failure(error, self._broker.host) from None
+            raise explain_tls_failure(error, self._broker.host) from None
         except TimeoutError:
             raise TimedOut("The broker did not finish the handshake in time.") from None
         except WebsocketConnectionError:
@@ -185,7 +184,7 @@ class Connection:
     def _explain_end(self, lost: ConnectionLost) -> OutsideError:
         failure = self._client.stream.failure if self._client.stream else None
         if isinstance(failure, ssl.SSLError) and not self._answers.has_login:
-            return explain_failure(failure, self._broker.host)
+            return explain_tls_failure(failure, self._broker.host)
         return self._answers.explain_end(lost)
 
     def _describe(self, name: str, qos: int) -> tuple[str, Any]:

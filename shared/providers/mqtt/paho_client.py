@@ -13,10 +13,9 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from shared.provider import connect_checked
+from shared.provider import connect_checked, make_tls_context
 from shared.providers.mqtt.broker import MQTT_5, Broker
 from shared.providers.mqtt.packets import Stream
-from shared.providers.mqtt.tls import make_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class WireClient(paho.Client):
             self.ws_set_options(broker.websocket_path)
         if broker.tls:
             self._server_name = broker.tls.server_name or broker.host
-            self.tls_set_context(make_context(broker.tls))
+            self.tls_set_context(make_tls_context(broker.tls))
 
     @property
     def peer_certificate(self) -> Mapping[str, object] | None:

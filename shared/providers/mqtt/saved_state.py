@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
-from shared.provider import Note
+from shared.provider import Notebook
 from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, Window
 
@@ -27,7 +27,7 @@ class SavedState(TypedDict, total=False):
     """When they end, in seconds since 1970: what metrics say of them is read here, of any provider."""
 
 
-class Memory:
+class Memory(Notebook):
     """The saved state, opened. `changed` says that it differs from what was saved last.
 
     `unsettled` is how many of the messages named last the broker may send again, as far as its answers tell.
@@ -35,18 +35,16 @@ class Memory:
 
     def __init__(self, key: str, state: Mapping[str, object]) -> None:
         known = cast("SavedState", state if state.get("key") == key else {})
+        super().__init__(known.get("told") or ())
         self.protocol = known.get("protocol")
         self.had_session = bool(known.get("had_session"))
         self.subscribed = dict(known.get("subscribed") or {})
         self.window = Window(known.get("window"), known.get("unheard"))
         self.unsettled = max(0, known.get("unsettled") or 0)
-        self.changed = False
         self.codec_state = dict(known.get("codec") or {})
         """What the codec remembered when the session began; what it does now is added to the batches it decoded."""
         self._certificates = dict(known.get("certificates") or {})
         self._key = key
-        self._told = set(known.get("told") or ())
-        self._notes: list[Note] = []
         self._copies_left = bool(known.get("copies"))
         self._has_subscribed = False
         self.was_copy = False
@@ -119,43 +117,10 @@ class Memory:
         """
         return self._has_subscribed or self._copies_left or not publish.qos
 
-    def note(
-        self, level: str, message: str, alert: str | None = None, alert_level: str | None = None
-    ) -> None:
-        """Something for the activity log, and for an alert where it has one; see `Note`."""
-        self._notes.append(Note(level, message, alert, alert_level))
-
-    def tell_once(
-        self, key: str, message: str, alert: str | None = None, alert_level: str | None = None
-    ) -> None:
-        """A warning that is not repeated until `forget_told`."""
-        if key not in self._told:
-            self._told.add(key)
-            self.changed = True
-            self.note("warning", message, alert, alert_level)
-
     def keep_ends(self, certificates: Mapping[str, int]) -> None:
         """When certificates end, by what they are of."""
         self.changed |= certificates != self._certificates
         self._certificates = dict(certificates)
-
-    def forget_told(self, key: str) -> bool:
-        """What a warning was about is over; it would be told again. Whether it was told."""
-        if key not in self._told:
-            return False
-        self._told.remove(key)
-        self.changed = True
-        return True
-
-    @property
-    def has_news(self) -> bool:
-        """Whether there is something to save or tell even without messages."""
-        return self.changed or bool(self._notes)
-
-    def take_notes(self) -> list[Note]:
-        """The notes since the last call."""
-        notes, self._notes = self._notes, []
-        return notes
 
     def save(self) -> SavedState:
         """The state as JSON, at most about 25 kB. It speaks of every message named so far, so those go with it."""
@@ -165,7 +130,7 @@ class Memory:
             "protocol": self.protocol,
             "had_session": self.had_session,
             "subscribed": dict(self.subscribed),
-            "told": sorted(self._told),
+            "told": sorted(self.told),
             "copies": self.was_copy,
             "unsettled": self.unsettled,
             "window": self.window.save(),

@@ -18,7 +18,12 @@ from shared.runtime.outbound.headers import (
     find_forbidden_headers,
 )
 from shared.runtime.outbound.json_api import JsonApi
-from shared.runtime.outbound.names import SocketAddress, connect_checked, resolve_checked
+from shared.runtime.outbound.names import (
+    SocketAddress,
+    connect_checked,
+    describe_connect_error,
+    resolve_checked,
+)
 from shared.runtime.outbound.targets import find_origin
 from shared.runtime.outbound.timing import CallTimes, note_call, note_certificate, time_calls
 
@@ -37,6 +42,7 @@ __all__ = [
     "OutboundRequest",
     "SocketAddress",
     "connect_checked",
+    "describe_connect_error",
     "find_forbidden_headers",
     "find_origin",
     "is_public",

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.provider import Note
-from shared.providers.mqtt.broker import Tls
+from shared.provider import Note, Tls
 from shared.providers.mqtt.certificates import watch_certificates
 from shared.providers.mqtt.saved_state import Memory
 from tests.fakes.certificates import PemAuthority

@@ -20,11 +20,11 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.provider import make_tls_context
 from shared.provider.catalogue import load_provider
 from shared.provider.messages import Identity
 from shared.providers.mqtt import Mqtt
 from shared.providers.mqtt.certificates import list_warnings
-from shared.providers.mqtt.tls import make_context
 from shared.runtime.errors import InvalidConfig
 from tests.fakes.certificates import PemAuthority, lock_key
 
@@ -54,7 +54,7 @@ def load(**config: Any) -> Mqtt:
     provider = load_provider(settings, Identity("o", "i", "mqtt"))
     assert isinstance(provider, Mqtt)
     tls = provider._make_tls()
-    make_context(tls)
+    make_tls_context(tls)
     list_warnings(tls, NOW)
     return provider
 

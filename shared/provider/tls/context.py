@@ -1,4 +1,4 @@
-"""The TLS side of a broker connection: the context from PEM texts, and its failures in an admin's words."""
+"""TLS to a broker: the context from PEM texts, and its failures in an admin's words."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import ssl
 import tempfile
 from pathlib import Path
 
-from shared.provider import TlsFailed
-from shared.providers.mqtt.broker import Tls
+from shared.provider.tls import Tls
+from shared.runtime.errors import TlsFailed
 
 HAS_EXPIRED = 10
 """X509_V_ERR_CERT_HAS_EXPIRED."""
@@ -38,7 +38,7 @@ def make_context(tls: Tls) -> ssl.SSLContext:
 
 def _load_client(context: ssl.SSLContext, certificate: str, key: str, passphrase: str | None) -> None:
     # load_cert_chain reads files only. mkdtemp makes the folder 0700; it is gone before this returns.
-    with tempfile.TemporaryDirectory(prefix="mqtt-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tls-") as folder:
         path = Path(folder) / "client.pem"
         path.touch(mode=0o600)
         path.write_text(f"{certificate}\n{key}")

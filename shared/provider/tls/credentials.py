@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from shared.providers.mqtt.pem import DAMAGED, Block, read_blocks
+from shared.provider.tls.pem import DAMAGED, Block, read_blocks
 
 CERTIFICATES = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 KEYS = frozenset({"PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"})

@@ -1,0 +1,139 @@
+"""Batches on their way to being committed, and how much of them there may be."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from shared.provider import (
+    SMALL,
+    Batch,
+    Codec,
+    CodedBody,
+    Message,
+    Note,
+    load_budget,
+    read_bodies,
+    weigh_json,
+)
+from shared.providers.kafka.plan import ReadPlan
+from shared.providers.kafka.saved_state import Memory
+
+BATCH_MESSAGES, BATCH_BYTES, BATCH_SECONDS = 500, 2_000_000, 0.2
+UNCOMMITTED_MESSAGES, UNCOMMITTED_BYTES = 1_500, 16_000_000
+FETCHED_FACTOR = 4
+"""What the bytes of a fetch may come to before each record is looked at: none is begun without memory for that."""
+
+SHORT, LEAST_WEIGHT, SHORT_FACTOR = 256, 1_000, 8
+"""Bodies up to so many bytes are taken to weigh so much, and so many times their size: nobody looks into each."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """What is collected to one batch."""
+
+    received: list[Message | CodedBody] = field(default_factory=list)
+    size: int = 0
+    weight: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+
+@dataclass(slots=True)
+class _Handed:
+    """A batch that was handed over, with how much it is."""
+
+    batch: Batch
+    count: int
+    size: int
+    weight: int
+
+
+class Outbox:
+    """Collects what was read to batches, decoded by a codec where there is one, and waits for their commits."""
+
+    def __init__(self, plan: ReadPlan, memory: Memory) -> None:
+        self._plan = plan
+        self._memory = memory
+        self._codec: Codec | None = None
+        self._open = _Part()
+        self._handed: deque[_Handed] = deque()
+        self._holding = load_budget().open(plan.cluster.owner)
+
+    def close(self) -> None:
+        """Give back what memory it holds."""
+        self._holding.close()
+
+    @property
+    def count(self) -> int:
+        """How many messages wait for their batch to be closed."""
+        return len(self._open.received)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the open batch is as large as one may be."""
+        return self.count >= BATCH_MESSAGES or self._open.size >= BATCH_BYTES
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the open batch has waited long enough."""
+        return bool(self.count) and time.monotonic() - self._open.begun >= BATCH_SECONDS
+
+    @property
+    def has_handed(self) -> bool:
+        """Whether batches wait to be committed."""
+        self._settle()
+        return bool(self._handed)
+
+    def has_room(self, fetched: int) -> bool:
+        """Whether more may be read: not too much is uncommitted, and there is memory for a fetch of so many bytes."""
+        self._settle()
+        count, size = sum(each.count for each in self._handed), sum(each.size for each in self._handed)
+        if count >= UNCOMMITTED_MESSAGES or size >= UNCOMMITTED_BYTES:
+            return False
+        wanted = self._weigh_all() + FETCHED_FACTOR * fetched
+        if wanted <= SMALL:
+            self._holding.close()
+            return True
+        if not self._holding.has_room(wanted):
+            return False
+        self._holding.hold(wanted)
+        return True
+
+    def collect(self, received: Message | CodedBody, size: int, body: bytes | None) -> None:
+        """Put what was read into the open batch."""
+        part = self._open
+        if not part.received:
+            part.begun = time.monotonic()
+        part.received.append(received)
+        part.size += size
+        part.weight += LEAST_WEIGHT + SHORT_FACTOR * size if size <= SHORT or not body else weigh_json(body)
+
+    def make_batch(self, offsets: dict[str, dict[str, int]], lag: int, notes: list[Note]) -> Batch:
+        """The open batch, with the state as of its last record. Errors: InvalidConfig, Unavailable, of a codec."""
+        part = self._open
+        messages = self._decode(part.received)
+        state = self._memory.save(self._plan.topics, offsets, lag)
+        batch = Batch(messages, state, notes, part.size)
+        self._open = _Part()
+        self._handed.append(_Handed(batch, len(messages), part.size, part.weight))
+        return batch
+
+    def _decode(self, received: list[Message | CodedBody]) -> list[Message]:
+        coded = [each for each in received if isinstance(each, CodedBody)]
+        if not coded or self._plan.open_codec is None:
+            return [each for each in received if isinstance(each, Message)]
+        self._codec = self._codec or self._plan.open_codec(self._memory.codec_state)
+        read = iter(read_bodies(self._codec, coded))
+        messages: list[Message] = []
+        for each in received:
+            messages += [each] if isinstance(each, Message) else next(read)[0]
+        self._memory.codec_state = dict(self._codec.state)
+        return messages
+
+    def _settle(self) -> None:
+        while self._handed and self._handed[0].batch.committed:
+            self._handed.popleft()
+
+    def _weigh_all(self) -> int:
+        return self._open.weight + sum(each.weight for each in self._handed)

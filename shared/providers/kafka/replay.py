@@ -1,0 +1,41 @@
+"""Decoding once more what is stored: frames of the schema registry are opened first, as when it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shared.provider import Message, StoredBody
+
+if TYPE_CHECKING:
+    from shared.providers.kafka import Kafka
+
+Decode = Callable[[Sequence[StoredBody]], list[list[Message]]]
+
+
+def decode_stored(kafka: Kafka, stored: Sequence[StoredBody], decode: Decode) -> list[list[Message]]:
+    """The messages in each body. Errors: OutsideError where the registry does not answer."""
+    registry = kafka.read_plan.registry
+    opened: list[StoredBody] = []
+    refused: dict[int, Message] = {}
+    for place, each in enumerate(stored):
+        body, reason = registry.open_body(each.body, ()) if registry else (each.body, None)
+        if reason is not None:
+            refused[place] = Message.undecoded(
+                each.body, reason, event_id=each.event_id, device=each.device, topic=each.topic
+            )
+        opened.append(each._replace(body=body))
+    decoded = decode(opened)
+    return [
+        [_complete(message, each) for message in ([refused[place]] if place in refused else messages)]
+        for place, (each, messages) in enumerate(zip(stored, decoded, strict=True))
+    ]
+
+
+def _complete(message: Message, stored: StoredBody) -> Message:
+    return replace(
+        message,
+        device=message.device or stored.device,
+        observed_at=message.observed_at or stored.observed_at,
+    )

@@ -1,0 +1,230 @@
+"""One polling session: what the partitions have, each batch with the offsets to go on from, in one transaction.
+
+No consumer group: where a partition is read on from stands in our own database, so nothing is acknowledged to the
+cluster. Whatever ends a session, the next one goes on behind what is committed: each record is stored once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+
+from shared.provider import (
+    AddressBlocked,
+    Backoff,
+    Batch,
+    CredentialsRefused,
+    Deadline,
+    NameNotResolved,
+    OutsideError,
+    TlsFailed,
+    Unavailable,
+)
+from shared.providers.kafka.cluster import Cluster
+from shared.providers.kafka.failures import explain_code
+from shared.providers.kafka.fetching import (
+    ELSEWHERE,
+    FETCH_BYTES,
+    LEAST_FETCH_BYTES,
+    OUT_OF_RANGE,
+    Answer,
+    Fetcher,
+    Partition,
+    Pause,
+)
+from shared.providers.kafka.outbox import Outbox
+from shared.providers.kafka.placing import ClusterChanged, Places
+from shared.providers.kafka.plan import ReadPlan
+from shared.providers.kafka.reading import RecordReader
+from shared.providers.kafka.records import Record, Step, read_batches
+from shared.providers.kafka.saved_state import Memory
+
+FETCH_SECONDS = 0.5
+COMMIT_POLL_SECONDS = 0.002
+MEMORY_POLL_SECONDS = 0.05
+LOOK_SECONDS = 30.0
+"""How often new topics and partitions are looked for."""
+
+MOVED_SECONDS = 0.5
+FINISH_SECONDS = 10.0
+TRIES = 5
+PAUSES = Backoff(0.3, 4.0)
+CODEC_PAUSES = Backoff(0.1, 2.0)
+
+_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, ClusterChanged)
+"""What another try in a second can't mend."""
+
+
+def run_session(plan: ReadPlan, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
+    """Read `plan`'s topics until `deadline`; see Provider.session. `state` is what the last committed batch carried.
+
+    Raises OutsideError: at once where trying again can't help, else after `TRIES` failures in a row.
+    """
+    with Cluster(plan.cluster) as cluster:
+        session = _Session(plan, Memory(state), cluster, deadline)
+        try:
+            yield from session.run()
+        finally:
+            session.outbox.close()
+
+
+class _Session:
+    def __init__(self, plan: ReadPlan, memory: Memory, cluster: Cluster, deadline: Deadline) -> None:
+        self.outbox = Outbox(plan, memory)
+        self._memory = memory
+        self._deadline = deadline
+        self._places = Places(plan, memory, cluster)
+        self._fetcher = Fetcher(cluster)
+        self._reader = RecordReader(plan)
+        self._pending: deque[tuple[Partition, Iterator[Step]]] = deque()
+        self._looks, self._moves = Pause(LOOK_SECONDS), Pause(MOVED_SECONDS)
+        self._is_moved = False
+        self._failures = 0
+
+    def run(self) -> Iterator[Batch]:
+        begun = time.monotonic()
+        self._look()
+        first = self._make_batch()
+        first.connect_ms = round((time.monotonic() - begun) * 1000, 1)
+        yield first
+        while not self._deadline.expired:
+            try:
+                yield from self._turn()
+            except _HOPELESS:
+                raise
+            except OutsideError:
+                # What was fetched is read again from the last record that was taken: of it, none is passed over.
+                self._pending.clear()
+                self._failures += 1
+                if self._failures >= TRIES:
+                    raise
+                yield from self._back_off()
+        yield from self._finish()
+
+    def _turn(self) -> Iterator[Batch]:
+        """Read what was fetched; where that is nothing, fetch. Each yields something, which keeps the lease."""
+        if not self._find_room():
+            yield Batch()
+            time.sleep(COMMIT_POLL_SECONDS if self.outbox.has_handed else MEMORY_POLL_SECONDS)
+            return
+        if self._pending:
+            self._read_pending()
+        else:
+            self._fetch()
+        is_dry = not self._pending and not self.outbox.has_handed
+        if self.outbox.is_full or self.outbox.is_due or (self.outbox.count and is_dry):
+            yield from self._close_batch()
+        elif not self.outbox.count and (
+            self._memory.has_news or (self._memory.lag and is_dry and not self._lag)
+        ):
+            yield self._make_batch()
+        else:
+            yield Batch()
+
+    def _find_room(self) -> bool:
+        """Ask for more each time while there is more, and for little where there is none, or no memory for it."""
+        most = min(FETCH_BYTES, self._fetcher.size * 4) if self._lag else LEAST_FETCH_BYTES
+        self._fetcher.size = most if self.outbox.has_room(most) else LEAST_FETCH_BYTES
+        return self.outbox.has_room(self._fetcher.size)
+
+    def _fetch(self) -> None:
+        if self._looks.is_over() or (self._is_moved and self._moves.is_over()):
+            self._look()
+        wait = COMMIT_POLL_SECONDS if self.outbox.has_handed or self.outbox.count else FETCH_SECONDS
+        for answer in self._fetcher.fetch(min(wait, self._deadline.remaining())):
+            self._heed(answer)
+        self._failures = self._failures if self._pending else 0
+
+    def _look(self) -> None:
+        self._places.look()
+        self._is_moved = any(partition.leader < 0 for partition in self._places.partitions)
+        self._fetcher.forget()
+        self._fetcher.partitions = self._places.partitions
+
+    def _heed(self, answer: Answer) -> None:
+        if answer.code == OUT_OF_RANGE:
+            self._places.replace(answer.partition)
+        elif answer.code in ELSEWHERE:
+            self._is_moved = True
+        elif answer.code:
+            raise explain_code(answer.code)
+        elif answer.fetched.content:
+            self._pending.append((answer.partition, read_batches(answer.fetched, answer.partition.position)))
+
+    def _read_pending(self) -> None:
+        """Collect from what was fetched until the batch is full."""
+        while self._pending and not self.outbox.is_full:
+            partition, steps = self._pending[0]
+            for step in steps:
+                self._take(partition, step)
+                partition.position = step.next_offset
+                if self.outbox.is_full:
+                    return
+            self._pending.popleft()
+        self._failures = 0
+
+    def _take(self, partition: Partition, step: Step) -> None:
+        if isinstance(step.item, Record):
+            body = step.item.value
+            received = self._reader.read(partition, step.item)
+            if received is not None:
+                self.outbox.collect(received, len(body or b""), body)
+        elif step.item is not None:
+            self.outbox.collect(
+                self._reader.keep(partition, step.item), len(step.item.content), step.item.content
+            )
+
+    def _note_backlog(self) -> bool:
+        """Whether there was more to read when the time was up, which is told once."""
+        left = self._lag
+        if left:
+            self._memory.tell_once(
+                "backlog",
+                f"There were {left:,} records still to be read when the session ended; the next one goes on with them. "
+                "If this stays so, more comes than is stored: use the worker, or several integrations for the topics.",
+            )
+        else:
+            self._memory.forget_told("backlog")
+        return bool(left)
+
+    def _close_batch(self) -> Iterator[Batch]:
+        for failures in range(1, 1_000):
+            try:
+                batch = self._make_batch()
+            except Unavailable:
+                # No child is free for the codec: nothing is lost by waiting, for nothing is committed.
+                if self._deadline.expired:
+                    raise
+                yield Batch()
+                time.sleep(CODEC_PAUSES.pause(failures))
+            else:
+                yield batch
+                return
+
+    def _make_batch(self) -> Batch:
+        return self.outbox.make_batch(self._places.save_offsets(), self._lag, self._memory.take_notes())
+
+    @property
+    def _lag(self) -> int:
+        return sum(partition.lag for partition in self._places.partitions)
+
+    def _back_off(self) -> Iterator[Batch]:
+        """Wait, twice as long with each failure, and look anew at who leads what."""
+        wait = Deadline(PAUSES.pause(self._failures), self._deadline)
+        while not wait.expired:
+            yield Batch()
+            time.sleep(min(0.05, wait.remaining()))
+        self._is_moved = True
+        self._fetcher.forget()
+
+    def _finish(self) -> Iterator[Batch]:
+        """Hand over what is read, and wait a bounded time for the commits."""
+        is_behind = self._note_backlog()
+        if self.outbox.count or self._memory.has_news:
+            yield from self._close_batch()
+        patience = Deadline(FINISH_SECONDS)
+        while self.outbox.has_handed and not patience.expired:
+            yield Batch()
+            time.sleep(COMMIT_POLL_SECONDS)
+        yield Batch(more=is_behind)
