@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.protocol.fetch import FetchRequest
@@ -48,9 +49,11 @@ class _Steps:
         self._listing = Listing([], {})
 
     def list(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        for host, port in self._kafka.cluster_plan.servers:
-            yield f"address {host}", lambda host=host, port=port: explain_host(host, port, self._deadline)  # type: ignore[misc]
-            yield f"login {host}", lambda host=host, port=port: self._log_in(host, port)  # type: ignore[misc]
+        servers = self._kafka.cluster_plan.servers
+        for number, (host, port) in enumerate(servers, 1):
+            which = f" {number}" if len(servers) > 1 else ""
+            yield f"address{which}", partial(explain_host, host, port, self._deadline)
+            yield f"login{which}", partial(self._log_in, host, port)
         yield "cluster", self._list_brokers
         yield "brokers", self._reach_brokers
         yield "topics", self._find_topics
@@ -64,7 +67,9 @@ class _Steps:
         connection.close()
         plan = self._kafka.cluster_plan
         tls = "with TLS" if plan.tls else "without TLS"
-        return f"Port {port} answers {tls}" + (f"; logged in by {plan.sasl.mechanism}." if plan.sasl else ".")
+        return f"{host} answers on port {port} {tls}" + (
+            f"; logged in by {plan.sasl.mechanism}." if plan.sasl else "."
+        )
 
     def _list_brokers(self) -> str:
         named = self._kafka.topics or (self._kafka.events_topic or "",)

@@ -27,7 +27,12 @@ SECRET = "canary-bound-token-5531"
 def move(config: dict[str, Any]) -> dict[str, Any]:
     """The fields of a config that name a place, naming another."""
     named = {key: value for key, value in config.items() if isinstance(value, str) and "://" in value}
-    return {key: re.sub("://[^/:]+", "://elsewhere.example.net", value) for key, value in named.items()}
+    return {key: re.sub("://[^/:]+", choose_place, value) for key, value in named.items()}
+
+
+def choose_place(found: re.Match[str]) -> str:
+    """Another host, on this machine where only that is taken."""
+    return "://localhost" if found[0] == "://127.0.0.1" else "://elsewhere.example.net"
 
 
 def list_sent(integration: dict[str, Any]) -> list[str]:

@@ -170,10 +170,10 @@ def test_the_connection_test_passes_step_by_step(servers: str) -> None:
         steps = list(make_kafka(f"127.0.0.1:{front.port}", **login, **trust).check())
 
     assert [(step.name, step.ok) for step in steps] == [
-        *(("address 127.0.0.1", True), ("login 127.0.0.1", True), ("cluster", True), ("brokers", True)),
+        *(("address", True), ("login", True), ("cluster", True), ("brokers", True)),
         *(("topics", True), ("record", True)),
     ]
-    assert steps[1].detail == f"Port {front.port} answers with TLS; logged in by PLAIN."
+    assert steps[1].detail == f"127.0.0.1 answers on port {front.port} with TLS; logged in by PLAIN."
     assert steps[4].detail == f"1 topics: {TOPIC}."
     assert "has a key of 6 bytes" in steps[5].detail
 
@@ -181,8 +181,8 @@ def test_the_connection_test_passes_step_by_step(servers: str) -> None:
 @pytest.mark.parametrize(
     ("config", "failed"),
     [
-        ({"password": "wrong"}, "login 127.0.0.1"),
-        ({"ca_certificate": PemAuthority("Other").pem}, "login 127.0.0.1"),
+        ({"password": "wrong"}, "login"),
+        ({"ca_certificate": PemAuthority("Other").pem}, "login"),
         ({"topics": ["nowhere"]}, "topics"),
         ({"topics": ["no.*"]}, "topics"),
     ],
