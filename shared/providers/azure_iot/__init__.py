@@ -189,7 +189,7 @@ class AzureIot(Checker, Receiver, CodecFields, Commander, Syncer, StateKeeper):
         header = self.webhook_secret_header.lower()
         if self.webhook_authentication == "header" and header not in request.headers:
             try:
-                given = request.query.get(self.secret_parameter, [""])[0]
+                given = request.query.get(self.secret_parameter, [""])[0].replace(" ", "+")  # a bare plus
             except BadRequest as problem:
                 raise Unauthenticated(problem.detail) from None
             request = replace(request, headers={**request.headers, header: given})
