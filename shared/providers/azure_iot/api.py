@@ -34,7 +34,7 @@ SIGNATURE_SECONDS = 600
 """How long a signature of ours is good for: each call has its own."""
 
 METHOD_SECONDS, MARGIN_SECONDS = 40, 5.0
-"""How long a method may take at most; together shorter than the lease of a command, so that nobody else sends it too."""
+"""How long a method may take at most; together less than the lease of a command, so that nobody else sends it too."""
 
 WORDS_LIMIT = 500
 QUOTA, OFFLINE = ("403002", "IotHubQuotaExceeded"), ("404103", "DeviceNotOnline")
