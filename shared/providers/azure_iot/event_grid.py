@@ -18,6 +18,9 @@ MOST_EVENTS = 5_000
 
 CODE_LIMIT, ID_LIMIT = 512, 1_000
 NOT_EVENTS = "Not events of Event Grid's, which have id, eventType (or type) and data; see docs/azure-iot.md."
+MENDED = "What brought it was not quite JSON, and was mended."
+"""The remark on each event: what came is as large as all of them, and is not kept with each."""
+
 _HUB = re.compile(r"/iothubs/([^/]+)", re.IGNORECASE)
 _SUBJECT = re.compile(r"devices/([^/]+)(?:/.*)?")
 
@@ -69,7 +72,7 @@ def read_delivery(request: PushedRequest) -> Delivery:
     events = tuple(_read_event(each) for each in found)
     if all(each.is_odd for each in events):
         return Delivery(error=NOT_EVENTS)
-    return Delivery(events, remark)
+    return Delivery(events, MENDED if remark else None)
 
 
 def find_validation(request: PushedRequest) -> str | None:

@@ -20,6 +20,9 @@ NO_DEVICES = frozenset(("api", "particle-internal"))
 """Who publishes in the name of the cloud."""
 
 WHOLE = "event_b64"
+MENDED = "What brought it was not quite JSON, and was mended."
+"""The remark on its event, whose raw is what the device published."""
+
 NOT_AN_EVENT = (
     "Not an event of Particle's, which has event (or name), data, coreid and published_at; docs/particle.md has the "
     "template for the webhook."
@@ -89,7 +92,7 @@ def _read_fields(request: PushedRequest) -> tuple[Mapping[str, object], str | No
     """The object in a body: of JSON, else of a form, whatever it says that it is."""
     document, remark, error = read_document(request.body)
     if isinstance(document, dict):
-        return document, remark, None
+        return document, MENDED if remark else None, None
     form = _read_form(request.body)
     if {"event", "name"} & form.keys():
         return form, None, None

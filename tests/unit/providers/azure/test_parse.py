@@ -153,6 +153,13 @@ def test_whatever_is_no_event_is_kept_with_a_reason(body: bytes) -> None:
     assert (message.payload, message.device) == (None, None)
 
 
+def test_a_remark_promises_no_raw_that_is_not_there() -> None:
+    messages = parse(make_telemetry("a", {"t": float("nan")}), make_telemetry("b", {"t": 1}))
+
+    assert [message.payload for message in messages] == [{"t": None}, {"t": 1}]
+    assert all(message.remark and "raw" not in message.remark for message in messages)
+
+
 @pytest.mark.parametrize("odd", [5, None, [], "\ud800", {}, {"id": "1"}, {"id": 5, "eventType": "x"}])
 def test_what_is_no_event_spoils_no_other_of_its_batch(odd: Any) -> None:
     first, last = make_telemetry("a", {"t": 1}), make_telemetry("b", {"t": 2})

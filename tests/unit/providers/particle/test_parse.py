@@ -50,6 +50,18 @@ def test_the_event_id_is_particles_own_where_the_template_has_it() -> None:
     assert parse(by_template(make_event(), "0f8a-1")).event_id == "0f8a-1"
 
 
+@pytest.mark.parametrize("name", ["data/temp", "spark/status"])
+def test_a_remark_promises_no_raw_that_is_not_there(name: str) -> None:
+    event = {"event": name, "data": "online", "coreid": DEVICE, "published_at": AT, "ttl": float("nan")}
+    content = json.dumps(event).encode()
+
+    message = parse((content, {}))
+
+    assert message.remark is not None
+    assert "raw" not in message.remark
+    assert (message.error, message.raw) == (None, None)
+
+
 def test_an_id_that_is_the_devices_own_tells_no_event_from_another() -> None:
     first, second = (
         parse(by_template(make_event(data=data, published_at=AT), DEVICE)) for data in ("1", "2")
