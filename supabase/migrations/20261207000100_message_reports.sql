@@ -115,13 +115,11 @@ as $$
                        else p_presence ->> 'status' end,
          last_seen_at = case when p_presence ->> 'status' = 'online'
                              then greatest(d.last_seen_at, least(coalesce((p_presence ->> 'at')::timestamptz, now()), now())) else d.last_seen_at end,
-         metadata = t.told
-    from public.devices k
-    cross join lateral (
-      select k.metadata || jsonb_build_object('presence', p_presence) as told) t
-   where k.integration_id = p_integration_id and k.external_id = p_external_id and d.id = k.id and d.metadata = k.metadata
-     and (p_presence ->> 'order') collate "C" > coalesce(k.metadata #>> '{presence,order}', '') collate "C"
-     and private.is_portable(t.told, 65536)
+         metadata = d.metadata || jsonb_build_object('presence', p_presence)
+   -- Of the row itself, which is looked at again where somebody else has written it meanwhile.
+   where d.integration_id = p_integration_id and d.external_id = p_external_id
+     and (p_presence ->> 'order') collate "C" > coalesce(d.metadata #>> '{presence,order}', '') collate "C"
+     and private.is_portable(d.metadata || jsonb_build_object('presence', p_presence), 65536)
 $$;
 comment on function private.heed_presence is
   'That the other side saw a device come or go, {status, order, at}: what is older than what is known changes nothing, nor does a going that is older than what the device has said.';

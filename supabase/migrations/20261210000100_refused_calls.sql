@@ -21,7 +21,8 @@ $$;
 comment on function private.end_refusals is 'A job or a command has succeeded, so the credentials are not refused any more.';
 
 create trigger end_refusals after update of status on public.integration_jobs
-  for each row when (new.status = 'done' and old.status <> 'done') execute function private.end_refusals();
+  -- Decoding anew asks nobody outside.
+  for each row when (new.status = 'done' and old.status <> 'done' and new.kind <> 'redecode') execute function private.end_refusals();
 create trigger end_refusals after update of status on public.device_commands
   for each row when (old.status = 'sending' and new.status in ('sent', 'confirmed')) execute function private.end_refusals();
 

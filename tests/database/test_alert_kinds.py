@@ -544,3 +544,24 @@ def test_enqueued_events_of_devices_are_no_alerts(service: Service, listener: st
 
     assert tell_of(service, listener) == []
     assert lease(service) == []
+
+
+@pytest.mark.parametrize(("kind", "ends"), [("sync", True), ("rollout", True), ("redecode", False)])
+def test_refused_credentials_are_over_when_a_job_has_used_them(
+    service: Service, kind: str, *, ends: bool
+) -> None:
+    integration = service.make_integration("azure_iot")
+    for _ in range(3):
+        service.run("select explain_failure(%s, 'credentials_refused', 'Not authorized.')", integration)
+    job = service.one(
+        "insert into integration_jobs (organization_id, integration_id, kind, status)"
+        " values (%s, %s, %s, 'running') returning id",
+        service.organization_id,
+        integration,
+        kind,
+    )
+
+    service.run("update integration_jobs set status = 'done' where id = %s returning 1", job)
+
+    is_over = "select resolved_at is not null from alerts where integration_id = %s and kind = 'authentication.failed'"
+    assert service.one(is_over, integration) == ends

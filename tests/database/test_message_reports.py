@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.database.fixtures import Row, Service, make_messages
+from tests.database.fixtures import Row, Service, make_columns, make_messages
+from tests.database.tenant import Tenant, open_tenant
 from tests.database.test_command_queue import lease, send
+from tests.stack import Stack
+from tests.waiting import wait_until
 
 
 def tell(service: Service, integration: Any, report: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -165,6 +171,94 @@ def test_who_is_told_to_have_come_was_seen_then(service: Service) -> None:
         integration,
     )
     assert seen == "2026-01-02 03:04:05"
+
+
+def test_somebody_else_who_writes_the_device_meanwhile_undoes_no_coming_or_going(
+    stack: Stack,
+) -> None:
+    with open_tenant(stack) as tenant, stack.connect() as writing, ThreadPoolExecutor(1) as pool:
+        integration = tenant.integrate()
+        say = partial(tell_presence, tenant, integration)
+        say("online", "1")
+        writing.execute(
+            "update devices set metadata = metadata || '{\"note\": 1}' where integration_id = %s",
+            (integration,),
+        )
+
+        said = pool.submit(say, "offline", "2")
+        wait_until(
+            lambda: tenant.own(
+                "select exists (select from pg_stat_activity where %(held)s = any (pg_blocking_pids(pid)))",
+                held=writing.info.backend_pid,
+            ),
+            "nobody waits for the device",
+        )
+        writing.commit()
+        said.result(timeout=60)
+
+        status, metadata = tenant.own(
+            "select jsonb_build_array(d.status, d.metadata) from devices d where d.integration_id = %(id)s",
+            id=integration,
+        )
+    assert (status, metadata["note"], metadata["presence"]["order"]) == ("offline", 1, "2")
+
+
+def tell_presence(tenant: Tenant, integration: str, status: str, order: str) -> None:
+    report = {"facts": None, "command": None, "presence": {"status": status, "order": order, "at": None}}
+    messages = make_messages(1, report=report, device_status="unheard")
+    tenant.serve(
+        "select ingest_messages(%(id)s, %(messages)s)", id=integration, messages=Jsonb(make_columns(messages))
+    )
+
+
+def take_remote(service: Service, integration: Any, **remote: Any) -> str:
+    """What a sync has made of the status of the only device, when the provider says this."""
+    token = str(uuid.uuid4())
+    service.as_owner("delete from integration_jobs")
+    job = service.one(
+        "insert into integration_jobs (organization_id, integration_id, kind, status, lease_token)"
+        " values (%s, %s, 'sync', 'running', %s) returning id",
+        service.organization_id,
+        integration,
+        token,
+    )
+    device = service.one("select external_id from devices where integration_id = %s", integration)
+    told = {"id": device, "name": device, "hardware_ids": [], "tags": []} | remote
+    options = {
+        "direction": "import",
+        "conflicts": "manual",
+        "create_missing": True,
+        "update_existing": True,
+        "room": 100,
+        "online_minutes": 60,
+        "dry_run": False,
+    }
+    service.one("select sync_devices(%s, %s, %s, %s)", job, token, Jsonb([told]), Jsonb(options))
+    return str(service.one("select status from devices where integration_id = %s", integration))
+
+
+def test_a_sync_leaves_who_has_gone_as_it_is_until_it_is_heard_again(service: Service) -> None:
+    integration, now = service.make_integration("azure_iot"), datetime.now(UTC)
+    heard, gone, later = ((now - timedelta(seconds=seconds)).isoformat() for seconds in (90, 60, 30))
+    come_or_go(service, integration, "online", "1", heard)
+    come_or_go(service, integration, "offline", "2", gone)
+
+    first = take_remote(service, integration, last_report=heard)
+    second = take_remote(service, integration, last_report=later)
+
+    assert (first, second) == ("offline", "online")
+
+
+@pytest.mark.parametrize("at", ["x", "2026-99-99", "99999999999-01-01", {}, [1], None, "infinity", 5])
+def test_whatever_is_written_for_when_it_went_a_sync_goes_on(service: Service, at: Any) -> None:
+    integration, heard = service.make_integration("azure_iot"), datetime.now(UTC).isoformat()
+    come_or_go(service, integration, "online", "1", heard)
+    written = Jsonb({"presence": {"status": "offline", "order": "2", "at": at}})
+    service.run(
+        "update devices set metadata = %s where integration_id = %s returning 1", written, integration
+    )
+
+    assert take_remote(service, integration, last_report=heard) in {"online", "offline"}
 
 
 @pytest.mark.parametrize("written", ["x", 5, [1], {"order": {"a": 1}}, {"order": None}])

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 from shared.provider import (
     Access,
@@ -33,6 +33,9 @@ VERSION = "2021-04-12"
 SIGNATURE_SECONDS = 600
 """How long a signature of ours is good for: each call has its own."""
 
+METHOD_SECONDS, MARGIN_SECONDS = 40, 5.0
+"""How long a method may take at most; together less than the lease of a command, so that nobody else sends it too."""
+
 WORDS_LIMIT = 500
 QUOTA, OFFLINE = ("403002", "IotHubQuotaExceeded"), ("404103", "DeviceNotOnline")
 _CODE = re.compile(r"ErrorCode:\s*([A-Za-z0-9]+)")
@@ -51,6 +54,8 @@ class Account:
 
 class AzureApi(JsonApi):
     """One hub's calls; see JsonApi. What a device that is not online is answered with may pass, other 404 do not."""
+
+    request_seconds: ClassVar[float] = METHOD_SECONDS + MARGIN_SECONDS
 
     def __init__(self, account: Account, deadline: Deadline, *, waits: bool = True) -> None:
         self._account = account

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -30,7 +31,7 @@ from shared.provider import (
     read_media_type,
     write_json,
 )
-from shared.providers.azure_iot.event_grid import DELETION, VALIDATION, GridEvent, read_delivery
+from shared.providers.azure_iot.event_grid import DELETION, NOT_EVENTS, VALIDATION, GridEvent, read_delivery
 
 if TYPE_CHECKING:
     from shared.providers.azure_iot import AzureIot
@@ -44,6 +45,10 @@ CHANGES = {"DeviceCreated": "created", "DeviceDeleted": "deleted"}
 TELEMETRY = "telemetry"
 ORDER_LENGTH = 80
 """Digits of a sequence number, which is in hex and orders one device's comings and goings."""
+
+SEQUENCE = re.compile(rf"[0-9A-Fa-f]{{1,{ORDER_LENGTH}}}")
+BEFORE_ALL = "-"
+"""What an order by time begins with: it is before that of any sequence number, which the time says nothing of."""
 
 UNDECODED = "It is neither JSON nor CBOR, and no codec decodes it: choose a codec, then replay what failed."
 
@@ -97,6 +102,9 @@ def _decode_one(azure: AzureIot, stored: StoredBody) -> list[Message]:
 
 
 def _read_event(azure: AzureIot, event: GridEvent, remark: str | None) -> Message | Telemetry:
+    if event.is_odd:
+        odd = write_json(event.whole)
+        return Message.undecoded(odd, NOT_EVENTS, event_id=hashlib.sha256(odd).hexdigest())
     kind = event.type.removeprefix(PREFIX)
     known = _describe(event, remark)
     if azure.hub_name and event.hub and event.hub != azure.hub_name:
@@ -127,8 +135,11 @@ def _tell_status(event: GridEvent, known: Message, status: Literal["online", "of
     message = replace(known, kind="state", topic=f"status/{module}" if module else "status", payload=payload)
     if module:
         return message
-    order = sequence.upper().zfill(ORDER_LENGTH)[-ORDER_LENGTH:] if sequence else known.observed_at
-    if order is None:
+    if sequence and SEQUENCE.fullmatch(sequence):
+        order = sequence.upper().zfill(ORDER_LENGTH)
+    elif known.observed_at:
+        order = f"{BEFORE_ALL}{known.observed_at}"
+    else:
         return replace(message, device_status=status)
     return replace(message, report=Report(presence=Presence(status, order, known.observed_at)))
 

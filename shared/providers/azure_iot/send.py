@@ -23,13 +23,9 @@ from shared.provider import (
     is_final_status,
     write_json,
 )
-from shared.providers.azure_iot.api import Account, AzureApi
+from shared.providers.azure_iot.api import MARGIN_SECONDS, METHOD_SECONDS, Account, AzureApi
 
 ANSWER_SECONDS, CONNECT_SECONDS = 20, 5
-LONGEST_SECONDS = 40
-MARGIN_SECONDS = 5.0
-"""Together shorter than the lease of a command, so that nobody else sends it meanwhile."""
-
 EXCERPT = 500
 FORMS = (
     'A payload is the method\'s own; or {"method": "…", "payload": …, "response_timeout_seconds": 5 to 40, '
@@ -45,8 +41,8 @@ class Envelope(BaseModel):
 
     method: str | None = Field(None, min_length=1, max_length=100)
     payload: Any = None
-    response_timeout_seconds: int = Field(ANSWER_SECONDS, ge=5, le=LONGEST_SECONDS, strict=True)
-    connect_timeout_seconds: int = Field(CONNECT_SECONDS, ge=0, le=LONGEST_SECONDS, strict=True)
+    response_timeout_seconds: int = Field(ANSWER_SECONDS, ge=5, le=METHOD_SECONDS, strict=True)
+    connect_timeout_seconds: int = Field(CONNECT_SECONDS, ge=0, le=METHOD_SECONDS, strict=True)
     desired: dict[str, Any] | None = None
 
 
@@ -72,8 +68,8 @@ def read_envelope(payload: Any) -> Envelope:
         raise CommandRefused(f"Wrong in the payload: {', '.join(wrong)}. {FORMS}") from None
     if asked.desired is not None and asked.model_fields_set != {"desired"}:
         raise CommandRefused(f"Send either a method or desired. {FORMS}")
-    if asked.response_timeout_seconds + asked.connect_timeout_seconds > LONGEST_SECONDS:
-        raise CommandRefused(f"Both timeouts together are {LONGEST_SECONDS} seconds at most. {FORMS}")
+    if asked.response_timeout_seconds + asked.connect_timeout_seconds > METHOD_SECONDS:
+        raise CommandRefused(f"Both timeouts together are {METHOD_SECONDS} seconds at most. {FORMS}")
     return asked
 
 

@@ -12,15 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from shared.provider import Item, PushedRequest, read_document, read_media_type
+from shared.provider import Item, PushedRequest, read_document
 
-FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 100
 NAME_LIMIT, ID_LIMIT = 512, 200
 NO_DEVICES = frozenset(("api", "particle-internal"))
 """Who publishes in the name of the cloud."""
 
 WHOLE = "event_b64"
+MENDED = "What brought it was not quite JSON, and was mended."
+"""The remark on its event, whose raw is what the device published."""
+
 NOT_AN_EVENT = (
     "Not an event of Particle's, which has event (or name), data, coreid and published_at; docs/particle.md has the "
     "template for the webhook."
@@ -78,7 +80,8 @@ def _make_event(name: str, whole: Item, inner: Item, remark: str | None) -> Part
         data=inner.fields.get("data"),
         device=None if device in NO_DEVICES else device,
         published_at=_read_text(inner, "published_at"),
-        id=event_id if event_id and len(event_id) <= ID_LIMIT else None,
+        # A device's id, which a template may have put there, tells none of its events from another.
+        id=event_id if event_id and event_id != device and len(event_id) <= ID_LIMIT else None,
         product=read("product_id", "productID"),
         firmware_version=read("fw_version", "version"),
         remark=remark,
@@ -86,13 +89,12 @@ def _make_event(name: str, whole: Item, inner: Item, remark: str | None) -> Part
 
 
 def _read_fields(request: PushedRequest) -> tuple[Mapping[str, object], str | None, str | None]:
-    """The object in a body: of JSON, or of a form, whatever it says that it is."""
-    is_form = read_media_type(request.headers.get("content-type", "")) == FORM
-    document, remark, error = (None, None, "") if is_form else read_document(request.body)
+    """The object in a body: of JSON, else of a form, whatever it says that it is."""
+    document, remark, error = read_document(request.body)
     if isinstance(document, dict):
-        return document, remark, None
+        return document, MENDED if remark else None, None
     form = _read_form(request.body)
-    if form and ({"event", "name"} & form.keys()):
+    if {"event", "name"} & form.keys():
         return form, None, None
     return {}, None, error or NOT_AN_EVENT
 

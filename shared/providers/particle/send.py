@@ -2,7 +2,7 @@
 
 A payload is the function's argument, as text or as compact JSON. 404 says that the device is unknown or not connected,
 408 that it was not reached in time: both are tried again until the command expires. After 408 it may have run all the
-same.
+same. What is answered without a return_value was called, and is not confirmed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from shared.provider import (
     Deadline,
     Item,
     Outcome,
-    ProtocolFailed,
     ProviderRefused,
     write_json,
 )
@@ -97,7 +96,8 @@ def _call_function(api: ParticleApi, command: Command, asked: Envelope) -> Outco
         raise ProviderRefused("The device is not connected.", answered=HTTPStatus.REQUEST_TIMEOUT)
     value = item.fields.get("return_value")
     if not isinstance(value, int | float | str):
-        raise ProtocolFailed("Particle answered the call without a return_value.")
+        # Called it is, and must not be again; only what came of it is not known.
+        return Outcome(confirmed=False)
     return Outcome(confirmed=True, result={"return_value": value})
 
 

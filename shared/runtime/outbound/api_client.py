@@ -54,6 +54,8 @@ class ApiClient:
     reply_bytes: ClassVar[int] = 16 * 1_048_576
     holds: ClassVar[str] = "data"
     """What an answer is made of, in errors."""
+    request_seconds: ClassVar[float] = REQUEST_SECONDS
+    """How long one request may take."""
     tells_lengths: ClassVar[bool] = False
     """Whether an answer says how long it is, and so has to stay as long."""
 
@@ -140,7 +142,7 @@ class ApiClient:
     def _send(self, request: OutboundRequest) -> OutboundReply:
         self._holding.close()
         self._weight = self._size = 0
-        seconds = min(REQUEST_SECONDS, self.deadline.remaining())
+        seconds = min(self.request_seconds, self.deadline.remaining())
         if seconds <= 0:
             raise TimedOut(
                 f"The time for {self.access.name}'s API was used up; the rest follows with the next run."

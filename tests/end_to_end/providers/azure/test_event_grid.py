@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -54,6 +55,32 @@ def test_what_a_browser_asks_first_is_answered_as_ever(admin: Platform) -> None:
         assert reply.status_code in {200, 204}
         assert "WebHook-Allowed-Origin" not in reply.headers
     assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+
+
+def test_what_event_grid_asks_first_tells_nobody_else_who_is_there(admin: Platform) -> None:
+    integration_id, subscription = receive_only(admin)
+    off = admin.create("azure_iot", {"host_name": None, "webhook_secret": SECRET}, status="inactive")
+    account = {"account_sid": f"AC{'0' * 32}", "auth_token": "0" * 32, "from_number": "+15005550006"}
+    phone = admin.create("twilio", account | {"recipients": [{"name": "Ada", "to": "+4366012345678"}]})
+    ids = [str(uuid.uuid4()), "no-id", integration_id, str(off["id"]), str(phone["id"])]
+    urls = [subscription.url.replace(integration_id, each) for each in ids]
+    urls[2] = urls[2].replace(SECRET, "guessed")
+
+    replies = [
+        httpx.options(
+            url, headers={"WebHook-Request-Origin": "eventgrid.azure.net", "Origin": "https://x.example"}
+        )
+        for url in urls
+    ]
+    preflights = [httpx.options(url, headers={"Origin": "https://x.example"}) for url in urls]
+
+    told = [
+        {name: value for name, value in reply.json().items() if name != "request_id"} for reply in replies
+    ]
+    assert [reply.status_code for reply in replies] == [401] * 5
+    assert told == [told[0]] * 5
+    assert not any("WebHook-Allowed-Origin" in reply.headers for reply in [*replies, *preflights])
+    assert {reply.status_code for reply in preflights} == {204}
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)

@@ -131,6 +131,7 @@ def test_a_device_that_sleeps_is_called_again_once_it_is_back(admin: Platform, f
 def make_due(admin: Platform) -> None:
     with admin.stack.connect() as connection:
         connection.execute("update device_commands set due_at = now() where status = 'pending'")
+        # While its credentials are refused, an integration's commands are held.
         connection.execute("delete from private.rate_limits where budget = 'commands_held'")
 
 

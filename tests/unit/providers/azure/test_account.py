@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,8 +22,10 @@ from shared.provider import (
     ProviderRefused,
 )
 from shared.providers.azure_iot import AzureIot
+from shared.providers.azure_iot.api import METHOD_SECONDS, AzureApi
 from shared.providers.azure_iot.sas import sign_resource
 from shared.runtime.errors import InvalidConfig
+from shared.runtime.outbound.api_client import ApiClient
 from tests.fakes.azure.iot_hub import HOST, KEY, FakeIotHub, RefusedError
 from tests.unit.providers.azure.account import make_azure
 
@@ -109,6 +112,19 @@ def test_a_method_is_called_and_its_answer_is_the_outcome(fake: FakeIotHub, payl
     given = payload["payload"] if isinstance(payload, dict) and "method" in payload else payload
     assert fake.called == [("pump-1", "reboot", given)]
     assert (outcome.confirmed, outcome.result) == (True, {"status": 200, "payload": {"got": given}})
+
+
+def test_a_method_is_waited_for_as_long_as_it_was_given(
+    fake: FakeIotHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ApiClient, "request_seconds", 0.5)
+    answered = threading.Event()
+    fake.methods["pump-1", "reboot"] = lambda _: (200, answered.wait(2))
+
+    outcome = tell(make_azure(fake), {"method": "reboot", "response_timeout_seconds": METHOD_SECONDS - 5})
+
+    assert (outcome.confirmed, len(fake.called)) == (True, 1)
+    assert AzureApi.request_seconds > METHOD_SECONDS
 
 
 def test_what_is_desired_is_written_for_a_device_that_sleeps(fake: FakeIotHub) -> None:

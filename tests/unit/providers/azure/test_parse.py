@@ -144,13 +144,53 @@ def test_an_event_of_another_hub_is_kept_and_told() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\xff", b"[]", b"{}", b"5", b'[{"id":"1"}]', b'[{"id":"1","eventType":"x"},5]', b"[" * 100_000],
+    [b"", b"\xff", b"[]", b"{}", b"5", b'[{"id":"1"}]', b"[[],5]", b"[" * 100_000],
 )
 def test_whatever_is_no_event_is_kept_with_a_reason(body: bytes) -> None:
     (message,) = make_azure().parse(PushedRequest({}, body))
 
     assert message.error
     assert (message.payload, message.device) == (None, None)
+
+
+def test_a_remark_promises_no_raw_that_is_not_there() -> None:
+    messages = parse(make_telemetry("a", {"t": float("nan")}), make_telemetry("b", {"t": 1}))
+
+    assert [message.payload for message in messages] == [{"t": None}, {"t": 1}]
+    assert all(message.remark and "raw" not in message.remark for message in messages)
+
+
+@pytest.mark.parametrize("odd", [5, None, [], "\ud800", {}, {"id": "1"}, {"id": 5, "eventType": "x"}])
+def test_what_is_no_event_spoils_no_other_of_its_batch(odd: Any) -> None:
+    first, last = make_telemetry("a", {"t": 1}), make_telemetry("b", {"t": 2})
+
+    one, kept, two = parse(first, odd, last)
+    again = parse(first, odd, last)[1]
+
+    assert [(one.event_id, one.payload), (two.event_id, two.payload)] == [
+        (first["id"], {"t": 1}),
+        (last["id"], {"t": 2}),
+    ]
+    assert kept.error is not None
+    assert kept.error.startswith("Not events of Event Grid's")
+    assert kept.event_id == again.event_id
+    assert kept.device is None
+
+
+def orders_of(*said: Any) -> list[str]:
+    events = [make_connection("a", "online", 1) for _ in said]
+    for event, sequence in zip(events, said, strict=True):
+        event["data"]["deviceConnectionStateEventInfo"] = {"sequenceNumber": sequence}
+    reports = [message.report for message in parse(*events)]
+    return [report.presence.order for report in reports if report and report.presence]
+
+
+@pytest.mark.parametrize("odd", [None, "", 17, "no number", "F" * 81, "2026-01-01", "-1", "\u0661"])
+def test_an_odd_sequence_number_holds_up_none_that_follows(odd: Any) -> None:
+    first, second = orders_of(odd, odd)
+    (following,) = orders_of("1")
+
+    assert "" < first <= second < following
 
 
 @pytest.mark.parametrize("data", [None, 5, [], {"body": None}, {"systemProperties": 5}])

@@ -50,6 +50,36 @@ def test_the_event_id_is_particles_own_where_the_template_has_it() -> None:
     assert parse(by_template(make_event(), "0f8a-1")).event_id == "0f8a-1"
 
 
+@pytest.mark.parametrize("name", ["data/temp", "spark/status"])
+def test_a_remark_promises_no_raw_that_is_not_there(name: str) -> None:
+    event = {"event": name, "data": "online", "coreid": DEVICE, "published_at": AT, "ttl": float("nan")}
+    content = json.dumps(event).encode()
+
+    message = parse((content, {}))
+
+    assert message.remark is not None
+    assert "raw" not in message.remark
+    assert (message.error, message.raw) == (None, None)
+
+
+def test_an_id_that_is_the_devices_own_tells_no_event_from_another() -> None:
+    first, second = (
+        parse(by_template(make_event(data=data, published_at=AT), DEVICE)) for data in ("1", "2")
+    )
+
+    assert first.event_id != second.event_id
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_body_is_what_it_is_and_not_what_it_is_called(form: str, content_type: str) -> None:
+    content, _ = FORMS[form](make_event(data="5"), "0f8a")
+
+    message = parse((content, {"Content-Type": content_type}))
+
+    assert (message.error, message.device, message.payload) == (None, DEVICE, {"value": 5})
+
+
 def test_a_placeholder_that_nothing_has_filled_in_counts_as_absent() -> None:
     body, headers = by_template(make_event())
     told = json.loads(body) | {"id": "{{{PARTICLE_EVENT_ID}}}", "product_id": "{{{PRODUCT_ID}}}"}

@@ -52,6 +52,17 @@ def test_a_function_is_called_and_its_answer_is_the_outcome(
     assert (outcome.confirmed, outcome.result) == (True, {"return_value": len(argument)})
 
 
+@pytest.mark.parametrize("value", [None, [], {}])
+def test_a_function_that_tells_nothing_was_called_and_is_not_called_again(
+    fake: FakeParticle, value: Any
+) -> None:
+    fake.functions[DEVICE, "led"] = lambda _: value
+
+    outcome = tell(make_particle(fake), "on")
+
+    assert (outcome.confirmed, outcome.result, len(fake.called)) == (False, None, 1)
+
+
 def test_another_function_than_the_command_is_named_in_the_payload(fake: FakeParticle) -> None:
     tell(make_particle(fake), {"function": "led", "arg": "x"}, name="light-up")
 
