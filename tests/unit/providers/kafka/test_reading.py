@@ -1,0 +1,32 @@
+"""Records as messages: nothing in a key or a header is more than can be stored, or kept in memory."""
+
+from __future__ import annotations
+
+from shared.provider import Message
+from shared.providers.kafka.fetching import Partition
+from shared.providers.kafka.reading import RecordReader, _decode_name
+from shared.providers.kafka.records import Record
+from tests.fakes.kafka.site import make_kafka
+
+PARTITION = Partition("plant.telemetry", 0, 1, 0, 1)
+
+
+def read(record: Record) -> Message:
+    message = RecordReader(make_kafka("127.0.0.1:1").read_plan).read(PARTITION, record)
+    assert isinstance(message, Message)
+    return message
+
+
+def test_a_nul_in_the_name_of_a_header_is_replaced_for_the_database_takes_none() -> None:
+    headers = [("ce_specversion", b"1.0"), ("ce_a\0b", b"x\0y")]
+
+    message = read(Record(1, 0, b"pump-1", b"{}", headers))
+
+    assert message.metadata == {"cloudevents": {"specversion": "1.0", "a\ufffdb": "x\ufffdy"}}
+
+
+def test_a_key_that_is_too_long_for_a_device_is_not_remembered() -> None:
+    before = _decode_name.cache_info().currsize
+
+    assert read(Record(1, 0, bytes(1_000_000), b"{}", ())).device is None
+    assert _decode_name.cache_info().currsize == before
