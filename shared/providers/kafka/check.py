@@ -107,7 +107,7 @@ class _Steps:
         """What the first record that is kept is taken for, in a partition that has some; it is not stored."""
         named = self._kafka.topics or ()
         places = [each for each in self._listing.partitions if find_match(named, each.topic)][:MOST_LOOKED_AT]
-        offsets = find_offsets(self._cluster, places)
+        offsets = find_offsets(self._cluster, places, max(0.1, self._deadline.remaining()))
         for topic, number, leader in places:
             begin, end = offsets.get((topic, number), (0, 0))
             if end > begin:
@@ -120,8 +120,10 @@ class _Steps:
             [(partition.topic, [(partition.number, partition.position, RECORD_BYTES)])],
             "",
         )
-        answer = self._run(self._cluster.ask(partition.leader, request))
-        for each in read_answer(answer, {(partition.topic, partition.number): partition}):
+        known = {(partition.topic, partition.number): partition}
+        for each in self._run(
+            self._cluster.ask(partition.leader, request, lambda answer: list(read_answer(answer, known)))
+        ):
             if each.code:
                 raise explain_code(each.code)
             for step in read_batches(each.fetched, partition.position):

@@ -32,12 +32,13 @@ from shared.providers.kafka.fetching import (
     Fetcher,
     Partition,
     Pause,
+    read_fetched,
 )
 from shared.providers.kafka.outbox import Outbox
 from shared.providers.kafka.placing import ClusterChanged, Places
 from shared.providers.kafka.plan import ReadPlan
 from shared.providers.kafka.reading import RecordReader
-from shared.providers.kafka.records import Record, Step, read_batches
+from shared.providers.kafka.records import Record, Step
 from shared.providers.kafka.saved_state import Memory
 
 FETCH_SECONDS = 0.5
@@ -150,7 +151,7 @@ class _Session:
         elif answer.code:
             raise explain_code(answer.code)
         elif answer.fetched.content:
-            self._pending.append((answer.partition, read_batches(answer.fetched, answer.partition.position)))
+            self._pending.append((answer.partition, read_fetched(answer.partition, answer.fetched)))
 
     def _read_pending(self) -> None:
         """Collect from what was fetched until the batch is full."""

@@ -12,9 +12,14 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 def check_name(name: str) -> str:
     """`name` where it is a topic's; ValueError says what is one."""
-    if not _NAME.fullmatch(name) or name in {".", ".."}:
+    if not is_name(name):
         raise ValueError("a topic's name has 1 to 249 letters, digits, full stops, _ and -")
     return name
+
+
+def is_name(name: object) -> bool:
+    """Whether it is one that a topic may have."""
+    return isinstance(name, str) and bool(_NAME.fullmatch(name)) and name not in {".", ".."}
 
 
 def check_patterns(patterns: Sequence[str]) -> tuple[str, ...]:
@@ -53,7 +58,7 @@ def match_topic(pattern: str, topic: str) -> str | None:
 
 def find_match(patterns: Iterable[str], topic: str) -> str | None:
     """The first of `patterns` that `topic` is one of. What is Kafka's own, as __consumer_offsets, no pattern means."""
-    is_own = topic.startswith("__") or not _NAME.fullmatch(topic)
+    is_own = topic.startswith("__")
     return next(
         (
             each

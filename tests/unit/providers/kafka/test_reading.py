@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from shared.provider import Message
-from shared.providers.kafka.fetching import Partition
+import pytest
+
+from shared.provider import Message, ProtocolFailed
+from shared.providers.kafka.fetching import MOST_STUCK, Partition, read_fetched
 from shared.providers.kafka.reading import RecordReader, _decode_name
-from shared.providers.kafka.records import Record
+from shared.providers.kafka.records import Fetched, Record
 from tests.fakes.kafka.site import make_kafka
+from tests.unit.providers.kafka.test_records import make_batch
 
 PARTITION = Partition("plant.telemetry", 0, 1, 0, 1)
 
@@ -30,3 +33,16 @@ def test_a_key_that_is_too_long_for_a_device_is_not_remembered() -> None:
 
     assert read(Record(1, 0, bytes(1_000_000), b"{}", ())).device is None
     assert _decode_name.cache_info().currsize == before
+
+
+def test_what_has_no_whole_record_batch_time_and_again_is_told_and_not_asked_for_for_ever() -> None:
+    partition = Partition("plant.telemetry", 0, 1, 0, 1)
+    cut_off = Fetched(make_batch()[:-1], ())
+    for _ in range(MOST_STUCK - 1):
+        assert not list(read_fetched(partition, cut_off))
+
+    with pytest.raises(ProtocolFailed, match="partition 0 of plant.telemetry from offset 0 on"):
+        list(read_fetched(partition, cut_off))
+
+    assert len(list(read_fetched(partition, Fetched(make_batch(), ())))) == 4
+    assert not list(read_fetched(partition, cut_off))
