@@ -87,7 +87,8 @@ class _Steps:
 
     def _find_topics(self) -> str:
         named = self._kafka.topics or (self._kafka.events_topic or "",)
-        for topic, code in self._listing.refused.items():
+        refused = {topic: code for topic, code in self._listing.refused.items() if find_match(named, topic)}
+        for topic, code in refused.items():
             make = CredentialsRefused if code == 29 else ProviderRefused  # noqa: PLR2004 - as Kafka has it
             raise make(f"{topic}: {explain_code(code).detail}")
         found = {place.topic for place in self._listing.partitions if find_match(named, place.topic)}

@@ -135,13 +135,14 @@ class Places:
 
     def _judge(self, listing: Listing) -> None:
         """Tell of topics that are named and not there, or may not be read; where that is all of them, raise it."""
-        for topic, code in listing.refused.items():
+        refused = {topic: code for topic, code in listing.refused.items() if find_match(self._plan.topics, topic)}
+        for topic, code in [*refused.items()][:MOST_PARTITIONS]:
             words = explain_code(code).detail
             self._memory.tell_once(f"topic:{topic}", f"The topic {topic} can't be read: {words}")
         names = Counter(each.topic for each in listing.partitions)
         for topic in names:
             self._memory.forget_told(f"topic:{topic}")
-        if listing.refused and not names:
-            make = CredentialsRefused if NOT_AUTHORIZED in listing.refused.values() else ProviderRefused
-            topic, code = next(iter(listing.refused.items()))
+        if refused and not names:
+            make = CredentialsRefused if NOT_AUTHORIZED in refused.values() else ProviderRefused
+            topic, code = next(iter(refused.items()))
             raise make(f"The topic {topic} can't be read: {explain_code(code).detail}")

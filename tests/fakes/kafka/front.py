@@ -143,12 +143,16 @@ class _Connection:
                 self._say(number, self._go_on(frame[_skip_header(frame) :]))
             elif not self._is_in and key != API_VERSIONS:
                 return
-            elif (said := self._front.stand_in.get(key, lambda _: None)(frame)) is not None:
+            elif (said := self._stand_in(key, frame)) is not None:
                 self._say(number, said)
             else:
                 self._front.questions.append((key, frame))
                 self._keys[number] = key if key != API_VERSIONS or version == 0 else -1
                 self._behind.write(struct.pack(">i", len(frame)) + frame)
+
+    def _stand_in(self, key: int, frame: bytes) -> bytes | None:
+        answer = self._front.stand_in.get(key)
+        return answer(frame) if answer else None
 
     async def pass_answers(self, reader: asyncio.StreamReader) -> None:
         with suppress(EOFError, OSError):

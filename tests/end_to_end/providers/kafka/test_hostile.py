@@ -61,9 +61,9 @@ GOOD = write_broker("127.0.0.1", 9)
 def test_a_listing_that_is_none_ends_the_session_with_its_reason(
     readings: str, brokers: bytes, cluster: str, topics: bytes
 ) -> None:
-    with Front(readings, stand_in={METADATA: answer_metadata(brokers, cluster, topics)}) as front:
-        with pytest.raises(ProtocolFailed) as failure:
-            Ledger().run(make_kafka(f"127.0.0.1:{front.port}"), 1)
+    stand_in = {METADATA: answer_metadata(brokers, cluster, topics)}
+    with Front(readings, stand_in=stand_in) as front, pytest.raises(ProtocolFailed) as failure:
+        Ledger().run(make_kafka(f"127.0.0.1:{front.port}"), 1)
 
     assert failure.value.detail.isprintable()
     assert len(failure.value.detail) < 500
@@ -74,9 +74,8 @@ def test_an_answer_without_topics_ends_the_session_with_its_reason(readings: str
     def spoil(asked: int, answer: bytes) -> bytes:
         return ARRAY_OF_NONE * 16 if asked == key else answer
 
-    with Front(readings, change=spoil) as front:
-        with pytest.raises(ProtocolFailed):
-            Ledger().run(make_kafka(f"127.0.0.1:{front.port}"), 1)
+    with Front(readings, change=spoil) as front, pytest.raises(ProtocolFailed):
+        Ledger().run(make_kafka(f"127.0.0.1:{front.port}"), 1)
 
 
 def test_a_listing_that_is_none_while_the_session_lasts_is_an_error_of_the_cluster(readings: str) -> None:
@@ -91,7 +90,8 @@ def test_a_listing_that_is_none_while_the_session_lasts_is_an_error_of_the_clust
         kafka = make_kafka(f"127.0.0.1:{front.port}")
         with Cluster(kafka.cluster_plan) as cluster:
             cluster.run(cluster.list_partitions([TOPIC]))
-            cluster.run(cluster.ask(next(iter(cluster.brokers)), MetadataRequest([TOPIC], False), str))
+            request = MetadataRequest([TOPIC], allow_auto_topic_creation=False)
+            cluster.run(cluster.ask(next(iter(cluster.brokers)), request, str))
             with pytest.raises(ProtocolFailed):
                 cluster.run(cluster.list_partitions([TOPIC]))
 

@@ -41,7 +41,7 @@ def test_what_has_no_whole_record_batch_time_and_again_is_told_and_not_asked_for
     for _ in range(MOST_STUCK - 1):
         assert not list(read_fetched(partition, cut_off))
 
-    with pytest.raises(ProtocolFailed, match="partition 0 of plant.telemetry from offset 0 on"):
+    with pytest.raises(ProtocolFailed, match=r"partition 0 of plant.telemetry from offset 0 on"):
         list(read_fetched(partition, cut_off))
 
     assert len(list(read_fetched(partition, Fetched(make_batch(), ())))) == 4
