@@ -20,8 +20,8 @@ from shared.providers.kafka.topics import is_name
 
 REQUEST_MS = 10_000
 ANSWER_SECONDS = 20.0
-MOST_ITERATIONS = 1_000_000
-"""Of SCRAM: a broker chooses how long a password is stretched. Kafka's own is 4,096."""
+LEAST_ITERATIONS, MOST_ITERATIONS = 4_096, 1_000_000
+"""Of SCRAM: a broker chooses how long a password is stretched. Kafka's own takes 4,096 at least, as RFC 7677 says."""
 
 MOST_BROKERS = 1_000
 MOST_CHARACTERS = 255
@@ -48,7 +48,7 @@ class Listing(NamedTuple):
 
 class _Scram(ScramAuthenticator):  # type: ignore[misc] # aiokafka has no types
     def create_salted_password(self, salt: bytes, iterations: int) -> None:
-        if not 0 < iterations <= MOST_ITERATIONS:
+        if not LEAST_ITERATIONS <= iterations <= MOST_ITERATIONS:
             raise SaslAuthenticationFailed(f"{iterations} iterations")
         super().create_salted_password(salt, iterations)
 
