@@ -226,7 +226,9 @@ class _Login:
             self._bare = bare
             return self._first.encode()
         without_proof, _, proof = said.rpartition(",p=")
-        salted = hashlib.pbkdf2_hmac(kind, self._password.encode(), b"a salt of sixteen", self._users.iterations)
+        salted = hashlib.pbkdf2_hmac(
+            kind, self._password.encode(), b"a salt of sixteen", self._users.iterations
+        )
         client = hmac.digest(salted, b"Client Key", kind)
         message = f"{self._bare},{self._first},{without_proof}".encode()
         signature = hmac.digest(hashlib.new(kind, client).digest(), message, kind)

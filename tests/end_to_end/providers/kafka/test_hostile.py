@@ -9,9 +9,10 @@ import pytest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from shared.providers.kafka.cluster import Cluster
+from shared.providers.kafka.placing import MOST_GONE
 from shared.runtime.errors import ProtocolFailed
 from tests.fakes.kafka.front import Front
-from tests.fakes.kafka.site import TOPIC, make_kafka, make_readings, produce
+from tests.fakes.kafka.site import PARTITIONS, TOPIC, make_kafka, make_readings, produce
 from tests.fakes.mqtt_driver import Ledger
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
@@ -109,3 +110,33 @@ def test_a_broker_that_leads_nothing_is_not_asked_without_a_pause(readings: str)
         ledger.watch(make_kafka(f"127.0.0.1:{front.port}"), 3)
 
     assert len([key for key, _ in front.questions if key == FETCH]) < 60
+
+
+def test_of_topics_that_come_and_go_no_more_than_some_are_remembered(readings: str) -> None:
+    offsets = {f"plant.{number}": {"0": 7} for number in range(MOST_GONE + 50)}
+    ledger = Ledger()
+    ledger.state = {"topics": ["plant.*"], "offsets": offsets | {TOPIC: {"0": 2}}}
+
+    ledger.run(make_kafka(readings, topics=["plant.*"]), 1)
+
+    places = [place for numbers in ledger.state["offsets"].values() for place in numbers]
+    assert len(places) == MOST_GONE + len(PARTITIONS)
+    assert ledger.state["offsets"][TOPIC]["0"] == 3
+
+
+def test_topics_that_nobody_named_are_not_told_of(readings: str) -> None:
+    other = b"other.topic"
+    refused = struct.pack(">hh", 17, len(other)) + other + b"\0" + bytes(4)
+
+    def add(asked: int, answer: bytes) -> bytes:
+        """One more topic at the end, which is not to be had."""
+        if asked != METADATA:
+            return answer
+        at = answer.index(struct.pack(">h", len(TOPIC)) + TOPIC.encode()) - 6
+        return answer[:at] + struct.pack(">i", 2) + answer[at + 4 :] + refused
+
+    with Front(readings, change=add) as front:
+        ledger = Ledger()
+        ledger.run(make_kafka(f"127.0.0.1:{front.port}", topics=["plant.*"]), 3)
+
+    assert (ledger.notes, ledger.state["told"]) == ([], [])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -118,7 +118,9 @@ class TokenEndpoint(BaseHTTPRequestHandler):
         form = self.rfile.read(int(self.headers["Content-Length"])).decode()
         asked.append((str(self.headers["Authorization"]), parse_qs(form)))
         is_known = "Basic YWRhOmNhbmFyeQ==" in str(self.headers["Authorization"])
-        said = {"access_token": "token-1", "expires_in": seconds[0]} if is_known else {"error": "invalid_client"}
+        said = (
+            {"access_token": "token-1", "expires_in": seconds[0]} if is_known else {"error": "invalid_client"}
+        )
         body = json.dumps(said).encode()
         self.send_response(200 if is_known else 401)
         self.send_header("Content-Length", str(len(body)))
