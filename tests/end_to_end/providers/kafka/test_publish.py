@@ -19,7 +19,7 @@ from tests.fakes.kafka.site import make_kafka, produce, read_all
 pytestmark = pytest.mark.usefixtures("allow_loopback")
 EVENTS = "devices.events"
 SOURCE = Identity("organization", "from-there", "mqtt", "Plant")
-PRODUCE = 0
+PRODUCE, METADATA = 0, 3
 
 
 @pytest.fixture
@@ -198,3 +198,21 @@ def test_events_that_a_broker_does_not_take_together_are_sent_apart_and_only_one
         if record.headers()
     ]
     assert numbers == [number for number in range(30) if number != 5]
+
+
+def test_a_partition_that_nobody_leads_keeps_none_but_its_own_events_from_being_sent(topic: str) -> None:
+    def orphan(key: int, answer: bytes) -> bytes:
+        """The first partition has no leader: behind the topic come a flag and a count, a number and another."""
+        if key != METADATA:
+            return answer
+        at = answer.index(EVENTS.encode()) + len(EVENTS) + 5 + 6
+        return answer[:at] + struct.pack(">i", -1) + answer[at + 4 :]
+
+    with Front(topic, change=orphan) as front:
+        outcomes = publish(f"127.0.0.1:{front.port}", make_events(50), 10)
+
+    there = [outcome for outcome in outcomes if outcome.problem is None]
+    assert {outcome.event_id for outcome in outcomes} == {f"event-{number}" for number in range(50)}
+    assert there
+    assert not [outcome for outcome in there if str(outcome.reference).startswith(f"{EVENTS}/0/")]
+    assert not [outcome for outcome in outcomes if outcome.problem and outcome.problem.is_final]
