@@ -58,7 +58,7 @@ def match_topic(pattern: str, topic: str) -> str | None:
 
 def find_match(patterns: Iterable[str], topic: str) -> str | None:
     """The first of `patterns` that `topic` is one of. What is Kafka's own, as __consumer_offsets, no pattern means."""
-    is_own = topic.startswith("__")
+    is_own = topic.startswith("__") or not _NAME.fullmatch(topic)
     return next(
         (
             each
