@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from scripts.local.processes import die_with_parent
 from scripts.local.stack import ROOT
@@ -44,7 +44,7 @@ NODE_PACKAGES = ("@supabase/supabase-js@2.109.0", "ws@8.23.0", "supabase@3.1.0")
 
 
 # No example fails for what else the machine does.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 TESTS = Path(__file__).parent

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Context, Decimal
 from typing import Any
@@ -16,6 +16,9 @@ from fastavro.read import LOGICAL_READERS
 from fastavro.schema import SchemaParseException, UnknownType
 
 SCHEMA_DEPTH = 50
+MOST_PARTS = 10_000
+"""Of a schema, each type as often as it is named: a body has all of them, and those that take no bytes in no bytes."""
+
 DECIMAL_BYTES = 128
 """A larger one is no measurement, and making a number of a megabyte takes minutes."""
 
@@ -49,7 +52,7 @@ def compile_schema(text: str, references: Sequence[str] = ()) -> ReadAvro:
             fastavro.parse_schema(json.loads(each), named_schemas=named)
         schema = json.loads(text)
         parsed = fastavro.parse_schema(schema, named_schemas=named)
-        trouble = _find_trouble(parsed, named, ())
+        trouble = _find_trouble(parsed, named, (), iter(range(MOST_PARTS)))
     except (SchemaParseException, UnknownType, *_DAMAGE) as error:
         raise ValueError(f"its schema can't be read ({type(error).__name__})") from None
     if trouble:
@@ -87,7 +90,9 @@ def _make_plain(value: Any) -> Any:
     return value if isinstance(value, int) and value in WHOLE_NUMBERS else str(value)
 
 
-def _find_trouble(schema: Any, named: Mapping[str, Any], within: tuple[str, ...]) -> str | None:
+def _find_trouble(
+    schema: Any, named: Mapping[str, Any], within: tuple[str, ...], left: Iterator[int]
+) -> str | None:
     """Why a body may be deeper or larger than its bytes: types within themselves, items that take none.
 
     The first would end this process: fastavro reads them on the stack of C.
@@ -96,11 +101,15 @@ def _find_trouble(schema: Any, named: Mapping[str, Any], within: tuple[str, ...]
         return "its schema is nested too deeply"
     if isinstance(schema, str) and schema in within:
         return "its schema has a type within itself, which is not read here"
+    if next(left, None) is None:
+        return f"its schema has more than {MOST_PARTS:,} parts"
+    inner = (*within, str(schema.get("name") or "") if isinstance(schema, dict) else "")
+    troubles = (_find_trouble(each, named, inner, left) for each in _list_parts(schema, named))
+    if trouble := next(filter(None, troubles), None):
+        return trouble
     if isinstance(schema, dict) and schema.get("type") == "array" and not _has_bytes(schema["items"], named):
         return "its schema has lists of what takes no bytes, which may be of any length"
-    inner = (*within, str(schema.get("name") or "") if isinstance(schema, dict) else "")
-    troubles = (_find_trouble(each, named, inner) for each in _list_parts(schema, named))
-    return next(filter(None, troubles), None)
+    return None
 
 
 def _list_parts(schema: Any, named: Mapping[str, Any]) -> list[Any]:

@@ -92,7 +92,8 @@ class _Steps:
 
     def _find_topics(self) -> str:
         named = self._kafka.topics or (self._kafka.events_topic or "",)
-        for topic, code in self._listing.refused.items():
+        refused = {topic: code for topic, code in self._listing.refused.items() if find_match(named, topic)}
+        for topic, code in refused.items():
             make = CredentialsRefused if code == 29 else ProviderRefused  # noqa: PLR2004 - as Kafka has it
             raise make(f"{topic}: {explain_code(code).detail}")
         found = {place.topic for place in self._listing.partitions if find_match(named, place.topic)}
@@ -112,7 +113,7 @@ class _Steps:
         """What the first record that is kept is taken for, in a partition that has some; it is not stored."""
         named = self._kafka.topics or ()
         places = [each for each in self._listing.partitions if find_match(named, each.topic)][:MOST_LOOKED_AT]
-        offsets = find_offsets(self._cluster, places)
+        offsets = find_offsets(self._cluster, places, max(0.1, self._deadline.remaining()))
         for topic, number, leader in places:
             begin, end = offsets.get((topic, number), (0, 0))
             if end > begin:
@@ -125,8 +126,10 @@ class _Steps:
             [(partition.topic, [(partition.number, partition.position, RECORD_BYTES)])],
             "",
         )
-        answer = self._run(self._cluster.ask(partition.leader, request))
-        for each in read_answer(answer, {(partition.topic, partition.number): partition}):
+        known = {(partition.topic, partition.number): partition}
+        for each in self._run(
+            self._cluster.ask(partition.leader, request, lambda answer: list(read_answer(answer, known)))
+        ):
             if each.code:
                 raise explain_code(each.code)
             for step in read_batches(each.fetched, partition.position):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NamedTuple, Self, TypeVar
 
 from aiokafka.conn import AIOKafkaConnection, ScramAuthenticator
@@ -16,13 +16,15 @@ from shared.providers.kafka.failures import FAILURES, explain_code, explain_fail
 from shared.providers.kafka.loop import CheckedLoop
 from shared.providers.kafka.plan import ClusterPlan
 from shared.providers.kafka.tokens import make_tokens
+from shared.providers.kafka.topics import is_name
 
 REQUEST_MS = 10_000
 ANSWER_SECONDS = 20.0
-MOST_ITERATIONS = 1_000_000
-"""Of SCRAM: a broker chooses how long a password is stretched. Kafka's own is 4,096."""
+LEAST_ITERATIONS, MOST_ITERATIONS = 4_096, 1_000_000
+"""Of SCRAM: a broker chooses how long a password is stretched. Kafka's own takes 4,096 at least, as RFC 7677 says."""
 
 MOST_BROKERS = 1_000
+MOST_CHARACTERS = 255
 Answer = TypeVar("Answer")
 
 # What it has to say we say ourselves, and neither names nor numbers of an organization's belong in our log.
@@ -46,7 +48,7 @@ class Listing(NamedTuple):
 
 class _Scram(ScramAuthenticator):  # type: ignore[misc] # aiokafka has no types
     def create_salted_password(self, salt: bytes, iterations: int) -> None:
-        if not 0 < iterations <= MOST_ITERATIONS:
+        if not LEAST_ITERATIONS <= iterations <= MOST_ITERATIONS:
             raise SaslAuthenticationFailed(f"{iterations} iterations")
         super().create_salted_password(salt, iterations)
 
@@ -95,12 +97,12 @@ class Cluster:
         finally:
             work.close()
 
-    async def ask(self, node: int, request: Any) -> Any:
-        """What the broker of that number answers."""
+    async def ask(self, node: int, request: Any, read: Callable[[Any], Answer]) -> Answer:
+        """What `read` makes of what the broker of that number answers; of nonsense, it need not make anything."""
         host = self.brokers.get(node, ("The broker", 0))[0]
         try:
             connection = await self._connect_node(node)
-            return await connection.send(request)
+            return read(await connection.send(request))
         except FAILURES as error:
             self.drop(node)
             raise explain_failure(error, host) from None
@@ -135,7 +137,7 @@ class Cluster:
         failure: OutsideError = ProtocolFailed("The cluster names no brokers.")
         for node in [*self._connections]:
             try:
-                return self._read(await self.ask(node, request))
+                return await self.ask(node, request, self._read)
             except OutsideError:
                 continue
         for host, port in self._plan.servers:
@@ -166,14 +168,16 @@ class Cluster:
         return connection
 
     def _read(self, answer: Any) -> Listing:
-        brokers = {node: (host, port) for node, host, port, *_ in answer.brokers[:MOST_BROKERS]}
+        brokers = {node: _check_place(host, port) for node, host, port, *_ in answer.brokers[:MOST_BROKERS]}
         for node in [node for node in self._connections if brokers.get(node) != self.brokers.get(node)]:
             self.drop(node)
         self.brokers = brokers
-        self.id = getattr(answer, "cluster_id", None) or None
+        self.id = _check_text(getattr(answer, "cluster_id", None) or "") or None
         partitions: list[PartitionPlace] = []
         refused: dict[str, int] = {}
         for code, topic, *_, places in answer.topics:
+            if not is_name(topic):
+                continue
             if code:
                 refused[topic] = code
             else:
@@ -181,3 +185,16 @@ class Cluster:
                     PartitionPlace(topic, number, leader) for _, number, leader, *_ in sorted(places)
                 ]
         return Listing(partitions, refused)
+
+
+def _check_place(host: str, port: int) -> tuple[str, int]:
+    if not host or not 0 < port < 65_536:  # noqa: PLR2004 - ports
+        raise ValueError("a broker without an address")
+    return _check_text(host), port
+
+
+def _check_text(text: str) -> str:
+    # It comes to stand in event ids and in what admins are told.
+    if len(text) > MOST_CHARACTERS or not text.isprintable():
+        raise ValueError("a name that is none")
+    return text

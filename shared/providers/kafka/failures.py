@@ -22,10 +22,11 @@ from shared.provider import (
 FAILURES = (
     kafka.KafkaError,
     *(OSError, EOFError, TimeoutError, struct.error, ArithmeticError, AssertionError),
-    *(LookupError, TypeError, ValueError),
+    *(LookupError, TypeError, ValueError, AttributeError),
 )
 """What the client raises: of a broker that answers nonsense, whatever reading it comes to."""
 
+INVALID_RECORD = 87
 _REFUSED: dict[type[Exception], str] = {
     kafka.SaslAuthenticationFailed: "The broker refused the login: check the user name and the password or token.",
     kafka.TopicAuthorizationFailedError: "The login may not read or write this topic; have it allowed there (ACL).",
@@ -62,6 +63,8 @@ def explain_failure(error: BaseException, host: str = "The broker") -> Problem:
 
 def explain_code(code: int) -> Problem:
     """What a broker answers by its number."""
+    if code == INVALID_RECORD:
+        return _refuse("The topic takes no such record: one that is compacted takes none without a device.")
     return explain_failure(kafka.for_code(code)())
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,9 +13,9 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 
 from shared.provider import OutsideError, ProtocolFailed
-from shared.providers.kafka.cluster import Cluster
+from shared.providers.kafka.cluster import ANSWER_SECONDS, Cluster
 from shared.providers.kafka.failures import explain_code
-from shared.providers.kafka.records import Fetched
+from shared.providers.kafka.records import Fetched, Step, read_batches
 
 FETCH_BYTES, LEAST_FETCH_BYTES = 1_048_576, 16_384
 """Of one answer, but that of record batches the first comes whole."""
@@ -27,6 +27,7 @@ COMMITTED = 1
 """The isolation level at which nothing of a transaction is read before it is committed."""
 
 EARLIEST, LATEST = -2, -1
+MOST_STUCK = 10
 OUT_OF_RANGE = 1
 ELSEWHERE = frozenset({3, 5, 6, 9, 56, 74, 75, 76, 78, 100, 103})
 """The partition is led by another broker, or will be in a moment: unknown, no leader, not the leader, fenced …"""
@@ -45,6 +46,8 @@ class Partition:
     """What the topic names, where its pattern says so."""
     prefix: str = ""
     """What the event ids of its records begin with."""
+    stuck: int = 0
+    """How many answers in a row had nothing of it that is whole."""
 
     @property
     def lag(self) -> int:
@@ -68,7 +71,7 @@ class Fetcher:
         self.size = LEAST_FETCH_BYTES
         self._cluster = cluster
         self._asked: dict[int, asyncio.Task[list[Answer]]] = {}
-        self._turn = 0
+        self._turns: Counter[int] = Counter()
 
     def fetch(self, seconds: float) -> list[Answer]:
         """What has come of the questions, waiting so long at most for the first. Errors: OutsideError, of a broker."""
@@ -111,15 +114,19 @@ class Fetcher:
 
     async def _ask(self, node: int, led: Sequence[Partition]) -> list[Answer]:
         # Each time another one first: a broker fills its answer in the order of the question.
-        self._turn += 1
-        begin, most = self._turn % len(led), max(self.size // 2, LEAST_FETCH_BYTES)
+        self._turns[node] += 1
+        begin, most = self._turns[node] % len(led), max(self.size // 2, LEAST_FETCH_BYTES)
         topics: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         for each in (*led[begin:], *led[:begin]):
             topics[each.topic].append((each.number, each.position, most))
         request = FetchRequest(WAIT_MS, 1, self.size, COMMITTED, list(topics.items()), "")
         known = {(each.topic, each.number): each for each in led}
-        answer = await self._cluster.ask(node, request)
-        return list(read_answer(answer, known))
+        begun = time.monotonic()
+        answers = await self._cluster.ask(node, request, lambda answer: list(read_answer(answer, known)))
+        if not any(each.fetched.content for each in answers):
+            # A broker that has nothing, or leads nothing any more, need not wait as it was asked to.
+            await asyncio.sleep(max(0.0, WAIT_MS / 1000 - (time.monotonic() - begun)))
+        return answers
 
 
 def read_answer(answer: Any, known: dict[tuple[str, int], Partition]) -> Iterable[Answer]:
@@ -139,14 +146,28 @@ def read_answer(answer: Any, known: dict[tuple[str, int], Partition]) -> Iterabl
             yield Answer(partition, code, Fetched(content, aborted))
 
 
+def read_fetched(partition: Partition, fetched: Fetched) -> Iterator[Step]:
+    """All that is whole; ProtocolFailed where that is nothing time and again, for it would be so for ever."""
+    stuck, partition.stuck = partition.stuck, 0
+    for step in read_batches(fetched, partition.position):
+        stuck = -1
+        yield step
+    partition.stuck = stuck + 1
+    if partition.stuck >= MOST_STUCK:
+        raise ProtocolFailed(
+            f"What the broker has of partition {partition.number} of {partition.topic} from offset "
+            f"{partition.position:,} on is no whole record batch."
+        )
+
+
 def find_offsets(
-    cluster: Cluster, places: Sequence[tuple[str, int, int]]
+    cluster: Cluster, places: Sequence[tuple[str, int, int]], seconds: float = ANSWER_SECONDS
 ) -> dict[tuple[str, int], tuple[int, int]]:
     """Of partitions, as (topic, number, leader), the offset of the first record that is kept and of the next to come.
 
     A partition whose leader has changed meanwhile is left out. Errors: OutsideError.
     """
-    return cluster.run(_find_offsets(cluster, places))
+    return cluster.run(_find_offsets(cluster, places), seconds)
 
 
 async def _find_offsets(
@@ -163,15 +184,21 @@ async def _find_offsets(
         for topic, number, leader in places:
             if leader == node:
                 topics[topic].append((number, when))
-        answer = await cluster.ask(node, OffsetRequest(-1, COMMITTED, list(topics.items())))
-        for topic, parts in answer.topics:
-            for number, code, *more in parts:
-                if code == 0:
-                    into[topic, number] = more[-1]
-                elif code not in ELSEWHERE:
-                    raise explain_code(code)
+        request = OffsetRequest(-1, COMMITTED, list(topics.items()))
+        for place, code, offset in await cluster.ask(node, request, _read_offsets):
+            if code == 0:
+                into[place] = offset
+            elif code not in ELSEWHERE:
+                raise explain_code(code)
     begins, ends = found
     return {place: (begin, ends[place]) for place, begin in begins.items() if place in ends}
+
+
+def _read_offsets(answer: Any) -> list[tuple[tuple[str, int], int, int]]:
+    """Topic and number, the number of what went wrong, and the offset."""
+    return [
+        ((topic, number), code, more[-1]) for topic, parts in answer.topics for number, code, *more in parts
+    ]
 
 
 class Pause:

@@ -49,7 +49,8 @@ class CheckedLoop(asyncio.SelectorEventLoop):
         ssl: SSLContext | None = None,
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
         """Connect to the first of the checked addresses of `host` that answers. Errors: OutsideError, ssl.SSLError."""
-        addresses = resolve_checked(host, port, LOOK_UP_SECONDS)
+        # In a thread, so that brokers whose names take their time do so side by side, and the session goes on.
+        addresses = await super().run_in_executor(None, resolve_checked, host, port, LOOK_UP_SECONDS)
         failure: OutsideError = TimedOut(f"{host} port {port} did not answer in time.")
         for address in addresses:
             frames = _Frames(protocol_factory())

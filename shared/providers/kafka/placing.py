@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 
 from shared.provider import CredentialsRefused, OutsideError, ProviderRefused
 from shared.providers.kafka.cluster import Cluster, Listing, PartitionPlace
@@ -13,6 +14,7 @@ from shared.providers.kafka.saved_state import Memory
 from shared.providers.kafka.topics import find_match, is_pattern, match_topic
 
 MOST_PARTITIONS = 500
+MOST_GONE = 1_000
 NOT_AUTHORIZED = 29
 GAP = "broker.overflowed"
 """The kind of the alert."""
@@ -56,6 +58,7 @@ class Places:
         self._place([each for each in found if (each.topic, each.number) not in known])
         there = {(each.topic, each.number) for each in found}
         self.partitions = [each for each in self.partitions if (each.topic, each.number) in there]
+        self._forget_gone(there)
 
     def replace(self, partition: Partition) -> None:
         """Its position is none: retention has passed it, or the topic was made anew. Go on where there is something."""
@@ -75,6 +78,20 @@ class Places:
         for each in self.partitions:
             offsets.setdefault(each.topic, {})[str(each.number)] = each.position
         return offsets
+
+    def _forget_gone(self, there: Set[tuple[str, int]]) -> None:
+        """Of what is not there any more so much is remembered and no more; what comes again then is read whole."""
+        offsets = self._memory.offsets
+        gone = [
+            (topic, number)
+            for topic, places in offsets.items()
+            for number in places
+            if (topic, int(number)) not in there
+        ]
+        for topic, number in gone[MOST_GONE:]:
+            del offsets[topic][number]
+            if not offsets[topic]:
+                del offsets[topic]
 
     def _place(self, new: list[PartitionPlace]) -> None:
         if not new:
@@ -135,13 +152,16 @@ class Places:
 
     def _judge(self, listing: Listing) -> None:
         """Tell of topics that are named and not there, or may not be read; where that is all of them, raise it."""
-        for topic, code in listing.refused.items():
+        refused = {
+            topic: code for topic, code in listing.refused.items() if find_match(self._plan.topics, topic)
+        }
+        for topic, code in [*refused.items()][:MOST_PARTITIONS]:
             words = explain_code(code).detail
             self._memory.tell_once(f"topic:{topic}", f"The topic {topic} can't be read: {words}")
         names = Counter(each.topic for each in listing.partitions)
         for topic in names:
             self._memory.forget_told(f"topic:{topic}")
-        if listing.refused and not names:
-            make = CredentialsRefused if NOT_AUTHORIZED in listing.refused.values() else ProviderRefused
-            topic, code = next(iter(listing.refused.items()))
+        if refused and not names:
+            make = CredentialsRefused if NOT_AUTHORIZED in refused.values() else ProviderRefused
+            topic, code = next(iter(refused.items()))
             raise make(f"The topic {topic} can't be read: {explain_code(code).detail}")

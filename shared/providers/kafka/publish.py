@@ -21,6 +21,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from shared.provider import (
+    AddressBlocked,
     Backoff,
     CredentialsRefused,
     Deadline,
@@ -29,14 +30,15 @@ from shared.provider import (
     Problem,
     ProviderRefused,
     PublishOutcome,
+    TlsFailed,
     describe_event,
 )
 from shared.providers.kafka.cluster import Cluster
-from shared.providers.kafka.failures import explain_code
+from shared.providers.kafka.failures import INVALID_RECORD, explain_code, explain_failure
 from shared.providers.kafka.fetching import ELSEWHERE
 from shared.providers.kafka.plan import ClusterPlan
 
-BATCH_BYTES = 262_144
+BATCH_BYTES, BATCH_EVENTS = 262_144, 10_000
 ACK_MS = 8_000
 PAUSES = Backoff(0.1, 2.0)
 ALL_REPLICAS = -1
@@ -46,6 +48,9 @@ DUPLICATE = 46
 
 PASSING = ELSEWHERE | {7, 13, 14, 15, 16, 19, 20, 51, 89}
 """What another try in a moment may mend: no leader, timed out, too few replicas, throttled …"""
+
+UNFIT = frozenset({10, 18, INVALID_RECORD})
+"""A batch of which the broker takes nothing, be it for one event: it is too large, or one has no key."""
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -80,6 +85,7 @@ class _Production:
         self._deadline = deadline
         self._leaders: dict[int, int] = {}
         self._sent: dict[int, int] = defaultdict(int)
+        self._most: dict[int, int] = defaultdict(lambda: BATCH_EVENTS)
         self._producer = Producer(-1, -1)
 
     def begin(self, events: Sequence[Event]) -> dict[int, deque[Event]]:
@@ -107,6 +113,13 @@ class _Production:
         batch, events = self._build(number, line)
         try:
             offset = await self._deliver(number, batch)
+        except _Unfit as unfit:
+            if len(events) > 1:
+                # One of them may be what it is about, or they are too much together: half of them is tried next.
+                self._most[number] = len(events) // 2
+                line.extendleft(reversed(events))
+                return []
+            return [PublishOutcome(events[0].id, problem=unfit.problem)]
         except Problem as problem:
             if not problem.is_final:
                 # What follows would overtake it.
@@ -125,7 +138,10 @@ class _Production:
         failures = 0
         while True:
             try:
-                return await self._try(number, batch)
+                async with asyncio.timeout(self._deadline.remaining() + 0.5):
+                    return await self._try(number, batch)
+            except TimeoutError as error:
+                raise explain_failure(error) from None
             except _Passing as passing:
                 failures += 1
                 pause = PAUSES.pause(failures)
@@ -137,14 +153,15 @@ class _Production:
     async def _try(self, number: int, batch: bytes) -> int:
         question = ProduceRequest(None, ALL_REPLICAS, ACK_MS, [(self._topic, [(number, batch)])])
         try:
-            answer = await self._cluster.ask(self._leaders[number], question)
-        except CredentialsRefused:
+            code, offset = await self._cluster.ask(self._leaders.get(number, -1), question, _read_answer)
+        except (AddressBlocked, CredentialsRefused, TlsFailed):
             raise
         except OutsideError as problem:
             raise _Passing(problem) from None
-        code, offset = _read_answer(answer)
         if code in PASSING:
             raise _Passing(explain_code(code))
+        if code in UNFIT:
+            raise _Unfit(explain_code(code))
         if code not in {0, DUPLICATE}:
             raise explain_code(code)
         return offset
@@ -155,7 +172,7 @@ class _Production:
         builder = DefaultRecordBatchBuilder(MAGIC, 0, 0, *self._producer, sequence, BATCH_BYTES)
         events: list[Event] = []
         now = int(time.time() * 1000)
-        while line:
+        while line and len(events) < self._most[number]:
             event = line[0]
             value = orjson.dumps(describe_event(event))
             if builder.append(len(events), now, _make_key(event), value, self._make_headers(event)) is None:
@@ -178,11 +195,9 @@ class _Production:
         return [(name, value.encode()) for name, value in attributes.items()]
 
     async def _introduce(self) -> Producer:
-        node = next(iter(self._leaders.values()))
-        answer = await self._cluster.ask(node, InitProducerIdRequest(None, 60_000))
-        return (
-            Producer(answer.producer_id, answer.producer_epoch) if not answer.error_code else Producer(-1, -1)
-        )
+        # Any broker tells; a partition may have no leader just now.
+        node = max(self._leaders.values())
+        return await self._cluster.ask(node, InitProducerIdRequest(None, 60_000), _read_producer)
 
     async def _look(self) -> None:
         listing = await self._cluster.list_partitions([self._topic])
@@ -201,16 +216,26 @@ class _Production:
             return
 
 
-class _Passing(Exception):  # noqa: N818 - what passes is none
-    """What another try may mend."""
-
+class _Refused(Exception):  # noqa: N818 - what passes is none
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
         self.problem = problem
 
 
+class _Passing(_Refused):
+    """What another try may mend."""
+
+
+class _Unfit(_Refused):
+    """What fewer events may mend."""
+
+
 def _make_key(event: Event) -> bytes | None:
     return event.device.external_id.encode() if event.device else None
+
+
+def _read_producer(answer: Any) -> Producer:
+    return Producer(answer.producer_id, answer.producer_epoch) if not answer.error_code else Producer(-1, -1)
 
 
 def _read_answer(answer: Any) -> tuple[int, int]:

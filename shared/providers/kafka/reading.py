@@ -91,7 +91,7 @@ class RecordReader:
 
     def _find_device(self, partition: Partition, record: Record) -> str | None:
         if self._from_key:
-            return _read_name(record.key) if record.key else None
+            return _read_name(record.key)
         if self._from_topic:
             return partition.device
         if self._from_header:
@@ -126,21 +126,28 @@ def read_headers(headers: Headers) -> dict[str, object] | None:
         if name == "traceparent" and (trace := read_traceparent(_read_text(value))):
             facts["traceparent"] = trace
         elif is_event and name.startswith(CLOUD_EVENTS):
-            facts[name.removeprefix(CLOUD_EVENTS)[:HEADER_LIMIT]] = _read_text(value)
+            facts[_clean(name.removeprefix(CLOUD_EVENTS)[:HEADER_LIMIT])] = _read_text(value)
         elif is_event and name == CONTENT_TYPE:
             facts["datacontenttype"] = _read_text(value)
     return facts or None
 
 
 def _read_text(value: bytes) -> str:
-    return value[:HEADER_LIMIT].decode(errors="replace").replace("\x00", "\ufffd")
+    return _clean(value[:HEADER_LIMIT].decode(errors="replace"))
+
+
+def _clean(text: str) -> str:
+    return text.replace("\x00", "\ufffd")
+
+
+def _read_name(value: bytes | None) -> str | None:
+    """A device's id in a key or header; None for what is no text, or too long to be one."""
+    # What is too long is not remembered either: a key may have megabytes.
+    return _decode_name(value) if value and len(value) <= DEVICE_LIMIT else None
 
 
 @lru_cache(32_768)
-def _read_name(value: bytes | None) -> str | None:
-    """A device's id in a key or header; None for what is no text, or too long to be one."""
-    if not value or len(value) > DEVICE_LIMIT:
-        return None
+def _decode_name(value: bytes) -> str | None:
     try:
         name = value.decode()
     except UnicodeDecodeError:

@@ -13,9 +13,13 @@ from typing import Any, NamedTuple
 import cramjam
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.record.util import decode_varint
 
 BATCH_BYTES = 33_554_432
 """Of one batch once decompressed: a few bytes may stand for any number."""
+
+MOST_HEADERS, LARGE_RECORD = 10_000, 65_536
+"""Of one record, and the bytes from which on they are counted first: two bytes of a header become a hundred."""
 
 MAGIC = 2
 _HEAD = struct.Struct(">qiibIhi")
@@ -132,18 +136,41 @@ def _open_batch(raw: bytes) -> Any:
         raise ValueError("its checksum is wrong")
     kind = raw[_ATTRIBUTES_AT + 1] & _COMPRESSION
     if not kind:
+        _check_headers(raw, _WHOLE_HEAD)
         return batch
     content = _decompress(kind, raw[_WHOLE_HEAD:])
+    _check_headers(content, 0)
     head = bytearray(raw[:_WHOLE_HEAD])
     head[_ATTRIBUTES_AT + 1] &= ~_COMPRESSION
     struct.pack_into(">i", head, _LENGTH_AT, _WHOLE_HEAD - _OVERHEAD + len(content))
     return DefaultRecordBatch(bytes(head) + content)
 
 
+def _check_headers(records: bytes, at: int) -> None:
+    """ValueError where one of the records has too many; of what is damaged, whoever reads it says so."""
+    while len(records) - at > LARGE_RECORD:
+        length, begin = decode_varint(records, at)
+        if length < 0:
+            return
+        if length > LARGE_RECORD and _count_headers(records, begin) > MOST_HEADERS:
+            raise ValueError(f"one of its records has more than {MOST_HEADERS:,} headers")
+        at = begin + length
+
+
+def _count_headers(records: bytes, at: int) -> int:
+    # Attributes, and what its time and offset differ by; then key and value, each behind its length.
+    for _ in range(3):
+        _, at = decode_varint(records, at)
+    for _ in range(2):
+        length, at = decode_varint(records, at)
+        at += max(length, 0)
+    return int(decode_varint(records, at)[0])
+
+
 def _is_abort(raw: bytes) -> bool:
     """Whether a control batch gives a transaction up: it has one record, whose key says so."""
     try:
-        return bool(next(iter(DefaultRecordBatch(raw))).key == _ABORT)
+        return bool(next(iter(_open_batch(raw))).key == _ABORT)
     except (*_DAMAGE, StopIteration):
         return False
 

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from shared.provider import Access, Deadline, JsonApi, OutsideError, ProviderRefused, write_json
+from shared.provider import (
+    MESSAGE_LIMIT,
+    Access,
+    Deadline,
+    JsonApi,
+    OutsideError,
+    ProviderRefused,
+    write_json,
+)
 
 LOOK_UP_SECONDS = 8.0
 MOST_SCHEMAS = 500
@@ -23,6 +31,8 @@ HEADER = "__value_schema_id"
 _BY_ID, _BY_GUID = 0, 1
 _ID_END, _GUID_END = 5, 17
 NOT_FRAMED = "It has no frame that says by which schema of the registry it is written."
+
+NO_SCHEMA = "The schema registry answered something else than a schema."
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -55,6 +65,8 @@ class Registry:
             return body, None
         if schema.read is None:
             return value, schema.reason
+        if len(body) > MESSAGE_LIMIT:
+            return value, f"The body has {len(body):,} bytes; at most {MESSAGE_LIMIT:,} are read."
         try:
             return write_json(schema.read(body)), None
         except (ValueError, TypeError) as error:
@@ -62,7 +74,7 @@ class Registry:
 
     def check(self) -> str:
         """Whether it answers: how many subjects it has. Errors: OutsideError."""
-        subjects = self._call("/subjects")
+        subjects = self._call(Deadline(LOOK_UP_SECONDS), "/subjects")
         return f"It has {len(subjects) if isinstance(subjects, list) else 0} subjects."
 
     def _find(self, frame: str) -> Schema:
@@ -76,42 +88,60 @@ class Registry:
         return schema
 
     def _read(self, frame: str) -> Schema:
+        # In all, however many schemas this one names.
+        deadline = Deadline(LOOK_UP_SECONDS)
         try:
-            said = self._call(f"/schemas/{frame}")
+            return self._make(self._call(deadline, f"/schemas/{frame}"), deadline)
         except ProviderRefused as refusal:
             if refusal.answered != HTTPStatus.NOT_FOUND:
                 raise
             return Schema(reason=f"The registry knows no schema of the id {frame.rpartition('/')[2]}.")
+
+    def _make(self, said: Any, deadline: Deadline) -> Schema:
+        if not isinstance(said, Mapping):
+            raise OutsideError(NO_SCHEMA)
         text, kind = str(said.get("schema") or ""), str(said.get("schemaType") or "AVRO")
         if kind == "JSON":
             return Schema(is_json=True)
         if kind != "AVRO" or len(text) > SCHEMA_LENGTH:
             return Schema(reason=f"Its schema is {kind[:20]}, which is not read here, or too large.")
-        return self._compile(text, said)
+        return self._compile(text, said, deadline)
 
-    def _compile(self, text: str, said: Mapping[str, Any]) -> Schema:
+    def _compile(self, text: str, said: Mapping[str, Any], deadline: Deadline) -> Schema:
         from shared.providers.kafka.avro import compile_schema
 
-        references: list[str] = []
+        references: dict[tuple[str, str], str] = {}
         try:
-            self._gather(said, references, 0)
-            return Schema(compile_schema(text, references))
+            self._gather(said, references, deadline)
+            return Schema(compile_schema(text, list(references.values())))
         except ValueError as error:
             return Schema(reason=f"Its Avro can't be read: {error}.")
 
-    def _gather(self, said: Mapping[str, Any], into: list[str], depth: int) -> None:
-        """The schemas that one names, before those that name them."""
-        for each in said.get("references") or ():
-            if len(into) >= MOST_REFERENCES or depth >= MOST_REFERENCES:
-                raise ValueError("its schema names too many others")
-            subject, version = str(each.get("subject")), str(each.get("version"))
-            found = self._call("/subjects", subject, "versions", version)
-            self._gather(found, into, depth + 1)
-            if (text := str(found.get("schema") or "")) not in into:
-                into.append(text)
+    def _gather(
+        self,
+        said: Mapping[str, Any],
+        into: dict[tuple[str, str], str],
+        deadline: Deadline,
+        within: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """The schemas that one names, each once, before those that name them."""
+        named = said.get("references") or ()
+        if not isinstance(named, list | tuple) or not all(isinstance(each, Mapping) for each in named):
+            raise OutsideError(NO_SCHEMA)
+        for each in named:
+            place = (str(each.get("subject")), str(each.get("version")))
+            if place in into:
+                continue
+            if len(into) + len(within) >= MOST_REFERENCES or place in within:
+                raise ValueError("its schema names too many others, or itself")
+            found = self._call(deadline, "/subjects", place[0], "versions", place[1])
+            if not isinstance(found, Mapping):
+                raise OutsideError(NO_SCHEMA)
+            self._gather(found, into, deadline, (*within, place))
+            into[place] = str(found.get("schema") or "")
 
-    def _call(self, path: str, *parts: str) -> Any:
-        with JsonApi(self._access, Deadline(LOOK_UP_SECONDS)) as api:
+    def _call(self, deadline: Deadline, path: str, *parts: str) -> Any:
+        with JsonApi(self._access, deadline) as api:
             answer = api.call("GET", path + (api.join_path(*parts) if parts else ""))
         if not isinstance(answer, dict | list):
             raise OutsideError("The schema registry answered something else than a JSON document.")

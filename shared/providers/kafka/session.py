@@ -32,15 +32,17 @@ from shared.providers.kafka.fetching import (
     Fetcher,
     Partition,
     Pause,
+    read_fetched,
 )
 from shared.providers.kafka.outbox import Outbox
 from shared.providers.kafka.placing import ClusterChanged, Places
 from shared.providers.kafka.plan import ReadPlan
 from shared.providers.kafka.reading import RecordReader
-from shared.providers.kafka.records import Record, Step, read_batches
+from shared.providers.kafka.records import Record, Step
 from shared.providers.kafka.saved_state import Memory
 
 FETCH_SECONDS = 0.5
+READ_SECONDS = 1.0
 COMMIT_POLL_SECONDS = 0.002
 MEMORY_POLL_SECONDS = 0.05
 LOOK_SECONDS = 30.0
@@ -150,16 +152,17 @@ class _Session:
         elif answer.code:
             raise explain_code(answer.code)
         elif answer.fetched.content:
-            self._pending.append((answer.partition, read_batches(answer.fetched, answer.partition.position)))
+            self._pending.append((answer.partition, read_fetched(answer.partition, answer.fetched)))
 
     def _read_pending(self) -> None:
-        """Collect from what was fetched until the batch is full."""
+        """Collect from what was fetched until the batch is full, or it takes long: a registry may, for each record."""
+        ends = time.monotonic() + READ_SECONDS
         while self._pending and not self.outbox.is_full:
             partition, steps = self._pending[0]
             for step in steps:
                 self._take(partition, step)
                 partition.position = step.next_offset
-                if self.outbox.is_full:
+                if self.outbox.is_full or time.monotonic() > ends:
                     return
             self._pending.popleft()
         self._failures = 0

@@ -26,6 +26,9 @@ DEFAULT_SECONDS = 300.0
 SPARE_SECONDS = 30.0
 """A token that ends sooner is not begun with."""
 
+LEAST_SECONDS, MOST_SECONDS = 60.0, 86_400.0
+"""How long a token is kept whatever is said of it: one is not asked for before each question to a broker."""
+
 REPLY_BYTES = 65_536
 WORDS_LIMIT = 300
 
@@ -88,4 +91,4 @@ def _read_token(sasl: Sasl, reply: OutboundReply) -> tuple[str, float]:
     if not isinstance(token, str) or not token.isascii() or not token.isprintable():
         raise ProtocolFailed("The token endpoint's answer has no access_token.")
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    return token, float(seconds) if is_number else DEFAULT_SECONDS
+    return token, float(min(max(seconds, LEAST_SECONDS), MOST_SECONDS)) if is_number else DEFAULT_SECONDS

@@ -12,9 +12,14 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 def check_name(name: str) -> str:
     """`name` where it is a topic's; ValueError says what is one."""
-    if not _NAME.fullmatch(name) or name in {".", ".."}:
+    if not is_name(name):
         raise ValueError("a topic's name has 1 to 249 letters, digits, full stops, _ and -")
     return name
+
+
+def is_name(name: object) -> bool:
+    """Whether it is one that a topic may have."""
+    return isinstance(name, str) and bool(_NAME.fullmatch(name)) and name not in {".", ".."}
 
 
 def check_patterns(patterns: Sequence[str]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from tests.fakes.kafka.site import make_kafka, produce, read_all
 pytestmark = pytest.mark.usefixtures("allow_loopback")
 EVENTS = "devices.events"
 SOURCE = Identity("organization", "from-there", "mqtt", "Plant")
-PRODUCE = 0
+PRODUCE, METADATA = 0, 3
 
 
 @pytest.fixture
@@ -156,3 +156,63 @@ def test_an_event_that_is_too_large_ends_alone(topic: str) -> None:
     assert outcome.problem is not None
     assert outcome.problem.is_final
     assert "larger than the topic takes" in outcome.problem.detail
+
+
+def make_answer(frame: bytes) -> bytes:
+    """An answer to a batch, without anything that went wrong."""
+    version = int.from_bytes(frame[2:4])
+    at = frame.index(EVENTS.encode()) + len(EVENTS) + 4
+    more = struct.pack(">q", -1) * (version >= 5) + struct.pack(">ih", 0, -1) * (version >= 8)
+    name = struct.pack(">h", len(EVENTS)) + EVENTS.encode()
+    place = frame[at : at + 4] + struct.pack(">hqq", 0, -1, -1) + more
+    return struct.pack(">i", 1) + name + struct.pack(">i", 1) + place + struct.pack(">i", 0)
+
+
+def change_code(answer: bytes, code: int) -> bytes:
+    """The answer to a batch, saying `code`."""
+    at = answer.index(EVENTS.encode()) + len(EVENTS)
+    return answer[: at + 8] + struct.pack(">h", code) + answer[at + 10 :]
+
+
+@pytest.mark.parametrize("code", [10, 87])
+def test_events_that_a_broker_does_not_take_together_are_sent_apart_and_only_one_of_them_ends(
+    topic: str, code: int
+) -> None:
+    poison = b'"n":5}'
+
+    def drop(frame: bytes) -> bytes | None:
+        """A topic that takes four records at most, and not the one of number 5: what it refuses it does not keep."""
+        (count,) = struct.unpack_from(">i", frame, frame.index(EVENTS.encode()) + len(EVENTS) + 12 + 57)
+        return change_code(make_answer(frame), code) if count > 4 or poison in frame else None
+
+    with Front(topic, stand_in={PRODUCE: drop}) as front:
+        outcomes = publish(f"127.0.0.1:{front.port}", make_events(30, devices=1))
+
+    refused = [outcome for outcome in outcomes if outcome.problem]
+    assert [outcome.event_id for outcome in refused] == ["event-5"]
+    assert refused[0].problem is not None
+    assert refused[0].problem.is_final
+    numbers = [
+        json.loads(record.value() or b"")["data"]["payload"]["n"]
+        for record in read_all(topic, EVENTS)
+        if record.headers()
+    ]
+    assert numbers == [number for number in range(30) if number != 5]
+
+
+def test_a_partition_that_nobody_leads_keeps_none_but_its_own_events_from_being_sent(topic: str) -> None:
+    def orphan(key: int, answer: bytes) -> bytes:
+        """The first partition has no leader: behind the topic come a flag and a count, a number and another."""
+        if key != METADATA:
+            return answer
+        at = answer.index(EVENTS.encode()) + len(EVENTS) + 5 + 6
+        return answer[:at] + struct.pack(">i", -1) + answer[at + 4 :]
+
+    with Front(topic, change=orphan) as front:
+        outcomes = publish(f"127.0.0.1:{front.port}", make_events(50), 10)
+
+    there = [outcome for outcome in outcomes if outcome.problem is None]
+    assert {outcome.event_id for outcome in outcomes} == {f"event-{number}" for number in range(50)}
+    assert there
+    assert not [outcome for outcome in there if str(outcome.reference).startswith(f"{EVENTS}/0/")]
+    assert not [outcome for outcome in outcomes if outcome.problem and outcome.problem.is_final]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from shared.provider import StoredBody
+from shared.provider import Message, StoredBody
 from shared.runtime.errors import CredentialsRefused, OutsideError
 from tests.fakes.background import InBackground
 from tests.fakes.kafka.site import TOPIC, make_kafka, produce
@@ -38,6 +39,7 @@ class Registry:
     asked: list[str] = field(default_factory=list)
     status: int = 200
     authorization: str = ""
+    seconds: float = 0.0
 
 
 @contextmanager
@@ -63,6 +65,7 @@ def serve_registry() -> Iterator[tuple[Registry, str]]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             registry.asked.append(self.path)
+            time.sleep(registry.seconds)
             registry.authorization = str(self.headers["Authorization"])
             answer = registry.answers.get(self.path, {"error_code": 40403, "message": "Schema not found"})
             status = 404 if self.path not in registry.answers else 200
@@ -190,3 +193,60 @@ def test_what_was_kept_raw_is_decoded_again_once_the_registry_knows_it() -> None
 
     assert (read.payload["temperature"], read.device) == (21.5, "pump-1")
     assert kept.error == "The registry knows no schema of the id 9."
+
+
+REFERENCES = "/subjects/{}/versions/1"
+
+
+def name_others(*subjects: str) -> dict[str, Any]:
+    """A schema that names these."""
+    return {
+        "schema": json.dumps({"type": "record", "name": f"R{len(subjects)}", "fields": []}),
+        "references": [{"name": subject, "subject": subject, "version": 1} for subject in subjects],
+    }
+
+
+def read_framed(answers: dict[str, Any]) -> tuple[list[str], Message]:
+    """What the registry was asked, and what became of a body by schema 7."""
+    stored = [StoredBody(frame(7, b""), "event-1", TOPIC)]
+    with serve_registry() as (registry, url):
+        registry.answers |= answers
+        ((message,),) = make_kafka("127.0.0.1:9", schema_registry_url=url).decode(stored)
+    return registry.asked, message
+
+
+def test_a_schema_that_several_name_is_asked_for_once() -> None:
+    answers = {REFERENCES.format(f"s{number}"): name_others(*[f"s{number + 1}"] * 2) for number in range(20)}
+    answers |= {REFERENCES.format("s20"): {"schema": json.dumps(SITE)}, "/schemas/ids/7": name_others("s0")}
+
+    asked, _ = read_framed(answers)
+
+    assert len(asked) == 22
+
+
+def test_schemas_that_name_each_other_are_told() -> None:
+    answers = {REFERENCES.format("a"): name_others("b"), REFERENCES.format("b"): name_others("a")}
+
+    asked, message = read_framed(answers | {"/schemas/ids/7": name_others("a")})
+
+    assert message.error == "Its Avro can't be read: its schema names too many others, or itself."
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("said", [[1], {"references": 5}, {"references": ["a"]}, {"references": {"a": 1}}])
+def test_a_registry_that_answers_nonsense_is_told(said: Any) -> None:
+    with pytest.raises(OutsideError, match="something else than a schema"):
+        read_framed({"/schemas/ids/7": said})
+
+
+def test_a_registry_that_takes_its_time_for_each_record_does_not_keep_the_lease_from_being_renewed(
+    servers: str,
+) -> None:
+    with serve_registry() as (registry, url):
+        registry.seconds = 0.4
+        produce(servers, [frame(number, b"") for number in range(100, 130)], partition=0)
+        ledger = Ledger()
+        ledger.run(make_kafka(servers, schema_registry_url=url), 1)
+
+    assert len(registry.asked) < 30
+    assert len(ledger.stored) == len(registry.asked)

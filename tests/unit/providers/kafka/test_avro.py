@@ -110,6 +110,19 @@ def test_a_schema_that_is_nested_too_deeply_is_refused() -> None:
         compile_schema(json.dumps(schema))
 
 
+@pytest.mark.parametrize("innermost", ["int", "null"])
+def test_a_schema_whose_types_double_each_other_is_refused_before_anyone_counts_to_its_end(
+    innermost: str,
+) -> None:
+    schema: Any = {"type": "record", "name": "R0", "fields": [{"name": "n", "type": innermost}]}
+    for number in range(1, 24):
+        fields = [{"name": "a", "type": schema}, {"name": "b", "type": f"R{number - 1}"}]
+        schema = {"type": "record", "name": f"R{number}", "fields": fields}
+
+    with pytest.raises(ValueError, match="more than 10,000 parts"):
+        compile_schema(json.dumps({"type": "array", "items": schema}))
+
+
 def test_a_decimal_of_a_megabyte_is_refused_before_it_becomes_a_number() -> None:
     schema = {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}
 

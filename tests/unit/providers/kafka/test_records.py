@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 from collections.abc import Sequence
 
 import cramjam
@@ -160,3 +161,50 @@ def test_whatever_is_damaged_reading_it_ends(at: int, noise: bytes) -> None:
 
     for step in read(sign(bytes(batch[: len(batch) // 2])) + bytes(batch[len(batch) // 2 :])):
         assert step.next_offset >= 0
+
+
+def write_varint(number: int) -> bytes:
+    number, out = number * 2 if number >= 0 else -number * 2 - 1, b""
+    while number > 0x7F:
+        number, out = number >> 7, out + bytes([number & 0x7F | 0x80])
+    return out + bytes([number])
+
+
+def test_what_ends_a_transaction_is_decompressed_to_a_limit_too() -> None:
+    marker = make_marker(2, 9, is_abort=True)
+    bomb = sign(
+        marker[:21] + struct.pack(">h", 0x31) + marker[23:HEAD] + gzip.compress(bytes(4 * BATCH_BYTES))
+    )
+    tracemalloc.start()
+
+    steps = read(make_batch(0, 2) + bomb)
+
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert list_offsets(steps) == [0, 1]
+    assert most < 3 * BATCH_BYTES
+
+
+@pytest.mark.parametrize("kind", [0, GZIP])
+def test_a_record_of_nothing_but_headers_is_kept_as_it_came(kind: int) -> None:
+    count = 300_000
+    body = (
+        b"\0" + b"\0" * 2 + write_varint(-1) + write_varint(1) + b"x" + write_varint(count) + b"\0\1" * count
+    )
+    content = write_varint(len(body)) + body
+
+    steps = read(
+        compress(make_batch(5, 1), kind, gzip.compress(content) if kind else content) + make_batch(6)
+    )
+
+    (kept,) = list_damage(steps)
+    assert "headers" in kept.reason
+    assert list_offsets(steps) == [6, 7, 8]
+
+
+def test_large_records_with_a_few_headers_are_read() -> None:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, 0, 0, 1_000_000)
+    for number in range(3):
+        builder.append(number, 0, b"k" * 70_000, b"v" * 70_000, [("a", b"b"), ("c", None)])
+
+    assert list_offsets(read(bytes(builder.build()))) == [0, 1, 2]
