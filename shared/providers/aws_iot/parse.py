@@ -8,7 +8,6 @@ other names of the object.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -98,10 +97,16 @@ def _read_envelope(document: object, body: bytes) -> Envelope:
     rest = {name: value for name, value in document.items() if name not in OURS}
     if rest.keys() != {BYTES}:
         return replace(envelope, body=write_json(rest) if len(rest) < len(document) else body)
+    plain = _read_base64(rest[BYTES])
+    return replace(envelope, error=NOT_BASE64) if plain is None else replace(envelope, body=plain)
+
+
+def _read_base64(value: object) -> bytes | None:
+    """The bytes; None for what is no base64, or no text at all: written out, null would be some."""
     try:
-        return replace(envelope, body=base64.b64decode(str(rest[BYTES]), validate=True))
-    except (binascii.Error, ValueError):
-        return replace(envelope, error=NOT_BASE64)
+        return base64.b64decode(value, validate=True) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _read_topic(item: Item) -> str:

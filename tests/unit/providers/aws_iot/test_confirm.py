@@ -69,6 +69,11 @@ def test_while_nobody_waits_nothing_is_asked(aws: FakeAws, until: str | None) ->
         "{aws}/confirmdestination/{token}#x",
         "{aws}@evil.example/confirmdestination/{token}",
         "https://iot.us-east-1.amazonaws.com/confirmdestination/{token}",
+        "https://[evil/confirmdestination/{token}",
+        "https://ex\u2100mple/confirmdestination/{token}",
+        "{aws}:x/confirmdestination/{token}",
+        "{aws}/confirmdestination/{token}\n",
+        "{aws}/confirmdestination//{token}",
         "",
     ],
 )
@@ -80,7 +85,22 @@ def test_nothing_but_aws_is_asked(aws: FakeAws, url: str, config: dict[str, Any]
     assert aws.calls == []
 
 
-@pytest.mark.parametrize("token", ["", ".", "..", "a b", "a\nb", "x" * 3_000])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        ".",
+        "..",
+        "%2e%2E",
+        "../things",
+        "a/../../things",
+        "a%2f..%2fthings",
+        "a b",
+        "a\nb",
+        "a%0Ab",
+        "x" * 3_000,
+    ],
+)
 def test_a_token_that_leads_elsewhere_is_refused(aws: FakeAws, token: str) -> None:
     with pytest.raises(Unauthenticated):
         ask(aws, token=token)

@@ -147,6 +147,16 @@ def test_what_has_no_id_is_known_by_its_content() -> None:
     assert one.event_id == same.event_id != other.event_id
 
 
+@pytest.mark.parametrize("wrong", [None, True, 1234, [1], {"a": 1}, "QUI", "QU I=", "é"])
+def test_what_is_no_base64_is_kept_with_the_reason(wrong: Any) -> None:
+    body = {"payload_base64": wrong, "topic": "devices/a/t", "clientid": "a", "id": "id-1"}
+
+    (message,) = parse(body)
+
+    assert (message.device, message.error) == ("a", "payload_base64 is not base64.")
+    assert json.loads(message.raw or "") == body
+
+
 def test_a_body_that_is_no_json_is_kept_with_the_reason() -> None:
     (message,) = parse(b"\x00\x01 not json")
 
