@@ -108,6 +108,7 @@ def test_a_job_that_is_offered_bit_by_bit_is_not_over_before_all_have_it(fleet: 
         Fault("PUT /jobs/spring", close="after"),
         Fault("PUT /jobs/spring", close="before"),
         Fault("PUT /jobs/spring", status=500),
+        Fault("PUT /jobs/spring", status=500, works=True),
         Fault("PUT /jobs/spring", status=400, name="ThrottlingException"),
         Fault("GET /jobs/spring/things", status=503, times=2),
         Fault("GET /jobs/spring/things", cut=10),
