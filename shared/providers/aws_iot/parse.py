@@ -94,8 +94,8 @@ def _read_envelope(document: object, body: bytes) -> Envelope:
     topic, client_id = _read_topic(item), item.text("clientid", DEVICE_LIMIT) or ""
     client_id = "" if client_id.lower() in NO_CLIENT else client_id
     own = item.text("id", ID_LIMIT + 1)
-    if own and len(own) <= ID_LIMIT:
-        event_id = f"aws:{name_own_event(client_id or topic, own)}"
+    named = name_own_event(client_id or topic, own) if own and len(own) <= ID_LIMIT else None
+    event_id = f"aws:{named}" if named else event_id
     envelope = Envelope(body, event_id, topic, client_id, document.get("ts"))
     rest = {name: value for name, value in document.items() if name not in OURS}
     if rest.keys() != {BYTES}:

@@ -173,6 +173,14 @@ def test_what_has_no_id_is_known_by_its_content() -> None:
     assert one.event_id == same.event_id != other.event_id
 
 
+def test_what_makes_no_id_is_known_by_its_content() -> None:
+    client, message_id = "\U0001f600" * 512, "x" * 200
+
+    messages = parse([select_bytes("t", b"%d" % n, client, TS, message_id) for n in range(2)])
+
+    assert len({each.event_id for each in messages}) == 2
+
+
 @pytest.mark.parametrize("wrong", [None, True, 1234, [1], {"a": 1}, "QUI", "QU I=", "é"])
 def test_what_is_no_base64_is_kept_with_the_reason(wrong: Any) -> None:
     body = {"payload_base64": wrong, "topic": "devices/a/t", "clientid": "a", "id": "id-1"}
