@@ -32,8 +32,8 @@ _HOP = frozenset(("connection", "transfer-encoding", "server", "date", "content-
 class Fault:
     """What goes wrong with the next `times` calls whose `METHOD path` matches `pattern`.
 
-    `status` answers that error by its `name`, with `works` once the work was done; `seconds`
-    answers late, `close` hangs up `before` or `after` the work was done, `cut` ends the answer after so many bytes.
+    `status` answers that error by its `name`, with `works` once the work was done; `seconds` answers late, `gate` once
+    it is set; `close` hangs up `before` or `after` the work was done, `cut` ends the answer after so many bytes.
     """
 
     pattern: str = ""
@@ -41,6 +41,7 @@ class Fault:
     status: int = 0
     name: str = "InternalFailureException"
     seconds: float = 0.0
+    gate: threading.Event | None = None
     works: bool = False
     close: str = ""
     cut: int | None = None
@@ -253,6 +254,8 @@ def _make_handler(fake: FakeAws) -> type[BaseHTTPRequestHandler]:
             fault = fake.take_fault(asked)
             if fault.seconds:
                 time.sleep(fault.seconds)
+            if fault.gate:
+                fault.gate.wait(60)
             if fault.close == "before":
                 self.close_connection = True
                 return
