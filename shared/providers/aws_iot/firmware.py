@@ -26,6 +26,7 @@ from shared.provider import (
     NotSupported,
     OtaEvent,
     Package,
+    Problem,
     RolloutPlan,
     RolloutTarget,
     name_refusals,
@@ -182,9 +183,9 @@ class JobsFirmware(Firmware):
         try:
             with name_refusals():
                 self._api.run("iot:CancelJob", plan.name, body={"comment": "Cancelled by an admin."})
-        except Conflict:
+        except Problem as problem:
             # It has ended meanwhile, or an earlier try has cancelled it and its answer was an error.
-            if self._is_open(plan.name):
+            if not problem.is_final or self._is_open(plan.name):
                 raise
 
     def list_events(self, plan: RolloutPlan, since: str, after: str | None) -> Listing[OtaEvent]:  # noqa: ARG002 - there are none

@@ -17,6 +17,7 @@ from shared.provider import (
     NewArtifact,
     NotFound,
     NotSupported,
+    ProviderRefused,
     RolloutPlan,
     RolloutTarget,
     judge_state,
@@ -165,15 +166,28 @@ def test_a_job_that_somebody_makes_meanwhile_under_the_name_is_a_conflict(
         firmware.begin(RolloutPlan("spring", RolloutTarget("plant"), (upload(firmware, "1.4"),)))
 
 
-def test_a_job_is_cancelled_also_where_the_answer_was_an_error(aws: FakeAws, firmware: JobsFirmware) -> None:
+@pytest.mark.parametrize("again", [[], [Fault("/cancel", status=400, name="InvalidRequestException")]])
+def test_a_job_is_cancelled_also_where_the_answer_was_an_error(
+    aws: FakeAws, firmware: JobsFirmware, again: list[Fault]
+) -> None:
     make_fleet(aws)
     plan = make_plan(firmware)
     firmware.begin(plan)
-    aws.faults.append(Fault("PUT /jobs/spring/cancel", status=500, works=True))
+    aws.faults += [Fault("PUT /jobs/spring/cancel", status=500, works=True), *again]
 
     firmware.withdraw(plan)
 
     assert aws.jobs["spring"].status == "CANCELED"
+
+
+def test_a_job_that_goes_on_is_not_told_as_cancelled(aws: FakeAws, firmware: JobsFirmware) -> None:
+    make_fleet(aws)
+    plan = make_plan(firmware)
+    firmware.begin(plan)
+    aws.faults.append(Fault("/cancel", status=400, name="InvalidRequestException"))
+
+    with pytest.raises(ProviderRefused):
+        firmware.withdraw(plan)
 
 
 def test_a_job_that_is_gone_meanwhile_hides_no_other(aws: FakeAws, firmware: JobsFirmware) -> None:
