@@ -10,10 +10,11 @@ COMMON_NAME_LENGTH = 64
 def check_request(csr: str) -> str:
     """`csr` (PEM) where it is signed by the key that it is for; else BadRequest."""
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
         is_signed = x509.load_pem_x509_csr(csr.encode()).is_signature_valid
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         is_signed = False
     if not is_signed:
         raise BadRequest(

@@ -24,7 +24,7 @@ from shared.runtime.errors import RateLimited, Unavailable
 from shared.runtime.web.text_reply import TextReply
 
 MOST_OF_ONE = 3
-"""Of an organization; a server process has more threads than that."""
+"""Of an organization, and as many that ask the other side back; a server process has more threads than that."""
 
 BATCH_BYTES = 4 * 1_048_576
 
@@ -55,7 +55,9 @@ def receive_proven(proven: Proven, trace: str | None) -> Receipt | TextReply:
 
 def _read_messages(provider: Receiver, request: PushedRequest) -> list[Message]:
     try:
-        with _take_place(provider.identity.organization_id):
+        # What has no proof but that an admin waits takes places of its own: it is in no decoding's way.
+        kind = "asking" if provider.asks_back(request) else "decoding"
+        with _take_place(f"{kind} {provider.identity.organization_id}"):
             return provider.receive(request)
     except (RateLimited, Unavailable):
         provider.verify(request)
@@ -65,20 +67,20 @@ def _read_messages(provider: Receiver, request: PushedRequest) -> list[Message]:
 
 
 @contextmanager
-def _take_place(organization_id: str) -> Iterator[None]:
+def _take_place(owner: str) -> Iterator[None]:
     with _lock:
-        if _held[organization_id] >= MOST_OF_ONE:
+        if _held[owner] >= MOST_OF_ONE:
             raise RateLimited(
                 "Too many bodies of this organization are being decoded; send it again.", retry_after=1
             )
-        _held[organization_id] += 1
+        _held[owner] += 1
     try:
         yield
     finally:
         with _lock:
-            _held[organization_id] -= 1
-            if not _held[organization_id]:
-                del _held[organization_id]
+            _held[owner] -= 1
+            if not _held[owner]:
+                del _held[owner]
 
 
 _held: Counter[str] = Counter()

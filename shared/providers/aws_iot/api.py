@@ -26,11 +26,10 @@ from shared.provider import (
 from shared.providers.aws_iot.account import ENDPOINT_LASTS, Account, Memory, locate_control
 from shared.providers.aws_iot.actions import ACTIONS, Place
 from shared.providers.aws_iot.hosts import check_data_host
-from shared.providers.aws_iot.roles import find_keys, forget_keys
+from shared.providers.aws_iot.roles import THROTTLED, find_keys, forget_keys
 from shared.providers.aws_iot.signing import Scope, sign_request
 
 ERROR_HEADER = "x-amzn-errortype"
-THROTTLED = frozenset(("ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown"))
 SERVICES: dict[Place, str] = {"iot": "iot", "data": "iotdata", "s3": "s3"}
 """By where a call goes, the service that its signature is for."""
 

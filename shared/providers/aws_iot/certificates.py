@@ -5,7 +5,9 @@ A request may be made good any number of times: a thing that has a certificate f
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 from shared.provider import Item, ProtocolFailed, ProviderRefused
@@ -13,6 +15,11 @@ from shared.providers.aws_iot.api import AwsApi
 
 PRINCIPAL = "x-amzn-principal"
 PEM_LIMIT = 16_384
+SETTLING = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between tries to delete what was detached just now."""
+
+ATTACHED = frozenset((HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT))
+"""What AWS says of a thing, and of a certificate, that counts as attached."""
 
 
 def certify_thing(api: AwsApi, thing: str, request: str, policy: str | None) -> str:
@@ -42,9 +49,24 @@ def certify_thing(api: AwsApi, thing: str, request: str, policy: str | None) -> 
 def release_thing(api: AwsApi, thing: str, policy: str | None) -> None:
     """Detach what the thing signs in with, and delete the certificates, which nothing else is then to use."""
     for arn in list_principals(api, thing):
-        api.run("iot:DetachThingPrincipal", thing, headers={PRINCIPAL: arn})
+        with _excuse(HTTPStatus.NOT_FOUND):
+            api.run("iot:DetachThingPrincipal", thing, headers={PRINCIPAL: arn})
         if ":cert/" in arn:
             _revoke(api, arn, policy)
+
+
+def delete_detached(api: AwsApi, action: str, name: str) -> None:
+    """Delete what may still count as attached: that a principal is detached takes AWS some seconds."""
+    for pause in SETTLING:
+        try:
+            api.run(action, name)
+        except ProviderRefused as refusal:
+            if refusal.answered not in ATTACHED or pause >= api.deadline.remaining():
+                raise
+            time.sleep(pause)
+        else:
+            return
+    api.run(action, name)
 
 
 def list_principals(api: AwsApi, thing: str) -> list[str]:
@@ -61,19 +83,29 @@ def list_principals(api: AwsApi, thing: str) -> list[str]:
 def _revoke(api: AwsApi, arn: str, policy: str | None) -> None:
     """As AWS wants it: inactive first, no policy, then deleted. One that others use stays, inactive."""
     certificate = arn.rpartition("/")[2]
-    api.run("iot:UpdateCertificate", certificate, query={"newStatus": "INACTIVE"})
-    try:
-        if policy:
+    with _excuse(HTTPStatus.NOT_FOUND):
+        api.run("iot:UpdateCertificate", certificate, query={"newStatus": "INACTIVE"})
+    if policy:
+        with _excuse(HTTPStatus.NOT_FOUND):
             api.run("iot:DetachPolicy", policy, body={"target": arn})
-        api.run("iot:DeleteCertificate", certificate)
+    with _excuse(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+        delete_detached(api, "iot:DeleteCertificate", certificate)
+
+
+@contextmanager
+def _excuse(*statuses: HTTPStatus) -> Iterator[None]:
+    """What is gone already, by an earlier try say, is as it is to be."""
+    try:
+        yield
     except ProviderRefused as refusal:
-        if not refusal.is_final:
+        if refusal.answered not in statuses:
             raise
 
 
 def _find_certificate(api: AwsApi, thing: str, request: str) -> tuple[str, str] | None:
-    for arn, pem in _list_certificates(api, thing):
-        if read_key(pem) == read_key(request):
+    key = read_key(request)
+    for arn, pem in _list_certificates(api, thing) if key else ():
+        if read_key(pem) == key:
             return arn, pem
     return None
 
@@ -92,11 +124,12 @@ def _list_certificates(api: AwsApi, thing: str) -> Iterator[tuple[str, str]]:
 def read_key(pem: str) -> bytes | None:
     """The public key in a certificate or a request; None where it can't be read."""
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     load = x509.load_pem_x509_csr if "CERTIFICATE REQUEST" in pem else x509.load_pem_x509_certificate
     try:
         key = load(pem.encode()).public_key()
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return None
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

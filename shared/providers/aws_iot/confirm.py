@@ -12,7 +12,7 @@ import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from shared.provider import (
     Deadline,
@@ -53,13 +53,21 @@ def verify_confirmation(aws: AwsIot, request: PushedRequest) -> None:
             "A destination asks to be confirmed, and nobody waits for one: set confirm_until."
         )
     token, enable_url = read_confirmation(request)
-    if not TOKEN.fullmatch(token) or token in {".", ".."}:
+    if not is_token(token):
         raise Unauthenticated("A destination asks to be confirmed without a token.")
-    parts = urlsplit(enable_url)
-    place = (parts.scheme, parts.netloc, unquote(parts.path))
-    known = urlsplit(f"{locate_token(aws)}/{token}")
-    if place != (known.scheme, known.netloc, unquote(known.path)) or parts.query or parts.fragment:
+    # Compared as text: what is no address at all can't be taken apart.
+    known = f"{locate_token(aws)}/"
+    named = enable_url.removeprefix(known)
+    if not enable_url.startswith(known) or not is_token(named) or unquote(named) != unquote(token):
         raise Unauthenticated("A destination asks to be confirmed elsewhere than at AWS in the region.")
+
+
+def is_token(token: str) -> bool:
+    """Whether it can stand in an address, and leads nowhere else there."""
+    plain = unquote(token)
+    return bool(TOKEN.fullmatch(token) and TOKEN.fullmatch(plain)) and not {"", ".", ".."} & set(
+        plain.split("/")
+    )
 
 
 def read_confirmation(request: PushedRequest) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from shared.provider import (
     RemoteDevice,
 )
 from shared.providers.aws_iot.api import LONGEST_TOKEN, AwsApi, read_items
-from shared.providers.aws_iot.certificates import certify_thing, release_thing
+from shared.providers.aws_iot.certificates import certify_thing, delete_detached, release_thing
 from shared.providers.aws_iot.things import (
     HARDWARE_IDS,
     NAME,
@@ -115,9 +115,9 @@ class ThingDirectory(Directory):
 
     def delete(self, device_id: str) -> None:
         """With the certificates that it signs in with."""
+        release_thing(self._api, device_id, self._chosen.new_policy)
         try:
-            release_thing(self._api, device_id, self._chosen.new_policy)
-            self._api.run("iot:DeleteThing", device_id)
+            delete_detached(self._api, "iot:DeleteThing", device_id)
         except ProviderRefused as refusal:
             if refusal.answered != HTTPStatus.NOT_FOUND:
                 raise

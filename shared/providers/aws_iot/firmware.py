@@ -6,8 +6,7 @@ events of it: how each thing fares is read from its execution.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from contextlib import suppress
 
 from shared.provider import (
     Artifact,
@@ -27,32 +26,33 @@ from shared.provider import (
     NotSupported,
     OtaEvent,
     Package,
+    Problem,
     RolloutPlan,
     RolloutTarget,
     name_refusals,
 )
 from shared.providers.aws_iot.account import Account
-from shared.providers.aws_iot.api import LONGEST_TOKEN, open_api, read_items
+from shared.providers.aws_iot.api import open_api, read_items
 from shared.providers.aws_iot.bucket import PART, Bucket, BucketApi, explain_missing
+from shared.providers.aws_iot.executions import (
+    EXECUTIONS,
+    MEMBERS,
+    PAGE_SIZE,
+    list_executions,
+    list_members,
+    read_next,
+)
 from shared.providers.aws_iot.jobs import (
     ENDED_JOBS,
     JobSettings,
     check_plan,
     describe_job,
-    is_failed,
-    name_thing,
     read_artifact_ids,
     read_begun,
     read_deployment,
-    read_execution,
-    read_reason,
 )
 
-PAGE_SIZE, JOBS_AT_ONCE, REASONS_AT_ONCE = 250, 25, 25
-FRESH_SECONDS = 600
-"""For so long after a thing failed it is asked why: what is known of it then is kept."""
-
-MEMBERS, EXECUTIONS = "members", "executions"
+JOBS_AT_ONCE = 25
 NO_BUCKET = "Set firmware_bucket: AWS keeps images in a bucket of S3."
 WRONG_PART = "In a bucket it has letters, digits and . _ - alone."
 
@@ -115,7 +115,7 @@ class JobsFirmware(Firmware):
         with name_refusals():
             reply = self._api.run("iot:ListThingGroups", query={"maxResults": PAGE_SIZE, "nextToken": after})
         names = [Item(each).text("groupName") for each in read_items(reply, "thingGroups")]
-        return Listing([Cohort(name, name, None) for name in names if name], _read_next(reply))
+        return Listing([Cohort(name, name, None) for name in names if name], read_next(reply))
 
     def read_cohort(self, cohort_id: str) -> Cohort:
         """See `Firmware`."""
@@ -143,7 +143,7 @@ class JobsFirmware(Firmware):
             reply = self._api.run("iot:ListJobs", query=query)
             jobs = [Item(each) for each in read_items(reply, "jobs")]
             read = [read_deployment(job, self._read_artifacts(job.text("jobId") or "")) for job in jobs]
-        return Listing(read, _read_next(reply))
+        return Listing(read, read_next(reply))
 
     def add_deployment(self, cohort_id: str, name: str, artifact_ids: list[str]) -> Deployment:
         """See `Firmware`."""
@@ -168,19 +168,25 @@ class JobsFirmware(Firmware):
                 group = Item(self._api.run("iot:DescribeThingGroup", str(plan.target.cohort_id)))
             addresses = {each.id: self._bucket.locate(self._account, each) for each in plan.artifacts}
             job = describe_job(plan, group.text("thingGroupArn") or "", addresses, self._how)
-            with name_refusals():
+            # It is there already where an earlier try has made it and its answer was an error.
+            with suppress(Conflict), name_refusals():
                 self._api.run("iot:CreateJob", plan.name, body=job)
-            found = self._find(plan.name) or Item({"jobId": plan.name})
-        elif self._read_artifacts(plan.name) != tuple(sorted(each.id for each in plan.artifacts)):
+                return read_begun(self._find(plan.name) or Item({"jobId": plan.name}))
+        if self._read_artifacts(plan.name) != tuple(sorted(each.id for each in plan.artifacts)):
             raise Conflict(f"AWS has another job named {plan.name} already.")
-        return read_begun(found)
+        return read_begun(found or self._find(plan.name) or Item({"jobId": plan.name}))
 
     def withdraw(self, plan: RolloutPlan) -> None:
         """See `Firmware`: things that have begun go on, those that have not get nothing."""
-        found = self._find(plan.name)
-        if found and found.text("status") not in ENDED_JOBS:
+        if not self._is_open(plan.name):
+            return
+        try:
             with name_refusals():
                 self._api.run("iot:CancelJob", plan.name, body={"comment": "Cancelled by an admin."})
+        except Problem as problem:
+            # It has ended meanwhile, or an earlier try has cancelled it and its answer was an error.
+            if not problem.is_final or self._is_open(plan.name):
+                raise
 
     def list_events(self, plan: RolloutPlan, since: str, after: str | None) -> Listing[OtaEvent]:  # noqa: ARG002 - there are none
         """See `Firmware`: AWS keeps none."""
@@ -190,42 +196,14 @@ class JobsFirmware(Firmware):
         """See `Firmware`: who is in the group first, as long as the job is offered to more, then its executions."""
         phase, _, token = (after or "").partition(" ")
         if not phase:
-            found = self._find(plan.name)
-            phase = MEMBERS if found and found.text("status") not in ENDED_JOBS else EXECUTIONS
-        return self._list_members(plan, token) if phase == MEMBERS else self._list_executions(plan, token)
-
-    def _list_members(self, plan: RolloutPlan, token: str) -> Listing[DeviceFirmware]:
-        query = {"recursive": "true", "maxResults": PAGE_SIZE, "nextToken": token}
+            phase = MEMBERS if self._is_open(plan.name) else EXECUTIONS
+        listed = list_members if phase == MEMBERS else list_executions
         with name_refusals():
-            reply = self._api.run("iot:ListThingsInThingGroup", str(plan.target.cohort_id), query=query)
-        names = [each for each in read_items(reply, "things") if isinstance(each, str)]
-        following = _read_next(reply)
-        after = f"{MEMBERS} {following}" if following else EXECUTIONS
-        return Listing([DeviceFirmware(name, {}) for name in names], after)
+            return listed(self._api, plan, token)
 
-    def _list_executions(self, plan: RolloutPlan, token: str) -> Listing[DeviceFirmware]:
-        with name_refusals():
-            reply = self._api.run(
-                "iot:ListJobExecutionsForJob", plan.name, query={"maxResults": PAGE_SIZE, "nextToken": token}
-            )
-            executions = [Item(each) for each in read_items(reply, "executionSummaries")]
-            reasons = self._ask_reasons(plan, executions)
-        devices = [read_execution(plan, each, reasons.get(name_thing(each))) for each in executions]
-        following = _read_next(reply)
-        return Listing([each for each in devices if each], f"{EXECUTIONS} {following}" if following else None)
-
-    def _ask_reasons(self, plan: RolloutPlan, executions: list[Item]) -> Mapping[str, str | None]:
-        since = time.time() - FRESH_SECONDS
-        failed = [each for each in executions if is_failed(each)]
-        fresh = [
-            name_thing(each)
-            for each in failed
-            if (each.item("jobExecutionSummary").number("lastUpdatedAt") or 0) > since
-        ]
-        return {
-            thing: read_reason(self._api.run("iot:DescribeJobExecution", thing, plan.name))
-            for thing in fresh[:REASONS_AT_ONCE]
-        }
+    def _is_open(self, name: str) -> bool:
+        found = self._find(name)
+        return found is not None and found.text("status") not in ENDED_JOBS
 
     def _find(self, name: str) -> Item | None:
         try:
@@ -235,7 +213,13 @@ class JobsFirmware(Firmware):
             return None
 
     def _read_artifacts(self, name: str) -> tuple[str, ...]:
-        return read_artifact_ids(Item(self._api.run("iot:GetJobDocument", name)).fields.get("document"))
+        """Nothing of a job that is gone meanwhile."""
+        try:
+            with name_refusals():
+                document = Item(self._api.run("iot:GetJobDocument", name)).fields.get("document")
+        except NotFound:
+            return ()
+        return read_artifact_ids(document)
 
     @property
     def _bucket(self) -> Bucket:
@@ -244,7 +228,3 @@ class JobsFirmware(Firmware):
         if self._s3 is None:
             self._s3 = BucketApi(self._account, "s3", self._deadline, self._account.locate("s3"))
         return Bucket(self._s3, self._how.bucket, self._how.folder)
-
-
-def _read_next(reply: object) -> str | None:
-    return Item(reply).text("nextToken", LONGEST_TOKEN)

@@ -1,5 +1,7 @@
 """What a rule's HTTPS action pushes: one message, or with batching a JSON array of them.
 
+What a rule could not push, its error action has in another form, which is understood too.
+
 A rule says in its SELECT what AWS knows of a message: `topic`, `clientid`, `ts` (Unix time in ms) and `id`, which stays
 the same when AWS tries again. The device's own bytes are `payload_base64`, which no device can imitate, or else all
 other names of the object.
@@ -8,7 +10,6 @@ other names of the object.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 OURS = frozenset(("topic", "clientid", "ts", "id"))
 BYTES = "payload_base64"
 TOPIC_LIMIT, DEVICE_LIMIT, ID_LIMIT = 1_024, 512, 200
+LOST = {"topic": "topic", "clientid": "clientId", BYTES: "base64OriginalPayload"}
+"""By our names, what an error action is told of a message that a rule could not push: the device's bytes are in it."""
+LOST_NAMES = {*LOST.values(), "ruleName", "cloudwatchTraceId", "failures"}
+"""All that it is told. A device that sends the same has AWS's names beside it, wherever a rule selects them."""
+
 BATCH_LIMIT = 1_000
 """Messages of one body; AWS sends 10 at most. One that holds more is kept as it came."""
 
@@ -57,16 +63,10 @@ class Envelope:
 
 def parse_request(aws: AwsIot, request: PushedRequest) -> list[Message]:
     """The messages in a proven request."""
-    known = [(each, _find_device(aws, each)) for each in read_envelopes(request.body)]
-    coded = [_make_coded(*each) for each in known if aws.codec and not _is_plain(each[0])]
+    read = [_read_message(aws, each) for each in read_envelopes(request.body)]
+    coded = [each for each in read if isinstance(each, CodedBody)]
     decoded = iter(aws.decode_pushed(coded) if coded else ())
-    messages: list[Message] = []
-    for envelope, device in known:
-        if aws.codec and not _is_plain(envelope):
-            messages += next(decoded)
-        elif message := _decode(aws, envelope, device):
-            messages.append(message)
-    return messages
+    return [message for each in read for message in (next(decoded) if isinstance(each, CodedBody) else each)]
 
 
 def read_stored(aws: AwsIot, stored: StoredBody) -> list[Message]:
@@ -88,20 +88,28 @@ def _read_envelope(document: object, body: bytes) -> Envelope:
     event_id = hashlib.sha256(body).hexdigest()
     if not isinstance(document, dict):
         return Envelope(body, event_id)
+    if document.keys() == LOST_NAMES:
+        document = {name: document[told] for name, told in LOST.items()}
     item = Item(document)
     topic, client_id = _read_topic(item), item.text("clientid", DEVICE_LIMIT) or ""
     client_id = "" if client_id.lower() in NO_CLIENT else client_id
     own = item.text("id", ID_LIMIT + 1)
-    if own and len(own) <= ID_LIMIT:
-        event_id = f"aws:{name_own_event(client_id or topic, own)}"
+    named = name_own_event(client_id or topic, own) if own and len(own) <= ID_LIMIT else None
+    event_id = f"aws:{named}" if named else event_id
     envelope = Envelope(body, event_id, topic, client_id, document.get("ts"))
     rest = {name: value for name, value in document.items() if name not in OURS}
     if rest.keys() != {BYTES}:
         return replace(envelope, body=write_json(rest) if len(rest) < len(document) else body)
+    plain = _read_base64(rest[BYTES])
+    return replace(envelope, error=NOT_BASE64) if plain is None else replace(envelope, body=plain)
+
+
+def _read_base64(value: object) -> bytes | None:
+    """The bytes; None for what is no base64, or no text at all: written out, null would be some."""
     try:
-        return replace(envelope, body=base64.b64decode(str(rest[BYTES]), validate=True))
-    except (binascii.Error, ValueError):
-        return replace(envelope, error=NOT_BASE64)
+        return base64.b64decode(value, validate=True) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _read_topic(item: Item) -> str:
@@ -120,36 +128,27 @@ def _find_device(aws: AwsIot, envelope: Envelope) -> str | None:
     return named or envelope.client_id or aws.topic_rules.read(envelope.topic).device
 
 
-def _is_plain(envelope: Envelope) -> bool:
-    """Whether no codec has a say in it: what AWS says itself, and what is no body at all."""
-    return envelope.error is not None or find_reserved(envelope.topic) is not None
-
-
-def _decode(aws: AwsIot, envelope: Envelope, device: str | None) -> Message | None:
+def _read_message(aws: AwsIot, envelope: Envelope) -> list[Message] | CodedBody:
+    """The message, none for our own echo; or what a codec is to decode, which has no say in what AWS says itself."""
     observed_at, doubt = choose_time((envelope.time,), parse_time)
-    if envelope.error:
-        kept = Message.undecoded(
-            envelope.body,
-            envelope.error,
-            event_id=envelope.event_id,
-            device=device,
-            topic=envelope.topic or None,
-        )
-        return replace(kept, observed_at=observed_at)
-    message: Message | None
-    if reserved := find_reserved(envelope.topic):
-        message = read_reserved(reserved, envelope.topic, envelope.body, envelope.event_id)
-    else:
-        rules = OwnTopic(own_filter=aws.topic_rules.own_filter, device=device)
-        message = aws.make_decoder(rules).decode(envelope.topic, envelope.body, envelope.event_id)
+    message = _decode(aws, envelope, _find_device(aws, envelope))
+    if isinstance(message, CodedBody):
+        known = replace(message.known, topic=envelope.topic or None, observed_at=observed_at)
+        return replace(message, known=known)
     if message is None or message.observed_at:
-        return message
-    return replace(
-        message, observed_at=observed_at, remark=" ".join(filter(None, (message.remark, doubt))) or None
-    )
+        return [message] if message else []
+    remark = " ".join(filter(None, (message.remark, None if message.error else doubt))) or None
+    return [replace(message, observed_at=observed_at, remark=remark)]
 
 
-def _make_coded(envelope: Envelope, device: str | None) -> CodedBody:
-    observed_at, _ = choose_time((envelope.time,), parse_time)
-    known = Message(envelope.event_id, device, topic=envelope.topic or None, observed_at=observed_at)
-    return CodedBody(envelope.body, known)
+def _decode(aws: AwsIot, envelope: Envelope, device: str | None) -> Message | CodedBody | None:
+    topic, body, event_id = envelope.topic, envelope.body, envelope.event_id
+    if envelope.error:
+        return Message.undecoded(
+            body, envelope.error, event_id=event_id, device=device, topic=envelope.topic or None
+        )
+    if reserved := find_reserved(topic):
+        return read_reserved(reserved, topic, body, event_id)
+    decoder = aws.make_decoder(OwnTopic(own_filter=aws.topic_rules.own_filter, device=device))
+    read = decoder.prepare if aws.codec else decoder.decode
+    return read(topic, body, event_id)

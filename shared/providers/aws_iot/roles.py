@@ -30,6 +30,10 @@ from shared.providers.aws_iot.xml_text import find_text
 SESSION_SECONDS = 3_600
 CALL_SECONDS = 10.0
 WORDS_LIMIT = 500
+THROTTLED = frozenset(
+    ("ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown")
+)
+"""AWS's names for too many calls, whatever the status."""
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -69,7 +73,7 @@ def assume_role(account: Account, deadline: Deadline) -> tuple[Keys, datetime]:
 def _read_session(reply: OutboundReply, account: Account) -> tuple[Keys, datetime]:
     text = reply.body.decode(errors="replace")
     if reply.status != HTTPStatus.OK:
-        raise _explain(reply, account, f"{find_text(text, 'Code')}: {find_text(text, 'Message')}")
+        raise _explain(reply, account, find_text(text, "Code"), find_text(text, "Message"))
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
     key_id, secret, token, expires = (find_text(text, name) for name in names)
     until = read_moment(expires)
@@ -78,14 +82,17 @@ def _read_session(reply: OutboundReply, account: Account) -> tuple[Keys, datetim
     return Keys(key_id, secret, token), until - SPARE
 
 
-def _explain(reply: OutboundReply, account: Account, said: str) -> CredentialsRefused | ProviderRefused:
-    words = mask_secrets(said, [account.keys.secret])[:WORDS_LIMIT].replace("\x00", "\ufffd")
+def _explain(
+    reply: OutboundReply, account: Account, name: str, said: str
+) -> CredentialsRefused | ProviderRefused:
+    words = mask_secrets(f"{name}: {said}", [account.keys.secret])[:WORDS_LIMIT].replace("\x00", "\ufffd")
     if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return CredentialsRefused(
             f"The role could not be assumed ({reply.status}). Its trust policy has to name our account, with the "
             f"external id {account.external_id}. {words}"
         )
-    return ProviderRefused(f"AWS answered {reply.status}: {words}", answered=reply.status)
+    status = HTTPStatus.TOO_MANY_REQUESTS if name in THROTTLED else reply.status
+    return ProviderRefused(f"AWS answered {status}: {words}", answered=status, retry_after=reply.retry_after)
 
 
 _sessions: Memory[Keys] = Memory()

@@ -20,6 +20,9 @@ CALL_SECONDS = 15.0
 NOT_CONNECTED = "ResourceNotFoundException"
 """What is said of a device that is not connected; 404 with another name is a call that AWS does not know."""
 
+DENIED = frozenset(("AccessDeniedException", "ForbiddenException", "UnauthorizedException"))
+"""What is said to a key that AWS knows."""
+
 UNKNOWN = frozenset(
     (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.BAD_REQUEST)
 )
@@ -67,7 +70,7 @@ def _send_directly(api: AwsApi, command: Command, delivery: Delivery) -> Outcome
         raise
     except CredentialsRefused:
         # The right to publish may be there without that to send directly.
-        if delivery.way == "auto" and api.error in {"ForbiddenException", "AccessDeniedException"}:
+        if delivery.way == "auto" and api.error in DENIED:
             return None
         raise
     return Outcome(Item(reply).text("traceId") or delivery.topic, confirmed=True)

@@ -71,11 +71,11 @@ def sign_request(request: OutboundRequest, keys: Keys, scope: Scope, now: dateti
 
 
 def spell_query(query: str) -> str:
-    """A query as it is signed: sorted, each name with its `=`, spaces as %20."""
-    pairs = parse_qsl(query, keep_blank_values=True)
-    return "&".join(
-        sorted(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs)
-    )
+    """A query as it is signed: sorted by name, each with its `=`, spaces as %20."""
+    pairs = [
+        tuple(quote(part, safe="-_.~") for part in pair) for pair in parse_qsl(query, keep_blank_values=True)
+    ]
+    return "&".join("=".join(pair) for pair in sorted(pairs))
 
 
 def _list(signed: Mapping[str, str]) -> tuple[str, str, str]:

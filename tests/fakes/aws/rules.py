@@ -30,6 +30,18 @@ def select_all(topic: str, payload: dict[str, Any], client_id: str, ts: int) -> 
     return payload | {"topic": topic, "clientid": client_id, "ts": ts, "id": str(uuid.uuid4())}
 
 
+def tell_lost(topic: str, payload: bytes, client_id: str) -> dict[str, Any]:
+    """What an error action gets of a message: as it was published, whatever the rule selected of it."""
+    return {
+        "ruleName": "telemetry",
+        "topic": topic,
+        "cloudwatchTraceId": str(uuid.uuid4()),
+        "clientId": client_id,
+        "base64OriginalPayload": base64.b64encode(payload).decode(),
+        "failures": [{"failedAction": "HttpAction", "failedResource": "https://x", "errorMessage": "503"}],
+    }
+
+
 @dataclass
 class RuleSender:
     """One destination and the rules that post there. `tries` counts requests, `lost` what was given up."""

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from shared.providers.aws_iot.actions import ACTIONS
 from tests.fakes.aws import jobs
 from tests.fakes.aws.signatures import SignatureError, check_signature
-from tests.fakes.aws.words import ACCOUNT, Answer, Asked, answer_json, refuse
+from tests.fakes.aws.words import ACCOUNT, Answer, Asked, answer_json, refuse, refuse_xml
 from tests.fakes.background import InBackground
 
 KEY_ID, SECRET = "AKIDEXAMPLE0000FAKE1", "canary/aws+secret-access-key"
@@ -32,8 +32,8 @@ _HOP = frozenset(("connection", "transfer-encoding", "server", "date", "content-
 class Fault:
     """What goes wrong with the next `times` calls whose `METHOD path` matches `pattern`.
 
-    `status` answers that error by its `name`, `seconds` answers late, `close` hangs up `before` or `after` the work was
-    done, `cut` ends the answer after so many bytes.
+    `status` answers that error by its `name`, with `works` once the work was done; `seconds` answers late, `gate` once
+    it is set; `close` hangs up `before` or `after` the work was done, `cut` ends the answer after so many bytes.
     """
 
     pattern: str = ""
@@ -41,6 +41,8 @@ class Fault:
     status: int = 0
     name: str = "InternalFailureException"
     seconds: float = 0.0
+    gate: threading.Event | None = None
+    works: bool = False
     close: str = ""
     cut: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -154,12 +156,8 @@ class FakeAws(InBackground):
         form = {name: values[-1] for name, values in parse_qs(asked.body.decode()).items()}
         arn, external_id = form["RoleArn"], form.get("ExternalId")
         if self.roles.get(arn) != external_id:
-            error = (
-                "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>"
-                f"<Message>User is not authorized to perform: sts:AssumeRole on resource: {arn}</Message>"
-                "</Error></ErrorResponse>"
-            )
-            return Answer(403, error.encode(), {"Content-Type": "text/xml"})
+            words = f"User is not authorized to perform: sts:AssumeRole on resource: {arn}"
+            return refuse_xml(403, "AccessDenied", words)
         key_id, secret, token = (
             f"ASIA{uuid.uuid4().hex[:16].upper()}",
             f"s+{uuid.uuid4()}",
@@ -238,6 +236,10 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+def _refuse(asked: Asked) -> Callable[[int, str, str], Answer]:
+    return refuse_xml if "/sts/" in asked.headers.get("authorization", "") else refuse
+
+
 def _make_handler(fake: FakeAws) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -252,10 +254,14 @@ def _make_handler(fake: FakeAws) -> type[BaseHTTPRequestHandler]:
             fault = fake.take_fault(asked)
             if fault.seconds:
                 time.sleep(fault.seconds)
+            if fault.gate:
+                fault.gate.wait(60)
             if fault.close == "before":
                 self.close_connection = True
                 return
-            answer = refuse(fault.status, fault.name, "injected") if fault.status else fake.answer(asked)
+            answer = fake.answer(asked) if fault.works or not fault.status else Answer(0, b"")
+            if fault.status:
+                answer = _refuse(asked)(fault.status, fault.name, "injected")
             if fault.close == "after":
                 self.close_connection = True
                 return

@@ -31,6 +31,12 @@ def refuse(status: int, name: str, message: str) -> Answer:
     )
 
 
+def refuse_xml(status: int, name: str, message: str) -> Answer:
+    """An error as STS tells it."""
+    told = f"<Error><Type>Sender</Type><Code>{name}</Code><Message>{message}</Message></Error>"
+    return Answer(status, f"<ErrorResponse>{told}</ErrorResponse>".encode(), {"Content-Type": "text/xml"})
+
+
 @dataclass(frozen=True)
 class Asked:
     """One request."""

@@ -148,16 +148,18 @@ def test_a_destination_is_confirmed_while_an_admin_waits_and_only_then(
 def test_an_aws_that_is_slow_to_confirm_holds_up_no_message(site: Site, aws: FakeAws) -> None:
     aws.destinations[TOKEN] = "IN_PROGRESS"
     site.patch(confirm_until=soon(minutes=10))
-    aws.faults.append(Fault("confirmdestination", seconds=6))
+    gate = threading.Event()
+    aws.faults.append(Fault("confirmdestination", gate=gate))
     asked = threading.Thread(target=ask, args=(site, aws))
     asked.start()
     wait_until(lambda: [call for call in aws.calls if "confirmdestination" in call], "nobody asked AWS")
 
     status = site.sender.send_batch(make_batch(3))
 
-    assert (status, asked.is_alive()) == (202, True)
+    assert (status, aws.destinations) == (202, {TOKEN: "IN_PROGRESS"})
+    gate.set()
     asked.join()
-    assert aws.destinations == {TOKEN: "ENABLED"}
+    wait_until(lambda: aws.destinations == {TOKEN: "ENABLED"}, "nothing was confirmed")
 
 
 def test_without_a_key_a_destination_is_confirmed_by_its_address(admin: Platform, aws: FakeAws) -> None:

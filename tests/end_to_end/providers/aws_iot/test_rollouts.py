@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import httpx
@@ -108,6 +109,7 @@ def test_a_job_that_is_offered_bit_by_bit_is_not_over_before_all_have_it(fleet: 
         Fault("PUT /jobs/spring", close="after"),
         Fault("PUT /jobs/spring", close="before"),
         Fault("PUT /jobs/spring", status=500),
+        Fault("PUT /jobs/spring", status=500, works=True),
         Fault("PUT /jobs/spring", status=400, name="ThrottlingException"),
         Fault("GET /jobs/spring/things", status=503, times=2),
         Fault("GET /jobs/spring/things", cut=10),
@@ -161,8 +163,9 @@ def test_a_worker_that_is_killed_leaves_nothing_half(fleet: Site, aws: FakeAws, 
 
 def kill_worker(site: Site, aws: FakeAws, call: str) -> None:
     """A worker of its own process is killed while it waits for the answer to that call."""
+    gate = threading.Event()
     aws.calls.clear()
-    aws.faults.append(Fault(f"^{call}$", seconds=3))
+    aws.faults.append(Fault(f"^{call}$", gate=gate))
     with site.admin.stack.connect() as connection:
         connection.execute("update integration_jobs set due_at = now() where status = 'pending'")
         connection.execute("update firmware_rollouts set state = state - 'next_sweep'")
@@ -177,6 +180,7 @@ def kill_worker(site: Site, aws: FakeAws, call: str) -> None:
     finally:
         worker.kill()
         worker.wait()
+        gate.set()
     with site.admin.stack.connect() as connection:
         # What time does by itself half a minute later.
         connection.execute("update integration_jobs set due_at = now() where status = 'running'")

@@ -204,6 +204,34 @@ def test_a_session_that_was_ended_at_aws_is_begun_anew(aws: FakeAws) -> None:
     assert aws.calls.count("POST /") == 2
 
 
+def test_a_session_of_one_integration_serves_no_other(aws: FakeAws) -> None:
+    ours = make_role(aws)
+    assert find_keys(ours, Deadline(9)).token
+    others = [
+        make_account(aws, role_arn=ROLE, external_id="theirs", owner="another"),
+        make_account(aws, role_arn=ROLE, external_id="", owner="another"),
+        make_account(aws, role_arn=ROLE, external_id="issued-by-us\0", owner="another"),
+    ]
+
+    for theirs in others:
+        with pytest.raises(CredentialsRefused):
+            find_keys(theirs, Deadline(9))
+
+
+@pytest.mark.parametrize(("status", "name"), [(400, "Throttling"), (429, "TooManyRequests"), (503, "Busy")])
+def test_a_role_that_can_not_be_assumed_for_now_is_no_refusal_for_good(
+    aws: FakeAws, status: int, name: str
+) -> None:
+    account = make_role(aws)
+    aws.faults.append(Fault("POST /$", status=status, name=name))
+
+    with pytest.raises(ProviderRefused, match=name) as refusal:
+        find_keys(account, Deadline(9))
+
+    assert not refusal.value.is_final
+    assert find_keys(account, Deadline(9)).token
+
+
 def test_what_is_remembered_of_accounts_has_a_bound(aws: FakeAws) -> None:
     memory: Memory[str] = Memory()
     until = datetime.now(UTC) + timedelta(hours=1)

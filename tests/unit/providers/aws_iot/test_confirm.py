@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from shared.messages import receive_coded
 from shared.provider import Message, PushedRequest, Unauthenticated
-from shared.runtime.errors import InvalidConfig
+from shared.runtime.errors import InvalidConfig, RateLimited
 from tests.fakes.aws import FakeAws, Fault
 from tests.unit.providers.aws_iot.accounts import load_aws, make_config
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
 ARN = "arn:aws:iot:eu-west-1:123456789012:ruledestination/http/7a280e37"
@@ -23,8 +26,8 @@ def soon(**ahead: float) -> str:
     return (datetime.now(UTC) + timedelta(**ahead)).isoformat()
 
 
-def ask(aws: FakeAws, url: str | None = None, token: str = TOKEN, **config: Any) -> Message:
-    """What comes of a request to confirm."""
+def make_request(aws: FakeAws, url: str | None = None, token: str = TOKEN) -> PushedRequest:
+    """What AWS asks with."""
     body = {
         "arn": ARN,
         "confirmationToken": token,
@@ -32,9 +35,13 @@ def ask(aws: FakeAws, url: str | None = None, token: str = TOKEN, **config: Any)
         "messageType": "DestinationConfirmation",
     }
     headers = {"x-amz-rules-engine-message-type": "DestinationConfirmation"}
-    request = PushedRequest(headers, json.dumps(body).encode(), query_string=f"confirmationToken={token}")
+    return PushedRequest(headers, json.dumps(body).encode(), query_string=f"confirmationToken={token}")
+
+
+def ask(aws: FakeAws, url: str | None = None, token: str = TOKEN, **config: Any) -> Message:
+    """What comes of a request to confirm."""
     provider = load_aws(make_config(aws, **{"confirm_until": soon(hours=1)} | config))
-    (message,) = provider.receive(request)
+    (message,) = provider.receive(make_request(aws, url, token))
     return message
 
 
@@ -69,6 +76,11 @@ def test_while_nobody_waits_nothing_is_asked(aws: FakeAws, until: str | None) ->
         "{aws}/confirmdestination/{token}#x",
         "{aws}@evil.example/confirmdestination/{token}",
         "https://iot.us-east-1.amazonaws.com/confirmdestination/{token}",
+        "https://[evil/confirmdestination/{token}",
+        "https://ex\u2100mple/confirmdestination/{token}",
+        "{aws}:x/confirmdestination/{token}",
+        "{aws}/confirmdestination/{token}\n",
+        "{aws}/confirmdestination//{token}",
         "",
     ],
 )
@@ -80,7 +92,22 @@ def test_nothing_but_aws_is_asked(aws: FakeAws, url: str, config: dict[str, Any]
     assert aws.calls == []
 
 
-@pytest.mark.parametrize("token", ["", ".", "..", "a b", "a\nb", "x" * 3_000])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        ".",
+        "..",
+        "%2e%2E",
+        "../things",
+        "a/../../things",
+        "a%2f..%2fthings",
+        "a b",
+        "a\nb",
+        "a%0Ab",
+        "x" * 3_000,
+    ],
+)
 def test_a_token_that_leads_elsewhere_is_refused(aws: FakeAws, token: str) -> None:
     with pytest.raises(Unauthenticated):
         ask(aws, token=token)
@@ -120,6 +147,25 @@ def test_a_message_without_the_secret_is_refused_also_while_an_admin_waits(aws: 
 
     with pytest.raises(Unauthenticated):
         provider.receive(PushedRequest({}, b"{}"))
+
+
+def test_confirmations_that_are_under_way_hold_up_no_message(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receive_coded, "MOST_OF_ONE", 1)
+    gate, provider = threading.Event(), load_aws(make_config(aws, confirm_until=soon(hours=1)))
+    aws.faults.append(Fault("confirmdestination", gate=gate))
+    asked = threading.Thread(target=receive_coded._read_messages, args=(provider, make_request(aws)))
+    asked.start()
+    wait_until(lambda: aws.calls != [], "nobody asked AWS")
+
+    taken = receive_coded._read_messages(provider, PushedRequest({"x-webhook-secret": "w" * 20}, b'{"t": 1}'))
+    with pytest.raises(RateLimited):
+        receive_coded._read_messages(provider, make_request(aws))
+
+    gate.set()
+    asked.join()
+    assert [each.payload for each in taken] == [{"t": 1}]
 
 
 def test_a_role_that_nobody_can_assume_is_no_error_of_ours(aws: FakeAws) -> None:

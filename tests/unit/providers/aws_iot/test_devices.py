@@ -10,13 +10,14 @@ import pytest
 from shared.devices.certificate_requests import make_request
 from shared.provider import Deadline, DeviceChange, NewDevice, NotSupported, ProtocolFailed, ProviderRefused
 from shared.providers.aws_iot.api import open_api
+from shared.providers.aws_iot.certificates import read_key
 from shared.providers.aws_iot.devices import Selection, ThingDirectory
 from shared.providers.aws_iot.things import read_thing
 from tests.fakes.aws import FakeAws, Fault
 from tests.unit.providers.aws_iot.accounts import make_account
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
-CERTIFICATE_CALLS = ("POST /certificates", "DELETE /certificates")
+NO_REQUEST = "-----BEGIN CERTIFICATE REQUEST-----\nAA==\n-----END CERTIFICATE REQUEST-----"
 
 
 @pytest.fixture
@@ -204,6 +205,88 @@ def test_a_thing_goes_with_its_certificates(aws: FakeAws) -> None:
 
         assert directory.get("pump-1") is None
     assert aws.ask("GET", "/certificates")["certificates"] == []
+
+
+def test_what_has_a_policy_that_is_not_there_goes_with_its_certificate(aws: FakeAws) -> None:
+    opened, selection = open_directory(aws, "misspelt")
+    with opened as api:
+        directory = ThingDirectory(api, selection)
+        directory.create(NewDevice("pump-1"))
+        with pytest.raises(ProviderRefused, match="ResourceNotFoundException"):
+            directory.certify("pump-1", make_request("pump-1")[0])
+
+        directory.delete("pump-1")
+
+        assert directory.get("pump-1") is None
+    assert aws.ask("GET", "/certificates")["certificates"] == []
+
+
+@pytest.mark.parametrize(
+    "pattern", ["DELETE /things/pump-1/principals", "DELETE /certificates/", "DELETE /things/pump-1$"]
+)
+def test_a_thing_goes_also_where_an_answer_was_an_error(aws: FakeAws, pattern: str) -> None:
+    opened, selection = open_directory(aws, prepare_policy(aws))
+    with opened as api:
+        directory = ThingDirectory(api, selection)
+        directory.create(NewDevice("pump-1"))
+        directory.certify("pump-1", make_request("pump-1")[0])
+        aws.faults.append(Fault(pattern, status=500, works=True))
+
+        directory.delete("pump-1")
+
+        assert directory.get("pump-1") is None
+    assert aws.ask("GET", "/certificates")["certificates"] == []
+
+
+def test_what_was_detached_just_now_may_count_as_attached_for_some_seconds(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.providers.aws_iot.certificates.SETTLING", (0.01, 0.01, 0.01))
+    opened, selection = open_directory(aws, None)
+    with opened as api:
+        directory = ThingDirectory(api, selection)
+        directory.create(NewDevice("pump-1"))
+        directory.certify("pump-1", make_request("pump-1")[0])
+        aws.faults += [
+            Fault("DELETE /certificates/", status=409, name="DeleteConflictException", times=2),
+            Fault("DELETE /things/pump-1$", status=400, name="InvalidRequestException", times=3),
+        ]
+
+        directory.delete("pump-1")
+
+        assert directory.get("pump-1") is None
+    assert aws.ask("GET", "/certificates")["certificates"] == []
+
+
+def test_what_stays_attached_is_told(aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.providers.aws_iot.certificates.SETTLING", (0.01,))
+    opened, selection = open_directory(aws, None)
+    with opened as api:
+        directory = ThingDirectory(api, selection)
+        directory.create(NewDevice("pump-1"))
+        aws.faults.append(
+            Fault("DELETE /things/pump-1$", status=400, name="InvalidRequestException", times=9)
+        )
+
+        with pytest.raises(ProviderRefused, match="InvalidRequestException"):
+            directory.delete("pump-1")
+
+
+@pytest.mark.parametrize("pem", ["", "no certificate", NO_REQUEST])
+def test_what_can_not_be_read_is_no_key_of_a_thing(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch, pem: str
+) -> None:
+    opened, selection = open_directory(aws, None)
+    with opened as api:
+        directory = ThingDirectory(api, selection)
+        directory.create(NewDevice("pump-1"))
+        request, _ = make_request("pump-1")
+        directory.certify("pump-1", request)
+        monkeypatch.setattr("shared.providers.aws_iot.certificates.read_key", lambda _pem: read_key(pem))
+
+        directory.certify("pump-1", request)
+
+    assert aws.calls.count("POST /certificates") == 2
 
 
 def test_there_are_no_keys_and_no_authorities(directory: ThingDirectory) -> None:

@@ -17,6 +17,7 @@ from shared.provider import (
     NewArtifact,
     NotFound,
     NotSupported,
+    ProviderRefused,
     RolloutPlan,
     RolloutTarget,
     judge_state,
@@ -140,6 +141,74 @@ def test_a_job_is_begun_once_whatever_is_lost(aws: FakeAws, firmware: JobsFirmwa
 
     assert {each.reference for each in again} == {"spring"}
     assert len(aws.jobs) == 1
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_job_whose_answer_was_an_error_all_the_same_is_ours(
+    aws: FakeAws, firmware: JobsFirmware, failures: int
+) -> None:
+    make_fleet(aws)
+    plan = make_plan(firmware)
+    aws.faults.append(Fault("PUT /jobs/spring", status=500, works=True, times=failures))
+
+    assert firmware.begin(plan).reference == "spring"
+    assert len(aws.jobs) == 1
+
+
+def test_a_job_that_somebody_makes_meanwhile_under_the_name_is_a_conflict(
+    aws: FakeAws, firmware: JobsFirmware
+) -> None:
+    make_fleet(aws)
+    firmware.begin(make_plan(firmware))
+    aws.faults.append(Fault("GET /jobs/spring$", status=404, name="ResourceNotFoundException"))
+
+    with pytest.raises(Conflict):
+        firmware.begin(RolloutPlan("spring", RolloutTarget("plant"), (upload(firmware, "1.4"),)))
+
+
+@pytest.mark.parametrize("again", [[], [Fault("/cancel", status=400, name="InvalidRequestException")]])
+def test_a_job_is_cancelled_also_where_the_answer_was_an_error(
+    aws: FakeAws, firmware: JobsFirmware, again: list[Fault]
+) -> None:
+    make_fleet(aws)
+    plan = make_plan(firmware)
+    firmware.begin(plan)
+    aws.faults += [Fault("PUT /jobs/spring/cancel", status=500, works=True), *again]
+
+    firmware.withdraw(plan)
+
+    assert aws.jobs["spring"].status == "CANCELED"
+
+
+def test_a_job_that_goes_on_is_not_told_as_cancelled(aws: FakeAws, firmware: JobsFirmware) -> None:
+    make_fleet(aws)
+    plan = make_plan(firmware)
+    firmware.begin(plan)
+    aws.faults.append(Fault("/cancel", status=400, name="InvalidRequestException"))
+
+    with pytest.raises(ProviderRefused):
+        firmware.withdraw(plan)
+
+
+def test_a_job_that_is_gone_meanwhile_hides_no_other(aws: FakeAws, firmware: JobsFirmware) -> None:
+    names = make_fleet(aws)
+    plans = [make_plan(firmware, name) for name in ("spring", "summer")]
+    for plan in plans:
+        firmware.begin(plan)
+        for name in names:
+            aws.jobs[plan.name].move(name, "FAILED", reason="no space")
+    gone = Fault("GET /jobs/spring/job-document", status=404, name="ResourceNotFoundException")
+    aws.faults += [gone, Fault(f"GET /things/{names[0]}/jobs", status=404, name="ResourceNotFoundException")]
+
+    listed = {each.id: each.artifact_ids for each in firmware.list_deployments("plant", None).items}
+    devices = firmware.list_devices(plans[0], "executions").items
+
+    assert listed == {"spring": (), "summer": ("main:1.3",)}
+    assert [each.packages["main"].message for each in devices] == [
+        "The device reports that the job failed.",
+        "reason: no space",
+        "reason: no space",
+    ]
 
 
 def test_another_job_of_the_name_is_a_conflict(aws: FakeAws, firmware: JobsFirmware) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.provider import Message, PushedRequest, StoredBody
-from tests.fakes.aws.rules import select_all, select_bytes
+from tests.fakes.aws.rules import select_all, select_bytes, tell_lost
 from tests.unit.providers.aws_iot.accounts import load_aws
 
 TS = 1_767_323_045_123
@@ -115,13 +115,39 @@ def test_a_shadow_is_state_of_its_thing_which_was_not_heard() -> None:
     assert (message.device, message.kind, message.device_status) == ("pump-1", "state", "unheard")
 
 
-def test_our_own_commands_are_no_messages() -> None:
-    topic = "devices/pump-1/commands/reboot"
+@pytest.mark.parametrize("codec", [{}, {"codec": "00000000-0000-0000-0000-00000000000c"}])
+def test_our_own_commands_are_no_messages(codec: dict[str, str]) -> None:
+    config = {"command_topic": "devices/{device}/commands/{name}"} | codec
+    batch = [
+        select_bytes("devices/pump-1/commands/reboot", b"{}", "pump-1", TS),
+        select_bytes("devices/pump-1/telemetry", b"{}", "pump-1", TS),
+    ]
 
-    assert (
-        parse(select_bytes(topic, b"{}", "pump-1", TS), command_topic="devices/{device}/commands/{name}")
-        == []
-    )
+    messages = parse(batch, **config)
+
+    assert [(each.topic, each.observed_at) for each in messages] == [("devices/pump-1/telemetry", AT)]
+
+
+def test_what_aws_gave_up_is_what_the_device_sent_when_it_is_posted_again() -> None:
+    lost = tell_lost("devices/pump-1/telemetry", b"\xff{", "pump-1")
+
+    (message,), (again,) = parse(lost), parse(lost)
+
+    assert (message.device, message.topic, message.raw) == ("pump-1", "devices/pump-1/telemetry", "/3s=")
+    assert message.event_id == again.event_id
+    assert [each.device for each in parse([lost, tell_lost("t", b"{}", "pump-2")])] == ["pump-1", "pump-2"]
+
+
+def test_what_aws_gave_up_of_comings_and_goings_is_told_of_who_came() -> None:
+    (message,) = parse(tell_lost("$aws/events/presence/connected/pump-1", b'{"timestamp": %d}' % TS, "n/a"))
+
+    assert (message.device, message.device_status, message.observed_at) == ("pump-1", "online", AT)
+
+
+def test_a_device_can_not_speak_for_another_by_what_looks_given_up() -> None:
+    (message,) = parse(select_all("devices/a/t", tell_lost("devices/victim/t", b"{}", "victim"), "a", TS))
+
+    assert (message.device, message.topic) == ("a", "devices/a/t")
 
 
 def test_a_device_can_not_speak_for_another_where_its_bytes_are_selected() -> None:
@@ -145,6 +171,24 @@ def test_what_has_no_id_is_known_by_its_content() -> None:
     (one,), (same,), (other,) = parse(body), parse(body), parse(body | {"t": 2})
 
     assert one.event_id == same.event_id != other.event_id
+
+
+def test_what_makes_no_id_is_known_by_its_content() -> None:
+    client, message_id = "\U0001f600" * 512, "x" * 200
+
+    messages = parse([select_bytes("t", b"%d" % n, client, TS, message_id) for n in range(2)])
+
+    assert len({each.event_id for each in messages}) == 2
+
+
+@pytest.mark.parametrize("wrong", [None, True, 1234, [1], {"a": 1}, "QUI", "QU I=", "é"])
+def test_what_is_no_base64_is_kept_with_the_reason(wrong: Any) -> None:
+    body = {"payload_base64": wrong, "topic": "devices/a/t", "clientid": "a", "id": "id-1"}
+
+    (message,) = parse(body)
+
+    assert (message.device, message.error) == ("a", "payload_base64 is not base64.")
+    assert json.loads(message.raw or "") == body
 
 
 def test_a_body_that_is_no_json_is_kept_with_the_reason() -> None:

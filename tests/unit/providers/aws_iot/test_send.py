@@ -63,6 +63,16 @@ def test_an_account_without_direct_messages_publishes(aws: FakeAws, denied: set[
     assert aws.published == [(TOPIC, b'{"delay":5}')]
 
 
+@pytest.mark.parametrize(("status", "name"), [(401, "UnauthorizedException"), (403, "ForbiddenException")])
+def test_who_may_not_send_directly_publishes(aws: FakeAws, status: int, name: str) -> None:
+    aws.faults.append(Fault("/messages", status=status, name=name))
+
+    assert send(aws) == Outcome(TOPIC)
+    aws.faults.append(Fault("/messages", status=status, name=name))
+    with pytest.raises(CredentialsRefused):
+        send(aws, command_delivery="direct")
+
+
 def test_who_wants_one_way_gets_no_other(aws: FakeAws) -> None:
     aws.has_direct_messages = False
     with pytest.raises(ProviderRefused):

@@ -106,6 +106,7 @@ def test_whatever_is_asked_is_signed_as_by_the_library_of_aws(
 
 def test_a_query_is_sent_as_it_is_signed() -> None:
     assert spell_query("b=1+2&a=%2Fx&c") == "a=%2Fx&b=1%202&c="
+    assert spell_query("max-keys=1&max=2&max=1") == "max=1&max=2&max-keys=1"
 
 
 def test_no_key_is_in_what_a_debugger_shows() -> None:
