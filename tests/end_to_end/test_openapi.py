@@ -43,7 +43,7 @@ def run_program(argv: list[str], folder: Path, stack: Stack) -> subprocess.Compl
         env=os.environ | describe_environment(stack),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=800,
         check=False,
     )
 
