@@ -26,7 +26,7 @@ REACH = {"rate": "≥ 40,000 rows/s", "ratio": "≥ 0.7", "crowd_ratio": "≥ 0.
 DEVICES, CROWD = 100, 10_000
 WARM_UP = 20
 INGEST = "select public.ingest_batch(%s)"
-COPIED = "create table private.copied (like public.device_messages including all)"
+COPIED = "drop table if exists private.copied; create table private.copied (like public.device_messages including all)"
 COPY = "copy private.copied from stdin"
 LAST = """
 copy (
