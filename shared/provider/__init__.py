@@ -11,6 +11,7 @@ from shared.provider.batch import Batch, Note
 from shared.provider.capabilities import MIXINS, require, require_class
 from shared.provider.callback import (
     Acknowledged, Acknowledgement, Callback, CallbackReceiver, DeliveryReport, OptOut, locate_callback,
+    show_address,
 )
 from shared.provider.catalogue import find_provider, list_types, load_provider, load_safe_provider, resolve_type
 from shared.provider.check import Check, Checker, explain_host, explain_url, run_check, run_checks

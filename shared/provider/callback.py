@@ -94,3 +94,8 @@ class CallbackReceiver(Capability):
 def locate_callback(identity: Identity, *parts: str) -> str:
     """The address below which an integration is called back, as the outside knows it."""
     return "/".join((load_settings().public_url, "receive", identity.integration_id, *parts))
+
+
+def show_address(identity: Identity) -> str:
+    """Where an integration is pushed to, for people; with a place for the id of one that is not saved yet."""
+    return locate_callback(identity) if identity.integration_id else "/receive/<id>"

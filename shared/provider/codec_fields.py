@@ -69,6 +69,11 @@ class CodecFields(CodecUser, Decoder, defer_build=True):
         """Whether what it receives may have to be decoded by a codec."""
         return self.codec is not None
 
+    def check_codec(self) -> str:
+        """A step of a connection test: whether the codec is there and compiles. InvalidConfig otherwise."""
+        self.open_codec("codec").check()
+        return "The codec compiles."
+
     def decode_pushed(self, bodies: Sequence[CodedBody]) -> list[list[Message]]:
         """The messages in bodies that were pushed, kept raw where there is no such codec. Errors: Unavailable."""
         try:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from shared.codecs.codec import Codec
-from shared.provider.callback import locate_callback
+from shared.provider.callback import show_address
 from shared.provider.check import Check, run_checks
 from shared.provider.codec_fields import CodecFields, CodecId
 from shared.provider.decode import StoredBody
@@ -126,8 +126,7 @@ class LorawanReceiver(CodecFields, Receiver, defer_build=True):
         return "The codecs compile."
 
     def _tell_address(self) -> str:
-        address = locate_callback(self.identity) if self.identity.integration_id else "/receive/<id>"
-        return f"{self.label} posts to {address}, with webhook_secret."
+        return f"{self.label} posts to {show_address(self.identity)}, with webhook_secret."
 
     def make_messages(self, event: LorawanEvent, body: bytes) -> list[Message]:
         """The messages of an event, which keep its `body`. Errors: Unavailable where no decoder gets free."""

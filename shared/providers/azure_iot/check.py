@@ -12,8 +12,8 @@ from shared.provider import (
     Deadline,
     ProviderRefused,
     explain_url,
-    locate_callback,
     run_checks,
+    show_address,
 )
 from shared.providers.azure_iot.api import AzureApi
 
@@ -29,7 +29,7 @@ def check_hub(azure: AzureIot) -> Iterator[Check]:
     """What comes in first, then what goes out; a failed step ends it. Within `CHECK_SECONDS` in all."""
     steps: list[tuple[str, Callable[[], str]]] = []
     if azure.codec:
-        steps.append(("codec", lambda: _compile(azure)))
+        steps.append(("codec", azure.check_codec))
     steps.append(("receive", lambda: _tell_address(azure)))
     if azure.shared_access_key is None:
         yield from run_checks(steps)
@@ -78,12 +78,6 @@ class _Test:
         return None
 
 
-def _compile(azure: AzureIot) -> str:
-    azure.open_codec("codec").check()
-    return "The codec compiles."
-
-
 def _tell_address(azure: AzureIot) -> str:
-    saved = azure.identity.integration_id
-    address = locate_callback(azure.identity) if saved else "/receive/<id>"
+    address = show_address(azure.identity)
     return f"Event Grid posts to {address}?{azure.secret_parameter}=<webhook_secret>."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from shared.provider import Check, Deadline, Item, explain_url, locate_callback, run_checks
+from shared.provider import Check, Deadline, Item, explain_url, run_checks, show_address
 from shared.providers.particle.api import Account, ParticleApi
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def check_product(particle: Particle) -> Iterator[Check]:
     """What comes in first, then what goes out; a failed step ends it. Within `CHECK_SECONDS` in all."""
     steps: list[tuple[str, Callable[[], str]]] = []
     if particle.codec:
-        steps.append(("codec", lambda: _compile(particle)))
+        steps.append(("codec", particle.check_codec))
     steps.append(("receive", lambda: _tell_address(particle)))
     if not (particle.access_token or particle.client_id):
         yield from run_checks(steps)
@@ -32,14 +32,8 @@ def check_product(particle: Particle) -> Iterator[Check]:
         yield from run_checks(steps)
 
 
-def _compile(particle: Particle) -> str:
-    particle.open_codec("codec").check()
-    return "The codec compiles."
-
-
 def _tell_address(particle: Particle) -> str:
-    saved = particle.identity.integration_id
-    address = locate_callback(particle.identity) if saved else "/receive/<id>"
+    address = show_address(particle.identity)
     return f"Particle's webhooks post to {address}, with webhook_secret."
 
 
