@@ -159,7 +159,9 @@ def give_work(people: People, organization: str) -> None:
         **names,
     )
     people.own(
-        "insert into device_commands (device_id, name) select id, 'x' from devices where external_id = 'd'"
+        "insert into device_commands (device_id, name)"
+        " select id, 'x' from devices where integration_id = %(i)s and external_id = 'd'",
+        **names,
     )
     people.own(
         "insert into webhook_deliveries (organization_id, integration_id, event_type, message_id, message_received_at,"

@@ -21,7 +21,7 @@ from tests.fakes.twilio import NUMBER, SID, TOKEN, FakeTwilio
 NUMBERS = ("+4917099988801", "+4917099988802", "+4917099988803", "+4917099988804")
 ADDRESSES = ("ada@canary-mail.test", "bob@canary-mail.test")
 WORDS = "canary-of-what-is-said"
-PRIVATE = ("99988", "canary-mail", WORDS, "C0CANARY")
+PRIVATE = ("170999888", "canary-mail", WORDS, "C0CANARY")
 
 
 def subscribe(telling: Telling, twilio: FakeTwilio, slack: FakeSlack, smtp: FakeSmtp) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -78,15 +78,14 @@ TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, max
 
 
 @given(
-    path=st.lists(TEXT, min_size=1, max_size=3),
+    path=st.lists(TEXT.filter(lambda part: part not in {".", ".."}), min_size=1, max_size=3),
     query=st.dictionaries(TEXT, TEXT, max_size=3),
     body=st.binary(),
 )
 def test_whatever_is_asked_is_signed_as_by_the_library_of_aws(
     path: list[str], query: dict[str, str], body: bytes
 ) -> None:
-    from urllib.parse import quote, urlencode
-
+    """Of any path that a client of an API builds, which never has a part that is `.` or `..`."""
     url = f"{HOST}/{'/'.join(quote(part, safe='') for part in path)}?{urlencode(query)}"
     keys = Keys(KEYS.access_key_id, KEYS.secret, "TOK==")
 
