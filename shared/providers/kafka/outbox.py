@@ -18,7 +18,7 @@ from shared.provider import (
     weigh_json,
 )
 from shared.providers.kafka.plan import ReadPlan
-from shared.providers.kafka.saved_state import Memory
+from shared.providers.kafka.saved_state import Memory, SavedPlace
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_SECONDS = 500, 2_000_000, 0.2
 UNCOMMITTED_MESSAGES, UNCOMMITTED_BYTES = 1_500, 16_000_000
@@ -109,11 +109,11 @@ class Outbox:
         part.size += size
         part.weight += LEAST_WEIGHT + SHORT_FACTOR * size if size <= SHORT or not body else weigh_json(body)
 
-    def make_batch(self, offsets: dict[str, dict[str, int]], lag: int, notes: list[Note]) -> Batch:
+    def make_batch(self, parts: dict[str, dict[str, SavedPlace]], lag: int, notes: list[Note]) -> Batch:
         """The open batch, with the state as of its last record. Errors: InvalidConfig, Unavailable, of a codec."""
         part = self._open
         messages = self._decode(part.received)
-        state = self._memory.save(self._plan.topics, offsets, lag)
+        state = self._memory.save(self._plan.topics, parts, lag)
         batch = Batch(messages, state, notes, part.size)
         self._open = _Part()
         self._handed.append(_Handed(batch, len(messages), part.size, part.weight))

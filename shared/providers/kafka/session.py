@@ -32,6 +32,7 @@ from shared.providers.kafka.fetching import (
     Fetcher,
     Partition,
     Pause,
+    is_same,
     read_fetched,
 )
 from shared.providers.kafka.outbox import Outbox
@@ -74,6 +75,7 @@ def run_session(plan: ReadPlan, state: Mapping[str, object], deadline: Deadline)
 class _Session:
     def __init__(self, plan: ReadPlan, memory: Memory, cluster: Cluster, deadline: Deadline) -> None:
         self.outbox = Outbox(plan, memory)
+        self._plan = plan
         self._memory = memory
         self._deadline = deadline
         self._places = Places(plan, memory, cluster)
@@ -90,6 +92,10 @@ class _Session:
         first = self._make_batch()
         first.connect_ms = round((time.monotonic() - begun) * 1000, 1)
         yield first
+        if self._plan.is_to_place:
+            yield from self._wait_for_commits()
+            yield Batch(more=True)
+            return
         while not self._deadline.expired:
             try:
                 yield from self._turn()
@@ -149,9 +155,13 @@ class _Session:
             self._places.replace(answer.partition)
         elif answer.code in ELSEWHERE:
             self._is_moved = True
+            answer.partition.is_unsure = answer.partition.stamp is not None
         elif answer.code:
             raise explain_code(answer.code)
         elif answer.fetched.content:
+            if answer.partition.is_unsure and not is_same(answer.partition, answer.fetched):
+                self._places.renew(answer.partition)
+                return
             self._pending.append((answer.partition, read_fetched(answer.partition, answer.fetched)))
 
     def _read_pending(self) -> None:
@@ -161,6 +171,10 @@ class _Session:
             partition, steps = self._pending[0]
             for step in steps:
                 self._take(partition, step)
+                if isinstance(step.item, Record):
+                    partition.stamp = step.item.timestamp
+                elif partition.position != step.next_offset:
+                    partition.stamp = None
                 partition.position = step.next_offset
                 if self.outbox.is_full or time.monotonic() > ends:
                     return
@@ -206,7 +220,7 @@ class _Session:
                 return
 
     def _make_batch(self) -> Batch:
-        return self.outbox.make_batch(self._places.save_offsets(), self._lag, self._memory.take_notes())
+        return self.outbox.make_batch(self._places.save_parts(), self._lag, self._memory.take_notes())
 
     @property
     def _lag(self) -> int:
@@ -226,8 +240,11 @@ class _Session:
         is_behind = self._note_backlog()
         if self.outbox.count or self._memory.has_news:
             yield from self._close_batch()
+        yield from self._wait_for_commits()
+        yield Batch(more=is_behind)
+
+    def _wait_for_commits(self) -> Iterator[Batch]:
         patience = Deadline(FINISH_SECONDS)
         while self.outbox.has_handed and not patience.expired:
             yield Batch()
             time.sleep(COMMIT_POLL_SECONDS)
-        yield Batch(more=is_behind)
