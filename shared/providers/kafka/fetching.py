@@ -80,6 +80,11 @@ class Fetcher:
         self._asked: dict[int, asyncio.Task[list[Answer]]] = {}
         self._turns: Counter[int] = Counter()
 
+    @property
+    def brokers(self) -> int:
+        """How many are asked at once."""
+        return max(1, len({each.leader for each in self.partitions if each.leader >= 0}))
+
     def fetch(self, seconds: float) -> list[Answer]:
         """What has come of the questions, waiting so long at most for the first. Errors: OutsideError, of a broker."""
         return self._cluster.run(self._fetch(seconds))

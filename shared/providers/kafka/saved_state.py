@@ -70,6 +70,19 @@ class Memory(Notebook):
         if name and name != self.cluster:
             self.cluster, self.changed = name, True
 
+    def note_backlog(self, left: int) -> bool:
+        """Whether there was more to read when the time was up, which is told once."""
+        if left:
+            self.tell_once(
+                "backlog",
+                f"There were {left:,} records still to be read when the session ended; the next one goes on with them. "
+                "If this stays so, more comes than is stored: use the worker, and raise parallel_sessions where several "
+                "of them run, or make several integrations for the topics.",
+            )
+        else:
+            self.forget_told("backlog")
+        return bool(left)
+
     def find_place(self, topic: str, number: int) -> Place | None:
         """Where a partition is read on from; None where it was never read."""
         saved = self.parts.get(topic, {}).get(str(number))
