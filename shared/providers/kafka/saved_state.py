@@ -76,8 +76,8 @@ class Memory(Notebook):
             self.tell_once(
                 "backlog",
                 f"There were {left:,} records still to be read when the session ended; the next one goes on with them. "
-                "If this stays so, more comes than is stored: use the worker, and raise parallel_sessions where several "
-                "of them run, or make several integrations for the topics.",
+                "If this stays so, more comes than is stored: use the worker, and with several raise "
+                "parallel_sessions, or make several integrations for the topics.",
             )
         else:
             self.forget_told("backlog")
