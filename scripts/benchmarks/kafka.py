@@ -97,10 +97,11 @@ def _compare_workers(site: Site, servers: str, size: int, rounds: int, rate: flo
 def _drain_shared(site: Site, servers: str, workers: int, size: int) -> Drain:
     """One topic, which two sessions of one integration share."""
     topic = next(_topics)
-    _fill(servers, topic, size)
     with ExitStack() as opened:
         for _ in range(workers):
             opened.enter_context(start_worker(site.report))
+        # They have begun when it is done: what that costs is none of a record's.
+        _fill(servers, topic, size)
         return site.store(lambda: [site.watch_topic(servers, topic, sessions=2)], size)
 
 

@@ -15,7 +15,14 @@ from shared.provider import (
     TransformFields,
 )
 
-SOURCES: tuple[type[Provider], ...] = (*MIXINS, CodecFields, TransformFields, LorawanReceiver, Notifier, SharedPoller)
+SOURCES: tuple[type[Provider], ...] = (
+    *MIXINS,
+    CodecFields,
+    TransformFields,
+    LorawanReceiver,
+    Notifier,
+    SharedPoller,
+)
 MIGRATIONS = Path(__file__).resolve().parents[3] / "supabase" / "migrations"
 
 _NAMED = re.compile(r"\b\w*settings\s*(?:->>?|\?)\s*'(\w+)'")

@@ -104,7 +104,11 @@ def test_no_more_is_read_than_may_be_uncommitted(servers: str) -> None:
             if len(held) > 400:
                 break
 
-    assert UNCOMMITTED_MESSAGES <= sum(len(batch.messages) for batch in held) < UNCOMMITTED_MESSAGES + BATCH_MESSAGES
+    assert (
+        UNCOMMITTED_MESSAGES
+        <= sum(len(batch.messages) for batch in held)
+        < UNCOMMITTED_MESSAGES + BATCH_MESSAGES
+    )
 
 
 def test_from_the_end_only_what_comes_after_the_first_session_is_read(servers: str) -> None:
