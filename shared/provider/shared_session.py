@@ -38,8 +38,9 @@ class SharedPoller(Poller):
     """A poller whose sessions can be several: each is leased by itself, so that workers share one integration.
 
     What falls to a session is said by `Part.has`. Where it is read on from stands in the state's `parts`,
-    `{name: {number: anything}}`: where the number of sessions changes, the database gives each what then falls to it.
-    The first session of all is one: it places everything and ends, with `more`.
+    `{name: {number: anything}}`: where the number of sessions changes, the database gives each what then falls to it,
+    of those that differ in the state's `cluster` only what the first one has. The first session of all is one: it
+    places everything and ends, with `more`.
     """
 
     read_in_sql: ClassVar[frozenset[str]] = frozenset({"parallel_sessions"})

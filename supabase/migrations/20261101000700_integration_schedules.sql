@@ -49,7 +49,7 @@ as $$
 declare
   v_due_at timestamptz := case when new.status = 'inactive' then 'infinity' else now() end;
 begin
-  if tg_op = 'UPDATE' and (old.settings -> 'parallel_sessions') is distinct from (new.settings -> 'parallel_sessions') then
+  if tg_op = 'UPDATE' and private.count_slots(old.settings) <> private.count_slots(new.settings) then
     perform private.share_session(new.id, private.count_slots(new.settings));
   end if;
   update public.integration_schedules s set due_at = v_due_at, lease_token = null, attempts = 0 where s.integration_id = new.id;

@@ -229,7 +229,7 @@ begin
   if v_schedule.slots > 1 then
     v_summary := private.sum_sessions(p_integration_id);
     v_fails := private.is_failing(p_integration_id);
-  elsif p_error is null and v_before.settings ? 'parallel_sessions' and v_schedule.state <> '{}' then
+  elsif p_error is null and private.count_slots(v_before.settings) > 1 and v_schedule.state <> '{}' then
     -- The first session has placed all there is; from here on each slot reads its own.
     perform private.share_session(p_integration_id, private.count_slots(v_before.settings));
   end if;

@@ -34,6 +34,8 @@ begin
       cross join lateral jsonb_each(s.state -> 'parts') t
       cross join lateral jsonb_each(t.value) n
      where s.integration_id = p_integration_id and n.key ~ '^\d{1,9}$'
+       -- What one has kept of another cluster than the first counts for nothing there.
+       and s.state -> 'cluster' is not distinct from v_kept -> 'cluster'
   ),
   named as (
     select p.slot, p.name, jsonb_object_agg(p.number, p.place) as numbers from places p group by 1, 2

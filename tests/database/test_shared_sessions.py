@@ -129,6 +129,29 @@ def test_whatever_their_number_becomes_each_place_is_kept_once(service: Service,
         assert all(kept == select_parts(Part(slot, slots), places) for slot, slots, kept in parts)
 
 
+def test_what_one_has_kept_of_another_cluster_than_the_first_counts_for_nothing(service: Service) -> None:
+    integration = begin(service, 2, STATE | {"cluster": "old"})
+    first, _ = lease_all(service)
+    save(service, first, first["state"] | {"cluster": "new"})
+
+    resize(service, integration, 3)
+
+    kept = [parts for _, _, parts in read_parts(service)]
+    assert sum(len(numbers) for parts in kept for numbers in parts.values()) == sum(
+        len(numbers) for numbers in first["state"]["parts"].values()
+    )
+
+
+def test_one_session_that_is_said_to_be_one_waits_for_its_interval(service: Service) -> None:
+    integration = service.make_integration("kafka", parallel_sessions=1)
+    lease = service.lease(integration)
+    save(service, lease, STATE)
+
+    service.run("select finish_session(%s, %s, p_due_seconds => 600)", lease["id"], lease["lease_token"])
+
+    assert lease_as(service) == []
+
+
 def test_whoever_held_one_of_them_stores_nothing_once_their_number_has_changed(service: Service) -> None:
     integration = begin(service, 3)
     leases = lease_all(service)

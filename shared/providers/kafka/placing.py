@@ -43,7 +43,7 @@ class Places:
             raise ClusterChanged(
                 "Another cluster answers than when the session began; the next one begins with it."
             )
-        self._memory.meet_cluster(self._cluster.id)
+        self._memory.meet_cluster(self._cluster.id, tells=self._plan.part.number == 0)
         self._judge(listing)
         found = [each for each in listing.partitions if self._is_ours(each.topic, each.number)]
         if len(found) > MOST_PARTITIONS * (self._plan.sessions if self._plan.is_to_place else 1):

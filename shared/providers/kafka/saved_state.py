@@ -57,16 +57,17 @@ class Memory(Notebook):
         self.codec_state = dict(known.get("codec") or {})
         self.lag = known.get("lag", 0)
 
-    def meet_cluster(self, name: str | None) -> None:
-        """The cluster calls itself so."""
+    def meet_cluster(self, name: str | None, *, tells: bool) -> None:
+        """The cluster calls itself so. Of several sessions one `tells` where it is another."""
         if self.cluster and name and name != self.cluster:
-            self.note(
-                "warning",
-                "Another cluster answers than before: its topics are read from their beginning. What the one before "
-                "had that was not read yet is lost.",
-                "broker.overflowed",
-            )
             self.parts = {}
+            if tells:
+                self.note(
+                    "warning",
+                    "Another cluster answers than before: its topics are read from their beginning. What the one "
+                    "before had that was not read yet is lost.",
+                    "broker.overflowed",
+                )
         if name and name != self.cluster:
             self.cluster, self.changed = name, True
 
