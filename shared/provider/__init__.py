@@ -70,6 +70,7 @@ from shared.provider.secret_address import list_parts, show_origin
 from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome
 from shared.provider.session import Poller
+from shared.provider.shared_session import WHOLE, Part, SharedPoller
 from shared.provider.source import MessageSource
 from shared.provider.settings import DataType, DeviceSettings, Setting, SettingsKeeper
 from shared.provider.standard_webhooks import (

@@ -63,6 +63,7 @@ begin
     perform private.bound_state('state', p_state);
     update public.integration_schedules
        set state = coalesce(p_state, state),
+           lag = case when p_state is null then lag when jsonb_typeof(p_state -> 'lag') = 'number' then (p_state -> 'lag')::bigint end,
            due_at = coalesce(v_received_at + make_interval(secs => p_lease_seconds), due_at)
      where integration_id = p_integration_id and lease_token = p_lease_token
     returning connected_to into v_connected_to;

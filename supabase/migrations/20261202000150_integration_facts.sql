@@ -163,11 +163,15 @@ begin
   -- Locked in the order in which ingest does: devices are counted there before messages.
   perform from public.device_integrations i where i.id = new.integration_id for no key update;
   insert into public.integration_facts as f (integration_id, direction, organization_id, failures, failed_at)
-  values (new.integration_id, 'in', new.organization_id, new.attempts, case when new.attempts > 0 then now() end)
+  values (
+    new.integration_id, 'in', new.organization_id,
+    case when new.slots = 1 then new.attempts
+         else (select max(s.attempts) from public.integration_schedules s where s.integration_id = new.integration_id) end,
+    case when new.attempts > 0 then now() end)
   on conflict (integration_id, direction) do update
     set failures = excluded.failures, failed_at = coalesce(excluded.failed_at, f.failed_at),
-        refused = case when new.attempts = 0 then private.drop_refused(f.refused, 'session') else f.refused end,
-        refusals = case when new.attempts = 0 then private.count_refused(private.drop_refused(f.refused, 'session')) else f.refusals end;
+        refused = case when excluded.failures = 0 then private.drop_refused(f.refused, 'session') else f.refused end,
+        refusals = case when excluded.failures = 0 then private.count_refused(private.drop_refused(f.refused, 'session')) else f.refusals end;
   return null;
 end
 $$;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -21,10 +22,11 @@ from shared.provider import (
     Event,
     Group,
     Message,
+    Part,
     PayloadFields,
-    Poller,
     Publisher,
     PublishOutcome,
+    SharedPoller,
     StoredBody,
     encode_basic,
     join_basic,
@@ -64,7 +66,7 @@ _WITH_USER: dict[str, Any] = {
 }
 
 
-class Kafka(Checker, Poller, Publisher, ClusterFields, CodecFields, PayloadFields):
+class Kafka(Checker, SharedPoller, Publisher, ClusterFields, CodecFields, PayloadFields):
     """A cluster, and the topics that are read, or the one that events go to."""
 
     label: ClassVar[str] = "Kafka"
@@ -155,11 +157,12 @@ class Kafka(Checker, Poller, Publisher, ClusterFields, CodecFields, PayloadField
         """Whether there are topics to read."""
         return self.topics is not None
 
-    def session(self, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
+    def session_part(self, part: Part, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
         """See session.py; ends after `session_seconds` at the latest."""
         from shared.providers.kafka.session import run_session
 
-        yield from run_session(self.read_plan, state, self.limit_session(deadline))
+        plan = replace(self.read_plan, part=part, sessions=self.parallel_sessions)
+        yield from run_session(plan, state, self.limit_session(deadline))
 
     def publish(self, events: Sequence[Event], deadline: Deadline) -> Iterator[PublishOutcome]:
         """Produce `events` to `events_topic`, idempotently; see publish.py."""
