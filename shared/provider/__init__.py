@@ -28,6 +28,7 @@ from shared.provider.decoding.times import UNBELIEVED, TimestampFormat, choose_t
 from shared.provider.decoding.topics import (
     TOPIC_BYTES, OwnTopic, TopicFacts, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
 )
+from shared.provider.decoding.status import tell_presence
 from shared.provider.deliver import Subscriber
 from shared.provider.device_tokens import TOKEN_PREFIX, find_token, hash_token
 from shared.provider.devices import (
@@ -35,8 +36,8 @@ from shared.provider.devices import (
 )
 from shared.provider.downlink import QueueItem, read_downlink
 from shared.provider.fields import (
-    BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, encode_basic, join_basic, locate_url,
-    looks_secret, require_partner, reveal_headers,
+    BaseUrl, BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, encode_basic, join_basic,
+    locate_url, looks_secret, require_partner, reveal_headers,
 )
 from shared.provider.firmware import (
     MAIN_PACKAGE, Artifact, BegunRollout, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,
@@ -53,7 +54,7 @@ from shared.provider.lorawan_directory import NO_EUI, LorawanDirectory, check_ap
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
     ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, CommandReport, Event, EventDevice, Identity, Kind, Message, Notice,
-    Presence, Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
+    Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path

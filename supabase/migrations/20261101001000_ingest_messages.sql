@@ -146,7 +146,12 @@ begin
      order by m.external_id
     on conflict (integration_id, external_id, organization_id) do update
       set last_seen_at = greatest(d.last_seen_at, excluded.last_seen_at),
-          status = case when p_received_at < d.last_seen_at then d.status else excluded.status end
+          status = case
+            when p_received_at < d.last_seen_at then d.status
+            -- What it said before it went, and comes late, does not bring it back.
+            when excluded.status = 'online' and d.status <> 'online' and private.read_gone(d.metadata) >= excluded.last_seen_at then d.status
+            else excluded.status
+          end
     returning d.id, d.external_id, (xmax = 0) as created
   ),
   known as (

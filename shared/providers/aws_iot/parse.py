@@ -148,7 +148,7 @@ def _decode(aws: AwsIot, envelope: Envelope, device: str | None) -> Message | Co
             body, envelope.error, event_id=event_id, device=device, topic=envelope.topic or None
         )
     if reserved := find_reserved(topic):
-        return read_reserved(reserved, topic, body, event_id)
+        return read_reserved(reserved, topic, body, event_id, envelope.time)
     decoder = aws.make_decoder(OwnTopic(own_filter=aws.topic_rules.own_filter, device=device))
     read = decoder.prepare if aws.codec else decoder.decode
     return read(topic, body, event_id)

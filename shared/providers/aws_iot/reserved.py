@@ -1,6 +1,7 @@
 """What AWS itself says on topics of its own that rules may select from: comings and goings, shadows, jobs.
 
-Source: AWS IoT's documentation of reserved topics and lifecycle events.
+Source: AWS IoT's documentation of reserved topics and lifecycle events. Those come in any order: which is the later
+is told by the moment that AWS saw them, for their version number begins anew now and then.
 """
 
 from __future__ import annotations
@@ -8,10 +9,13 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from shared.provider import Kind, Message, parse_time, read_document
+from shared.provider import Item, Kind, Message, choose_time, parse_time, read_document, tell_presence
 
 _PRESENCE = re.compile(r"\$aws/events/presence/(connected|disconnected)/(.+)")
 _THING = re.compile(r"\$aws/things/([^/]+)/(shadow|jobs)/.+")
+_TAKEN_OVER = "DUPLICATE_CLIENTID"
+"""Why a connection ends whose client has opened another: it has not gone."""
+
 _STATUS: dict[str, Literal["online", "offline"]] = {"connected": "online", "disconnected": "offline"}
 
 
@@ -34,24 +38,23 @@ def find_reserved(topic: str) -> Reserved | None:
     return None
 
 
-def read_reserved(reserved: Reserved, topic: str, body: bytes, event_id: str) -> Message:
-    """The message; of comings and goings with the moment that AWS saw it."""
+def read_reserved(reserved: Reserved, topic: str, body: bytes, event_id: str, at: object = None) -> Message:
+    """The message, with the moment that AWS saw it: what it says itself, else when the rule did (`at`)."""
     value, remark, error = read_document(body)
     if error:
         return Message.undecoded(body, error, event_id=event_id, device=reserved.device, topic=topic)
-    at = None
-    if reserved.kind == "state" and isinstance(value, dict):
-        try:
-            at = parse_time(value.get("timestamp"))
-        except ValueError:
-            at = None
-    return Message(
+    said = Item(value)
+    own = said.fields.get("timestamp") if reserved.kind == "state" else None
+    message = Message(
         event_id,
         reserved.device,
         reserved.kind,
         topic,
         value,
-        observed_at=at,
-        device_status=reserved.status,
+        observed_at=choose_time((own, at), parse_time)[0],
+        device_status="unheard",
         remark=remark,
     )
+    if reserved.status == "unheard" or said.text("disconnectReason") == _TAKEN_OVER:
+        return message
+    return tell_presence(message, reserved.status)

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 
 from shared.provider import (
     Access,
+    BaseUrl,
     Batch,
     Check,
     Checker,
@@ -18,7 +19,6 @@ from shared.provider import (
     CommaSeparated,
     Deadline,
     Destination,
-    EndpointUrl,
     Event,
     Group,
     Message,
@@ -97,7 +97,7 @@ class Kafka(Checker, SharedPoller, Publisher, ClusterFields, CodecFields, Payloa
     """How many events may be on their way at once."""
     rate_limit_per_minute: int = Field(A_MINUTE, ge=1, le=1_000_000)
     """How many events may be produced within any minute."""
-    schema_registry_url: EndpointUrl | None = Field(None, examples=["https://registry.example.com"])
+    schema_registry_url: BaseUrl | None = Field(None, examples=["https://registry.example.com"])
     """The schema registry by which bodies are written: Avro and JSON Schema are read."""
     schema_registry_username: (
         Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[^:\x00-\x1f]+$")] | None
@@ -195,8 +195,9 @@ class Kafka(Checker, SharedPoller, Publisher, ClusterFields, CodecFields, Payloa
         pair = join_basic(self.schema_registry_username, self.schema_registry_password)
         headers = {"Authorization": encode_basic(pair)} if self.schema_registry_username else {}
         secrets = [self.schema_registry_password.get_secret_value()] if self.schema_registry_password else []
-        url = self.schema_registry_url.rstrip("/")
-        return Access("The schema registry", url, headers, secrets, self.identity.organization_id)
+        return Access(
+            "The schema registry", self.schema_registry_url, headers, secrets, self.identity.organization_id
+        )
 
     @property
     def read_plan(self) -> ReadPlan:
