@@ -92,4 +92,3 @@ comment on function private.sum_sessions is 'What the last sessions of all slots
 
 revoke execute on function private.count_slots, private.find_slot, private.share_session, private.is_failing, private.sum_sessions
   from public, anon, authenticated, service_role;
-grant execute on function private.count_slots, private.find_slot, private.share_session, private.is_failing, private.sum_sessions to service_role;
