@@ -53,6 +53,17 @@ def check_url(url: str) -> str:
     return url
 
 
+def find_http_url(url: str) -> str:
+    """The http or https address at which a WebSocket is asked for, whose own address may begin with ws or wss."""
+    return f"http{url[2:]}" if url.startswith(("ws://", "wss://")) else url
+
+
+def check_socket_url(url: str) -> str:
+    """As `check_url`, for the address of a WebSocket."""
+    check_url(find_http_url(url))
+    return url
+
+
 def check_secret_url(secret: SecretStr) -> SecretStr:
     """As `check_url`, for an address that is itself a secret."""
     check_url(secret.get_secret_value())
@@ -140,6 +151,7 @@ def encode_basic(pair: str) -> str:
 
 
 EndpointUrl = Annotated[str, AfterValidator(check_url)]
+SocketUrl = Annotated[str, AfterValidator(check_socket_url)]
 SecretUrl = Annotated[SecretStr, AfterValidator(check_secret_url)]
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
 Credential = Annotated[SecretStr, AfterValidator(check_credential)]
