@@ -37,7 +37,7 @@ def _list_steps(graphql: Graphql, deadline: Deadline) -> Iterator[Step]:
     if graphql.query:
         yield "query", partial(_ask_first, graphql, deadline)
     if graphql.subscription:
-        yield "subscription", partial(_subscribe, graphql)
+        yield "subscription", partial(_subscribe, graphql, deadline)
 
 
 def _explain_addresses(graphql: Graphql, deadline: Deadline) -> str:
@@ -62,17 +62,17 @@ def _ask_first(graphql: Graphql, deadline: Deadline) -> str:
     return graphql.mask_text(f"It found {len(read.items):,} items. {', '.join(names)}{cursor}".strip())
 
 
-def _subscribe(graphql: Graphql) -> str:
+def _subscribe(graphql: Graphql, deadline: Deadline) -> str:
     ResultReader(graphql, graphql.subscription_items, graphql.subscription_cursor).check()
     ways = list_ways(graphql, "")
     for way in ways:
         with make_feed(graphql, way) as feed:
             try:
-                feed.open(graphql.fill_subscription(graphql.first_cursor))
+                feed.open(graphql.fill_subscription(graphql.first_cursor), deadline)
             except OutsideError as error:
                 if way == ways[-1] or not is_elsewhere(error):
                     raise
                 continue
-            count = len(feed.receive(LISTEN_SECONDS))
+            count = len(feed.receive(min(LISTEN_SECONDS, deadline.remaining())))
             return f"It was begun, by {feed.spoken}. {f'{count:,} results came at once.' if count else ''}".strip()
     return "There is no way to subscribe."

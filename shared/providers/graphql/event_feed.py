@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from shared.provider import (
+    Deadline,
     EventStreamReader,
     OutboundRequest,
     OutsideError,
@@ -40,12 +41,12 @@ class EventFeed:
     def __exit__(self, *error: object) -> None:
         self._stream.__exit__(*error)
 
-    def open(self, variables: Variables) -> None:
+    def open(self, variables: Variables, deadline: Deadline) -> None:
         """Send the subscription. Errors: StreamRefused, OutsideErrors."""
-        graphql = self._graphql
+        graphql, seconds = self._graphql, min(OPEN_SECONDS, deadline.remaining())
         body = write_json({"query": graphql.subscription, "variables": variables})
         headers = graphql.stream_headers | {"Content-Type": "application/json"}
-        request = OutboundRequest("POST", graphql.endpoint, headers, body, timeout_seconds=OPEN_SECONDS)
+        request = OutboundRequest("POST", graphql.endpoint, headers, body, timeout_seconds=seconds)
         try:
             self._stream.open(request)
         except StreamRefused as refused:

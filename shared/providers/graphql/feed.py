@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from shared.provider import (
     CredentialsRefused,
+    Deadline,
     Item,
     OutsideError,
     ProtocolFailed,
@@ -46,7 +47,7 @@ class Feed(Protocol):
     def __exit__(self, *_: object) -> None:
         """Say that it is over, and disconnect."""
 
-    def open(self, variables: Variables) -> None:
+    def open(self, variables: Variables, deadline: Deadline) -> None:
         """Connect, log in and subscribe. Errors: StreamRefused, OutsideErrors."""
 
     def receive(self, seconds: float) -> list[Told]:

@@ -22,6 +22,7 @@ from shared.provider import (
     NamedBody,
     NameNotResolved,
     OutsideError,
+    TimedOut,
     TlsFailed,
     cut_bodies,
     decode_items,
@@ -46,6 +47,8 @@ STEADY_SECONDS = 30.0
 TRIES = 5
 PAUSES = Backoff(0.5, 10.0)
 FINISH_SECONDS = 10.0
+FAIR_SECONDS = 10.0
+"""A session that has had so long and got nothing has failed; a shorter one was cut off."""
 
 _HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved)
 """What another try in a second can't mend."""
@@ -79,32 +82,47 @@ class _Session:
         self._catch_up = CatchUp(graphql, memory, self.outbox, self._seen) if graphql.query else None
         self._reader = ResultReader(graphql, graphql.subscription_items, graphql.subscription_cursor)
         self._codec: Codec | None = graphql.open_codec("codec") if graphql.codec else None
+        self._begun = time.monotonic()
         self._failures = 0
+        self._has_got_on = self._has_listened = False
 
     def run(self) -> Iterator[Batch]:
-        yield from self._ask()
-        if self._graphql.subscription is None:
-            yield from self.outbox.wait(Deadline(FINISH_SECONDS))
-            yield Batch(more=self._catch_up is not None and self._catch_up.has_more)
-            return
-        if not self._graphql.is_replayable:
+        if self._graphql.subscription is not None and not self._graphql.is_replayable:
             self._memory.tell_once("at most once", ONCE)
-        while not self._deadline.expired:
+        try:
+            yield from self._ask()
+            yield from self._follow()
+        except TimedOut:
+            # What the end of the session cuts off goes on with the next one, at once; who never answers has failed.
+            has_had_time = time.monotonic() - self._begun >= FAIR_SECONDS
+            if not self._deadline.expired or (has_had_time and not self._has_got_on):
+                raise
+        yield from self._finish()
+
+    def _ask(self) -> Iterator[Batch]:
+        """What the query has, where there is one."""
+        if self._catch_up is not None and not self._deadline.expired:
+            for batch in self._catch_up.run(self._deadline):
+                self._has_got_on = True
+                yield batch
+
+    def _follow(self) -> Iterator[Batch]:
+        """What the subscription brings, where there is one, over as many connections as it takes."""
+        failure: OutsideError | None = None
+        while self._graphql.subscription is not None and not self._deadline.expired:
             begun = time.monotonic()
             try:
                 yield from self._subscribe()
             except _HOPELESS:
                 raise
-            except OutsideError:
+            except OutsideError as error:
+                failure = error
                 self._failures = 1 if time.monotonic() - begun >= STEADY_SECONDS else self._failures + 1
                 if self._failures >= TRIES:
                     raise
                 yield from self._back_off()
-        yield from self._finish()
-
-    def _ask(self, patience: Deadline | None = None) -> Iterator[Batch]:
-        if self._catch_up is not None:
-            yield from self._catch_up.run(patience or self._deadline)
+        if failure and not self._has_listened:
+            raise failure
 
     def _subscribe(self) -> Iterator[Batch]:
         """One connection: what it brings until the time is up. Errors: OutsideError, when it ends before."""
@@ -113,7 +131,7 @@ class _Session:
         for way in ways:
             with make_feed(self._graphql, way) as feed:
                 try:
-                    feed.open(self._graphql.fill_subscription(self._memory.cursor))
+                    feed.open(self._graphql.fill_subscription(self._memory.cursor), self._deadline)
                 except OutsideError as error:
                     if way == ways[-1] or not is_elsewhere(error):
                         raise
@@ -128,6 +146,8 @@ class _Session:
         sweep = Deadline(SWEEP_SECONDS)
         while not self._deadline.expired:
             told = feed.receive(min(RECEIVE_SECONDS, self._deadline.remaining()))
+            # It has brought something, or was silent for a moment: it is none that ends at once.
+            self._has_listened = self._has_got_on = True
             if feed.strange:
                 self._memory.tell_once("strange", STRANGE)
             if told:
@@ -136,7 +156,7 @@ class _Session:
                 yield from self._hand([], [])
             else:
                 yield Batch()
-            if self._catch_up and sweep.expired:
+            if sweep.expired:
                 yield from self._ask()
                 sweep = Deadline(SWEEP_SECONDS)
 
@@ -183,13 +203,17 @@ class _Session:
         yield from self._ask()
 
     def _finish(self) -> Iterator[Batch]:
-        """Ask once more where the subscription brought something, so that the next session is not brought it again."""
-        if self._seen.changed and self._catch_up is not None:
+        """Wait for the commits; ask once more where the subscription brought something, which moves the cursor on."""
+        catch_up = self._catch_up
+        if catch_up is not None and self._seen.changed:
             try:
-                yield from self._ask(Deadline(FINISH_SECONDS))
+                yield from catch_up.run(Deadline(FINISH_SECONDS))
             except OutsideError as error:
                 words = "The query failed at the end of the session; the next one asks again."
                 self._memory.note("warning", f"{words} {error.detail}")
-                yield Batch(notes=self._memory.take_notes())
+        if self._memory.has_news:
+            yield from self._hand([], [])
         yield from self.outbox.wait(Deadline(FINISH_SECONDS))
-        yield Batch(more=True)
+        yield Batch(
+            more=self._graphql.subscription is not None or (catch_up is not None and catch_up.has_more)
+        )

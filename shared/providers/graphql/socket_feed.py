@@ -73,12 +73,12 @@ class SocketFeed:
         finally:
             self._stream.__exit__(*error)
 
-    def open(self, variables: Variables) -> None:
+    def open(self, variables: Variables, deadline: Deadline) -> None:
         """Connect, log in and subscribe. Errors: StreamRefused, OutsideErrors."""
-        self._connect()
+        self._connect(min(OPEN_SECONDS, deadline.remaining()))
         init = self._graphql.opening
         self._send({"type": "connection_init"} | ({"payload": init} if init else {}))
-        patience = Deadline(ACK_SECONDS)
+        patience = deadline.within(ACK_SECONDS)
         while not self._meet_acknowledgement(self._receive(patience.remaining())):
             if patience.expired:
                 raise TimedOut(
@@ -104,11 +104,9 @@ class SocketFeed:
             raise self._over
         return told
 
-    def _connect(self) -> None:
+    def _connect(self, seconds: float) -> None:
         graphql = self._graphql
-        request = OutboundRequest(
-            "GET", graphql.socket_url, graphql.stream_headers, timeout_seconds=OPEN_SECONDS
-        )
+        request = OutboundRequest("GET", graphql.socket_url, graphql.stream_headers, timeout_seconds=seconds)
         offered = {"transport-ws": (TRANSPORT_WS,), "legacy": (LEGACY,), "appsync": (LEGACY,)}
         try:
             self._stream.open(request, offered.get(graphql.protocol, (TRANSPORT_WS, LEGACY)))
