@@ -57,7 +57,7 @@ class FakeGraphql:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._runner.cleanup())
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -93,6 +93,13 @@ class FakeGraphql:
         await site.start()
         server: Any = site._server
         self.port = server.sockets[0].getsockname()[1]
+
+    async def _end(self) -> None:
+        await self._runner.cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _add(self, readings: tuple[dict[str, Any], ...]) -> None:
         self.readings += readings
@@ -173,14 +180,16 @@ class FakeGraphql:
         socket = web.WebSocketResponse(protocols=self.behaviour.subprotocols, heartbeat=None)
         await socket.prepare(request)
         work: list[asyncio.Task[None]] = []
-        async for message in socket:
-            if message.type == WSMsgType.TEXT:
-                said = json.loads(message.data)
-                self.said.append(said)
-                await self._hear(socket, said, work)
-        for task in work:
-            task.cancel()
-        await asyncio.gather(*work, return_exceptions=True)
+        try:
+            async for message in socket:
+                if message.type == WSMsgType.TEXT:
+                    said = json.loads(message.data)
+                    self.said.append(said)
+                    await self._hear(socket, said, work)
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
         return socket
 
     async def _hear(
