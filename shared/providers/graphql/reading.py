@@ -71,8 +71,8 @@ class ResultReader:
             return f"A result has {len(items):,} items; ask for at most {MOST_ITEMS:,}."
         cursor = found.values.get("cursor")
         text = write_item(cursor)
-        if len(text) > CURSOR_LIMIT or b"\\u0000" in text:
-            return f"The cursor has {len(text):,} characters; at most {CURSOR_LIMIT:,} are kept, and no NUL."
+        if len(text) > CURSOR_LIMIT:
+            return f"The cursor has {len(text):,} bytes; at most {CURSOR_LIMIT:,} are kept."
         return Read([item for item in items if item is not None], None if cursor == "" else cursor)
 
 

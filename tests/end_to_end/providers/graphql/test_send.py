@@ -96,7 +96,9 @@ def test_a_mutation_that_takes_the_commands_id_may_be_sent_again(api: FakeGraphq
 
 
 def test_no_answer_at_all_is_final_too() -> None:
-    with HttpReceiver(lambda _: Answer(200, b'{"data"', {"Content-Length": "4000", "Connection": "close"})) as cut:
+    with HttpReceiver(
+        lambda _: Answer(200, b'{"data"', {"Content-Length": "4000", "Connection": "close"})
+    ) as cut:
         cut_off = cut.url
         with pytest.raises(CommandRefused, match="not known"):
             make_graphql(cut_off, mutation=MUTATION).send(Command("c", "d", "n", {}, datetime.now(UTC)))
