@@ -32,11 +32,10 @@ class EventStream:
         self._heard = self._loop.time()
         self._gate = _Gate(opened.wire)
         self._reader = ReplyReader(self._gate, sys.maxsize, with_body=True, linger=False)
-        self._reader.head = opened.head
         self._gate.body = self._reader.body
         self._gate.limit = limit + UNREAD_BYTES
         self._events = EventReader(self._reader.body, limit)
-        self._reading = self._loop.create_task(self._reader.read_rest())
+        self._reading = self._loop.create_task(self._reader.read_rest(opened.head))
         self._over: StreamEnded | ProtocolFailed | None = None
 
     @property
@@ -54,6 +53,7 @@ class EventStream:
             await self._listen(seconds)
             came = self._cut()
         if not came and self._over is None and self._reading.done():
+            self._reading.result()
             notes = self.opened.head.notes
             self._over = StreamEnded(
                 f"{self.opened.name} ended the stream{f': {notes[0]}' if notes else ''}.",

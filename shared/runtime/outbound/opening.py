@@ -101,7 +101,7 @@ async def _begin(transport: Transport, request: OutboundRequest, target: Target,
 async def _read_refusal(opened: Opened) -> StreamRefused:
     """What a reply is that begins no stream, with its body to the limit of the request."""
     status = opened.head.status
-    await opened.reader.read_rest()
+    await opened.reader.read_rest(opened.head)
     reply = make_reply(opened.reader, None, opened.milliseconds)
     moved = (
         " Redirects are not followed."

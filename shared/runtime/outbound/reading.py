@@ -70,10 +70,11 @@ class ReplyReader:
         """Read up to where the body begins; NoStatusError where no reply came."""
         await self._guard(self._begin_reply())
 
-    async def read_rest(self) -> None:
-        """After `read_head`: read the body."""
-        if self.head is not None and not self.was_odd:
-            await self._guard(self._read_body(self.head))
+    async def read_rest(self, head: Head) -> None:
+        """Read the body behind `head`, where that was whole."""
+        self._begun = self.head = head
+        if not head.notes:
+            await self._guard(self._read_body(head))
 
     def stop(self, reason: str) -> bool:
         """End the reading for `reason`; whether a status was read."""

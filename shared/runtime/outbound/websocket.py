@@ -1,97 +1,102 @@
-"""A WebSocket (RFC 6455) to a checked address: no extensions, so no compression; no redirects; messages to a limit."""
+"""A WebSocket to a checked address: no extensions, so no compression; no redirects; messages to a limit.
+
+Frames and the handshake are websockets' (RFC 6455), fed by our own connection.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import os
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 
-from shared.runtime.errors import ProtocolFailed, StreamEnded, TimedOut
+from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake
+from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import Protocol, Side, State
+from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
+
+from shared.runtime.errors import OutsideError, ProtocolFailed, StreamEnded, TimedOut
+from shared.runtime.memory import SMALL
 from shared.runtime.outbound.exchange import OutboundRequest
-from shared.runtime.outbound.frames import (
-    CLOSE,
-    GOING,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    FrameError,
-    FrameReader,
-    read_close,
-    write_close,
-    write_frame,
-)
 from shared.runtime.outbound.opening import Opened, open_reply
 from shared.runtime.outbound.transport import Transport
 
-_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PING_SECONDS = 20.0
 """After so long without a word the other side is asked whether it is still there, and has as long to say so."""
 
 UNSENT_BYTES = 1_048_576
 """What may wait to be taken by the other side."""
 
-MOST_AT_ONCE = 500
-"""Messages that are handed over together."""
+MOST_FRAGMENTS = 1_000
+"""Of one message; nobody sends more, but who wants to be waited for."""
+
+_log = logging.getLogger(__name__)
+_log.setLevel(
+    logging.ERROR
+)  # or what is sent, tokens too, would stand in the log of an operator who asks for details
 
 
 class WebSocket:
     """An open connection, of one event loop. `subprotocol` is what the other side chose."""
 
     def __init__(self, opened: Opened, subprotocol: str, limit: int) -> None:
-        self.subprotocol = subprotocol
         self.opened = opened
+        self.subprotocol = subprotocol
         self._wire = opened.wire
-        self._frames = FrameReader(self._wire.came, limit)
+        self._limit = limit
+        self._framing = Protocol(Side.CLIENT, max_size=limit, logger=_log)
+        self._parts: list[bytes] = []
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
         self._asked = False
-        self._over: StreamEnded | ProtocolFailed | None = None
+        self._over: OutsideError | None = None
 
     @property
     def wanted(self) -> int:
-        """How many bytes the message that has begun needs."""
-        return self._frames.wanted
+        """How many bytes a message that has begun may need."""
+        return self._limit if len(self._framing.reader.buffer) > SMALL else 0
 
     async def receive(self, seconds: float) -> list[bytes]:
         """The messages that came, waiting up to `seconds` for the first; none where none came.
 
         Errors: StreamEnded, ProtocolFailed, TimedOut, each once what came before is handed over.
         """
-        came = self._cut()
-        if came or self._over:
-            return self._hand(came)
-        before = len(self._wire.came)
-        await self._wire.listen(seconds)
-        if len(self._wire.came) > before:
-            self._heard, self._asked = self._loop.time(), False
-        came = self._cut()
-        if not came and not self._over and self._wire.transport is None:
+        if not self._wire.came and self._over is None:
+            await self._wire.listen(seconds)
+        messages = self._cut() if self._over is None else []
+        if not messages and self._over is None and self._wire.transport is None:
             self._over = StreamEnded(f"{self.opened.name} closed the connection without a word.")
-        return self._hand(came)
+        if not messages and self._over:
+            raise self._over
+        return messages
 
     def send(self, text: bytes) -> None:
-        """Send one message, UTF-8. Errors: TimedOut where the other side takes none."""
-        self._write(write_frame(TEXT, text))
+        """Send one message, UTF-8, unless it is over. Errors: TimedOut where the other side takes none."""
+        if self._is_open:
+            self._framing.send_text(text)
+            self._flush()
 
     def watch(self) -> None:
         """Ask whether the other side is there where it has been silent; TimedOut where it does not say so."""
         silent = self._loop.time() - self._heard
         if silent >= 2 * PING_SECONDS:
             raise TimedOut(f"{self.opened.name} did not answer a ping within {PING_SECONDS:g} seconds.")
-        if silent >= PING_SECONDS and not self._asked:
+        if silent >= PING_SECONDS and not self._asked and self._is_open:
             self._asked = True
-            self._write(write_frame(PING))
+            self._framing.send_ping(b"")
+            self._flush()
 
     async def close(self, seconds: float) -> None:
         """Say that it is over, and wait up to `seconds` for the other side to say so too."""
         try:
-            if self._over is None and self._wire.transport is not None:
-                self._write(write_close(GOING))
+            if self._is_open and self._wire.transport is not None:
+                self._framing.send_close(1000)
+                self._flush()
                 async with asyncio.timeout(seconds):
                     while self._over is None and await self._wire.more():
                         self._cut()
@@ -100,45 +105,59 @@ class WebSocket:
         finally:
             self.opened.drop()
 
-    def _hand(self, came: list[bytes]) -> list[bytes]:
-        if not came and self._over:
-            raise self._over
-        return came
+    @property
+    def _is_open(self) -> bool:
+        return self._over is None and self._framing.state is State.OPEN
 
     def _cut(self) -> list[bytes]:
         """The messages that are whole."""
-        messages: list[bytes] = []
-        pings: list[bytes] = []
-        try:
-            while self._over is None and len(messages) < MOST_AT_ONCE and (frame := self._frames.read()):
-                self._sort(frame, messages, pings)
-        except FrameError as error:
-            self._over = ProtocolFailed(f"{self.opened.name} {error}.")
-            self._write(write_close(error.code))
-        if pings and self._over is None:
-            # Of several the last one is answered, as RFC 6455 allows.
-            self._write(write_frame(PONG, pings[-1]))
+        framing, came = self._framing, self._wire.came
+        if came:
+            self._heard, self._asked = self._loop.time(), False
+            framing.receive_data(bytes(came))
+            came.clear()
+        messages = list(self._join(framing.events_received()))
+        if framing.close_rcvd and self._over is None:
+            code, reason = framing.close_rcvd.code, framing.close_rcvd.reason
+            self._over = StreamEnded(
+                f"{self.opened.name} closed the connection ({code}).", ended=code, reason=reason
+            )
+        if framing.parser_exc and self._over is None:
+            self._over = ProtocolFailed(
+                f"{self.opened.name} broke the protocol of WebSocket: {framing.parser_exc}."
+            )
+        self._flush()
         return messages
 
-    def _sort(self, frame: Frame, messages: list[bytes], pings: list[bytes]) -> None:
-        if frame.opcode == CLOSE:
-            code, reason = read_close(frame.body)
-            said = f": {reason}" if reason else ""
-            words = f"{self.opened.name} closed the connection ({code}){said}."
-            self._over = StreamEnded(words, ended=code, reason=reason)
-            self._write(write_close(GOING))
-        elif frame.opcode == PING:
-            pings.append(frame.body)
-        elif frame.opcode != PONG:
-            messages.append(frame.body)
+    def _join(self, events: Iterable[object]) -> Iterable[bytes]:
+        for frame in events:
+            if not isinstance(frame, Frame) or frame.opcode not in DATA_OPCODES:
+                continue
+            if frame.fin and not self._parts:
+                yield bytes(frame.data)
+                continue
+            self._parts.append(bytes(frame.data))
+            if len(self._parts) > MOST_FRAGMENTS:
+                self._over = ProtocolFailed(
+                    f"{self.opened.name} sent a message in more than {MOST_FRAGMENTS:,} fragments."
+                )
+                return
+            if frame.fin:
+                parts, self._parts = self._parts, []
+                yield b"".join(parts)
 
-    def _write(self, data: bytes) -> None:
+    def _flush(self) -> None:
+        data = self._framing.data_to_send()
         transport = self._wire.transport
         if transport is None or transport.is_closing():
             return
         if transport.get_write_buffer_size() > UNSENT_BYTES:
             raise TimedOut(f"{self.opened.name} does not take what is sent to it.")
-        transport.write(data)
+        pongs = [each for each in data if each and each[0] & 15 == Opcode.PONG]
+        # Of several pings the last one is answered, as RFC 6455 allows: who floods us is not flooded back.
+        kept = [each for each in data if each not in pongs[:-1]]
+        if kept:
+            transport.write(b"".join(kept))
 
 
 async def open_websocket(
@@ -148,30 +167,20 @@ async def open_websocket(
 
     Errors: StreamRefused, ProtocolFailed where what is agreed on is not what was offered; those of any request.
     """
-    key = base64.b64encode(os.urandom(16)).decode()
-    headers = {
-        **request.headers,
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": key,
-        "Sec-WebSocket-Protocol": ", ".join(subprotocols),
-    }
-    opened = await open_reply(transport, replace(request, headers=headers), HTTPStatus.SWITCHING_PROTOCOLS)
-    told = opened.head.headers
-    chosen = told.get("sec-websocket-protocol", "")
-    objection = None
-    if told.get("sec-websocket-accept", "") != _answer(key) or told.get("upgrade", "").lower() != "websocket":
-        objection = "switched to something that is no WebSocket"
-    elif told.get("sec-websocket-extensions"):
-        objection = "uses an extension that was not offered"
-    elif chosen not in subprotocols:
-        objection = f"chose none of the subprotocols {', '.join(subprotocols)}"
-    if objection:
-        opened.drop()
-        raise ProtocolFailed(f"{opened.name} {objection}.")
-    return WebSocket(opened, chosen, limit)
-
-
-def _answer(key: str) -> str:
-    return base64.b64encode(hashlib.sha1(f"{key}{_GUID}".encode(), usedforsecurity=False).digest()).decode()
+    offered = [Subprotocol(each) for each in subprotocols]
+    # Of the address only the form matters: where the request goes, and its Host, is our client's to say.
+    handshake = ClientProtocol(parse_uri("wss://host/"), subprotocols=offered, logger=_log)
+    asked = {name: value for name, value in handshake.connect().headers.raw_items() if name != "Host"}
+    whole = replace(request, headers={**request.headers, **asked})
+    opened = await open_reply(transport, whole, HTTPStatus.SWITCHING_PROTOCOLS)
+    told = Headers(list(opened.head.headers.items()))
+    try:
+        handshake.process_response(Response(HTTPStatus.SWITCHING_PROTOCOLS, "", told))
+    except InvalidHandshake as invalid:
+        objection = str(invalid)
+    else:
+        if handshake.subprotocol:
+            return WebSocket(opened, handshake.subprotocol, limit)
+        objection = f"it chose none of the subprotocols {', '.join(subprotocols)}"
+    opened.drop()
+    raise ProtocolFailed(f"{opened.name} agreed to no WebSocket as it was asked for: {objection}.")
