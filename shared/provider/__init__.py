@@ -35,9 +35,10 @@ from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
 from shared.provider.downlink import QueueItem, read_downlink
+from shared.provider.expressions import EXPRESSION_LIMIT, Expression, Expressions, Found
 from shared.provider.fields import (
-    BaseUrl, BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, encode_basic, join_basic,
-    locate_url, looks_secret, require_partner, reveal_headers,
+    BaseUrl, BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, SocketUrl, encode_basic,
+    find_http_url, join_basic, locate_url, looks_secret, require_partner, reveal_headers,
 )
 from shared.provider.firmware import (
     MAIN_PACKAGE, Artifact, BegunRollout, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,
@@ -45,6 +46,7 @@ from shared.provider.firmware import (
 )
 from shared.provider.form import PEM, Group, only_with
 from shared.provider.history import Historian
+from shared.provider.items import NamedBody, Pages, cut_bodies, decode_items, name_item, write_item
 from shared.provider.lists import CommaSeparated
 from shared.provider.lorawan import (
     Frame, LorawanEvent, LorawanReceiver, Reception, describe_gateways, describe_modulation, keep_undecoded,
@@ -78,7 +80,7 @@ from shared.provider.standard_webhooks import (
 )
 from shared.provider.state import DeviceState, Path, StateKeeper
 from shared.provider.template import (
-    Template, check_text, compile_template, dump_json, find_gaps, list_payload_paths, render_template,
+    Context, Template, check_text, compile_template, dump_json, find_gaps, list_payload_paths, render_template,
 )
 from shared.provider.tag_attribute import TAGS, join_tags, read_tags
 from shared.provider.topic_template import (
@@ -92,14 +94,15 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
     AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused,
     FieldError, NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed, ProviderRefused,
-    TimedOut, TlsFailed, TooLarge, Unauthenticated, Unavailable,
+    StreamEnded, StreamRefused, TimedOut, TlsFailed, TooLarge, Unauthenticated, Unavailable,
 )
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
-    Access, ApiClient, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, describe_connect_error,
-    is_public, load_policy, note_call, note_certificate, refuse, resolve_checked, send_once,
+    Access, ApiClient, EventStreamReader, JsonApi, OutboundClient, OutboundReply, OutboundRequest, WebSocketStream,
+    connect_checked, describe_connect_error, is_public, load_policy, note_call, note_certificate, refuse,
+    resolve_checked, send_once,
 )
 from shared.runtime.telemetry import read_traceparent

@@ -98,9 +98,7 @@ def test_two_workers_share_one_topic_and_the_one_that_stays_goes_on_with_all_of_
         site.start_worker()
     wait_until(lambda: site.ask(HELD) == 2, "they do not share it")
 
-    leaving = site.workers.pop()
-    leaving.terminate()
-    leaving.wait(60)
+    site.end_worker()
     fill_from(site, 1, 2_000)
     site.wait_for(2_000)
 
