@@ -35,7 +35,8 @@ PATH_LIMIT = 256
 OUTPUT_LIMIT = 262_144
 """Bytes of what is rendered."""
 
-CONTEXT: Mapping[str, frozenset[str] | None] = {
+Roots = Mapping[str, frozenset[str] | None]
+CONTEXT: Roots = {
     "event": frozenset({"id", "type", "kind", "at", "topic"}),
     "device": frozenset({"id", "external_id", "name"}),
     "integration": frozenset({"id", "name", "type"}),
@@ -64,11 +65,11 @@ Template = tuple[bytes | Slot, ...]
 """A compiled template: JSON as it is, with slots between."""
 
 
-def compile_template(template: Any) -> Template:
+def compile_template(template: Any, roots: Roots = CONTEXT) -> Template:
     """`template` ready to render. ValueError says what is wrong and where, as a JSON pointer; it repeats no value."""
     pieces: list[bytes | Slot] = []
     size = count = 0
-    for piece in _compile_value(template, ""):
+    for piece in _compile_value(template, "", roots):
         size += len(piece) if isinstance(piece, bytes) else sum(map(len, piece.path))
         count += isinstance(piece, Slot)
         if size > TEMPLATE_LIMIT or count > PLACEHOLDER_LIMIT:
@@ -132,23 +133,23 @@ def _dump_slowly(value: Any) -> bytes:
         raise TooLarge("The payload is nested too deeply to be written as JSON.") from None
 
 
-def _compile_value(value: Any, pointer: str) -> Iterator[bytes | Slot]:
+def _compile_value(value: Any, pointer: str, roots: Roots) -> Iterator[bytes | Slot]:
     if pointer.count("/") > DEPTH_LIMIT:
         raise ValueError(f"{_name_place(pointer)}: a template is nested at most {DEPTH_LIMIT} levels deep")
     if isinstance(value, str):
-        yield from _compile_text(value, pointer)
+        yield from _compile_text(value, pointer, roots)
     elif isinstance(value, Mapping):
-        yield from _compile_object(value, pointer)
+        yield from _compile_object(value, pointer, roots)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield b"," if index else b"["
-            yield from _compile_value(item, f"{pointer}/{index}")
+            yield from _compile_value(item, f"{pointer}/{index}", roots)
         yield b"]" if value else b"[]"
     else:
         yield _compile_scalar(value, pointer)
 
 
-def _compile_object(value: Mapping[Any, Any], pointer: str) -> Iterator[bytes | Slot]:
+def _compile_object(value: Mapping[Any, Any], pointer: str, roots: Roots) -> Iterator[bytes | Slot]:
     separator = b"{"
     for name, item in value.items():
         if not isinstance(name, str) or "{{" in name:
@@ -156,14 +157,15 @@ def _compile_object(value: Mapping[Any, Any], pointer: str) -> Iterator[bytes | 
                 f"{_name_place(pointer)}: the names in an object are fixed text; placeholders go into values"
             )
         yield separator + _dump_constant(name, pointer) + b":"
-        yield from _compile_value(item, f"{pointer}/{name.replace('~', '~0').replace('/', '~1')[:100]}")
+        place = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')[:100]}"
+        yield from _compile_value(item, place, roots)
         separator = b","
     yield b"}" if value else b"{}"
 
 
-def _compile_text(text: str, pointer: str) -> Iterator[bytes | Slot]:
+def _compile_text(text: str, pointer: str, roots: Roots) -> Iterator[bytes | Slot]:
     found = list(_TOKEN.finditer(text))
-    paths = [_parse_path(token, pointer) if token[0] != r"\{{" else None for token in found]
+    paths = [_parse_path(token, pointer, roots) if token[0] != r"\{{" else None for token in found]
     if len(found) == 1 and paths[0] and found[0].span() == (0, len(text)):
         yield Slot(paths[0], embedded=False)
         return
@@ -194,7 +196,7 @@ def _dump_constant(value: Any, pointer: str) -> bytes:
         ) from None
 
 
-def _parse_path(token: re.Match[str], pointer: str) -> tuple[str, ...]:
+def _parse_path(token: re.Match[str], pointer: str, roots: Roots) -> tuple[str, ...]:
     place = _name_place(pointer)
     if token[1] is None:
         raise ValueError(
@@ -204,9 +206,9 @@ def _parse_path(token: re.Match[str], pointer: str) -> tuple[str, ...]:
     path = tuple(segment.strip('"') for segment in _SEGMENT.findall(token[1]))
     if len(token[1]) > PATH_LIMIT:
         raise ValueError(f"{place}: a path has at most {PATH_LIMIT} characters")
-    if path[0] not in CONTEXT:
-        raise ValueError(f"{place}: a path begins with one of {', '.join(CONTEXT)}")
-    allowed = CONTEXT[path[0]]
+    if path[0] not in roots:
+        raise ValueError(f"{place}: a path begins with one of {', '.join(roots)}")
+    allowed = roots[path[0]]
     if allowed is not None and (len(path) > 2 or not allowed.issuperset(path[1:])):  # noqa: PLR2004 - root and one name
         raise ValueError(f"{place}: {path[0]} has {', '.join(sorted(allowed)) or 'no parts'}")
     return path
