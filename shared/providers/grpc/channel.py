@@ -118,7 +118,7 @@ class Channel:
         state = self._watch_state(min(CONNECT_SECONDS, self._deadline.remaining()))
         if state == "READY":
             return
-        deadline = Deadline(PROBE_SECONDS)
+        deadline = Deadline(PROBE_SECONDS, self._deadline)
         probe_service(self._plan, deadline)
         if state is None:
             raise TimedOut(f"{self._plan.host} did not accept the connection in time.")

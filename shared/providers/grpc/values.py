@@ -111,7 +111,7 @@ class _Reading:
             _VALUE: self._read_json,
             _LIST: self._read_list,
         }
-        read = readers.get(name, self.read_fields)
+        read: Callable[[Any, int], Any] = readers.get(name, self.read_fields)
         return read(message, level)
 
     def _read_wrapped(self, message: Any, level: int) -> Any:
