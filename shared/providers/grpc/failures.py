@@ -6,12 +6,15 @@ Source: grpc/doc/statuscodes.md, google/rpc/error_details.proto.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from shared.provider import (
     ConnectionRefused,
     CredentialsRefused,
+    FieldError,
+    InvalidConfig,
     OutsideError,
     ProtocolFailed,
     ProviderRefused,
@@ -23,7 +26,7 @@ from shared.provider import (
 )
 from shared.providers.grpc.plan import ServicePlan
 
-CANCELLED, DEADLINE_EXCEEDED, PERMISSION_DENIED, RESOURCE_EXHAUSTED = 1, 4, 7, 8
+DEADLINE_EXCEEDED, PERMISSION_DENIED, RESOURCE_EXHAUSTED = 4, 7, 8
 OUT_OF_RANGE, UNIMPLEMENTED, UNAVAILABLE, UNAUTHENTICATED = 11, 12, 14, 16
 _HTTP = {9: 400, 10: 503, OUT_OF_RANGE: 400, UNIMPLEMENTED: 501}
 """Beside those of `translate_grpc_status`: failed precondition, and aborted, which is to be tried again."""
@@ -33,7 +36,13 @@ DETAILS_BYTES = 16_384
 MOST_DETAILS = 10
 LONGEST_PAUSE = 86_400.0
 DETAILS, PUSHBACK = "grpc-status-details-bin", "grpc-retry-pushback-ms"
-_FROM_PEER = "Error received from peer"
+_BROKEN = re.compile(
+    "stream removed|socket closed|failed to connect|connection reset|broken pipe|goaway|recvmsg|keepalive|endpoint clos"
+    "|cancelling all calls",
+    re.IGNORECASE,
+)
+"""What the library says of a call whose connection ended, for which it has no status of its own."""
+
 _TOO_LARGE = "larger than max"
 
 
@@ -56,7 +65,7 @@ def explain_call(error: Any, plan: ServicePlan, most_bytes: int) -> OutsideError
         return CredentialsRefused(said)
     if code == DEADLINE_EXCEEDED:
         return TimedOut(f"{plan.host} did not answer in time.")
-    if not is_from_peer(error) and code in {UNAVAILABLE, CANCELLED}:
+    if code == UNAVAILABLE and _BROKEN.search(details):
         return ConnectionRefused(f"The connection to {plan.host} ended" + (f": {words}" if words else "."))
     make = CursorGone if code == OUT_OF_RANGE else ProviderRefused
     return make(
@@ -64,9 +73,9 @@ def explain_call(error: Any, plan: ServicePlan, most_bytes: int) -> OutsideError
     )
 
 
-def is_from_peer(error: Any) -> bool:
-    """Whether the status is the service's own word, and not made of a connection that ended."""
-    return _FROM_PEER in (error.debug_error_string() or "")
+def refuse_config(field: str, error: ValueError) -> InvalidConfig:
+    """What a field has that only the service could tell to be wrong."""
+    return InvalidConfig(f"{field}: {error}.", errors=[FieldError(field, f"{error}.")])
 
 
 def is_hopeless(problem: OutsideError) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from shared.provider import Batch, FieldError, InvalidConfig, ProtocolFailed, Template, find_path
+from shared.provider import Batch, ProtocolFailed, Template, find_path
 from shared.providers.grpc.descriptors import Method
-from shared.providers.grpc.failures import CursorGone
+from shared.providers.grpc.failures import CursorGone, refuse_config
 from shared.providers.grpc.items import CURSOR_BYTES, find_cursor, find_items, hash_parts, write_item
 from shared.providers.grpc.outbox import Reading, cut_items
 from shared.providers.grpc.requests import make_request
@@ -114,7 +114,7 @@ def make_read_request(method: Method, template: Template | None, values: dict[st
     try:
         return make_request(method, template, values)
     except ValueError as error:
-        raise InvalidConfig(errors=[FieldError("request", f"{error}.")]) from None
+        raise refuse_config("request", error) from None
 
 
 def _read_page_token(document: Any, path: str) -> str | int | None:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shared.provider import Deadline, FieldError, InvalidConfig
+from shared.provider import Deadline
 from shared.providers.grpc.channel import Channel
 from shared.providers.grpc.descriptors import Method, Schema
+from shared.providers.grpc.failures import refuse_config
 from shared.providers.grpc.plan import ServicePlan
 from shared.providers.grpc.reflection import ask_schema
 
@@ -34,7 +35,7 @@ class Service:
         try:
             return self.schema.find_method(name)
         except ValueError as error:
-            raise InvalidConfig(errors=[FieldError(field, f"{error}.")]) from None
+            raise refuse_config(field, error) from None
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def find_schema(
             known = ask_schema(channel, plan, methods)
             _remembered.keep(key, known)
     except ValueError as error:
-        raise InvalidConfig(errors=[FieldError("descriptor_set", f"{error}.")]) from None
+        raise refuse_config("descriptor_set", error) from None
     return known
 
 

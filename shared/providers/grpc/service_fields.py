@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from shared.provider import (
     PEM,
@@ -50,9 +50,6 @@ def split_target(target: object) -> tuple[str, int]:
 class ServiceFields(Provider, defer_build=True):
     """For whoever calls a service."""
 
-    # Fields left out are validated too: half a pair is found at the half that is missing.
-    model_config = ConfigDict(validate_default=True)
-
     groups: ClassVar[tuple[Group, ...]] = (
         Group("Service", ("target", "use_tls", "descriptor_set"), open=True),
         Group("Authentication", ("bearer_token", "metadata")),
@@ -79,7 +76,8 @@ class ServiceFields(Provider, defer_build=True):
     """What we show the service, where it asks for it; those that vouch for it may follow."""
     client_key_passphrase: Annotated[SecretStr, Field(max_length=256)] | None = None
     """What opens the client key, where it is encrypted."""
-    client_key: SecretStr | None = Field(None, json_schema_extra=PEM)
+    # Validated where it is left out too, so that half a pair is found.
+    client_key: SecretStr | None = Field(None, validate_default=True, json_schema_extra=PEM)
     """The private key of the client certificate."""
 
     @field_validator("target")

@@ -171,7 +171,7 @@ class FakeService:
 
 def _find_authority(context: Any) -> str:
     # What HTTP/2 names who is called; grpcio shows it nowhere else.
-    return str(context._rpc_event.call_details.host.decode())  # noqa: SLF001
+    return str(context._rpc_event.call_details.host.decode())
 
 
 def _reflect(requests: Iterator[Any], _context: grpc.ServicerContext) -> Iterator[Any]:

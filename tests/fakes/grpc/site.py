@@ -9,15 +9,15 @@ from shared.providers.grpc import Grpc
 from tests.fakes.grpc.server import LIST, TELL, WATCH
 
 INTEGRATION = "3f0b7a52-0f5e-4f43-9c55-0d3f1c2a9b13"
-STREAM = {"method": WATCH, "request": {"after": "{{ cursor }}"}, "cursor_path": "sequence"}
-PAGES = {
+STREAM: dict[str, Any] = {"method": WATCH, "request": {"after": "{{ cursor }}"}, "cursor_path": "sequence"}
+PAGES: dict[str, Any] = {
     "method": LIST,
     "request": {"after": "{{ cursor }}", "page_token": "{{ page }}"},
     "items_path": "readings",
     "cursor_path": "last",
     "page_path": "next_page_token",
 }
-COMMANDS = {
+COMMANDS: dict[str, Any] = {
     "command_method": TELL,
     "command_request": {
         "id": "{{ id }}",

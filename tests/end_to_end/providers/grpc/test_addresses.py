@@ -1,4 +1,4 @@
-"""A service is called at the address that was checked, as the host that was written: neither DNS nor TLS can be fooled."""
+"""A service is called at the address that was checked, as the host that was written: DNS can't lead it elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from shared.provider import AddressBlocked, ConnectionRefused, OutsideError, ProtocolFailed, TimedOut, TlsFailed
+from shared.provider import (
+    AddressBlocked,
+    ConnectionRefused,
+    OutsideError,
+    ProtocolFailed,
+    TimedOut,
+    TlsFailed,
+)
 from shared.runtime.settings import load_settings
 from tests.fakes.certificates import PemAuthority
 from tests.fakes.grpc.server import FakeService
@@ -17,7 +24,14 @@ from tests.fakes.mqtt_driver import SECONDS, Ledger
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
 HOST = "device.example"
-REFUSED = ["169.254.169.254", "10.0.0.1", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "0.0.0.8", "100.100.100.200"]
+REFUSED = [
+    "169.254.169.254",
+    "10.0.0.1",
+    "[::ffff:169.254.169.254]",
+    "[fd00:ec2::254]",
+    "0.0.0.8",
+    "100.100.100.200",
+]
 Resolve = Callable[..., None]
 
 
@@ -70,7 +84,9 @@ def test_a_public_service_is_not_called_without_tls(resolve: Resolve) -> None:
         drain(make_grpc(50_051, host=HOST, **STREAM))
 
 
-def test_a_name_that_means_another_address_a_moment_later_is_called_where_it_was_checked(resolve: Resolve) -> None:
+def test_a_name_that_means_another_address_a_moment_later_is_called_where_it_was_checked(
+    resolve: Resolve,
+) -> None:
     with FakeService() as service:
         service.add(3)
         resolve("127.0.0.1", "169.254.169.254")
@@ -93,7 +109,7 @@ def test_the_certificate_is_verified_against_the_host_and_its_authority(resolve:
         ledger.run(good, 3)
         with pytest.raises(TlsFailed, match="certificate was refused"):
             drain(make_grpc(service.port, host=HOST, use_tls=True, ca_certificate=stranger.pem, **STREAM))
-        with pytest.raises(TlsFailed, match="made for 127.0.0.1"):
+        with pytest.raises(TlsFailed, match=r"made for 127\.0\.0\.1"):
             drain(make_grpc(service.port, use_tls=True, ca_certificate=authority.pem, **STREAM))
         with pytest.raises(TlsFailed):
             drain(make_grpc(service.port, host=HOST, use_tls=True, **STREAM))
@@ -104,9 +120,9 @@ def test_the_certificate_is_verified_against_the_host_and_its_authority(resolve:
 def test_an_expired_certificate_is_told_by_its_own_kind(resolve: Resolve) -> None:
     authority = PemAuthority()
     resolve("127.0.0.1")
-    with FakeService(tls=authority.issue(HOST, address=HOST, days=-1)) as service:
-        with pytest.raises(TlsFailed) as refusal:
-            drain(make_grpc(service.port, host=HOST, use_tls=True, ca_certificate=authority.pem, **STREAM))
+    expired = authority.issue(HOST, address=HOST, days=-1)
+    with FakeService(tls=expired) as service, pytest.raises(TlsFailed) as refusal:
+        drain(make_grpc(service.port, host=HOST, use_tls=True, ca_certificate=authority.pem, **STREAM))
 
     assert refusal.value.code == "certificate_expired"
 
@@ -115,12 +131,15 @@ def test_a_service_that_wants_a_certificate_gets_ours(resolve: Resolve) -> None:
     authority = PemAuthority()
     ours = authority.issue("platform", address=HOST)
     resolve("127.0.0.1")
-    tls = {"host": HOST, "use_tls": True, "ca_certificate": authority.pem}
+    tls: dict[str, Any] = {"host": HOST, "use_tls": True, "ca_certificate": authority.pem}
     with FakeService(tls=authority.issue(HOST, address=HOST), client_ca=authority.pem) as service:
         service.add(3)
         ledger = Ledger()
         ledger.run(
-            make_grpc(service.port, **tls, client_certificate=ours.certificate, client_key=ours.key, **STREAM), 3
+            make_grpc(
+                service.port, **tls, client_certificate=ours.certificate, client_key=ours.key, **STREAM
+            ),
+            3,
         )
         with pytest.raises(TlsFailed, match="client certificate"):
             drain(make_grpc(service.port, **tls, **STREAM))

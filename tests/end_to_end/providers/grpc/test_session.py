@@ -122,9 +122,7 @@ def test_equal_messages_without_a_cursor_of_their_own_are_all_stored_and_known_a
 ) -> None:
     reading = service.messages["Reading"]
     said = [reading(sequence=1), reading(device="a"), reading(device="a"), reading(sequence=2)]
-    service.answers["Watch"] = lambda request, _context: [
-        each for each in said if request.after != 2
-    ]
+    service.answers["Watch"] = lambda request, _context: [each for each in said if request.after != 2]
     ledger = Ledger()
 
     drain(ledger, make_grpc(service.port, **STREAM))
@@ -187,7 +185,7 @@ def test_a_cursor_that_the_service_has_no_longer_is_a_gap_that_is_told(
     ledger.run(make_grpc(service.port, **config), 10)
     service.add(30)
     service.oldest = 20
-    listing = service._list  # noqa: SLF001 - what it does otherwise
+    listing = service._list
 
     def forget(request: Any, context: grpc.ServicerContext) -> Any:
         if 0 < request.after < 20:
@@ -262,7 +260,7 @@ def test_a_token_that_is_refused_ends_the_session_at_once() -> None:
 
 def test_a_stream_that_breaks_off_is_opened_again_where_it_was(service: FakeService) -> None:
     service.add(30)
-    watch = service._watch  # noqa: SLF001 - what it does otherwise
+    watch = service._watch
 
     def break_off(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         for number, each in enumerate(watch(request, context)):
