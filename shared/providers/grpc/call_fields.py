@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
 from shared.provider import Group, check_path, check_text, compile_template, require_partner
-from shared.providers.grpc.descriptors import split_method
+from shared.providers.grpc.descriptors import Method, Schema, split_method
 from shared.providers.grpc.plan import ReadPlan, TellPlan
-from shared.providers.grpc.requests import READ_ROOTS, TELL_ROOTS
-from shared.providers.grpc.service_fields import ServiceFields
+from shared.providers.grpc.requests import READ_ROOTS, TELL_ROOTS, make_request
+from shared.providers.grpc.service_fields import ServiceFields, decode_set
 
 FIRST_CURSOR_LIMIT = 4_096
 _READING = (
@@ -80,7 +80,13 @@ class CallFields(ServiceFields, defer_build=True):
     @classmethod
     def _check_method(cls, name: str | None, info: ValidationInfo) -> str | None:
         require_partner(name, "target", info)
-        return "/".join(split_method(name)) if name is not None else name
+        if name is None:
+            return name
+        name = "/".join(split_method(name))
+        method = _find_method(info, name)
+        if method and method.is_streaming and info.field_name == "command_method":
+            raise ValueError("it answers with a stream; a command needs a method that answers once")
+        return name
 
     @field_validator("items_path", "cursor_path", "page_path", "command_confirmed_path")
     @classmethod
@@ -98,7 +104,9 @@ class CallFields(ServiceFields, defer_build=True):
         check_text(template)
         if not isinstance(template, dict):
             raise ValueError("write the request as a JSON object")  # noqa: TRY004 - pydantic's way
-        compile_template(template, TELL_ROOTS if is_command else READ_ROOTS)
+        compiled = compile_template(template, TELL_ROOTS if is_command else READ_ROOTS)
+        if not is_command and (method := _find_method(info, info.data.get("method"))):
+            make_request(method, compiled, {"cursor": None, "page": None})
         return template
 
     @field_validator("cursor_path", "page_path")
@@ -143,6 +151,12 @@ class CallFields(ServiceFields, defer_build=True):
             self.command_idempotent,
             self.command_timeout_seconds,
         )
+
+
+def _find_method(info: ValidationInfo, name: str | None) -> Method | None:
+    """The method in the descriptors that were uploaded; ValueError where it is not there."""
+    described = info.data.get("descriptor_set")
+    return Schema.from_set(decode_set(described)).find_method(name) if described and name else None
 
 
 def _list_roots(template: Any) -> set[str]:

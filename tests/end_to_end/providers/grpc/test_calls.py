@@ -115,7 +115,9 @@ def test_a_pushback_in_the_trailers_is_heeded(service: FakeService) -> None:
 
 
 @pytest.mark.parametrize("code", [Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS, Code.CANCELLED])
-def test_what_it_may_have_done_is_not_sent_again_unless_it_may_be(service: FakeService, code: grpc.StatusCode) -> None:
+def test_what_it_may_have_done_is_not_sent_again_unless_it_may_be(
+    service: FakeService, code: grpc.StatusCode
+) -> None:
     refuse_with(service, code)
 
     with pytest.raises(CommandRefused, match="not known"):
