@@ -68,7 +68,7 @@ class _Steps:
     def close(self) -> None:
         """End the connection."""
         if self._channel:
-            self._channel.__exit__()
+            self._channel.close()
 
     def list(self) -> Iterator[tuple[str, Callable[[], str]]]:
         plan, grpc = self._plan, self._grpc
