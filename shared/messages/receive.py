@@ -8,7 +8,7 @@ same way, with a secret nobody knows, to the same 401.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
@@ -23,7 +23,7 @@ from shared.messages.receivers import Pushed, ReceiverRow, open_receiver, takes_
 from shared.messages.refused_pushes import Refusals, Tries
 from shared.messages.store import keep_trying
 from shared.messages.traces import add_trace
-from shared.provider import CallbackReceiver, CodecFields, PushedRequest, Receiver
+from shared.provider import CallbackReceiver, CodecFields, PushedRequest, Receiver, refuse_rpc
 from shared.runtime.batching import Batcher
 from shared.runtime.database.client import as_service
 from shared.runtime.database.leases import Leases
@@ -77,7 +77,14 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
     refused too often, but never a request that is proven.
     """
     request = read_request(call.request, call.parameters, call.body)
-    received = _receive(call.request.environ, call.parameters["id"], integration_type, request)
+    try:
+        received = _receive(call.request.environ, call.parameters["id"], integration_type, request)
+    except Problem as problem:
+        reply = refuse_rpc(request.path, request.headers["content-type"], problem)
+        if reply is None:
+            raise
+        call.headers |= problem.headers
+        return reply
     return (
         {"received": 0, "stored": 0, "duplicates": 0, "failed": 0}
         if isinstance(received, Greeting)
@@ -131,7 +138,16 @@ def _receive_all(arrivals: Sequence[Arrival]) -> list[Received | Exception]:
     _count_refusals(rows, arrivals, results)
     _tell_recovered(rows, arrivals, results)
     stored = iter(store_posts([result for result in results if isinstance(result, Post)]))
-    return [choose_reply(result, next(stored)) if isinstance(result, Post) else result for result in results]
+    return [_choose_result(result, stored) for result in results]
+
+
+def _choose_result(
+    result: Proven | Greeting | Exception | Post, stored: Iterator[Receipt | Exception]
+) -> Received | Exception:
+    if not isinstance(result, Post):
+        return result
+    told = next(stored)
+    return told if isinstance(told, Exception) else choose_reply(result, told)
 
 
 def _name_owner(arrival: Arrival, owners: Owners) -> Arrival:
@@ -175,8 +191,8 @@ def _read_post(
             return Proven(provider, request)
     except Problem as problem:
         return problem
-    reply = provider.answer_push(request) if isinstance(provider, Receiver) else None
-    return Post(row["id"], add_trace(messages, trace), len(request.body), reply)
+    answer = partial(provider.answer_push, request) if isinstance(provider, Receiver) else None
+    return Post(row["id"], add_trace(messages, trace), len(request.body), answer)
 
 
 def _verify(provider: Pushed, request: PushedRequest) -> None:

@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from shared.messages.bodies import Receipt
 from shared.messages.callbacks import take_callback
-from shared.messages.receive_store import PATIENCE_SECONDS, Post, store_posts
+from shared.messages.receive_store import PATIENCE_SECONDS, Post, choose_reply, store_posts
 from shared.messages.store import keep_trying
 from shared.messages.traces import add_trace
 from shared.provider import CallbackReceiver, Message, PushedRequest, Receiver
@@ -44,13 +45,12 @@ def receive_proven(proven: Proven, trace: str | None) -> Receipt | TextReply:
         return take_callback(provider, proven.request)
     messages = _read_messages(provider, proven.request)
     size = len(proven.request.body)
-    post = Post(
-        identity.integration_id, add_trace(messages, trace), size, provider.answer_push(proven.request)
-    )
+    answer = partial(provider.answer_push, proven.request)
+    post = Post(identity.integration_id, add_trace(messages, trace), size, answer)
     stored = keep_trying(
         lambda: _posts.submit(post, size, identity.integration_id), Deadline(PATIENCE_SECONDS)
     )
-    return post.reply or stored
+    return choose_reply(post, stored)
 
 
 def _read_messages(provider: Receiver, request: PushedRequest) -> list[Message]:

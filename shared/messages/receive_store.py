@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypedDict
@@ -29,8 +29,8 @@ class Post:
     messages: Sequence[Message]
     size: int
     """Of its body, in bytes."""
-    reply: TextReply | None = None
-    """What is answered once it is stored, in place of the receipt."""
+    answer: Callable[[Receipt], TextReply | None] | None = None
+    """What is answered once it is stored, where that is not the receipt."""
 
 
 class StoredPosts(TypedDict, total=False):
@@ -51,9 +51,15 @@ class PostGroup(TypedDict):
     bytes: int
 
 
-def choose_reply(post: Post, stored: Receipt | Exception) -> Receipt | TextReply | Exception:
+def choose_reply(post: Post, stored: Receipt) -> Receipt | TextReply:
     """What is answered to a request that brought the post."""
-    return stored if isinstance(stored, Exception) or post.reply is None else post.reply
+    if post.answer is None:
+        return stored
+    try:
+        return post.answer(stored) or stored
+    except Exception:  # noqa: BLE001 - it is stored, and one answer's defect must not end the others of the batch
+        get_log().exception("an answer could not be made", integration=post.integration_id)
+        return stored
 
 
 def store_posts(posts: Sequence[Post]) -> list[Receipt | Exception]:

@@ -45,6 +45,10 @@ from shared.provider.firmware import (
     NewArtifact, OtaEvent, Package, RolloutPlan, RolloutTarget, UpdateState, judge_state, read_plan,
 )
 from shared.provider.form import PEM, Group, only_with
+from shared.provider.grpc_web import (
+    GRPC_WEB_HEADERS, GrpcWebError, name_grpc_status, read_grpc_frames, read_grpc_web, translate_grpc_status,
+    write_grpc_frame,
+)
 from shared.provider.history import Historian
 from shared.provider.items import NamedBody, Pages, cut_bodies, decode_items, name_item, write_item
 from shared.provider.lists import CommaSeparated
@@ -66,8 +70,10 @@ from shared.provider.notices.problems import AccountRefused, RecipientOptedOut, 
 from shared.provider.notices.recipient import Recipient
 from shared.provider.notices.wording import Wording
 from shared.provider.platform_key import read_platform_key
+from shared.provider.proto_table import describe_file, make_message_classes
 from shared.provider.publish import PublishOutcome, Publisher
 from shared.provider.refusals import name_refusals
+from shared.provider.rpc_reply import answer_rpc, refuse_rpc
 from shared.provider.secret_address import list_parts, show_origin
 from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome
@@ -93,16 +99,16 @@ from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
     AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused,
-    FieldError, NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed, ProviderRefused,
-    StreamEnded, StreamRefused, TimedOut, TlsFailed, TooLarge, Unauthenticated, Unavailable,
+    FieldError, InvalidConfig, NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed,
+    ProviderRefused, StreamEnded, StreamRefused, TimedOut, TlsFailed, TooLarge, Unauthenticated, Unavailable,
 )
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
-    Access, ApiClient, EventStreamReader, JsonApi, OutboundClient, OutboundReply, OutboundRequest, WebSocketStream,
-    connect_checked, describe_connect_error, is_public, load_policy, note_call, note_certificate, refuse,
-    resolve_checked, send_once,
+    Access, ApiClient, EventStreamReader, JsonApi, OutboundClient, OutboundReply, OutboundRequest, SocketAddress,
+    WebSocketStream, connect_checked, describe_connect_error, is_public, load_policy, note_call, note_certificate,
+    refuse, resolve_checked, send_once,
 )
 from shared.runtime.telemetry import read_traceparent

@@ -170,8 +170,8 @@ class Receiver(MessageSource):
         """The same where no codec gets free, for senders that never try again; None where they do."""
         return None
 
-    def answer_push(self, request: PushedRequest) -> TextReply | None:  # noqa: ARG002 - for those who override it
-        """What a proven request is answered once it is stored, where its sender is not to get the receipt."""
+    def answer_push(self, request: PushedRequest, receipt: Mapping[str, int]) -> TextReply | None:  # noqa: ARG002 - for those who override it
+        """What a proven request is answered once it is stored, in place of the receipt, which counts its messages."""
         return None
 
     def greet(self, request: PushedRequest) -> dict[str, str]:  # noqa: ARG002 - for those who override it

@@ -30,11 +30,11 @@ def make_tls_context(tls: Tls) -> ssl.SSLContext:
     return make_context(tls)
 
 
-def explain_tls_failure(error: OSError, host: str) -> TlsFailed:
-    """What went wrong in a handshake with the broker at `host` or on a connection, and what to do."""
+def explain_tls_failure(error: OSError, host: str, who: str = "broker") -> TlsFailed:
+    """What went wrong in a handshake with `who` is at `host`, or on a connection, and what to do."""
     from shared.provider.tls.context import explain_failure
 
-    return explain_failure(error, host)
+    return explain_failure(error, host, who)
 
 
 def read_authorities(text: str) -> str:

@@ -46,15 +46,15 @@ def _load_client(context: ssl.SSLContext, certificate: str, key: str, passphrase
         context.load_cert_chain(path, password=passphrase or "")
 
 
-def explain_failure(error: OSError, host: str) -> TlsFailed:
-    """What went wrong in a handshake or on a connection, and what to do."""
+def explain_failure(error: OSError, host: str, who: str) -> TlsFailed:
+    """What went wrong in a handshake or on a connection with `who` is at `host`, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
         make = CertificateExpired if error.verify_code == HAS_EXPIRED else TlsFailed
         return make(
-            f"The broker's certificate was refused: {error.verify_message.rstrip('.')}. Check that it is current, "
+            f"The {who}'s certificate was refused: {error.verify_message.rstrip('.')}. Check that it is current, "
             f"made for {host}, and signed by a public authority or by the given CA certificate."
         )
-    return TlsFailed(_explain_reason(error))
+    return TlsFailed(_explain_reason(error).replace("broker", who))
 
 
 def _explain_reason(error: OSError) -> str:

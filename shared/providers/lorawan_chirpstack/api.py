@@ -12,23 +12,21 @@ from http import HTTPStatus
 from typing import Any
 
 from shared.provider import (
+    GRPC_WEB_HEADERS,
     Access,
     ApiClient,
     CredentialsRefused,
     Deadline,
+    GrpcWebError,
     OutboundReply,
     ProtocolFailed,
     ProviderRefused,
     is_final_status,
+    name_grpc_status,
+    read_grpc_web,
     refuse,
-)
-from shared.providers.lorawan_chirpstack.grpc_web import (
-    HEADERS,
-    GrpcWebError,
-    name_status,
-    read_answer,
-    translate_status,
-    write_frame,
+    translate_grpc_status,
+    write_grpc_frame,
 )
 
 NAME = "ChirpStack"
@@ -75,8 +73,10 @@ class ChirpstackApi(ApiClient):
         from shared.providers.lorawan_chirpstack.schema import CALLS, MESSAGES, read_message
 
         takes, answers = CALLS[name]
-        asked = write_frame(MESSAGES[takes](**fields).SerializeToString())
-        request = self.describe("POST", f"/{SERVICE}/{name}", {**HEADERS, **self.access.headers}, asked)
+        asked = write_grpc_frame(MESSAGES[takes](**fields).SerializeToString())
+        request = self.describe(
+            "POST", f"/{SERVICE}/{name}", {**GRPC_WEB_HEADERS, **self.access.headers}, asked
+        )
         body = self.repeat(request, self._read, again=again)
         try:
             return read_message(answers, body)
@@ -91,12 +91,12 @@ class ChirpstackApi(ApiClient):
         if reply.status != HTTPStatus.OK:
             raise self._refuse_http(reply)
         try:
-            answer = read_answer(reply.headers, self.hide_secrets(reply.body))
+            answer = read_grpc_web(reply.headers, self.hide_secrets(reply.body))
         except GrpcWebError as reason:
             raise ProtocolFailed(f"{NAME} answered with {reason}; {WRONG_ADDRESS}") from None
         if answer.message is None or answer.status:
-            said = f"{NAME} answered {name_status(answer.status)}"
-            raise self._refuse(translate_status(answer.status), said, reply, answer.words)
+            said = f"{NAME} answered {name_grpc_status(answer.status)}"
+            raise self._refuse(translate_grpc_status(answer.status), said, reply, answer.words)
         return answer.message
 
     def _refuse_http(self, reply: OutboundReply) -> CredentialsRefused | ProviderRefused | ProtocolFailed:

@@ -5,16 +5,16 @@ Source: its api/proto/api/device.proto. What the table does not know stays with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2, timestamp_pb2
 from google.protobuf.message import DecodeError, EncodeError
 
-PACKAGE = "api"
-SHARED = {"Struct": struct_pb2, "Timestamp": timestamp_pb2}
+from shared.provider import make_message_classes
 
-# name:number:type; a star makes it a list, a type that is none of protobuf's is a message. A map is a list of entries.
+PACKAGE = "api"
+
+# As `make_message_classes` reads it. A map is a list of entries.
 TABLE = {
     "Entry": "key:1:STRING value:2:STRING",
     "Device": "dev_eui:1:STRING name:2:STRING description:3:STRING application_id:4:STRING device_profile_id:5:STRING"
@@ -51,45 +51,7 @@ CALLS = {
 """By the name of the call: what it takes, and what it answers."""
 
 
-def _make_fields(table: str) -> Iterator[descriptor_pb2.FieldDescriptorProto]:
-    proto = descriptor_pb2.FieldDescriptorProto
-    for entry in table.split():
-        name, number, kind = entry.split(":")
-        label = proto.LABEL_REPEATED if kind.startswith("*") else proto.LABEL_OPTIONAL
-        field = proto(name=name, number=int(number), label=label)
-        kind = kind.lstrip("*")
-        if kind in TABLE or kind in SHARED:
-            package = PACKAGE if kind in TABLE else "google.protobuf"
-            field.type, field.type_name = proto.TYPE_MESSAGE, f".{package}.{kind}"
-        else:
-            field.type = proto.Type.Value(f"TYPE_{kind}")
-        yield field
-
-
-def _make_classes() -> dict[str, Any]:
-    # A pool of its own: the names are ChirpStack's, and its library may be there, too.
-    pool = descriptor_pool.DescriptorPool()
-    for module in SHARED.values():
-        pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
-    messages = [
-        descriptor_pb2.DescriptorProto(name=name, field=_make_fields(fields))
-        for name, fields in TABLE.items()
-    ]
-    file = descriptor_pb2.FileDescriptorProto(
-        name="chirpstack.proto",
-        package=PACKAGE,
-        syntax="proto3",
-        message_type=messages,
-        dependency=[module.DESCRIPTOR.name for module in SHARED.values()],
-    )
-    pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
-        for name in TABLE
-    }
-
-
-MESSAGES = _make_classes()
+MESSAGES = make_message_classes(PACKAGE, TABLE)
 """The classes by their name in the table."""
 
 

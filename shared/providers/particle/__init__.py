@@ -166,7 +166,7 @@ class Particle(Checker, Receiver, CodecFields, Commander, Syncer, StateKeeper, F
 
         return parse_request(self, request, busy=True)
 
-    def answer_push(self, request: PushedRequest) -> TextReply:  # noqa: ARG002 - the same to all
+    def answer_push(self, request: PushedRequest, receipt: Mapping[str, int]) -> TextReply:  # noqa: ARG002 - the same to all
         """Nothing: what is answered is published to the device, and costs data."""
         return TextReply("", status=HTTPStatus.ACCEPTED)
 

@@ -59,10 +59,10 @@ def make_response(
 
 
 def make_text_response(
-    text: str, status: HTTPStatus, headers: Headers, own: Mapping[str, str]
+    text: str | bytes, status: HTTPStatus, headers: Headers, own: Mapping[str, str]
 ) -> flask.Response:
-    """A reply that is no JSON; `own` has its Content-Type."""
-    return flask.Response(text.encode(), status, [*headers, *own.items()])
+    """A reply that is no JSON, or has it as text; `own` has its Content-Type."""
+    return flask.Response(text.encode() if isinstance(text, str) else text, status, [*headers, *own.items()])
 
 
 def describe_problem(problem: Problem, request_id: str) -> ProblemDocument:

@@ -195,7 +195,7 @@ def _is_known(request: flask.Request, tag: str | None) -> bool:
 
 
 def _make_text(reply: TextReply, headers: Headers, own: dict[str, str]) -> flask.Response:
-    if not reply.text:
+    if reply.text == "":
         return make_response(None, reply.status or HTTPStatus.NO_CONTENT, headers, own)
     media = {"Content-Type": reply.media}
     return make_text_response(reply.text, reply.status or HTTPStatus.OK, headers, own | media)

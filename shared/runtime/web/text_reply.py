@@ -8,8 +8,11 @@ from http import HTTPStatus
 
 @dataclass(frozen=True, slots=True)
 class TextReply:
-    """Answered with 200 as `media`; with 204 where it is empty; or with `status`, where one is given."""
+    """Answered with 200 as `media`; with 204 where it is empty; or with `status`, where one is given.
 
-    text: str
+    Bytes are answered as they are, even where there are none.
+    """
+
+    text: str | bytes
     media: str = "text/plain"
     status: HTTPStatus | None = None

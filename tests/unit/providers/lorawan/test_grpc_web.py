@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 from shared.provider import (
     CredentialsRefused,
     Deadline,
+    GrpcWebError,
     OutsideError,
     ProtocolFailed,
     ProviderRefused,
     TimedOut,
+    read_grpc_web,
+    write_grpc_frame,
 )
 from shared.providers.lorawan_chirpstack.api import Account, ChirpstackApi
-from shared.providers.lorawan_chirpstack.grpc_web import GrpcWebError, read_answer, write_frame
 from shared.providers.lorawan_chirpstack.schema import MESSAGES, make_message
 from tests.fakes.http_receiver import Answer, Received
 from tests.fakes.lorawan.chirpstack import GRPC_WEB, FakeChirpstack, RefusedError, write_trailers
@@ -176,11 +178,11 @@ def test_a_key_that_comes_back_is_not_told(fake: FakeChirpstack) -> None:
         (Answer(404, b"<html>", {"Content-Type": "text/html"}), "404"),
         (Answer(200, b"\x00\x00\x00", TOLD), "half a frame"),
         (Answer(200, b"\x00\xff\xff\xff\xffabc", TOLD), "half a frame"),
-        (Answer(200, write_frame(b""), TOLD), "no grpc-status"),
+        (Answer(200, write_grpc_frame(b""), TOLD), "no grpc-status"),
         (Answer(200, write_trailers(0), TOLD), "no message"),
-        (Answer(200, write_frame(b"") * 2 + write_trailers(0), TOLD), "frames"),
-        (Answer(200, write_trailers(0) + write_frame(b""), TOLD), "frames"),
-        (Answer(200, write_frame(b"\xff") + write_trailers(0), TOLD), "malformed"),
+        (Answer(200, write_grpc_frame(b"") * 2 + write_trailers(0), TOLD), "frames"),
+        (Answer(200, write_trailers(0) + write_grpc_frame(b""), TOLD), "frames"),
+        (Answer(200, write_grpc_frame(b"\xff") + write_trailers(0), TOLD), "malformed"),
         (Answer(200, b"", TOLD | {"Content-Length": "9", "Connection": "close"}), ""),
     ],
 )
@@ -194,7 +196,7 @@ def test_what_is_no_answer_is_told_and_nothing_is_taken_for_absent(
 
 
 def test_an_answer_has_a_bound_and_a_call_a_deadline(fake: FakeChirpstack) -> None:
-    large = Answer(200, write_frame(bytes(5_000_000)) + write_trailers(0), TOLD)
+    large = Answer(200, write_grpc_frame(bytes(5_000_000)) + write_trailers(0), TOLD)
     with fake.answering(lambda _: large), pytest.raises(OutsideError):
         call(fake)
 
@@ -209,7 +211,7 @@ def test_an_answer_has_a_bound_and_a_call_a_deadline(fake: FakeChirpstack) -> No
 @given(st.binary(max_size=64))
 def test_no_bytes_raise_anything_else(body: bytes) -> None:
     with contextlib.suppress(GrpcWebError):
-        assert read_answer(TOLD, body).status in range(1_000)
+        assert read_grpc_web(TOLD, body).status in range(1_000)
 
 
 def test_whoever_only_receives_pays_for_no_protobuf() -> None:

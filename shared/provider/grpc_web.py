@@ -11,7 +11,7 @@ from http import HTTPStatus
 from urllib.parse import unquote
 
 MEDIA_TYPE = "application/grpc-web"
-HEADERS = {"Content-Type": f"{MEDIA_TYPE}+proto", "Accept": f"{MEDIA_TYPE}+proto", "X-Grpc-Web": "1"}
+GRPC_WEB_HEADERS = {"Content-Type": f"{MEDIA_TYPE}+proto", "Accept": f"{MEDIA_TYPE}+proto", "X-Grpc-Web": "1"}
 HEAD = 5
 DATA, TRAILERS = 0x00, 0x80
 
@@ -46,17 +46,17 @@ class GrpcWebError(ValueError):
     """Why an answer is none, as the end of a sentence."""
 
 
-def write_frame(message: bytes) -> bytes:
-    """The body of a request."""
-    return bytes((DATA,)) + len(message).to_bytes(4, "big") + message
+def write_grpc_frame(content: bytes, flags: int = DATA) -> bytes:
+    """One frame; of a message it is the body of a request."""
+    return bytes((flags,)) + len(content).to_bytes(4, "big") + content
 
 
-def read_answer(headers: Mapping[str, str], body: bytes) -> Answer:
+def read_grpc_web(headers: Mapping[str, str], body: bytes) -> Answer:
     """What an answer of HTTP's status 200 says; GrpcWebError where it is none."""
     if not (_find(headers, "content-type") or "").lower().startswith(MEDIA_TYPE):
         raise GrpcWebError("no gRPC-Web")
     message, trailers = None, None
-    for flags, content in _read_frames(body):
+    for flags, content in read_grpc_frames(body):
         if trailers is not None or flags not in {DATA, TRAILERS} or (flags == DATA and message is not None):
             raise GrpcWebError("frames that a call has not")
         if flags == DATA:
@@ -72,17 +72,18 @@ def read_answer(headers: Mapping[str, str], body: bytes) -> Answer:
     return Answer(int(status), unquote(_find(told, "grpc-message") or "", errors="replace"), message)
 
 
-def name_status(status: int) -> str:
+def name_grpc_status(status: int) -> str:
     """`NOT_FOUND (5)`."""
     return f"{NAMES[status] if status < len(NAMES) else 'an unknown status'} ({status})"
 
 
-def translate_status(status: int) -> int:
+def translate_grpc_status(status: int) -> int:
     """The HTTP status that says the same; what is none of those passes."""
     return HTTP.get(status, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _read_frames(body: bytes) -> Iterator[tuple[int, bytes]]:
+def read_grpc_frames(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """Flags and content of each frame; GrpcWebError where one is cut off."""
     at = 0
     while at < len(body):
         end = at + HEAD + int.from_bytes(body[at + 1 : at + HEAD], "big")

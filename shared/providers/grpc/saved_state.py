@@ -1,0 +1,75 @@
+"""What one session hands to the next, in `Batch.state`: where the stream or the pages go on."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, TypedDict, cast
+
+from shared.provider import Notebook
+
+
+class SavedState(TypedDict, total=False):
+    """The state as JSON, as it is saved with the messages it speaks of."""
+
+    key: str
+    """What the rest is of: another service, method or request begins anew."""
+    cursor: Any
+    since: int
+    """How many messages of a stream have come since one had this cursor."""
+    epoch: str
+    """Of a stream without a cursor, in which run of it messages are the same as before."""
+    is_whole: bool
+    """Whether the service itself has ended the last stream: the next one may say all of it again."""
+    page: str | int | None
+    ahead: Any
+    """Between two pages, the cursor that the pages so far have come to."""
+    pages: int
+    """How many pages in a row have named another."""
+    told: list[str]
+    codec: dict[str, Any]
+
+
+class Memory(Notebook):
+    """The saved state, opened."""
+
+    def __init__(self, state: Mapping[str, object], key: str, first_cursor: Any) -> None:
+        known = cast("SavedState", state)
+        super().__init__(known.get("told") or ())
+        if known.get("key") != key:
+            known = {"codec": known.get("codec") or {}}
+        self.key = key
+        self.cursor = known.get("cursor", first_cursor)
+        self.since = known.get("since", 0)
+        self.epoch = known.get("epoch", "")
+        self.is_whole = known.get("is_whole", False)
+        self.page = known.get("page")
+        self.ahead = known.get("ahead")
+        self.pages = known.get("pages", 0)
+        self.codec_state = dict(known.get("codec") or {})
+
+    def begin_stream(self) -> None:
+        """What comes is new, unless the last stream had an end."""
+        self.epoch = self.epoch if self.is_whole and self.epoch else uuid.uuid4().hex
+        self.is_whole = False
+
+    def forget_place(self, first_cursor: Any) -> None:
+        """Begin where a first session does."""
+        self.cursor, self.since, self.page, self.ahead, self.pages = first_cursor, 0, None, None, 0
+        self.changed = True
+
+    def save(self) -> SavedState:
+        """The state as JSON."""
+        self.changed = False
+        return {
+            "key": self.key,
+            "cursor": self.cursor,
+            "since": self.since,
+            "epoch": self.epoch,
+            "is_whole": self.is_whole,
+            "page": self.page,
+            "ahead": self.ahead,
+            "pages": self.pages,
+            "told": sorted(self.told),
+            "codec": self.codec_state,
+        }

@@ -1,0 +1,1 @@
+"""A gRPC service on a real socket."""
