@@ -212,12 +212,12 @@ def test_the_handshake_is_answered_with_its_code_and_stores_nothing() -> None:
     request = PushedRequest({}, json.dumps([event]).encode())
     azure = make_azure()
 
-    answer = azure.answer_push(request)
+    answer = azure.answer_push(request, {})
 
     assert azure.parse(request) == []
     assert answer is not None
     assert (json.loads(answer.text), answer.media) == ({"validationResponse": "512d38b6"}, "application/json")
-    assert azure.answer_push(PushedRequest({}, Subscription("").write(make_telemetry("a", {})))) is None
+    assert azure.answer_push(PushedRequest({}, Subscription("").write(make_telemetry("a", {}))), {}) is None
 
 
 @pytest.mark.parametrize(
