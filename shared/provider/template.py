@@ -34,7 +34,6 @@ PATH_LIMIT = 256
 
 OUTPUT_LIMIT = 262_144
 """Bytes of what is rendered."""
-
 Roots = Mapping[str, frozenset[str] | None]
 CONTEXT: Roots = {
     "event": frozenset({"id", "type", "kind", "at", "topic"}),
