@@ -16,25 +16,23 @@ def make_message_classes(package: str, table: Mapping[str, str]) -> dict[str, An
     A field is `name:number:type`. A star before the type makes it a list, `STRING>DOUBLE` a map; a type that is none of
     protobuf's is a message, of the table or of WELL_KNOWN. They have a pool of their own: others may have the names.
     """
-    from google.protobuf import descriptor_pool, message_factory
-
-    pool = descriptor_pool.DescriptorPool()
+    pool = import_module("google.protobuf.descriptor_pool").DescriptorPool()
     for file in WELL_KNOWN.values():
         pool.AddSerializedFile(import_module(f"google.protobuf.{file}_pb2").DESCRIPTOR.serialized_pb)
     pool.Add(describe_file(package, table))
     find = pool.FindMessageTypeByName
-    return {name: message_factory.GetMessageClass(find(f"{package}.{name}")) for name in table}
+    make = import_module("google.protobuf.message_factory").GetMessageClass
+    return {name: make(find(f"{package}.{name}")) for name in table}
 
 
 def describe_file(package: str, table: Mapping[str, str]) -> Any:
     """The FileDescriptorProto of the messages in `table`."""
-    from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
-
-    messages = [DescriptorProto(name=name) for name in table]
+    protos = import_module("google.protobuf.descriptor_pb2")
+    messages = [protos.DescriptorProto(name=name) for name in table]
     for message in messages:
         for entry in table[message.name].split():
             _add_field(message, package, table, entry)
-    return FileDescriptorProto(
+    return protos.FileDescriptorProto(
         name=f"{package}.proto",
         package=package,
         syntax="proto3",
@@ -44,8 +42,7 @@ def describe_file(package: str, table: Mapping[str, str]) -> Any:
 
 
 def _add_field(message: Any, package: str, table: Mapping[str, str], entry: str) -> None:
-    from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
-
+    Field = import_module("google.protobuf.descriptor_pb2").FieldDescriptorProto  # noqa: N806 - a class
     name, number, kind = entry.split(":")
     is_map, is_list = ">" in kind, kind.startswith("*")
     field = message.field.add(name=name, number=int(number))

@@ -42,7 +42,7 @@ class CallFields(ServiceFields, defer_build=True):
     )
 
     method: MethodName | None = Field(
-        None, examples=["demo.v1.Telemetry/Watch"], json_schema_extra=_WITH_TARGET
+        None, examples=["demo.v1.Telemetry/List"], json_schema_extra=_WITH_TARGET
     )
     """What is called for messages: a method that answers with a stream, or once, which is then polled."""
     request: Any = Field(

@@ -15,7 +15,7 @@ TELL_ROOTS: Mapping[str, frozenset[str] | None] = {
 }
 """What a placeholder may begin with, as `compile_template` takes it."""
 
-WORDS_LIMIT = 300
+MOST_NAMES = 20
 
 
 def make_request(method: Method, template: Template | None, values: Mapping[str, Any]) -> bytes:
@@ -28,9 +28,13 @@ def make_request(method: Method, template: Template | None, values: Mapping[str,
     try:
         message = json_format.ParseDict(document, method.request(), max_recursion_depth=50)
         return bytes(message.SerializeToString())
-    except (json_format.ParseError, ValueError, TypeError, RecursionError) as error:
-        words = "".join(each if each.isprintable() else " " for each in str(error)[:WORDS_LIMIT])
-        raise ValueError(f"it is no {method.request.DESCRIPTOR.full_name}: {words}") from None
+    except (json_format.ParseError, ValueError, TypeError, RecursionError):
+        # Not in the library's words, which repeat what was written.
+        described = method.request.DESCRIPTOR
+        names = ", ".join(each.name for each in described.fields[:MOST_NAMES]) or "none"
+        raise ValueError(
+            f"it is no {described.full_name}, whose fields are {names}: one has another name or type"
+        ) from None
 
 
 def make_command(method: Method, template: Template | None, values: Mapping[str, Any]) -> bytes:

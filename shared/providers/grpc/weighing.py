@@ -74,14 +74,10 @@ class Scale:
                 continue
             tag, at = _read_varint(body, at)
             kind, inner = tag & 7, weight.inner.get(tag >> 3)
-            if at < 0 or at >= len(body) + 1 or kind > FIXED32:
+            size, at = _read_varint(body, at) if kind == LENGTH and at >= 0 else (0, at)
+            if at < 0 or at + size > len(body) or kind > FIXED32:
                 return
             yield VALUE_BYTES
-            size = 0
-            if kind == LENGTH:
-                size, at = _read_varint(body, at)
-            if at < 0 or at + size > len(body):
-                return
             if kind == END:
                 stack.pop()
             elif kind == BEGIN or (kind == LENGTH and inner is not None):

@@ -101,7 +101,7 @@ def test_a_descriptor_set_may_be_broken_into_lines_as_base64_does() -> None:
         ({"method": "demo.v2.Telemetry/Watch"}, "method", "there is demo.v1.Telemetry"),
         ({"method": "demo.v1.Telemetry/Upload"}, "method", "takes a stream"),
         ({"command_method": "demo.v1.Telemetry/Watch"}, "command_method", "answers once"),
-        ({**PAGES, "request": PAGES["request"] | {"side": "north"}}, "request", "side"),
+        ({**PAGES, "request": PAGES["request"] | {"side": "north"}}, "request", "fields are page_token"),
     ],
 )
 def test_what_the_descriptors_know_better_is_told_when_it_is_saved(
