@@ -145,6 +145,11 @@ def test_a_small_body_that_is_many_messages_is_refused_before_it_is_parsed(body:
         READER.read(READING, body)
 
 
+def test_what_the_descriptors_do_not_name_counts_too() -> None:
+    with pytest.raises(ValueError, match="values"):
+        READER.read(READING, b"\xf8\x07\x01" * 250_001)
+
+
 @given(st.binary(max_size=300))
 def test_no_bytes_are_a_crash(body: bytes) -> None:
     try:
