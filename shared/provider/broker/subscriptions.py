@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from shared.provider import CredentialsRefused, drop_covered, find_overlap
-from shared.providers.mqtt.certificates import watch_certificates
-from shared.providers.mqtt.connection import Connection
-from shared.providers.mqtt.plan import BrokerPlan
-from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_filter
-from shared.providers.mqtt.saved_state import Memory
+from shared.provider.broker.certificates import watch_certificates
+from shared.provider.broker.connection import Connection
+from shared.provider.broker.plan import BrokerPlan
+from shared.provider.broker.reason_codes import REFUSED_FROM, explain_filter
+from shared.provider.broker.saved_state import Memory
+from shared.provider.decoding.topics import drop_covered, find_overlap
+from shared.runtime.errors import CredentialsRefused
 
 ANSWER_SECONDS = 10.0
 
@@ -28,6 +29,7 @@ def settle_session(connection: Connection, plan: BrokerPlan, memory: Memory) -> 
     if plan.broker.tls and connection.peer_certificate:
         watch_certificates(plan.broker.tls, connection.peer_certificate, memory, datetime.now(UTC))
     warn_of_risks(plan, memory)
+    _tell_limits(plan, memory)
     granted, wanted = _subscribe(connection, plan, memory)
     # Last, so that nothing is missed where another filter takes over.
     removed = sorted(memory.subscribed.keys() - wanted)
@@ -68,6 +70,15 @@ def warn_of_risks(plan: BrokerPlan, memory: Memory) -> None:
         memory.tell_once("risks", " ".join(plan.warnings))
     else:
         memory.forget_told("risks")
+
+
+def _tell_limits(plan: BrokerPlan, memory: Memory) -> None:
+    """Note once each what the broker can't do; what holds no more would be told again."""
+    names = {f"limit:{name}" for name in plan.limits}
+    for told in [each for each in memory.told if each.startswith("limit:") and each not in names]:
+        memory.forget_told(told)
+    for name, words in plan.limits.items():
+        memory.tell_once(f"limit:{name}", words)
 
 
 def _begin_anew(memory: Memory) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.provider import OutsideError, ProtocolFailed
-from shared.providers.mqtt.broker import MQTT_5
-from shared.providers.mqtt.paho_client import Login, WireClient
-from shared.providers.mqtt.reason_codes import (
+from shared.provider.broker.paho_client import Login, WireClient
+from shared.provider.broker.plan import MQTT_5
+from shared.provider.broker.reason_codes import (
     REFUSED_FROM,
     UNSUPPORTED_PROTOCOL,
     ConnectionLost,
@@ -15,6 +14,7 @@ from shared.providers.mqtt.reason_codes import (
     explain_disconnect,
     explain_refusal,
 )
+from shared.runtime.errors import OutsideError, ProtocolFailed
 
 
 class Answers:

@@ -13,13 +13,14 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from shared.provider import ConnectionRefused, OutsideError, ProtocolFailed, TimedOut, explain_tls_failure
-from shared.providers.mqtt.answers import Answers
-from shared.providers.mqtt.broker import MQTT_5, Broker
-from shared.providers.mqtt.packets import Stream
-from shared.providers.mqtt.paho_client import Login, WireClient
-from shared.providers.mqtt.publish import Publish
-from shared.providers.mqtt.reason_codes import ConnectionLost
+from shared.provider.broker.answers import Answers
+from shared.provider.broker.packets import Stream
+from shared.provider.broker.paho_client import Login, WireClient
+from shared.provider.broker.plan import MQTT_5, Broker
+from shared.provider.broker.publish import Publish
+from shared.provider.broker.reason_codes import ConnectionLost, explain_upgrade
+from shared.provider.tls import explain_tls_failure
+from shared.runtime.errors import ConnectionRefused, OutsideError, TimedOut
 
 LINGER_SECONDS = 1.0
 RETAIN_IF_NEW = 1
@@ -74,9 +75,7 @@ class Connection:
         except TimeoutError:
             raise TimedOut("The broker did not finish the handshake in time.") from None
         except WebsocketConnectionError:
-            raise ProtocolFailed(
-                f"The broker did not accept a WebSocket at {self._broker.websocket_path}; check the path of broker_url."
-            ) from None
+            raise explain_upgrade(self._broker.websocket_path or "", self._client.upgrade_status) from None
         except OSError as error:
             raise ConnectionRefused(
                 f"The connection to the broker failed: {error.strerror or error}."

@@ -12,27 +12,21 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from shared.provider import (
-    AddressBlocked,
-    Backoff,
-    Batch,
-    CredentialsRefused,
-    Deadline,
-    NameNotResolved,
-    OutsideError,
-    TlsFailed,
-)
-from shared.providers.mqtt.acknowledgements import Outbox
-from shared.providers.mqtt.broker_queue import BrokerQueue
-from shared.providers.mqtt.connection import Connection
-from shared.providers.mqtt.login import open_connection
-from shared.providers.mqtt.paho_client import Login
-from shared.providers.mqtt.plan import BrokerPlan
-from shared.providers.mqtt.publish import Publish
-from shared.providers.mqtt.reason_codes import ConnectionLost, TakenOver
-from shared.providers.mqtt.redelivery import count_forgotten
-from shared.providers.mqtt.saved_state import Memory
-from shared.providers.mqtt.subscriptions import settle_session
+from shared.provider.batch import Batch
+from shared.provider.broker.acknowledgements import Outbox
+from shared.provider.broker.broker_queue import BrokerQueue
+from shared.provider.broker.connection import Connection
+from shared.provider.broker.login import open_connection
+from shared.provider.broker.paho_client import Login
+from shared.provider.broker.plan import BrokerPlan
+from shared.provider.broker.publish import Publish
+from shared.provider.broker.reason_codes import ConnectionLost, TakenOver
+from shared.provider.broker.redelivery import count_forgotten
+from shared.provider.broker.saved_state import Memory
+from shared.provider.broker.subscriptions import settle_session
+from shared.runtime.backoff import Backoff
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import AddressBlocked, CredentialsRefused, NameNotResolved, OutsideError, TlsFailed
 
 RECEIVE_MAXIMUM = 1_500
 """With a batch and what is not asked about yet, it makes the window: what a broker that keeps to it may send again."""
@@ -59,7 +53,7 @@ def run_session(plan: BrokerPlan, state: Mapping[str, object], deadline: Deadlin
 
     Raises OutsideError: at once where trying again can't help, else after `TRIES` tries to connect.
     """
-    session = _Session(plan, Memory(plan.key, state), deadline)
+    session = _Session(plan, Memory(plan.key, state, knows_again=plan.knows_again), deadline)
     try:
         yield from session.run()
     finally:
@@ -77,7 +71,7 @@ class _Session:
         self._connected_at = 0.0
         self._connect_ms: float | None = None
         self._received: deque[Publish] = deque()
-        self._queue = BrokerQueue(memory)
+        self._queue = BrokerQueue(memory, plan.queue_limits)
         self._yielded = time.monotonic()
 
     def run(self) -> Iterator[Batch]:

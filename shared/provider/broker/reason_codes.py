@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shared.provider import CredentialsRefused, OutsideError, ProtocolFailed
+from http import HTTPStatus
+
+from shared.runtime.errors import CredentialsRefused, OutsideError, ProtocolFailed
 
 UNSUPPORTED_PROTOCOL = 132
 REFUSED_FROM = 128
@@ -63,6 +65,18 @@ def explain_refusal(code: int, name: str) -> OutsideError:
     if code in _CREDENTIALS:
         return CredentialsRefused(_CREDENTIALS[code])
     return ProtocolFailed(_CONNECT.get(code, f"The broker refused the connection: {name}."))
+
+
+def explain_upgrade(path: str, status: int | None) -> OutsideError:
+    """The error for a WebSocket that was refused; `path` is that of the config, without what may prove who we are."""
+    said = f" ({status})" if status else ""
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return CredentialsRefused(
+            f"The broker refused the WebSocket at {path}{said}: it does not let these credentials connect."
+        )
+    return ProtocolFailed(
+        f"The broker did not accept a WebSocket at {path}{said}; check the path of broker_url."
+    )
 
 
 def explain_filter(topic_filter: str, code: int) -> str:
