@@ -107,6 +107,27 @@ $$;
 comment on function private.heed_command is
   'What the other side says of a command that it keeps for its device: {stage, id or reference, error}. It may come before the answer to the call that sent it: by an id, what that says then changes nothing; by a reference, it is heeded once that answer is recorded.';
 
+create function private.is_later_presence(p_told jsonb, p_known jsonb) returns boolean
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  if p_told ->> 'sequence' ~ '^[0-9]{1,18}$' and p_known ->> 'sequence' ~ '^[0-9]{1,18}$' then
+    begin
+      if abs(extract(epoch from (p_told ->> 'at')::timestamptz - (p_known ->> 'at')::timestamptz)) < 1800 then
+        return ((p_told ->> 'sequence')::bigint, p_told ->> 'status' = 'offline')
+             > ((p_known ->> 'sequence')::bigint, coalesce(p_known ->> 'status' = 'offline', false));
+      end if;
+    exception when data_exception then
+      -- Members may write anything into a device's metadata.
+      return true;
+    end;
+  end if;
+  return (p_told ->> 'order') collate "C" > coalesce(p_known ->> 'order', '') collate "C";
+end
+$$;
+comment on function private.is_later_presence is
+  'Whether a coming or going, {status, order, at, sequence?}, is later than what is known. The sequence counts connections and begins anew after a long absence, so it tells of two within half an hour; where both are of one connection, the going is later.';
+
 create function private.heed_presence(p_integration_id uuid, p_external_id text, p_presence jsonb) returns void
 language sql volatile set search_path = ''
 as $$
@@ -118,11 +139,11 @@ as $$
          metadata = d.metadata || jsonb_build_object('presence', p_presence)
    -- Of the row itself, which is looked at again where somebody else has written it meanwhile.
    where d.integration_id = p_integration_id and d.external_id = p_external_id
-     and (p_presence ->> 'order') collate "C" > coalesce(d.metadata #>> '{presence,order}', '') collate "C"
+     and private.is_later_presence(p_presence, d.metadata -> 'presence')
      and private.is_portable(d.metadata || jsonb_build_object('presence', p_presence), 65536)
 $$;
 comment on function private.heed_presence is
-  'That the other side saw a device come or go, {status, order, at}: what is older than what is known changes nothing, nor does a going that is older than what the device has said.';
+  'That the other side saw a device come or go, {status, order, at, sequence?}: what is older than what is known changes nothing, nor does a going that is older than what the device has said.';
 
 create function private.heed_reports(p_organization_id uuid, p_integration_id uuid, p_reports jsonb) returns void
 language plpgsql volatile set search_path = ''
@@ -148,6 +169,6 @@ end
 $$;
 comment on function private.heed_reports is '[{device, report: {facts?, command?, presence?}}], by devices in their order, so that two batches never wait for each other.';
 
-revoke execute on function private.list_gateways, private.merge_facts, private.heed_facts, private.heed_presence, private.find_reported, private.move_command,
+revoke execute on function private.list_gateways, private.merge_facts, private.heed_facts, private.is_later_presence, private.heed_presence, private.find_reported, private.move_command,
   private.heed_command, private.heed_reports
   from public, anon, authenticated, service_role;

@@ -149,6 +149,53 @@ def test_coming_and_going_counts_by_its_order_and_not_by_when_it_arrives(service
     assert seen == ["online", "online", "offline", "offline", "online"]
 
 
+def count(service: Service, integration: Any, status: str, sequence: Any, at: str) -> str:
+    """As a platform says it that counts connections, at a time of the second of January."""
+    moment = f"2026-01-02T{at}+00:00"
+    presence = {"status": status, "order": moment, "at": moment, "sequence": sequence}
+    report = {"facts": None, "command": None, "presence": presence}
+    tell(service, integration, report, device_status="unheard")
+    return str(service.one("select status from devices where integration_id = %s", integration))
+
+
+def test_the_going_of_a_connection_that_was_taken_over_is_older_whenever_it_was(service: Service) -> None:
+    integration = service.make_integration()
+
+    seen = [
+        count(service, integration, *said)
+        for said in (
+            ("online", 4, "03:00:00"),
+            ("online", 5, "03:04:05.000"),
+            ("offline", 4, "03:04:05.100"),
+            ("offline", 5, "03:04:05.000"),
+            ("online", 5, "03:04:05.200"),
+        )
+    ]
+
+    assert seen == ["online", "online", "online", "offline", "offline"]
+
+
+def test_a_count_that_began_anew_after_an_absence_tells_nothing(service: Service) -> None:
+    integration = service.make_integration()
+    count(service, integration, "offline", 57, "03:00:00")
+
+    assert count(service, integration, "online", 0, "04:30:00") == "online"
+
+
+@pytest.mark.parametrize("known", [None, "x", -1, 1e30, {"a": 1}])
+def test_whatever_stands_where_the_count_is_kept_nothing_is_lost(service: Service, known: Any) -> None:
+    integration = service.make_integration()
+    count(service, integration, "online", 1, "03:00:00")
+    written = {"status": "online", "order": "", "at": "x" if known is None else None, "sequence": known or 1}
+    service.one(
+        "update devices set metadata = %s where integration_id = %s returning 1",
+        Jsonb({"presence": written}),
+        integration,
+    )
+
+    assert count(service, integration, "offline", 2, "03:00:01") in {"online", "offline"}
+
+
 def test_a_going_that_is_older_than_what_the_device_has_said_is_none(service: Service) -> None:
     integration = service.make_integration()
     (message,) = make_messages(1, event_id="said", observed_at="2026-01-02T03:04:06+00:00")

@@ -19,11 +19,11 @@ from shared.runtime.outbound import connect_checked
 CHECK_SECONDS = 9.0
 
 
-def check_steps(plan: BrokerPlan) -> Iterator[Check]:
-    """Resolve, connect, do TLS, log in, subscribe; a failed step ends it. Within `CHECK_SECONDS` in all."""
+def check_steps(plan: BrokerPlan, deadline: Deadline | None = None) -> Iterator[Check]:
+    """Resolve, connect, do TLS, log in, subscribe; a failed step ends it. Within `CHECK_SECONDS`, or `deadline`."""
     opened: list[Connection] = []
     try:
-        yield from run_checks(_list_steps(plan, Deadline(CHECK_SECONDS), opened))
+        yield from run_checks(_list_steps(plan, deadline or Deadline(CHECK_SECONDS), opened))
     finally:
         for connection in opened:
             connection.close()

@@ -102,9 +102,36 @@ def test_coming_and_going_is_told_by_aws_itself(what: str, status: str) -> None:
     assert (message.device, message.kind, message.device_status, message.observed_at) == (
         "pump-1",
         "state",
-        status,
+        "unheard",
         AT,
     )
+    assert message.report is not None
+    presence_told = message.report.presence
+    assert presence_told is not None
+    assert (presence_told.status, presence_told.at, presence_told.sequence) == (status, AT, 3)
+
+
+@pytest.mark.parametrize("timestamp", [None, "soon", -1])
+def test_coming_and_going_without_a_moment_counts_as_it_is_told(timestamp: object) -> None:
+    body = json.dumps({"timestamp": timestamp}).encode()
+
+    (message,) = parse(select_bytes("$aws/events/presence/disconnected/pump-1", body, "n/a", TS))
+
+    assert (message.device, message.device_status, message.report) == ("pump-1", "offline", None)
+
+
+def test_of_one_moment_the_going_is_the_later() -> None:
+    body = json.dumps({"timestamp": TS}).encode()
+    came, went = (
+        parse(select_bytes(f"$aws/events/presence/{what}/pump-1", body, "n/a", TS))[0].report
+        for what in ("connected", "disconnected")
+    )
+
+    assert came is not None
+    assert came.presence is not None
+    assert went is not None
+    assert went.presence is not None
+    assert came.presence.order < went.presence.order
 
 
 def test_a_shadow_is_state_of_its_thing_which_was_not_heard() -> None:
@@ -141,7 +168,10 @@ def test_what_aws_gave_up_is_what_the_device_sent_when_it_is_posted_again() -> N
 def test_what_aws_gave_up_of_comings_and_goings_is_told_of_who_came() -> None:
     (message,) = parse(tell_lost("$aws/events/presence/connected/pump-1", b'{"timestamp": %d}' % TS, "n/a"))
 
-    assert (message.device, message.device_status, message.observed_at) == ("pump-1", "online", AT)
+    assert (message.device, message.device_status, message.observed_at) == ("pump-1", "unheard", AT)
+    assert message.report is not None
+    assert message.report.presence is not None
+    assert message.report.presence.status == "online"
 
 
 def test_a_device_can_not_speak_for_another_by_what_looks_given_up() -> None:
