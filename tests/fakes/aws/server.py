@@ -257,7 +257,7 @@ def _refuse(asked: Asked) -> Callable[[int, str, str], Answer]:
 
 
 def _make_handler(fake: FakeAws) -> type[BaseHTTPRequestHandler]:
-    class Handler(Upgrading):
+    class Handler(Upgrading, BaseHTTPRequestHandler):
         upgrade = staticmethod(fake.serve_socket)
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
