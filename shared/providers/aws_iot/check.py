@@ -20,7 +20,7 @@ from shared.provider import (
     run_checks,
 )
 from shared.providers.aws_iot.account import Account, locate_control
-from shared.providers.aws_iot.api import AwsApi, find_data_endpoint, open_api
+from shared.providers.aws_iot.api import AwsApi, find_data_endpoint, open_api, pardon_refusals
 from shared.providers.aws_iot.bucket import BucketApi
 from shared.providers.aws_iot.roles import find_keys
 from shared.providers.aws_iot.session import explain_policy, make_plan
@@ -46,6 +46,8 @@ NOBODY = "device-integrations-connection-test"
 def check_account(aws: AwsIot) -> Iterator[Check]:
     """Within `CHECK_SECONDS` in all; a failed step ends it."""
     deadline = Deadline(CHECK_SECONDS)
+    if aws.has_account:
+        pardon_refusals(aws.account)
     if aws.is_polled:
         for check in _check_broker(aws, deadline):
             yield check

@@ -146,7 +146,10 @@ def test_a_key_that_aws_does_not_know_is_refused_at_once_and_its_signature_told_
     assert len(aws.sockets) == 1
 
 
-def test_a_session_of_a_role_that_was_revoked_is_not_used_again(aws: FakeAws, sockets: int) -> None:
+def test_a_session_of_a_role_that_was_revoked_is_not_used_again(
+    aws: FakeAws, sockets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.providers.aws_iot.memory.SETTLED_SECONDS", 0.0)
     aws.roles[ROLE] = "00000000-0000-0000-0000-00000000000a"
     provider = signed(aws, role_arn=ROLE, client_id="once-more")
     Ledger().run(provider)
