@@ -190,6 +190,8 @@ class Connection:
         """One subscription as paho wants it."""
         if self.protocol != MQTT_5:
             return name, qos
+        if not self._broker.has_options:
+            return name, SubscribeOptions(qos=qos)
         return name, SubscribeOptions(qos=qos, noLocal=True, retainHandling=RETAIN_IF_NEW)
 
     def _take_answer(self, request: int | None, timeout: float) -> list[int]:

@@ -23,7 +23,8 @@ QUEUE_LIMITS = frozenset((100, 1_000, 10_000))
 class Broker:
     """Where a broker is and how to reach it; `websocket_path` None means plain MQTT.
 
-    `sign_path` makes of that path what each new connection asks for, where the address proves who connects.
+    `sign_path` makes of that path what each new connection asks for, where the address proves who connects. Without
+    `has_options` subscriptions ask for no more than MQTT 3.1.1 has, whatever is spoken.
     """
 
     host: str
@@ -34,6 +35,7 @@ class Broker:
     password: str | None = field(default=None, repr=False)
     keepalive: int = 60
     sign_path: Callable[[str], str] | None = field(default=None, repr=False)
+    has_options: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ def _describe_certified(aws: AwsIot, address: SplitResult) -> Broker:
         client_key_passphrase=passphrase.get_secret_value() if passphrase else None,
         alpn=() if aws.mqtt_port == MQTT_PORT else (ALPN,),
     )
-    return Broker(address.hostname or "", aws.mqtt_port, tls=tls)
+    return Broker(address.hostname or "", aws.mqtt_port, tls=tls, has_options=False)
 
 
 def _describe_signed(aws: AwsIot, address: SplitResult) -> Broker:
@@ -142,6 +142,7 @@ def _describe_signed(aws: AwsIot, address: SplitResult) -> Broker:
         websocket_path=PATH,
         tls=Tls() if is_secured else None,
         sign_path=partial(_sign_path, aws.account, address.netloc),
+        has_options=False,
     )
 
 
