@@ -1,11 +1,12 @@
 """What observing costs: MQTT drains and deliveries with health, alerts, metrics and requests kept, beside without.
 
 Rounds take turns on one stack. Without: the triggers that keep the facts are off, nothing is judged or summed up, no
-tally is written, no request is kept. With: all of it, and everything is judged each second. With health alone: no tally
-is written, nothing is summed up or scraped. `mqtt_ratio` and `webhooks_ratio` are the median rate with all of it over
-that without, `health_…_ratio` the same of health alone. `…_cpu_ratio` are the CPU time without over that with it, of
-Postgres, the workers, this process and all others that take part: what a busy machine changes less. `judge_us` is what
-judging costs for each integration, of a thousand.
+tally is written, no request is kept. With: all of it; what is due is judged each second, by a connection that stays, as
+a worker's do, and falls due six times as often as it does there. With health alone: no tally is written, nothing is
+summed up or scraped. `mqtt_ratio` and `webhooks_ratio` are the median rate with all of it over that without,
+`health_…_ratio` the same of health alone. `…_cpu_ratio` are the CPU time without over that with it, of Postgres, the
+workers, this process and all others that take part: what a busy machine changes less. `judge_us` is what judging costs
+for each integration, of a thousand.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from unittest import mock
 
@@ -50,7 +52,8 @@ create or replace function private.drop_row() returns trigger language plpgsql a
 create trigger drop_row before insert on private.metric_tallies for each row execute function private.drop_row();
 """
 TALLIES = "drop function private.drop_row() cascade"
-JUDGE = "select public.judge_integrations(1000, 0)"
+JUDGE = "select public.judge_integrations(1000, 10)"
+JUDGE_ALL = "select public.judge_integrations(1000, 0)"
 WATCH = f"{JUDGE}, public.sum_metrics(), public.read_platform_metrics()"
 SCRAPE_SECONDS = 10
 WAYS = ("nothing", "health", "all")
@@ -62,29 +65,46 @@ select o.id, 'mqtt', 'crowd ' || n
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The connections by which observing is switched, and by which everything is judged."""
+
+    owner: psycopg.Connection
+    judge: psycopg.Connection
+
+
 def measure(bench: Bench) -> Numbers:
     """All of it, on one stack."""
     os.environ.setdefault("INTEGRATION_KEYS", make_key("bench"))
-    with bench.step("Starting a stack"), start_stack() as report, connect_service(report) as connection:
+    with (
+        bench.step("Starting a stack"),
+        start_stack() as report,
+        connect_service(report) as connection,
+        psycopg.connect(report.db_url, autocommit=True) as owner,
+        connect_service(report) as judge,
+    ):
         set_environment(report)
-        numbers = _compare_drains(bench, report, connection) | _compare_webhooks(bench, report, connection)
-        return numbers | {"judge_us": _measure_judging(report, bench.size(CROWD))}
+        judge.execute(WATCH.encode())
+        watch = Watch(owner, judge)
+        drains = _compare_drains(bench, report, connection, watch)
+        numbers = drains | _compare_webhooks(bench, report, connection, watch)
+        return numbers | {"judge_us": _measure_judging(owner, bench.size(CROWD))}
 
 
-def _compare_drains(bench: Bench, report: Report, connection: psycopg.Connection) -> Numbers:
+def _compare_drains(bench: Bench, report: Report, connection: psycopg.Connection, watch: Watch) -> Numbers:
     site, size = Site(report, connection), bench.rounds(60_000, 10_000)
     with start_mosquitto() as port, start_worker(report):
-        return _compare(bench, "mqtt", report, lambda: site.drain([port], size, DEVICES).rate)
+        return _compare(bench, "mqtt", watch, lambda: site.drain([port], size, DEVICES).rate)
 
 
-def _compare_webhooks(bench: Bench, report: Report, connection: psycopg.Connection) -> Numbers:
+def _compare_webhooks(bench: Bench, report: Report, connection: psycopg.Connection, watch: Watch) -> Numbers:
     with start_endpoint() as url:
         row = connection.execute("select id::text from public.organizations order by name limit 1").fetchone()
         scene = Scene(bench, connection, row[0] if row else "", url, report)
-        return _compare(bench, "webhooks", report, lambda: measure_rate(scene))
+        return _compare(bench, "webhooks", watch, lambda: measure_rate(scene))
 
 
-def _compare(bench: Bench, name: str, report: Report, run: Callable[[], float]) -> Numbers:
+def _compare(bench: Bench, name: str, watch: Watch, run: Callable[[], float]) -> Numbers:
     """The medians of each way of observing, side by side; which of them is first changes from round to round."""
     run()
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -92,7 +112,7 @@ def _compare(bench: Bench, name: str, report: Report, run: Callable[[], float]) 
     for turn in bench.track(f"Observing {name}", bench.rounds(9, 3)):
         for place in range(len(WAYS)):
             way = WAYS[(turn + place) % len(WAYS)]
-            with _observe(report, way):
+            with _observe(watch, way):
                 before = _read_cpu()
                 rates[way].append(run())
                 costs[way].append(_read_cpu() - before)
@@ -110,19 +130,15 @@ def _read_cpu() -> float:
 
 
 @contextmanager
-def _observe(report: Report, way: str) -> Iterator[None]:
+def _observe(watch: Watch, way: str) -> Iterator[None]:
     if way == "nothing":
-        with _look_away(report):
+        with _look_away(watch.owner):
             yield
     elif way == "health":
-        with (
-            psycopg.connect(report.db_url, autocommit=True) as owner,
-            _drop_tallies(owner),
-            _judge(report, JUDGE),
-        ):
+        with _drop_tallies(watch.owner), _judge(watch.judge, JUDGE):
             yield
     else:
-        with _judge(report, WATCH):
+        with _judge(watch.judge, WATCH):
             yield
 
 
@@ -136,8 +152,8 @@ def _drop_tallies(owner: psycopg.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _look_away(report: Report) -> Iterator[None]:
-    with psycopg.connect(report.db_url, autocommit=True) as owner, _drop_tallies(owner):
+def _look_away(owner: psycopg.Connection) -> Iterator[None]:
+    with _drop_tallies(owner):
         (kept,) = owner.execute(NOTE_ATTEMPTS).fetchone() or ("",)
         for table, trigger in TRIGGERS:
             owner.execute(f"alter table public.{table} disable trigger {trigger}".encode())
@@ -157,16 +173,15 @@ def _keep_nothing(*_: object) -> None:
 
 
 @contextmanager
-def _judge(report: Report, scrape: str) -> Iterator[None]:
-    """Everything is judged each second, sixty times as often as a tick does, and `scrape` as often as it may be."""
+def _judge(connection: psycopg.Connection, scrape: str) -> Iterator[None]:
+    """What is due is judged each second, and `scrape` asked as often as it may be."""
     ended = threading.Event()
 
     def judge() -> None:
-        with connect_service(report) as connection:
-            for second in count(1):
-                if ended.wait(1.0):
-                    return
-                connection.execute((JUDGE if second % SCRAPE_SECONDS else scrape).encode())
+        for second in count(1):
+            if ended.wait(1.0):
+                return
+            connection.execute((JUDGE if second % SCRAPE_SECONDS else scrape).encode())
 
     judging = threading.Thread(target=judge)
     judging.start()
@@ -177,9 +192,8 @@ def _judge(report: Report, scrape: str) -> Iterator[None]:
         judging.join()
 
 
-def _measure_judging(report: Report, crowd: int) -> float:
-    with psycopg.connect(report.db_url, autocommit=True) as owner:
-        owner.execute(MAKE_CROWD, [crowd])
-        begun = time.perf_counter()
-        owner.execute(JUDGE)
-        return (time.perf_counter() - begun) / crowd * 1_000_000
+def _measure_judging(owner: psycopg.Connection, crowd: int) -> float:
+    owner.execute(MAKE_CROWD, [crowd])
+    begun = time.perf_counter()
+    owner.execute(JUDGE_ALL)
+    return (time.perf_counter() - begun) / crowd * 1_000_000
