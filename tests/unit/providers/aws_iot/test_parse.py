@@ -111,6 +111,23 @@ def test_coming_and_going_is_told_by_aws_itself(what: str, status: str) -> None:
     assert (presence_told.status, presence_told.at, presence_told.sequence) == (status, AT, 3)
 
 
+def test_what_aws_says_twice_is_known_by_its_content_whatever_the_rule_calls_it() -> None:
+    topic, body = "$aws/events/presence/connected/pump-1", b'{"timestamp": %d, "versionNumber": 3}' % TS
+    said = [select_bytes(topic, body, "n/a", TS), select_bytes(topic, body, "n/a", TS + 5)]
+
+    ids = {each.event_id for each in parse([*said, tell_lost(topic, body, "n/a")])}
+
+    assert len(ids) == 1
+
+
+def test_what_a_device_asks_of_its_shadow_twice_is_twice() -> None:
+    topic = "$aws/things/pump-1/shadow/get"
+
+    ids = {each.event_id for each in parse([select_bytes(topic, b"{}", "pump-1", TS) for _ in range(2)])}
+
+    assert len(ids) == 2
+
+
 @pytest.mark.parametrize("timestamp", [None, "soon", -1])
 def test_coming_and_going_without_a_moment_counts_as_it_is_told(timestamp: object) -> None:
     body = json.dumps({"timestamp": timestamp}).encode()
