@@ -110,23 +110,29 @@ comment on function private.heed_command is
 create function private.is_later_presence(p_told jsonb, p_known jsonb) returns boolean
 language plpgsql immutable set search_path = ''
 as $$
+declare
+  v_gone boolean := p_told ->> 'status' = 'offline';
+  v_was_gone boolean := coalesce(p_known ->> 'status' = 'offline', false);
+  v_further bigint;
 begin
   if p_told ->> 'sequence' ~ '^[0-9]{1,18}$' and p_known ->> 'sequence' ~ '^[0-9]{1,18}$' then
     begin
-      if abs(extract(epoch from (p_told ->> 'at')::timestamptz - (p_known ->> 'at')::timestamptz)) < 1800 then
-        return ((p_told ->> 'sequence')::bigint, p_told ->> 'status' = 'offline')
-             > ((p_known ->> 'sequence')::bigint, coalesce(p_known ->> 'status' = 'offline', false));
+      if abs(extract(epoch from (p_told ->> 'at')::timestamptz - (p_known ->> 'at')::timestamptz)) < 60 then
+        v_further := (p_told ->> 'sequence')::bigint - (p_known ->> 'sequence')::bigint;
       end if;
     exception when data_exception then
       -- Members may write anything into a device's metadata.
-      return true;
+      v_further := null;
     end;
   end if;
-  return (p_told ->> 'order') collate "C" > coalesce(p_known ->> 'order', '') collate "C";
+  return case when v_further = 0 then v_gone and not v_was_gone
+              when v_gone and not v_was_gone and v_further < 0 then false
+              when v_was_gone and not v_gone and v_further > 0 then true
+              else (p_told ->> 'order') collate "C" > coalesce(p_known ->> 'order', '') collate "C" end;
 end
 $$;
 comment on function private.is_later_presence is
-  'Whether a coming or going, {status, order, at, sequence?}, is later than what is known. The sequence counts connections and begins anew after a long absence, so it tells of two within half an hour; where both are of one connection, the going is later.';
+  'Whether a coming or going, {status, order, at, sequence?}, is later than what is known. The sequence counts connections: of one, the going is the later; and within a minute the going of an earlier one is older than a coming, as where that took it over. It may begin anew after an absence, so nothing else is read of it.';
 
 create function private.heed_presence(p_integration_id uuid, p_external_id text, p_presence jsonb) returns void
 language sql volatile set search_path = ''

@@ -175,11 +175,29 @@ def test_the_going_of_a_connection_that_was_taken_over_is_older_whenever_it_was(
     assert seen == ["online", "online", "online", "offline", "offline"]
 
 
-def test_a_count_that_began_anew_after_an_absence_tells_nothing(service: Service) -> None:
+@pytest.mark.parametrize("back", ["03:00:05", "03:00:59", "03:10:00", "04:30:00"])
+def test_a_count_that_began_anew_after_an_absence_tells_nothing(service: Service, back: str) -> None:
     integration = service.make_integration()
     count(service, integration, "offline", 57, "03:00:00")
 
-    assert count(service, integration, "online", 0, "04:30:00") == "online"
+    assert count(service, integration, "online", 0, back) == "online"
+    assert count(service, integration, "offline", 0, "05:00:00") == "offline"
+
+
+def test_the_coming_that_took_a_connection_over_counts_also_where_it_is_told_last(service: Service) -> None:
+    integration = service.make_integration()
+    count(service, integration, "online", 4, "03:00:00")
+    count(service, integration, "offline", 4, "03:04:05.100")
+
+    assert count(service, integration, "online", 5, "03:04:05.000") == "online"
+    assert count(service, integration, "online", 4, "03:00:00") == "online"
+
+
+def test_what_is_told_an_hour_late_changes_nothing(service: Service) -> None:
+    integration = service.make_integration()
+    count(service, integration, "offline", 0, "05:00:00")
+
+    assert count(service, integration, "online", 57, "04:00:00") == "offline"
 
 
 @pytest.mark.parametrize("known", [None, "x", -1, 1e30, {"a": 1}])

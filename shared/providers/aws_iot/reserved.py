@@ -1,10 +1,10 @@
 """What AWS itself says on topics of its own that rules may select from: comings and goings, shadows, jobs.
 
 Comings and goings may be told out of order, and twice. Their `versionNumber` counts a client's connections, a coming
-and the going of the same connection having the same; it begins anew once a client was away for about an hour. So of two
-that are near to each other the number says which is the later, as where a connection was taken over and the going of
-the old one is told last; of others the time does. Source: AWS IoT's documentation of reserved topics and of lifecycle
-events.
+and the going of the same connection having the same; it begins anew once a client was away for about an hour, or longer
+than its session is kept. So the time says which of two is the later, and the number where a connection was taken over,
+and the going of the old one is told, and was, after the coming of the new. Source: AWS IoT's documentation of reserved
+topics and of lifecycle events.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from shared.providers.aws_iot.actions import ACTIONS
 from tests.fakes.aws import jobs
 from tests.fakes.aws.signatures import SignatureError, check_address, check_signature
-from tests.fakes.aws.websockets import REFUSAL, Upgrading, relay_websocket
+from tests.fakes.aws.websockets import Upgrading, refuse_socket, relay_websocket
 from tests.fakes.aws.words import ACCOUNT, Answer, Asked, answer_json, refuse, refuse_xml
 from tests.fakes.background import InBackground
 
@@ -111,7 +111,14 @@ class FakeAws(InBackground):
         return found or self._ask_moto(asked)
 
     def serve_socket(self, client: socket.socket, headers: dict[str, str], target: str) -> None:
-        """Have the broker speak where the address of a WebSocket is signed as it has to be."""
+        """Have the broker speak where the address of a WebSocket is signed as it has to be, and no fault is due."""
+        fault = self.take_fault(Asked("GET", "/mqtt", {}, headers, b"", target))
+        time.sleep(fault.seconds)
+        if fault.close:
+            return
+        if fault.status:
+            client.sendall(refuse_socket(fault.status)[: fault.cut])
+            return
         try:
             self.sockets.append(check_address(self.keys, headers["Host"], target).service)
         except SignatureError as wrong:
@@ -119,7 +126,7 @@ class FakeAws(InBackground):
         if self.broker_port and "Exception" not in self.sockets[-1]:
             relay_websocket(client, headers, self.broker_port)
         else:
-            client.sendall(REFUSAL)
+            client.sendall(refuse_socket(403))
 
     def take_fault(self, asked: Asked) -> Fault:
         """The fault that is due for a call, counted down; one without effect where none is."""

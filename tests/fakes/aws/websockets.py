@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 
-REFUSAL = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+def refuse_socket(status: int) -> bytes:
+    """What is answered in place of a WebSocket."""
+    return b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}" % status
 
 
 class Upgrading(BaseHTTPRequestHandler):

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from shared.provider import Check, CredentialsRefused, Deadline, Poller, TlsFailed
+from shared.provider import Check, CredentialsRefused, Deadline, OutsideError, Poller, TlsFailed
+from shared.provider.broker.session import TRIES
 from shared.providers.aws_iot import AwsIot
-from tests.fakes.aws import FakeAws
+from tests.fakes.aws import FakeAws, Fault
 from tests.fakes.aws.server import DATA_HOST, KEY_ID, SECRET
 from tests.fakes.brokers import Broker, find_port, make_mosquitto, publish_all
 from tests.fakes.certificates import Pair, PemAuthority
@@ -162,6 +163,38 @@ def test_a_session_of_a_role_that_was_revoked_is_not_used_again(
     Ledger().run(provider)
 
     assert aws.sockets == ["iotdevicegateway", "UnrecognizedClientException", "iotdevicegateway"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("GET /mqtt", status=429),
+        Fault("GET /mqtt", status=503),
+        Fault("GET /mqtt", status=503, cut=5),
+        Fault("GET /mqtt", close="before"),
+        Fault("GET /mqtt", seconds=1.5),
+    ],
+)
+def test_what_passes_is_tried_again_within_the_session(aws: FakeAws, sockets: int, fault: Fault) -> None:
+    aws.faults.append(fault)
+
+    ledger = run_twice(signed(aws), sockets, [b'{"t": 1}'], 1)
+
+    assert [each.payload for each in ledger.stored.values()] == [{"t": 1}]
+    assert len(aws.calls) <= 8
+
+
+def test_an_outage_ends_the_session_after_a_few_tries(
+    aws: FakeAws, sockets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del sockets
+    monkeypatch.setattr("shared.provider.broker.session.FIRST_PAUSE_SECONDS", 0.01)
+    aws.faults.append(Fault("GET /mqtt", status=503, times=99))
+
+    with pytest.raises(OutsideError, match="503"):
+        Ledger().run(signed(aws))
+
+    assert aws.calls.count("GET /mqtt") == TRIES
 
 
 def serve_tls() -> ssl.SSLContext:
