@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from shared.runtime.backoff import is_final_status
 from shared.runtime.errors import CredentialsRefused, OutsideError, ProtocolFailed
 
 UNSUPPORTED_PROTOCOL = 132
@@ -74,8 +75,10 @@ def explain_upgrade(path: str, status: int | None) -> OutsideError:
         return CredentialsRefused(
             f"The broker refused the WebSocket at {path}{said}: it does not let these credentials connect."
         )
+    if status and not is_final_status(status):
+        return ProtocolFailed(f"The broker does not accept a WebSocket at {path} just now{said}.")
     return ProtocolFailed(
-        f"The broker did not accept a WebSocket at {path}{said}; check the path of broker_url."
+        f"The broker did not accept a WebSocket at {path}{said}; check that it is spoken there, and the path."
     )
 
 

@@ -192,7 +192,7 @@ def test_an_outage_ends_the_session_after_a_few_tries(
     aws.faults.append(Fault("GET /mqtt", status=503, times=99))
 
     with pytest.raises(OutsideError, match="503"):
-        Ledger().run(signed(aws))
+        Ledger().watch(signed(aws), 60)
 
     assert aws.calls.count("GET /mqtt") == TRIES
 
