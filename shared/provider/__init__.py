@@ -9,7 +9,7 @@ from shared.codecs.contract import CodecFailed, Downlink, Encoded, Uplink
 from shared.provider.base import Capability, Destination, Provider, make_provider
 from shared.provider.batch import Batch, Note
 from shared.provider.broker import (
-    MQTT_3, MQTT_5, Broker, BrokerPlan, ProtocolUnsupported, check_broker, poll_broker, publish_once,
+    MQTT_3, MQTT_5, Broker, BrokerPlan, ProtocolUnsupported, load_client,
 )
 from shared.provider.capabilities import MIXINS, require, require_class
 from shared.provider.callback import (

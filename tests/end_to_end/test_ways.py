@@ -12,8 +12,8 @@ import pytest
 from shared.deliveries.judgement import judge_attempt
 from shared.deliveries.recorder import Recorder
 from shared.messages.committer import Committer
-from shared.provider.broker.acknowledgements import Outbox
-from shared.provider.broker.connection import Connection
+from shared.providers.mqtt.acknowledgements import Outbox
+from shared.providers.mqtt.connection import Connection
 from shared.providers.webhook import Webhook
 from shared.runtime.database.client import Database, as_service
 from shared.runtime.deadline import Deadline

@@ -14,8 +14,8 @@ from shared.provider import (
     CodecFields,
     Deadline,
     ProviderRefused,
-    check_broker,
     explain_url,
+    load_client,
     run_check,
     run_checks,
 )
@@ -63,7 +63,7 @@ def _check_broker(aws: AwsIot, deadline: Deadline) -> Iterator[Check]:
     plans: list[BrokerPlan] = []
     yield run_check("data endpoint", lambda: _find_broker(aws, plans, deadline))
     for plan in plans:
-        for check in check_broker(plan, deadline):
+        for check in load_client().test(plan, deadline):
             hint = "" if check.ok or check.name not in LETS_IN else f" {explain_policy(plan)}"
             yield replace(check, name=STEPS[check.name], detail=f"{check.detail}{hint}")
 

@@ -17,7 +17,7 @@ from shared.provider import (
     Item,
     Outcome,
     ProviderRefused,
-    publish_once,
+    load_client,
 )
 from shared.providers.aws_iot.account import Account
 from shared.providers.aws_iot.api import AwsApi, open_api
@@ -63,7 +63,7 @@ def send_command(aws: AwsIot, command: Command, topic: str) -> Outcome:
 
     plan = make_plan(aws, Deadline(CALL_SECONDS))
     with explain_refusals(aws, plan):
-        publish_once(plan, topic, body)
+        load_client().publish(plan, topic, body)
     return Outcome(topic)
 
 

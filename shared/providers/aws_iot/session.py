@@ -25,7 +25,7 @@ from shared.provider import (
     Deadline,
     ProtocolUnsupported,
     Tls,
-    poll_broker,
+    load_client,
 )
 from shared.providers.aws_iot.account import Account
 from shared.providers.aws_iot.api import find_data_endpoint
@@ -64,10 +64,10 @@ SILENT = (
 
 
 def poll_account(aws: AwsIot, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
-    """One session; see shared/provider/broker/session.py. Raises OutsideErrors."""
+    """One session; see shared/providers/mqtt/session.py. Raises OutsideErrors."""
     plan = make_plan(aws, deadline)
     with explain_refusals(aws, plan):
-        yield from poll_broker(plan, state, deadline)
+        yield from load_client().poll(plan, state, deadline)
 
 
 @contextmanager

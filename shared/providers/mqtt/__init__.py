@@ -28,13 +28,10 @@ from shared.provider import (
     Poller,
     StoredBody,
     TopicRules,
-    check_broker,
     check_filter,
     check_filters,
     check_topic_template,
     choose_topic,
-    poll_broker,
-    publish_once,
     widen_topic_template,
 )
 from shared.providers.mqtt.broker import BrokerFields
@@ -114,11 +111,11 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
 
     def check(self) -> Iterator[Check]:
         """Resolve, connect, do TLS, log in, subscribe; with a client id of its own, beside a live session."""
-        yield from check_broker(self.plan)
+        yield from self.test(self.plan)
 
     def session(self, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
-        """See shared/provider/broker/session.py; ends after `session_seconds` at the latest."""
-        yield from poll_broker(self.plan, state, self.limit_session(deadline))
+        """See shared/providers/mqtt/session.py; ends after `session_seconds` at the latest."""
+        yield from self.poll(self.plan, state, self.limit_session(deadline))
 
     @classmethod
     def check_command(cls, settings: Mapping[str, object], device: str, name: str) -> None:
@@ -128,7 +125,7 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
     def send(self, command: Command) -> Outcome:
         """Publish to `command_topic` with QoS 1; the reference is the topic. The broker has it, not yet the device."""
         topic = choose_topic(self.command_topic, command.device, command.name)
-        publish_once(self.plan, topic, self.encode_command(command, topic))
+        self.publish(self.plan, topic, self.encode_command(command, topic))
         return Outcome(topic)
 
     def describe_stored(self, stored: StoredBody) -> CodedBody:
@@ -145,6 +142,27 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
         """The subscriptions name devices; what comes on topics of commands is our own echo."""
         own = widen_topic_template(self.command_topic) if self.command_topic else ""
         return TopicRules(self.topics, own, self.status_topic or "")
+
+    @staticmethod
+    def poll(plan: BrokerPlan, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
+        """See `BrokerClient`, and session.py."""
+        from shared.providers.mqtt.session import run_session
+
+        return run_session(plan, state, deadline)
+
+    @staticmethod
+    def test(plan: BrokerPlan, deadline: Deadline | None = None) -> Iterator[Check]:
+        """See `BrokerClient`, and check.py."""
+        from shared.providers.mqtt.check import check_broker
+
+        return check_broker(plan, deadline)
+
+    @staticmethod
+    def publish(plan: BrokerPlan, topic: str, body: bytes) -> None:
+        """See `BrokerClient`, and send.py."""
+        from shared.providers.mqtt.send import publish_once
+
+        publish_once(plan, topic, body)
 
     @property
     def plan(self) -> BrokerPlan:

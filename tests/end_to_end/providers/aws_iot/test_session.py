@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from shared.provider import Check, CredentialsRefused, Deadline, OutsideError, Poller, TlsFailed
-from shared.provider.broker.session import TRIES
 from shared.providers.aws_iot import AwsIot
+from shared.providers.mqtt.session import TRIES
 from tests.fakes.aws import FakeAws, Fault
 from tests.fakes.aws.server import DATA_HOST, KEY_ID, SECRET
 from tests.fakes.brokers import Broker, find_port, make_mosquitto, publish_all
@@ -188,7 +188,7 @@ def test_an_outage_ends_the_session_after_a_few_tries(
     aws: FakeAws, sockets: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del sockets
-    monkeypatch.setattr("shared.provider.broker.session.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("shared.providers.mqtt.session.FIRST_PAUSE_SECONDS", 0.01)
     aws.faults.append(Fault("GET /mqtt", status=503, times=99))
 
     with pytest.raises(OutsideError, match="503"):

@@ -14,7 +14,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from shared.provider import Command
-from shared.provider.broker.plan import MQTT_3
+from shared.provider.broker import MQTT_3
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CommandRefused, CredentialsRefused, ProtocolFailed, TlsFailed
 from tests.fakes.brokers import find_port, make_mosquitto, publish_all, write_passwords
@@ -236,7 +236,7 @@ def test_a_port_that_is_no_websocket_is_told() -> None:
 
 
 def test_a_handshake_that_drips_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.provider.broker.check.CHECK_SECONDS", 1.5)
+    monkeypatch.setattr("shared.providers.mqtt.check.CHECK_SECONDS", 1.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         dripping = threading.Thread(target=drip_bytes, args=(server,))
         dripping.start()
@@ -337,7 +337,7 @@ def test_a_shorter_session_expiry_is_told_once() -> None:
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x20\xff\xff\xff\xff\xff", b""])
 def test_what_is_no_mqtt_broker_is_told(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
-    monkeypatch.setattr("shared.provider.broker.check.CHECK_SECONDS", 1.5)
+    monkeypatch.setattr("shared.providers.mqtt.check.CHECK_SECONDS", 1.5)
     with run_script({CONNECT: answer}) as broker:
         *_, failed = make_provider(broker.port).check()
 

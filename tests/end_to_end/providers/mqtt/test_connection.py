@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.provider.broker.connection import Connection
-from shared.provider.broker.paho_client import Login
-from shared.provider.broker.plan import MQTT_5, Broker
+from shared.provider.broker import MQTT_5, Broker
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.paho_client import Login
 from tests.fakes.brokers import make_mosquitto, publish_all
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")

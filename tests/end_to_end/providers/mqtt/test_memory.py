@@ -10,8 +10,7 @@ from threading import Thread
 import pytest
 
 from shared.provider import Batch, Identity, load_provider, require
-from shared.provider.broker import acknowledgements, packets
-from shared.providers.mqtt import Mqtt
+from shared.providers.mqtt import Mqtt, acknowledgements, packets
 from shared.runtime.memory import MemoryBudget
 from tests.fakes.brokers import Broker, make_mosquitto, publish_all
 from tests.fakes.mqtt_driver import Ledger, count_messages

@@ -15,8 +15,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from shared.provider import MESSAGE_LIMIT, Batch, Poller
-from shared.provider.broker.acknowledgements import UNCOMMITTED_MESSAGES
-from shared.provider.broker.redelivery import WINDOW_MESSAGES
+from shared.providers.mqtt.acknowledgements import UNCOMMITTED_MESSAGES
+from shared.providers.mqtt.redelivery import WINDOW_MESSAGES
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import ConnectionRefused
 from tests.fakes.brokers import Broker, make_amqtt, make_mosquitto, publish_all
@@ -409,7 +409,7 @@ def write_publishes(numbers: range, *, again: bool = False) -> bytes:
 def test_a_new_connection_is_begun_before_packet_ids_are_ambiguous(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.provider.broker.session.UNSETTLED_MESSAGES", 4_000)
+    monkeypatch.setattr("shared.providers.mqtt.session.UNSETTLED_MESSAGES", 4_000)
     with make_mosquitto(tmp_path, ["max_inflight_messages 0", "max_queued_messages 0"]) as broker:
         ledger = Ledger()
         ledger.run(make_provider(broker.port))
@@ -451,7 +451,7 @@ def test_the_end_waits_for_commits_under_way(broker: Broker, ledger: Ledger) -> 
 def test_what_is_committed_only_after_the_end_comes_again_under_its_own_id(
     broker: Broker, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.provider.broker.session.FINISH_SECONDS", 0.2)
+    monkeypatch.setattr("shared.providers.mqtt.session.FINISH_SECONDS", 0.2)
     publish_all(broker.port, make_readings(10))
 
     with ledger.open_session(make_provider(broker.port), Deadline(1)) as uncommitted:

@@ -17,7 +17,7 @@ from shared.commands.sending import run_commands
 from shared.messages import session_pool
 from shared.messages.session import run_session
 from shared.messages.session_pool import run_sessions
-from shared.provider.broker.session import TRIES
+from shared.providers.mqtt.session import TRIES
 from shared.runtime.database.client import as_service
 from shared.runtime.deadline import Deadline
 from shared.runtime.idle_watch import Pulse
@@ -77,7 +77,7 @@ def list_entries(admin: Platform, integration: dict[str, Any]) -> list[tuple[str
 def test_five_tries_end_in_an_error_with_its_reason_and_a_success_later_clears_it(
     admin: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.provider.broker.session.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("shared.providers.mqtt.session.FIRST_PAUSE_SECONDS", 0.01)
     answers: dict[int, Answer] = {CONNECT: b"", SUBSCRIBE: SUBACK_QOS_1}
     with run_script(answers) as broker:
         integration = connect(admin, broker.port, protocol_version="5")

@@ -23,9 +23,9 @@ from shared.provider import (
     split_config,
     widen_topic_template,
 )
-from shared.provider.broker.saved_state import Memory
-from shared.provider.broker.subscriptions import warn_of_risks
 from shared.providers.mqtt import Mqtt
+from shared.providers.mqtt.saved_state import Memory
+from shared.providers.mqtt.subscriptions import warn_of_risks
 from shared.runtime.errors import InvalidConfig
 from tests.fakes.certificates import PemAuthority, lock_key
 

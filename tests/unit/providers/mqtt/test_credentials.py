@@ -21,10 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.provider import make_tls_context
-from shared.provider.broker.certificates import list_warnings
 from shared.provider.catalogue import load_provider
 from shared.provider.messages import Identity
 from shared.providers.mqtt import Mqtt
+from shared.providers.mqtt.certificates import list_warnings
 from shared.runtime.errors import InvalidConfig
 from tests.fakes.certificates import PemAuthority, lock_key
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 
-from shared.provider.broker.saved_state import Memory
-from shared.provider.tls import Tls
+from shared.provider import Tls
+from shared.providers.mqtt.saved_state import Memory
 
 STEPS = (0, 1, 7, 30)
 """Days before the end of a certificate at which it is told, 0 once it does not hold; from 1 on it is an error."""

@@ -14,10 +14,8 @@ from typing import Any, cast
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from shared.provider.broker.packets import Stream
-from shared.provider.broker.plan import MQTT_5, Broker
-from shared.provider.tls import make_tls_context
-from shared.runtime.outbound import connect_checked
+from shared.provider import MQTT_5, Broker, connect_checked, make_tls_context
+from shared.providers.mqtt.packets import Stream
 
 STATUS_LINE = 16
 STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b")

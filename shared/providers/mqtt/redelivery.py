@@ -21,11 +21,11 @@ from collections import OrderedDict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shared.runtime.deadline import Deadline
+from shared.provider import Deadline
 
 if TYPE_CHECKING:
-    from shared.provider.broker.connection import Connection
-    from shared.provider.broker.saved_state import Memory
+    from shared.providers.mqtt.connection import Connection
+    from shared.providers.mqtt.saved_state import Memory
 
 WINDOW_MESSAGES = 2_200
 """Packet ids that are remembered."""

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import secrets
 
-from shared.provider.broker.connection import Connection
-from shared.provider.broker.paho_client import Login
-from shared.provider.broker.plan import BrokerPlan
-from shared.provider.broker.reason_codes import ProtocolUnsupported
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import TimedOut
+from shared.provider import BrokerPlan, Deadline, ProtocolUnsupported, TimedOut
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.paho_client import Login
 
 FIRST_ANSWER_SECONDS = 2.0
 SHORTEST_SECONDS = 0.5

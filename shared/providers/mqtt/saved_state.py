@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
-from shared.provider.broker.publish import Publish
-from shared.provider.broker.redelivery import WINDOW_MESSAGES, Window
-from shared.provider.notebook import Notebook
+from shared.provider import Notebook
+from shared.providers.mqtt.publish import Publish
+from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, Window
 
 
 class SavedState(TypedDict, total=False):

@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from shared.provider.broker.certificates import list_warnings
-from shared.provider.broker.connection import Connection
-from shared.provider.broker.login import log_in_aside
-from shared.provider.broker.plan import Broker, BrokerPlan
-from shared.provider.broker.reason_codes import REFUSED_FROM, explain_filter
-from shared.provider.check import Check, explain_host, run_checks
-from shared.provider.tls import Tls, explain_tls_failure, make_tls_context
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CredentialsRefused
-from shared.runtime.outbound import connect_checked
+from shared.provider import (
+    Broker,
+    BrokerPlan,
+    Check,
+    CredentialsRefused,
+    Deadline,
+    Tls,
+    connect_checked,
+    explain_host,
+    explain_tls_failure,
+    make_tls_context,
+    run_checks,
+)
+from shared.providers.mqtt.certificates import list_warnings
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.login import log_in_aside
+from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_filter
 
 CHECK_SECONDS = 9.0
 
 
-def check_steps(plan: BrokerPlan, deadline: Deadline | None = None) -> Iterator[Check]:
+def check_broker(plan: BrokerPlan, deadline: Deadline | None = None) -> Iterator[Check]:
     """Resolve, connect, do TLS, log in, subscribe; a failed step ends it. Within `CHECK_SECONDS`, or `deadline`."""
     opened: list[Connection] = []
     try:

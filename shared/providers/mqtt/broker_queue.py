@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from shared.provider.broker.saved_state import Memory
+from shared.providers.mqtt.saved_state import Memory
 
 DRY_SECONDS = 0.25
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from shared.provider.broker.certificates import watch_certificates
-from shared.provider.broker.connection import Connection
-from shared.provider.broker.plan import BrokerPlan
-from shared.provider.broker.reason_codes import REFUSED_FROM, explain_filter
-from shared.provider.broker.saved_state import Memory
-from shared.provider.decoding.topics import drop_covered, find_overlap
-from shared.runtime.errors import CredentialsRefused
+from shared.provider import BrokerPlan, CredentialsRefused, drop_covered, find_overlap
+from shared.providers.mqtt.certificates import watch_certificates
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_filter
+from shared.providers.mqtt.saved_state import Memory
 
 ANSWER_SECONDS = 10.0
 

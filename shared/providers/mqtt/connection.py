@@ -13,14 +13,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from shared.provider.broker.answers import Answers
-from shared.provider.broker.packets import Stream
-from shared.provider.broker.paho_client import Login, WireClient
-from shared.provider.broker.plan import MQTT_5, Broker
-from shared.provider.broker.publish import Publish
-from shared.provider.broker.reason_codes import ConnectionLost, explain_upgrade
-from shared.provider.tls import explain_tls_failure
-from shared.runtime.errors import ConnectionRefused, OutsideError, TimedOut
+from shared.provider import MQTT_5, Broker, ConnectionRefused, OutsideError, TimedOut, explain_tls_failure
+from shared.providers.mqtt.answers import Answers
+from shared.providers.mqtt.packets import Stream
+from shared.providers.mqtt.paho_client import Login, WireClient
+from shared.providers.mqtt.publish import Publish
+from shared.providers.mqtt.reason_codes import ConnectionLost, explain_upgrade
 
 LINGER_SECONDS = 1.0
 RETAIN_IF_NEW = 1

@@ -13,13 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from typing import Any, NamedTuple
 
-from shared.codecs.codec import Codec
-from shared.codecs.contract import Downlink
-from shared.provider.batch import Batch
-from shared.provider.decoding.coded import CodedBody, read_bodies
-from shared.provider.messages import Message
-from shared.runtime.backoff import Backoff
-from shared.runtime.errors import Unavailable
+from shared.provider import Backoff, Batch, Codec, CodedBody, Downlink, Message, Unavailable, read_bodies
 
 MOST_ANSWERS = 100
 """Of one batch; a codec that asks for more is not heard."""

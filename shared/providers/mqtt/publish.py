@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from shared.provider.messages import MESSAGE_LIMIT, REFUSED_EXCERPT
-from shared.runtime.telemetry import read_traceparent
+from shared.provider import MESSAGE_LIMIT, REFUSED_EXCERPT, read_traceparent
 
 KEPT_TOPIC = 256
 """Bytes of the longest topic whose text is kept for the next message: a topic may have 65,535."""

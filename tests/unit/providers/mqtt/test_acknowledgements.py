@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 
 from shared.provider import Dialect, PayloadDecoder
-from shared.provider.broker.acknowledgements import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
-from shared.provider.broker.connection import Connection
-from shared.provider.broker.plan import Broker, BrokerPlan
-from shared.provider.broker.publish import Publish
-from shared.provider.broker.redelivery import Window
-from shared.provider.broker.saved_state import Memory
+from shared.provider.broker import Broker, BrokerPlan
+from shared.providers.mqtt.acknowledgements import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.publish import Publish
+from shared.providers.mqtt.redelivery import Window
+from shared.providers.mqtt.saved_state import Memory
 
 PLAN = BrokerPlan(Broker("h", 1883), "me", ("devices/+/telemetry",), PayloadDecoder(Dialect()))
 

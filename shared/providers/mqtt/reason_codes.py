@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from shared.runtime.backoff import is_final_status
-from shared.runtime.errors import CredentialsRefused, OutsideError, ProtocolFailed
+from shared.provider import (
+    CredentialsRefused,
+    OutsideError,
+    ProtocolFailed,
+    ProtocolUnsupported,
+    is_final_status,
+)
 
 UNSUPPORTED_PROTOCOL = 132
 REFUSED_FROM = 128
@@ -45,10 +50,6 @@ _DISCONNECT = {
     150: "The broker finds our message rate too high and closed the connection.",
     152: "The broker's administrator closed the connection.",
 }
-
-
-class ProtocolUnsupported(ProtocolFailed):
-    """The broker does not speak this version of MQTT."""
 
 
 class ConnectionLost(OutsideError):  # noqa: N818 - named as its siblings in shared/runtime/errors.py

@@ -13,9 +13,8 @@ import ssl
 import time
 from typing import Protocol
 
-from shared.provider.broker.publish import Publish, read_length, read_publish
-from shared.provider.messages import MESSAGE_LIMIT
-from shared.runtime.memory import SMALL, load_reading_budget
+from shared.provider import MESSAGE_LIMIT, SMALL, load_reading_budget
+from shared.providers.mqtt.publish import Publish, read_length, read_publish
 
 READ_BYTES = 65_536
 READ_AT_ONCE = 262_144

@@ -1,15 +1,24 @@
-"""A broker, and what one integration wants of it."""
+"""A broker, what one integration wants of it, and how whoever has such a plan has it carried out.
+
+The session is that of the provider `mqtt`, whose files bear it. Providers never import one another, so it is reached as
+everything reaches a provider, by its name; what it is given says all that differs.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, cast
 
 from shared.codecs.codec import Codec
+from shared.provider.batch import Batch
+from shared.provider.catalogue import find_provider
+from shared.provider.check import Check
 from shared.provider.decoding.dialect import PayloadDecoder
 from shared.provider.tls import Tls
+from shared.runtime.deadline import Deadline
+from shared.runtime.errors import ProtocolFailed
 
 MQTT_5 = 5
 MQTT_3 = 4
@@ -68,3 +77,25 @@ class BrokerPlan:
         """Names the broker's session: with another broker, user or client id nothing we remember of it holds."""
         identity = f"{self.broker.host}:{self.broker.port}:{self.client_id}:{self.broker.username or ''}"
         return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+class BrokerClient(Protocol):
+    """What is done by a plan. Errors: OutsideErrors."""
+
+    def poll(self, plan: BrokerPlan, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
+        """One session that loses nothing, as `Poller.session`."""
+
+    def test(self, plan: BrokerPlan, deadline: Deadline | None = None) -> Iterator[Check]:
+        """Resolve, connect, do TLS, log in, subscribe; with a client id of its own, beside a live session."""
+
+    def publish(self, plan: BrokerPlan, topic: str, body: bytes) -> None:
+        """Publish with QoS 1 over a short connection beside the session."""
+
+
+class ProtocolUnsupported(ProtocolFailed):
+    """The broker does not speak this version of MQTT, or closed the connection without a word."""
+
+
+def load_client() -> BrokerClient:
+    """Who carries plans out."""
+    return cast("BrokerClient", find_provider("mqtt"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
-from shared.provider.broker.connection import Connection
-from shared.provider.broker.publish import Publish
-from shared.provider.broker.redelivery import WINDOW_MESSAGES, count_forgotten
-from shared.provider.broker.saved_state import Memory
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.publish import Publish
+from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, count_forgotten
+from shared.providers.mqtt.saved_state import Memory
 
 OLDER = 500
 """So many messages are stored before those that the window still holds."""

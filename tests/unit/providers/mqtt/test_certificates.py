@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.provider import Note, Tls
-from shared.provider.broker.certificates import watch_certificates
-from shared.provider.broker.saved_state import Memory
+from shared.providers.mqtt.certificates import watch_certificates
+from shared.providers.mqtt.saved_state import Memory
 from tests.fakes.certificates import PemAuthority
 
 GOOD = {"notBefore": "Jan  1 00:00:00 2026 GMT", "notAfter": "Jan  1 00:00:00 2036 GMT"}

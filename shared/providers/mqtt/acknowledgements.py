@@ -6,14 +6,11 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from shared.provider.batch import Batch, Note
-from shared.provider.broker.connection import Connection
-from shared.provider.broker.decoding import Decoding, Received
-from shared.provider.broker.plan import BrokerPlan
-from shared.provider.broker.publish import Publish
-from shared.provider.broker.saved_state import Memory
-from shared.provider.messages import Message
-from shared.runtime.memory import SMALL, load_budget, weigh_json
+from shared.provider import SMALL, Batch, BrokerPlan, Message, Note, load_budget, weigh_json
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.decoding import Decoding, Received
+from shared.providers.mqtt.publish import Publish
+from shared.providers.mqtt.saved_state import Memory
 
 BATCH_MESSAGES = 500
 BATCH_BYTES = 2_000_000

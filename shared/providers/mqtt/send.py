@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from shared.provider.broker.login import log_in_aside
-from shared.provider.broker.plan import BrokerPlan
-from shared.provider.broker.reason_codes import REFUSED_FROM, explain_publish
-from shared.runtime.deadline import Deadline
+from shared.provider import BrokerPlan, Deadline
+from shared.providers.mqtt.login import log_in_aside
+from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_publish
 
 SEND_SECONDS = 10.0
 
 
-def publish(plan: BrokerPlan, topic: str, body: bytes) -> None:
+def publish_once(plan: BrokerPlan, topic: str, body: bytes) -> None:
     """Publish with QoS 1 and wait for the broker to take it. OutsideError says why it did not."""
     deadline = Deadline(SEND_SECONDS)
     with closing(log_in_aside(plan, deadline)) as connection:

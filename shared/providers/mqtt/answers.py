@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.provider.broker.paho_client import Login, WireClient
-from shared.provider.broker.plan import MQTT_5
-from shared.provider.broker.reason_codes import (
+from shared.provider import MQTT_5, OutsideError, ProtocolFailed, ProtocolUnsupported
+from shared.providers.mqtt.paho_client import Login, WireClient
+from shared.providers.mqtt.reason_codes import (
     REFUSED_FROM,
     UNSUPPORTED_PROTOCOL,
     ConnectionLost,
-    ProtocolUnsupported,
     explain_disconnect,
     explain_refusal,
 )
-from shared.runtime.errors import OutsideError, ProtocolFailed
 
 
 class Answers:

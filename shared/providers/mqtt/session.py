@@ -12,21 +12,27 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from shared.provider.batch import Batch
-from shared.provider.broker.acknowledgements import Outbox
-from shared.provider.broker.broker_queue import BrokerQueue
-from shared.provider.broker.connection import Connection
-from shared.provider.broker.login import open_connection
-from shared.provider.broker.paho_client import Login
-from shared.provider.broker.plan import BrokerPlan
-from shared.provider.broker.publish import Publish
-from shared.provider.broker.reason_codes import ConnectionLost, TakenOver
-from shared.provider.broker.redelivery import count_forgotten
-from shared.provider.broker.saved_state import Memory
-from shared.provider.broker.subscriptions import settle_session
-from shared.runtime.backoff import Backoff
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import AddressBlocked, CredentialsRefused, NameNotResolved, OutsideError, TlsFailed
+from shared.provider import (
+    AddressBlocked,
+    Backoff,
+    Batch,
+    BrokerPlan,
+    CredentialsRefused,
+    Deadline,
+    NameNotResolved,
+    OutsideError,
+    TlsFailed,
+)
+from shared.providers.mqtt.acknowledgements import Outbox
+from shared.providers.mqtt.broker_queue import BrokerQueue
+from shared.providers.mqtt.connection import Connection
+from shared.providers.mqtt.login import open_connection
+from shared.providers.mqtt.paho_client import Login
+from shared.providers.mqtt.publish import Publish
+from shared.providers.mqtt.reason_codes import ConnectionLost, TakenOver
+from shared.providers.mqtt.redelivery import count_forgotten
+from shared.providers.mqtt.saved_state import Memory
+from shared.providers.mqtt.subscriptions import settle_session
 
 RECEIVE_MAXIMUM = 1_500
 """With a batch and what is not asked about yet, it makes the window: what a broker that keeps to it may send again."""

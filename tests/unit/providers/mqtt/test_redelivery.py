@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.provider.broker.redelivery import WINDOW_MESSAGES, WINDOW_RUNS, Window
+from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, WINDOW_RUNS, Window
 
 TOPIC, BODY = "devices/d1/telemetry", b'{"temperature":21}'
 
