@@ -119,7 +119,7 @@ class Site:
             **self.config,
         )
 
-    def watch_topic(self, servers: str, topic: str) -> str:
+    def watch_topic(self, servers: str, topic: str, sessions: int = 1) -> str:
         """A new integration that reads a topic from its beginning; its id."""
         return make_integration(
             self.connection,
@@ -128,6 +128,7 @@ class Site:
             security_protocol="PLAINTEXT",
             topics=[topic],
             start="beginning",
+            parallel_sessions=sessions,
         )
 
     def wait_until_subscribed(self, count: int) -> None:

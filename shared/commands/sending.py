@@ -121,7 +121,7 @@ class _Commands(LeaseLoop[Sendable, CommandResult]):
             begun, calls = time.perf_counter(), time_calls()
             sent = _send(*row)
             milliseconds = round((time.perf_counter() - begun) * 1000, 1)
-            explain_refusal(self.database, row[0]["integration_id"], sent.code, sent.error or "")
+            explain_refusal(self.database, row[0]["integration_id"], "command", sent.code, sent.error or "")
             return replace(sent, milliseconds=milliseconds, certificate=calls.certificate)
 
     def finish(self, ended: list[CommandResult]) -> None:

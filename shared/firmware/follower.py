@@ -18,7 +18,8 @@ from typing import NotRequired, TypedDict
 from shared.firmware.reports import Hearing, Report
 from shared.provider import Firmware, Listing, OtaEvent, RolloutPlan, read_plan
 from shared.runtime.database.client import Database
-from shared.runtime.errors import NotSupported, Problem
+from shared.runtime.errors import NotSupported, Problem, ProtocolFailed
+from shared.runtime.page_trail import CIRCLE, Trail, follow_cursor
 
 PAGES_AT_ONCE = 50
 """Of events, and of devices, in one step."""
@@ -35,7 +36,9 @@ SWEEP_SECONDS_PER_PAGE = 3.0
 
 NEVER = datetime.fromtimestamp(0, UTC).isoformat()
 
-Sweep = TypedDict("Sweep", {"from": str, "page": str | None, "pages": int})
+Sweep = TypedDict(
+    "Sweep", {"from": str, "page": str | None, "pages": int, "trail": NotRequired[Trail | None]}
+)
 """A look through all devices that has begun: when by our clock, and how far it is."""
 
 
@@ -49,6 +52,8 @@ class FollowState(TypedDict, total=False):
     since: str
     token: str | None
     """The page of events since then that is next; None where all are read."""
+    trail: Trail | None
+    """How far it has come since then."""
     sweep: Sweep
     next_sweep: float
     swept_from: str
@@ -153,16 +158,19 @@ class Follower:
     def _read_events(self, plan: RolloutPlan, heard: Hearing, since: str) -> bool:
         """From where it stopped in the middle, else from `since`; whether it got to the end."""
         if not self.state.get("token"):
-            self.state["since"] = since
+            self.state |= {"since": since, "trail": None}
         for _ in range(PAGES_AT_ONCE):
             before, page = self.state.get("token"), self._list_events(plan)
-            self.state["token"] = page.after
+            trail = follow_cursor(self.state.get("trail"), page.after) if page.after else None
+            self.state |= {"token": page.after if trail else None, "trail": trail}
             self._note_newest(page.items)
             reports = [report for event in page.items if (report := heard.report_event(event))]
-            if reports or before != page.after:
+            if reports or before != self.state["token"]:
                 self._record(reports)
             if page.after is None:
                 return True
+            if trail is None:
+                raise ProtocolFailed(f"What devices report can't be read to its end: {CIRCLE}.")
         return False
 
     def _note_newest(self, events: list[OtaEvent]) -> None:
@@ -181,6 +189,7 @@ class Follower:
             if not token or not problem.is_final:
                 raise
             # The token is too old: what was read already is read again, and changes nothing.
+            self.state["trail"] = None
             return self.firmware.list_events(plan, since, None)
 
     def _sweep(self, plan: RolloutPlan, heard: Hearing) -> Swept:
@@ -192,18 +201,25 @@ class Follower:
         sweep = self.state["sweep"]
         for _ in range(PAGES_AT_ONCE):
             page = self.firmware.list_devices(plan, sweep["page"])
-            sweep |= {"page": page.after, "pages": sweep["pages"] + 1}
-            ended: Swept = {} if page.after else self._end_sweep(sweep)
+            trail = follow_cursor(sweep.get("trail"), page.after) if page.after else None
+            sweep |= {"page": page.after, "pages": sweep["pages"] + 1, "trail": trail}
+            ended = {} if trail else self._end_sweep(sweep)
             self._record([report for device in page.items for report in heard.report_device(device)])
+            if page.after and trail is None:
+                raise ProtocolFailed(f"The list of its devices can't be read to its end: {CIRCLE}.")
             if ended:
                 return ended
         return {}
 
     def _end_sweep(self, sweep: Sweep) -> Swept:
+        """What is known once it is over; nothing where it is broken off: who was not seen then is not missed."""
         self.state["next_sweep"] = time.time() + max(SWEEP_SECONDS, sweep["pages"] * SWEEP_SECONDS_PER_PAGE)
+        began = self.state.pop("sweep")["from"]
+        if sweep["page"] is not None:
+            return {}
         # Gone is who was missed by this sweep and the one before: one alone misses who moves between its pages.
         missed_since = self.state.get("swept_from", NEVER)
-        self.state["swept_from"] = self.state.pop("sweep")["from"]
+        self.state["swept_from"] = began
         return {"p_swept": True, "p_missed_since": missed_since}
 
     def _record(self, reports: Sequence[Report]) -> str:

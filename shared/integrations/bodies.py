@@ -149,6 +149,8 @@ class Health(TypedDict):
     open_alerts: int
     messages_24h: int
     """Messages of the last 24 hours, by whole hours."""
+    lag: int | None
+    """Records that are still to be read, where the other side says how many."""
 
 
 class Scheduler(TypedDict):

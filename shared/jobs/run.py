@@ -86,7 +86,9 @@ def _run(row: LeasedJob, find_kind: FindKind, database: Database, deadline: Dead
         if deadline.expired and (saved or time.monotonic() - began < FAIR_SECONDS):
             return Again()
         get_log().warning("a job failed", code=problem.code, detail=problem.detail)
-        explain_refusal(database, row["integration"]["id"], problem.code, _describe(problem, job))
+        explain_refusal(
+            database, row["integration"]["id"], row["kind"], problem.code, _describe(problem, job)
+        )
         return Retry(_describe(problem, job), BACKOFF.pause(1 if saved else row["attempts"] + 1))
     except Problem as problem:
         return Failed(_describe(problem, job))

@@ -42,6 +42,9 @@ class LeasedSession(SealedIntegration):
     state: dict[str, Any] | None
     """Null where it is too large to be read."""
     lease_token: str
+    slot: int
+    slots: int
+    """Of how many slots this is which."""
 
 
 @dataclass(slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from shared.integrations.sealing import open_provider
 from shared.messages.committer import Committer, LeasedSession
-from shared.provider import Poller, Provider
+from shared.provider import Batch, Part, Poller, Provider, SharedPoller
 from shared.runtime.database.client import Database
 from shared.runtime.database.leases import require_state
 from shared.runtime.deadline import Deadline
@@ -57,7 +58,7 @@ def _open_or_explain(row: LeasedSession) -> Provider:
 def _drive(provider: Poller, row: LeasedSession, committer: Committer, pulse: Pulse) -> bool:
     """Whether the session was cut off with more to do."""
     is_cut = False
-    session = provider.session(require_state(row["state"]), committer.deadline)
+    session = _begin(provider, row, committer.deadline)
     committer.tell_queued = pulse.tell_queued
     try:
         with pulse.busy():
@@ -75,6 +76,13 @@ def _drive(provider: Poller, row: LeasedSession, committer: Committer, pulse: Pu
             session.close()  # type: ignore[attr-defined]
         finally:
             committer.close()
+
+
+def _begin(provider: Poller, row: LeasedSession, deadline: Deadline) -> Iterator[Batch]:
+    state = require_state(row["state"])
+    if isinstance(provider, SharedPoller):
+        return provider.session_part(Part(row["slot"], row["slots"]), state, deadline)
+    return provider.session(state, deadline)
 
 
 def _explain_failure(committer: Committer, problem: Problem) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 
 from shared.messages.committer import LEASE_SECONDS, LeasedSession
@@ -20,6 +21,9 @@ GREED = 9.0
 
 TURN_SECONDS = 600.0
 """How long a session lasts at most: so that those beyond `SESSIONS_AT_ONCE` get their turn."""
+
+SHARED_TURN_SECONDS = 60.0
+"""Of one of several sessions of an integration: so that a worker that comes has its part of them within a minute."""
 
 MORE_POLL_SECONDS = 0.025
 """How long to wait for each that was begun where there may be more: time for another worker to take its share, and for
@@ -43,6 +47,7 @@ class _Sessions(LeaseLoop[LeasedSession, Counter[str]]):
         super().__init__(database, deadline, SESSIONS_AT_ONCE, GREED)
         self._pulse = pulse
         self._share = 1
+        self._worker = str(uuid.uuid4())
 
     def find_room(self) -> int:
         room = super().find_room()
@@ -58,7 +63,11 @@ class _Sessions(LeaseLoop[LeasedSession, Counter[str]]):
         share, self._share = self._share, 1
         room = self.shares.find_room(room)
         leases = self.database.lease(
-            "lease_sessions", p_limit=room, p_lease_seconds=LEASE_SECONDS, p_shares=self.shares.limit()
+            "lease_sessions",
+            p_limit=room,
+            p_lease_seconds=LEASE_SECONDS,
+            p_shares=self.shares.limit(),
+            p_worker=self._worker,
         )
         if len(leases.rows) + len(leases.unread) == room:
             self._share = min(share * 2, MOST_BEGUN)
@@ -73,7 +82,8 @@ class _Sessions(LeaseLoop[LeasedSession, Counter[str]]):
             self.database.call("finish_session", **names, p_error=UNREAD)
 
     def work(self, row: LeasedSession) -> Counter[str]:
-        return run_session(row, self.database, self.deadline.within(TURN_SECONDS), self._pulse)
+        turn = self.deadline.within(TURN_SECONDS if row["slots"] == 1 else SHARED_TURN_SECONDS)
+        return run_session(row, self.database, turn, self._pulse)
 
     def finish(self, ended: list[Counter[str]]) -> None:
         for counts in ended:

@@ -31,15 +31,17 @@ from shared.provider.decoding.times import UNBELIEVED, TimestampFormat, choose_t
 from shared.provider.decoding.topics import (
     TOPIC_BYTES, OwnTopic, TopicFacts, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
 )
+from shared.provider.decoding.status import tell_presence
 from shared.provider.deliver import Subscriber
 from shared.provider.device_tokens import TOKEN_PREFIX, find_token, hash_token
 from shared.provider.devices import (
     DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
 )
 from shared.provider.downlink import QueueItem, read_downlink
+from shared.provider.expressions import EXPRESSION_LIMIT, Expression, Expressions, Found
 from shared.provider.fields import (
-    BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, encode_basic, join_basic, locate_url,
-    looks_secret, require_partner, reveal_headers,
+    BaseUrl, BearerToken, Credential, EndpointUrl, HeaderName, Headers, SecretUrl, SocketUrl, encode_basic,
+    find_http_url, join_basic, locate_url, looks_secret, require_partner, reveal_headers,
 )
 from shared.provider.firmware import (
     MAIN_PACKAGE, Artifact, BegunRollout, Cohort, Deployment, DeviceFirmware, Firmware, FirmwareKeeper, Heard, Listing,
@@ -47,6 +49,7 @@ from shared.provider.firmware import (
 )
 from shared.provider.form import PEM, Group, only_with
 from shared.provider.history import Historian
+from shared.provider.items import NamedBody, Pages, cut_bodies, decode_items, name_item, write_item
 from shared.provider.lists import CommaSeparated
 from shared.provider.lorawan import (
     Frame, LorawanEvent, LorawanReceiver, Reception, describe_gateways, describe_modulation, keep_undecoded,
@@ -56,7 +59,7 @@ from shared.provider.lorawan_directory import NO_EUI, LorawanDirectory, check_ap
 from shared.provider.merge_patch import merge_config, patch_config
 from shared.provider.messages import (
     ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, CommandReport, Event, EventDevice, Identity, Kind, Message, Notice,
-    Presence, Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
+    Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
 )
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
@@ -72,6 +75,7 @@ from shared.provider.secret_address import list_parts, show_origin
 from shared.provider.secrets import RotatingSecret, name_secrets, split_config
 from shared.provider.send import Commander, Outcome
 from shared.provider.session import Poller
+from shared.provider.shared_session import WHOLE, Part, SharedPoller
 from shared.provider.source import MessageSource
 from shared.provider.settings import DataType, DeviceSettings, Setting, SettingsKeeper
 from shared.provider.standard_webhooks import (
@@ -79,7 +83,7 @@ from shared.provider.standard_webhooks import (
 )
 from shared.provider.state import DeviceState, Path, StateKeeper
 from shared.provider.template import (
-    Template, check_text, compile_template, dump_json, find_gaps, list_payload_paths, render_template,
+    Context, Template, check_text, compile_template, dump_json, find_gaps, list_payload_paths, render_template,
 )
 from shared.provider.tag_attribute import TAGS, join_tags, read_tags
 from shared.provider.topic_template import (
@@ -93,14 +97,15 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
     AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused,
     FieldError, NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed, ProviderRefused,
-    TimedOut, TlsFailed, TooLarge, Unauthenticated, Unavailable,
+    StreamEnded, StreamRefused, TimedOut, TlsFailed, TooLarge, Unauthenticated, Unavailable,
 )
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
-    Access, ApiClient, JsonApi, OutboundClient, OutboundReply, OutboundRequest, connect_checked, describe_connect_error,
-    is_public, load_policy, note_call, note_certificate, refuse, resolve_checked, send_once,
+    Access, ApiClient, EventStreamReader, JsonApi, OutboundClient, OutboundReply, OutboundRequest, WebSocketStream,
+    connect_checked, describe_connect_error, is_public, load_policy, note_call, note_certificate, refuse,
+    resolve_checked, send_once,
 )
 from shared.runtime.telemetry import read_traceparent

@@ -53,6 +53,24 @@ def check_url(url: str) -> str:
     return url
 
 
+def check_base_url(url: str) -> str:
+    """`url` without slashes at its end, if a path can be put behind it; ValueError otherwise."""
+    if "?" in url:
+        raise ValueError("leave out the query (? and what follows): paths are put behind this address")
+    return url.rstrip("/")
+
+
+def find_http_url(url: str) -> str:
+    """The http or https address at which a WebSocket is asked for, whose own address may begin with ws or wss."""
+    return f"http{url[2:]}" if url.startswith(("ws://", "wss://")) else url
+
+
+def check_socket_url(url: str) -> str:
+    """As `check_url`, for the address of a WebSocket."""
+    check_url(find_http_url(url))
+    return url
+
+
 def check_secret_url(secret: SecretStr) -> SecretStr:
     """As `check_url`, for an address that is itself a secret."""
     check_url(secret.get_secret_value())
@@ -140,6 +158,10 @@ def encode_basic(pair: str) -> str:
 
 
 EndpointUrl = Annotated[str, AfterValidator(check_url)]
+BaseUrl = Annotated[EndpointUrl, AfterValidator(check_base_url)]
+"""The address of an API, which paths are put behind."""
+
+SocketUrl = Annotated[str, AfterValidator(check_socket_url)]
 SecretUrl = Annotated[SecretStr, AfterValidator(check_secret_url)]
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
 Credential = Annotated[SecretStr, AfterValidator(check_credential)]

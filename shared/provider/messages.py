@@ -44,15 +44,12 @@ class Presence:
     """That the other side saw its device come or go.
 
     `order` tells which of two such reports is the later, whenever they come: compared as text, for one device. `at` is
-    ISO 8601; who has been heard after that is not offline. `sequence`, where the other side counts connections, says
-    within a minute which connection a going is of: that of an earlier one is older than the coming of the next. It
-    may begin anew after an absence.
+    ISO 8601; who has been heard after that is not offline.
     """
 
     status: Literal["online", "offline"]
     order: str
     at: str | None = None
-    sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

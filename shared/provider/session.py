@@ -13,13 +13,15 @@ from shared.provider.form import Group
 from shared.provider.source import MessageSource
 from shared.runtime.deadline import Deadline
 
+SESSION_FIELDS = ("session_seconds", "poll_interval_seconds")
+
 
 class Poller(MessageSource):
     """A provider that is polled."""
 
     capability: ClassVar[str] = "session"
     lacking: ClassVar[str] = "polling session"
-    groups: ClassVar[tuple[Group, ...]] = (Group("Sessions", ("session_seconds", "poll_interval_seconds")),)
+    groups: ClassVar[tuple[Group, ...]] = (Group("Sessions", SESSION_FIELDS),)
 
     session_seconds: Annotated[float, Field(ge=1, le=3_600)] | None = Field(None, title="Longest session")
     """How long one session lasts at most; left out, as long as a tick of the scheduler."""

@@ -27,27 +27,27 @@ from shared.runtime.errors import TooLarge
 TEMPLATE_LIMIT = 65_536
 """Bytes of a template, written as JSON."""
 
-DEPTH_LIMIT = 20
-PLACEHOLDER_LIMIT = 500
+DEPTH_LIMIT, PLACEHOLDER_LIMIT = 20, 500
 PATH_LIMIT = 256
 """Characters of one path."""
 
 OUTPUT_LIMIT = 262_144
 """Bytes of what is rendered."""
 
-CONTEXT: Mapping[str, frozenset[str] | None] = {
+Context = Mapping[str, frozenset[str] | None]
+"""What a path may begin with, and the names that may follow; None for any. `CONTEXT` is that of events."""
+
+CONTEXT: Context = {
     "event": frozenset({"id", "type", "kind", "at", "topic"}),
     "device": frozenset({"id", "external_id", "name"}),
     "integration": frozenset({"id", "name", "type"}),
     "organization_id": frozenset(),
     "payload": None,
 }
-"""What a path may begin with, and the names that may follow; None for any."""
 
 _NAME = r'(?:[\w-]+|"[^"{}]+")'
 _TOKEN = re.compile(r"\\\{\{|\{\{(?:\s*(" + _NAME + r"(?:\." + _NAME + r")*)\s*\}\})?")
-_SEGMENT = re.compile(_NAME)
-_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+_SEGMENT, _INDEX = re.compile(_NAME), re.compile(r"0|[1-9][0-9]{0,8}")
 _LIKE_JSON = re.compile(r"""\s*(?:\{(?!\{)|\[\s*(?:["'\[\]]|\{(?!\{)))""")
 _NOWHERE = object()
 
@@ -64,11 +64,11 @@ Template = tuple[bytes | Slot, ...]
 """A compiled template: JSON as it is, with slots between."""
 
 
-def compile_template(template: Any) -> Template:
+def compile_template(template: Any, context: Context = CONTEXT) -> Template:
     """`template` ready to render. ValueError says what is wrong and where, as a JSON pointer; it repeats no value."""
     pieces: list[bytes | Slot] = []
     size = count = 0
-    for piece in _compile_value(template, ""):
+    for piece in _compile_value(template, "", context):
         size += len(piece) if isinstance(piece, bytes) else sum(map(len, piece.path))
         count += isinstance(piece, Slot)
         if size > TEMPLATE_LIMIT or count > PLACEHOLDER_LIMIT:
@@ -132,23 +132,23 @@ def _dump_slowly(value: Any) -> bytes:
         raise TooLarge("The payload is nested too deeply to be written as JSON.") from None
 
 
-def _compile_value(value: Any, pointer: str) -> Iterator[bytes | Slot]:
+def _compile_value(value: Any, pointer: str, context: Context) -> Iterator[bytes | Slot]:
     if pointer.count("/") > DEPTH_LIMIT:
         raise ValueError(f"{_name_place(pointer)}: a template is nested at most {DEPTH_LIMIT} levels deep")
     if isinstance(value, str):
-        yield from _compile_text(value, pointer)
+        yield from _compile_text(value, pointer, context)
     elif isinstance(value, Mapping):
-        yield from _compile_object(value, pointer)
+        yield from _compile_object(value, pointer, context)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield b"," if index else b"["
-            yield from _compile_value(item, f"{pointer}/{index}")
+            yield from _compile_value(item, f"{pointer}/{index}", context)
         yield b"]" if value else b"[]"
     else:
         yield _compile_scalar(value, pointer)
 
 
-def _compile_object(value: Mapping[Any, Any], pointer: str) -> Iterator[bytes | Slot]:
+def _compile_object(value: Mapping[Any, Any], pointer: str, context: Context) -> Iterator[bytes | Slot]:
     separator = b"{"
     for name, item in value.items():
         if not isinstance(name, str) or "{{" in name:
@@ -156,14 +156,15 @@ def _compile_object(value: Mapping[Any, Any], pointer: str) -> Iterator[bytes | 
                 f"{_name_place(pointer)}: the names in an object are fixed text; placeholders go into values"
             )
         yield separator + _dump_constant(name, pointer) + b":"
-        yield from _compile_value(item, f"{pointer}/{name.replace('~', '~0').replace('/', '~1')[:100]}")
+        inner = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')[:100]}"
+        yield from _compile_value(item, inner, context)
         separator = b","
     yield b"}" if value else b"{}"
 
 
-def _compile_text(text: str, pointer: str) -> Iterator[bytes | Slot]:
+def _compile_text(text: str, pointer: str, context: Context) -> Iterator[bytes | Slot]:
     found = list(_TOKEN.finditer(text))
-    paths = [_parse_path(token, pointer) if token[0] != r"\{{" else None for token in found]
+    paths = [_parse_path(token, pointer, context) if token[0] != r"\{{" else None for token in found]
     if len(found) == 1 and paths[0] and found[0].span() == (0, len(text)):
         yield Slot(paths[0], embedded=False)
         return
@@ -194,7 +195,7 @@ def _dump_constant(value: Any, pointer: str) -> bytes:
         ) from None
 
 
-def _parse_path(token: re.Match[str], pointer: str) -> tuple[str, ...]:
+def _parse_path(token: re.Match[str], pointer: str, context: Context) -> tuple[str, ...]:
     place = _name_place(pointer)
     if token[1] is None:
         raise ValueError(
@@ -204,9 +205,9 @@ def _parse_path(token: re.Match[str], pointer: str) -> tuple[str, ...]:
     path = tuple(segment.strip('"') for segment in _SEGMENT.findall(token[1]))
     if len(token[1]) > PATH_LIMIT:
         raise ValueError(f"{place}: a path has at most {PATH_LIMIT} characters")
-    if path[0] not in CONTEXT:
-        raise ValueError(f"{place}: a path begins with one of {', '.join(CONTEXT)}")
-    allowed = CONTEXT[path[0]]
+    if path[0] not in context:
+        raise ValueError(f"{place}: a path begins with one of {', '.join(context)}")
+    allowed = context[path[0]]
     if allowed is not None and (len(path) > 2 or not allowed.issuperset(path[1:])):  # noqa: PLR2004 - root and one name
         raise ValueError(f"{place}: {path[0]} has {', '.join(sorted(allowed)) or 'no parts'}")
     return path

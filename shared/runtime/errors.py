@@ -214,6 +214,27 @@ class ProviderRefused(OutsideError):
         self.retry_after = retry_after
 
 
+class StreamRefused(ProviderRefused):
+    """The other side answered something else than a stream; `body` is what, to a limit."""
+
+    def __init__(
+        self, detail: str, *, answered: int, retry_after: float | None = None, body: bytes = b""
+    ) -> None:
+        super().__init__(detail, answered=answered, retry_after=retry_after)
+        self.body = body
+
+
+class StreamEnded(OutsideError):
+    """The other side ended the stream; `ended` is a WebSocket's code, 1006 for none, `reason` its own word."""
+
+    code = "stream_ended"
+
+    def __init__(self, detail: str | None = None, *, ended: int = 1006, reason: str = "") -> None:
+        super().__init__(detail)
+        self.ended = ended
+        self.reason = reason
+
+
 class CommandRefused(OutsideError):
     """The command was refused for good; sending it again would not help."""
 

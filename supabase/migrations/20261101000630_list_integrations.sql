@@ -36,7 +36,7 @@ begin
       from (select * from listed order by created_at desc, id desc limit least(p_limit, 1000)) l
       cross join lateral (
         select h.state, h.reason, h.since, h.last_message_at, h.last_delivered_at, h.last_success_at, h.last_error_at, h.last_error,
-               h.consecutive_failures, h.pending, h.dead, h.oldest_due_at, h.open_alerts, h.messages_24h
+               h.consecutive_failures, h.pending, h.dead, h.oldest_due_at, h.open_alerts, h.messages_24h, h.lag
           from public.integration_health h
          -- One by one, by their ids: together the health of all there are would be worked out, and an index that begins with the
          -- organization would be read for each from one end to the other.

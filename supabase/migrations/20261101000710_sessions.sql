@@ -1,6 +1,30 @@
 -- Leases of sessions: taken, renewed, parked, ended.
 
-create function private.list_waiting_sessions(p_most integer) returns private.waiting[]
+create function private.is_next(p_integration_id uuid, p_due_at timestamptz, p_worker uuid) returns boolean
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return p_due_at <= now() - interval '0.5 seconds' * least(6, (
+    select count(*) from public.integration_schedules s
+     where s.integration_id = p_integration_id and s.holder = p_worker and s.lease_token is not null and s.due_at > now()));
+end
+$$;
+comment on function private.is_next is
+  'Whether a process takes a slot that is due: the more slots of the integration it holds, the longer it leaves one to others, up to 3 s.';
+
+create function private.find_due_slot(p_integration_id uuid, p_worker uuid) returns smallint
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return (
+    select s.slot from public.integration_schedules s
+     where s.integration_id = p_integration_id and s.due_at <= now() and private.is_next(s.integration_id, s.due_at, p_worker)
+     order by s.due_at, s.slot limit 1);
+end
+$$;
+comment on function private.find_due_slot is 'Of an integration with several slots the one that a process takes next: one with each lease, so that processes side by side share them.';
+
+create function private.list_waiting_sessions(p_most integer, p_worker uuid) returns private.waiting[]
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
 begin
@@ -26,6 +50,7 @@ begin
     cross join lateral (
       select s.integration_id, s.organization_id, s.due_at from public.integration_schedules s
        where s.organization_id = o.id and s.due_at <= now()
+         and (s.slots = 1 or private.is_next(s.integration_id, s.due_at, p_worker))
        order by s.due_at
        limit (select 4 + 4 * p_most / greatest(1, count(*)) from waiting)) w);
 end
@@ -42,11 +67,11 @@ $$;
 comment on function private.count_sessions is 'How many sessions of each organization are under way, over all processes.';
 
 create function public.lease_sessions(
-  p_limit integer, p_lease_seconds integer, p_shares jsonb default '{}', p_bytes integer default 8388608
+  p_limit integer, p_lease_seconds integer, p_shares jsonb default '{}', p_bytes integer default 8388608, p_worker uuid default null
 )
 returns table (
   id uuid, lease_token uuid, organization_id uuid, integration_type text, name text, settings jsonb, sealed_sent text,
-  sealed_kept text, seal_count integer, state jsonb
+  sealed_kept text, seal_count integer, state jsonb, slot smallint, slots smallint
 )
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
@@ -55,42 +80,45 @@ begin
   with turns as materialized (
     -- Twice as many as are wanted: some are being taken by others just now.
     select t.id, t.n from unnest(private.take_turns(
-      private.list_waiting_sessions(2 * p_limit), private.count_sessions(), 1, p_shares, 2 * p_limit)) with ordinality t(id, n)
+      private.list_waiting_sessions(2 * p_limit, p_worker), private.count_sessions(), 1, p_shares, 2 * p_limit)) with ordinality t(id, n)
   ),
   locked as (
-    select s.integration_id, t.n,
+    select s.integration_id, s.slot, t.n,
            private.count_bytes(i.settings, i.sealed_sent, i.sealed_kept) + coalesce(octet_length(private.show_state(s.state)::text), 0) as bytes
       from turns t
       join public.integration_schedules s on s.integration_id = t.id and s.due_at <= now()
+       and (s.slots = 1 or s.slot = private.find_due_slot(t.id, p_worker))
       join private.sealed_integrations i on i.id = s.integration_id and i.organization_id = s.organization_id
      order by t.n
      limit p_limit
      for no key update of s skip locked
   ),
   fitting as (
-    select f.integration_id
+    select f.integration_id, f.slot
       from (select l.*, sum(l.bytes) over (order by l.n) - l.bytes < p_bytes as fits from locked l) f
      where f.fits
   ),
   killed as (
     -- Of a session that nobody has ended: it was there when its lease was renewed last.
     insert into private.metric_tallies (integration_id, organization_id, minute, connected_seconds)
-    select k.integration_id, k.organization_id, u.minute, u.seconds
+    select k.integration_id, k.organization_id, u.minute, u.seconds / k.slots
       from fitting f
-      join public.integration_schedules k on k.integration_id = f.integration_id and k.lease_token is not null
+      join public.integration_schedules k on k.integration_id = f.integration_id and k.slot = f.slot and k.lease_token is not null
       cross join lateral private.list_uptime(k.connected_to, k.due_at - make_interval(secs => p_lease_seconds)) u
   )
   update public.integration_schedules s
-     set lease_token = gen_random_uuid(), due_at = now() + make_interval(secs => p_lease_seconds), connected_to = null
+     set lease_token = gen_random_uuid(), due_at = now() + make_interval(secs => p_lease_seconds), connected_to = null,
+         holder = case when s.slots > 1 then p_worker end
     from fitting f
     join private.sealed_integrations i on i.id = f.integration_id
-   where s.integration_id = f.integration_id and i.organization_id = s.organization_id
+   where s.integration_id = f.integration_id and s.slot = f.slot and i.organization_id = s.organization_id
   returning i.id, s.lease_token, i.organization_id, i.integration_type, i.name, i.settings, i.sealed_sent, i.sealed_kept,
-    i.seal_count, private.show_state(s.state);
+    i.seal_count, private.show_state(s.state), s.slot, s.slots;
 end
 $$;
 comment on function public.lease_sessions is
   'Takes up to p_limit due integrations for p_lease_seconds, with their sealed config and kept state, null where that is too large: first of who has least under way. '
+  'Of an integration with several slots one at a time: who holds some already, as p_worker, leaves it to others first. '
   'Together they have about p_bytes, or are one.';
 
 create function private.is_to_yield(p_organization_id uuid) returns boolean
@@ -178,30 +206,40 @@ create function public.finish_session(
 language plpgsql volatile set search_path = ''
 as $$
 declare
-  v_attempts integer;
+  v_schedule public.integration_schedules;
   v_before public.device_integrations;
-  v_message text := left(coalesce(p_error, p_summary ->> 'refused'), 2000);
+  v_summary jsonb := p_summary - 'response_ms' - 'response_ms_sum' - 'certificate';
+  v_message text;
+  v_fails boolean := p_error is not null;
 begin
   perform private.count_uptime(p_integration_id, p_lease_token);
   update public.integration_schedules
-     set lease_token = null, connected_to = null,
+     set lease_token = null, connected_to = null, summary = case when slots > 1 then coalesce(v_summary, summary) end,
          attempts = case when p_error is null then 0 else attempts + 1 end,
          due_at = case
            when p_error is null then now() + p_due_seconds * interval '1 second'
            else now() + least(15 * 2 ^ least(attempts, 6), 300) * (0.8 + 0.4 * random()) * interval '1 second'
          end
    where integration_id = p_integration_id and lease_token = p_lease_token
-  returning attempts into v_attempts;
+  returning * into v_schedule;
   if not found then
     perform private.refuse_late_worker();
   end if;
   select * into v_before from public.device_integrations where id = p_integration_id for update;
+  if v_schedule.slots > 1 then
+    v_summary := private.sum_sessions(p_integration_id);
+    v_fails := private.is_failing(p_integration_id);
+  elsif p_error is null and private.count_slots(v_before.settings) > 1 and v_schedule.state <> '{}' then
+    -- The first session has placed all there is; from here on each slot reads its own.
+    perform private.share_session(p_integration_id, private.count_slots(v_before.settings));
+  end if;
+  v_message := left(coalesce(p_error, case when v_fails then v_before.error_message end, v_summary ->> 'refused'), 2000);
   update public.device_integrations
-     set status = case when p_error is null then 'active' else 'error' end,
+     set status = case when v_fails then 'error' else 'active' end,
          error_message = v_message,
-         sync_status = case when p_error is null then 'ok' else 'failed' end,
+         sync_status = case when v_fails then 'failed' else 'ok' end,
          last_sync_at = case when p_error is null then now() else last_sync_at end,
-         last_session = coalesce(p_summary - 'response_ms' - 'response_ms_sum' - 'certificate', last_session)
+         last_session = coalesce(v_summary, last_session)
    where id = p_integration_id;
   if v_message is distinct from v_before.error_message and (p_error is not null or v_message is null) then
     insert into public.integration_activity (organization_id, integration_id, kind, level, message, details)
@@ -210,7 +248,7 @@ begin
       case when p_error is null then 'session.recovered' else 'session.failed' end,
       case when p_error is null then 'info' else 'error' end,
       coalesce(v_message, 'The connection works again.'),
-      jsonb_build_object('attempts', v_attempts)
+      jsonb_build_object('attempts', v_schedule.attempts)
     );
   end if;
   insert into private.metric_tallies (
@@ -224,7 +262,7 @@ begin
 end
 $$;
 comment on function public.finish_session is
-  'Ends a lease, keeping p_summary as last_session, and counts the session; p_code is the kind of an error. Success: due again in p_due_seconds; what the other side refused of it shows as error_message. Failure: status error with the reason, tried again in 15 s doubling to 5 min, jittered.';
+  'Ends a lease, keeping p_summary as last_session, and counts the session; p_code is the kind of an error. Success: due again in p_due_seconds; what the other side refused of it shows as error_message. Failure: status error with the reason, tried again in 15 s doubling to 5 min, jittered. With several slots the status is error while one of them fails, and last_session their sum.';
 
-revoke execute on function private.list_waiting_sessions, private.count_sessions, private.is_to_yield, public.lease_sessions, public.renew_session, public.park_session, public.finish_session
+revoke execute on function private.is_next, private.find_due_slot, private.list_waiting_sessions, private.count_sessions, private.is_to_yield, public.lease_sessions, public.renew_session, public.park_session, public.finish_session
   from public, anon, authenticated, service_role;

@@ -130,7 +130,7 @@ language plpgsql volatile set search_path = ''
 as $$
 begin
   with kept as (
-    select s.organization_id, s.connected_to from public.integration_schedules s
+    select s.organization_id, s.connected_to, s.slots from public.integration_schedules s
      where s.integration_id = p_integration_id and s.lease_token = p_lease_token and s.connected_to is not null
   ),
   moved as (
@@ -138,11 +138,11 @@ begin
      where s.integration_id = p_integration_id and s.lease_token = p_lease_token and s.connected_to is not null
   )
   insert into private.metric_tallies (integration_id, organization_id, minute, connected_seconds)
-  select p_integration_id, k.organization_id, u.minute, u.seconds
+  select p_integration_id, k.organization_id, u.minute, u.seconds / k.slots
     from kept k cross join lateral private.list_uptime(k.connected_to, now()) u;
 end
 $$;
-comment on function private.count_uptime is 'Counts the time that a session under this lease has been connected for and that is not counted yet.';
+comment on function private.count_uptime is 'Counts the time that a session under this lease has been connected for and that is not counted yet; of several slots each is a part of the time.';
 
 create function private.count_duplicates(p_organization_id uuid, p_integration_id uuid, p_count bigint, p_bytes bigint default 0) returns void
 language sql volatile set search_path = ''

@@ -63,6 +63,7 @@ begin
     perform private.bound_state('state', p_state);
     update public.integration_schedules
        set state = coalesce(p_state, state),
+           lag = case when p_state is null then lag when jsonb_typeof(p_state -> 'lag') = 'number' then (p_state -> 'lag')::bigint end,
            due_at = coalesce(v_received_at + make_interval(secs => p_lease_seconds), due_at)
      where integration_id = p_integration_id and lease_token = p_lease_token
     returning connected_to into v_connected_to;
@@ -145,7 +146,12 @@ begin
      order by m.external_id
     on conflict (integration_id, external_id, organization_id) do update
       set last_seen_at = greatest(d.last_seen_at, excluded.last_seen_at),
-          status = case when p_received_at < d.last_seen_at then d.status else excluded.status end
+          status = case
+            when p_received_at < d.last_seen_at then d.status
+            -- What it said before it went, and comes late, does not bring it back.
+            when excluded.status = 'online' and d.status <> 'online' and private.read_gone(d.metadata) >= excluded.last_seen_at then d.status
+            else excluded.status
+          end
     returning d.id, d.external_id, (xmax = 0) as created
   ),
   known as (

@@ -105,6 +105,7 @@ begin
      set status = 'active', error_message = null, sync_status = 'ok'
     from public.integration_schedules s
    where i.id = p_integration_id and i.status = 'error' and s.integration_id = i.id and s.lease_token = p_lease_token
+     and (s.slots = 1 or not private.is_failing(i.id, s.slot))
   returning i.organization_id into v_organization_id;
   if found then
     insert into public.integration_activity (organization_id, integration_id, kind, message)

@@ -66,21 +66,12 @@ as $$
 declare
   v_new public.devices := p_device;
   v_known text[] := private.read_strings(p_device.metadata -> 'hardware_ids');
-  v_gone timestamptz;
 begin
-  if p_device.metadata #>> '{presence,status}' = 'offline' then
-    begin
-      v_gone := (p_device.metadata #>> '{presence,at}')::timestamptz;
-    exception when data_exception then
-      -- Members may write anything into a device's metadata.
-      v_gone := null;
-    end;
-  end if;
   v_new.name := coalesce(p_taken ->> 'name', p_device.name);
   v_new.last_seen_at := private.last_heard(p_remote, p_device.last_seen_at);
   v_new.status := private.judge_status(
-    v_new.last_seen_at, (p_remote ->> 'last_online')::timestamptz, greatest((p_remote ->> 'last_offline')::timestamptz, v_gone),
-    p_online_minutes);
+    v_new.last_seen_at, (p_remote ->> 'last_online')::timestamptz,
+    greatest((p_remote ->> 'last_offline')::timestamptz, private.read_gone(p_device.metadata)), p_online_minutes);
   v_new.firmware_version := coalesce(p_remote ->> 'firmware_version', p_device.firmware_version);
   v_new.metadata := p_device.metadata || jsonb_build_object('provider', private.list_facts(p_remote));
   if jsonb_array_length(p_remote -> 'hardware_ids') > 0 then

@@ -9,6 +9,7 @@ create table public.integration_facts (
   failed_at timestamptz,
   failures integer not null default 0,
   refusals integer not null default 0,
+  refused jsonb not null default '{}',
   last_error text check (length(last_error) <= 2000),
   hour timestamptz not null default 'epoch',
   hours bigint[] not null default array_fill(0::bigint, array[24]),
@@ -31,7 +32,10 @@ comment on column public.integration_facts.last_at is 'in: when the last message
 comment on column public.integration_facts.undecoded_at is 'When the last message came that could not be decoded.';
 comment on column public.integration_facts.failed_at is 'in: when the last session failed. out: when the last attempt failed.';
 comment on column public.integration_facts.failures is 'Sessions, or attempts, that failed in a row.';
-comment on column public.integration_facts.refusals is 'Of them those in a row that failed because the credentials were refused.';
+comment on column public.integration_facts.refusals is
+  'Of them those in a row that failed because the credentials were refused. in: of the kind of call that was refused most often.';
+comment on column public.integration_facts.refused is
+  'in: which kinds of calls (session, command, or a job''s kind) were refused for their credentials, how often in a row and when last: {kind: {times, at}}.';
 comment on column public.integration_facts.hours is 'Messages by the hour of the day (UTC), of the 24 hours up to hour.';
 comment on column public.integration_facts.day is 'The sum of hours.';
 comment on column public.integration_facts.received is
@@ -129,6 +133,29 @@ comment on function private.note_messages is 'Keeps the facts of what came in wi
 create trigger note_messages after insert or update on public.integration_metrics
   for each row execute function private.note_messages();
 
+create function private.count_refused(p_refused jsonb) returns integer
+language sql immutable parallel safe set search_path = ''
+as $$ select coalesce(max((r.value ->> 'times')::integer), 0) from jsonb_each(p_refused) r $$;
+comment on function private.count_refused is 'How often in a row that kind of call was refused which was refused most often.';
+
+create function private.add_refused(p_refused jsonb, p_call text) returns jsonb
+language sql stable parallel safe set search_path = ''
+as $$
+  select p_refused || jsonb_build_object(p_call, jsonb_build_object(
+           'times', coalesce((p_refused #>> array[p_call, 'times'])::integer, 0) + 1, 'at', now()))
+$$;
+comment on function private.add_refused is 'What is refused once a call of this kind was, once more.';
+
+create function private.drop_refused(p_refused jsonb, p_call text) returns jsonb
+language sql stable parallel safe set search_path = ''
+as $$
+  select coalesce(jsonb_object_agg(r.key, r.value), '{}')
+    from jsonb_each(p_refused) r
+   where r.key <> p_call and (r.value ->> 'at')::timestamptz > now() - interval '1 day'
+$$;
+comment on function private.drop_refused is
+  'What is still refused once a call of this kind has succeeded: other kinds may lack a right that it needs not, so they are forgotten only where none was refused for a day.';
+
 create function private.note_sessions() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
@@ -136,10 +163,15 @@ begin
   -- Locked in the order in which ingest does: devices are counted there before messages.
   perform from public.device_integrations i where i.id = new.integration_id for no key update;
   insert into public.integration_facts as f (integration_id, direction, organization_id, failures, failed_at)
-  values (new.integration_id, 'in', new.organization_id, new.attempts, case when new.attempts > 0 then now() end)
+  values (
+    new.integration_id, 'in', new.organization_id,
+    case when new.slots = 1 then new.attempts
+         else (select max(s.attempts) from public.integration_schedules s where s.integration_id = new.integration_id) end,
+    case when new.attempts > 0 then now() end)
   on conflict (integration_id, direction) do update
     set failures = excluded.failures, failed_at = coalesce(excluded.failed_at, f.failed_at),
-        refusals = case when new.attempts = 0 then 0 else f.refusals end;
+        refused = case when excluded.failures = 0 then private.drop_refused(f.refused, 'session') else f.refused end,
+        refusals = case when excluded.failures = 0 then private.count_refused(private.drop_refused(f.refused, 'session')) else f.refusals end;
   return null;
 end
 $$;
@@ -209,5 +241,6 @@ comment on function private.note_certificate is 'Keeps what the API that an inte
 create index webhook_deliveries_died on public.webhook_deliveries (integration_id, organization_id, due_at) where status = 'dead';
 
 revoke all on public.integration_facts from public, anon, authenticated, service_role;
-revoke execute on function private.count_hour, private.sum_day, private.note_messages, private.note_sessions, private.add_gaps, private.note_attempts, private.note_certificate
+revoke execute on function private.count_hour, private.sum_day, private.note_messages, private.count_refused, private.add_refused, private.drop_refused,
+  private.note_sessions, private.add_gaps, private.note_attempts, private.note_certificate
   from public, anon, authenticated, service_role;

@@ -156,7 +156,8 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
        coalesce((m.q).pending, 0) as pending, coalesce((m.q).dead, 0) as dead, (m.q).due_at as oldest_due_at,
        (select count(*) from public.alerts a
          where a.integration_id = i.id and a.organization_id = i.organization_id and a.resolved_at is null) as open_alerts,
-       case when n.day > 0 then private.sum_day(n.hours, n.hour, n.day) else 0 end as messages_24h
+       case when n.day > 0 then private.sum_day(n.hours, n.hour, n.day) else 0 end as messages_24h,
+       case when not i.settings ? 'events' then private.sum_lag(i.id) end as lag
   from public.device_integrations i
   left join public.integration_facts n on n.integration_id = i.id and n.organization_id = i.organization_id and n.direction = 'in'
   left join public.integration_facts o on o.integration_id = i.id and o.organization_id = i.organization_id and o.direction = 'out'

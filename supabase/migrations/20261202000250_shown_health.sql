@@ -8,7 +8,7 @@ begin
     select row_to_json(shown)
       from (
         select h.state, h.reason, h.since, h.last_message_at, h.last_delivered_at, h.last_success_at, h.last_error_at, h.last_error,
-               h.consecutive_failures, h.pending, h.dead, h.oldest_due_at, h.open_alerts, h.messages_24h
+               h.consecutive_failures, h.pending, h.dead, h.oldest_due_at, h.open_alerts, h.messages_24h, h.lag
           from public.integration_health h
          where h.integration_id = p_integration_id and (h.organization_id = p_organization_id) is true -- looked up by its id alone
       ) shown);

@@ -19,6 +19,7 @@ insert into private.alert_kinds (kind, level, is_judged, threshold, lasts, says)
   ('integration.failing', 'error', false, null, null, 'Its other side is not reached, refuses, or its config can''t be used.'),
   ('integration.silent', 'warning', true, null, null, 'Nothing has come for silent_after_seconds, where something came before.'),
   ('authentication.failed', 'error', true, 3, null, 'So many sessions, attempts, jobs or commands in a row were refused for their credentials.'),
+  ('sync.failing', 'warning', false, 10, null, 'So many tries of a device sync in a row failed, or one ended without success.'),
   ('config.invalid', 'error', false, null, null, 'The stored config or its secrets can''t be used.'),
   ('subscription.refused', 'warning', true, null, null, 'It works, but the other side refused some of what it asks for.'),
   ('quota.reached', 'warning', true, 0.8, null, 'This share of what the organization may have is used; from 1 on an error.'),

@@ -106,21 +106,22 @@ end
 $$;
 comment on function private.tell_calm is 'Tells the end of alerts that flapped and have been calm for ten minutes.';
 
-create function public.explain_failure(p_integration_id uuid, p_code text, p_message text) returns void
+create function public.explain_failure(p_integration_id uuid, p_code text, p_message text, p_call text default 'session') returns void
 language plpgsql volatile set search_path = ''
 as $$
 declare
   v_refusals integer;
 begin
   if p_code = 'credentials_refused' then
-    insert into public.integration_facts as f (integration_id, direction, organization_id, refusals)
-    select i.id, 'in', i.organization_id, 1 from public.device_integrations i where i.id = p_integration_id
-    on conflict (integration_id, direction) do update set refusals = f.refusals + 1
-    returning f.refusals into v_refusals;
+    insert into public.integration_facts as f (integration_id, direction, organization_id, refusals, refused)
+    select i.id, 'in', i.organization_id, 1, private.add_refused('{}', p_call) from public.device_integrations i where i.id = p_integration_id
+    on conflict (integration_id, direction) do update
+      set refused = private.add_refused(f.refused, p_call), refusals = private.count_refused(private.add_refused(f.refused, p_call))
+    returning (f.refused #>> array[p_call, 'times'])::integer into v_refusals;
     if v_refusals >= (select k.threshold from private.alert_kinds k where k.kind = 'authentication.failed') then
       perform private.raise_alert(
         p_integration_id, 'authentication.failed', 'error',
-        format('The credentials were refused %s times in a row: %s', v_refusals, p_message), '{}');
+        format('The credentials were refused %s times in a row (%s): %s', v_refusals, p_call, p_message), '{}');
     end if;
   elsif p_code in ('invalid_config', 'vault_error') then
     perform private.raise_alert(p_integration_id, 'config.invalid', 'error', p_message, '{}');
@@ -130,7 +131,31 @@ begin
 end
 $$;
 comment on function public.explain_failure is
-  'For whoever has recorded that a session, a job or a command failed: what its problem''s code means beside. An alert where it is the credentials, repeatedly, the config, or a certificate that ended.';
+  'For whoever has recorded that a session, a command or a job failed (p_call: session, command, or the job''s kind): what its problem''s code means beside. An alert where it is the credentials, repeatedly, the config, or a certificate that ended.';
+
+create function private.end_refused(p_organization_id uuid, p_integration_id uuid, p_call text) returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- Somebody else's batch that holds it is not waited for: the next success is as good.
+  update public.integration_facts f
+     set refused = private.drop_refused(f.refused, p_call), refusals = private.count_refused(private.drop_refused(f.refused, p_call))
+   where f.integration_id = p_integration_id and f.direction = 'in' and private.drop_refused(f.refused, p_call) <> f.refused
+     and exists (
+       select from public.integration_facts h
+        where h.integration_id = p_integration_id and h.direction = 'in' and h.refusals > 0 for update skip locked);
+  if not found then
+    return;
+  end if;
+  update public.alerts a set resolved_at = now()
+   where a.integration_id = p_integration_id and a.organization_id = p_organization_id and a.kind = 'authentication.failed'
+     and a.resolved_at is null
+     and not exists (
+       select from public.integration_facts f join private.alert_kinds k on k.kind = a.kind
+        where f.integration_id = p_integration_id and f.refusals >= k.threshold);
+end
+$$;
+comment on function private.end_refused is 'A call of this kind has succeeded, so it is not refused any more: an alert that was about no other is over.';
 
 create function private.end_failure() returns trigger
 language plpgsql security definer set search_path = ''
@@ -138,9 +163,8 @@ as $$
 begin
   update public.alerts a set resolved_at = now()
    where a.integration_id = new.id and a.organization_id = new.organization_id and a.resolved_at is null
-     and (a.kind in ('authentication.failed', 'config.invalid') or a.kind = 'certificate.broker' and a.level = 'error');
-  update public.integration_facts f set refusals = 0
-   where f.integration_id = new.id and f.direction = 'in' and f.refusals > 0;
+     and (a.kind = 'config.invalid' or a.kind = 'certificate.broker' and a.level = 'error');
+  perform private.end_refused(new.organization_id, new.id, 'session');
   return null;
 end
 $$;
@@ -177,15 +201,15 @@ language plpgsql security definer set search_path = ''
 as $$
 begin
   update public.integration_schedules s set state = s.state - 'told' where s.integration_id = new.id and s.state ? 'told';
-  update public.integration_facts f set certificate_begins = null, certificate_ends = null, gaps = null
-   where f.integration_id = new.id and (f.certificate_ends is not null or f.gaps is not null);
+  update public.integration_facts f set certificate_begins = null, certificate_ends = null, gaps = null, refusals = 0, refused = '{}'
+   where f.integration_id = new.id and (f.certificate_ends is not null or f.gaps is not null or f.refusals > 0);
   return null;
 end
 $$;
-comment on function private.forget_told is 'A change resolves alerts; what a session has told once it tells again, should it be so still, and what an endpoint showed is looked at anew.';
+comment on function private.forget_told is 'A change resolves alerts; what a session has told once it tells again, should it be so still, and what an endpoint showed, or refused, is looked at anew.';
 create trigger forget_told after update of settings, seal_count on public.device_integrations
   for each row when (old.settings is distinct from new.settings or old.seal_count <> new.seal_count)
   execute function private.forget_told();
 
 revoke execute on function private.merge_alert, private.describe_alert, private.tell_alert, private.tell_change, private.tell_calm,
-  public.explain_failure, private.end_failure, private.end_alerts, private.forget_told from public, anon, authenticated, service_role;
+  public.explain_failure, private.end_refused, private.end_failure, private.end_alerts, private.forget_told from public, anon, authenticated, service_role;

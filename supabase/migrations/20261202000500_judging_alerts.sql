@@ -73,6 +73,15 @@ as $$
 $$;
 comment on function private.describe_silent is 'How many devices fell silent within a week and have not come back, with the external ids of 20.';
 
+create function private.list_refused(p_refused jsonb) returns text
+language sql stable set search_path = ''
+as $$
+  select format(' (%s)', string_agg(r.key, ', ' order by r.key))
+    from jsonb_each(p_refused) r join private.alert_kinds k on k.kind = 'authentication.failed' and (r.value ->> 'times')::integer >= k.threshold
+  having count(*) > 0
+$$;
+comment on function private.list_refused is 'Which kinds of calls an alert of refused credentials is about, in brackets; null where it is about deliveries.';
+
 create function private.judge_integration(p_organization_id uuid, p_integration_id uuid) returns integer[]
 language plpgsql volatile set search_path = ''
 as $$
@@ -145,7 +154,9 @@ begin
       end,
       v_kind.is_met,
       case v_kind.kind
-        when 'authentication.failed' then format('The credentials were refused %s times in a row. Enter new ones, or have these allowed at the other side.', greatest(v_in.refusals, v_out.refusals))
+        when 'authentication.failed' then format(
+          'The credentials were refused %s times in a row%s. Enter new ones, or have these allowed at the other side.',
+          greatest(v_in.refusals, v_out.refusals), private.list_refused(v_in.refused))
         when 'subscription.refused' then v_health.last_error
         when 'rate_limit.reached' then 'It uses 80 % or more of the requests that it may have a minute: what is more is refused, or waits. Send fewer, larger requests, or have the limit raised.'
         when 'certificate.endpoint' then case
@@ -167,4 +178,4 @@ end
 $$;
 comment on function private.judge_integration is 'Weighs each alert that one integration may have; how many were raised and resolved. Of one that is off all are over.';
 
-revoke execute on function private.weigh_alert, private.count_dead, private.measure_rate, private.describe_silent, private.judge_integration from public, anon, authenticated, service_role;
+revoke execute on function private.weigh_alert, private.count_dead, private.measure_rate, private.describe_silent, private.list_refused, private.judge_integration from public, anon, authenticated, service_role;

@@ -6,7 +6,7 @@ grant select on public.integration_facts, public.integration_states, public.inte
 grant execute on function public.read_integration, public.read_scheduler, public.acknowledge_alert to authenticated;
 grant execute on function
   private.scheduler_seen_at, private.list_gaps, private.read_seconds, private.say_interval, private.sum_day, private.count_hour,
-  private.count_queue, private.share_undecoded, private.share_failed
+  private.count_queue, private.sum_lag, private.share_undecoded, private.share_failed
   to authenticated, service_role;
 
 grant select, insert, update, delete on
@@ -17,4 +17,5 @@ grant select on private.alert_kinds to service_role;
 grant execute on function public.record_heartbeat, public.prune_events, public.judge_integrations, public.explain_failure,
   public.record_requests
   to service_role;
-grant execute on function private.note_attempts, private.note_certificate, private.queue_event, private.find_gaps, private.add_gaps to service_role;
+grant execute on function private.note_attempts, private.note_certificate, private.queue_event, private.find_gaps, private.add_gaps, private.add_refused,
+  private.count_refused to service_role;

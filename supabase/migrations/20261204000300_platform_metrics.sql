@@ -32,7 +32,7 @@ as $$
              l.lag_seconds, t.sessions, t.failed_sessions, t.session_seconds, t.connected_seconds, t.enqueued, t.deliveries, t.dead,
              t.cancelled, t.commands, t.answers, t.errors, t.response_ms, t.response_ms_sum, (q.q).pending as queue,
              greatest(0, extract(epoch from now() - (q.q).due_at)) as oldest_seconds, (q.q).dead as dead_letters,
-             case when jsonb_typeof(c.state -> 'lag') = 'number' then (c.state -> 'lag')::bigint end as consumer_lag,
+             case when c.slots > 1 then private.sum_lag(i.id) else c.lag end as consumer_lag,
              coalesce(c.state -> 'certificates', '{}')
                || case when coalesce(f.certificate_ends, o.certificate_ends) is not null
                     then jsonb_build_object('endpoint', extract(epoch from least(f.certificate_ends, o.certificate_ends))) else '{}' end as certificates
@@ -41,7 +41,7 @@ as $$
         left join public.integration_facts f on f.integration_id = i.id and f.organization_id = i.organization_id and f.direction = 'in'
         left join public.integration_facts o on o.integration_id = i.id and o.organization_id = i.organization_id and o.direction = 'out'
         left join private.sum_totals() t on t.integration_id = i.id and t.organization_id = i.organization_id
-        left join public.integration_schedules c on c.integration_id = i.id and c.organization_id = i.organization_id
+        left join public.integration_schedules c on c.integration_id = i.id and c.organization_id = i.organization_id and c.slot = 0
         left join (
           select m.integration_id, m.organization_id, max(m.lag_seconds) as lag_seconds from public.integration_metrics m
            where m.minute > now() - interval '5 minutes' group by 1, 2) l on l.integration_id = i.id and l.organization_id = i.organization_id

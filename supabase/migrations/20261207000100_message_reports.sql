@@ -32,14 +32,13 @@ create function private.heed_facts(p_integration_id uuid, p_external_id text, p_
 language sql volatile set search_path = ''
 as $$
   update public.devices d
-     set metadata = t.told
-    from public.devices k
-    cross join lateral (
-      select k.metadata || jsonb_build_object('lorawan', private.merge_facts(k.metadata -> 'lorawan', p_facts)) as told) t
-   where k.integration_id = p_integration_id and k.external_id = p_external_id and d.id = k.id and d.metadata = k.metadata
-     and t.told is distinct from k.metadata
+     set metadata = d.metadata || jsonb_build_object('lorawan', private.merge_facts(d.metadata -> 'lorawan', p_facts))
+   -- Of the row itself, which is looked at again where somebody else has written it meanwhile.
+   where d.integration_id = p_integration_id and d.external_id = p_external_id
+     and private.merge_facts(d.metadata -> 'lorawan', p_facts) is distinct from d.metadata -> 'lorawan'
      -- Where people have filled it, there is no room.
-     and private.is_portable(t.told, 65536)
+     and private.is_portable(
+       d.metadata || jsonb_build_object('lorawan', private.merge_facts(d.metadata -> 'lorawan', p_facts)), 65536)
 $$;
 comment on function private.heed_facts is 'Keeps what is told of a device under metadata.lorawan; what is the same already is written no more.';
 
@@ -107,49 +106,37 @@ $$;
 comment on function private.heed_command is
   'What the other side says of a command that it keeps for its device: {stage, id or reference, error}. It may come before the answer to the call that sent it: by an id, what that says then changes nothing; by a reference, it is heeded once that answer is recorded.';
 
-create function private.is_later_presence(p_told jsonb, p_known jsonb) returns boolean
-language plpgsql immutable set search_path = ''
+create function private.read_gone(p_metadata jsonb) returns timestamptz
+language plpgsql stable set search_path = ''
 as $$
-declare
-  v_gone boolean := p_told ->> 'status' = 'offline';
-  v_was_gone boolean := coalesce(p_known ->> 'status' = 'offline', false);
-  v_further bigint;
 begin
-  if p_told ->> 'sequence' ~ '^[0-9]{1,18}$' and p_known ->> 'sequence' ~ '^[0-9]{1,18}$' then
-    begin
-      if abs(extract(epoch from (p_told ->> 'at')::timestamptz - (p_known ->> 'at')::timestamptz)) < 60 then
-        v_further := (p_told ->> 'sequence')::bigint - (p_known ->> 'sequence')::bigint;
-      end if;
-    exception when data_exception then
-      -- Members may write anything into a device's metadata.
-      v_further := null;
-    end;
-  end if;
-  return case when v_further = 0 then v_gone and not v_was_gone
-              when v_gone and not v_was_gone and v_further < 0 then false
-              when v_was_gone and not v_gone and v_further > 0 then true
-              else (p_told ->> 'order') collate "C" > coalesce(p_known ->> 'order', '') collate "C" end;
+  return case when p_metadata #>> '{presence,status}' = 'offline' then (p_metadata #>> '{presence,at}')::timestamptz end;
+exception when data_exception then
+  -- Members may write anything into a device's metadata.
+  return null;
 end
 $$;
-comment on function private.is_later_presence is
-  'Whether a coming or going, {status, order, at, sequence?}, is later than what is known. The sequence counts connections: of one, the going is the later; and within a minute the going of an earlier one is older than a coming, as where that took it over. It may begin anew after an absence, so nothing else is read of it.';
+comment on function private.read_gone is 'When a device has gone, as the other side saw it; null where it came last, or nobody says.';
 
 create function private.heed_presence(p_integration_id uuid, p_external_id text, p_presence jsonb) returns void
 language sql volatile set search_path = ''
 as $$
   update public.devices d
-     set status = case when p_presence ->> 'status' = 'offline' and d.last_seen_at > (p_presence ->> 'at')::timestamptz then d.status
-                       else p_presence ->> 'status' end,
-         last_seen_at = case when p_presence ->> 'status' = 'online'
-                             then greatest(d.last_seen_at, least(coalesce((p_presence ->> 'at')::timestamptz, now()), now())) else d.last_seen_at end,
-         metadata = d.metadata || jsonb_build_object('presence', p_presence)
-   -- Of the row itself, which is looked at again where somebody else has written it meanwhile.
+     set status = case when t.status = 'offline' and d.last_seen_at > t.at then d.status else t.status end,
+         last_seen_at = case when t.status = 'online' then greatest(d.last_seen_at, t.at) else d.last_seen_at end,
+         metadata = d.metadata || jsonb_build_object('presence', t.told)
+    from (
+      select p.status, p.at, p_presence || jsonb_build_object('at', p.at) as told
+        from (
+          -- No later than now, as what devices say: else what they say next would count as older.
+          select p_presence ->> 'status' as status, least(coalesce((p_presence ->> 'at')::timestamptz, now()), now()) as at) p) t
+   -- Of the row itself, as for facts.
    where d.integration_id = p_integration_id and d.external_id = p_external_id
-     and private.is_later_presence(p_presence, d.metadata -> 'presence')
-     and private.is_portable(d.metadata || jsonb_build_object('presence', p_presence), 65536)
+     and (p_presence ->> 'order') collate "C" > coalesce(d.metadata #>> '{presence,order}', '') collate "C"
+     and private.is_portable(d.metadata || jsonb_build_object('presence', t.told), 65536)
 $$;
 comment on function private.heed_presence is
-  'That the other side saw a device come or go, {status, order, at, sequence?}: what is older than what is known changes nothing, nor does a going that is older than what the device has said.';
+  'That the other side saw a device come or go, {status, order, at}: what is older than what is known changes nothing, nor does a going that is older than what the device has said.';
 
 create function private.heed_reports(p_organization_id uuid, p_integration_id uuid, p_reports jsonb) returns void
 language plpgsql volatile set search_path = ''
@@ -175,6 +162,6 @@ end
 $$;
 comment on function private.heed_reports is '[{device, report: {facts?, command?, presence?}}], by devices in their order, so that two batches never wait for each other.';
 
-revoke execute on function private.list_gateways, private.merge_facts, private.heed_facts, private.is_later_presence, private.heed_presence, private.find_reported, private.move_command,
-  private.heed_command, private.heed_reports
+revoke execute on function private.list_gateways, private.merge_facts, private.heed_facts, private.read_gone, private.heed_presence, private.find_reported,
+  private.move_command, private.heed_command, private.heed_reports
   from public, anon, authenticated, service_role;

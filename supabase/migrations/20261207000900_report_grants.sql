@@ -1,3 +1,3 @@
 -- Who may do what with what messages tell.
 
-grant execute on function private.is_portable, private.list_gateways, private.merge_facts, private.heed_facts, private.is_later_presence, private.heed_presence, private.find_reported, private.move_command, private.heed_command, private.heed_reports to service_role;
+grant execute on function private.is_portable, private.list_gateways, private.merge_facts, private.heed_facts, private.read_gone, private.heed_presence, private.find_reported, private.move_command, private.heed_command, private.heed_reports to service_role;

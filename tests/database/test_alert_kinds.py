@@ -11,6 +11,9 @@ from psycopg.types.json import Jsonb
 
 from tests.database.fixtures import Row, Service, make_messages
 from tests.database.queue import enqueue, finish, lease, make_webhook, pass_time
+from tests.database.test_jobs import begin_job
+from tests.database.test_jobs import finish as finish_job
+from tests.database.test_jobs import lease as lease_jobs
 from tests.stack import Stack
 
 Step = Callable[[Service, str], None]
@@ -144,6 +147,12 @@ def take_topics(service: Service, integration: str) -> None:
     )
 
 
+def end_sync(service: Service, integration: str, outcome: str) -> None:
+    begin_job(service, integration, "sync")
+    (held,) = lease_jobs(service)
+    finish_job(service, held, outcome, "No end." if outcome == "failed" else None)
+
+
 Case = tuple[Callable[[Service], str], Step, Step]
 
 
@@ -173,6 +182,11 @@ CASES: dict[str, Case] = {
         Service.make_integration,
         lambda service, made: fail_session(service, made, "credentials_refused", 3),
         end_session_well,
+    ),
+    "sync.failing": (
+        Service.make_integration,
+        lambda service, made: end_sync(service, made, "failed"),
+        lambda service, made: end_sync(service, made, "done"),
     ),
     "config.invalid": (
         Service.make_integration,
@@ -544,24 +558,3 @@ def test_enqueued_events_of_devices_are_no_alerts(service: Service, listener: st
 
     assert tell_of(service, listener) == []
     assert lease(service) == []
-
-
-@pytest.mark.parametrize(("kind", "ends"), [("sync", True), ("rollout", True), ("redecode", False)])
-def test_refused_credentials_are_over_when_a_job_has_used_them(
-    service: Service, kind: str, *, ends: bool
-) -> None:
-    integration = service.make_integration("azure_iot")
-    for _ in range(3):
-        service.run("select explain_failure(%s, 'credentials_refused', 'Not authorized.')", integration)
-    job = service.one(
-        "insert into integration_jobs (organization_id, integration_id, kind, status)"
-        " values (%s, %s, %s, 'running') returning id",
-        service.organization_id,
-        integration,
-        kind,
-    )
-
-    service.run("update integration_jobs set status = 'done' where id = %s returning 1", job)
-
-    is_over = "select resolved_at is not null from alerts where integration_id = %s and kind = 'authentication.failed'"
-    assert service.one(is_over, integration) == ends

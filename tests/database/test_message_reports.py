@@ -149,71 +149,6 @@ def test_coming_and_going_counts_by_its_order_and_not_by_when_it_arrives(service
     assert seen == ["online", "online", "offline", "offline", "online"]
 
 
-def count(service: Service, integration: Any, status: str, sequence: Any, at: str) -> str:
-    """As a platform says it that counts connections, at a time of the second of January."""
-    moment = f"2026-01-02T{at}+00:00"
-    presence = {"status": status, "order": moment, "at": moment, "sequence": sequence}
-    report = {"facts": None, "command": None, "presence": presence}
-    tell(service, integration, report, device_status="unheard")
-    return str(service.one("select status from devices where integration_id = %s", integration))
-
-
-def test_the_going_of_a_connection_that_was_taken_over_is_older_whenever_it_was(service: Service) -> None:
-    integration = service.make_integration()
-
-    seen = [
-        count(service, integration, *said)
-        for said in (
-            ("online", 4, "03:00:00"),
-            ("online", 5, "03:04:05.000"),
-            ("offline", 4, "03:04:05.100"),
-            ("offline", 5, "03:04:05.000"),
-            ("online", 5, "03:04:05.200"),
-        )
-    ]
-
-    assert seen == ["online", "online", "online", "offline", "offline"]
-
-
-@pytest.mark.parametrize("back", ["03:00:05", "03:00:59", "03:10:00", "04:30:00"])
-def test_a_count_that_began_anew_after_an_absence_tells_nothing(service: Service, back: str) -> None:
-    integration = service.make_integration()
-    count(service, integration, "offline", 57, "03:00:00")
-
-    assert count(service, integration, "online", 0, back) == "online"
-    assert count(service, integration, "offline", 0, "05:00:00") == "offline"
-
-
-def test_the_coming_that_took_a_connection_over_counts_also_where_it_is_told_last(service: Service) -> None:
-    integration = service.make_integration()
-    count(service, integration, "online", 4, "03:00:00")
-    count(service, integration, "offline", 4, "03:04:05.100")
-
-    assert count(service, integration, "online", 5, "03:04:05.000") == "online"
-    assert count(service, integration, "online", 4, "03:00:00") == "online"
-
-
-def test_what_is_told_an_hour_late_changes_nothing(service: Service) -> None:
-    integration = service.make_integration()
-    count(service, integration, "offline", 0, "05:00:00")
-
-    assert count(service, integration, "online", 57, "04:00:00") == "offline"
-
-
-@pytest.mark.parametrize("known", [None, "x", -1, 1e30, {"a": 1}])
-def test_whatever_stands_where_the_count_is_kept_nothing_is_lost(service: Service, known: Any) -> None:
-    integration = service.make_integration()
-    count(service, integration, "online", 1, "03:00:00")
-    written = {"status": "online", "order": "", "at": "x" if known is None else None, "sequence": known or 1}
-    service.one(
-        "update devices set metadata = %s where integration_id = %s returning 1",
-        Jsonb({"presence": written}),
-        integration,
-    )
-
-    assert count(service, integration, "offline", 2, "03:00:01") in {"online", "offline"}
-
-
 def test_a_going_that_is_older_than_what_the_device_has_said_is_none(service: Service) -> None:
     integration = service.make_integration()
     (message,) = make_messages(1, event_id="said", observed_at="2026-01-02T03:04:06+00:00")
@@ -223,6 +158,50 @@ def test_a_going_that_is_older_than_what_the_device_has_said_is_none(service: Se
     newer = come_or_go(service, integration, "offline", "0002", "2026-01-02T03:04:07+00:00")
 
     assert (late, newer) == ("online", "offline")
+
+
+def say_at(service: Service, integration: Any, at: str) -> str:
+    """The status of the only device once it has said something at that moment, as far as it is told."""
+    (message,) = make_messages(1, event_id=str(uuid.uuid4()), observed_at=at)
+    service.ingest(integration, [message])
+    return str(service.one("select status from devices where integration_id = %s", integration))
+
+
+def test_what_a_device_said_before_it_went_and_comes_late_does_not_bring_it_back(service: Service) -> None:
+    integration = service.make_integration()
+    first = say_at(service, integration, "2026-01-02T03:04:00+00:00")
+    gone = come_or_go(service, integration, "offline", "0001", "2026-01-02T03:04:05+00:00")
+
+    late = say_at(service, integration, "2026-01-02T03:04:04+00:00")
+    later = say_at(service, integration, "2026-01-02T03:04:06+00:00")
+    again = say_at(service, integration, "2026-01-02T03:04:04+00:00")
+
+    assert (first, gone, late, later, again) == ("online", "offline", "offline", "online", "online")
+
+
+def test_in_one_batch_too_a_going_counts_before_what_is_older(service: Service) -> None:
+    integration = service.make_integration()
+    presence = {"status": "offline", "order": "0001", "at": "2026-01-02T03:04:05+00:00"}
+    report = {"facts": None, "command": None, "presence": presence}
+    (gone,) = make_messages(1, event_id="gone", report=report, device_status="unheard")
+    (older,) = make_messages(1, event_id="older", observed_at="2026-01-02T03:04:04+00:00")
+
+    service.ingest(integration, [gone, older])
+
+    assert service.one("select status from devices where integration_id = %s", integration) == "offline"
+
+
+def test_a_going_that_is_told_as_of_tomorrow_keeps_nobody_away(stack: Stack) -> None:
+    with open_tenant(stack) as tenant:
+        integration = tenant.integrate()
+        tomorrow = (datetime.now(UTC) + timedelta(hours=20)).isoformat()
+        tell_about(tenant, integration, {"presence": {"status": "offline", "order": "1", "at": tomorrow}})
+        gone = tenant.own("select status from devices where integration_id = %(id)s", id=integration)
+
+        tell_about(tenant, integration, {}, device_status=None)
+
+        said = tenant.own("select status from devices where integration_id = %(id)s", id=integration)
+    assert (gone, said) == ("offline", "online")
 
 
 def test_who_is_told_to_have_come_was_seen_then(service: Service) -> None:
@@ -238,19 +217,36 @@ def test_who_is_told_to_have_come_was_seen_then(service: Service) -> None:
     assert seen == "2026-01-02 03:04:05"
 
 
-def test_somebody_else_who_writes_the_device_meanwhile_undoes_no_coming_or_going(
-    stack: Stack,
+@pytest.mark.parametrize(
+    ("first", "second", "place", "kept"),
+    [
+        (
+            {"presence": {"status": "online", "order": "1", "at": None}},
+            {"presence": {"status": "offline", "order": "2", "at": None}},
+            "{presence,order}",
+            "2",
+        ),
+        (
+            {"facts": {"battery": 80, "gateways": ["a"]}},
+            {"facts": {"battery": 79, "gateways": ["b"]}},
+            "{lorawan}",
+            {"battery": 79, "gateways": ["a", "b"]},
+        ),
+    ],
+)
+def test_somebody_else_who_writes_the_device_meanwhile_undoes_nothing_that_is_told(
+    stack: Stack, first: dict[str, Any], second: dict[str, Any], place: str, kept: object
 ) -> None:
     with open_tenant(stack) as tenant, stack.connect() as writing, ThreadPoolExecutor(1) as pool:
         integration = tenant.integrate()
-        say = partial(tell_presence, tenant, integration)
-        say("online", "1")
+        say = partial(tell_about, tenant, integration)
+        say(first)
         writing.execute(
             "update devices set metadata = metadata || '{\"note\": 1}' where integration_id = %s",
             (integration,),
         )
 
-        said = pool.submit(say, "offline", "2")
+        said = pool.submit(say, second)
         wait_until(
             lambda: tenant.own(
                 "select exists (select from pg_stat_activity where %(held)s = any (pg_blocking_pids(pid)))",
@@ -261,16 +257,21 @@ def test_somebody_else_who_writes_the_device_meanwhile_undoes_no_coming_or_going
         writing.commit()
         said.result(timeout=60)
 
-        status, metadata = tenant.own(
-            "select jsonb_build_array(d.status, d.metadata) from devices d where d.integration_id = %(id)s",
+        note, found, status = tenant.own(
+            "select jsonb_build_array(d.metadata -> 'note', d.metadata #> %(place)s::text[], d.status) from devices d"
+            " where d.integration_id = %(id)s",
+            place=place,
             id=integration,
         )
-    assert (status, metadata["note"], metadata["presence"]["order"]) == ("offline", 1, "2")
+    assert (note, found) == (1, kept)
+    assert status == ("offline" if "presence" in second else "unknown")
 
 
-def tell_presence(tenant: Tenant, integration: str, status: str, order: str) -> None:
-    report = {"facts": None, "command": None, "presence": {"status": status, "order": order, "at": None}}
-    messages = make_messages(1, report=report, device_status="unheard")
+def tell_about(
+    tenant: Tenant, integration: str, told: dict[str, Any], device_status: str | None = "unheard"
+) -> None:
+    report = {"facts": None, "command": None, "presence": None} | told
+    messages = make_messages(1, report=report, device_status=device_status)
     tenant.serve(
         "select ingest_messages(%(id)s, %(messages)s)", id=integration, messages=Jsonb(make_columns(messages))
     )
@@ -324,6 +325,7 @@ def test_whatever_is_written_for_when_it_went_a_sync_goes_on(service: Service, a
     )
 
     assert take_remote(service, integration, last_report=heard) in {"online", "offline"}
+    assert say_at(service, integration, heard) in {"online", "offline"}
 
 
 @pytest.mark.parametrize("written", ["x", 5, [1], {"order": {"a": 1}}, {"order": None}])

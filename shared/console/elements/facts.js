@@ -41,7 +41,7 @@ function listHealth({ health, device_count: devices, last_sync_at: heard, create
   const ago = (iso) => iso && sayAgo(iso)
   return [
     [say('lastMessage'), ago(health.last_message_at)], [say('lastDelivery'), ago(health.last_delivered_at)], [say('messages24h'), sayNumber(health.messages_24h)], [say('pendingNow'), sayNumber(health.pending)],
-    [say('deadNow'), sayNumber(health.dead)], [say('devices'), sayNumber(devices)], [say('lastHeard'), ago(heard)], [say('connectedIn'), session?.connect_ms != null && `${sayNumber(Math.round(session.connect_ms))} ms`],
+    [say('deadNow'), sayNumber(health.dead)], [say('lagNow'), health.lag != null && sayNumber(health.lag)], [say('devices'), sayNumber(devices)], [say('lastHeard'), ago(heard)], [say('connectedIn'), session?.connect_ms != null && `${sayNumber(Math.round(session.connect_ms))} ms`],
     [say('sessionMessages'), session?.messages != null && say('sessionCounts', session)], [say('made'), ago(made)], [say('changedAt'), ago(changed)], [say('identifier'), h('code', {}, id)],
   ]
 }

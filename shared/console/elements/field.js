@@ -5,7 +5,7 @@ import { h, nextId, say } from './kit.js'
 import './more.js'
 
 /** What is offered first, by the type of what a field holds. */
-const PICKED = { 'application/x-pem-file': '.pem,.crt,.cer,.key', 'text/javascript': '.js,.mjs,.txt' }
+const PICKED = { 'application/x-pem-file': '.pem,.crt,.cer,.key', 'text/javascript': '.js,.mjs,.txt', 'application/graphql': '.graphql,.gql,.txt' }
 
 /** A field on the page: `element`, `read()`, `show(message)`, `focus()`. Secrets that are set can be kept, replaced or removed. */
 export class Field {

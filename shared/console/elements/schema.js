@@ -56,7 +56,7 @@ function readField(name, raw, required, root) {
     name, core, root, required, kind: chooseKind(core, raw, isNullable, root), title: raw.title ?? core.title ?? name,
     help: described.split('\n\n')[0].replaceAll('`', ''), fallback: raw.default ?? undefined, example: raw.examples?.[0] ?? core.examples?.[0],
     when: raw['x-when'], unit: raw['x-unit'], choices: core.enum, labels: raw['x-labels'] ?? core['x-labels'] ?? {},
-    minimum: core.minimum ?? core.exclusiveMinimum, maximum: core.maximum, lines: readMediaType(raw, core), rows: core['x-rows'] ?? 4, items: core.items && readItems(core.items, root),
+    minimum: core.minimum ?? core.exclusiveMinimum, maximum: core.maximum, lines: readMediaType(raw, core), rows: raw['x-rows'] ?? core['x-rows'] ?? 4, items: core.items && readItems(core.items, root),
     rotates: `previous_${name}` in (root.properties ?? {}),
   }
 }

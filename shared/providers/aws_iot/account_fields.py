@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from shared.provider import (
+    BaseUrl,
     Credential,
     Destination,
-    EndpointUrl,
     NotSupported,
     Provider,
     locate_url,
@@ -48,7 +48,7 @@ class AccountFields(Provider, defer_build=True):
     """A role that is assumed, under this integration's id as external id: by the key above, else by the platform's."""
     data_endpoint: str | None = Field(None, examples=["abc123-ats.iot.eu-west-1.amazonaws.com"])
     """The host of the account's data endpoint; left out, AWS is asked for it."""
-    endpoint_url: Annotated[EndpointUrl, AfterValidator(check_simulator)] | None = Field(
+    endpoint_url: Annotated[BaseUrl, AfterValidator(check_simulator)] | None = Field(
         None, examples=["http://127.0.0.1:4566"], title="Simulator"
     )
     """A simulator of AWS on the same machine, for development; left out, AWS itself."""

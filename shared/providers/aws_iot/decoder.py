@@ -30,6 +30,8 @@ class AwsDecoder(PayloadDecoder):
 
     def _read_reserved(self, reserved: Reserved, topic: str, body: bytes, event_id: str) -> Message | None:
         aside = f"{self._client_id[:ASIDE]}-"
-        if reserved.status and (reserved.device == self._client_id or reserved.device.startswith(aside)):
+        if reserved.status != "unheard" and (
+            reserved.device == self._client_id or reserved.device.startswith(aside)
+        ):
             return None
         return read_reserved(reserved, topic, body, name_told(topic, body) or event_id)

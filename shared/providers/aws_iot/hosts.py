@@ -34,10 +34,10 @@ def check_data_host(host: str, region: str) -> str:
 
 
 def check_simulator(url: str) -> str:
-    """`url` without a slash at its end, where it leads to this machine; else ValueError."""
+    """`url` where it leads to this machine; else ValueError."""
     parts = urlsplit(url)
-    if parts.hostname not in LOOPBACK or parts.path.strip("/") or parts.query:
+    if parts.hostname not in LOOPBACK or parts.path:
         raise ValueError(
             "this is for a simulator on the same machine, as http://127.0.0.1:4566; leave it out for AWS itself"
         )
-    return url.rstrip("/")
+    return url

@@ -148,7 +148,8 @@ def _decode(aws: AwsIot, envelope: Envelope, device: str | None) -> Message | Co
             body, envelope.error, event_id=event_id, device=device, topic=envelope.topic or None
         )
     if reserved := find_reserved(topic):
-        return read_reserved(reserved, topic, body, name_told(topic, body) or event_id)
+        named = name_told(topic, body) or event_id
+        return read_reserved(reserved, topic, body, named, envelope.time)
     decoder = aws.make_decoder(OwnTopic(own_filter=aws.topic_rules.own_filter, device=device))
     read = decoder.prepare if aws.codec else decoder.decode
     return read(topic, body, event_id)

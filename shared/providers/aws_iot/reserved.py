@@ -1,40 +1,37 @@
 """What AWS itself says on topics of its own that rules may select from: comings and goings, shadows, jobs.
 
-Comings and goings may be told out of order, and twice. Their `versionNumber` counts a client's connections, a coming
-and the going of the same connection having the same; it begins anew once a client was away for about an hour, or longer
-than its session is kept. So the time says which of two is the later, and the number where a connection was taken over,
-and the going of the old one is told, and was, after the coming of the new. Source: AWS IoT's documentation of reserved
-topics and of lifecycle events.
+Source: AWS IoT's documentation of reserved topics and lifecycle events. Those come in any order: which is the later
+is told by the moment that AWS saw them, for their version number begins anew now and then.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from shared.provider import Item, Kind, Message, Presence, Report, parse_time, read_document
+from shared.provider import Item, Kind, Message, choose_time, parse_time, read_document, tell_presence
 
 _PRESENCE = re.compile(r"\$aws/events/presence/(connected|disconnected)/(.+)")
 _THING = re.compile(r"\$aws/things/([^/]+)/(shadow|jobs)/.+")
+_TAKEN_OVER = "DUPLICATE_CLIENTID"
+"""Why a connection ends whose client has opened another: it has not gone."""
+
 _STATUS: dict[str, Literal["online", "offline"]] = {"connected": "online", "disconnected": "offline"}
+
 
 _TOLD = re.compile(
     r"\$aws/(events/presence|things/[^/]+/(shadow/.*(accepted|rejected|delta|documents)$|jobs/(.*(accepted|rejected)|notify(-next)?)$))"
 )
 """Topics on which AWS alone speaks."""
 
-ORDER_LENGTH = 15
-"""Digits of a moment in milliseconds, for comparing as text."""
-
 
 class Reserved(NamedTuple):
-    """A topic of AWS's own: which thing or client it is about, and whether that came or went."""
+    """A topic of AWS's own: which thing or client it is about, and what it says of it."""
 
     device: str
     kind: Kind
-    status: Literal["online", "offline"] | None = None
+    status: Literal["online", "offline", "unheard"]
 
 
 def find_reserved(topic: str) -> Reserved | None:
@@ -44,7 +41,7 @@ def find_reserved(topic: str) -> Reserved | None:
     if found := _PRESENCE.fullmatch(topic):
         return Reserved(found[2], "state", _STATUS[found[1]])
     if found := _THING.fullmatch(topic):
-        return Reserved(found[1], "state" if found[2] == "shadow" else "event")
+        return Reserved(found[1], "state" if found[2] == "shadow" else "event", "unheard")
     return None
 
 
@@ -55,38 +52,23 @@ def name_told(topic: str, body: bytes) -> str | None:
     return f"aws:{hashlib.sha256(topic.encode() + bytes(1) + body).hexdigest()}"
 
 
-def read_reserved(reserved: Reserved, topic: str, body: bytes, event_id: str) -> Message:
-    """The message; of comings and goings with the moment that AWS saw it, and in which order they are."""
+def read_reserved(reserved: Reserved, topic: str, body: bytes, event_id: str, at: object = None) -> Message:
+    """The message, with the moment that AWS saw it: what it says itself, else when the rule did (`at`)."""
     value, remark, error = read_document(body)
     if error:
         return Message.undecoded(body, error, event_id=event_id, device=reserved.device, topic=topic)
-    at = _read_moment(value) if reserved.kind == "state" and isinstance(value, dict) else None
-    presence = _find_presence(reserved, value, at) if isinstance(value, dict) else None
-    return Message(
+    said = Item(value)
+    own = said.fields.get("timestamp") if reserved.kind == "state" else None
+    message = Message(
         event_id,
         reserved.device,
         reserved.kind,
         topic,
         value,
-        observed_at=at,
-        device_status="unheard" if presence else reserved.status or "unheard",
+        observed_at=choose_time((own, at), parse_time)[0],
+        device_status="unheard",
         remark=remark,
-        report=Report(presence=presence) if presence else None,
     )
-
-
-def _read_moment(value: Mapping[str, Any]) -> str | None:
-    try:
-        return parse_time(value.get("timestamp"))
-    except ValueError:
-        return None
-
-
-def _find_presence(reserved: Reserved, value: Mapping[str, Any], at: str | None) -> Presence | None:
-    """None where AWS does not say when it was: then it counts as it comes."""
-    told = Item(value)
-    moment = told.number("timestamp")
-    if reserved.status is None or at is None or moment is None:
-        return None
-    order = f"{int(moment):0{ORDER_LENGTH}}{int(reserved.status == 'offline')}"
-    return Presence(reserved.status, order, at, told.count("versionNumber"))
+    if reserved.status == "unheard" or said.text("disconnectReason") == _TAKEN_OVER:
+        return message
+    return tell_presence(message, reserved.status)

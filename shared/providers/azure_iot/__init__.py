@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 
 from shared.provider import (
     BadRequest,
+    BaseUrl,
     Check,
     Checker,
     CodecFields,
@@ -22,7 +23,6 @@ from shared.provider import (
     Destination,
     DeviceState,
     Directory,
-    EndpointUrl,
     Group,
     Message,
     NotSupported,
@@ -53,10 +53,6 @@ _SYNC = (
     *("sync_direction", "sync_interval_seconds", "sync_where", "device_authentication", "sync_conflicts"),
     *("sync_create_missing", "sync_update_existing", "sync_limit", "online_minutes"),
 )
-
-
-def _trim_slash(url: str) -> str:
-    return url.rstrip("/")
 
 
 def _check_host(name: str) -> str:
@@ -91,9 +87,7 @@ class AzureIot(Checker, Receiver, CodecFields, Commander, Syncer, StateKeeper):
     """The shared access policy that the key is of; filled in by a connection string."""
     shared_access_key: Credential | None = Field(None, title="Key or connection string")
     """The key of the policy, or its whole connection string; needed for all but receiving."""
-    base_url: Annotated[EndpointUrl, AfterValidator(_trim_slash)] | None = Field(
-        None, examples=["https://hub.example.com"]
-    )
+    base_url: BaseUrl | None = Field(None, examples=["https://hub.example.com"])
     """Where the hub's service API is, where that is not https:// and its host name."""
     secret_parameter: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] = "code"  # noqa: S105 - the name of a parameter
     """The parameter of the address that may bring webhook_secret too: Event Grid's handshake has no headers."""

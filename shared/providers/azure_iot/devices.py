@@ -62,8 +62,8 @@ class AzureDirectory(Directory):
         if not isinstance(found, list):
             raise ProtocolFailed("IoT Hub answered the query without a list.")
         following = self._api.told.get("x-ms-continuation") or None
-        if following is not None and (len(following) > CURSOR_LIMIT or following == cursor):
-            raise ProtocolFailed("IoT Hub answered the query with a continuation that leads nowhere.")
+        if following is not None and len(following) > CURSOR_LIMIT:
+            raise ProtocolFailed("IoT Hub answered the query with a continuation that is too long.")
         return DevicePage([read_device(Item(each)) for each in found], following)
 
     def get(self, device_id: str) -> RemoteDevice | None:

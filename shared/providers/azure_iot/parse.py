@@ -18,9 +18,7 @@ from shared.provider import (
     CodedBody,
     Item,
     Message,
-    Presence,
     PushedRequest,
-    Report,
     StoredBody,
     choose_time,
     decode_body,
@@ -29,6 +27,7 @@ from shared.provider import (
     judge_kind,
     parse_time,
     read_media_type,
+    tell_presence,
     write_json,
 )
 from shared.providers.azure_iot.event_grid import DELETION, NOT_EVENTS, VALIDATION, GridEvent, read_delivery
@@ -49,6 +48,9 @@ ORDER_LENGTH = 80
 SEQUENCE = re.compile(rf"[0-9A-Fa-f]{{1,{ORDER_LENGTH}}}")
 BEFORE_ALL = "-"
 """What an order by time begins with: it is before that of any sequence number, which the time says nothing of."""
+
+NOTHING = frozenset((b"", b"null"))
+"""The bodies of messages that have none."""
 
 UNDECODED = "It is neither JSON nor CBOR, and no codec decodes it: choose a codec, then replay what failed."
 
@@ -137,11 +139,9 @@ def _tell_status(event: GridEvent, known: Message, status: Literal["online", "of
         return message
     if sequence and SEQUENCE.fullmatch(sequence):
         order = sequence.upper().zfill(ORDER_LENGTH)
-    elif known.observed_at:
-        order = f"{BEFORE_ALL}{known.observed_at}"
     else:
-        return replace(message, device_status=status)
-    return replace(message, report=Report(presence=Presence(status, order, known.observed_at)))
+        order = f"{BEFORE_ALL}{known.observed_at}" if known.observed_at else ""
+    return tell_presence(message, status, order)
 
 
 def _read_telemetry(azure: AzureIot, event: GridEvent, known: Message) -> Message | Telemetry:
@@ -185,7 +185,9 @@ def _choose_time(azure: AzureIot, system: Item, known: Message, document: object
 
 
 def decode_telemetry(telemetry: Telemetry) -> Message:
-    """Without a codec: JSON and CBOR, by their type or without one as JSON."""
+    """Without a codec: JSON and CBOR, by their type or without one as JSON. All may be said by the properties."""
+    if telemetry.body.strip() in NOTHING:
+        return replace(telemetry.known, kind="event")
     known, body = telemetry.known, decode_body(telemetry.content_type, telemetry.body)
     if body.error or body.payload is None:
         kept = Message.undecoded(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from shared.provider import (
+    BaseUrl,
     Batch,
     Check,
     Checker,
@@ -23,7 +24,6 @@ from shared.provider import (
     DeviceSettings,
     DeviceState,
     Directory,
-    EndpointUrl,
     Firmware,
     FirmwareKeeper,
     Group,
@@ -42,10 +42,6 @@ from shared.provider import (
 from shared.providers.golioth.api import Account, GoliothApi
 
 BASE_URL = "https://api.golioth.io/v1"
-
-
-def _trim_slash(url: str) -> str:
-    return url.rstrip("/")
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:-]+$")]
@@ -89,7 +85,7 @@ class Golioth(
     """The id of the project, from the console."""
     golioth_organization_id: Name | None = Field(None, examples=["acme"], title="Golioth organization")
     """Golioth's organization that the project is in; needed for cohorts, deployments and packages."""
-    base_url: Annotated[EndpointUrl, AfterValidator(_trim_slash)] = BASE_URL
+    base_url: BaseUrl = BASE_URL
     """Where Golioth's management API is."""
 
     sync_tags: tuple[Name, ...] = Field((), max_length=20, title="Tags")
@@ -128,7 +124,6 @@ class Golioth(
             account=self.account,
             logs=self.poll_logs,
             devices=self.poll_state,
-            online=timedelta(minutes=self.online_minutes),
             fair_seconds=min(self.session_seconds or FAIR_SECONDS, FAIR_SECONDS),
             tags=frozenset(self.sync_tags),
             cohort=self.sync_cohort,

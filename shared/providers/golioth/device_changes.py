@@ -1,17 +1,18 @@
 """What has changed at devices since the last look: coming and going, firmware, settings. Golioth pushes none of it.
 
-Coming, going and firmware have times: what is later than the last look is new, and nothing is kept of the devices. The
+Coming, going and firmware have times: what is later than the last look is new, and nothing is kept of the devices. Only
+coming and going says whether a device is online: what it says itself may have come here before. The
 settings' status has none: kept is what is known of the devices that are not in sync, at most `MOST_UNSYNCED` of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal
 
-from shared.provider import Item, Message, Object
+from shared.provider import Item, Message, Object, tell_presence
 from shared.providers.golioth.messages import keep_storable, name_event, name_topic, read_moment, read_time
 
 IN_SYNC = "in-sync"
@@ -31,7 +32,6 @@ class Look:
 
     since: datetime | None
     now: datetime
-    online: timedelta
     before: Mapping[str, str] = field(default_factory=dict)
     unsynced: dict[str, str] = field(default_factory=dict)
     after: str = ""
@@ -40,27 +40,15 @@ class Look:
 def find_changes(device_id: str, fields: Object, look: Look) -> Iterator[Message]:
     """What is new at one device, oldest first; `look.unsynced` is added to."""
     metadata = Item(fields).item("metadata")
-    status = judge_status(metadata.fields, look)
     settings = _find_settings(device_id, metadata, look)
     if look.since is None:
         return
-    found = [*_find_presence(device_id, metadata), *_find_firmware(device_id, metadata, status)]
+    found = [*_find_presence(device_id, metadata), *_find_firmware(device_id, metadata)]
     new = [(moment, message) for moment, message in found if moment > look.since]
     for _, message in sorted(new, key=lambda each: each[0]):
         yield keep_storable(message)
     if settings is not None:
-        yield keep_storable(_make_settings(device_id, metadata, settings, status))
-
-
-def judge_status(metadata: Object, look: Look) -> Status:
-    """Online where it was seen online last, or where neither is known, where its last report is recent."""
-    online, offline = (read_moment(metadata.get(name)) for name in ("lastSeenOnline", "lastSeenOffline"))
-    if online and offline:
-        return "online" if online >= offline else "offline"
-    if online or offline:
-        return "online" if online else "offline"
-    reported = read_moment(metadata.get("lastReport"))
-    return "online" if reported and reported > look.now - look.online else "offline"
+        yield keep_storable(_make_settings(device_id, metadata, settings))
 
 
 def _find_presence(device: str, metadata: Item) -> Iterator[tuple[datetime, Message]]:
@@ -69,15 +57,17 @@ def _find_presence(device: str, metadata: Item) -> Iterator[tuple[datetime, Mess
         if moment := read_moment(metadata.fields.get(name)):
             at = moment.isoformat()
             event_id, payload = name_event("status", device, status, at), {"status": status}
-            yield moment, Message(event_id, device, "state", "status", payload, None, None, at, None, status)
+            message = Message(event_id, device, "state", "status", payload, observed_at=at)
+            yield moment, tell_presence(message, status)
 
 
-def _find_firmware(device: str, metadata: Item, status: Status) -> Iterator[tuple[datetime, Message]]:
+def _find_firmware(device: str, metadata: Item) -> Iterator[tuple[datetime, Message]]:
     for package, update in metadata.item("update").fields.items():
         if moment := read_moment(Item(update).fields.get("time")):
             event_id, at = name_event("firmware", device, package, update), moment.isoformat()
             topic = name_topic(f"firmware/{package}")
-            yield moment, Message(event_id, device, "event", topic, update, None, None, at, None, status)
+            message = Message(event_id, device, "event", topic, update, observed_at=at)
+            yield moment, replace(message, device_status="unheard")
 
 
 def _find_settings(device: str, metadata: Item, look: Look) -> str | None:
@@ -93,6 +83,7 @@ def _find_settings(device: str, metadata: Item, look: Look) -> str | None:
     return name_event("settings", device, told, look.after)
 
 
-def _make_settings(device: str, metadata: Item, event_id: str, status: Status) -> Message:
+def _make_settings(device: str, metadata: Item, event_id: str) -> Message:
     payload, at = metadata.fields.get("lastSettingsStatus"), read_time(metadata.fields.get("lastReport"))
-    return Message(event_id, device, "state", "settings", payload, None, None, at, None, status)
+    message = Message(event_id, device, "state", "settings", payload, observed_at=at)
+    return replace(message, device_status="unheard")

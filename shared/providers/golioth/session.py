@@ -59,7 +59,6 @@ class PollPlan:
     account: Account
     logs: bool
     devices: bool
-    online: timedelta
     fair_seconds: float = FAIR_SECONDS
     tags: frozenset[str] = frozenset()
     cohort: str | None = None
@@ -138,7 +137,6 @@ def _poll_devices(api: GoliothApi, plan: PollPlan, saved: DevicesPlace) -> Itera
     look = Look(
         since,
         now,
-        plan.online,
         saved.get("before", {}),
         dict(saved.get("unsynced", {})),
         after=saved.get("after", ""),

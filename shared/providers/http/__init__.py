@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from shared.provider import (
+    EXPRESSION_LIMIT,
     Access,
     Batch,
     BearerToken,
@@ -21,6 +22,7 @@ from shared.provider import (
     Deadline,
     Destination,
     EndpointUrl,
+    Expression,
     Group,
     Headers,
     Message,
@@ -39,7 +41,6 @@ from shared.provider import (
     reveal_headers,
 )
 
-EXPRESSION_LIMIT = 2_000
 _POLLING = (
     *("poll_url", "poll_items", "poll_key", "poll_cursor", "poll_first_cursor", "poll_next"),
     *("poll_interval_seconds", "session_seconds"),
@@ -104,7 +105,7 @@ class Http(Checker, Poller, Receiver, CodecFields, PayloadFields):
     """Where in a reply the list of items is, as in data.items; without it the reply is the list, or the only item."""
     poll_key: str = "id"
     """Where in an item what names it is: of the same key one is stored."""
-    poll_cursor: Annotated[str, Field(min_length=1, max_length=EXPRESSION_LIMIT)] | None = Field(
+    poll_cursor: Expression | None = Field(
         None, examples=["data.items[-1].id"], json_schema_extra=_WITH_CURSOR
     )
     """A JMESPath expression over a reply: what {cursor} is from then on."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from shared.provider import Check, Deadline, JsonApi, run_check
-from shared.providers.http.session import Place, find_items, make_url, name_item
+from shared.providers.http.session import Place, find_items, make_url, name_polled
 
 if TYPE_CHECKING:
     from shared.providers.http import Http
@@ -44,5 +44,5 @@ def _tell_receiver(http: Http) -> str:
 def _poll_once(http: Http) -> str:
     with JsonApi(http.access, Deadline(CHECK_SECONDS)) as api:
         items = find_items(http, api.call("GET", make_url(http, Place(http.poll_first_cursor))))
-    keys = ", ".join(name_item(http, item) for item in items[:SHOWN])
+    keys = ", ".join(name_polled(http, item) for item in items[:SHOWN])
     return http.mask_text(f"It answered with {len(items):,} items. {keys}".strip())

@@ -6,7 +6,6 @@ So whatever ends a poll, the next one goes on where it was; an item that comes t
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,18 @@ from urllib.parse import quote, urljoin
 from shared.provider import (
     Batch,
     Codec,
-    CodedBody,
     Deadline,
+    Expressions,
     JsonApi,
-    Message,
     Note,
+    Pages,
     ProtocolFailed,
-    Uplink,
-    decode_bodies,
+    cut_bodies,
+    decode_items,
     find_path,
     locate_url,
+    name_item,
+    write_item,
     write_json,
 )
 
@@ -39,10 +40,7 @@ MOST_PAGES_IN_ALL = 10_000
 MOST_ITEMS = 10_000
 """Of one page."""
 
-BATCH_ITEMS, BATCH_BYTES = 500, 2_000_000
 CURSOR_LIMIT = 4_096
-KEY_LIMIT = 1_000
-
 
 ELSEWHERE = "The next page, as the reply names it, is not at the host of poll_url; it was not asked for."
 
@@ -66,11 +64,11 @@ def poll_api(http: Http, state: Mapping[str, object], deadline: Deadline) -> Ite
     place = _read_place(http, key, state)
     codec = http.open_codec("codec") if http.codec else None
     with JsonApi(http.access, deadline) as api:
-        pages = _Pages(is_empty_last=not http.poll_next)
+        pages = Pages(is_empty_last=not http.poll_next)
         for _ in range(MOST_PAGES):
             reply = api.call("GET", make_url(http, place))
             items = find_items(http, reply)
-            is_last = pages.is_last({name_item(http, item) for item in items})
+            is_last = pages.is_last({name_polled(http, item) for item in items})
             after, notes = None if is_last else _find_next(http, place, reply), list[Note]()
             if after and not _is_here(http, after):
                 after, notes = None, [Note("warning", ELSEWHERE)]
@@ -82,25 +80,6 @@ def poll_api(http: Http, state: Mapping[str, object], deadline: Deadline) -> Ite
             if deadline.expired:
                 break
     yield Batch(more=True)
-
-
-class _Pages:
-    """The pages of one poll. One that repeats another has nothing behind it, whatever its cursor says."""
-
-    def __init__(self, *, is_empty_last: bool) -> None:
-        self._is_empty_last = is_empty_last
-        self._before: set[str] = set()
-        self._met: set[int] = set()
-
-    def is_last(self, names: set[str]) -> bool:
-        """Whether nothing new can follow the page of these items; an empty one may name the next, as filters do."""
-        if not names:
-            return self._is_empty_last
-        page = hash(frozenset(names))
-        is_repeated = names <= self._before or page in self._met
-        self._before = names
-        self._met.add(page)
-        return is_repeated
 
 
 def make_url(http: Http, place: Place) -> str:
@@ -132,25 +111,9 @@ def find_items(http: Http, reply: Any) -> list[Any]:
     return items
 
 
-def name_item(http: Http, item: Any) -> str:
-    """The event id of an item: its key, else its content."""
-    key = find_path(item, http.poll_key)
-    is_name = isinstance(key, str | int | float) and not isinstance(key, bool)
-    if is_name and 0 < len(str(key)) <= KEY_LIMIT and "\0" not in str(key):
-        return f"poll:{key}"
-    return f"poll-content:{hashlib.sha256(write_item(item)).hexdigest()}"
-
-
-def write_item(item: Any) -> bytes:
-    """An item as the body that it is taken for; what is nested too deep for that keeps no other from being stored."""
-    try:
-        return write_json(item)
-    except TypeError:
-        pass
-    try:
-        return json.dumps(item, ensure_ascii=False).encode()
-    except RecursionError:
-        return b"An item that is nested too deeply to be kept."
+def name_polled(http: Http, item: Any) -> str:
+    """The event id of an item."""
+    return name_item(item, http.poll_key, "poll")
 
 
 def _read_place(http: Http, key: str, state: Mapping[str, object]) -> Place:
@@ -187,11 +150,10 @@ def _find_next(http: Http, place: Place, reply: Any) -> Place | None:
 def _read_cursor(http: Http, place: Place, reply: Any) -> str:
     if not http.poll_cursor:
         return place.cursor
-    codec = Codec(http.identity.organization_id, "jmespath", f"{{cursor: {http.poll_cursor}}}")
-    (decoded,) = codec.decode([Uplink(write_item(reply))])
-    if decoded.errors:
-        raise ProtocolFailed(f"poll_cursor finds nothing in the reply: {decoded.errors[0]}")
-    cursor = decoded.data.get("cursor") if isinstance(decoded.data, dict) else None
+    (found,) = Expressions(http.identity.organization_id, {"cursor": http.poll_cursor}).find([reply])
+    if found.error:
+        raise ProtocolFailed(f"poll_cursor finds nothing in the reply: {found.error}")
+    cursor = found.values.get("cursor")
     if cursor is None or cursor == "":
         return place.cursor
     return _check_text("poll_cursor", cursor if isinstance(cursor, str) else write_json(cursor).decode())
@@ -217,32 +179,10 @@ def _follow(http: Http, place: Place, told: str) -> str:
 
 def _make_batches(http: Http, codec: Codec | None, items: Sequence[Any], last: Batch) -> Iterator[Batch]:
     """The state, and what is to be told, come with the last of them."""
-    bodies = [(name_item(http, item), write_item(item)) for item in items]
-    parts = list(_cut(bodies)) or [[]]
+    bodies = [(name_polled(http, item), write_item(item)) for item in items]
+    parts = list(cut_bodies(bodies)) or [[]]
     for number, part in enumerate(parts, start=1):
-        messages = _decode(http, codec, part)
+        messages = decode_items(http, codec, part)
         batch = last if number == len(parts) else Batch()
         batch.messages, batch.received_bytes = messages, sum(len(body) for _, body in part)
         yield batch
-
-
-def _cut(bodies: Sequence[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
-    part: list[tuple[str, bytes]] = []
-    size = 0
-    for event_id, body in bodies:
-        if part and (len(part) >= BATCH_ITEMS or size + len(body) > BATCH_BYTES):
-            yield part
-            part, size = [], 0
-        part.append((event_id, body))
-        size += len(body)
-    if part:
-        yield part
-
-
-def _decode(http: Http, codec: Codec | None, bodies: Sequence[tuple[str, bytes]]) -> list[Message]:
-    if codec is None:
-        decoder = http.make_decoder()
-        decoded = [decoder.decode("", body, event_id) for event_id, body in bodies]
-        return [message for message in decoded if message]
-    coded = [CodedBody(body, Message(event_id)) for event_id, body in bodies]
-    return [message for messages in decode_bodies(codec, coded) for message in messages]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 
 from shared.provider import (
     Access,
+    BaseUrl,
     Batch,
     Check,
     Checker,
@@ -17,14 +19,14 @@ from shared.provider import (
     CommaSeparated,
     Deadline,
     Destination,
-    EndpointUrl,
     Event,
     Group,
     Message,
+    Part,
     PayloadFields,
-    Poller,
     Publisher,
     PublishOutcome,
+    SharedPoller,
     StoredBody,
     encode_basic,
     join_basic,
@@ -64,7 +66,7 @@ _WITH_USER: dict[str, Any] = {
 }
 
 
-class Kafka(Checker, Poller, Publisher, ClusterFields, CodecFields, PayloadFields):
+class Kafka(Checker, SharedPoller, Publisher, ClusterFields, CodecFields, PayloadFields):
     """A cluster, and the topics that are read, or the one that events go to."""
 
     label: ClassVar[str] = "Kafka"
@@ -95,7 +97,7 @@ class Kafka(Checker, Poller, Publisher, ClusterFields, CodecFields, PayloadField
     """How many events may be on their way at once."""
     rate_limit_per_minute: int = Field(A_MINUTE, ge=1, le=1_000_000)
     """How many events may be produced within any minute."""
-    schema_registry_url: EndpointUrl | None = Field(None, examples=["https://registry.example.com"])
+    schema_registry_url: BaseUrl | None = Field(None, examples=["https://registry.example.com"])
     """The schema registry by which bodies are written: Avro and JSON Schema are read."""
     schema_registry_username: (
         Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[^:\x00-\x1f]+$")] | None
@@ -155,11 +157,12 @@ class Kafka(Checker, Poller, Publisher, ClusterFields, CodecFields, PayloadField
         """Whether there are topics to read."""
         return self.topics is not None
 
-    def session(self, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
+    def session_part(self, part: Part, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
         """See session.py; ends after `session_seconds` at the latest."""
         from shared.providers.kafka.session import run_session
 
-        yield from run_session(self.read_plan, state, self.limit_session(deadline))
+        plan = replace(self.read_plan, part=part, sessions=self.parallel_sessions)
+        yield from run_session(plan, state, self.limit_session(deadline))
 
     def publish(self, events: Sequence[Event], deadline: Deadline) -> Iterator[PublishOutcome]:
         """Produce `events` to `events_topic`, idempotently; see publish.py."""
@@ -192,8 +195,9 @@ class Kafka(Checker, Poller, Publisher, ClusterFields, CodecFields, PayloadField
         pair = join_basic(self.schema_registry_username, self.schema_registry_password)
         headers = {"Authorization": encode_basic(pair)} if self.schema_registry_username else {}
         secrets = [self.schema_registry_password.get_secret_value()] if self.schema_registry_password else []
-        url = self.schema_registry_url.rstrip("/")
-        return Access("The schema registry", url, headers, secrets, self.identity.organization_id)
+        return Access(
+            "The schema registry", self.schema_registry_url, headers, secrets, self.identity.organization_id
+        )
 
     @property
     def read_plan(self) -> ReadPlan:

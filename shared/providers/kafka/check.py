@@ -19,7 +19,8 @@ from shared.provider import (
 )
 from shared.providers.kafka.cluster import Cluster, Listing
 from shared.providers.kafka.failures import explain_code
-from shared.providers.kafka.fetching import COMMITTED, Partition, find_offsets, read_answer
+from shared.providers.kafka.fetching import COMMITTED, Partition, read_answer
+from shared.providers.kafka.offsets import find_offsets
 from shared.providers.kafka.records import Record, read_batches
 from shared.providers.kafka.topics import find_match, is_pattern
 

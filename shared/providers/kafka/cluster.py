@@ -75,7 +75,7 @@ class Cluster:
         self._plan = plan
         self._context = make_tls_context(plan.tls) if plan.tls else None
         self._tokens = make_tokens(plan.sasl) if plan.sasl and plan.sasl.token_url else None
-        self._loop = CheckedLoop()
+        self._loop = CheckedLoop(plan.owner)
         self._connections: dict[int, Connection] = {}
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Fetching: what each broker has of the partitions it leads, asked of all at once; and where partitions begin."""
+"""Fetching: what each broker has of the partitions it leads, asked of all at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.protocol.offset import OffsetRequest
 
 from shared.provider import OutsideError, ProtocolFailed
-from shared.providers.kafka.cluster import ANSWER_SECONDS, Cluster
-from shared.providers.kafka.failures import explain_code
-from shared.providers.kafka.records import Fetched, Step, read_batches
+from shared.providers.kafka.cluster import Cluster
+from shared.providers.kafka.records import Fetched, Record, Step, read_batches
 
 FETCH_BYTES, LEAST_FETCH_BYTES = 1_048_576, 16_384
 """Of one answer, but that of record batches the first comes whole."""
@@ -26,7 +24,6 @@ WAIT_MS = 400
 COMMITTED = 1
 """The isolation level at which nothing of a transaction is read before it is committed."""
 
-EARLIEST, LATEST = -2, -1
 MOST_STUCK = 10
 OUT_OF_RANGE = 1
 ELSEWHERE = frozenset({3, 5, 6, 9, 56, 74, 75, 76, 78, 100, 103})
@@ -41,13 +38,23 @@ class Partition:
     number: int
     leader: int
     position: int
-    end: int
+    end: int = 0
     device: str | None = None
     """What the topic names, where its pattern says so."""
     prefix: str = ""
     """What the event ids of its records begin with."""
     stuck: int = 0
     """How many answers in a row had nothing of it that is whole."""
+    stamp: int | None = None
+    """The timestamp of the record before `position`."""
+    made_anew: int = 0
+    is_unsure: bool = False
+    """Whether it is to be seen yet that the record before `position` is that one still."""
+
+    @property
+    def asked_from(self) -> int:
+        """The offset from which on it is asked for."""
+        return self.position - self.is_unsure
 
     @property
     def lag(self) -> int:
@@ -72,6 +79,11 @@ class Fetcher:
         self._cluster = cluster
         self._asked: dict[int, asyncio.Task[list[Answer]]] = {}
         self._turns: Counter[int] = Counter()
+
+    @property
+    def brokers(self) -> int:
+        """How many are asked at once."""
+        return max(1, len({each.leader for each in self.partitions if each.leader >= 0}))
 
     def fetch(self, seconds: float) -> list[Answer]:
         """What has come of the questions, waiting so long at most for the first. Errors: OutsideError, of a broker."""
@@ -118,7 +130,7 @@ class Fetcher:
         begin, most = self._turns[node] % len(led), max(self.size // 2, LEAST_FETCH_BYTES)
         topics: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         for each in (*led[begin:], *led[:begin]):
-            topics[each.topic].append((each.number, each.position, most))
+            topics[each.topic].append((each.number, each.asked_from, most))
         request = FetchRequest(WAIT_MS, 1, self.size, COMMITTED, list(topics.items()), "")
         known = {(each.topic, each.number): each for each in led}
         begun = time.monotonic()
@@ -160,45 +172,18 @@ def read_fetched(partition: Partition, fetched: Fetched) -> Iterator[Step]:
         )
 
 
-def find_offsets(
-    cluster: Cluster, places: Sequence[tuple[str, int, int]], seconds: float = ANSWER_SECONDS
-) -> dict[tuple[str, int], tuple[int, int]]:
-    """Of partitions, as (topic, number, leader), the offset of the first record that is kept and of the next to come.
+def is_same(partition: Partition, fetched: Fetched) -> bool:
+    """Whether what was fetched is of the partition that was read before: the record before its position says so.
 
-    A partition whose leader has changed meanwhile is left out. Errors: OutsideError.
+    Its timestamp never changes. Where it is not there any more, as in a compacted topic, nothing says otherwise.
     """
-    return cluster.run(_find_offsets(cluster, places), seconds)
-
-
-async def _find_offsets(
-    cluster: Cluster, places: Sequence[tuple[str, int, int]]
-) -> dict[tuple[str, int], tuple[int, int]]:
-    found: tuple[dict[tuple[str, int], int], dict[tuple[str, int], int]] = ({}, {})
-    questions = [
-        (node, when, into)
-        for node in {leader for _, _, leader in places if leader >= 0}
-        for when, into in zip((EARLIEST, LATEST), found, strict=True)
-    ]
-    for node, when, into in questions:
-        topics: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for topic, number, leader in places:
-            if leader == node:
-                topics[topic].append((number, when))
-        request = OffsetRequest(-1, COMMITTED, list(topics.items()))
-        for place, code, offset in await cluster.ask(node, request, _read_offsets):
-            if code == 0:
-                into[place] = offset
-            elif code not in ELSEWHERE:
-                raise explain_code(code)
-    begins, ends = found
-    return {place: (begin, ends[place]) for place, begin in begins.items() if place in ends}
-
-
-def _read_offsets(answer: Any) -> list[tuple[tuple[str, int], int, int]]:
-    """Topic and number, the number of what went wrong, and the offset."""
-    return [
-        ((topic, number), code, more[-1]) for topic, parts in answer.topics for number, code, *more in parts
-    ]
+    first = next(read_batches(fetched, partition.asked_from), None)
+    if first is None:
+        return True
+    partition.is_unsure = False
+    record = first.item
+    is_known = isinstance(record, Record) and record.offset < partition.position
+    return not is_known or record.timestamp == partition.stamp  # type: ignore[union-attr]
 
 
 class Pause:

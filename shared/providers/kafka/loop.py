@@ -13,21 +13,19 @@ from ssl import SSLContext, SSLError
 from typing import Any
 
 from shared.provider import OutsideError, TimedOut, describe_connect_error, resolve_checked
+from shared.providers.kafka.frames import Frames
 
 LOOK_UP_SECONDS = 5.0
 CONNECT_SECONDS = 8.0
-FRAME_BYTES = 33_554_432
-"""Of one answer. A record batch that is larger than what was asked for comes whole: brokers take 1 MB, unless told."""
-
-SIZE_BYTES = 4
 END_SECONDS = 1.0
 
 
 class CheckedLoop(asyncio.SelectorEventLoop):
     """One session's own; what it is given to do in a thread is short, and done at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: str = "") -> None:
         super().__init__()
+        self._owner = owner
         self._opened: set[asyncio.Transport] = set()
 
     def end(self) -> None:
@@ -53,7 +51,7 @@ class CheckedLoop(asyncio.SelectorEventLoop):
         addresses = await super().run_in_executor(None, resolve_checked, host, port, LOOK_UP_SECONDS)
         failure: OutsideError = TimedOut(f"{host} port {port} did not answer in time.")
         for address in addresses:
-            frames = _Frames(protocol_factory())
+            frames = Frames(protocol_factory(), self._owner)
             try:
                 async with asyncio.timeout(CONNECT_SECONDS / len(addresses)):
                     made = await super().create_connection(
@@ -89,41 +87,3 @@ async def _breathe() -> None:
     """What was ended takes two rounds of the loop to be gone."""
     for _ in range(3):
         await asyncio.sleep(0)
-
-
-class _Frames:
-    """Counts the bytes of each answer as they come, and ends the connection before one that is too large."""
-
-    def __init__(self, protocol: asyncio.StreamReaderProtocol) -> None:
-        self.protocol = protocol
-        self._receive = protocol.data_received
-        self._left = 0
-        self._size = bytearray()
-        self._is_over = False
-        self._transport: asyncio.Transport | None = None
-        protocol.data_received = self._count  # type: ignore[method-assign]
-
-    def watch(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        if self._is_over:
-            transport.abort()
-
-    def _count(self, data: bytes) -> None:
-        at = 0
-        while at < len(data) and not self._is_over:
-            if self._left:
-                step = min(self._left, len(data) - at)
-                self._left -= step
-                at += step
-                continue
-            step = min(SIZE_BYTES - len(self._size), len(data) - at)
-            self._size += data[at : at + step]
-            at += step
-            if len(self._size) == SIZE_BYTES:
-                self._left = int.from_bytes(self._size, signed=True)
-                self._size.clear()
-                self._is_over = not 0 <= self._left <= FRAME_BYTES
-        if not self._is_over:
-            self._receive(data)
-        elif self._transport is not None:
-            self._transport.abort()

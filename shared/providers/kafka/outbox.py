@@ -18,10 +18,10 @@ from shared.provider import (
     weigh_json,
 )
 from shared.providers.kafka.plan import ReadPlan
-from shared.providers.kafka.saved_state import Memory
+from shared.providers.kafka.saved_state import Memory, SavedPlace
 
-BATCH_MESSAGES, BATCH_BYTES, BATCH_SECONDS = 500, 2_000_000, 0.2
-UNCOMMITTED_MESSAGES, UNCOMMITTED_BYTES = 1_500, 16_000_000
+BATCH_MESSAGES, BATCH_BYTES, BATCH_SECONDS = 2_000, 2_000_000, 0.2
+UNCOMMITTED_MESSAGES, UNCOMMITTED_BYTES = 6_000, 16_000_000
 FETCHED_FACTOR = 4
 """What the bytes of a fetch may come to before each record is looked at: none is begun without memory for that."""
 
@@ -56,7 +56,9 @@ class Outbox:
         self._plan = plan
         self._memory = memory
         self._codec: Codec | None = None
-        self._open = _Part()
+        self.is_full = False
+        """Whether the open batch is as large as one may be."""
+        self._open, self._fetched = _Part(), 0
         self._handed: deque[_Handed] = deque()
         self._holding = load_budget().open(plan.cluster.owner)
 
@@ -68,11 +70,6 @@ class Outbox:
     def count(self) -> int:
         """How many messages wait for their batch to be closed."""
         return len(self._open.received)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the open batch is as large as one may be."""
-        return self.count >= BATCH_MESSAGES or self._open.size >= BATCH_BYTES
 
     @property
     def is_due(self) -> bool:
@@ -91,7 +88,7 @@ class Outbox:
         count, size = sum(each.count for each in self._handed), sum(each.size for each in self._handed)
         if count >= UNCOMMITTED_MESSAGES or size >= UNCOMMITTED_BYTES:
             return False
-        wanted = self._weigh_all() + FETCHED_FACTOR * fetched
+        wanted = self._weigh_all() + max(FETCHED_FACTOR * fetched, self._fetched)
         if wanted <= SMALL:
             self._holding.close()
             return True
@@ -100,22 +97,29 @@ class Outbox:
         self._holding.hold(wanted)
         return True
 
-    def collect(self, received: Message | CodedBody, size: int, body: bytes | None) -> None:
-        """Put what was read into the open batch."""
-        part = self._open
+    def note_fetched(self, size: int) -> None:
+        """So many bytes are there to be read: a broker may give more than it was asked for."""
+        self._fetched = size
+        if size > SMALL:
+            self._holding.hold(max(self._holding.size, self._weigh_all() + size))
+
+    def collect(self, received: Message | CodedBody, body: bytes | None) -> None:
+        """Put what was read of `body` into the open batch."""
+        part, size = self._open, len(body) if body else 0
         if not part.received:
             part.begun = time.monotonic()
         part.received.append(received)
         part.size += size
         part.weight += LEAST_WEIGHT + SHORT_FACTOR * size if size <= SHORT or not body else weigh_json(body)
+        self.is_full = part.size >= BATCH_BYTES or len(part.received) >= BATCH_MESSAGES
 
-    def make_batch(self, offsets: dict[str, dict[str, int]], lag: int, notes: list[Note]) -> Batch:
+    def make_batch(self, parts: dict[str, dict[str, SavedPlace]], lag: int, notes: list[Note]) -> Batch:
         """The open batch, with the state as of its last record. Errors: InvalidConfig, Unavailable, of a codec."""
         part = self._open
         messages = self._decode(part.received)
-        state = self._memory.save(self._plan.topics, offsets, lag)
+        state = self._memory.save(self._plan.topics, parts, lag)
         batch = Batch(messages, state, notes, part.size)
-        self._open = _Part()
+        self._open, self.is_full = _Part(), False
         self._handed.append(_Handed(batch, len(messages), part.size, part.weight))
         return batch
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from shared.provider import Codec, PayloadDecoder, Tls
+from shared.provider import WHOLE, Codec, Part, PayloadDecoder, Tls
 
 if TYPE_CHECKING:
     from shared.providers.kafka.registry import Registry
@@ -53,3 +53,12 @@ class ReadPlan:
     open_codec: Callable[[Mapping[str, Any]], Codec] | None = None
     """Where bodies are decoded by a codec: opens it, with what it remembers."""
     registry: Registry | None = None
+    part: Part = WHOLE
+    """Which partitions it reads."""
+    sessions: int = 1
+    """How many there are to be: the first one of all, which reads all, places them and ends where they are several."""
+
+    @property
+    def is_to_place(self) -> bool:
+        """Whether it is that first one."""
+        return self.sessions > 1 and self.part.of == 1

@@ -26,6 +26,10 @@ MOST_ATTRIBUTES = 30
 CLOUD_EVENTS = "ce_"
 """How the attributes of a CloudEvent begin in headers (Kafka protocol binding 1.0, binary mode)."""
 
+SCHEMA = "schema_id"
+OWN = frozenset({"traceparent", SCHEMA})
+"""What stands in metadata under its own name; all else is of a CloudEvent."""
+
 CONTENT_TYPE = "content-type"
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -38,6 +42,8 @@ class RecordReader:
         self._header = plan.device_header
         self._from_key, self._from_header = plan.device_from == "key", plan.device_from == "header"
         self._from_topic = plan.device_from == "topic"
+        self._registry, self._is_coded = plan.registry, plan.open_codec is not None
+        self._decode, self._is_path_first = plan.decoder.decode, plan.is_path_first
 
     def read(self, partition: Partition, record: Record) -> Message | CodedBody | None:
         """What `record` is to become; None for what this platform sent itself. Errors: OutsideError, of a registry."""
@@ -47,16 +53,26 @@ class RecordReader:
             return None
         device = self._find_device(partition, record)
         if record.value is None:
-            message = Message(event_id, device, "state", partition.topic, metadata={"tombstone": True})
-            return self._complete(message, record, facts)
-        body, reason = self._open(record)
-        if reason is not None:
-            kept = Message.undecoded(
-                body[:MESSAGE_LIMIT], reason, event_id=event_id, device=device, topic=partition.topic
-            )
-            return self._complete(kept, record, facts)
-        known = Message(event_id, device, topic=partition.topic)
-        return self._decode(known, body, record, facts)
+            tombstone = Message(event_id, device, "state", partition.topic, metadata={"tombstone": True})
+            return self._complete(tombstone, record, facts)
+        body = record.value
+        if self._registry is not None:
+            body, reason, schema = self._registry.open_body(body, record.headers)
+            facts = facts if schema is None else {**(facts or {}), SCHEMA: schema}
+            if reason is not None:
+                kept = Message.undecoded(
+                    body[:MESSAGE_LIMIT], reason, event_id=event_id, device=device, topic=partition.topic
+                )
+                return self._complete(kept, record, facts)
+        if self._is_coded:
+            return self._prepare(Message(event_id, device, topic=partition.topic), body, record, facts)
+        message = self._decode(partition.topic, body, event_id)
+        if message is not None:
+            if device is not None and not (self._is_path_first and message.device is not None):
+                message.device = device
+            if message.observed_at is None or facts:
+                self._complete(message, record, facts)
+        return message
 
     def keep(self, partition: Partition, unreadable: Unreadable) -> Message:
         """What stands for records that can't be read."""
@@ -67,24 +83,11 @@ class RecordReader:
             topic=partition.topic,
         )
 
-    def _open(self, record: Record) -> tuple[bytes, str | None]:
-        value = record.value or b""
-        registry = self._plan.registry
-        return registry.open_body(value, record.headers) if registry else (value, None)
-
-    def _decode(
+    def _prepare(
         self, known: Message, body: bytes, record: Record, facts: _Facts
     ) -> Message | CodedBody | None:
-        """What is in `body`, of which its id, device and topic are known."""
-        decoder, topic, device = self._plan.decoder, known.topic or "", known.device
-        if self._plan.open_codec is None:
-            message = decoder.decode(topic, body, known.event_id)
-            if message is None:
-                return None
-            if device is not None and not (self._plan.is_path_first and message.device is not None):
-                message.device = device
-            return self._complete(message, record, facts)
-        prepared = decoder.prepare(topic, body, known.event_id)
+        """What a codec is to be given of `body`, of which its id, device and topic are known."""
+        prepared = self._plan.decoder.prepare(known.topic or "", body, known.event_id)
         if prepared is None or isinstance(prepared, Message):
             return prepared and self._complete(prepared, record, facts)
         return replace(prepared, known=self._complete(known, record, facts))
@@ -105,8 +108,8 @@ class RecordReader:
             stamped = record.timestamp / 1000 if record.timestamp > 0 else None
             message.observed_at = choose_time((said, stamped), parse_time)[0]
         if facts:
-            metadata = {name: value for name, value in facts.items() if name == "traceparent"}
-            attributes = {name: value for name, value in facts.items() if name != "traceparent"}
+            metadata = {name: value for name, value in facts.items() if name in OWN}
+            attributes = {name: value for name, value in facts.items() if name not in OWN}
             if attributes:
                 metadata["cloudevents"] = attributes
             message.metadata = {**(message.metadata or {}), **metadata}

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.provider import (
     MESSAGE_LIMIT,
@@ -46,6 +46,14 @@ class Schema:
     is_json: bool = False
 
 
+class Opened(NamedTuple):
+    """What a body says, as JSON; or itself, and why it says nothing. `schema` is the id or GUID that it named."""
+
+    body: bytes
+    reason: str | None = None
+    schema: int | str | None = None
+
+
 class Registry:
     """One registry's schemas, of one session. Errors of looking one up: OutsideError, and nothing is passed over."""
 
@@ -53,24 +61,27 @@ class Registry:
         self._access = access
         self._schemas: OrderedDict[str, Schema] = OrderedDict()
 
-    def open_body(self, value: bytes, headers: Headers) -> tuple[bytes, str | None]:
-        """What a framed body says, as JSON; or itself, and why it says nothing. Errors: OutsideError."""
+    def open_body(self, value: bytes, headers: Headers) -> Opened:
+        """What a framed body says. Errors: OutsideError."""
         frame, body = _split_frame(value, headers)
         if frame is None:
             # What begins a JSON document is one without a frame, as others write to the same topic.
             is_json = value[:1] in {b"{", b"["}
-            return value, None if is_json else NOT_FRAMED
+            return Opened(value, None if is_json else NOT_FRAMED)
+        name = frame.rpartition("/")[2]
+        named = int(name) if name.isdecimal() else name
         schema = self._find(frame)
         if schema.is_json:
-            return body, None
+            return Opened(body, None, named)
         if schema.read is None:
-            return value, schema.reason
+            return Opened(value, schema.reason, named)
         if len(body) > MESSAGE_LIMIT:
-            return value, f"The body has {len(body):,} bytes; at most {MESSAGE_LIMIT:,} are read."
+            reason = f"The body has {len(body):,} bytes; at most {MESSAGE_LIMIT:,} are read."
+            return Opened(value, reason, named)
         try:
-            return write_json(schema.read(body)), None
+            return Opened(write_json(schema.read(body)), None, named)
         except (ValueError, TypeError) as error:
-            return value, f"Its Avro can't be read: {error}."
+            return Opened(value, f"Its Avro can't be read: {error}.", named)
 
     def check(self) -> str:
         """Whether it answers: how many subjects it has. Errors: OutsideError."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.provider import Message, StoredBody
+from shared.providers.kafka.registry import Opened
 
 if TYPE_CHECKING:
     from shared.providers.kafka import Kafka
@@ -20,7 +21,7 @@ def decode_stored(kafka: Kafka, stored: Sequence[StoredBody], decode: Decode) ->
     opened: list[StoredBody] = []
     refused: dict[int, Message] = {}
     for place, each in enumerate(stored):
-        body, reason = registry.open_body(each.body, ()) if registry else (each.body, None)
+        body, reason, _ = registry.open_body(each.body, ()) if registry else Opened(each.body)
         if reason is not None:
             refused[place] = Message.undecoded(
                 each.body, reason, event_id=each.event_id, device=each.device, topic=each.topic

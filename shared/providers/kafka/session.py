@@ -32,6 +32,7 @@ from shared.providers.kafka.fetching import (
     Fetcher,
     Partition,
     Pause,
+    is_same,
     read_fetched,
 )
 from shared.providers.kafka.outbox import Outbox
@@ -74,6 +75,7 @@ def run_session(plan: ReadPlan, state: Mapping[str, object], deadline: Deadline)
 class _Session:
     def __init__(self, plan: ReadPlan, memory: Memory, cluster: Cluster, deadline: Deadline) -> None:
         self.outbox = Outbox(plan, memory)
+        self._plan = plan
         self._memory = memory
         self._deadline = deadline
         self._places = Places(plan, memory, cluster)
@@ -90,6 +92,10 @@ class _Session:
         first = self._make_batch()
         first.connect_ms = round((time.monotonic() - begun) * 1000, 1)
         yield first
+        if self._plan.is_to_place:
+            yield from self._wait_for_commits()
+            yield Batch(more=True)
+            return
         while not self._deadline.expired:
             try:
                 yield from self._turn()
@@ -107,6 +113,10 @@ class _Session:
     def _turn(self) -> Iterator[Batch]:
         """Read what was fetched; where that is nothing, fetch. Each yields something, which keeps the lease."""
         if not self._find_room():
+            if self.outbox.count and not self.outbox.has_handed:
+                # Nothing else would give back what it holds.
+                yield from self._close_batch()
+                return
             yield Batch()
             time.sleep(COMMIT_POLL_SECONDS if self.outbox.has_handed else MEMORY_POLL_SECONDS)
             return
@@ -127,14 +137,17 @@ class _Session:
     def _find_room(self) -> bool:
         """Ask for more each time while there is more, and for little where there is none, or no memory for it."""
         most = min(FETCH_BYTES, self._fetcher.size * 4) if self._lag else LEAST_FETCH_BYTES
-        self._fetcher.size = most if self.outbox.has_room(most) else LEAST_FETCH_BYTES
-        return self.outbox.has_room(self._fetcher.size)
+        brokers = self._fetcher.brokers
+        self._fetcher.size = most if self.outbox.has_room(most * brokers) else LEAST_FETCH_BYTES
+        return self.outbox.has_room(self._fetcher.size * brokers)
 
     def _fetch(self) -> None:
         if self._looks.is_over() or (self._is_moved and self._moves.is_over()):
             self._look()
         wait = COMMIT_POLL_SECONDS if self.outbox.has_handed or self.outbox.count else FETCH_SECONDS
-        for answer in self._fetcher.fetch(min(wait, self._deadline.remaining())):
+        answers = self._fetcher.fetch(min(wait, self._deadline.remaining()))
+        self.outbox.note_fetched(sum(len(answer.fetched.content) for answer in answers))
+        for answer in answers:
             self._heed(answer)
         self._failures = self._failures if self._pending else 0
 
@@ -149,9 +162,13 @@ class _Session:
             self._places.replace(answer.partition)
         elif answer.code in ELSEWHERE:
             self._is_moved = True
+            answer.partition.is_unsure = answer.partition.stamp is not None
         elif answer.code:
             raise explain_code(answer.code)
         elif answer.fetched.content:
+            if answer.partition.is_unsure and not is_same(answer.partition, answer.fetched):
+                self._places.renew(answer.partition)
+                return
             self._pending.append((answer.partition, read_fetched(answer.partition, answer.fetched)))
 
     def _read_pending(self) -> None:
@@ -159,37 +176,23 @@ class _Session:
         ends = time.monotonic() + READ_SECONDS
         while self._pending and not self.outbox.is_full:
             partition, steps = self._pending[0]
-            for step in steps:
-                self._take(partition, step)
-                partition.position = step.next_offset
+            for item, next_offset in steps:
+                if isinstance(item, Record):
+                    received = self._reader.read(partition, item)
+                    partition.stamp = item.timestamp
+                    if received is not None:
+                        self.outbox.collect(received, item.value)
+                elif partition.position != next_offset:
+                    partition.stamp = None
+                    if item is not None:
+                        self.outbox.collect(self._reader.keep(partition, item), item.content)
+                partition.position = next_offset
                 if self.outbox.is_full or time.monotonic() > ends:
                     return
             self._pending.popleft()
+        if not self._pending:
+            self.outbox.note_fetched(0)
         self._failures = 0
-
-    def _take(self, partition: Partition, step: Step) -> None:
-        if isinstance(step.item, Record):
-            body = step.item.value
-            received = self._reader.read(partition, step.item)
-            if received is not None:
-                self.outbox.collect(received, len(body or b""), body)
-        elif step.item is not None:
-            self.outbox.collect(
-                self._reader.keep(partition, step.item), len(step.item.content), step.item.content
-            )
-
-    def _note_backlog(self) -> bool:
-        """Whether there was more to read when the time was up, which is told once."""
-        left = self._lag
-        if left:
-            self._memory.tell_once(
-                "backlog",
-                f"There were {left:,} records still to be read when the session ended; the next one goes on with them. "
-                "If this stays so, more comes than is stored: use the worker, or several integrations for the topics.",
-            )
-        else:
-            self._memory.forget_told("backlog")
-        return bool(left)
 
     def _close_batch(self) -> Iterator[Batch]:
         for failures in range(1, 1_000):
@@ -206,7 +209,7 @@ class _Session:
                 return
 
     def _make_batch(self) -> Batch:
-        return self.outbox.make_batch(self._places.save_offsets(), self._lag, self._memory.take_notes())
+        return self.outbox.make_batch(self._places.save_parts(), self._lag, self._memory.take_notes())
 
     @property
     def _lag(self) -> int:
@@ -223,11 +226,14 @@ class _Session:
 
     def _finish(self) -> Iterator[Batch]:
         """Hand over what is read, and wait a bounded time for the commits."""
-        is_behind = self._note_backlog()
+        is_behind = self._memory.note_backlog(self._lag)
         if self.outbox.count or self._memory.has_news:
             yield from self._close_batch()
+        yield from self._wait_for_commits()
+        yield Batch(more=is_behind)
+
+    def _wait_for_commits(self) -> Iterator[Batch]:
         patience = Deadline(FINISH_SECONDS)
         while self.outbox.has_handed and not patience.expired:
             yield Batch()
             time.sleep(COMMIT_POLL_SECONDS)
-        yield Batch(more=is_behind)

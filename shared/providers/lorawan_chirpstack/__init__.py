@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from shared.provider import (
+    BaseUrl,
     BearerToken,
     Check,
     Checker,
@@ -18,7 +19,6 @@ from shared.provider import (
     Deadline,
     Destination,
     Directory,
-    EndpointUrl,
     Group,
     LorawanEvent,
     LorawanReceiver,
@@ -49,10 +49,6 @@ def _check_eui(text: str) -> str:
     return text.upper()
 
 
-def _trim_slash(url: str) -> str:
-    return url.rstrip("/")
-
-
 NO_API = "Set base_url and api_key: this goes through ChirpStack's API."
 
 
@@ -73,9 +69,7 @@ class LorawanChirpstack(Checker, LorawanReceiver, Commander, Syncer):
         examples=["17c82e96-be03-4f38-aef3-f83d48582d97"]
     )
     """The id of the application, which ChirpStack shows below its name."""
-    base_url: Annotated[EndpointUrl, AfterValidator(_trim_slash)] | None = Field(
-        None, examples=["https://chirpstack.example.com:8080"], title="Address"
-    )
+    base_url: BaseUrl | None = Field(None, examples=["https://chirpstack.example.com:8080"], title="Address")
     """The address of ChirpStack's pages, without a path, where its API is too; needed for all but receiving."""
     api_key: BearerToken | None = Field(None, validate_default=True)
     """An API key of the tenant that the application is in."""

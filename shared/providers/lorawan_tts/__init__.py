@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from shared.provider import (
+    BaseUrl,
     Batch,
     BearerToken,
     Check,
@@ -21,7 +22,6 @@ from shared.provider import (
     Deadline,
     Destination,
     Directory,
-    EndpointUrl,
     Group,
     Historian,
     LorawanEvent,
@@ -57,13 +57,6 @@ def _check_eui(text: str) -> str:
     return text.upper()
 
 
-def _trim_slash(url: str) -> str:
-    return url.rstrip("/")
-
-
-Host = Annotated[EndpointUrl, AfterValidator(_trim_slash)]
-
-
 class LorawanTts(Checker, LorawanReceiver, Commander, Syncer, Historian):
     """One application of The Things Stack: the key to its API, and how its webhooks prove who they are."""
 
@@ -81,9 +74,9 @@ class LorawanTts(Checker, LorawanReceiver, Commander, Syncer, Historian):
     """The id of the application, from the console."""
     api_key: BearerToken | None = Field(None, validate_default=True)
     """An API key of the application, with the rights that docs/lorawan.md lists; needed for all but receiving."""
-    base_url: Host = BASE_URL
+    base_url: BaseUrl = BASE_URL
     """The address of the cluster, without a path."""
-    identity_url: Host | None = Field(None, examples=["https://eu1.cloud.thethings.network"])
+    identity_url: BaseUrl | None = Field(None, examples=["https://eu1.cloud.thethings.network"])
     """The address of the Identity Server, where that is another than the cluster's."""
     join_eui: Annotated[str, AfterValidator(_check_eui)] = Field("0000000000000000", title="JoinEUI")
     """The JoinEUI of devices that are made there: 16 hex digits, as their vendor says."""

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from shared.provider import (
+    BaseUrl,
     BearerToken,
     Check,
     Checker,
@@ -21,7 +22,6 @@ from shared.provider import (
     Destination,
     DeviceState,
     Directory,
-    EndpointUrl,
     Firmware,
     FirmwareKeeper,
     Group,
@@ -47,10 +47,6 @@ _SYNC = (
     *("sync_direction", "sync_interval_seconds", "sync_groups", "claim_user", "sync_conflicts"),
     *("sync_create_missing", "sync_update_existing", "sync_limit", "online_minutes"),
 )
-
-
-def _trim_slash(url: str) -> str:
-    return url.rstrip("/")
 
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
@@ -84,7 +80,7 @@ class Particle(Checker, Receiver, CodecFields, Commander, Syncer, StateKeeper, F
         json_schema_extra={"x-when": {"properties": {"client_id": {"not": {"const": None}}}}},
     )
     """The secret of that client."""
-    base_url: Annotated[EndpointUrl, AfterValidator(_trim_slash)] = BASE_URL
+    base_url: BaseUrl = BASE_URL
     """Where Particle's API is; the credentials are sent nowhere else."""
 
     event_id_path: str | None = Field(None, examples=["id"])

@@ -12,11 +12,10 @@ from typing import Literal
 from shared.provider import (
     Item,
     Message,
-    Presence,
-    Report,
     choose_time,
     parse_time,
     read_document,
+    tell_presence,
 )
 from shared.providers.particle.events import ParticleEvent
 
@@ -50,11 +49,8 @@ def tell_system_event(event: ParticleEvent, known: Message) -> Message:
 
 
 def _tell_status(event: ParticleEvent, known: Message, status: Literal["online", "offline"]) -> Message:
-    payload, order = _add_version(event, {"status": status}), known.observed_at
-    message = replace(known, kind="state", topic="status", payload=payload, device_status="unheard")
-    if order is None:
-        return replace(message, device_status=status)
-    return replace(message, report=Report(presence=Presence(status, order, known.observed_at)))
+    payload = _add_version(event, {"status": status})
+    return tell_presence(replace(known, kind="state", topic="status", payload=payload), status)
 
 
 def _tell_flash(event: ParticleEvent, known: Message, word: str) -> Message:

@@ -10,12 +10,12 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_
 
 from shared.provider import (
     Access,
+    BaseUrl,
     Check,
     Checker,
     Credential,
     Deadline,
     Destination,
-    EndpointUrl,
     Event,
     Group,
     Notice,
@@ -62,7 +62,7 @@ class Slack(Checker, Notifier):
     """The address of an incoming webhook; whoever knows it can post, so it is sealed, and only its origin shown."""
     webhook_origin: str | None = Field(None, json_schema_extra={"readOnly": True})
     """Scheme and host of webhook_url. Only read."""
-    base_url: EndpointUrl = BASE_URL
+    base_url: BaseUrl = BASE_URL
     """Where Slack's Web API is."""
     bot_token: Credential | None = Field(None, validate_default=True)
     """Instead of webhook_url, a bot's token (xoxb-…): with chat:write and, to post nothing twice, channels:history."""
@@ -99,7 +99,7 @@ class Slack(Checker, Notifier):
         """What calls to the Web API need."""
         token = self.bot_token.get_secret_value() if self.bot_token else ""
         headers = {"Authorization": f"Bearer {token}"}
-        return Access("Slack", self.base_url.rstrip("/"), headers, [token], self.identity.organization_id)
+        return Access("Slack", self.base_url, headers, [token], self.identity.organization_id)
 
     @cached_property
     def secret_values(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, Valid
 
 from shared.provider import (
     Acknowledged,
+    BaseUrl,
     Callback,
     CallbackReceiver,
     Check,
@@ -17,7 +18,6 @@ from shared.provider import (
     Credential,
     Deadline,
     Destination,
-    EndpointUrl,
     Event,
     Group,
     MessageSource,
@@ -96,7 +96,7 @@ class Twilio(Checker, Notifier, CallbackReceiver, MessageSource):
     """Who is told: a name, a number, by sms, whatsapp or voice; from which level on, quiet hours, how often an hour."""
     account_sid: Annotated[str, _check_sid("AC")] = Field(title="Account SID")
     """The id of the account, from the console."""
-    base_url: EndpointUrl = BASE_URL
+    base_url: BaseUrl = BASE_URL
     """Where Twilio's API is."""
     region: Place | None = Field(None, examples=["ie1"])
     """The region that the account's data is in; left out, the United States."""
@@ -217,7 +217,5 @@ class Twilio(Checker, Notifier, CallbackReceiver, MessageSource):
 def choose_host(base_url: str, region: str | None, edge: str | None) -> str:
     """The base address in a region: `api.{edge}.{region}.twilio.com`."""
     if not region or "://api." not in base_url:
-        return base_url.rstrip("/")
-    return base_url.rstrip("/").replace(
-        "://api.", f"://api.{edge}.{region}." if edge else f"://api.{region}.", 1
-    )
+        return base_url
+    return base_url.replace("://api.", f"://api.{edge}.{region}." if edge else f"://api.{region}.", 1)

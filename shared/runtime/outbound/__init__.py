@@ -24,6 +24,7 @@ from shared.runtime.outbound.names import (
     describe_connect_error,
     resolve_checked,
 )
+from shared.runtime.outbound.streams import EventStreamReader, WebSocketStream
 from shared.runtime.outbound.targets import find_origin
 from shared.runtime.outbound.timing import CallTimes, note_call, note_certificate, time_calls
 
@@ -36,11 +37,13 @@ __all__ = [
     "AddressPolicy",
     "ApiClient",
     "CallTimes",
+    "EventStreamReader",
     "JsonApi",
     "OutboundClient",
     "OutboundReply",
     "OutboundRequest",
     "SocketAddress",
+    "WebSocketStream",
     "connect_checked",
     "describe_connect_error",
     "find_forbidden_headers",

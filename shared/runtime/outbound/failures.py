@@ -11,6 +11,9 @@ from shared.runtime.errors import AddressBlocked, OutsideError, ProtocolFailed, 
 from shared.runtime.outbound.heads import NoStatusError
 from shared.runtime.outbound.names import describe_connect_error
 
+FAILURES = (aiohttp.ClientError, NoStatusError, OSError)
+"""What is raised in place of a reply."""
+
 _CERTIFICATE_WORDS = {
     9: "is not valid yet; check the server's clock",
     10: "has expired; renew it",

@@ -8,11 +8,11 @@ take away the rest of the reply and the connection, never the status.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Protocol
 
 from shared.runtime.outbound.heads import HEADER_BYTES, HEADER_LINES, Head, NoStatusError, find_status
+from shared.runtime.outbound.source import Source
 
 HEAD_BYTES = 262_144
 """Of a whole head: headers over their own limits are read on and left out, up to here."""
@@ -28,19 +28,6 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;.*)?", re.DOTALL)
 
 _WITHOUT_BODY = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
-
-
-class Source(Protocol):
-    """The bytes of a connection: those that came and were not taken yet, and whether it broke off."""
-
-    came: bytearray
-    broken: bool
-
-    async def more(self) -> bool:
-        """Wait until more came; False where nothing can follow."""
-
-    async def listen(self, seconds: float) -> None:
-        """Wait until more came or the connection ended, `seconds` at most."""
 
 
 class _Cut(Exception):  # noqa: N818 - no error: it ends the reading, and its text is the reason
@@ -77,11 +64,17 @@ class ReplyReader:
 
     async def read(self) -> None:
         """Read the reply; NoStatusError where none came."""
-        try:
-            await self._read_reply()
-        except _Cut as cut:
-            if not self.stop(str(cut)):
-                raise NoStatusError(f"sent no reply yet, and {cut}") from None
+        await self._guard(self._read_reply())
+
+    async def read_head(self) -> None:
+        """Read up to where the body begins; NoStatusError where no reply came."""
+        await self._guard(self._begin_reply())
+
+    async def read_rest(self, head: Head) -> None:
+        """Read the body behind `head`, where that was whole."""
+        self._begun = self.head = head
+        if not head.notes:
+            await self._guard(self._read_body(head))
 
     def stop(self, reason: str) -> bool:
         """End the reading for `reason`; whether a status was read."""
@@ -103,15 +96,23 @@ class ReplyReader:
         head = self.head
         return head is not None and head.status == HTTPStatus.NO_CONTENT and not (head.notes or self.is_last)
 
+    async def _guard(self, reading: Awaitable[object]) -> None:
+        try:
+            await reading
+        except _Cut as cut:
+            if not self.stop(str(cut)):
+                raise NoStatusError(f"sent no reply yet, and {cut}") from None
+
     async def _read_reply(self) -> None:
+        await self._read_body(await self._begin_reply())
+        if self._source.came:
+            raise _Cut("more came after its end")
+
+    async def _begin_reply(self) -> Head:
         for _ in range(MOST_INTERIM):
             head, block = await self._read_head()
             if not head.is_interim:
-                self._begin(head, block)
-                await self._read_body(head)
-                if self._source.came:
-                    raise _Cut("more came after its end")
-                return
+                return self._begin(head, block)
         raise NoStatusError("answered 100 Continue again and again instead of a reply; look into its log")
 
     # The head

@@ -20,8 +20,7 @@ from shared.runtime.errors import ProtocolFailed, TimedOut
 from shared.runtime.outbound.addresses import AddressPolicy
 from shared.runtime.outbound.deadlines import Deadlines
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
-from shared.runtime.outbound.failures import AddressRefusedError, describe_failure
-from shared.runtime.outbound.heads import NoStatusError
+from shared.runtime.outbound.failures import FAILURES, AddressRefusedError, describe_failure
 from shared.runtime.outbound.names import (
     LookUp,
     Objection,
@@ -64,9 +63,9 @@ class Transport:
         task = self._deadlines.start(seconds)
         reader: ReplyReader | None = None
         try:
-            connection = await self._connect(target)
+            connection = await self.connect(target)
             peer = get_wire(connection).peer
-            reader = self._make_reader(connection, request, target)
+            reader = self.make_reader(connection, request, target)
             await exchange(connection, data, reader)
         except (asyncio.CancelledError, TimeoutError) as error:
             if not self._deadlines.end(task) and not isinstance(error, TimeoutError):
@@ -74,12 +73,12 @@ class Transport:
             late = f"it was not complete within {seconds:g} seconds"
             if reader is None or request.whole or not reader.stop(late):
                 raise TimedOut(f"{target.name} did not answer in full within {seconds:g} seconds.") from None
-        except (aiohttp.ClientError, NoStatusError, OSError) as error:
+        except FAILURES as error:
             raise describe_failure(error, target.name, target.port) from None
         finally:
             self._deadlines.end(task)
         self._remember_quiet(target, reader)
-        reply = _make_reply(reader, peer, (time.perf_counter() - started) * 1000)
+        reply = make_reply(reader, peer, (time.perf_counter() - started) * 1000)
         if request.whole and reply.truncated:
             raise ProtocolFailed(f"The reply of {target.name} is not whole: {reply.cut}.")
         return reply
@@ -89,7 +88,8 @@ class Transport:
         while self._connectors:
             await self._connectors.popitem()[1].close()
 
-    async def _connect(self, target: Target) -> aiohttp.connector.Connection:
+    async def connect(self, target: Target) -> aiohttp.connector.Connection:
+        """A connection to a checked address of `target`. Errors: FAILURES."""
         url = target.origin
         key = (url.scheme, url.raw_authority)
         origin = self._origins.get(key)
@@ -102,9 +102,10 @@ class Transport:
         connector = self._connectors.get(url.scheme) or self._open_connector(url.scheme)
         return await connector.connect(origin, [], _NO_TIMEOUT)
 
-    def _make_reader(
+    def make_reader(
         self, connection: aiohttp.connector.Connection, request: OutboundRequest, target: Target
     ) -> ReplyReader:
+        """What reads the reply to `request`, which comes on `connection`."""
         return ReplyReader(
             get_wire(connection),
             request.reply_limit,
@@ -145,7 +146,8 @@ def make_trust(extra_trust: str | None) -> ssl.SSLContext:
     return context
 
 
-def _make_reply(reader: ReplyReader, peer: tuple[str, str] | None, milliseconds: float) -> OutboundReply:
+def make_reply(reader: ReplyReader, peer: tuple[str, str] | None, milliseconds: float) -> OutboundReply:
+    """What was read, as whoever sent the request gets it; `peer` is when the certificate holds, as TLS writes it."""
     head = reader.head
     assert head is not None  # noqa: S101 - it was read, or this is not reached
     return OutboundReply(
@@ -155,12 +157,13 @@ def _make_reply(reader: ReplyReader, peer: tuple[str, str] | None, milliseconds:
         truncated=not reader.is_whole,
         milliseconds=milliseconds,
         cut="; ".join(head.notes) or None,
-        certificate=_read_times(*peer) if peer else None,
+        certificate=read_times(*peer) if peer else None,
     )
 
 
 @lru_cache(maxsize=KEPT_ORIGINS)
-def _read_times(begins: str, ends: str) -> tuple[float, float]:
+def read_times(begins: str, ends: str) -> tuple[float, float]:
+    """When a certificate begins and ends to hold, in seconds since 1970."""
     return float(ssl.cert_time_to_seconds(begins)), float(ssl.cert_time_to_seconds(ends))
 
 

@@ -22,6 +22,9 @@ from shared.runtime.outbound.targets import Target
 UNREAD_BYTES = 65_536
 """What may wait to be read before the other side has to wait, too."""
 
+Held = Connection
+"""A connection of aiohttp's pool, for those who have it held and know nothing of aiohttp."""
+
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _DEFAULTS = (("accept", "Accept: */*"), ("user-agent", "User-Agent: device-integrations"))
 

@@ -497,6 +497,27 @@ def test_a_rollout_does_not_end_before_its_events_are_read_to_their_end(site: Si
     assert {sum("event" in step for step in device["steps"]) for device in devices} == {4}
 
 
+def test_events_whose_pages_lead_in_a_circle_are_told_and_read_anew_once_they_end(site: Site) -> None:
+    site.fake.most_per_page = 1
+    fleet = make_fleet(site, 3)
+    rollout_id = fleet.start()
+    fleet.step()
+    site.fake.store["order"]["circles"] = {"id": "circles"}
+    for device in fleet.devices:
+        install_update(fleet.fake, device, "1.3")
+
+    fleet.step()
+    circling = fleet.rollout(rollout_id)
+    asked = len(list_event_calls(fleet))
+    site.fake.store["order"].clear()
+    fleet.step()
+
+    ended = fleet.rollout(rollout_id)
+    assert asked < 50
+    assert (circling["status"], "circle" in circling["error"]) == ("running", True)
+    assert (ended["status"], ended["error"], ended["counts"]["updated"]) == ("done", None, 3)
+
+
 def test_what_makes_no_sense_stops_nothing(fleet: Fleet) -> None:
     rollout_id = fleet.start()
     fleet.step()

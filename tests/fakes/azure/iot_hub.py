@@ -71,6 +71,8 @@ class FakeIotHub:
     """Whether errors have the newer shape, JSON within a text."""
     between: Callable[[FakeIotHub], None] | None = None
     """Done once after the next twin is read: what somebody else writes meanwhile."""
+    circles: bool = False
+    """Whether the pages of a query lead back to the first in place of an end."""
     lost: int = 0
     """How many of the next calls that write are done, and their answers cut."""
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -275,7 +277,8 @@ def query(fake: FakeIotHub, call: Call) -> Answer:
     ]
     size, start = int(call.headers["x-ms-max-item-count"]), int(call.headers.get("x-ms-continuation", 0))
     shown = [describe_twin(each) for each in devices[start : start + size]]
-    rest = {"x-ms-continuation": str(start + size)} if start + size < len(devices) else {}
+    following = start + size if start + size < len(devices) else 0
+    rest = {"x-ms-continuation": str(following)} if following or fake.circles else {}
     return say(shown, {"x-ms-item-type": "Twin", **rest})
 
 

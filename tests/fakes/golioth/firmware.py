@@ -209,6 +209,8 @@ def list_events(call: Call) -> Reply:
         raise ApiError(400, "invalid page token")
     first, size = int(token[5:]), min(int(call.query.get("limit", 100)), call.fake.most_per_page)
     following = f"page-{first + size}" if first + size < len(events) else ""
+    if call.fake.store["order"].get("circles"):
+        following = following or "page-0"
     shown = [
         {name: value for name, value in event.items() if name != "cohortId"}
         for event in events[first : first + size]

@@ -78,6 +78,8 @@ class Rows(Database):
                 "organization_id": each[:3],
                 "integration_type": "toy",
                 "lease_token": each,
+                "slot": 0,
+                "slots": 1,
                 "state": {},
             }
             for each in taken

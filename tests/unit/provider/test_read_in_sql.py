@@ -5,9 +5,24 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from shared.provider import MIXINS, CodecFields, LorawanReceiver, Notifier, Provider, TransformFields
+from shared.provider import (
+    MIXINS,
+    CodecFields,
+    LorawanReceiver,
+    Notifier,
+    Provider,
+    SharedPoller,
+    TransformFields,
+)
 
-SOURCES: tuple[type[Provider], ...] = (*MIXINS, CodecFields, TransformFields, LorawanReceiver, Notifier)
+SOURCES: tuple[type[Provider], ...] = (
+    *MIXINS,
+    CodecFields,
+    TransformFields,
+    LorawanReceiver,
+    Notifier,
+    SharedPoller,
+)
 MIGRATIONS = Path(__file__).resolve().parents[3] / "supabase" / "migrations"
 
 _NAMED = re.compile(r"\b\w*settings\s*(?:->>?|\?)\s*'(\w+)'")

@@ -3,6 +3,8 @@
 `compare`: page after page of the provider's devices is matched with those here and brought in step; what only changed
 here is told to the provider. `create`: devices that only are here are created there. `missing`: devices that the
 listing did not show are asked for one by one, and marked where they are gone. Doing a step twice does no harm.
+
+A listing whose pages lead in a circle ends the sync there: who was not seen by then is not taken for gone.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from shared.jobs.job import Again, Done, Job, JobOutcome
+from shared.jobs.job import Again, Done, Failed, Job, JobOutcome
 from shared.jobs.kinds.sync.rows import Change, Link, Push, SyncedRow, UnlinkedRow
 from shared.provider import DeviceChange, Direction, Directory, NewDevice, Policy, RemoteDevice
 from shared.runtime.errors import ProviderRefused
+from shared.runtime.page_trail import CIRCLE, Trail, follow_cursor
 
 PAGE_ROWS = 100
 MOST_CHANGES = 200
@@ -56,6 +59,7 @@ class Sync:
         self._rules = rules
         self._counts = Counter[str](job.state.get("counts", {}))
         self._changes: list[dict[str, object]] = list(job.state.get("changes", []))
+        self._trail: Trail | None = job.state.get("trail")
 
     def run(self) -> JobOutcome:
         """All pages of all phases; Again at the deadline."""
@@ -66,6 +70,10 @@ class Sync:
             if self._job.deadline.expired:
                 return Again()
             cursor = steps[phase](cursor)
+            if phase == "compare" and cursor is not None:
+                self._trail = follow_cursor(self._trail, cursor)
+                if self._trail is None:
+                    return self._break_off()
             if cursor is None:
                 phase = self._rules.phases[self._rules.phases.index(phase) + 1]
             self._save(phase, cursor)
@@ -191,8 +199,21 @@ class Sync:
 
     def _save(self, phase: str, cursor: str | None) -> None:
         counts = dict(+self._counts)
-        state = {"phase": phase, "cursor": cursor, "counts": counts, "changes": self._changes}
+        state = {
+            "phase": phase,
+            "cursor": cursor,
+            "counts": counts,
+            "changes": self._changes,
+            "trail": self._trail,
+        }
         self._job.save(state, {"phase": phase, **counts})
+
+    def _break_off(self) -> Failed:
+        words = (
+            f"The list of devices can't be read to its end: {CIRCLE}. Who is not on the pages that were read"
+            " is left as it is; the next sync begins anew."
+        )
+        return Failed(words, self._report())
 
     def _finish(self) -> Done:
         conflicts = self._counts["conflicts"]
@@ -204,5 +225,8 @@ class Sync:
                 p_kind="sync.conflicts",
                 p_notes=[{"level": "warning", "message": message}],
             )
+        return Done(self._report())
+
+    def _report(self) -> dict[str, object]:
         told: dict[str, object] = {"dry_run": self._rules.dry_run, "direction": self._rules.direction}
-        return Done(told | {"counts": dict(+self._counts), "changes": self._changes})
+        return told | {"counts": dict(+self._counts), "changes": self._changes}

@@ -157,6 +157,7 @@ def test_what_aws_sends_on_its_own_topics_moves_devices(site: Site, aws: FakeAws
 
     def tell(what: str, version: int, moment: int) -> tuple[str, bytes]:
         body = {"clientId": "p1", "eventType": what, "versionNumber": version, "timestamp": moment}
+        body |= {"disconnectReason": "DUPLICATE_CLIENTID"} if what == "disconnected" else {}
         return f"$aws/events/presence/{what}/p1", json.dumps(body).encode()
 
     start = 1_767_323_045_000

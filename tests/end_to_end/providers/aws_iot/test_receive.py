@@ -101,6 +101,19 @@ def test_devices_come_and_go_as_aws_says(site: Site) -> None:
         assert site.devices()["pump-1"]["status"] == status
 
 
+def test_a_going_that_aws_tells_late_takes_nobody_offline_who_was_heard_since(site: Site) -> None:
+    moment = now()
+    gone, said = "$aws/events/presence/disconnected/pump-1", "devices/pump-1/telemetry"
+    seen = []
+
+    for topic, ago in ((said, 6_000), (gone, 5_000), (said, 5_500), (said, 4_000), (gone, 4_500)):
+        body = json.dumps({"timestamp": moment - ago, "t": ago}).encode()
+        assert site.sender.send(select_bytes(topic, body, "pump-1", moment - ago)) == 202
+        seen.append(site.devices()["pump-1"]["status"])
+
+    assert seen == ["online", "offline", "offline", "online", "online"]
+
+
 def test_what_can_not_be_decoded_is_kept_and_replayed(site: Site) -> None:
     site.patch(payload_format="custom", telemetry_path="values")
     site.sender.send(select_bytes("devices/a/telemetry", b'{"m": {"t": 1}}', "a", now()))

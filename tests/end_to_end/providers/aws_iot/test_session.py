@@ -315,7 +315,7 @@ def test_comings_and_goings_are_told_once_and_our_own_are_none(tmp_path: Path) -
     reports = [
         each.report.presence for each in ledger.stored.values() if each.report and each.report.presence
     ]
-    assert [(each.status, each.sequence) for each in reports] == [("online", 1), ("offline", 1)]
+    assert [each.status for each in reports] == ["online", "offline"]
     assert {each.device for each in ledger.stored.values()} == {"pump-1"}
 
 

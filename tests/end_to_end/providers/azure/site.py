@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from tests.end_to_end.fleet import Fleet
+from tests.end_to_end.providers.clouds import connect_fleet
 from tests.fakes.azure.event_grid import Schema, Subscription
 from tests.fakes.azure.iot_hub import HOST, FakeIotHub
-from tests.fakes.golioth import FakeGolioth
 from tests.platform import Platform
 
 SECRET = "azure-webhook-secret-0123"
@@ -15,9 +15,6 @@ SECRET = "azure-webhook-secret-0123"
 
 def connect(admin: Platform, fake: FakeIotHub, **config: Any) -> Fleet:
     """An integration that syncs when it is told to."""
-    with admin.stack.connect() as connection:
-        connection.execute("delete from integration_jobs")
-        connection.execute("delete from device_provisionings")
     string = f"HostName={HOST};SharedAccessKeyName={fake.policy};SharedAccessKey={fake.key}"
     given = {
         "base_url": fake.url,
@@ -25,8 +22,7 @@ def connect(admin: Platform, fake: FakeIotHub, **config: Any) -> Fleet:
         "webhook_secret": SECRET,
         "sync_direction": "off",
     }
-    # The fleet asks its fake for nothing.
-    return Fleet(admin, cast("FakeGolioth", fake), admin.create("azure_iot", given | config))
+    return connect_fleet(admin, fake, "azure_iot", given | config)
 
 
 def receive_only(admin: Platform, schema: Schema = "grid", **config: Any) -> tuple[str, Subscription]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from tests.end_to_end.fleet import Fleet
 from tests.end_to_end.providers.azure.site import connect
-from tests.end_to_end.providers.lorawan.test_devices import same, work_until
-from tests.end_to_end.providers.particle.site import add_known
-from tests.end_to_end.providers.particle.test_devices import make_due, open_alerts, read_command, tell
+from tests.end_to_end.providers.clouds import (
+    add_known,
+    begin_command,
+    begin_sync,
+    check_large_sync,
+    make_due,
+    open_alerts,
+    read_command,
+    tell,
+)
 from tests.fakes.azure.iot_hub import FakeIotHub
 from tests.platform import Platform, run_tick
 
@@ -86,21 +91,64 @@ def test_ten_thousand_devices_take_little_memory_and_a_second_run_changes_nothin
 ) -> None:
     for number in range(10_000):
         fake.know(f"d-{number:05}", {"field": True, "site": "berlin"})
+
+    check_large_sync(connect(admin, fake))
+
+
+@pytest.mark.parametrize("count", [50, 250])
+def test_a_list_that_leads_in_a_circle_ends_the_sync_with_an_alert_and_nobody_is_missed(
+    admin: Platform, fake: FakeIotHub, count: int
+) -> None:
+    for number in range(count):
+        fake.know(f"d-{number:05}")
     fleet = connect(admin, fake)
+    fleet.sync()
+    del fake.devices["d-00049"]
+    fake.circles = True
+    fake.asked.clear()
+
     job_id = fleet.begin()["id"]
-    work_until(fleet, job_id, 2_000)
-    early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    work_until(fleet, job_id, 10_000)
-    late = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    fleet.work()
+    job, told = fleet.read(job_id), open_alerts(admin, "sync.failing")
+    missing = find_missing(fleet)
+    fake.circles = False
+    fleet.sync()
 
-    before = fleet.snapshot()
-    second = fleet.begin()["id"]
-    work_until(fleet, second, 10_000)
+    assert (job["status"], "circle" in job["error"]) == ("failed", True)
+    assert len(fake.asked) < 20
+    assert [message for message in told if "circle" in message] == told
+    assert len(told) == 1
+    assert missing == []
+    assert find_missing(fleet) == ["d-00049"]
+    assert open_alerts(admin, "sync.failing") == []
 
-    assert fleet.count_devices() == (10_000, 10_000)
-    assert late - early < 16_384
-    assert fleet.read(second)["report"]["counts"] == {"seen": 10_000, "unchanged": 10_000}
-    assert same(before) == same(fleet.snapshot())
+
+def find_missing(fleet: Fleet) -> list[str]:
+    """The devices that are taken for gone at the hub."""
+    shown = fleet.devices().values()
+    return [each["external_id"] for each in shown if "missing_since" in each["metadata"].get("provider", {})]
+
+
+def test_a_right_that_only_the_sync_lacks_is_an_alert_that_commands_do_not_end(
+    admin: Platform, fake: FakeIotHub
+) -> None:
+    fake.know("pump-1")
+    fake.methods["pump-1", "reboot"] = lambda _: (200, None)
+    fleet = connect(admin, fake)
+    fake.rights = {"ServiceConnect"}
+    sync = begin_sync(fleet)
+
+    for _ in range(3):
+        sync()
+    begin_command(fleet, "pump-1", "reboot", {})()
+    raised = open_alerts(admin)
+    fake.rights = {"ServiceConnect", "RegistryRead"}
+    sync()
+
+    assert fake.called == [("pump-1", "reboot", {})]
+    assert len(raised) == 1
+    assert "(sync)" in raised[0]
+    assert open_alerts(admin) == []
 
 
 def test_a_command_calls_the_method_and_waits_for_a_device_that_is_away(
@@ -161,7 +209,7 @@ def test_a_key_that_is_revoked_becomes_an_alert_that_ends_with_the_next_success(
     fake.methods["pump-1", "reboot"] = lambda _: (200, None)
     fleet = connect(admin, fake)
     key, fake.key = fake.key, "b3RoZXI="
-    do = begin_sync(fleet) if way == "sync" else begin_command(fleet)
+    do = begin_sync(fleet) if way == "sync" else begin_command(fleet, "pump-1", "reboot", {})
 
     for _ in range(3):
         do()
@@ -170,21 +218,6 @@ def test_a_key_that_is_revoked_becomes_an_alert_that_ends_with_the_next_success(
     do()
 
     assert len(raised) == 1
-    assert "3 times in a row" in raised[0]["message"]
-    assert key not in raised[0]["message"]
+    assert "3 times in a row" in raised[0]
+    assert key not in raised[0]
     assert open_alerts(admin) == []
-
-
-def begin_sync(fleet: Fleet) -> Callable[[], object]:
-    fleet.begin()
-    return fleet.work
-
-
-def begin_command(fleet: Fleet) -> Callable[[], Any]:
-    tell(fleet, "pump-1", "reboot", {})
-
-    def send() -> None:
-        make_due(fleet.admin)
-        run_tick(fleet.admin.stack, idle_seconds=0.5)
-
-    return send

@@ -186,6 +186,24 @@ def test_a_device_that_went_is_offline_whatever_else_is_told_of_it(
     assert (len(rows), {row["status"] for row in rows}) == (4, {"offline"})
 
 
+@pytest.mark.parametrize(("heard_after", "status"), [(0.001, "online"), (-1, "offline")])
+def test_a_going_that_is_looked_at_late_counts_as_of_when_it_was(
+    admin: Platform, fake: FakeGolioth, heard_after: float, status: str
+) -> None:
+    integration = connect_golioth(admin, fake, poll_state=True, poll_logs=True)
+    change(fake, "pump")
+    look(admin)
+    gone = datetime.now(UTC)
+    log(fake, "pump", gone + timedelta(seconds=heard_after), "Still here")
+    change(fake, "pump", lastSeenOffline=gone, lastSettingsStatus={"status": "out-of-sync"})
+
+    look(admin)
+
+    rows = read_messages(admin, integration)
+    assert {"status", "settings"} < {row["topic"] for row in rows}
+    assert {row["status"] for row in rows} == {status}
+
+
 def test_settings_that_are_in_sync_again_are_told(admin: Platform, fake: FakeGolioth) -> None:
     integration = connect_golioth(admin, fake, poll_state=True)
     for status in ("in-sync", "out-of-sync", "out-of-sync", "in-sync", "out-of-sync"):

@@ -114,13 +114,13 @@ def test_a_broker_that_has_nothing_and_says_so_at_once_is_not_asked_without_a_pa
 def test_of_topics_that_come_and_go_no_more_than_some_are_remembered(readings: str) -> None:
     offsets = {f"plant.{number}": {"0": 7} for number in range(MOST_GONE + 50)}
     ledger = Ledger()
-    ledger.state = {"topics": ["plant.*"], "offsets": offsets | {TOPIC: {"0": 2}}}
+    ledger.state = {"topics": ["plant.*"], "parts": offsets | {TOPIC: {"0": 2}}}
 
     ledger.run(make_kafka(readings, topics=["plant.*"]), 1)
 
-    places = [place for numbers in ledger.state["offsets"].values() for place in numbers]
+    places = [place for numbers in ledger.state["parts"].values() for place in numbers]
     assert len(places) == MOST_GONE + len(PARTITIONS)
-    assert ledger.state["offsets"][TOPIC]["0"] == 3
+    assert ledger.state["parts"][TOPIC]["0"][0] == 3
 
 
 def test_topics_that_nobody_named_are_not_told_of(readings: str) -> None:

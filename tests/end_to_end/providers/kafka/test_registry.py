@@ -110,6 +110,8 @@ def test_avro_and_json_schema_are_read_and_each_schema_is_asked_for_once(servers
         {"temperature": 21.5, "device": "pump-1"},
     ]
     assert registry.asked == ["/schemas/ids/1", "/schemas/ids/2", f"/schemas/guids/{GUID}"]
+    schemas = [(message.metadata or {}).get("schema_id") for message in ledger.stored.values()]
+    assert schemas == [1, 2, 1, str(GUID)]
 
 
 def test_the_id_may_be_in_a_header(servers: str) -> None:

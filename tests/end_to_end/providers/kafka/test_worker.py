@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shlex
-import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from scripts.local.stack import ROOT
+from tests.end_to_end.workers import Workers
 from tests.fakes.kafka.front import Front
 from tests.fakes.kafka.site import PARTITIONS, TOPIC, make_readings, produce, read_all
-from tests.platform import Platform, enqueue
+from tests.platform import enqueue
 from tests.seeds import SEEDS
 from tests.stack import Stack
 from tests.waiting import wait_until
@@ -27,14 +22,12 @@ MANY = 16_000
 EVENTS = "devices.events"
 
 
-class Site:
-    """An integration of a cluster, and workers as processes of their own."""
+class Site(Workers):
+    """An integration of a cluster."""
 
     def __init__(self, stack: Stack, servers: str) -> None:
-        self.admin = Platform(stack, stack.user("admin", 0))
+        super().__init__(stack)
         self.servers = servers
-        self.id = ""
-        self.workers: list[subprocess.Popen[bytes]] = []
 
     def connect(self, **config: Any) -> None:
         settings = {"bootstrap_servers": self.servers, "security_protocol": "PLAINTEXT"}
@@ -43,49 +36,14 @@ class Site:
     def read(self) -> None:
         self.connect(topics=TOPIC, start="beginning")
 
-    def start_worker(self) -> None:
-        environment = shlex.split(self.admin.stack.functions_env.read_text())
-        settings = dict(line.split("=", 1) for line in environment)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "shared.scheduler.worker"],
-            cwd=ROOT,
-            env={**os.environ, **settings},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self.workers.append(process)
-
-    def kill_workers(self) -> None:
-        """SIGKILL, and then what time does by itself within half a minute."""
-        while self.workers:
-            worker = self.workers.pop()
-            os.killpg(worker.pid, signal.SIGKILL)
-            worker.wait()
-        self.ask("update integration_schedules set due_at = now() where lease_token is not null returning 1")
-        self.ask("update webhook_deliveries set due_at = now() where status = 'delivering' returning 1")
-
-    def count(self) -> int:
-        return int(self.ask("select count(*) from device_messages where integration_id = %s", self.id))
-
-    def wait_for(self, count: int) -> None:
-        wait_until(lambda: self.count() >= count, f"{count} messages were not stored")
-
     @property
     def stored(self) -> list[int]:
-        statement = "select json_agg(payload -> 'pressure') from device_messages where integration_id = %s"
-        return sorted(self.ask(statement, self.id) or [])
-
-    def ask(self, statement: str, *values: Any) -> Any:
-        with self.admin.stack.connect() as connection:
-            row = connection.execute(statement.encode(), values).fetchone()
-        return row[0] if row else None
+        return self.list_stored("pressure")
 
 
 @pytest.fixture
 def site(stack: Stack, servers: str) -> Iterator[Site]:
     made = Site(stack, servers)
-    made.ask("with gone as (delete from device_integrations) select 1")
     yield made
     made.kill_workers()
 

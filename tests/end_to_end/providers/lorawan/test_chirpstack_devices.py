@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import resource
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from shared.runtime.database.client import as_service
 from tests.end_to_end.fleet import Fleet
-from tests.end_to_end.providers.lorawan.test_devices import same, work_until
-from tests.fakes.golioth import FakeGolioth
+from tests.end_to_end.providers.clouds import check_large_sync, connect_fleet
 from tests.fakes.lorawan.chirpstack import FakeChirpstack, RefusedError
 from tests.platform import Platform
 
@@ -31,12 +29,8 @@ def fake() -> Iterator[FakeChirpstack]:
 
 
 def connect(admin: Platform, fake: FakeChirpstack, **config: Any) -> Fleet:
-    with admin.stack.connect() as connection:
-        connection.execute("delete from integration_jobs")
-        connection.execute("delete from device_provisionings")
     named = {"application_id": fake.application, "api_key": fake.key, "base_url": fake.url} | HOW
-    # The fleet asks its fake for nothing.
-    return Fleet(admin, cast("FakeGolioth", fake), admin.create("lorawan_chirpstack", named | config))
+    return connect_fleet(admin, fake, "lorawan_chirpstack", named | config)
 
 
 def tag(**values: str) -> list[dict[str, str]]:
@@ -233,18 +227,5 @@ def test_ten_thousand_devices_sync_in_bounded_memory_and_a_second_run_changes_no
 ) -> None:
     for number in range(10_000):
         fake.know(f"{number:016x}", f"dev {number % 100}", tags=tag(t=""))
-    fleet = connect(admin, fake)
-    job_id = fleet.begin()["id"]
-    work_until(fleet, job_id, 2_000)
-    early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    work_until(fleet, job_id, 10_000)
-    late = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    before = fleet.snapshot()
-    second = fleet.begin()["id"]
-    work_until(fleet, second, 10_000)
-
-    assert fleet.count_devices() == (10_000, 10_000)
-    assert late - early < 16_384
-    assert fleet.read(second)["report"]["counts"] == {"seen": 10_000, "unchanged": 10_000}
-    assert same(before) == same(fleet.snapshot())
+    check_large_sync(connect(admin, fake))

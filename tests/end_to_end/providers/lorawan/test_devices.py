@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import resource
 import uuid
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from tests.end_to_end.fleet import Fleet
-from tests.fakes.golioth import FakeGolioth
+from tests.end_to_end.providers.clouds import check_large_sync, connect_fleet
 from tests.fakes.lorawan.tts import FakeTts
 from tests.platform import Platform
 
@@ -28,12 +26,8 @@ def fake() -> Iterator[FakeTts]:
 
 
 def connect(admin: Platform, fake: FakeTts, **config: Any) -> Fleet:
-    with admin.stack.connect() as connection:
-        connection.execute("delete from integration_jobs")
-        connection.execute("delete from device_provisionings")
     named = {"application_id": fake.application, "api_key": fake.key, "base_url": fake.url} | PLAN
-    # The fleet asks its fake for nothing.
-    return Fleet(admin, cast("FakeGolioth", fake), admin.create("lorawan_tts", named | config))
+    return connect_fleet(admin, fake, "lorawan_tts", named | config)
 
 
 def know(fake: FakeTts, name: str, **fields: Any) -> None:
@@ -160,35 +154,5 @@ def test_ten_thousand_devices_sync_in_bounded_memory_and_a_second_run_changes_no
 ) -> None:
     for number in range(10_000):
         know(fake, f"dev-{number}", attributes={"tags": "t"})
-    fleet = connect(admin, fake)
-    job_id = fleet.begin()["id"]
-    work_until(fleet, job_id, 2_000)
-    early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    work_until(fleet, job_id, 10_000)
-    late = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    before = fleet.snapshot()
-    second = fleet.begin()["id"]
-    work_until(fleet, second, 10_000)
-
-    assert fleet.count_devices() == (10_000, 10_000)
-    assert late - early < 16_384
-    assert fleet.read(second)["report"]["counts"] == {"seen": 10_000, "unchanged": 10_000}
-    assert same(before) == same(fleet.snapshot())
-
-
-def same(snapshot: dict[str, list[dict[str, Any]]]) -> str:
-    """Without the log of what was done."""
-    return json.dumps(
-        {name: rows for name, rows in snapshot.items() if name != "integration_activity"}, default=str
-    )
-
-
-def work_until(fleet: Fleet, job_id: str, seen: int) -> None:
-    """Step by step, each with a deadline of its own, until so many were seen or it is done."""
-    for _ in range(400):
-        job = fleet.read(job_id)
-        if job["status"] == "done" or (job["progress"].get("seen", 0) >= seen and seen < 10_000):
-            return
-        fleet.work(2)
-    raise AssertionError(fleet.read(job_id))
+    check_large_sync(connect(admin, fake))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.provider import Message, PushedRequest, StoredBody
+from shared.provider import Message, PushedRequest, Report, StoredBody
+from shared.provider.messages import Presence
 from tests.fakes.aws.rules import select_all, select_bytes, tell_lost
 from tests.unit.providers.aws_iot.accounts import load_aws
 
@@ -92,7 +93,7 @@ def test_the_device_is_the_client_unless_the_config_has_it_in_the_topic(
 
 
 @pytest.mark.parametrize(("what", "status"), [("connected", "online"), ("disconnected", "offline")])
-def test_coming_and_going_is_told_by_aws_itself(what: str, status: str) -> None:
+def test_coming_and_going_is_told_by_aws_itself(what: str, status: Literal["online", "offline"]) -> None:
     presence = {"clientId": "pump-1", "timestamp": TS, "eventType": what, "versionNumber": 3}
 
     (message,) = parse(
@@ -105,10 +106,17 @@ def test_coming_and_going_is_told_by_aws_itself(what: str, status: str) -> None:
         "unheard",
         AT,
     )
-    assert message.report is not None
-    presence_told = message.report.presence
-    assert presence_told is not None
-    assert (presence_told.status, presence_told.at, presence_told.sequence) == (status, AT, 3)
+    assert message.report == Report(presence=Presence(status, AT, AT))
+
+
+def test_coming_and_going_that_says_no_moment_has_that_of_the_rule_or_counts_as_it_arrives() -> None:
+    gone = select_bytes("$aws/events/presence/disconnected/pump-1", b'{"timestamp": "x"}', "n/a", TS)
+
+    (by_rule,) = parse(gone)
+    (arrived,) = parse({name: value for name, value in gone.items() if name != "ts"})
+
+    assert by_rule.report == Report(presence=Presence("offline", AT, AT))
+    assert (arrived.device_status, arrived.report, arrived.observed_at) == ("offline", None, None)
 
 
 def test_what_aws_says_twice_is_known_by_its_content_whatever_the_rule_calls_it() -> None:
@@ -128,27 +136,14 @@ def test_what_a_device_asks_of_its_shadow_twice_is_twice() -> None:
     assert len(ids) == 2
 
 
-@pytest.mark.parametrize("timestamp", [None, "soon", -1])
-def test_coming_and_going_without_a_moment_counts_as_it_is_told(timestamp: object) -> None:
-    body = json.dumps({"timestamp": timestamp}).encode()
+def test_a_client_that_its_own_next_connection_replaces_has_not_gone() -> None:
+    told = {"clientId": "pump-1", "timestamp": TS, "disconnectReason": "DUPLICATE_CLIENTID"}
 
-    (message,) = parse(select_bytes("$aws/events/presence/disconnected/pump-1", body, "n/a", TS))
-
-    assert (message.device, message.device_status, message.report) == ("pump-1", "offline", None)
-
-
-def test_of_one_moment_the_going_is_the_later() -> None:
-    body = json.dumps({"timestamp": TS}).encode()
-    came, went = (
-        parse(select_bytes(f"$aws/events/presence/{what}/pump-1", body, "n/a", TS))[0].report
-        for what in ("connected", "disconnected")
+    (message,) = parse(
+        select_bytes("$aws/events/presence/disconnected/pump-1", json.dumps(told).encode(), "n/a", TS)
     )
 
-    assert came is not None
-    assert came.presence is not None
-    assert went is not None
-    assert went.presence is not None
-    assert came.presence.order < went.presence.order
+    assert (message.device_status, message.report, message.payload) == ("unheard", None, told)
 
 
 def test_a_shadow_is_state_of_its_thing_which_was_not_heard() -> None:
@@ -185,10 +180,8 @@ def test_what_aws_gave_up_is_what_the_device_sent_when_it_is_posted_again() -> N
 def test_what_aws_gave_up_of_comings_and_goings_is_told_of_who_came() -> None:
     (message,) = parse(tell_lost("$aws/events/presence/connected/pump-1", b'{"timestamp": %d}' % TS, "n/a"))
 
-    assert (message.device, message.device_status, message.observed_at) == ("pump-1", "unheard", AT)
-    assert message.report is not None
-    assert message.report.presence is not None
-    assert message.report.presence.status == "online"
+    assert (message.device, message.observed_at) == ("pump-1", AT)
+    assert message.report == Report(presence=Presence("online", AT, AT))
 
 
 def test_a_device_can_not_speak_for_another_by_what_looks_given_up() -> None:

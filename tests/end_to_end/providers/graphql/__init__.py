@@ -1,0 +1,1 @@
+"""GraphQL between a real API, the platform and Postgres."""

@@ -1,0 +1,1 @@
+"""What the provider for GraphQL does without a platform."""
