@@ -82,6 +82,11 @@ class Channel:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What the service is given, and words never repeat."""
+        return self._plan.secrets
+
     def close(self) -> None:
         """End it. The library takes 0.2 s for that once a state was watched, which nobody has to wait for."""
         threading.Thread(target=self._channel.close, name="grpc close", daemon=True).start()

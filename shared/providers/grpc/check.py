@@ -94,7 +94,8 @@ class _Steps:
         channel = self._open_channel
         self._service = Service(channel, find_schema(channel, self._plan, named))
         source = "descriptor_set" if self._plan.descriptor_set else "reflection"
-        return f"Known by {source}: {', '.join(self._service.schema.names[:5])}."
+        names = ", ".join(self._service.schema.names[:5])
+        return clean_words(f"Known by {source}: {names}.", self._plan.secrets)
 
     def _find_method(self, field: str, name: str) -> str:
         method = self._open_service.find_method(field, name)
@@ -132,11 +133,10 @@ class _Steps:
             raise ProtocolFailed(f"An answer came that can't be read: {error}.") from None
         items = find_items(document, plan.items_path)
         cursor = find_cursor(document, items, plan.cursor_path)
+        shown = clean_words(str(cursor), self._plan.secrets)[:SHOWN]
         told = [f"An answer of {len(body):,} bytes came, with {len(items):,} items"]
         if plan.cursor_path:
-            told.append(
-                "nothing is at cursor_path" if cursor is None else f"the cursor is {str(cursor)[:SHOWN]}"
-            )
+            told.append("nothing is at cursor_path" if cursor is None else f"the cursor is {shown}")
         return clean_words("; ".join(told) + ".", self._plan.secrets)
 
     def _follow(self, method: Method, request: bytes) -> bytes | None:

@@ -73,9 +73,10 @@ def explain_call(error: Any, plan: ServicePlan, most_bytes: int) -> OutsideError
     )
 
 
-def refuse_config(field: str, error: ValueError) -> InvalidConfig:
-    """What a field has that only the service could tell to be wrong."""
-    return InvalidConfig(f"{field}: {error}.", errors=[FieldError(field, f"{error}.")])
+def refuse_config(field: str, error: ValueError, secrets: Iterable[str] = ()) -> InvalidConfig:
+    """What a field has that only the service could tell to be wrong, which may name what it was given."""
+    words = clean_words(f"{error}.", secrets)
+    return InvalidConfig(f"{field}: {words}", errors=[FieldError(field, words)])
 
 
 def is_hopeless(problem: OutsideError) -> bool:

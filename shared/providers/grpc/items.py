@@ -45,20 +45,26 @@ def find_items(document: Any, path: str | None) -> list[Any]:
 def find_cursor(document: Any, items: Sequence[Any], path: str | None) -> Any:
     """What a message says to go on from: itself, else its last item; None where neither does.
 
+    Zero says nothing either: it is what proto3 gives for a field that nobody has set, as in an empty page.
+
     Errors: ProtocolFailed where that is too large to be kept.
     """
     if not path:
         return None
-    found = find_path(document, path)
+    found = _leave_unset(find_path(document, path))
     if found is None and items:
-        found = find_path(items[-1], path)
-    if found is None or found == "":
+        found = _leave_unset(find_path(items[-1], path))
+    if found is None:
         return None
     if len(write_item(found)) > CURSOR_BYTES:
         raise ProtocolFailed(
             f"cursor_path finds more than {CURSOR_BYTES:,} bytes; a cursor has at most so many."
         )
     return found
+
+
+def _leave_unset(cursor: Any) -> Any:
+    return None if isinstance(cursor, str | int | float) and cursor in {"", 0} else cursor
 
 
 def write_item(item: Any) -> bytes:

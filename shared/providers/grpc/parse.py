@@ -1,7 +1,8 @@
 """Batches that gateways push: our own Publish, by Connect or gRPC-Web over HTTP/1.1, as protobuf or JSON.
 
 Which of them a body is shows by how it begins, for a signature covers the body alone: JSON with a brace, a frame of
-gRPC-Web with a zero, its base64 with an A, gzip with its mark, a batch with 0x0a. See docs/grpc/ingest.proto.
+gRPC-Web with a zero, its base64 with an A, gzip with its mark, a batch with 0x0a, which may also be a line before JSON.
+See docs/grpc/ingest.proto.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from shared.provider import (
     TextReply,
     answer_rpc,
     choose_time,
+    find_depth,
     judge_kind,
     name_own_event,
     parse_time,
@@ -47,6 +49,9 @@ MOST_BYTES = 1_048_576
 MOST_READINGS = 4_000
 ID_LIMIT = 1_000
 _GZIP = b"\x1f\x8b"
+_TAG = b"\x0a"
+"""With which a batch of protobuf begins: its first reading."""
+
 _OWN = ("id", "device", "time", "values", "payload", "raw")
 _UNNAMED = 'It has no readings: a batch is {"readings": [...]}.'
 
@@ -83,24 +88,33 @@ def read_batch(body: bytes) -> list[dict[str, Any]]:
             body = _decode_text(body)
         elif body[:1] in {b"\0", b"\1"}:
             body = _open_frame(body)
-    if body.lstrip()[:1] in {b"{", b"["}:
-        return _read_json(body)
+    is_text = body.lstrip()[:1] in {b"{", b"["}
+    try:
+        document = read_json(body) if is_text else None
+    except (ValueError, RecursionError):
+        # A batch whose first reading has as many bytes as a bracket's code looks as if it began with one.
+        if body[:1] != _TAG:
+            raise ValueError("The batch is no JSON.") from None
+        is_text = False
+    if is_text and (trouble := find_depth(document, body)):
+        raise ValueError(trouble)
+    return _check_count(_find_readings(document) if is_text else _read_binary(body))
+
+
+def _read_binary(body: bytes) -> list[dict[str, Any]]:
     try:
         document = load_reader().read(load_classes()["Batch"], body)
     except ValueError as error:
         raise ValueError(f"The batch can't be read: {error}.") from None
-    return _check_count(document.get("readings", []))
+    readings: list[dict[str, Any]] = document.get("readings", [])
+    return readings
 
 
-def _read_json(body: bytes) -> list[dict[str, Any]]:
-    try:
-        document = read_json(body)
-    except (ValueError, RecursionError):
-        raise ValueError("The batch is no JSON.") from None
+def _find_readings(document: Any) -> list[dict[str, Any]]:
     readings = document.get("readings", []) if isinstance(document, dict) else None
     if not isinstance(readings, list) or not all(isinstance(each, dict) for each in readings):
         raise ValueError(_UNNAMED)
-    return _check_count(readings)
+    return readings
 
 
 def _check_count(readings: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from shared.provider import Batch, ProtocolFailed, Template, find_path
+from shared.provider import Batch, OutsideError, ProtocolFailed, ProviderRefused, Template, find_path
 from shared.providers.grpc.descriptors import Method
-from shared.providers.grpc.failures import CursorGone, refuse_config
+from shared.providers.grpc.failures import CursorGone, is_hopeless, refuse_config
 from shared.providers.grpc.items import CURSOR_BYTES, find_cursor, find_items, hash_parts, write_item
 from shared.providers.grpc.outbox import Reading, cut_items
 from shared.providers.grpc.requests import make_request
@@ -35,7 +35,13 @@ def poll_pages(reading: Reading) -> Iterator[Batch]:
         yield from outbox.wait_for_room(deadline, PAGE_BYTES)
         if deadline.expired:
             break
-        items, has_more = poll.read_page()
+        try:
+            items, has_more = poll.read_page()
+        except OutsideError:
+            if reading.memory.has_news:
+                yield from outbox.close_batch(deadline)
+            yield from outbox.settle()
+            raise
         bodies = [write_item(item) for item in items]
         parts = list(cut_items([(name_item(body), body) for body in bodies]))
         for number, part in enumerate(parts, start=1):
@@ -62,6 +68,7 @@ class _Poll:
         self._method = reading.method
         self._memory = reading.memory
         self._reader = BodyReader(reading.service.schema.pool)
+        self._is_resumed = self._memory.page is not None
 
     def read_page(self) -> tuple[list[Any], bool]:
         """The items of the next page, and whether there is more; the memory is behind it then."""
@@ -73,6 +80,13 @@ class _Poll:
             self._memory.note("warning", GAP, "broker.overflowed")
             self._memory.forget_place(self._plan.first_cursor)
             document = self._ask()
+        except ProviderRefused as problem:
+            if not (self._is_resumed and is_hopeless(problem)):
+                raise
+            # The name of a page lives shorter than a cursor: the poll it was of is begun anew, and nothing is lost.
+            self._memory.forget_page()
+            document = self._ask()
+        self._is_resumed = False
         items = find_items(document, self._plan.items_path)
         return items, self._move(document, items)
 
@@ -100,12 +114,13 @@ class _Poll:
         if page is not None and page != memory.page:
             memory.page, memory.pages = page, memory.pages + 1
             if memory.pages > MOST_PAGES_IN_ALL:
+                memory.forget_page()
                 raise ProtocolFailed(
                     f"There are more than {MOST_PAGES_IN_ALL:,} pages; ask for what is new, by a cursor."
                 )
             return True
         memory.cursor = memory.cursor if memory.ahead is None else memory.ahead
-        memory.page, memory.ahead, memory.pages = None, None, 0
+        memory.forget_page()
         return False
 
 

@@ -95,7 +95,7 @@ class _Conversation:
             # Some have none of those, which are ours as well.
             return []
         asked = next(iter(question.values()))
-        words = clean_words(failure.error_message[:WORDS_LIMIT], self._plan.secrets)
+        words = clean_words(failure.error_message, self._plan.secrets)[:WORDS_LIMIT]
         answered = 501 if failure.error_code == UNIMPLEMENTED else 404
         raise ProviderRefused(f"{self._plan.host} does not know {asked}: {words}", answered=answered)
 

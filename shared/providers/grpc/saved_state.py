@@ -15,8 +15,6 @@ class SavedState(TypedDict, total=False):
     key: str
     """What the rest is of: another service, method or request begins anew."""
     cursor: Any
-    since: int
-    """How many messages of a stream have come since one had this cursor."""
     epoch: str
     """Of a stream without a cursor, in which run of it messages are the same as before."""
     is_whole: bool
@@ -40,7 +38,8 @@ class Memory(Notebook):
             known = {"codec": known.get("codec") or {}}
         self.key = key
         self.cursor = known.get("cursor", first_cursor)
-        self.since = known.get("since", 0)
+        self.since = 0
+        """How many messages of this stream have come since one had that cursor, or since it began there."""
         self.epoch = known.get("epoch", "")
         self.is_whole = known.get("is_whole", False)
         self.page = known.get("page")
@@ -49,13 +48,24 @@ class Memory(Notebook):
         self.codec_state = dict(known.get("codec") or {})
 
     def begin_stream(self) -> None:
-        """What comes is new, unless the last stream had an end."""
+        """What comes is new, unless the last stream had an end; with a cursor, what follows that one."""
         self.epoch = self.epoch if self.is_whole and self.epoch else uuid.uuid4().hex
         self.is_whole = False
+        self.since = 0
+
+    def end_stream(self) -> None:
+        """The service itself has ended it."""
+        self.is_whole = True
+        self.changed = True
 
     def forget_place(self, first_cursor: Any) -> None:
         """Begin where a first session does."""
-        self.cursor, self.since, self.page, self.ahead, self.pages = first_cursor, 0, None, None, 0
+        self.cursor, self.since = first_cursor, 0
+        self.forget_page()
+
+    def forget_page(self) -> None:
+        """The next poll asks for its first page, by the cursor."""
+        self.page, self.ahead, self.pages = None, None, 0
         self.changed = True
 
     def save(self) -> SavedState:
@@ -64,7 +74,6 @@ class Memory(Notebook):
         return {
             "key": self.key,
             "cursor": self.cursor,
-            "since": self.since,
             "epoch": self.epoch,
             "is_whole": self.is_whole,
             "page": self.page,

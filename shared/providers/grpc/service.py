@@ -35,7 +35,7 @@ class Service:
         try:
             return self.schema.find_method(name)
         except ValueError as error:
-            raise refuse_config(field, error) from None
+            raise refuse_config(field, error, self.channel.secrets) from None
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def find_schema(
             known = ask_schema(channel, plan, methods)
             _remembered.keep(key, known)
     except ValueError as error:
-        raise refuse_config("descriptor_set", error) from None
+        raise refuse_config("descriptor_set", error, plan.secrets) from None
     return known
 
 

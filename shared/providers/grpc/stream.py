@@ -122,7 +122,7 @@ class StreamReader:
 
     def _heed_end(self, cursor: Any) -> bool:
         """Whether nothing new can come at once, now that the service has ended a stream that began at `cursor`."""
-        self._memory.is_whole = True
+        self._memory.end_stream()
         if self._count and self._plan.cursor_path and not self._has_met_cursor:
             self._memory.tell_once("cursor", NO_CURSOR)
         return bool(self._memory.cursor == cursor)

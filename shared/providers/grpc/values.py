@@ -80,7 +80,7 @@ class _Reading:
         if descriptor.is_extendable:
             document |= self._read_extensions(message, level)
         if self._has_unknown:
-            document |= _list_unknown(message)
+            document |= self._list_unknown(message)
         return document
 
     def _read_field(self, field: Field, value: Any, level: int) -> Any:
@@ -154,6 +154,17 @@ class _Reading:
         given = ((each, value) for each, value in message.ListFields() if each.is_extension)
         return {f"[{each.full_name}]": self._read_field(Field(each), value, level) for each, value in given}
 
+    def _list_unknown(self, message: Any) -> dict[str, Any]:
+        from google.protobuf.unknown_fields import UnknownFieldSet
+
+        found: dict[str, list[Any]] = {}
+        for each in UnknownFieldSet(message):
+            self._spend(1)
+            value = _write_bytes(each.data) if isinstance(each.data, bytes) else each.data
+            value = value if isinstance(value, int | str) else None
+            found.setdefault(f"#{each.field_number}", []).append(value)
+        return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
+
     def _spend(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
@@ -193,17 +204,6 @@ def _has_unknown(message: Any) -> bool:
     size = message.ByteSize()
     message.DiscardUnknownFields()
     return bool(message.ByteSize() != size)
-
-
-def _list_unknown(message: Any) -> dict[str, Any]:
-    from google.protobuf.unknown_fields import UnknownFieldSet
-
-    found: dict[str, list[Any]] = {}
-    for each in UnknownFieldSet(message):
-        value = _write_bytes(each.data) if isinstance(each.data, bytes) else each.data
-        value = value if isinstance(value, int | str) else None
-        found.setdefault(f"#{each.field_number}", []).append(value)
-    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
 
 
 def _write_text(message: Any) -> str | None:

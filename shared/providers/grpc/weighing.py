@@ -11,8 +11,32 @@ MOST_BYTES = 33_554_432
 TOO_HEAVY = "it would take too much memory: it holds too many messages"
 MESSAGE_BYTES, FIELD_BYTES, VALUE_BYTES = 64, 16, 16
 VARINT, FIXED64, LENGTH, BEGIN, END, FIXED32 = range(6)
+_TAKEN = frozenset(("HasField", "DESCRIPTOR", "ByteSize", "DiscardUnknownFields", "ListFields", "WhichOneof"))
+"""What protobuf's classes call their own."""
+
+_WELL_KNOWN = {
+    **{name: {"seconds", "nanos"} for name in ("Timestamp", "Duration")},
+    "Any": {"type_url", "value"},
+    "Struct": {"fields"},
+    "ListValue": {"values"},
+    "FieldMask": {"paths"},
+    **{f"{name}Value": {"value"} for name in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32")},
+    **{f"{name}Value": {"value"} for name in ("Bool", "String", "Bytes")},
+    "Value": {f"{name}_value" for name in ("null", "number", "string", "bool", "struct", "list")},
+}
+"""The fields of types of google.protobuf that are read in a way of their own."""
+
 _MESSAGES = frozenset((10, 11))
 """Of a field's type, group and message."""
+
+
+def _check_names(of: str, names: set[str]) -> None:
+    """ValueError where nothing could be read by these names."""
+    if taken := sorted(names & _TAKEN):
+        raise ValueError(f"a field of its descriptors is called {taken[0]}, which protobuf keeps for itself")
+    known = _WELL_KNOWN.get(of.removeprefix("google.protobuf."))
+    if known and of.startswith("google.protobuf.") and names != known:
+        raise ValueError(f"its descriptors have a {of} of their own")
 
 
 class Weight:
@@ -22,6 +46,8 @@ class Weight:
 
     def __init__(self, descriptor: Any = None) -> None:
         fields = list(descriptor.fields) if descriptor else []
+        if descriptor:
+            _check_names(descriptor.full_name, {each.name for each in fields})
         self.cost = MESSAGE_BYTES + FIELD_BYTES * len(fields)
         self.inner = {each.number: each.message_type for each in fields if each.type in _MESSAGES}
 

@@ -290,6 +290,27 @@ def test_whatever_reflection_says_is_an_error_in_words(name: str) -> None:
     assert len(refusal.value.detail) < 2_000
 
 
+@pytest.mark.parametrize("before", [0, 290, 1_990])
+def test_words_that_repeat_the_token_do_so_nowhere(before: int) -> None:
+    token = "canary-token-of-many-letters"
+
+    def refuse(_request: Any) -> Any:
+        reply = load_messages("reflection")["ServerReflectionResponse"]()
+        reply.error_response.error_code = 5
+        reply.error_response.error_message = "x" * before + token
+        return reply
+
+    answers = {"words": refuse, "file": lambda _request: reply_with(describe(name="a", dependency=[token]))}
+    for answer in answers.values():
+        with FakeService(reflection=()) as service:
+            reflect_with(service, answer)
+            with pytest.raises((OutsideError, InvalidConfig)) as refusal:
+                drain(service.port, 20, bearer_token=token, **STREAM)
+
+        errors = getattr(refusal.value, "errors", None)
+        assert "cana" not in f"{refusal.value.detail} {errors}"
+
+
 def test_metadata_without_end_is_not_taken(service: FakeService) -> None:
     def flood(_request: Any, context: grpc.ServicerContext) -> Any:
         context.set_trailing_metadata(tuple((f"x-{number}", "y" * 1_000) for number in range(100)))

@@ -248,8 +248,9 @@ def test_another_method_is_not_implemented(admin: Platform, batch: bytes) -> Non
         write_frame(b"") * 3,
         b"\x0a\x00" * 100_000,
         b"[" * 100_000,
+        b'{"readings": [{"payload": ' + b'{"a": ' * 900 + b"1" + b"}" * 900 + b"}]}",
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_what_is_no_batch_is_kept_raw_and_counted_as_failed(admin: Platform, body: bytes) -> None:
     integration_id, proof = make_gateway(admin)

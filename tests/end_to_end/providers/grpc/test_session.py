@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -344,3 +345,116 @@ def test_a_page_that_names_itself_as_the_next_ends_the_poll(service: FakeService
     drain(ledger, make_grpc(service.port, **PAGES))
 
     assert (ledger.state["page"], len(listed)) == (None, 2)
+
+
+def test_messages_without_a_cursor_of_their_own_are_the_same_after_a_break(service: FakeService) -> None:
+    reading = service.messages["Reading"]
+    said = [reading(sequence=1), *(reading(device=name) for name in "ab"), reading(sequence=2)]
+
+    def watch(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        service.opened.append(request)
+        is_first = len(service.opened) == 1
+        yield from said[{0: 0, 1: 1, 2: 4}[request.after] : 3 if is_first else 4]
+        if is_first:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "broken off")
+
+    service.answers["Watch"] = watch
+    ledger = Ledger()
+
+    drain(ledger, make_grpc(service.port, **STREAM))
+
+    assert ([each.after for each in service.opened], len(ledger.stored)) == ([0, 1, 2], 4)
+
+
+def test_a_stream_that_ends_long_after_its_last_message_is_the_same_the_next_time(
+    service: FakeService,
+) -> None:
+    is_stored = threading.Event()
+
+    def watch(_request: Any, _context: object) -> Iterator[Any]:
+        yield from service.readings
+        assert is_stored.wait(SECONDS)
+
+    service.add(3)
+    service.answers["Watch"] = watch
+    ledger = Ledger()
+
+    for _ in range(2):
+        is_stored.clear()
+        with ledger.open_session(make_grpc(service.port, method=WATCH)) as session:
+            for batch in session:
+                ledger.commit(batch)
+                if ledger.state and not ledger.state["is_whole"]:
+                    is_stored.set()
+
+    assert (len(ledger.stored), ledger.received) == (3, 6)
+
+
+def test_an_empty_page_that_says_no_cursor_leaves_it_where_it_was(service: FakeService) -> None:
+    service.add(3)
+
+    def answer(request: Any, _context: object) -> Any:
+        fresh = [each for each in service.readings if each.sequence > request.after]
+        service.listed.append(request)
+        return service.messages["ListReply"](readings=fresh, last=fresh[-1].sequence if fresh else 0)
+
+    service.answers["List"] = answer
+    ledger = Ledger()
+
+    for _ in range(3):
+        drain(ledger, make_grpc(service.port, **PAGES))
+
+    assert ([each.after for each in service.listed], ledger.received) == ([0, 3, 3], 3)
+
+
+def test_a_page_that_the_service_has_forgotten_begins_its_poll_anew(service: FakeService) -> None:
+    service.add(250)
+    ledger, listing = Ledger(), service._list
+    ledger.run_until(make_grpc(service.port, **PAGES), 100)
+
+    def forget(request: Any, context: grpc.ServicerContext) -> Any:
+        if request.page_token == "100":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the page has expired")
+        request.page_token = request.page_token.removeprefix("new ")
+        reply = listing(request, context)
+        reply.next_page_token = f"new {reply.next_page_token}" if reply.next_page_token else ""
+        return reply
+
+    service.answers["List"] = forget
+
+    ledger.run(make_grpc(service.port, **PAGES), 250)
+
+    assert list_sequences(ledger) == list(range(1, 251))
+
+
+def test_pages_that_are_refused_again_and_again_end_the_session(service: FakeService) -> None:
+    def refuse(request: Any, context: grpc.ServicerContext) -> Any:
+        service.listed.append(request)
+        if request.page_token:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such page")
+        return service.messages["ListReply"](next_page_token="next")
+
+    service.answers["List"] = refuse
+    ledger = Ledger()
+
+    for _ in range(2):
+        with pytest.raises(ProviderRefused, match="no such page"):
+            drain(ledger, make_grpc(service.port, **PAGES))
+
+    assert [each.page_token for each in service.listed] == ["", "next", "next", "", "next"]
+
+
+def test_after_more_pages_than_a_poll_may_have_the_next_one_begins_anew(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.providers.grpc.poll.MOST_PAGES_IN_ALL", 3)
+    service.add(1_000)
+    ledger = Ledger()
+
+    with pytest.raises(ProtocolFailed, match="pages"):
+        drain(ledger, make_grpc(service.port, **PAGES))
+    assert (ledger.state["page"], ledger.state["pages"]) == (None, 0)
+    del service.readings[300:]
+    drain(ledger, make_grpc(service.port, **PAGES))
+
+    assert ledger.state["cursor"] == 300

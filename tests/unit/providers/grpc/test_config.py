@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.provider import Identity, load_provider, require
+from shared.provider import Identity, load_provider, load_safe_provider, require
 from shared.providers.grpc import Grpc
 from shared.runtime.errors import InvalidConfig
 from tests.contract.configs import read_config
@@ -210,3 +210,20 @@ def test_the_sample_reads_and_tells() -> None:
 
     assert provider.is_polled
     assert provider.tell_plan.is_idempotent
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("first_cursor", "a\x00b"),
+        ("first_cursor", {"a": ["\x00"]}),
+        ("request", PAGES["request"] | {"side": "\x00"}),
+        ("command_request", {"\x00": 1}),
+        ("status_online", "\x00"),
+    ],
+)
+def test_a_character_that_no_database_keeps_is_told_by_its_field(field: str, value: Any) -> None:
+    with pytest.raises(InvalidConfig) as refusal:
+        load_safe_provider(TARGET | PAGES | COMMANDS | {field: value}, Identity("o", "i", "grpc"))
+
+    assert {error.field: "NUL" in error.message for error in refusal.value.errors} == {field: True}

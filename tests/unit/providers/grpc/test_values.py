@@ -145,6 +145,42 @@ def test_a_small_body_that_is_many_messages_is_refused_before_it_is_parsed(body:
         READER.read(READING, body)
 
 
+def test_what_the_descriptors_do_not_name_counts_too() -> None:
+    with pytest.raises(ValueError, match="values"):
+        READER.read(READING, b"\xf8\x07\x01" * 250_001)
+
+
+def describe(package: str, *messages: tuple[str, str]) -> BodyReader:
+    """A type M that has a message of each of these types, which have one field each."""
+    from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
+    file = FileDescriptorProto(name="odd.proto", package=package, syntax="proto3")
+    whole = file.message_type.add(name="M")
+    for number, (name, field) in enumerate(messages, start=1):
+        file.message_type.add(name=name).field.add(name=field, number=1, type=9, label=1)
+        whole.field.add(name=f"f{number}", number=number, type=11, type_name=f".{package}.{name}", label=1)
+    return BodyReader(Schema([file.SerializeToString()]).pool)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "field"),
+    [
+        *(("a", "N", field) for field in ("HasField", "DESCRIPTOR", "ByteSize", "DiscardUnknownFields")),
+        *(("google.protobuf", name, "x") for name in ("Any", "Struct", "Timestamp", "DoubleValue", "Value")),
+    ],
+)
+def test_descriptors_that_name_what_nothing_can_be_read_by_are_told(
+    package: str, name: str, field: str
+) -> None:
+    from google.protobuf.message_factory import GetMessageClass
+
+    reader = describe(package, (name, field))
+    whole = GetMessageClass(reader.pool.FindMessageTypeByName(f"{package}.M"))
+
+    with pytest.raises(ValueError, match=r"descriptors have a|protobuf keeps for itself"):
+        reader.read(whole, b"\x0a\x03\x0a\x01a")
+
+
 @given(st.binary(max_size=300))
 def test_no_bytes_are_a_crash(body: bytes) -> None:
     try:

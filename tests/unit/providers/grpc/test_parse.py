@@ -1,0 +1,30 @@
+"""What a pushed batch is read as, whatever its first bytes look like."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from shared.providers.grpc.ingest import load_classes
+from shared.providers.grpc.parse import read_batch
+
+
+@pytest.mark.parametrize("size", range(85, 131))
+def test_a_batch_whose_first_length_is_a_bracket_is_no_json(size: int) -> None:
+    make = load_classes()
+    reading = make["Reading"](device="d", id="x" * (size - 5))
+    assert reading.ByteSize() == size
+
+    (read,) = read_batch(make["Batch"](readings=[reading]).SerializeToString())
+
+    assert read["id"] == "x" * (size - 5)
+
+
+def test_json_may_begin_with_an_empty_line() -> None:
+    assert read_batch(b"\n" + json.dumps({"readings": [{"device": "d"}]}).encode()) == [{"device": "d"}]
+
+
+def test_json_that_is_too_deep_to_be_stored_is_told() -> None:
+    with pytest.raises(ValueError, match="levels"):
+        read_batch(b'{"readings": [{"payload": ' + b'{"a": ' * 900 + b"1" + b"}" * 900 + b"}]}")
