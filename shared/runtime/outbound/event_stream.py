@@ -29,7 +29,7 @@ class EventStream:
     def __init__(self, opened: Opened, limit: int) -> None:
         self.opened = opened
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
+        self._silent = 0.0
         self._gate = _Gate(opened.wire)
         self._reader = ReplyReader(self._gate, sys.maxsize, with_body=True, linger=False)
         self._gate.body = self._reader.body
@@ -63,8 +63,8 @@ class EventStream:
         return came
 
     def watch(self) -> None:
-        """TimedOut where nothing has come for long, not even a comment."""
-        if self._loop.time() - self._heard >= SILENT_SECONDS:
+        """TimedOut where nothing has come for long, not even a comment, while it was listened to."""
+        if self._silent >= SILENT_SECONDS:
             raise TimedOut(
                 f"{self.opened.name} sent nothing for {SILENT_SECONDS:g} seconds, not even a comment."
             )
@@ -76,13 +76,13 @@ class EventStream:
         await asyncio.wait([self._reading])
 
     async def _listen(self, seconds: float) -> None:
-        before = len(self._reader.body)
+        before, begun = len(self._reader.body), self._loop.time()
         self._gate.open()
         waiting = self._loop.create_task(self._gate.idle.wait())
         await asyncio.wait([self._reading, waiting], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        if len(self._reader.body) > before:
-            self._heard = self._loop.time()
+        is_heard = len(self._reader.body) > before
+        self._silent = 0.0 if is_heard else self._silent + self._loop.time() - begun
 
     def _cut(self) -> list[ServerEvent]:
         events: list[ServerEvent] = []
