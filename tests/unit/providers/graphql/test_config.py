@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -35,8 +36,9 @@ def refuse(**config: Any) -> dict[str, str]:
         (STREAM | {"subscription": LIVE["subscription"]}, "config", "name $cursor"),
         (READ | STREAM, "subscription_cursor", "query_cursor says already"),
         (LIVE | {"protocol": "sse", "ws_endpoint": "wss://a.example"}, "ws_endpoint", "has no use for it"),
-        (LIVE | {"protocol": "appsync", "init_payload": "{}"}, "init_payload", "has no use for it"),
+        (LIVE | {"protocol": "appsync", "init_payload": '{"a": 1}'}, "init_payload", "has no use for it"),
         (LIVE | {"init_payload": "[1]"}, "init_payload", "a JSON object"),
+        (LIVE | {"init_payload": "{}"}, "init_payload", "a JSON object"),
         (LIVE | {"init_payload": "canary{"}, "init_payload", "a JSON object"),
         (LIVE | {"ws_endpoint": "mqtt://a.example"}, "ws_endpoint", "expected"),
         (LIVE | {"endpoint": "wss://a.example"}, "endpoint", "expected https://"),
@@ -89,6 +91,15 @@ def test_secrets_are_sealed_and_those_within_the_payload_masked() -> None:
     assert (
         graphql.mask_words("it was canary-admin, \x00 a and canary-token") == "it was ***, \ufffd a and ***"
     )
+
+
+def test_of_the_payload_only_what_looks_secret_is_hidden_in_data() -> None:
+    headers = {"x-hasura-role": "device", "x-hasura-admin-secret": "canary-admin"}
+    payload = json.dumps({"headers": headers, "a": ["Bearer canary"]})
+    graphql = make_graphql(URL, **LIVE, bearer_token="canary-token", init_payload=payload)
+
+    assert set(graphql.hidden_values) == {payload, "canary-token", "canary-admin", "Bearer canary"}
+    assert graphql.mask_words("no role device") == "no role ***"
 
 
 def test_a_websocket_begins_with_the_token_unless_told_otherwise() -> None:
