@@ -82,6 +82,7 @@ class CatchUp:
             for _ in range(MOST_PAGES):
                 read = self._ask(api)
                 bodies = self._reader.name(read.items)
+                self._reader.judge(read, bodies, self._memory)
                 is_last = pages.is_last({name for name, _ in bodies})
                 is_last = not self._move(read, met) or is_last
                 yield from self._hand(self._seen.drop_known(bodies))

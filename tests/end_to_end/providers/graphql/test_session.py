@@ -256,6 +256,54 @@ def test_a_session_that_is_killed_anywhere_loses_nothing_and_stores_nothing_twic
     assert list_ids(ledger) == list(range(260))
 
 
+def test_who_is_far_behind_reads_on_before_subscribing(api: FakeGraphql) -> None:
+    api.readings, api.behaviour.page = make_readings(350), 1
+    ledger = Ledger()
+
+    with Session(ledger, make_graphql(api.url, **READ, **LIVE)):
+        wait_until(lambda: api.listeners, "nobody subscribed")
+        assert len(ledger.stored) == 350
+
+
+def test_a_cursor_that_is_nowhere_in_the_results_is_told_once(api: FakeGraphql) -> None:
+    api.readings = make_readings(250)
+    ledger, graphql = Ledger(), make_graphql(api.url, **READ | {"query_cursor": "readings.pageInfo.endCursr"})
+
+    ledger.run(graphql, 100)
+    ledger.run(graphql, 100)
+
+    (note,) = ledger.notes
+    assert "query_cursor" in note.message
+    assert "only the first page" in note.message
+
+
+def test_a_subscription_without_the_cursor_it_should_go_on_from_is_told(api: FakeGraphql) -> None:
+    api.readings = make_readings(2)
+    ledger = Ledger()
+
+    with Session(ledger, make_graphql(api.url, **STREAM | {"subscription_cursor": "readings_stream[-1].no"})):
+        wait_for(ledger, 2)
+
+    (note,) = ledger.notes
+    assert "subscription_cursor" in note.message
+
+
+@pytest.mark.parametrize(("item_key", "count"), [("id", 1), ("reading.id", 1), (None, 0)])
+def test_items_without_a_name_of_their_own_are_told_once(
+    api: FakeGraphql, item_key: str | None, count: int
+) -> None:
+    answer = {"data": {"readings": [{"device": "d1", "temperature": 20}] * 2}}
+    api.behaviour.http_answer = (200, answer)
+    ledger = Ledger()
+
+    for _ in range(2):
+        ledger.run(make_graphql(api.url, query=READ["query"], item_key=item_key), 1)
+
+    assert [note.message.startswith("Items have nothing at item_key") for note in ledger.notes] == [
+        True
+    ] * count
+
+
 def test_a_slow_database_holds_up_the_reading_and_loses_nothing(api: FakeGraphql) -> None:
     api.readings, api.behaviour.page = make_readings(5_000), 500
     ledger = Ledger()
