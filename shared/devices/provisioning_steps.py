@@ -92,26 +92,30 @@ def _bind_key(organization_id: str, provisioning_id: str) -> SealContext:
 def carry_out(directory: Directory, provisioning: Provisioning, found: RemoteDevice | None) -> Ending:
     """Create the device unless an earlier try has (`found`), and give it its key or its certificate.
 
-    What the provider refuses for good is undone there too. Raises OutsideErrors that may pass; the device may be there
-    then or not.
+    What the provider refuses for good, or for want of a right, is undone there too. Raises OutsideErrors that may pass;
+    the device may be there then or not.
     """
     try:
         remote = found or directory.create(provisioning.wanted)
     except (ProviderRefused, CredentialsRefused) as refusal:
         return Ending(error=_require_final(refusal))
     try:
-        return Ending(remote, certificate=_add_credentials(directory, provisioning, remote))
-    except ProviderRefused as refusal:
+        directory.settle(remote.id, provisioning.wanted)
+        certificate = _add_credentials(directory, provisioning, remote, again=found is not None)
+        return Ending(remote, certificate=certificate)
+    except (ProviderRefused, CredentialsRefused) as refusal:
         reason = _require_final(refusal)
         directory.delete(remote.id)
         return Ending(error=reason)
 
 
-def _add_credentials(directory: Directory, provisioning: Provisioning, remote: RemoteDevice) -> str | None:
+def _add_credentials(
+    directory: Directory, provisioning: Provisioning, remote: RemoteDevice, *, again: bool
+) -> str | None:
     """The certificate that was made, if any."""
     if provisioning.identity and provisioning.key:
         directory.add_key(remote.id, provisioning.identity, provisioning.key)
-    return directory.certify(remote.id, provisioning.csr) if provisioning.csr else None
+    return directory.certify(remote.id, provisioning.csr, again=again) if provisioning.csr else None
 
 
 def complete(directory: Directory, provisioning: Provisioning) -> Ending:

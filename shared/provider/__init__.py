@@ -8,6 +8,9 @@ from shared.codecs.codec import Codec
 from shared.codecs.contract import CodecFailed, Downlink, Encoded, Uplink
 from shared.provider.base import Capability, Destination, Provider, make_provider
 from shared.provider.batch import Batch, Note
+from shared.provider.broker import (
+    MQTT_3, MQTT_5, Broker, BrokerPlan, ProtocolUnsupported, load_client,
+)
 from shared.provider.capabilities import MIXINS, require, require_class
 from shared.provider.callback import (
     Acknowledged, Acknowledgement, Callback, CallbackReceiver, DeliveryReport, OptOut, locate_callback,

@@ -155,8 +155,14 @@ class Directory(ABC):
     def describe_certificate(self, name: str) -> dict[str, str]:
         """What the subject of the certificate of a device of this name has to be."""
 
-    def certify(self, device_id: str, request: str) -> str:
-        """Let it sign in with a certificate that is made of a request (PEM), which is given; for a key there is one."""
+    def settle(self, device_id: str, wanted: NewDevice) -> None:  # noqa: B027 - most create all of it at once
+        """Do what `create` does not do in its one step; doing it twice does no harm."""
+
+    def certify(self, device_id: str, request: str, *, again: bool = False) -> str:  # noqa: ARG002 - for who makes any
+        """Let it sign in with a certificate that is made of a request (PEM), which is given; for a key there is one.
+
+        `again`: an earlier try may have made it, and its answer got lost.
+        """
         raise NotSupported(f"No certificate can be made for {device_id} of {len(request)} bytes.")
 
 

@@ -168,14 +168,17 @@ class PayloadFields(Decoder):
 
     def make_decoder(self, rules: TopicRules | None = None, *, is_owned: bool = False) -> PayloadDecoder:
         """A decoder for one thread; with `rules` of its own. `is_owned`: no body may say which device it is from."""
+        return PayloadDecoder(self.make_dialect(is_owned=is_owned), rules or self.topic_rules)
+
+    def make_dialect(self, *, is_owned: bool = False) -> Dialect:
+        """How devices write, for a decoder."""
         given = {name: getattr(self, name) for name in _DIALECT}
         if is_owned:
             given["device_id_path"] = ""
         zone = ZoneInfo(self.timestamp_timezone) if self.timestamp_timezone else UTC
-        dialect = Dialect(
+        return Dialect(
             **{name: value for name, value in given.items() if value is not None}, timestamp_timezone=zone
         )
-        return PayloadDecoder(dialect, rules or self.topic_rules)
 
     @cached_property
     def _decoder(self) -> PayloadDecoder:

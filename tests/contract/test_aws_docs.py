@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from shared.provider import Identity, load_provider
 from shared.providers.aws_iot.actions import ACTIONS
 from shared.providers.aws_iot.parse import BYTES, OURS
 from tests.documents import read_blocks
@@ -17,6 +16,7 @@ from tests.documents import read_blocks
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE, TEMPLATE = DOCS / "aws-iot.md", DOCS / "aws-iot.cloudformation.yaml"
 FUNCTIONS = frozenset(("Ref", "Fn::Sub", "Fn::GetAtt", "Fn::If", "Fn::Not", "Fn::Equals", "Condition"))
+BY_MQTT = {"iot:Connect", "iot:Subscribe", "iot:Receive"}
 BESIDE = {"s3:GetObject", "iam:PassRole"}
 """Rights that no call of ours is named for: S3 asks for the first, and AWS for the other where a job is made."""
 
@@ -73,7 +73,7 @@ def test_the_role_may_do_what_is_called_and_nothing_else() -> None:
 
     allowed = {name for each in actions for name in (each if isinstance(each, list) else [each])}
 
-    assert allowed == {*ACTIONS} | BESIDE
+    assert allowed == {*ACTIONS} | BESIDE | BY_MQTT
 
 
 def test_the_role_is_assumed_under_the_external_id_alone() -> None:
@@ -98,12 +98,16 @@ def test_rules_select_what_is_read_and_lose_nothing_silently() -> None:
     assert set(re.findall(r"AS (\w+)", shown)) == {BYTES} | OURS
 
 
-def test_the_recipe_for_mqtt_is_a_valid_config() -> None:
-    (recipe,) = read_blocks(PAGE, "json", "MQTT instead of rules")
+def test_the_policy_for_mqtt_lets_the_example_in_and_reads_its_topics() -> None:
+    example, policy = map(json.loads, read_blocks(PAGE, "json", "MQTT instead of rules"))
+    resources = {each["Action"]: each["Resource"] for each in policy["Statement"]}
+    names = {
+        action: [each.partition("123456789012:")[2] for each in given] for action, given in resources.items()
+    }
 
-    config = json.loads(recipe)
-
-    certificates = ("client_certificate", "client_key")
-    kept = {name: value for name, value in config.items() if name not in certificates}
-    provider = load_provider(kept, Identity("o", "i", "mqtt"))
-    assert provider.label == "MQTT"
+    client = example["client_id"]
+    assert names["iot:Connect"] == [f"client/{client}", f"client/{client[:14]}-*"]
+    assert names["iot:Subscribe"] == [f"topicfilter/{topic}" for topic in example["topics"]]
+    assert names["iot:Receive"] == [
+        f"topic/{topic.replace('+', '*').replace('#', '*')}" for topic in example["topics"]
+    ]

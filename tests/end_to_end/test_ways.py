@@ -35,8 +35,8 @@ def calls(function: str) -> Mark:
 
 
 def run_once() -> None:
-    """What the worker does, for a second and a half."""
-    run_tick(as_service(), Deadline(1.5), None)
+    """What the worker does, for some seconds."""
+    run_tick(as_service(), Deadline(4.0), None)
 
 
 def takes_messages(frame: FrameType) -> bool:

@@ -1,4 +1,4 @@
-"""AWS IoT Core: what its rules push, its things, shadows, messages and jobs through its API."""
+"""AWS IoT Core: what its rules push or its broker has, its things, shadows, messages and jobs through its API."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ from shared.provider import (
     choose_topic,
     widen_topic_template,
 )
-from shared.providers.aws_iot.account_fields import AccountFields, Role
+from shared.providers.aws_iot.account_fields import Role
+from shared.providers.aws_iot.mqtt_fields import MqttFields
 
 LONGEST_WAIT = timedelta(days=1)
 NAME = r"^[A-Za-z0-9:_-]+$"
@@ -60,7 +61,7 @@ Name = Annotated[str, Field(min_length=1, max_length=128, pattern=NAME)]
 
 
 class AwsIot(
-    AccountFields,
+    MqttFields,
     Checker,
     Receiver,
     CodecFields,
@@ -74,7 +75,7 @@ class AwsIot(
 
     label: ClassVar[str] = "AWS IoT Core"
     docs: ClassVar[str] = (
-        "An account's AWS IoT Core: receives what rules push, syncs things, has shadows, sends commands and firmware."
+        "An account's AWS IoT Core: receives by rules or MQTT, syncs things, has shadows, sends commands and firmware."
     )
 
     groups: ClassVar[tuple[Group, ...]] = (
@@ -157,9 +158,9 @@ class AwsIot(
 
     @property
     def topic_rules(self) -> TopicRules:
-        """A topic names its thing where `device_topic` says; what comes on topics of commands is our own echo."""
+        """A topic names its thing where `device_topic` or `topics` say; what comes on those of commands is our echo."""
         own = widen_topic_template(self.command_topic) if self.command_topic else ""
-        return TopicRules((self.device_topic,) if self.device_topic else (), own)
+        return TopicRules((*filter(None, (self.device_topic,)), *self.topics), own)
 
     def verify(self, request: PushedRequest) -> None:
         """As `webhook_authentication` says; a destination to be confirmed has no proof, but an admin who waits."""
@@ -202,13 +203,9 @@ class AwsIot(
 
     def send(self, command: Command) -> Outcome:
         """To the thing itself, or published; see shared/providers/aws_iot/send.py."""
-        from shared.providers.aws_iot.send import Delivery, send_command
+        from shared.providers.aws_iot.send import send_command
 
-        topic = choose_topic(self.command_topic, command.device, command.name)
-        delivery = Delivery(
-            topic, self.encode_command(command, topic), self.command_delivery, self.command_timeout_seconds
-        )
-        return send_command(self.account, command, delivery)
+        return send_command(self, command, choose_topic(self.command_topic, command.device, command.name))
 
     def state(self, device: str) -> DeviceState:
         """A thing's shadows; see shared/providers/aws_iot/state.py."""

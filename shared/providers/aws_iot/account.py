@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from datetime import timedelta
 
 from shared.providers.aws_iot.hosts import IOT, name_host
 from shared.providers.aws_iot.signing import Keys
-
-Value = TypeVar("Value")
-
-REMEMBERED = 256
-"""Sessions, or endpoints, that a process keeps at once."""
 
 SPARE = timedelta(minutes=5)
 """So long before its end a session is taken for ended."""
@@ -54,34 +45,6 @@ class Account:
     def locate_data(self, host: str) -> str:
         """Where the data endpoint is."""
         return self.simulator or f"https://{host}"
-
-
-class Memory(Generic[Value]):
-    """What was learned of accounts, each until its time; the least lately used is forgotten first."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[Value, datetime]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def find(self, account: Account, learn: Callable[[], tuple[Value, datetime]]) -> Value:
-        """What is known of the account, else what `learn` says, until when it says."""
-        name = account.fingerprint
-        with self._lock:
-            value, until = self._known.get(name, (None, datetime.min.replace(tzinfo=UTC)))
-            if value is not None and until > datetime.now(UTC):
-                self._known.move_to_end(name)
-                return value
-        learned = learn()
-        with self._lock:
-            self._known[name] = learned
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-        return learned[0]
-
-    def forget(self, account: Account) -> None:
-        """Have it learned anew."""
-        with self._lock:
-            self._known.pop(account.fingerprint, None)
 
 
 def locate_control(account: Account) -> str:

@@ -38,6 +38,7 @@ ACTIONS: dict[str, Action] = {
     "iot:AddThingToThingGroup": Action("PUT", "/thing-groups/addThingToThingGroup"),
     # Certificates
     "iot:CreateCertificateFromCsr": Action("POST", "/certificates"),
+    "iot:ListCertificates": Action("GET", "/certificates"),
     "iot:DescribeCertificate": Action("GET", "/certificates/{}"),
     "iot:UpdateCertificate": Action("PUT", "/certificates/{}"),
     "iot:DeleteCertificate": Action("DELETE", "/certificates/{}"),

@@ -23,10 +23,11 @@ from shared.provider import (
     ProtocolFailed,
     TimedOut,
 )
-from shared.providers.aws_iot.account import ENDPOINT_LASTS, Account, Memory, locate_control
+from shared.providers.aws_iot.account import ENDPOINT_LASTS, Account, locate_control
 from shared.providers.aws_iot.actions import ACTIONS, Place
 from shared.providers.aws_iot.hosts import check_data_host
-from shared.providers.aws_iot.roles import THROTTLED, find_keys, forget_keys
+from shared.providers.aws_iot.memory import Memory
+from shared.providers.aws_iot.roles import THROTTLED, find_keys, forget_keys, pardon_role
 from shared.providers.aws_iot.signing import Scope, sign_request
 
 ERROR_HEADER = "x-amzn-errortype"
@@ -122,8 +123,14 @@ def find_data_endpoint(account: Account, deadline: Deadline) -> str:
     if account.data_endpoint:
         return account.locate_data(account.data_endpoint)
     return account.locate_data(
-        _endpoints.find(account, lambda: (_ask_endpoint(account, deadline), _tomorrow()))
+        _endpoints.find(account, deadline, lambda: (_ask_endpoint(account, deadline), _tomorrow()))
     )
+
+
+def pardon_refusals(account: Account) -> None:
+    """Have AWS asked at once for what it refused before."""
+    pardon_role(account)
+    _endpoints.pardon(account)
 
 
 def _ask_endpoint(account: Account, deadline: Deadline) -> str:

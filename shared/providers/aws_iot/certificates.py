@@ -1,20 +1,24 @@
 """Certificates of things: made by AWS of a request that the device, or we for it, has signed; its key never goes there.
 
-A request may be made good any number of times: a thing that has a certificate for the same key already keeps that.
+A request may be made good any number of times: a thing that has a certificate for the same key already keeps that. One
+whose answer got lost is attached to nothing; it is found among those that were made last, and taken.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from shared.provider import Item, ProtocolFailed, ProviderRefused
-from shared.providers.aws_iot.api import AwsApi
+from shared.provider import CredentialsRefused, Item, ProtocolFailed, ProviderRefused
+from shared.providers.aws_iot.api import AwsApi, read_items
 
 PRINCIPAL = "x-amzn-principal"
 PEM_LIMIT = 16_384
+LATEST, LATEST_SECONDS = 100, 86_400
+"""How many certificates are looked through for one whose answer got lost, and how old it may be."""
+
 SETTLING = (0.5, 1.0, 2.0, 4.0)
 """Seconds between tries to delete what was detached just now."""
 
@@ -22,37 +26,58 @@ ATTACHED = frozenset((HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT))
 """What AWS says of a thing, and of a certificate, that counts as attached."""
 
 
-def certify_thing(api: AwsApi, thing: str, request: str, policy: str | None) -> str:
-    """The certificate (PEM) of the key that `request` (PEM) is for: attached to the thing, with its policy."""
-    found = _find_certificate(api, thing, request)
-    if found is None:
-        query = {"setAsActive": "true"}
-        made = Item(
-            api.run(
-                "iot:CreateCertificateFromCsr",
-                body={"certificateSigningRequest": request},
-                query=query,
-                again=False,
-            )
-        )
-        arn, pem = made.text("certificateArn"), made.text("certificatePem", PEM_LIMIT)
-        if not arn or not pem:
-            raise ProtocolFailed("AWS answered without the certificate.")
-        found = arn, pem
-    arn, pem = found
-    api.run("iot:AttachThingPrincipal", thing, headers={PRINCIPAL: arn})
+def certify_thing(api: AwsApi, thing: str, request: str, policy: str | None, *, again: bool = False) -> str:
+    """The certificate (PEM) of the key that `request` (PEM) is for: attached to the thing, with its policy.
+
+    `again`: it may have been made already, and not have been attached.
+    """
+    found = _find_certificate(api, list_principals(api, thing), request)
+    if found is None and again:
+        found = _find_certificate(api, _list_latest(api), request)
+    arn, pem = found or _make_certificate(api, request)
+    try:
+        api.run("iot:AttachThingPrincipal", thing, headers={PRINCIPAL: arn})
+    except (ProviderRefused, CredentialsRefused) as refusal:
+        # Whoever undoes the rest finds only what is attached.
+        if isinstance(refusal, CredentialsRefused) or refusal.is_final:
+            _revoke(api, arn, None)
+            _delete(api, arn)
+        raise
     if policy:
         api.run("iot:AttachPolicy", policy, body={"target": arn})
     return pem
 
 
+def _make_certificate(api: AwsApi, request: str) -> tuple[str, str]:
+    body = {"certificateSigningRequest": request}
+    query = {"setAsActive": "true"}
+    made = Item(api.run("iot:CreateCertificateFromCsr", body=body, query=query, again=False))
+    arn, pem = made.text("certificateArn"), made.text("certificatePem", PEM_LIMIT)
+    if not arn or not pem:
+        raise ProtocolFailed("AWS answered without the certificate.")
+    return arn, pem
+
+
 def release_thing(api: AwsApi, thing: str, policy: str | None) -> None:
     """Detach what the thing signs in with, and delete the certificates, which nothing else is then to use."""
     for arn in list_principals(api, thing):
+        # First: whatever is cut off after that, nobody signs in with it.
+        if is_certificate(arn):
+            _revoke(api, arn, policy)
         with _excuse(HTTPStatus.NOT_FOUND):
             api.run("iot:DetachThingPrincipal", thing, headers={PRINCIPAL: arn})
-        if ":cert/" in arn:
-            _revoke(api, arn, policy)
+        if is_certificate(arn):
+            _delete(api, arn)
+
+
+def is_certificate(arn: str) -> bool:
+    """Whether a principal is a certificate."""
+    return ":cert/" in arn
+
+
+def name_certificate(arn: str) -> str:
+    """The id of a certificate."""
+    return arn.rpartition("/")[2]
 
 
 def delete_detached(api: AwsApi, action: str, name: str) -> None:
@@ -81,15 +106,17 @@ def list_principals(api: AwsApi, thing: str) -> list[str]:
 
 
 def _revoke(api: AwsApi, arn: str, policy: str | None) -> None:
-    """As AWS wants it: inactive first, no policy, then deleted. One that others use stays, inactive."""
-    certificate = arn.rpartition("/")[2]
+    """Inactive and without the policy, as AWS wants one that is to be deleted. One that others use stays so."""
     with _excuse(HTTPStatus.NOT_FOUND):
-        api.run("iot:UpdateCertificate", certificate, query={"newStatus": "INACTIVE"})
+        api.run("iot:UpdateCertificate", name_certificate(arn), query={"newStatus": "INACTIVE"})
     if policy:
         with _excuse(HTTPStatus.NOT_FOUND):
             api.run("iot:DetachPolicy", policy, body={"target": arn})
+
+
+def _delete(api: AwsApi, arn: str) -> None:
     with _excuse(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-        delete_detached(api, "iot:DeleteCertificate", certificate)
+        delete_detached(api, "iot:DeleteCertificate", name_certificate(arn))
 
 
 @contextmanager
@@ -102,23 +129,25 @@ def _excuse(*statuses: HTTPStatus) -> Iterator[None]:
             raise
 
 
-def _find_certificate(api: AwsApi, thing: str, request: str) -> tuple[str, str] | None:
+def _find_certificate(api: AwsApi, arns: Iterable[str], request: str) -> tuple[str, str] | None:
+    """The active one that is for the key of `request`: its ARN, and the PEM."""
     key = read_key(request)
-    for arn, pem in _list_certificates(api, thing) if key else ():
-        if read_key(pem) == key:
+    for arn in filter(is_certificate, arns) if key else ():
+        told = Item(api.run("iot:DescribeCertificate", name_certificate(arn))).item("certificateDescription")
+        pem = told.text("certificatePem", PEM_LIMIT)
+        if pem and told.text("status") == "ACTIVE" and read_key(pem) == key:
             return arn, pem
     return None
 
 
-def _list_certificates(api: AwsApi, thing: str) -> Iterator[tuple[str, str]]:
-    for arn in list_principals(api, thing):
-        if ":cert/" in arn:
-            told = Item(api.run("iot:DescribeCertificate", arn.rpartition("/")[2])).item(
-                "certificateDescription"
-            )
-            pem = told.text("certificatePem", PEM_LIMIT)
-            if pem and told.text("status") == "ACTIVE":
-                yield arn, pem
+def _list_latest(api: AwsApi) -> list[str]:
+    """The certificates of the account that were made last, within the day."""
+    query = {"pageSize": LATEST, "isAscendingOrder": "false"}
+    listed = [Item(each) for each in read_items(api.run("iot:ListCertificates", query=query), "certificates")]
+    since = time.time() - LATEST_SECONDS
+    return [
+        each.text("certificateArn") or "" for each in listed if (each.number("creationDate") or 0) > since
+    ]
 
 
 def read_key(pem: str) -> bytes | None:

@@ -3,30 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from shared.provider import Check, CodecFields, Deadline, ProviderRefused, explain_url, run_check, run_checks
+from shared.provider import (
+    BrokerPlan,
+    Check,
+    CodecFields,
+    Deadline,
+    ProviderRefused,
+    explain_url,
+    load_client,
+    run_check,
+    run_checks,
+)
 from shared.providers.aws_iot.account import Account, locate_control
-from shared.providers.aws_iot.api import AwsApi, find_data_endpoint, open_api
+from shared.providers.aws_iot.api import AwsApi, find_data_endpoint, open_api, pardon_refusals
 from shared.providers.aws_iot.bucket import BucketApi
 from shared.providers.aws_iot.roles import find_keys
+from shared.providers.aws_iot.session import explain_policy, make_plan
 
 if TYPE_CHECKING:
     from shared.providers.aws_iot import AwsIot
 
 CHECK_SECONDS = 9.0
+STEPS = {
+    "address": "broker address",
+    "tcp": "broker port",
+    "tls": "broker tls",
+    "mqtt": "mqtt",
+    "subscribe": "topics",
+}
+LETS_IN = frozenset(("tls", "mqtt", "subscribe"))
+"""Steps in which AWS says by closing that a policy is missing."""
+
 NOBODY = "device-integrations-connection-test"
 """A thing that nobody has: that it is not there is what a right is known by."""
 
 
 def check_account(aws: AwsIot) -> Iterator[Check]:
     """Within `CHECK_SECONDS` in all; a failed step ends it."""
-    yield run_check("receiver", lambda: _explain_receiver(aws))
-    if not aws.has_account:
-        return
-    account, deadline = aws.account, Deadline(CHECK_SECONDS)
+    deadline = Deadline(CHECK_SECONDS)
+    if aws.has_account:
+        pardon_refusals(aws.account)
+    if aws.is_polled:
+        for check in _check_broker(aws, deadline):
+            yield check
+            if not check.ok:
+                return
+    else:
+        yield run_check("receiver", lambda: _explain_receiver(aws))
+    if aws.has_account:
+        yield from run_checks(_list_steps(aws, aws.account, deadline))
+
+
+def _check_broker(aws: AwsIot, deadline: Deadline) -> Iterator[Check]:
+    plans: list[BrokerPlan] = []
+    yield run_check("data endpoint", lambda: _find_broker(aws, plans, deadline))
+    for plan in plans:
+        for check in load_client().test(plan, deadline):
+            hint = "" if check.ok or check.name not in LETS_IN else f" {explain_policy(plan)}"
+            yield replace(check, name=STEPS[check.name], detail=f"{check.detail}{hint}")
+
+
+def _find_broker(aws: AwsIot, plans: list[BrokerPlan], deadline: Deadline) -> str:
+    if aws.codec:
+        aws.check_codec()
+    plans.append(plan := make_plan(aws, deadline))
+    who = "A signature" if plan.broker.sign_path else "The certificate"
+    return f"{who} proves who connects to {plan.broker.host}:{plan.broker.port}."
+
+
+def _list_steps(aws: AwsIot, account: Account, deadline: Deadline) -> list[tuple[str, Callable[[], str]]]:
     steps: list[tuple[str, Callable[[], str]]] = [
         ("address", lambda: explain_url(locate_control(account), deadline)),
         *([("role", lambda: _assume(account, deadline))] if account.role_arn else []),
@@ -37,7 +87,7 @@ def check_account(aws: AwsIot) -> Iterator[Check]:
     if aws.firmware_bucket:
         bucket = aws.firmware_bucket
         steps.append(("images", lambda: _read_bucket(account, bucket, deadline)))
-    yield from run_checks(steps)
+    return steps
 
 
 def _explain_receiver(aws: AwsIot) -> str:

@@ -81,18 +81,22 @@ class ThingDirectory(Directory):
         return self.get(wanted.name)
 
     def create(self, wanted: NewDevice) -> RemoteDevice:
-        """Under its name, which has to be one that AWS takes; its group has to be there."""
+        """Under its name, which has to be one that AWS takes."""
         attributes = write_attributes(wanted.hardware_ids, wanted.tags)
         body: dict[str, object] = {"attributePayload": {"attributes": attributes}}
         if self._chosen.new_type:
             body["thingTypeName"] = self._chosen.new_type
         name = check_name(wanted.name)
-        # AWS takes the same twice, so that it may be tried again.
-        self._api.run("iot:CreateThing", name, body=body)
-        if wanted.cohort:
-            self._add_to_group(name, wanted.cohort)
+        # AWS takes the same twice; but a refusal of the second try would leave what the first has made to nobody.
+        self._api.run("iot:CreateThing", name, body=body, again=False)
         thing = {"thingName": name, "attributes": attributes, "thingTypeName": self._chosen.new_type}
         return read_thing(thing, wanted.cohort)
+
+    def settle(self, device_id: str, wanted: NewDevice) -> None:
+        """Its group, which has to be there."""
+        if wanted.cohort:
+            body = {"thingName": device_id, "thingGroupName": wanted.cohort}
+            self._api.run("iot:AddThingToThingGroup", body=body)
 
     def update(self, device_id: str, change: DeviceChange) -> None:
         """Its attributes, for the version that was read: another is read again."""
@@ -138,9 +142,9 @@ class ThingDirectory(Directory):
         """AWS knows a device by the certificate itself, whatever its subject is."""
         return {"common_name": name}
 
-    def certify(self, device_id: str, request: str) -> str:
+    def certify(self, device_id: str, request: str, *, again: bool = False) -> str:
         """The certificate that AWS makes of a request; the same for the same key."""
-        return certify_thing(self._api, device_id, request, self._chosen.new_policy)
+        return certify_thing(self._api, device_id, request, self._chosen.new_policy, again=again)
 
     def _list_group(self, group: str, cursor: str | None) -> DevicePage:
         query = {"maxResults": GROUP_PAGE_SIZE, "recursive": "true", "nextToken": cursor}
@@ -170,7 +174,3 @@ class ThingDirectory(Directory):
             kept = [each for each in read_thing(found.fields).tags if each not in change.remove_tags]
             attributes = tag(attributes, [*kept, *change.add_tags])
         return attributes
-
-    def _add_to_group(self, name: str, group: str) -> None:
-        body = {"thingName": name, "thingGroupName": group}
-        self._api.run("iot:AddThingToThingGroup", body=body)

@@ -28,7 +28,7 @@ from shared.provider import (
     trim_topic,
     write_json,
 )
-from shared.providers.aws_iot.reserved import find_reserved, read_reserved
+from shared.providers.aws_iot.reserved import find_reserved, name_told, read_reserved
 
 if TYPE_CHECKING:
     from shared.providers.aws_iot import AwsIot
@@ -148,7 +148,8 @@ def _decode(aws: AwsIot, envelope: Envelope, device: str | None) -> Message | Co
             body, envelope.error, event_id=event_id, device=device, topic=envelope.topic or None
         )
     if reserved := find_reserved(topic):
-        return read_reserved(reserved, topic, body, event_id, envelope.time)
+        named = name_told(topic, body) or event_id
+        return read_reserved(reserved, topic, body, named, envelope.time)
     decoder = aws.make_decoder(OwnTopic(own_filter=aws.topic_rules.own_filter, device=device))
     read = decoder.prepare if aws.codec else decoder.decode
     return read(topic, body, event_id)

@@ -6,6 +6,7 @@ is told by the moment that AWS saw them, for their version number begins anew no
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Literal, NamedTuple
 
@@ -17,6 +18,12 @@ _TAKEN_OVER = "DUPLICATE_CLIENTID"
 """Why a connection ends whose client has opened another: it has not gone."""
 
 _STATUS: dict[str, Literal["online", "offline"]] = {"connected": "online", "disconnected": "offline"}
+
+
+_TOLD = re.compile(
+    r"\$aws/(events/presence|things/[^/]+/(shadow/.*(accepted|rejected|delta|documents)$|jobs/(.*(accepted|rejected)|notify(-next)?)$))"
+)
+"""Topics on which AWS alone speaks."""
 
 
 class Reserved(NamedTuple):
@@ -36,6 +43,13 @@ def find_reserved(topic: str) -> Reserved | None:
     if found := _THING.fullmatch(topic):
         return Reserved(found[1], "state" if found[2] == "shadow" else "event", "unheard")
     return None
+
+
+def name_told(topic: str, body: bytes) -> str | None:
+    """The event id of what AWS says with its own moment, which it says once: None where that is not known."""
+    if not _TOLD.match(topic) or Item(read_document(body)[0]).number("timestamp") is None:
+        return None
+    return f"aws:{hashlib.sha256(topic.encode() + bytes(1) + body).hexdigest()}"
 
 
 def read_reserved(reserved: Reserved, topic: str, body: bytes, event_id: str, at: object = None) -> Message:

@@ -22,8 +22,9 @@ from shared.provider import (
     read_moment,
     send_once,
 )
-from shared.providers.aws_iot.account import SPARE, Account, Memory
+from shared.providers.aws_iot.account import SPARE, Account
 from shared.providers.aws_iot.hosts import STS
+from shared.providers.aws_iot.memory import Memory
 from shared.providers.aws_iot.signing import Keys, Scope, sign_request
 from shared.providers.aws_iot.xml_text import find_text
 
@@ -41,12 +42,17 @@ def find_keys(account: Account, deadline: Deadline) -> Keys:
     """What to sign with. Errors: CredentialsRefused where the role can't be assumed, other OutsideErrors."""
     if account.role_arn is None:
         return account.keys
-    return _sessions.find(account, lambda: assume_role(account, deadline))
+    return _sessions.find(account, deadline, lambda: assume_role(account, deadline))
 
 
 def forget_keys(account: Account) -> None:
-    """A session that was refused is not used again."""
+    """A session that was refused is not used again, unless it is so new that another would be refused too."""
     _sessions.forget(account)
+
+
+def pardon_role(account: Account) -> None:
+    """Have a role that was refused assumed at once."""
+    _sessions.pardon(account)
 
 
 def assume_role(account: Account, deadline: Deadline) -> tuple[Keys, datetime]:

@@ -8,11 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from shared.provider import Command, CredentialsRefused, Deadline, Item, Outcome, ProviderRefused
+from shared.provider import (
+    Command,
+    CredentialsRefused,
+    Deadline,
+    Item,
+    Outcome,
+    ProviderRefused,
+    load_client,
+)
 from shared.providers.aws_iot.account import Account
 from shared.providers.aws_iot.api import AwsApi, open_api
+
+if TYPE_CHECKING:
+    from shared.providers.aws_iot import AwsIot
 
 CALL_SECONDS = 15.0
 """For all but waiting for the device; with that less than the lease of a command."""
@@ -38,11 +49,25 @@ class Delivery:
     timeout_seconds: int
 
 
-def send_command(account: Account, command: Command, delivery: Delivery) -> Outcome:
+def send_command(aws: AwsIot, command: Command, topic: str) -> Outcome:
     """Confirmed where the device itself has it; else AWS has taken it, and the reference is the topic.
 
+    Without a key or a role it is published by MQTT, with the certificate that messages are read with.
     Errors: ProviderRefused, which passes where the device is only away, other OutsideErrors.
     """
+    body = aws.encode_command(command, topic)
+    if aws.has_account or not aws.client_certificate:
+        delivery = Delivery(topic, body, aws.command_delivery, aws.command_timeout_seconds)
+        return _send_signed(aws.account, command, delivery)
+    from shared.providers.aws_iot.session import explain_refusals, make_plan
+
+    plan = make_plan(aws, Deadline(CALL_SECONDS))
+    with explain_refusals(aws, plan):
+        load_client().publish(plan, topic, body)
+    return Outcome(topic)
+
+
+def _send_signed(account: Account, command: Command, delivery: Delivery) -> Outcome:
     # What is too much for AWS is for all of the integration, so it is not waited for in one command.
     with open_api(account, "data", Deadline(CALL_SECONDS + delivery.timeout_seconds), waits=False) as api:
         if delivery.way != "publish" and (outcome := _send_directly(api, command, delivery)):

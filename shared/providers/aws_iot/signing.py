@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 in a header: who asks, for which service and region, and that nobody has changed it.
+"""AWS Signature Version 4, in a header or an address: who asks, for which service and region, unchanged by anybody.
 
 Source: AWS's description of Signature Version 4; the tests hold it to published signatures. Of a path each part is
 encoded once more than on the wire, but for S3, which takes it as it is and wants the hash of the body as a header.
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from shared.provider import OutboundRequest
 
@@ -20,6 +20,9 @@ S3 = "s3"
 HASH_HEADER = "x-amz-content-sha256"
 SIGNED_PREFIX = "x-amz"
 """How the names of headers begin that are signed beside the host."""
+
+SOCKET, SOCKET_SECONDS = "iotdevicegateway", 86_400
+"""The service that connects over WebSockets, and for how long a signature lets in, which is as AWS has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,7 @@ def sign_request(request: OutboundRequest, keys: Keys, scope: Scope, now: dateti
     path = url.path or "/"
     canonical = [request.method, path if scope.service == S3 else quote(path), query, *_list(signed), digest]
     place = f"{moment[:8]}/{scope.region}/{scope.service}/aws4_request"
-    text = "\n".join((ALGORITHM, moment, place, hashlib.sha256("\n".join(canonical).encode()).hexdigest()))
-    signature = hmac.digest(_derive_key(keys.secret, place), text.encode(), "sha256").hex()
+    signature = _sign(canonical, moment, place, keys.secret)
     parts = (
         f"Credential={keys.access_key_id}/{place}",
         f"SignedHeaders={';'.join(sorted(signed))}",
@@ -68,6 +70,33 @@ def sign_request(request: OutboundRequest, keys: Keys, scope: Scope, now: dateti
     )
     headers["Authorization"] = f"{ALGORITHM} {', '.join(parts)}"
     return replace(request, url=urlunsplit(url._replace(query=query)), headers=headers)
+
+
+def sign_socket(host: str, path: str, keys: Keys, scope: Scope, now: datetime) -> str:
+    """The query by which a WebSocket is asked for, for the host and port as the request names them.
+
+    Unlike everywhere else the token of a session is added unsigned. Whoever reads it may connect for a day.
+    """
+    moment = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    place = f"{moment[:8]}/{scope.region}/{scope.service}/aws4_request"
+    asked = {
+        "X-Amz-Algorithm": ALGORITHM,
+        "X-Amz-Credential": f"{keys.access_key_id}/{place}",
+        "X-Amz-Date": moment,
+        "X-Amz-Expires": str(SOCKET_SECONDS),
+        "X-Amz-SignedHeaders": "host",
+    }
+    query = urlencode(asked, quote_via=quote, safe="-_.~")
+    canonical = ("GET", path, query, *_list({"host": host}), hashlib.sha256(b"").hexdigest())
+    signature = _sign(canonical, moment, place, keys.secret)
+    token = f"&X-Amz-Security-Token={quote(keys.token, safe='-_.~')}" if keys.token else ""
+    return f"{query}&X-Amz-Signature={signature}{token}"
+
+
+def _sign(canonical: Sequence[str], moment: str, place: str, secret: str) -> str:
+    digest = hashlib.sha256("\n".join(canonical).encode()).hexdigest()
+    text = f"{ALGORITHM}\n{moment}\n{place}\n{digest}"
+    return hmac.digest(_derive_key(secret, place), text.encode(), "sha256").hex()
 
 
 def spell_query(query: str) -> str:

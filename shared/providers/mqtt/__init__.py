@@ -1,4 +1,4 @@
-"""MQTT brokers: short sessions that lose nothing (see session.py beside this), commands published with QoS 1."""
+"""MQTT brokers: short sessions that lose nothing, commands published with QoS 1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from shared.provider import (
+    MQTT_3,
+    MQTT_5,
     Batch,
+    BrokerPlan,
     Check,
     Checker,
     CodecFields,
@@ -32,12 +35,11 @@ from shared.provider import (
     widen_topic_template,
 )
 from shared.providers.mqtt.broker import BrokerFields
-from shared.providers.mqtt.plan import BrokerPlan
 
 TOPICS_LIMIT = 100
 
 _PLACEHOLDERS = frozenset(("device", "name"))
-_PROTOCOLS = {"auto": (5, 4), "5": (5,), "3.1.1": (4,)}
+_PROTOCOLS = {"auto": (MQTT_5, MQTT_3), "5": (MQTT_5,), "3.1.1": (MQTT_3,)}
 _CONNECTION = (
     *("client_id", "protocol_version", "qos", "session_expiry_seconds", "keepalive"),
     *("session_seconds", "poll_interval_seconds"),
@@ -109,15 +111,11 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
 
     def check(self) -> Iterator[Check]:
         """Resolve, connect, do TLS, log in, subscribe; with a client id of its own, beside a live session."""
-        from shared.providers.mqtt.check import check_broker
-
-        yield from check_broker(self.plan)
+        yield from self.test(self.plan)
 
     def session(self, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
-        """See session.py; ends after `session_seconds` at the latest."""
-        from shared.providers.mqtt.session import run_session
-
-        yield from run_session(self.plan, state, self.limit_session(deadline))
+        """See shared/providers/mqtt/session.py; ends after `session_seconds` at the latest."""
+        yield from self.poll(self.plan, state, self.limit_session(deadline))
 
     @classmethod
     def check_command(cls, settings: Mapping[str, object], device: str, name: str) -> None:
@@ -126,10 +124,8 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
 
     def send(self, command: Command) -> Outcome:
         """Publish to `command_topic` with QoS 1; the reference is the topic. The broker has it, not yet the device."""
-        from shared.providers.mqtt.send import publish_once
-
         topic = choose_topic(self.command_topic, command.device, command.name)
-        publish_once(self.plan, topic, self.encode_command(command, topic))
+        self.publish(self.plan, topic, self.encode_command(command, topic))
         return Outcome(topic)
 
     def describe_stored(self, stored: StoredBody) -> CodedBody:
@@ -146,6 +142,27 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
         """The subscriptions name devices; what comes on topics of commands is our own echo."""
         own = widen_topic_template(self.command_topic) if self.command_topic else ""
         return TopicRules(self.topics, own, self.status_topic or "")
+
+    @staticmethod
+    def poll(plan: BrokerPlan, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
+        """See `BrokerClient`, and session.py."""
+        from shared.providers.mqtt.session import run_session
+
+        return run_session(plan, state, deadline)
+
+    @staticmethod
+    def test(plan: BrokerPlan, deadline: Deadline | None = None) -> Iterator[Check]:
+        """See `BrokerClient`, and check.py."""
+        from shared.providers.mqtt.check import check_broker
+
+        return check_broker(plan, deadline)
+
+    @staticmethod
+    def publish(plan: BrokerPlan, topic: str, body: bytes) -> None:
+        """See `BrokerClient`, and send.py."""
+        from shared.providers.mqtt.send import publish_once
+
+        publish_once(plan, topic, body)
 
     @property
     def plan(self) -> BrokerPlan:

@@ -6,10 +6,9 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from shared.provider import SMALL, Batch, Message, Note, load_budget, weigh_json
+from shared.provider import SMALL, Batch, BrokerPlan, Message, Note, load_budget, weigh_json
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.decoding import Decoding, Received
-from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.saved_state import Memory
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.provider import OutsideError, ProtocolFailed
-from shared.providers.mqtt.broker import MQTT_5
+from shared.provider import MQTT_5, OutsideError, ProtocolFailed, ProtocolUnsupported
 from shared.providers.mqtt.paho_client import Login, WireClient
 from shared.providers.mqtt.reason_codes import (
     REFUSED_FROM,
     UNSUPPORTED_PROTOCOL,
     ConnectionLost,
-    ProtocolUnsupported,
     explain_disconnect,
     explain_refusal,
 )

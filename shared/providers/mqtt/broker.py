@@ -1,11 +1,10 @@
-"""The broker: where it is, who logs in there and how TLS is done, as the config says and as connecting takes it."""
+"""The broker: where it is, who logs in there and how TLS is done, as the config says."""
 
 from __future__ import annotations
 
 import hashlib
 import string
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,6 +12,7 @@ from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validat
 
 from shared.provider import (
     PEM,
+    Broker,
     CommaSeparated,
     Destination,
     FieldError,
@@ -26,8 +26,6 @@ from shared.provider import (
     read_key,
 )
 
-MQTT_5 = 5
-MQTT_3 = 4
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 _SECURED = {"mqtt": "mqtts", "mqtts": "mqtts", "ws": "wss", "wss": "wss"}
@@ -43,19 +41,6 @@ IN_CLEAR = (
     "Without TLS everyone on the way to this host can read it: write broker_url with mqtts:// or wss://, or set "
     "allow_plain_password to true where that is known and wanted."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where a broker is and how to reach it; `websocket_path` None means plain MQTT."""
-
-    host: str
-    port: int
-    websocket_path: str | None = None
-    tls: Tls | None = None
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    keepalive: int = 60
 
 
 Port = Annotated[int, Field(ge=1, le=65_535)]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from shared.providers.mqtt.saved_state import Memory
 
-QUEUE_LIMITS = frozenset((100, 1_000, 10_000))
 DRY_SECONDS = 0.25
 
 
 class BrokerQueue:
     """Counts what comes, until nothing has come for a while though nothing is unacknowledged."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, limits: AbstractSet[int]) -> None:
         self._memory = memory
+        self._limits = limits
         self._stored: int | None = None
 
     def begin(self, *, is_kept: bool) -> None:
@@ -26,7 +28,7 @@ class BrokerQueue:
         self._stored += received
         if received or waited < DRY_SECONDS or not is_idle:
             return
-        if self._stored in QUEUE_LIMITS:
+        if self._stored in self._limits:
             self._memory.note(
                 "warning",
                 f"Exactly {self._stored} messages were waiting at the broker: its queue may have overflowed. Poll "

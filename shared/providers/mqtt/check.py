@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from shared.provider import (
+    Broker,
+    BrokerPlan,
     Check,
     CredentialsRefused,
     Deadline,
@@ -16,21 +18,19 @@ from shared.provider import (
     make_tls_context,
     run_checks,
 )
-from shared.providers.mqtt.broker import Broker
 from shared.providers.mqtt.certificates import list_warnings
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.login import log_in_aside
-from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_filter
 
 CHECK_SECONDS = 9.0
 
 
-def check_broker(plan: BrokerPlan) -> Iterator[Check]:
-    """Resolve, connect, do TLS, log in, subscribe; a failed step ends it. Within `CHECK_SECONDS` in all."""
+def check_broker(plan: BrokerPlan, deadline: Deadline | None = None) -> Iterator[Check]:
+    """Resolve, connect, do TLS, log in, subscribe; a failed step ends it. Within `CHECK_SECONDS`, or `deadline`."""
     opened: list[Connection] = []
     try:
-        yield from run_checks(_list_steps(plan, Deadline(CHECK_SECONDS), opened))
+        yield from run_checks(_list_steps(plan, deadline or Deadline(CHECK_SECONDS), opened))
     finally:
         for connection in opened:
             connection.close()

@@ -13,13 +13,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from shared.provider import ConnectionRefused, OutsideError, ProtocolFailed, TimedOut, explain_tls_failure
+from shared.provider import MQTT_5, Broker, ConnectionRefused, OutsideError, TimedOut, explain_tls_failure
 from shared.providers.mqtt.answers import Answers
-from shared.providers.mqtt.broker import MQTT_5, Broker
 from shared.providers.mqtt.packets import Stream
 from shared.providers.mqtt.paho_client import Login, WireClient
 from shared.providers.mqtt.publish import Publish
-from shared.providers.mqtt.reason_codes import ConnectionLost
+from shared.providers.mqtt.reason_codes import ConnectionLost, explain_upgrade
 
 LINGER_SECONDS = 1.0
 RETAIN_IF_NEW = 1
@@ -74,9 +73,7 @@ class Connection:
         except TimeoutError:
             raise TimedOut("The broker did not finish the handshake in time.") from None
         except WebsocketConnectionError:
-            raise ProtocolFailed(
-                f"The broker did not accept a WebSocket at {self._broker.websocket_path}; check the path of broker_url."
-            ) from None
+            raise explain_upgrade(self._broker.websocket_path or "", self._client.upgrade_status) from None
         except OSError as error:
             raise ConnectionRefused(
                 f"The connection to the broker failed: {error.strerror or error}."
@@ -191,6 +188,8 @@ class Connection:
         """One subscription as paho wants it."""
         if self.protocol != MQTT_5:
             return name, qos
+        if not self._broker.has_options:
+            return name, SubscribeOptions(qos=qos)
         return name, SubscribeOptions(qos=qos, noLocal=True, retainHandling=RETAIN_IF_NEW)
 
     def _take_answer(self, request: int | None, timeout: float) -> list[int]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import secrets
 
-from shared.provider import Deadline, TimedOut
+from shared.provider import BrokerPlan, Deadline, ProtocolUnsupported, TimedOut
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.paho_client import Login
-from shared.providers.mqtt.plan import BrokerPlan
-from shared.providers.mqtt.reason_codes import ProtocolUnsupported
 
 FIRST_ANSWER_SECONDS = 2.0
 SHORTEST_SECONDS = 0.5

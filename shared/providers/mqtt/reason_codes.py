@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from shared.provider import CredentialsRefused, OutsideError, ProtocolFailed
+from http import HTTPStatus
+
+from shared.provider import (
+    CredentialsRefused,
+    OutsideError,
+    ProtocolFailed,
+    ProtocolUnsupported,
+    is_final_status,
+)
 
 UNSUPPORTED_PROTOCOL = 132
 REFUSED_FROM = 128
@@ -44,10 +52,6 @@ _DISCONNECT = {
 }
 
 
-class ProtocolUnsupported(ProtocolFailed):
-    """The broker does not speak this version of MQTT."""
-
-
 class ConnectionLost(OutsideError):  # noqa: N818 - named as its siblings in shared/runtime/errors.py
     """The connection to the broker was lost."""
 
@@ -63,6 +67,20 @@ def explain_refusal(code: int, name: str) -> OutsideError:
     if code in _CREDENTIALS:
         return CredentialsRefused(_CREDENTIALS[code])
     return ProtocolFailed(_CONNECT.get(code, f"The broker refused the connection: {name}."))
+
+
+def explain_upgrade(path: str, status: int | None) -> OutsideError:
+    """The error for a WebSocket that was refused; `path` is that of the config, without what may prove who we are."""
+    said = f" ({status})" if status else ""
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return CredentialsRefused(
+            f"The broker refused the WebSocket at {path}{said}: it does not let these credentials connect."
+        )
+    if status and not is_final_status(status):
+        return ProtocolFailed(f"The broker does not accept a WebSocket at {path} just now{said}.")
+    return ProtocolFailed(
+        f"The broker did not accept a WebSocket at {path}{said}; check that it is spoken there, and the path."
+    )
 
 
 def explain_filter(topic_filter: str, code: int) -> str:

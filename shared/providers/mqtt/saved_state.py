@@ -30,10 +30,11 @@ class SavedState(TypedDict, total=False):
 class Memory(Notebook):
     """The saved state, opened. `changed` says that it differs from what was saved last.
 
-    `unsettled` is how many of the messages named last the broker may send again, as far as its answers tell.
+    `unsettled` is how many of the messages named last the broker may send again, as far as its answers tell. Without
+    `knows_again` its packet ids and duplicate flags say nothing: what it sends again gets another name.
     """
 
-    def __init__(self, key: str, state: Mapping[str, object]) -> None:
+    def __init__(self, key: str, state: Mapping[str, object], *, knows_again: bool = True) -> None:
         known = cast("SavedState", state if state.get("key") == key else {})
         super().__init__(known.get("told") or ())
         self.protocol = known.get("protocol")
@@ -45,6 +46,7 @@ class Memory(Notebook):
         """What the codec remembered when the session began; what it does now is added to the batches it decoded."""
         self._certificates = dict(known.get("certificates") or {})
         self._key = key
+        self._knows_again = knows_again
         self._copies_left = bool(known.get("copies"))
         self._has_subscribed = False
         self.was_copy = False
@@ -73,7 +75,8 @@ class Memory(Notebook):
         if self._is_first:
             self._is_first = False
             self._find_unsettled(publish)
-        return (self._name_again(publish) if publish.duplicate else None) or self._name_new(publish)
+        is_again = publish.duplicate and self._knows_again
+        return (self._name_again(publish) if is_again else None) or self._name_new(publish)
 
     def settle(self, count: int, place: int) -> bool:
         """The broker has heard that the oldest `count` of the unsettled messages are acknowledged, up to `place`.
@@ -86,11 +89,12 @@ class Memory(Notebook):
     @property
     def exceeds_window(self) -> bool:
         """Whether the broker may send again more than the window holds: it keeps to no limit."""
-        return self.unsettled > WINDOW_MESSAGES
+        return self._knows_again and self.unsettled > WINDOW_MESSAGES
 
     def count_since(self, publish: Publish) -> int:
         """How many messages of the window came since `publish` did first; 0 where it is not in the window."""
-        return self.window.count_since(*_name_packet(publish)) if publish.duplicate else 0
+        is_again = publish.duplicate and self._knows_again
+        return self.window.count_since(*_name_packet(publish)) if is_again else 0
 
     def _find_unsettled(self, publish: Publish) -> None:
         """Where the broker goes on says what it has heard of the acknowledgements on connections before."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from shared.provider import Deadline
+from shared.provider import BrokerPlan, Deadline
 from shared.providers.mqtt.login import log_in_aside
-from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_publish
 
 SEND_SECONDS = 10.0

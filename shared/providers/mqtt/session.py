@@ -16,6 +16,7 @@ from shared.provider import (
     AddressBlocked,
     Backoff,
     Batch,
+    BrokerPlan,
     CredentialsRefused,
     Deadline,
     NameNotResolved,
@@ -27,7 +28,6 @@ from shared.providers.mqtt.broker_queue import BrokerQueue
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.login import open_connection
 from shared.providers.mqtt.paho_client import Login
-from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.reason_codes import ConnectionLost, TakenOver
 from shared.providers.mqtt.redelivery import count_forgotten
@@ -59,7 +59,7 @@ def run_session(plan: BrokerPlan, state: Mapping[str, object], deadline: Deadlin
 
     Raises OutsideError: at once where trying again can't help, else after `TRIES` tries to connect.
     """
-    session = _Session(plan, Memory(plan.key, state), deadline)
+    session = _Session(plan, Memory(plan.key, state, knows_again=plan.knows_again), deadline)
     try:
         yield from session.run()
     finally:
@@ -77,7 +77,7 @@ class _Session:
         self._connected_at = 0.0
         self._connect_ms: float | None = None
         self._received: deque[Publish] = deque()
-        self._queue = BrokerQueue(memory)
+        self._queue = BrokerQueue(memory, plan.queue_limits)
         self._yielded = time.monotonic()
 
     def run(self) -> Iterator[Batch]:

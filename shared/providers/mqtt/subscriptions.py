@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from shared.provider import CredentialsRefused, drop_covered, find_overlap
+from shared.provider import BrokerPlan, CredentialsRefused, drop_covered, find_overlap
 from shared.providers.mqtt.certificates import watch_certificates
 from shared.providers.mqtt.connection import Connection
-from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.reason_codes import REFUSED_FROM, explain_filter
 from shared.providers.mqtt.saved_state import Memory
 
@@ -28,6 +27,7 @@ def settle_session(connection: Connection, plan: BrokerPlan, memory: Memory) -> 
     if plan.broker.tls and connection.peer_certificate:
         watch_certificates(plan.broker.tls, connection.peer_certificate, memory, datetime.now(UTC))
     warn_of_risks(plan, memory)
+    _tell_limits(plan, memory)
     granted, wanted = _subscribe(connection, plan, memory)
     # Last, so that nothing is missed where another filter takes over.
     removed = sorted(memory.subscribed.keys() - wanted)
@@ -68,6 +68,15 @@ def warn_of_risks(plan: BrokerPlan, memory: Memory) -> None:
         memory.tell_once("risks", " ".join(plan.warnings))
     else:
         memory.forget_told("risks")
+
+
+def _tell_limits(plan: BrokerPlan, memory: Memory) -> None:
+    """Note once each what the broker can't do; what holds no more would be told again."""
+    names = {f"limit:{name}" for name in plan.limits}
+    for told in [each for each in memory.told if each.startswith("limit:") and each not in names]:
+        memory.forget_told(told)
+    for name, words in plan.limits.items():
+        memory.tell_once(f"limit:{name}", words)
 
 
 def _begin_anew(memory: Memory) -> None:

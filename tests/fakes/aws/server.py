@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import socket
 import sys
 import threading
 import time
@@ -18,7 +19,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from shared.providers.aws_iot.actions import ACTIONS
 from tests.fakes.aws import jobs
-from tests.fakes.aws.signatures import SignatureError, check_signature
+from tests.fakes.aws.signatures import SignatureError, check_address, check_signature
+from tests.fakes.aws.websockets import Upgrading, refuse_socket, relay_websocket
 from tests.fakes.aws.words import ACCOUNT, Answer, Asked, answer_json, refuse, refuse_xml
 from tests.fakes.background import InBackground
 
@@ -53,7 +55,8 @@ class FakeAws(InBackground):
 
     `devices` says of each connected client whether it confirms what it is sent; `delivered`, `published` is what went
     out. `denied` are permissions that the policy does not give; `things`, where it is set, takes the place of moto's.
-    With `holds_back` a job is offered to nobody by itself.
+    With `holds_back` a job is offered to nobody by itself. `broker_port` is where a mosquitto listens for WebSockets;
+    `sockets` are the services that those were signed for, or what was wrong.
     """
 
     def __init__(self, moto: str) -> None:
@@ -68,6 +71,8 @@ class FakeAws(InBackground):
         self.delivered: list[tuple[str, str, bytes]] = []
         self.published: list[tuple[str, bytes]] = []
         self.destinations: dict[str, str] = {}
+        self.broker_port: int | None = None
+        self.sockets: list[str] = []
         self.has_direct_messages = True
         self.endpoint = DATA_HOST
         self.things: list[dict[str, Any]] | None = None
@@ -104,6 +109,24 @@ class FakeAws(InBackground):
         with self.lock:
             found = own(self, asked) if own else None
         return found or self._ask_moto(asked)
+
+    def serve_socket(self, client: socket.socket, headers: dict[str, str], target: str) -> None:
+        """Have the broker speak where the address of a WebSocket is signed as it has to be, and no fault is due."""
+        fault = self.take_fault(Asked("GET", "/mqtt", {}, headers, b"", target))
+        time.sleep(fault.seconds)
+        if fault.close:
+            return
+        if fault.status:
+            client.sendall(refuse_socket(fault.status)[: fault.cut])
+            return
+        try:
+            self.sockets.append(check_address(self.keys, headers["Host"], target).service)
+        except SignatureError as wrong:
+            self.sockets.append(str(wrong))
+        if self.broker_port and "Exception" not in self.sockets[-1]:
+            relay_websocket(client, headers, self.broker_port)
+        else:
+            client.sendall(refuse_socket(403))
 
     def take_fault(self, asked: Asked) -> Fault:
         """The fault that is due for a call, counted down; one without effect where none is."""
@@ -241,7 +264,8 @@ def _refuse(asked: Asked) -> Callable[[int, str, str], Answer]:
 
 
 def _make_handler(fake: FakeAws) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Upgrading, BaseHTTPRequestHandler):
+        upgrade = staticmethod(fake.serve_socket)
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl, quote, urlencode
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -61,4 +62,28 @@ def check_signature(
     text = auth.string_to_sign(request, auth.canonical_request(request))
     if auth.signature(text, request) != signature:
         raise SignatureError("InvalidSignatureException")
+    return Signed(key_id, service)
+
+
+def check_address(keys: Mapping[str, tuple[str, str]], host: str, target: str) -> Signed:
+    """Who has signed the address of a WebSocket; SignatureError otherwise. The token of a session is not signed."""
+    path, _, query = target.partition("?")
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    signature, token = given.pop("X-Amz-Signature", ""), given.pop("X-Amz-Security-Token", "")
+    key_id, day, region, service, end = (given.get("X-Amz-Credential", "") + "////").split("/")[:5]
+    if key_id not in keys:
+        raise SignatureError("UnrecognizedClientException")
+    secret, expected = keys[key_id]
+    moment = datetime.strptime(given["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    age = (datetime.now(UTC) - moment).total_seconds()
+    if token != expected or abs(age) > SKEW_SECONDS or not given["X-Amz-Date"].startswith(day):
+        raise SignatureError("ForbiddenException")
+    if (end, given["X-Amz-SignedHeaders"], path) != ("aws4_request", "host", "/mqtt"):
+        raise SignatureError("ForbiddenException")
+    auth = SigV4Auth(Credentials(key_id, secret), service, region)
+    request = AWSRequest("GET", f"https://{host}{path}?{urlencode(given, quote_via=quote)}", {"host": host})
+    request.context["timestamp"] = given["X-Amz-Date"]
+    text = auth.string_to_sign(request, auth.canonical_request(request))
+    if auth.signature(text, request) != signature:
+        raise SignatureError("ForbiddenException")
     return Signed(key_id, service)

@@ -14,7 +14,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from shared.provider import Command
-from shared.providers.mqtt.broker import MQTT_3
+from shared.provider.broker import MQTT_3
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CommandRefused, CredentialsRefused, ProtocolFailed, TlsFailed
 from tests.fakes.brokers import find_port, make_mosquitto, publish_all, write_passwords

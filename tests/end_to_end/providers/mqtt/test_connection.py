@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.providers.mqtt.broker import MQTT_5, Broker
+from shared.provider.broker import MQTT_5, Broker
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.paho_client import Login
 from tests.fakes.brokers import make_mosquitto, publish_all

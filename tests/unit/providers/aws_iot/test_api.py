@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from shared.provider import CredentialsRefused, Deadline, OutsideError, ProtocolFailed, ProviderRefused
-from shared.providers.aws_iot import account as accounts
-from shared.providers.aws_iot.account import Account, Memory
+from shared.provider import (
+    CredentialsRefused,
+    Deadline,
+    OutsideError,
+    ProtocolFailed,
+    ProviderRefused,
+    TimedOut,
+)
+from shared.providers.aws_iot import memory
+from shared.providers.aws_iot.account import Account
 from shared.providers.aws_iot.api import AwsApi, find_data_endpoint, open_api
 from shared.providers.aws_iot.hosts import check_data_host, check_simulator
-from shared.providers.aws_iot.roles import find_keys
+from shared.providers.aws_iot.roles import find_keys, pardon_role
 from shared.providers.aws_iot.signing import Keys
 from tests.fakes.aws import FakeAws, Fault
 from tests.fakes.aws.server import DATA_HOST, KEY_ID, SECRET
 from tests.unit.providers.aws_iot.accounts import make_account
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
 
@@ -192,7 +202,8 @@ def test_a_role_that_trusts_another_external_id_is_not_assumed(aws: FakeAws) -> 
     assert SECRET not in refusal.value.detail
 
 
-def test_a_session_that_was_ended_at_aws_is_begun_anew(aws: FakeAws) -> None:
+def test_a_session_that_was_ended_at_aws_is_begun_anew(aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SETTLED_SECONDS", 0.0)
     account = make_role(aws)
     with open_api(account, "iot", Deadline(9)) as api:
         del aws.keys[find_keys(account, Deadline(9)).access_key_id]
@@ -229,13 +240,84 @@ def test_a_role_that_can_not_be_assumed_for_now_is_no_refusal_for_good(
         find_keys(account, Deadline(9))
 
     assert not refusal.value.is_final
+    pardon_role(account)
     assert find_keys(account, Deadline(9)).token
 
 
-def test_what_is_remembered_of_accounts_has_a_bound(aws: FakeAws) -> None:
-    memory: Memory[str] = Memory()
-    until = datetime.now(UTC) + timedelta(hours=1)
-    for number in range(accounts.REMEMBERED + 50):
-        memory.find(make_account(aws, external_id=str(number)), lambda: ("known", until))
+def test_a_role_that_is_refused_is_asked_for_after_pauses_whoever_wants_it(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr("shared.providers.aws_iot.memory.time", Clock(now))
+    account = make_role(aws, external_id="refused")
 
-    assert len(memory._known) == accounts.REMEMBERED
+    def ask(times: int) -> int:
+        for _ in range(times):
+            with pytest.raises(CredentialsRefused, match="external id refused"):
+                find_keys(account, Deadline(9))
+        return aws.calls.count("POST /")
+
+    asked = [ask(20)]
+    for seconds in (7, 7, 13, 400):
+        now[0] += seconds
+        asked.append(ask(20))
+    pardon_role(account)
+    asked.append(ask(1))
+    aws.roles[ROLE] = "refused"
+    pardon_role(account)
+
+    assert asked == [1, 2, 2, 3, 4, 5]
+    assert find_keys(account, Deadline(9)).token
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self, now: list[float]) -> None:
+        self._now = now
+
+    def monotonic(self) -> float:
+        return self._now[0]
+
+
+def test_many_that_want_a_role_at_once_have_it_assumed_once(aws: FakeAws) -> None:
+    account = make_role(aws)
+
+    with ThreadPoolExecutor(12) as pool:
+        keys = list(pool.map(lambda _: find_keys(account, Deadline(30)), range(12)))
+
+    assert len({each.token for each in keys}) == 1
+    assert aws.calls.count("POST /") == 1
+
+
+def test_who_waits_for_a_role_waits_no_longer_than_it_may(aws: FakeAws) -> None:
+    account, gate = make_role(aws), threading.Event()
+    aws.faults.append(Fault("POST /$", gate=gate))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(find_keys, account, Deadline(30))
+        wait_until(lambda: "POST /" in aws.calls, "nobody asked")
+        with pytest.raises(TimedOut):
+            find_keys(account, Deadline(0.05))
+        gate.set()
+
+        assert first.result(30).token
+
+
+def test_a_right_that_is_missing_has_no_role_assumed_again(aws: FakeAws) -> None:
+    account = make_role(aws)
+    aws.denied.add("iot:ListThings")
+
+    for _ in range(5):
+        with open_api(account, "iot", Deadline(9)) as api, pytest.raises(CredentialsRefused):
+            list_names(api)
+
+    assert aws.calls.count("POST /") == 1
+
+
+def test_what_is_remembered_of_accounts_has_a_bound(aws: FakeAws) -> None:
+    known: memory.Memory[str] = memory.Memory()
+    until = datetime.now(UTC) + timedelta(hours=1)
+    for number in range(memory.REMEMBERED + 50):
+        known.find(make_account(aws, external_id=str(number)), Deadline(9), lambda: ("known", until))
+
+    assert len(known._known) == memory.REMEMBERED

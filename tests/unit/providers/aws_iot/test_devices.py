@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from shared.devices.certificate_requests import make_request
-from shared.provider import Deadline, DeviceChange, NewDevice, NotSupported, ProtocolFailed, ProviderRefused
+from shared.devices.provisioning_steps import Provisioning, carry_out, complete
+from shared.provider import (
+    CredentialsRefused,
+    Deadline,
+    DeviceChange,
+    NewDevice,
+    NotSupported,
+    OutsideError,
+    ProtocolFailed,
+    ProviderRefused,
+)
 from shared.providers.aws_iot.api import open_api
 from shared.providers.aws_iot.certificates import read_key
 from shared.providers.aws_iot.devices import Selection, ThingDirectory
@@ -270,6 +280,84 @@ def test_what_stays_attached_is_told(aws: FakeAws, monkeypatch: pytest.MonkeyPat
 
         with pytest.raises(ProviderRefused, match="InvalidRequestException"):
             directory.delete("pump-1")
+
+
+# Undoing and completing
+
+
+def plan(**wanted: Any) -> Provisioning:
+    return Provisioning("p", NewDevice("pump-1", **wanted), csr=make_request("pump-1")[0])
+
+
+def list_certificates(aws: FakeAws) -> list[str]:
+    return [each["status"] for each in aws.ask("GET", "/certificates")["certificates"]]
+
+
+def list_names(aws: FakeAws) -> list[str]:
+    return [each["thingName"] for each in aws.ask("GET", "/things")["things"]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "denied"),
+    [
+        ({"cohort": "nowhere"}, set()),
+        ({}, {"iot:CreateCertificateFromCsr"}),
+        ({}, {"iot:AttachThingPrincipal"}),
+        ({}, {"iot:AttachPolicy"}),
+    ],
+)
+def test_whatever_part_is_refused_nothing_is_left(
+    aws: FakeAws, wanted: dict[str, Any], denied: set[str]
+) -> None:
+    opened, selection = open_directory(aws, prepare_policy(aws))
+    aws.denied |= denied
+    with opened as api:
+        ending = carry_out(ThingDirectory(api, selection), plan(**wanted), None)
+
+    assert ending.error
+    assert list_names(aws) == []
+    assert list_certificates(aws) == []
+
+
+@pytest.mark.parametrize(
+    "pattern", ["POST /things/", "PUT /thing-groups/", "POST /certificates", "PUT /things/.*/principals"]
+)
+@pytest.mark.parametrize("close", ["before", "after"])
+def test_what_was_cut_off_anywhere_is_completed_once(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch, pattern: str, close: str
+) -> None:
+    # Moto signs another key than the request's, so which one it is is told for it.
+    monkeypatch.setattr("shared.providers.aws_iot.certificates.read_key", lambda _pem: b"the same key")
+    aws.ask("POST", "/thing-groups/hall", {})
+    opened, selection = open_directory(aws, prepare_policy(aws))
+    wanted = plan(cohort="hall")
+    with opened as api:
+        directory = ThingDirectory(api, selection)
+        aws.faults.append(Fault(pattern, times=99, close=close))
+        with pytest.raises(OutsideError):
+            carry_out(directory, wanted, None)
+        aws.faults.clear()
+
+        ending = complete(directory, wanted)
+
+    assert ending.error is None
+    assert aws.ask("GET", "/thing-groups/hall/things")["things"] == ["pump-1"]
+    assert list_certificates(aws) == ["ACTIVE"]
+    assert len(aws.ask("GET", "/things/pump-1/principals")["principals"]) == 1
+
+
+def test_nobody_signs_in_any_more_whatever_of_a_deletion_is_cut_off(aws: FakeAws) -> None:
+    opened, selection = open_directory(aws, prepare_policy(aws))
+    with opened as api:
+        directory = ThingDirectory(api, selection)
+        directory.create(NewDevice("pump-1"))
+        directory.certify("pump-1", make_request("pump-1")[0])
+        aws.denied.add("iot:DetachThingPrincipal")
+
+        with pytest.raises(CredentialsRefused):
+            directory.delete("pump-1")
+
+    assert list_certificates(aws) == ["INACTIVE"]
 
 
 @pytest.mark.parametrize("pem", ["", "no certificate", NO_REQUEST])

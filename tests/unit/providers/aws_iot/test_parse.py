@@ -119,6 +119,23 @@ def test_coming_and_going_that_says_no_moment_has_that_of_the_rule_or_counts_as_
     assert (arrived.device_status, arrived.report, arrived.observed_at) == ("offline", None, None)
 
 
+def test_what_aws_says_twice_is_known_by_its_content_whatever_the_rule_calls_it() -> None:
+    topic, body = "$aws/events/presence/connected/pump-1", b'{"timestamp": %d, "versionNumber": 3}' % TS
+    said = [select_bytes(topic, body, "n/a", TS), select_bytes(topic, body, "n/a", TS + 5)]
+
+    ids = {each.event_id for each in parse([*said, tell_lost(topic, body, "n/a")])}
+
+    assert len(ids) == 1
+
+
+def test_what_a_device_asks_of_its_shadow_twice_is_twice() -> None:
+    topic = "$aws/things/pump-1/shadow/get"
+
+    ids = {each.event_id for each in parse([select_bytes(topic, b"{}", "pump-1", TS) for _ in range(2)])}
+
+    assert len(ids) == 2
+
+
 def test_a_client_that_its_own_next_connection_replaces_has_not_gone() -> None:
     told = {"clientId": "pump-1", "timestamp": TS, "disconnectReason": "DUPLICATE_CLIENTID"}
 

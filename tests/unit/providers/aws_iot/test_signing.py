@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.provider import OutboundRequest
-from shared.providers.aws_iot.signing import Keys, Scope, sign_request, spell_query
+from shared.providers.aws_iot.signing import SOCKET, Keys, Scope, sign_request, sign_socket, spell_query
 
 KEYS = Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -110,3 +110,24 @@ def test_a_query_is_sent_as_it_is_signed() -> None:
 
 def test_no_key_is_in_what_a_debugger_shows() -> None:
     assert "canary" not in repr(Keys("AKID", "canary-secret", "canary-token"))
+
+
+def test_the_address_of_a_websocket_is_signed_as_aws_publishes() -> None:
+    keys = Keys("TRUSTMETHISIDISFAKE0", "trustMeThisSecretKeyIsSoFakeAaBbCc00Dd11")
+    moment = datetime(2017, 6, 28, 20, 48, 45, tzinfo=UTC)
+
+    query = sign_socket(
+        "data.iot.us-east-1.amazonaws.com", "/mqtt", keys, Scope("iotdata", "us-east-1"), moment
+    )
+
+    assert query.endswith("&X-Amz-Signature=b79a4d7e31ccbf96b22d93cce1b500b9ee611ec966159547e140ae32e4dcebed")
+
+
+def test_the_token_of_a_session_is_no_part_of_what_an_address_signs() -> None:
+    scope, token = Scope(SOCKET, "eu-west-1"), Keys(KEYS.access_key_id, KEYS.secret, "TOK/+==")
+
+    plain, with_token = (
+        sign_socket("x-ats.iot.eu-west-1.amazonaws.com", "/mqtt", keys, scope, NOW) for keys in (KEYS, token)
+    )
+
+    assert with_token == f"{plain}&X-Amz-Security-Token=TOK%2F%2B%3D%3D"

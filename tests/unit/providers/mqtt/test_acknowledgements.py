@@ -8,10 +8,9 @@ from typing import Any, cast
 import pytest
 
 from shared.provider import Dialect, PayloadDecoder
+from shared.provider.broker import Broker, BrokerPlan
 from shared.providers.mqtt.acknowledgements import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
-from shared.providers.mqtt.broker import Broker
 from shared.providers.mqtt.connection import Connection
-from shared.providers.mqtt.plan import BrokerPlan
 from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.redelivery import Window
 from shared.providers.mqtt.saved_state import Memory
