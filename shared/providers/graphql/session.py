@@ -183,9 +183,13 @@ class _Session:
         found = iter(self._reader.read([each.data for each in split if each.error is None]))
         unread = []
         for each, result in zip(told, split, strict=True):
+            read = next(found) if result.error is None else result.error
+            if result.remark and self._graphql.query_cursor is not None:
+                # The query brings it whole, and would not if a part were stored by its name.
+                self._seen.changed = True
+                continue
             if result.remark:
                 self._memory.tell_once("partial", result.remark)
-            read = next(found) if result.error is None else result.error
             if isinstance(read, str):
                 unread.append(keep_unread(each, read))
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from shared.provider import (
     load_reading_budget,
 )
 from shared.providers.graphql import session as sessions
+from shared.providers.graphql.catch_up import Seen
 from shared.runtime.backoff import Backoff
 from tests.fakes.graphql import FakeGraphql
 from tests.fakes.graphql.driver import (
@@ -344,6 +346,39 @@ def test_what_there_is_of_a_partial_result_is_stored_and_the_rest_told_once(api:
     assert [
         note.message.partition(" a shard is down (at readings.1).")[1] != "" for note in ledger.notes
     ] == [True]
+
+
+def test_what_a_subscription_brings_in_part_the_query_brings_whole(api: FakeGraphql) -> None:
+    ledger = Ledger()
+    part = {
+        "data": {"readingAdded": make_reading(1) | {"temperature": None}},
+        "errors": [{"message": "busy"}],
+    }
+
+    with Session(ledger, make_graphql(api.url, **READ, **LIVE)):
+        wait_until(lambda: api.listeners, "nobody subscribed")
+        api.behaviour.silent = True
+        api.add(make_reading(1))
+        api._run(api._tell(part))
+        api._run(api._tell({"data": {"readingAdded": make_reading(0)}}))
+        wait_for(ledger, 1)
+
+    assert {message.payload["id"]: message.payload for message in ledger.stored.values()} == {
+        0: make_reading(0),
+        1: make_reading(1),
+    }
+
+
+def test_long_names_take_no_memory() -> None:
+    seen = Seen()
+
+    tracemalloc.start()
+    seen.add([(f"{number:0>1000}\U0001f600", b"") for number in range(5_000)])
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert kept < 2_000_000
+    assert seen.drop_known([(f"{3:0>1000}\U0001f600", b""), ("new", b"")]) == [("new", b"")]
 
 
 def test_a_result_of_a_subscription_without_data_is_kept_with_its_error(api: FakeGraphql) -> None:
