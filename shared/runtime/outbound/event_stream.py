@@ -135,8 +135,13 @@ class _Gate:
 async def open_events(transport: Transport, request: OutboundRequest, limit: int) -> EventStream:
     """Send `request`, whose reply is to be an event stream; `limit` is the most bytes of an event.
 
-    Errors: StreamRefused where it is none; those of any request.
+    Errors: StreamRefused where it is none; ProtocolFailed where it is compressed, which nobody asked for; those of any
+    request.
     """
     headers = {**request.headers, "Accept": MEDIA_TYPE}
     opened = await open_reply(transport, replace(request, headers=headers), HTTPStatus.OK, MEDIA_TYPE)
+    if opened.head.headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
+        # Read as it is it would have no events, and look like a server that has nothing to say.
+        opened.drop()
+        raise ProtocolFailed(f"{opened.name} compressed its event stream, though it was not asked to.")
     return EventStream(opened, limit)
