@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 
 from shared.provider.base import Provider, make_provider
+from shared.provider.decoding.storable import replace_nul
 from shared.provider.merge_patch import patch_config
 from shared.provider.messages import Identity
 from shared.provider.secrets import split_config
@@ -78,12 +79,14 @@ def load_provider(config: Mapping[str, object], identity: Identity) -> Provider:
 
 
 def _list_unportable(provider: Provider) -> Iterator[FieldError]:
-    """The fields that are too deep for the database, and the largest where all together are too large."""
+    """The fields that the database can't hold: too deep, with NUL, and the largest where all together are too large."""
     settings = split_config(provider)[0]
     sizes = {name: measure_json([value], SETTINGS_BYTES) for name, value in settings.items()}
     for name, (_, levels) in sizes.items():
         if levels > LEVELS:
             yield FieldError(name, f"At most {LEVELS} levels.")
+        elif replace_nul(settings[name]) != settings[name]:
+            yield FieldError(name, "Leave out the character NUL (\\u0000), which can't be kept.")
     if sum(len(name) + 4 + size for name, (size, _) in sizes.items()) > SETTINGS_BYTES:
         yield FieldError(
             max(sizes, key=lambda name: sizes[name][0]),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.provider import Identity, find_provider, load_provider, split_config
+from shared.provider import Identity, find_provider, load_provider, load_safe_provider, split_config
 from shared.runtime.errors import InvalidConfig
 from tests.fakes.graphql.driver import LIVE, READ, STREAM, make_graphql
 
@@ -66,6 +66,22 @@ def test_what_can_not_work_is_refused_at_its_field(config: dict[str, Any], field
 
     assert words in refused[field], refused
     assert "canary" not in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"query": '{ a(x: "\0") { id } }'}, "query"),
+        (READ | {"query_items": "a\0"}, "query_items"),
+        (READ | {"variables": {"cursor": "{{cursor}}", "\0": 1}}, "variables"),
+        (READ | {"variables": {"cursor": "{{cursor}}", "a": ["\0"]}}, "variables"),
+    ],
+)
+def test_what_the_database_can_not_keep_is_refused_at_its_field(config: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidConfig) as raised:
+        load_safe_provider({"endpoint": URL} | config, Identity("", "", "graphql"))
+
+    assert [(error.field, "NUL" in error.message) for error in raised.value.errors] == [(field, True)]
 
 
 def test_secrets_go_to_the_hosts_of_both_addresses() -> None:
