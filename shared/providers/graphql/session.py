@@ -189,7 +189,7 @@ class _Session:
                 self._seen.changed = True
                 continue
             if result.remark:
-                self._memory.tell_once("partial", result.remark)
+                self._memory.tell_once("partial subscription", result.remark)
             if isinstance(read, str):
                 unread.append(keep_unread(each, read))
                 continue

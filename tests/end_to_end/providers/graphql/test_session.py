@@ -369,6 +369,24 @@ def test_what_a_subscription_brings_in_part_the_query_brings_whole(api: FakeGrap
     }
 
 
+def test_what_a_subscription_lacks_is_told_once_however_whole_the_query_is(
+    api: FakeGraphql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "SWEEP_SECONDS", 0.01)
+    ledger = Ledger()
+
+    with Session(ledger, make_graphql(api.url, query=READ["query"], **LIVE)):
+        wait_until(lambda: api.listeners, "nobody subscribed")
+        for number in range(3):
+            part = {"data": {"readingAdded": make_reading(number)}, "errors": [{"message": "busy"}]}
+            asked = len(api.asked)
+            api._run(api._tell(part))
+            wait_for(ledger, number + 1)
+            wait_until(lambda asked=asked: len(api.asked) > asked + 1, "the query is not asked again")  # type: ignore[misc]
+
+    assert sum("subscription are not whole" in note.message for note in ledger.notes) == 1
+
+
 def test_long_names_take_no_memory() -> None:
     seen = Seen()
 
