@@ -79,7 +79,7 @@ def load_provider(config: Mapping[str, object], identity: Identity) -> Provider:
 
 
 def _list_unportable(provider: Provider) -> Iterator[FieldError]:
-    """The fields that the database can't keep, and the largest where all together are too large."""
+    """The fields that the database can't hold: too deep, with NUL, and the largest where all together are too large."""
     settings = split_config(provider)[0]
     sizes = {name: measure_json([value], SETTINGS_BYTES) for name, value in settings.items()}
     for name, (_, levels) in sizes.items():

@@ -12,7 +12,7 @@ from shared.provider.fields import check_url
 from shared.runtime.errors import InvalidConfig
 from tests.contract.configs import read_config
 
-WHOLE = {("http", "poll_url"), ("kafka", "oauth_token_url"), ("webhook", "url")}
+WHOLE = {("graphql", "endpoint"), ("http", "poll_url"), ("kafka", "oauth_token_url"), ("webhook", "url")}
 """Those that requests go to as they stand."""
 
 

@@ -5,6 +5,7 @@ The query is what counts: only it moves the cursor, so whatever a subscription l
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -40,22 +41,25 @@ BACKWARDS = (
 
 
 class Seen:
-    """What a subscription has brought lately, by its event ids, so that the query need not bring it again."""
+    """What a subscription has brought lately, so that the query need not bring it again.
+
+    Of event ids, which may be long, only hashes are kept. `changed` says that it has brought something.
+    """
 
     def __init__(self) -> None:
-        self._names: OrderedDict[str, None] = OrderedDict()
+        self._names: OrderedDict[bytes, None] = OrderedDict()
         self.changed = False
 
     def add(self, bodies: Sequence[NamedBody]) -> None:
         """These are handed over."""
-        self._names.update((name, None) for name, _ in bodies)
+        self._names.update((_shorten(name), None) for name, _ in bodies)
         self.changed = self.changed or bool(bodies)
         while len(self._names) > MOST_SEEN:
             self._names.popitem(last=False)
 
     def drop_known(self, bodies: Sequence[NamedBody]) -> list[NamedBody]:
         """Those that are not among them."""
-        return [each for each in bodies if each[0] not in self._names]
+        return [each for each in bodies if _shorten(each[0]) not in self._names]
 
 
 class CatchUp:
@@ -82,6 +86,7 @@ class CatchUp:
             for _ in range(MOST_PAGES):
                 read = self._ask(api)
                 bodies = self._reader.name(read.items)
+                self._reader.judge(read, bodies, self._memory)
                 is_last = pages.is_last({name for name, _ in bodies})
                 is_last = not self._move(read, met) or is_last
                 yield from self._hand(self._seen.drop_known(bodies))
@@ -134,6 +139,10 @@ class CatchUp:
                 batch.notes, batch.state = self._memory.take_notes(), self._memory.save()
             if part or batch.state is not None:
                 yield from self._outbox.hand(batch, part)
+
+
+def _shorten(name: str) -> bytes:
+    return hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def ask_first(graphql: Graphql, api: GraphqlApi) -> Read:

@@ -72,8 +72,13 @@ class EndpointFields(Provider, defer_build=True):
     @property
     def access(self) -> Access:
         """What calls to the API need."""
-        headers, secrets = {"Accept": ACCEPT} | self.proof, list(self.secret_values)
+        headers, secrets = {"Accept": ACCEPT} | self.proof, list(self.hidden_values)
         return Access("The API", self.endpoint, headers, secrets, self.identity.organization_id)
+
+    @property
+    def hidden_values(self) -> tuple[str, ...]:
+        """The secrets that are hidden in data too, where an API says them back."""
+        return self.secret_values
 
     def mask_words(self, words: str) -> str:
         """Words of the API as they may be told: secrets masked; and Postgres has no text with NUL."""

@@ -9,11 +9,12 @@ from shared.provider import (
     EventStreamReader,
     OutboundRequest,
     OutsideError,
+    ProtocolFailed,
     StreamEnded,
     StreamRefused,
     write_json,
 )
-from shared.providers.graphql.feed import OPEN_SECONDS, Told, explain_refusal, read_told
+from shared.providers.graphql.feed import OPEN_SECONDS, Told, explain_refusal, mask_failure, read_told
 from shared.providers.graphql.variables import Variables
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class EventFeed:
             self._stream.open(request)
         except StreamRefused as refused:
             raise explain_refusal(graphql, refused) from None
+        except ProtocolFailed as failed:
+            raise mask_failure(graphql, failed) from None
 
     def receive(self, seconds: float) -> list[Told]:
         """The results that came, waiting up to `seconds` for the first. Errors: StreamEnded, OutsideErrors."""

@@ -69,6 +69,11 @@ def list_ways(graphql: Graphql, known: str) -> tuple[str, ...]:
     return (EVENTS,) if graphql.protocol == "sse" else (SOCKET,)
 
 
+def mask_failure(graphql: Graphql, failed: ProtocolFailed) -> ProtocolFailed:
+    """The same without the secrets that headers of a reply may say back."""
+    return ProtocolFailed(graphql.mask_words(failed.detail))
+
+
 def read_told(graphql: Graphql, body: bytes) -> Told:
     """A message, without the secrets that it may say back."""
     for secret in graphql.access.secrets:

@@ -16,12 +16,20 @@ from shared.provider import (
 
 if TYPE_CHECKING:
     from shared.providers.graphql import Graphql
+    from shared.providers.graphql.saved_state import Memory
 
 MOST_ITEMS = 10_000
 """Of one result."""
 
 CURSOR_LIMIT = 4_096
 PREFIX = "graphql"
+
+
+NAMELESS = (
+    "Items have nothing at item_key, so their content names them, and of equal ones only one is stored: ask for a "
+    "field that is each item's own, and let item_key name it. With null there this is meant, and not told."
+)
+UNPLACED = "There is no cursor in the results: what {field} looks for is not in them, so {effect}; check it."
 
 
 class Read(NamedTuple):
@@ -39,6 +47,7 @@ class ResultReader:
         expressions = {name: text for name, text in given.items() if text}
         self._graphql = graphql
         self._finds_items = items is not None
+        self._cursor_field = _describe_field(graphql) if cursor else None
         self._expressions = Expressions(graphql.identity.organization_id, expressions)
 
     def check(self) -> None:
@@ -62,6 +71,18 @@ class ResultReader:
         key = self._graphql.item_key
         return [(name_item(item, key, PREFIX), write_item(item)) for item in items]
 
+    def judge(self, read: Read, bodies: Sequence[NamedBody], memory: Memory) -> None:
+        """Tell once what would be lost without a word: items of no name, a list of which no cursor leads on."""
+        if self._graphql.item_key and any(name.startswith(f"{PREFIX}-content:") for name, _ in bodies):
+            memory.tell_once("nameless", NAMELESS)
+        if self._cursor_field is None or not read.items:
+            return
+        if read.cursor is not None:
+            memory.forget_told("unplaced")
+        elif memory.cursor == self._graphql.first_cursor:
+            field, effect = self._cursor_field
+            memory.tell_once("unplaced", UNPLACED.format(field=field, effect=effect))
+
     def _read(self, data: Any, found: Found) -> Read | str:
         if found.error:
             return f"The result can't be read: {found.error}"
@@ -74,6 +95,13 @@ class ResultReader:
         if len(text) > CURSOR_LIMIT:
             return f"The cursor has {len(text):,} bytes; at most {CURSOR_LIMIT:,} are kept."
         return Read([item for item in items if item is not None], None if cursor == "" else cursor)
+
+
+def _describe_field(graphql: Graphql) -> tuple[str, str]:
+    """The field that finds the cursor, and what comes of one that finds none."""
+    if graphql.is_streaming:
+        return "subscription_cursor", "what comes between two sessions is lost"
+    return "query_cursor", "only the first page is ever read"
 
 
 def _find_only(data: Any) -> Any:

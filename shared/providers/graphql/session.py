@@ -91,6 +91,9 @@ class _Session:
             self._memory.tell_once("at most once", ONCE)
         try:
             yield from self._ask()
+            while self._graphql.subscription is not None and self._lags:
+                # Who is far behind reads on before subscribing: meanwhile nobody would listen.
+                yield from self._ask()
             yield from self._follow()
         except TimedOut:
             # What the end of the session cuts off goes on with the next one, at once; who never answers has failed.
@@ -98,6 +101,11 @@ class _Session:
             if not self._deadline.expired or (has_had_time and not self._has_got_on):
                 raise
         yield from self._finish()
+
+    @property
+    def _lags(self) -> bool:
+        """Whether the query has more, which was cut off."""
+        return self._catch_up is not None and self._catch_up.has_more and not self._deadline.expired
 
     def _ask(self) -> Iterator[Batch]:
         """What the query has, where there is one."""
@@ -156,7 +164,7 @@ class _Session:
                 yield from self._hand([], [])
             else:
                 yield Batch()
-            if sweep.expired:
+            if sweep.expired or self._lags:
                 yield from self._ask()
                 sweep = Deadline(SWEEP_SECONDS)
 
@@ -175,13 +183,19 @@ class _Session:
         found = iter(self._reader.read([each.data for each in split if each.error is None]))
         unread = []
         for each, result in zip(told, split, strict=True):
-            if result.remark:
-                self._memory.tell_once("partial", result.remark)
             read = next(found) if result.error is None else result.error
+            if result.remark and self._graphql.query_cursor is not None:
+                # The query brings it whole, and would not if a part were stored by its name.
+                self._seen.changed = True
+                continue
+            if result.remark:
+                self._memory.tell_once("partial subscription", result.remark)
             if isinstance(read, str):
                 unread.append(keep_unread(each, read))
                 continue
-            bodies += self._reader.name(read.items)
+            named = self._reader.name(read.items)
+            self._reader.judge(read, named, self._memory)
+            bodies += named
             if self._graphql.is_streaming and read.cursor is not None:
                 self._memory.cursor = read.cursor
         return bodies, unread

@@ -21,7 +21,14 @@ from shared.provider import (
     WebSocketStream,
     write_json,
 )
-from shared.providers.graphql.feed import ACK_SECONDS, OPEN_SECONDS, Told, explain_refusal, read_told
+from shared.providers.graphql.feed import (
+    ACK_SECONDS,
+    OPEN_SECONDS,
+    Told,
+    explain_refusal,
+    mask_failure,
+    read_told,
+)
 from shared.providers.graphql.refusals import describe_errors, explain_end, explain_errors, list_errors
 from shared.providers.graphql.variables import Variables
 
@@ -112,6 +119,8 @@ class SocketFeed:
             self._stream.open(request, offered.get(graphql.protocol, (TRANSPORT_WS, LEGACY)))
         except StreamRefused as refused:
             raise explain_refusal(graphql, refused) from None
+        except ProtocolFailed as failed:
+            raise mask_failure(graphql, failed) from None
         self._words = _WORDS[self._stream.subprotocol]
 
     @property

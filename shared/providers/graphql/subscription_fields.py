@@ -16,6 +16,7 @@ from shared.provider import (
     SocketUrl,
     find_http_url,
     locate_url,
+    looks_secret,
     require_partner,
 )
 from shared.providers.graphql.document import DOCUMENT, check_document
@@ -48,7 +49,8 @@ def _when(**properties: Any) -> dict[str, Any]:
 
 def _check_payload(secret: SecretStr) -> SecretStr:
     try:
-        if isinstance(orjson.loads(secret.get_secret_value()), dict):
+        payload = orjson.loads(secret.get_secret_value())
+        if payload and isinstance(payload, dict):
             return secret
     except orjson.JSONDecodeError:
         pass
@@ -194,14 +196,29 @@ class SubscriptionFields(EndpointFields, defer_build=True):
     @cached_property
     def secret_values(self) -> tuple[str, ...]:
         """Every secret in this config, those within init_payload too."""
-        payload = orjson.loads(self.init_payload.get_secret_value()) if self.init_payload else None
-        within = (text for text in _list_texts(payload) if len(text) >= SHORTEST_SECRET)
-        return (*super().secret_values, *within)
+        return (*super().secret_values, *(text for text, _ in self._payload_texts))
+
+    @property
+    def hidden_values(self) -> tuple[str, ...]:
+        """Those of init_payload only where their names look secret: of roles and tenants devices speak, too."""
+        texts = self._payload_texts
+        own = self.secret_values[: len(self.secret_values) - len(texts)]
+        return (*own, *(text for text, is_secret in texts if is_secret))
+
+    @property
+    def _payload_texts(self) -> list[tuple[str, bool]]:
+        return (
+            list(_list_texts(orjson.loads(self.init_payload.get_secret_value()))) if self.init_payload else []
+        )
 
 
-def _list_texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _list_texts(inner)
+def _list_texts(value: Any, *, is_secret: bool = False) -> Iterator[tuple[str, bool]]:
+    """The texts in a payload that are long enough to be hidden, and whether a name on the way to them looks secret."""
+    if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
+        yield value, is_secret or looks_secret("", value)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _list_texts(inner, is_secret=is_secret or looks_secret(name, ""))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _list_texts(inner, is_secret=is_secret)

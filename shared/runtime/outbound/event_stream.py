@@ -29,7 +29,7 @@ class EventStream:
     def __init__(self, opened: Opened, limit: int) -> None:
         self.opened = opened
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
+        self._silent = 0.0
         self._gate = _Gate(opened.wire)
         self._reader = ReplyReader(self._gate, sys.maxsize, with_body=True, linger=False)
         self._gate.body = self._reader.body
@@ -63,8 +63,8 @@ class EventStream:
         return came
 
     def watch(self) -> None:
-        """TimedOut where nothing has come for long, not even a comment."""
-        if self._loop.time() - self._heard >= SILENT_SECONDS:
+        """TimedOut where nothing has come for long, not even a comment, while it was listened to."""
+        if self._silent >= SILENT_SECONDS:
             raise TimedOut(
                 f"{self.opened.name} sent nothing for {SILENT_SECONDS:g} seconds, not even a comment."
             )
@@ -76,13 +76,13 @@ class EventStream:
         await asyncio.wait([self._reading])
 
     async def _listen(self, seconds: float) -> None:
-        before = len(self._reader.body)
+        before, begun = len(self._reader.body), self._loop.time()
         self._gate.open()
         waiting = self._loop.create_task(self._gate.idle.wait())
         await asyncio.wait([self._reading, waiting], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        if len(self._reader.body) > before:
-            self._heard = self._loop.time()
+        is_heard = len(self._reader.body) > before
+        self._silent = 0.0 if is_heard else self._silent + self._loop.time() - begun
 
     def _cut(self) -> list[ServerEvent]:
         events: list[ServerEvent] = []
@@ -135,8 +135,13 @@ class _Gate:
 async def open_events(transport: Transport, request: OutboundRequest, limit: int) -> EventStream:
     """Send `request`, whose reply is to be an event stream; `limit` is the most bytes of an event.
 
-    Errors: StreamRefused where it is none; those of any request.
+    Errors: StreamRefused where it is none; ProtocolFailed where it is compressed, which nobody asked for; those of any
+    request.
     """
     headers = {**request.headers, "Accept": MEDIA_TYPE}
     opened = await open_reply(transport, replace(request, headers=headers), HTTPStatus.OK, MEDIA_TYPE)
+    if opened.head.headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
+        # Read as it is it would have no events, and look like a server that has nothing to say.
+        opened.drop()
+        raise ProtocolFailed(f"{opened.name} compressed its event stream, though it was not asked to.")
     return EventStream(opened, limit)

@@ -52,14 +52,15 @@ class WebSocket:
         self._framing = Protocol(Side.CLIENT, max_size=limit, logger=_log)
         self._parts: list[bytes] = []
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
+        self._silent = 0.0
         self._asked = False
         self._over: OutsideError | None = None
 
     @property
     def wanted(self) -> int:
         """How many bytes a message that has begun may need."""
-        return self._limit if len(self._framing.reader.buffer) > SMALL else 0
+        begun = len(self._framing.reader.buffer) + sum(map(len, self._parts))
+        return self._limit if begun > SMALL else 0
 
     async def receive(self, seconds: float) -> list[bytes]:
         """The messages that came, waiting up to `seconds` for the first; none where none came.
@@ -67,7 +68,9 @@ class WebSocket:
         Errors: StreamEnded, ProtocolFailed, TimedOut, each once what came before is handed over.
         """
         if not self._wire.came and self._over is None:
+            begun = self._loop.time()
             await self._wire.listen(seconds)
+            self._silent += self._loop.time() - begun
         messages = self._cut() if self._over is None else []
         if not messages and self._over is None and self._wire.transport is None:
             self._over = StreamEnded(f"{self.opened.name} closed the connection without a word.")
@@ -82,11 +85,13 @@ class WebSocket:
             self._flush()
 
     def watch(self) -> None:
-        """Ask whether the other side is there where it has been silent; TimedOut where it does not say so."""
-        silent = self._loop.time() - self._heard
-        if silent >= 2 * PING_SECONDS:
+        """Ask whether the other side is there where it has been silent; TimedOut where it does not say so.
+
+        Only the time counts in which it was listened to: what it said meanwhile waits to be read.
+        """
+        if self._silent >= 2 * PING_SECONDS:
             raise TimedOut(f"{self.opened.name} did not answer a ping within {PING_SECONDS:g} seconds.")
-        if silent >= PING_SECONDS and not self._asked and self._is_open:
+        if self._silent >= PING_SECONDS and not self._asked and self._is_open:
             self._asked = True
             self._framing.send_ping(b"")
             self._flush()
@@ -113,7 +118,7 @@ class WebSocket:
         """The messages that are whole."""
         framing, came = self._framing, self._wire.came
         if came:
-            self._heard, self._asked = self._loop.time(), False
+            self._silent, self._asked = 0.0, False
             framing.receive_data(bytes(came))
             came.clear()
         messages = list(self._join(framing.events_received()))

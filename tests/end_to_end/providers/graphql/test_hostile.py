@@ -413,6 +413,25 @@ def test_secrets_that_an_api_says_back_are_in_nothing_that_is_stored_or_told() -
     assert secret not in error.detail
 
 
+def test_what_devices_say_is_whole_though_the_payload_has_the_same_words() -> None:
+    init = json.dumps({"headers": {"x-hasura-role": "device"}})
+
+    ledger = listen(after_acknowledging(frame(json.dumps(NEXT).encode())), 1, init_payload=init)
+
+    (stored,) = ledger.stored.values()
+    assert (stored.device, stored.payload) == ("d1", make_reading(1))
+
+
+@pytest.mark.parametrize(
+    "header", ["Upgrade", "Connection", "Sec_WebSocket_Protocol", "Sec_WebSocket_Accept"]
+)
+def test_secrets_that_a_handshake_says_back_are_not_told(header: str) -> None:
+    error, _ = fail(lambda peer: peer.switch(**{header: "canary-token"}), bearer_token="canary-token")
+
+    assert isinstance(error, ProtocolFailed)
+    assert "canary" not in error.detail
+
+
 @pytest.mark.parametrize("address", ["169.254.169.254", "10.0.0.1", "::1", "fd00:ec2::254"])
 @pytest.mark.parametrize("protocol", ["transport-ws", "sse"])
 def test_inner_addresses_get_no_connection(address: str, protocol: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import time
@@ -84,6 +85,7 @@ def test_events_come_in_chunks_of_any_size_and_without_a_length() -> None:
         ),
         (HEAD + b"\r\nevent: complete\ndata:\n\n", "ended the subscription"),
         (HEAD + b"\r\n", "ended the stream"),
+        (HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"data: {}\n\n"), "compressed"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n", "no length"),
         (HEAD + b"Content-Length: 5, 6\r\n\r\nhello", "not one number"),
         (HEAD + b"\r\ndata: " + b"x" * 3_000_000, "too large"),

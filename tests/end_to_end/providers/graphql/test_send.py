@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from shared.provider import Command, CommandRefused, CredentialsRefused, Outcome, ProviderRefused
+from shared.codecs.codec import Codec
+from shared.provider import (
+    Command,
+    CommandRefused,
+    CredentialsRefused,
+    Outcome,
+    ProviderRefused,
+    Unavailable,
+)
+from shared.providers.graphql.api import GraphqlApi
 from tests.fakes.graphql import FakeGraphql
 from tests.fakes.graphql.driver import LIVE, make_graphql
 from tests.fakes.http_receiver import Answer, HttpReceiver
@@ -62,6 +71,9 @@ def test_what_says_that_the_device_has_it_confirms_it_or_fails_it(api: FakeGraph
     [
         (500, {"message": "oops"}, CommandRefused),
         (504, "gateway", CommandRefused),
+        (524, "a gateway's own: it was sent on, and no answer came", CommandRefused),
+        (520, {}, CommandRefused),
+        (408, {}, CommandRefused),
         (503, {"message": "later"}, ProviderRefused),
         (429, {"message": "slower"}, ProviderRefused),
         (401, {}, CredentialsRefused),
@@ -104,6 +116,41 @@ def test_no_answer_at_all_is_final_too() -> None:
             make_graphql(cut_off, mutation=MUTATION).send(Command("c", "d", "n", {}, datetime.now(UTC)))
 
     assert len(cut.requests) == 1
+
+
+def test_an_answer_that_can_not_be_read_is_final_and_its_result_kept_whole(
+    api: FakeGraphql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_busy(*_: Any) -> None:
+        raise Unavailable("All decoders are busy.")
+
+    monkeypatch.setattr(Codec, "decode", be_busy)
+
+    outcome = send(api.url, mutation_result="send.[job]")
+    with pytest.raises(CommandRefused, match=r"can't be told.*All decoders are busy"):
+        send(api.url, mutation_ok="send.[ok][0]")
+    with pytest.raises(Unavailable):
+        send(api.url, mutation=REPEATABLE, mutation_ok="send.[ok][0]")
+
+    assert outcome == Outcome(confirmed=False, result={"send": {"ok": True, "job": "j-1"}})
+    assert len(api.asked) == 3
+
+
+def test_an_expression_that_fails_is_not_taken_for_a_refusal(api: FakeGraphql) -> None:
+    with pytest.raises(CommandRefused, match="can't be told from its answer"):
+        send(api.url, mutation_ok="length(send.ok)")
+
+
+def test_no_memory_for_the_answer_is_final_too(api: FakeGraphql, monkeypatch: pytest.MonkeyPatch) -> None:
+    def have_none(*_: Any) -> None:
+        raise Unavailable("There is no memory.")
+
+    monkeypatch.setattr(GraphqlApi, "_meet", have_none)
+
+    with pytest.raises(CommandRefused, match=r"no memory.*not known"):
+        send(api.url)
+
+    assert len(api.asked) == 1
 
 
 def test_nobody_being_there_is_not_final() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from shared.provider import (
     load_reading_budget,
 )
 from shared.providers.graphql import session as sessions
+from shared.providers.graphql.catch_up import Seen
 from shared.runtime.backoff import Backoff
 from tests.fakes.graphql import FakeGraphql
 from tests.fakes.graphql.driver import (
@@ -256,6 +258,54 @@ def test_a_session_that_is_killed_anywhere_loses_nothing_and_stores_nothing_twic
     assert list_ids(ledger) == list(range(260))
 
 
+def test_who_is_far_behind_reads_on_before_subscribing(api: FakeGraphql) -> None:
+    api.readings, api.behaviour.page = make_readings(350), 1
+    ledger = Ledger()
+
+    with Session(ledger, make_graphql(api.url, **READ, **LIVE)):
+        wait_until(lambda: api.listeners, "nobody subscribed")
+        assert len(ledger.stored) == 350
+
+
+def test_a_cursor_that_is_nowhere_in_the_results_is_told_once(api: FakeGraphql) -> None:
+    api.readings = make_readings(250)
+    ledger, graphql = Ledger(), make_graphql(api.url, **READ | {"query_cursor": "readings.pageInfo.endCursr"})
+
+    ledger.run(graphql, 100)
+    ledger.run(graphql, 100)
+
+    (note,) = ledger.notes
+    assert "query_cursor" in note.message
+    assert "only the first page" in note.message
+
+
+def test_a_subscription_without_the_cursor_it_should_go_on_from_is_told(api: FakeGraphql) -> None:
+    api.readings = make_readings(2)
+    ledger = Ledger()
+
+    with Session(ledger, make_graphql(api.url, **STREAM | {"subscription_cursor": "readings_stream[-1].no"})):
+        wait_for(ledger, 2)
+
+    (note,) = ledger.notes
+    assert "subscription_cursor" in note.message
+
+
+@pytest.mark.parametrize(("item_key", "count"), [("id", 1), ("reading.id", 1), (None, 0)])
+def test_items_without_a_name_of_their_own_are_told_once(
+    api: FakeGraphql, item_key: str | None, count: int
+) -> None:
+    answer = {"data": {"readings": [{"device": "d1", "temperature": 20}] * 2}}
+    api.behaviour.http_answer = (200, answer)
+    ledger = Ledger()
+
+    for _ in range(2):
+        ledger.run(make_graphql(api.url, query=READ["query"], item_key=item_key), 1)
+
+    assert [note.message.startswith("Items have nothing at item_key") for note in ledger.notes] == [
+        True
+    ] * count
+
+
 def test_a_slow_database_holds_up_the_reading_and_loses_nothing(api: FakeGraphql) -> None:
     api.readings, api.behaviour.page = make_readings(5_000), 500
     ledger = Ledger()
@@ -296,6 +346,57 @@ def test_what_there_is_of_a_partial_result_is_stored_and_the_rest_told_once(api:
     assert [
         note.message.partition(" a shard is down (at readings.1).")[1] != "" for note in ledger.notes
     ] == [True]
+
+
+def test_what_a_subscription_brings_in_part_the_query_brings_whole(api: FakeGraphql) -> None:
+    ledger = Ledger()
+    part = {
+        "data": {"readingAdded": make_reading(1) | {"temperature": None}},
+        "errors": [{"message": "busy"}],
+    }
+
+    with Session(ledger, make_graphql(api.url, **READ, **LIVE)):
+        wait_until(lambda: api.listeners, "nobody subscribed")
+        api.behaviour.silent = True
+        api.add(make_reading(1))
+        api._run(api._tell(part))
+        api._run(api._tell({"data": {"readingAdded": make_reading(0)}}))
+        wait_for(ledger, 1)
+
+    assert {message.payload["id"]: message.payload for message in ledger.stored.values()} == {
+        0: make_reading(0),
+        1: make_reading(1),
+    }
+
+
+def test_what_a_subscription_lacks_is_told_once_however_whole_the_query_is(
+    api: FakeGraphql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "SWEEP_SECONDS", 0.01)
+    ledger = Ledger()
+
+    with Session(ledger, make_graphql(api.url, query=READ["query"], **LIVE)):
+        wait_until(lambda: api.listeners, "nobody subscribed")
+        for number in range(3):
+            part = {"data": {"readingAdded": make_reading(number)}, "errors": [{"message": "busy"}]}
+            asked = len(api.asked)
+            api._run(api._tell(part))
+            wait_for(ledger, number + 1)
+            wait_until(lambda asked=asked: len(api.asked) > asked + 1, "the query is not asked again")  # type: ignore[misc]
+
+    assert sum("subscription are not whole" in note.message for note in ledger.notes) == 1
+
+
+def test_long_names_take_no_memory() -> None:
+    seen = Seen()
+
+    tracemalloc.start()
+    seen.add([(f"{number:0>1000}\U0001f600", b"") for number in range(5_000)])
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert kept < 2_000_000
+    assert seen.drop_known([(f"{3:0>1000}\U0001f600", b""), ("new", b"")]) == [("new", b"")]
 
 
 def test_a_result_of_a_subscription_without_data_is_kept_with_its_error(api: FakeGraphql) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from shared.provider import Identity, find_provider, load_provider, split_config
+from shared.provider import Identity, find_provider, load_provider, load_safe_provider, split_config
 from shared.runtime.errors import InvalidConfig
 from tests.fakes.graphql.driver import LIVE, READ, STREAM, make_graphql
 
@@ -35,8 +36,9 @@ def refuse(**config: Any) -> dict[str, str]:
         (STREAM | {"subscription": LIVE["subscription"]}, "config", "name $cursor"),
         (READ | STREAM, "subscription_cursor", "query_cursor says already"),
         (LIVE | {"protocol": "sse", "ws_endpoint": "wss://a.example"}, "ws_endpoint", "has no use for it"),
-        (LIVE | {"protocol": "appsync", "init_payload": "{}"}, "init_payload", "has no use for it"),
+        (LIVE | {"protocol": "appsync", "init_payload": '{"a": 1}'}, "init_payload", "has no use for it"),
         (LIVE | {"init_payload": "[1]"}, "init_payload", "a JSON object"),
+        (LIVE | {"init_payload": "{}"}, "init_payload", "a JSON object"),
         (LIVE | {"init_payload": "canary{"}, "init_payload", "a JSON object"),
         (LIVE | {"ws_endpoint": "mqtt://a.example"}, "ws_endpoint", "expected"),
         (LIVE | {"endpoint": "wss://a.example"}, "endpoint", "expected https://"),
@@ -66,6 +68,22 @@ def test_what_can_not_work_is_refused_at_its_field(config: dict[str, Any], field
     assert "canary" not in str(refused)
 
 
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"query": '{ a(x: "\0") { id } }'}, "query"),
+        (READ | {"query_items": "a\0"}, "query_items"),
+        (READ | {"variables": {"cursor": "{{cursor}}", "\0": 1}}, "variables"),
+        (READ | {"variables": {"cursor": "{{cursor}}", "a": ["\0"]}}, "variables"),
+    ],
+)
+def test_what_the_database_can_not_keep_is_refused_at_its_field(config: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidConfig) as raised:
+        load_safe_provider({"endpoint": URL} | config, Identity("", "", "graphql"))
+
+    assert [(error.field, "NUL" in error.message) for error in raised.value.errors] == [(field, True)]
+
+
 def test_secrets_go_to_the_hosts_of_both_addresses() -> None:
     graphql = find_provider("graphql")
 
@@ -89,6 +107,15 @@ def test_secrets_are_sealed_and_those_within_the_payload_masked() -> None:
     assert (
         graphql.mask_words("it was canary-admin, \x00 a and canary-token") == "it was ***, \ufffd a and ***"
     )
+
+
+def test_of_the_payload_only_what_looks_secret_is_hidden_in_data() -> None:
+    headers = {"x-hasura-role": "device", "x-hasura-admin-secret": "canary-admin"}
+    payload = json.dumps({"headers": headers, "a": ["Bearer canary"]})
+    graphql = make_graphql(URL, **LIVE, bearer_token="canary-token", init_payload=payload)
+
+    assert set(graphql.hidden_values) == {payload, "canary-token", "canary-admin", "Bearer canary"}
+    assert graphql.mask_words("no role device") == "no role ***"
 
 
 def test_a_websocket_begins_with_the_token_unless_told_otherwise() -> None:
