@@ -88,7 +88,7 @@ class BrokerClient(Protocol):
     def test(self, plan: BrokerPlan, deadline: Deadline | None = None) -> Iterator[Check]:
         """Resolve, connect, do TLS, log in, subscribe; with a client id of its own, beside a live session."""
 
-    def publish(self, plan: BrokerPlan, topic: str, body: bytes) -> None:
+    def publish_once(self, plan: BrokerPlan, topic: str, body: bytes) -> None:
         """Publish with QoS 1 over a short connection beside the session."""
 
 

@@ -63,7 +63,7 @@ def send_command(aws: AwsIot, command: Command, topic: str) -> Outcome:
 
     plan = make_plan(aws, Deadline(CALL_SECONDS))
     with explain_refusals(aws, plan):
-        load_client().publish(plan, topic, body)
+        load_client().publish_once(plan, topic, body)
     return Outcome(topic)
 
 

@@ -125,7 +125,7 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
     def send(self, command: Command) -> Outcome:
         """Publish to `command_topic` with QoS 1; the reference is the topic. The broker has it, not yet the device."""
         topic = choose_topic(self.command_topic, command.device, command.name)
-        self.publish(self.plan, topic, self.encode_command(command, topic))
+        self.publish_once(self.plan, topic, self.encode_command(command, topic))
         return Outcome(topic)
 
     def describe_stored(self, stored: StoredBody) -> CodedBody:
@@ -158,7 +158,7 @@ class Mqtt(Checker, Poller, BrokerFields, CodecFields, PayloadFields, Commander)
         return check_broker(plan, deadline)
 
     @staticmethod
-    def publish(plan: BrokerPlan, topic: str, body: bytes) -> None:
+    def publish_once(plan: BrokerPlan, topic: str, body: bytes) -> None:
         """See `BrokerClient`, and send.py."""
         from shared.providers.mqtt.send import publish_once
 
