@@ -48,13 +48,24 @@ def run_program(argv: list[str], folder: Path, stack: Stack) -> subprocess.Compl
     )
 
 
+def lift_limits(stack: Stack) -> None:
+    """More is made, and refused, within minutes than anybody may within an hour."""
+    with stack.connect() as connection:
+        connection.execute("update private.budgets set per_minute = 0")
+        (made,) = connection.execute("select pg_get_functiondef('public.issue_id'::regproc)").fetchone() or (
+            "",
+        )
+        lifted = str(made).replace(">= 1000 ", ">= 1000000 ")
+        assert lifted != made
+        connection.execute(lifted.encode())
+
+
 def test_schemathesis_finds_nothing_the_document_does_not_say(
     new_serve: Callable[..., Serve], tmp_path: Path
 ) -> None:
     # A stack of its own, without limits: thousands of calls, and ticks over whatever they made.
     stack = new_serve(SCHEDULER_SECONDS="0.2", **UNLIMITED).start()
-    with stack.connect() as connection:
-        connection.execute("update private.budgets set per_minute = 0")
+    lift_limits(stack)
     config = Path(__file__).with_name("schemathesis.toml")
     program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", "--no-color"]
     arguments = [str(ROOT / "docs" / "openapi.json"), "--url", f"{stack.url}/functions/v1"]
