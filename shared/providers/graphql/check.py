@@ -73,6 +73,6 @@ def _subscribe(graphql: Graphql, deadline: Deadline) -> str:
                 if way == ways[-1] or not is_elsewhere(error):
                     raise
                 continue
-            count = len(feed.receive(min(LISTEN_SECONDS, deadline.remaining())))
-            return f"It was begun, by {feed.spoken}. {f'{count:,} results came at once.' if count else ''}".strip()
+            told = feed.receive(min(LISTEN_SECONDS, deadline.remaining()))
+            return f"It was begun, by {feed.spoken}.{' Results came at once.' if told else ''}"
     return "There is no way to subscribe."

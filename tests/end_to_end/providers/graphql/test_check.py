@@ -48,7 +48,9 @@ def test_a_stream_is_begun_from_the_first_cursor(api: FakeGraphql) -> None:
 
     steps = check(api, **STREAM, first_cursor=3)
 
-    assert "3 results came at once" in steps["subscription"].detail
+    assert "Results came at once" in steps["subscription"].detail
+    (subscribed,) = [each["payload"] for each in api.said if each["type"] == "subscribe"]
+    assert subscribed["variables"] == {"cursor": 3}
 
 
 @pytest.mark.parametrize(
