@@ -1,6 +1,6 @@
 /** `<device-list organization-id integration-id>`: all devices and whether they are online; only the rows in sight are in the page. */
 
-import { Element, choice, define, drawDeviceStatus, empty, h, link, rows, say, sayAgo } from './kit.js'
+import { Element, choice, define, drawDeviceStatus, empty, gap, h, link, note, rows, say, sayAgo } from './kit.js'
 import './more.js'
 
 const ROW = 36
@@ -70,12 +70,12 @@ define('device-list', class extends Element {
     const { text, status, integration } = this.wanted
     const isNarrowed = text || status || integration
     this.first = first
-    return [this.drawBar(names), this.total === 0 ? isNarrowed ? h('p', { class: 'empty' }, text ? say('noDeviceMatches', { text }) : say('nothingMatches')) : empty('noDevices', 'noDevicesWhy') : this.drawRows(first, last, names)]
+    return [this.drawBar(names), this.total === 0 ? isNarrowed ? note('empty', text ? say('noDeviceMatches', { text }) : say('nothingMatches')) : empty('noDevices', 'noDevicesWhy') : this.drawRows(first, last, names)]
   }
 
   drawBar(names) {
     const want = (name) => (value) => this.narrow({ [name]: value })
-    return h('div', { class: 'bar', 'data-key': 'bar' }, h('h2', {}, this.headline('devices')), h('span', { role: 'status', class: 'quiet' }, this.total === null ? '' : say('ofDevices', { count: this.total })), h('span', { class: 'gap' }),
+    return h('div', { class: 'bar', 'data-key': 'bar' }, h('h2', {}, this.headline('devices')), h('span', { role: 'status', class: 'quiet' }, this.total === null ? '' : say('ofDevices', { count: this.total })), gap(),
       h('input', { type: 'search', 'aria-label': say('searchDevices'), placeholder: say('searchDevices'), input: (event) => want('text')(quote(event.target.value)) }),
       choice(say('status'), say('allStates'), STATES.map((state) => [state, say(`device_${state}`)]), want('status')), !this.integration && names.size > 1 && choice(say('integration'), say('allIntegrations'), [...names], want('integration')))
   }
