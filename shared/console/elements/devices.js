@@ -25,10 +25,8 @@ define('device-list', class extends Element {
 
   async load(page) {
     const { epoch, wanted: { text, status, integration } } = this
-    let query = this.query('devices', COLUMNS, page === 0 ? { count: 'exact' } : {})
+    let query = this.query('devices', COLUMNS, { count: page === 0 && 'exact', status, integration_id: integration })
     if (text) query = query.or(`name.ilike.*${text}*,external_id.ilike.*${text}*`)
-    if (status) query = query.eq('status', status)
-    if (integration) query = query.eq('integration_id', integration)
     const found = await rows(query.order('external_id').order('id').range(page * PAGE, page * PAGE + PAGE - 1))
     if (epoch !== this.epoch) return
     if (page === 0) this.total = found.total ?? found.length

@@ -23,10 +23,10 @@ export class Element extends Hosted {
     this.stop = watch(this.client, () => this.refresh(), this)
   }
 
-  /** A read of the rows of this organization, and of this integration and device where it is about one. */
-  query(name, columns, options) {
-    const narrowed = Object.entries({ organization_id: this.organization, integration_id: this.integration, device_id: this.device }).filter(([, id]) => id)
-    return narrowed.reduce((query, [column, id]) => query.eq(column, id), this.client.from(name).select(columns, options))
+  /** A read of the rows of this organization, and of this integration and device where it is about one; with the values of `wanted` that are not empty. */
+  query(name, columns, { count, ...wanted } = {}) {
+    const narrowed = [['organization_id', this.organization], ['integration_id', this.integration], ['device_id', this.device], ...Object.entries(wanted)].filter(([, value]) => value)
+    return narrowed.reduce((query, [column, value]) => query.eq(column, value), this.client.from(name).select(columns, count ? { count } : {}))
   }
 
   /** The names of what rows refer to by `column`, by their id: a `Map`. Those that are gone have none. */

@@ -97,9 +97,7 @@ define('integration-activity', class extends Element {
 
   async read() {
     const { level, kind, from } = this.filters
-    let query = this.query('integration_activity', 'id,kind,level,message,created_at,integration_id')
-    if (level) query = query.eq('level', level)
-    if (kind) query = query.eq('kind', kind)
+    let query = this.query('integration_activity', 'id,kind,level,message,created_at,integration_id', { level, kind })
     if (from) query = query.gte('created_at', from)
     const activity = await rows(query.order('created_at', { ascending: false }).order('id', { ascending: false }).limit(50))
     activity.forEach((each) => this.kinds.add(each.kind))

@@ -15,7 +15,7 @@ define('organization-start', class extends Element {
   async read() {
     const [list, silent, deliveries] = await Promise.all([
       this.call('GET', `integrations?organization_id=${this.organization}&limit=1`),
-      rows(this.query('devices', 'id,name,external_id,status,last_seen_at').eq('status', 'offline').order('last_seen_at').limit(SLEEPY)),
+      rows(this.query('devices', 'id,name,external_id,status,last_seen_at', { status: 'offline' }).order('last_seen_at').limit(SLEEPY)),
       rows(this.query('webhook_deliveries', DELIVERY).order('created_at', { ascending: false }).limit(10)),
       this.count(),
     ])
@@ -27,7 +27,7 @@ define('organization-start', class extends Element {
     if (Date.now() - this.countedAt < COUNT_EVERY) return
     this.countedAt = Date.now()
     const since = new Date(Date.now() - 3_600_000).toISOString()
-    const ask = async (state) => [state, (await rows(this.query('webhook_deliveries', 'id', { count: 'exact' }).gte('created_at', since).eq('status', state).limit(1))).total]
+    const ask = async (state) => [state, (await rows(this.query('webhook_deliveries', 'id', { count: 'exact', status: state }).gte('created_at', since).limit(1))).total]
     this.counts = await Promise.all(STATES.map(ask)).catch(() => null)
   }
 
