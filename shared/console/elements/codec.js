@@ -4,6 +4,7 @@ import { Problem } from './api.js'
 import { Form } from './form.js'
 import { Dialog } from './frame.js'
 import { button, define, h, note, say, sayNumber } from './kit.js'
+import { json } from './more.js'
 
 const KINDS = { javascript: 'JavaScript', jmespath: 'JMESPath', cayenne_lpp: 'Cayenne LPP', senml: 'SenML', cbor: 'CBOR', msgpack: 'MessagePack', protobuf: 'Protocol Buffers', sparkplug_b: 'Sparkplug B' }
 const EXAMPLE = 'function decodeUplink(input) {\n  return { data: { temperature: input.bytes[0] / 2 } };\n}'

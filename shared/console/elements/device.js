@@ -2,6 +2,7 @@
 
 import { Question } from './form.js'
 import { Element, bar, button, define, drawDeviceStatus, h, head, note, number, readTypes, row, rows, say, sayAgo, sayTime, svg, table, when, wide } from './kit.js'
+import { block, drawFacts, drawWork, json } from './more.js'
 
 const POINTS = 200
 const MOST_LINES = 6

@@ -4,7 +4,7 @@ import { rows } from './api.js'
 import { h, load, patch } from './dom.js'
 import { Hosted } from './hosted.js'
 import { say, sayAge } from './language.js'
-import { button, drawReference, explain } from './parts.js'
+import { button, drawReference, explain, note } from './parts.js'
 import { watch } from './watch.js'
 
 /** Shows what `read()` answers, as `render(data)` draws it, and asks again after `seconds` or once one of `tables` changes. */

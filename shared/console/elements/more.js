@@ -1,7 +1,7 @@
 /** What no module of the first screen needs: dialogs', forms' and details' styles and parts, and the words of all other screens. */
 
-import { drawer } from './health.js'
 import { h } from './dom.js'
+import { drawer } from './health.js'
 import { wantMore } from './language.js'
 import { link } from './parts.js'
 import { addSheet } from './styles.js'
@@ -37,7 +37,6 @@ wantMore()
 
 /** Of jobs, rollouts and commands. */
 export const drawWork = drawer('work', { sent: 'good', confirmed: 'done', done: 'done', failed: 'bad', expired: 'bad', cancelled: 'off' })
-
 export const json = (value) => h('code', {}, JSON.stringify(value))
 
 /** A part of a page under its own title. */

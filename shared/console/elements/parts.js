@@ -16,9 +16,7 @@ export const wide = (...inside) => h('td', { class: 'wide' }, inside)
 export const number = (value) => h('td', { class: 'number' }, sayNumber(value))
 export const when = (iso) => h('td', { class: 'when', title: iso && sayTime(iso) }, sayAgo(iso))
 
-/** What pushes what follows to the end of its line. */
 export const gap = () => h('span', { class: 'gap' })
-
 export const bar = (level, title, ...beside) => h('div', { class: 'bar' }, h(level, {}, title), gap(), beside)
 
 /** A sentence of a kind: quiet, wrong, empty. */

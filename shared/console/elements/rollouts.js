@@ -2,6 +2,7 @@
 
 import { Question } from './form.js'
 import { Element, bar, button, define, empty, h, head, note, pages, row, say, sayAgo, sayNumber, table } from './kit.js'
+import { drawToggle, drawWork } from './more.js'
 
 const OPEN = ['starting', 'running']
 
