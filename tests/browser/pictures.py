@@ -90,7 +90,7 @@ def _remember_an_hour(stack: dict[str, Any], integration_id: str) -> None:
             "insert into integration_metrics (integration_id, organization_id, minute, received, stored, failed)"
             " select id, organization_id, date_trunc('minute', now()) - n * interval '1 minute', a + b, a, b"
             " from device_integrations, generate_series(2, 58) n,"
-            " lateral (select 30 + (10 * sin(n / 5.0))::int + n %% 7 as a, (n %% 13 = 0)::int * 4 as b) c"
+            " lateral (select 80 + (15 * sin(n / 5.0))::int + n %% 7 as a, (n %% 13 = 0)::int * 4 as b) c"
             " where id = %s",
             (integration_id,),
         )
