@@ -33,9 +33,9 @@ FIRST = ("page.js", *(f"elements/{name}.js" for name in ("start", "integrations"
 MOST_LINES = 160
 MOST_LINES_TOGETHER = 3_088
 MOST_LINES_OF_CODE = 2_462
-MOST_BYTES = 65_500
-MOST_FIRST_BYTES = 24_750
-MOST_FIRST_RAW_BYTES = 63_000
+MOST_BYTES = 66_000
+MOST_FIRST_BYTES = 24_900
+MOST_FIRST_RAW_BYTES = 63_500
 PARSERS = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\(|new Function"
 )
