@@ -16,7 +16,7 @@ PINGRESP = b"\xd0\x00"
 SUBACK_QOS_1 = b"\x90\x04\x00\x01\x00\x01"
 
 Answer = bytes | Callable[[bytes], bytes]
-"""What a packet is answered with, the same each time or by what is in it; nothing closes the connection, as a goodbye does."""
+"""What a packet is answered with, the same each time or by what is in it; only a goodbye closes the connection."""
 
 
 @dataclass
