@@ -10,23 +10,17 @@ from shared.provider import SMALL, Batch, BrokerPlan, Message, Note, load_budget
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.decoding import Decoding, Received
 from shared.providers.mqtt.publish import Publish
+from shared.providers.mqtt.redelivery import ASK_FROM, BATCH_MESSAGES, UNCOMMITTED_MESSAGES
 from shared.providers.mqtt.saved_state import Memory
 
-BATCH_MESSAGES = 500
 BATCH_BYTES = 2_000_000
 BATCH_SECONDS = 0.2
-UNCOMMITTED_MESSAGES = 1_500
 UNCOMMITTED_BYTES = 16_000_000
 SHORT, LEAST_WEIGHT, SHORT_FACTOR = 256, 1_000, 8
 """Bodies up to so many bytes are taken to weigh so much, and so many times their size: nobody looks into each."""
 
 STEP = 262_144
 """Memory is taken in so many bytes, not for each message."""
-
-ASK_FROM = 200
-"""Unsettled messages from which on the broker is asked, with each batch, whether it has heard the acknowledgements.
-
-With fewer it is asked once it has answered what it was asked before."""
 
 
 @dataclass(slots=True)

@@ -127,7 +127,7 @@ class Memory(Notebook):
         self._certificates = dict(certificates)
 
     def save(self) -> SavedState:
-        """The state as JSON, at most about 25 kB. It speaks of every message named so far, so those go with it."""
+        """The state as JSON, at most about 35 kB. It speaks of every message named so far, so those go with it."""
         self.changed = False
         return {
             "key": self._key,

@@ -9,10 +9,16 @@ import pytest
 
 from shared.provider import Dialect, PayloadDecoder
 from shared.provider.broker import Broker, BrokerPlan
-from shared.providers.mqtt.acknowledgements import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
+from shared.providers.mqtt.acknowledgements import Outbox
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.publish import Publish
-from shared.providers.mqtt.redelivery import Window
+from shared.providers.mqtt.redelivery import (
+    ASK_FROM,
+    BATCH_MESSAGES,
+    UNCOMMITTED_MESSAGES,
+    WINDOW_MESSAGES,
+    Window,
+)
 from shared.providers.mqtt.saved_state import Memory
 
 PLAN = BrokerPlan(Broker("h", 1883), "me", ("devices/+/telemetry",), PayloadDecoder(Dialect()))
@@ -114,6 +120,34 @@ def test_what_the_broker_has_heard_is_settled_and_the_rest_is_not() -> None:
 
     assert (wire.asked, unheard) == (UNCOMMITTED_MESSAGES // BATCH_MESSAGES, UNCOMMITTED_MESSAGES)
     assert memory.unsettled == UNCOMMITTED_MESSAGES - BATCH_MESSAGES
+
+
+def test_a_broker_that_keeps_to_the_receive_maximum_sends_again_no_more_than_the_window_holds() -> None:
+    outbox, memory, wire, connection = make_outbox()
+    unsettled: list[int] = []
+
+    def send(count: int) -> None:
+        for packet_id in range(count):
+            outbox.collect(connection, make_publish(packet_id + 1))
+
+    def commit() -> None:
+        outbox.ready.popleft().committed = True
+        outbox.acknowledge(connection)
+
+    # It has heard of them, but is asked only once it has answered about the first.
+    for _ in range(ASK_FROM - 1):
+        send(1)
+        outbox.close_batch()
+        commit()
+    send(UNCOMMITTED_MESSAGES)
+    for _ in range(5):
+        commit()
+        # As it hears the acknowledgements, it sends as many more, and only then answers.
+        send(BATCH_MESSAGES)
+        unsettled.append(memory.unsettled)
+        wire.settled = wire.asked
+
+    assert (max(unsettled), memory.exceeds_window) == (WINDOW_MESSAGES - 1, False)
 
 
 @pytest.mark.parametrize("lost", [True, False], ids=["on a lost connection", "late"])
