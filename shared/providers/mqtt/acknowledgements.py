@@ -14,6 +14,9 @@ from shared.providers.mqtt.redelivery import ASK_FROM, BATCH_MESSAGES, UNCOMMITT
 from shared.providers.mqtt.saved_state import Memory
 
 BATCH_BYTES = 2_000_000
+BATCH_COPIES = 100
+"""Of retained messages: the database looks for each among those that came before on its topic, for some 10 ms."""
+
 BATCH_SECONDS = 0.2
 UNCOMMITTED_BYTES = 16_000_000
 SHORT, LEAST_WEIGHT, SHORT_FACTOR = 256, 1_000, 8
@@ -36,9 +39,15 @@ class _Part:
     begun: float = field(default_factory=time.monotonic)
     count: int = 0
     named: int = 0
+    copies: int = 0
     latest: int = 0
     size: int = 0
     weight: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more goes into it."""
+        return self.count >= BATCH_MESSAGES or self.copies >= BATCH_COPIES or self.size >= BATCH_BYTES
 
 
 class Outbox:
@@ -111,12 +120,13 @@ class Outbox:
             part.batch.received_bytes += publish.size
             self._find_reply(part, publish)
         part.count += 1
+        part.copies += self._memory.was_copy
         part.size += len(publish.body)
         part.weight += (weight := _weigh(publish.body))
         self._count += 1
         self._size += len(publish.body)
         self._weight += weight
-        if part.count >= BATCH_MESSAGES or part.size >= BATCH_BYTES:
+        if part.is_full:
             self.close_batch()
 
     def close_stale(self, *, is_dry: bool) -> None:

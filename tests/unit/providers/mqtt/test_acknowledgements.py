@@ -9,7 +9,7 @@ import pytest
 
 from shared.provider import Dialect, PayloadDecoder
 from shared.provider.broker import Broker, BrokerPlan
-from shared.providers.mqtt.acknowledgements import Outbox
+from shared.providers.mqtt.acknowledgements import BATCH_COPIES, Outbox
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.redelivery import (
@@ -104,6 +104,16 @@ def test_no_more_than_a_bound_is_taken_uncommitted() -> None:
 
     assert (full, outbox.is_full) == (True, False)
     assert wire.acknowledged == list(range(1, BATCH_MESSAGES + 1))
+
+
+def test_copies_go_a_few_at_a_time_for_the_database_looks_for_each() -> None:
+    outbox, memory, _, connection = make_outbox()
+    memory.begin_connection(5, has_subscribed=True)
+
+    for packet_id in range(1, 2 * BATCH_COPIES + 1):
+        outbox.collect(connection, make_publish(packet_id)._replace(retain=True))
+
+    assert [len(batch.messages) for batch in outbox.ready] == [BATCH_COPIES] * 2
 
 
 def test_what_the_broker_has_heard_is_settled_and_the_rest_is_not() -> None:
