@@ -175,7 +175,7 @@ class Outbox:
                 for topic, body in part.replies:
                     live.publish(topic, body)
                 self._unasked += part.named
-                self._latest = max(self._latest, part.latest)
+                self._latest = max(self._latest, part.latest if part.named else 0)
                 if self._memory.unsettled >= ASK_FROM:
                     self._ask(live)
         if self._unasked and not self._settling:

@@ -119,7 +119,10 @@ class Window:
 
     def name_forgotten(self) -> str:
         """The event id of a message that is stored but older than the window: that of the oldest one in it."""
-        return next(iter(self._known.values())).event_id
+        oldest = next(iter(self._known.values()))
+        # Of those in the window nothing is heard by its acknowledgement.
+        self.latest = oldest.place - 1
+        return oldest.event_id
 
     def count_since(self, packet_id: int, topic: str, body: bytes) -> int:
         """How many messages of the window came since that one, with itself; 0 where it is not in the window."""

@@ -116,6 +116,22 @@ def test_copies_go_a_few_at_a_time_for_the_database_looks_for_each() -> None:
     assert [len(batch.messages) for batch in outbox.ready] == [BATCH_COPIES] * 2
 
 
+def test_what_is_heard_of_copies_says_nothing_of_messages_that_come_again_after_them() -> None:
+    before = Memory(PLAN.key, {})
+    names = [before.name_publish(make_publish(packet_id)) for packet_id in range(1, ASK_FROM + 1)]
+    memory, wire = Memory(PLAN.key, before.save()), Wire()
+    outbox, connection = Outbox(PLAN, memory), cast("Connection", wire)
+    memory.begin_connection(5, has_subscribed=True)
+    outbox.collect(connection, make_publish(1)._replace(retain=True))
+    outbox.close_batch()
+    outbox.ready[0].committed = True
+    outbox.acknowledge(connection)
+    wire.settled = wire.asked
+    outbox.acknowledge(connection)
+
+    assert memory.name_publish(make_publish(2)._replace(duplicate=True)) == names[1]
+
+
 def test_what_the_broker_has_heard_is_settled_and_the_rest_is_not() -> None:
     outbox, memory, wire, connection = make_outbox()
     for packet_id in range(1, UNCOMMITTED_MESSAGES + 1):
