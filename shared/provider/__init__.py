@@ -65,6 +65,7 @@ from shared.provider.messages import (
     ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, CommandReport, Event, EventDevice, Identity, Kind, Message, Notice,
     Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
 )
+from shared.provider.outbox import Bounds, Outbox, wait_for_codec, weigh_body
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
 from shared.provider.notebook import Notebook

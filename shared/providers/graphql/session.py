@@ -29,7 +29,7 @@ from shared.provider import (
 )
 from shared.providers.graphql.catch_up import CatchUp, Seen
 from shared.providers.graphql.feed import Feed, Told, is_elsewhere, list_ways, make_feed
-from shared.providers.graphql.outbox import Outbox
+from shared.providers.graphql.outbox import ResultOutbox
 from shared.providers.graphql.reading import ResultReader
 from shared.providers.graphql.results import keep_unread, split_result
 from shared.providers.graphql.saved_state import Memory
@@ -74,7 +74,7 @@ def run_session(graphql: Graphql, state: Mapping[str, object], deadline: Deadlin
 
 class _Session:
     def __init__(self, graphql: Graphql, memory: Memory, deadline: Deadline) -> None:
-        self.outbox = Outbox(graphql.identity.organization_id)
+        self.outbox = ResultOutbox(graphql.identity.organization_id)
         self._graphql = graphql
         self._memory = memory
         self._deadline = deadline
@@ -203,11 +203,10 @@ class _Session:
     def _hand(self, part: list[NamedBody], unread: list[Message], *, is_last: bool = True) -> Iterator[Batch]:
         """Hand over a part; with the last one goes the state, which speaks of them all."""
         batch = Batch(decode_items(self._graphql, self._codec, part) + unread)
-        batch.received_bytes = sum(len(body) for _, body in part)
         if is_last and self._memory.has_news:
             batch.notes, batch.state = self._memory.take_notes(), self._memory.save()
         self._seen.add(part)
-        yield from self.outbox.hand(batch, part)
+        yield from self.outbox.hand_over(batch, part)
 
     def _back_off(self) -> Iterator[Batch]:
         wait = Deadline(PAUSES.pause(self._failures), self._deadline)
@@ -227,7 +226,7 @@ class _Session:
                 self._memory.note("warning", f"{words} {error.detail}")
         if self._memory.has_news:
             yield from self._hand([], [])
-        yield from self.outbox.wait(Deadline(FINISH_SECONDS))
+        yield from self.outbox.settle()
         yield Batch(
             more=self._graphql.subscription is not None or (catch_up is not None and catch_up.has_more)
         )
