@@ -70,9 +70,10 @@ class Outbox:
         self.is_full = self.count >= self._bounds.batch_messages or self._size >= self._bounds.batch_size
 
     def hand(self, batch: Batch) -> Batch:
-        """`batch`, which what was added has become, is handed over; another is open."""
+        """`batch`, which what was added has become, is handed over; another is open. One of nothing needs no commit."""
         batch.received_bytes = self._size
-        self._handed.append(_Handed(batch, self._weight))
+        if not batch.is_empty:
+            self._handed.append(_Handed(batch, self._weight))
         self.count = self._size = self._weight = 0
         self.is_full = False
         return batch

@@ -57,6 +57,15 @@ def test_what_is_handed_over_says_its_bytes_and_opens_another() -> None:
     assert outbox.has_handed
 
 
+def test_what_a_codec_has_left_nothing_of_is_not_waited_for() -> None:
+    outbox = Outbox(BOUNDS, "o")
+    outbox.add(1_000, 100_000)
+
+    outbox.hand(Batch())
+
+    assert (outbox.has_handed, outbox.has_room(), outbox.weight) == (False, True, 0)
+
+
 @pytest.mark.parametrize(("count", "size"), [(2, 1), (1, 500)], ids=["messages", "bytes"])
 def test_nothing_more_is_read_until_the_first_is_committed(count: int, size: int) -> None:
     outbox = Outbox(BOUNDS, "o")
