@@ -76,6 +76,7 @@ from shared.provider.notices.wording import Wording
 from shared.provider.platform_key import read_platform_key
 from shared.provider.proto_table import describe_file, make_message_classes
 from shared.provider.publish import PublishOutcome, Publisher
+from shared.provider.reconnect import HOPELESS, back_off
 from shared.provider.refusals import name_refusals
 from shared.provider.rpc_reply import answer_rpc, refuse_rpc
 from shared.provider.secret_address import list_parts, show_origin

@@ -12,18 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shared.provider import (
-    AddressBlocked,
+    HOPELESS,
     Backoff,
     Batch,
     Codec,
-    CredentialsRefused,
     Deadline,
     Message,
     NamedBody,
-    NameNotResolved,
     OutsideError,
     TimedOut,
-    TlsFailed,
+    back_off,
     cut_bodies,
     decode_items,
 )
@@ -49,9 +47,6 @@ PAUSES = Backoff(0.5, 10.0)
 FINISH_SECONDS = 10.0
 FAIR_SECONDS = 10.0
 """A session that has had so long and got nothing has failed; a shorter one was cut off."""
-
-_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved)
-"""What another try in a second can't mend."""
 
 ONCE = (
     "This subscription has no cursor: what the API sends while nobody is connected, between two sessions or while it "
@@ -121,7 +116,7 @@ class _Session:
             begun = time.monotonic()
             try:
                 yield from self._subscribe()
-            except _HOPELESS:
+            except HOPELESS:
                 raise
             except OutsideError as error:
                 failure = error
@@ -209,10 +204,7 @@ class _Session:
         yield from self.outbox.hand_over(batch, part)
 
     def _back_off(self) -> Iterator[Batch]:
-        wait = Deadline(PAUSES.pause(self._failures), self._deadline)
-        while not wait.expired:
-            yield Batch()
-            time.sleep(min(0.05, wait.remaining()))
+        yield from back_off(PAUSES.pause(self._failures), self._deadline)
         yield from self._ask()
 
     def _finish(self) -> Iterator[Batch]:

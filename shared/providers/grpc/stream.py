@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from shared.provider import (
-    AddressBlocked,
+    HOPELESS,
     Backoff,
     Batch,
-    CredentialsRefused,
-    Deadline,
-    NameNotResolved,
     OutsideError,
     ProtocolFailed,
-    TlsFailed,
+    back_off,
 )
 from shared.providers.grpc.failures import CursorGone, is_hopeless
 from shared.providers.grpc.feed import Feed
@@ -33,8 +29,7 @@ TAKE_SECONDS, BUSY_TAKE_SECONDS = 0.5, 0.02
 TAKEN_AT_ONCE = 100
 TRIES = 5
 PAUSES = Backoff(0.3, 4.0)
-_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, ProtocolFailed)
-"""What another try in a second can't mend."""
+_HOPELESS = (*HOPELESS, ProtocolFailed)
 
 LIVE = (
     "cursor_path names nothing to go on from, so what the service sends while no session listens is lost, between two "
@@ -85,7 +80,7 @@ class StreamReader:
                 if isinstance(problem, _HOPELESS) or is_hopeless(problem) or self._failures >= TRIES:
                     yield from self._outbox.settle()
                     raise
-                yield from self._back_off()
+                yield from back_off(PAUSES.pause(self._failures), self._deadline)
         yield from self._hand_over()
         yield from self._outbox.settle()
         yield Batch(more=not is_over)
@@ -182,10 +177,3 @@ class StreamReader:
     def _hand_over(self) -> Iterator[Batch]:
         if self._outbox.count or self._memory.has_news:
             yield from self._outbox.close_batch(self._deadline)
-
-    def _back_off(self) -> Iterator[Batch]:
-        """Wait, twice as long with each failure."""
-        wait = Deadline(PAUSES.pause(self._failures), self._deadline)
-        while not wait.expired:
-            yield Batch()
-            time.sleep(min(0.05, wait.remaining()))

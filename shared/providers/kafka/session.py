@@ -11,14 +11,12 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from shared.provider import (
-    AddressBlocked,
+    HOPELESS,
     Backoff,
     Batch,
-    CredentialsRefused,
     Deadline,
-    NameNotResolved,
     OutsideError,
-    TlsFailed,
+    back_off,
     wait_for_codec,
 )
 from shared.providers.kafka.cluster import Cluster
@@ -52,8 +50,7 @@ MOVED_SECONDS = 0.5
 TRIES = 5
 PAUSES = Backoff(0.3, 4.0)
 
-_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, ClusterChanged)
-"""What another try in a second can't mend."""
+_HOPELESS = (*HOPELESS, ClusterChanged)
 
 
 def run_session(plan: ReadPlan, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
@@ -202,10 +199,7 @@ class _Session:
 
     def _back_off(self) -> Iterator[Batch]:
         """Wait, twice as long with each failure, and look anew at who leads what."""
-        wait = Deadline(PAUSES.pause(self._failures), self._deadline)
-        while not wait.expired:
-            yield Batch()
-            time.sleep(min(0.05, wait.remaining()))
+        yield from back_off(PAUSES.pause(self._failures), self._deadline)
         self._is_moved = True
         self._fetcher.forget()
 
