@@ -131,7 +131,7 @@ class CatchUp:
 
     def _hand(self, bodies: Sequence[NamedBody]) -> Iterator[Batch]:
         """The state, and what is to be told, come with the last batch of a page."""
-        parts = list(cut_bodies(bodies)) or [[]]
+        parts = list(cut_bodies(bodies))
         for number, part in enumerate(parts, start=1):
             batch = Batch(decode_items(self._graphql, self._codec, part))
             if number == len(parts) and self._memory.has_news:

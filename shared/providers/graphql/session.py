@@ -166,10 +166,10 @@ class _Session:
     def _take(self, told: Sequence[Told]) -> Iterator[Batch]:
         """Hand over what results say, in their order, with the cursor behind the last."""
         bodies, unread = self._read(told)
-        parts = list(cut_bodies(bodies))
-        for part in parts[:-1]:
+        *parts, last = cut_bodies(bodies)
+        for part in parts:
             yield from self._hand(part, [], is_last=False)
-        yield from self._hand(parts[-1] if parts else [], unread)
+        yield from self._hand(last, unread)
 
     def _read(self, told: Sequence[Told]) -> tuple[list[NamedBody], list[Message]]:
         """The items in results as bodies; and what stands for those that can't be read."""

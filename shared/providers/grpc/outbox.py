@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from shared.provider import Batch, Bounds, Deadline, Message, Outbox, wait_for_codec, weigh_json
+from shared.provider import Batch, Bounds, Deadline, Message, NamedBody, Outbox, wait_for_codec, weigh_json
 from shared.providers.grpc.descriptors import Method
 from shared.providers.grpc.items import ItemDecoder
 from shared.providers.grpc.plan import ReadPlan
@@ -24,7 +24,7 @@ class ItemOutbox(Outbox):
         super().__init__(BOUNDS, owner)
         self._decoder = decoder
         self._memory = memory
-        self._bodies: list[tuple[str, bytes]] = []
+        self._bodies: list[NamedBody] = []
         self._kept: list[Message] = []
 
     def collect(self, event_id: str, body: bytes) -> None:
@@ -59,9 +59,3 @@ class Reading:
     memory: Memory
     outbox: ItemOutbox
     deadline: Deadline
-
-
-def cut_items(bodies: Sequence[tuple[str, bytes]]) -> Iterator[Sequence[tuple[str, bytes]]]:
-    """The items of a page in parts that are a batch each, at least one."""
-    for start in range(0, len(bodies) or 1, BOUNDS.batch_messages):
-        yield bodies[start : start + BOUNDS.batch_messages]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.provider import Deadline, Message, PushedRequest, StoredBody, read_json
+from shared.provider import Deadline, Message, PushedRequest, StoredBody, find_items, read_json, write_item
 from shared.providers.grpc.descriptors import Method
 from shared.providers.grpc.ingest import METHOD
-from shared.providers.grpc.items import find_items, write_item
+from shared.providers.grpc.items import MESSAGE
 from shared.providers.grpc.parse import parse_batch, read_batch
 from shared.providers.grpc.service import open_service
 from shared.providers.grpc.values import BodyReader
@@ -51,7 +51,7 @@ class _Replay:
         except ValueError as error:
             words = f"It can't be read: {error}."
             return [Message.undecoded(stored.body, words, event_id=stored.event_id, topic=stored.topic)]
-        bodies = [write_item(item) for item in find_items(document, self._grpc.read_plan.items_path)]
+        bodies = [write_item(item) for item in find_items(document, self._grpc.read_plan.items_path, MESSAGE)]
         names = [
             stored.event_id if number == 1 else f"{stored.event_id}#{number}"
             for number in range(1, len(bodies) + 1)

@@ -10,14 +10,18 @@ from shared.provider import (
     HOPELESS,
     Backoff,
     Batch,
+    NamedBody,
     OutsideError,
     ProtocolFailed,
     back_off,
+    cut_bodies,
+    find_items,
+    write_item,
 )
 from shared.providers.grpc.failures import CursorGone, is_hopeless
 from shared.providers.grpc.feed import Feed
-from shared.providers.grpc.items import find_cursor, find_items, hash_parts, write_item
-from shared.providers.grpc.outbox import Reading, cut_items
+from shared.providers.grpc.items import MESSAGE, find_cursor, hash_parts
+from shared.providers.grpc.outbox import Reading
 from shared.providers.grpc.plan import ServicePlan
 from shared.providers.grpc.poll import GAP, make_read_request
 from shared.providers.grpc.values import BodyReader
@@ -135,20 +139,20 @@ class StreamReader:
         except ValueError as error:
             self._outbox.keep(self._name(None, body), body, str(error))
             return
-        items = find_items(document, self._plan.items_path)
+        items = find_items(document, self._plan.items_path, MESSAGE)
         cursor = find_cursor(document, items, self._plan.cursor_path)
         name = self._name(cursor, body)
         bodies = [
             (name if number == 1 else f"{name}#{number}", write_item(item))
             for number, item in enumerate(items, start=1)
         ]
-        *parts, last = cut_items(bodies)
+        *parts, last = cut_bodies(bodies)
         for part in parts:
             self._collect(part)
             yield from self._outbox.close_batch(self._deadline, saves=False)
         self._collect(last)
 
-    def _collect(self, bodies: Sequence[tuple[str, bytes]]) -> None:
+    def _collect(self, bodies: Sequence[NamedBody]) -> None:
         for event_id, body in bodies:
             self._outbox.collect(event_id, body)
 
