@@ -80,7 +80,7 @@ from shared.provider.reconnect import HOPELESS, back_off
 from shared.provider.refusals import name_refusals
 from shared.provider.rpc_reply import answer_rpc, refuse_rpc
 from shared.provider.secret_address import list_parts, show_origin
-from shared.provider.secrets import RotatingSecret, name_secrets, split_config
+from shared.provider.secrets import RotatingSecret, name_secrets, reveal, split_config
 from shared.provider.send import Commander, Outcome
 from shared.provider.session import Poller
 from shared.provider.shared_session import WHOLE, Part, SharedPoller
@@ -99,6 +99,7 @@ from shared.provider.topic_template import (
 )
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
 from shared.provider.tls import Tls, explain_tls_failure, make_tls_context, read_authorities, read_chain, read_key
+from shared.provider.tls.fields import make_tls, name_authority, read_certificate_field, read_key_field
 from shared.provider.values import Item, LONGEST_TEXT, Object, read_moment
 from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline
