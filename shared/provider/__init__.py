@@ -68,7 +68,7 @@ from shared.provider.messages import (
 from shared.provider.outbox import Bounds, Outbox, wait_for_codec, weigh_body
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
-from shared.provider.notebook import Notebook
+from shared.provider.notebook import Notebook, NotebookState
 from shared.provider.notices.notifier import Notifier
 from shared.provider.notices.problems import AccountRefused, RecipientOptedOut, RecipientRefused
 from shared.provider.notices.recipient import Recipient
