@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.provider import Deadline, Message, PushedRequest, StoredBody, find_items, read_json, write_item
@@ -24,7 +23,7 @@ Decode = Callable[[Sequence[StoredBody]], list[list[Message]]]
 def decode_stored(grpc: Grpc, stored: Sequence[StoredBody], decode: Decode) -> list[list[Message]]:
     """The messages in each body. Errors: OutsideError where the service has to be asked and does not answer."""
     replay = _Replay(grpc, decode, any(_is_of_service(grpc, each) for each in stored))
-    return [[_complete(message, each) for message in replay.read(each)] for each in stored]
+    return [[each.complete(message) for message in replay.read(each)] for each in stored]
 
 
 class _Replay:
@@ -78,11 +77,3 @@ def _is_batch(body: bytes) -> bool:
         return bool(read_batch(body))
     except ValueError:
         return False
-
-
-def _complete(message: Message, stored: StoredBody) -> Message:
-    return replace(
-        message,
-        device=message.device or stored.device,
-        observed_at=message.observed_at or stored.observed_at,
-    )
