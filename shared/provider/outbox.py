@@ -67,7 +67,8 @@ class Outbox:
         self.count += 1
         self._size += size
         self._weight += weight
-        self.is_full = self.count >= self._bounds.batch_messages or self._size >= self._bounds.batch_size
+        if self.count >= self._bounds.batch_messages or self._size >= self._bounds.batch_size:
+            self.is_full = True
 
     def hand(self, batch: Batch) -> Batch:
         """`batch`, which what was added has become, is handed over; another is open. One of nothing needs no commit."""
@@ -155,4 +156,5 @@ def wait_for_codec(make: Callable[[], Batch], deadline: Deadline) -> Iterator[Ba
 
 def weigh_body(body: bytes) -> int:
     """The weight of a body of which there are many."""
-    return weigh_json(body) if len(body) > SHORT else LEAST_WEIGHT + SHORT_FACTOR * len(body)
+    size = len(body)
+    return LEAST_WEIGHT + SHORT_FACTOR * size if size <= SHORT else weigh_json(body)

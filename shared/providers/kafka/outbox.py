@@ -35,7 +35,8 @@ class RecordOutbox(Outbox):
     def collect(self, received: Message | CodedBody, body: bytes | None) -> None:
         """Put what was read of `body` into the open batch."""
         self._received.append(received)
-        self.add(len(body or b""), weigh_body(body or b""))
+        body = body or b""
+        self.add(len(body), weigh_body(body))
 
     def make_batch(self, parts: dict[str, dict[str, SavedPlace]], lag: int) -> Batch:
         """The open batch, with the state as of its last record. Errors: InvalidConfig, Unavailable, of a codec."""
