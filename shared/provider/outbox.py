@@ -92,7 +92,7 @@ class Outbox:
         return bool(self._handed)
 
     @property
-    def is_within(self) -> bool:
+    def is_within_bounds(self) -> bool:
         """Whether what was handed over and is not committed is within the bounds."""
         if not self.has_handed:
             return True
@@ -107,7 +107,7 @@ class Outbox:
 
     def has_room(self, coming: int = 0) -> bool:
         """Whether more may be read: not too much is uncommitted, and there is memory for so much, which it takes."""
-        if not self.is_within:
+        if not self.is_within_bounds:
             return False
         wanted = self.weight + coming
         if wanted <= SMALL:

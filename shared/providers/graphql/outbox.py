@@ -30,4 +30,4 @@ class ResultOutbox(Outbox):
         weight = self.weight + coming
         if weight > SMALL:
             self._holding.hold(weight)
-        return self.is_within and self._holding.has_room(2 * weight)
+        return self.is_within_bounds and self._holding.has_room(2 * weight)
