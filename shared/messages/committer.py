@@ -112,7 +112,7 @@ class Committer:
         if batch.connect_ms is not None:
             self.summary.connect_ms = batch.connect_ms
             self._commits.append(self._thread.submit(self._confirm, batch.connect_ms))
-        if not batch.is_empty:
+        if batch.messages or batch.state is not None or batch.notes:
             self._commits.append(self._thread.submit(self._commit, batch))
         elif time.monotonic() - self._renewed > RENEW_SECONDS:
             self._renewed = time.monotonic()
