@@ -104,12 +104,8 @@ class Auth {
   }
 
   async ask(grant, body) {
-    let response
-    try {
-      response = await fetch(`${this.url}/auth/v1/token?grant_type=${grant}`, { method: 'POST', headers: { apikey: this.anonKey, 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
-    } catch (error) {
-      return { data: {}, error: { message: error.message }, status: 0 }
-    }
+    const request = { method: 'POST', headers: { apikey: this.anonKey, 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
+    const response = await fetch(`${this.url}/auth/v1/token?grant_type=${grant}`, request).catch(() => Response.error())
     const answer = await response.json().catch(() => ({}))
     if (!response.ok) return { data: {}, error: { message: answer.msg ?? answer.message ?? response.statusText }, status: response.status }
     this.keep({ ...answer, expires_at: answer.expires_at ?? Date.now() / 1000 + answer.expires_in })

@@ -25,6 +25,7 @@ from shared.runtime.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.hmac import HMAC
 
 SECRET_PREFIX, PRIVATE_PREFIX, PUBLIC_PREFIX = "whsec_", "whsk_", "whpk_"
 SECRET_BYTES = range(24, 65)
@@ -192,8 +193,9 @@ def _match_ed25519(key: str, signature: str, content: bytes) -> bool:
 def _sign_content(secret: str, content: bytes) -> str:
     if secret.startswith(PRIVATE_PREFIX):
         return "v1a," + base64.b64encode(_load_private(secret).sign(content)).decode()
-    digest = hmac.digest(_decode_secret(secret), content, "sha256")
-    return "v1," + binascii.b2a_base64(digest, newline=False).decode()
+    keyed = _key_hmac(secret).copy()
+    keyed.update(content)
+    return "v1," + binascii.b2a_base64(keyed.finalize(), newline=False).decode()
 
 
 def _check_halves(text: str) -> None:
@@ -217,6 +219,14 @@ def _load_private(text: str) -> Ed25519PrivateKey:
 
 
 @lru_cache(maxsize=1024)
+def _key_hmac(secret: str) -> HMAC:
+    """HMAC-SHA256 that has read its key: a copy of it takes half the time of one that is made anew."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.hmac import HMAC
+
+    return HMAC(_decode_secret(secret), SHA256())
+
+
 def _decode_secret(text: str) -> bytes:
     if text.startswith(PUBLIC_PREFIX):
         raise ValueError("a public key (whpk_) can't sign")

@@ -43,6 +43,8 @@ def mask_secrets(text: str, secrets: Iterable[str], *, cut: bool = False) -> str
     `cut` says that `text` goes on elsewhere, so its end may be the beginning of a secret. Of two forms that overlap the
     one that begins first is hidden, of two that begin together the longer one.
     """
+    if not text:
+        return text
     forms = _kept_forms.find(tuple(secrets))
     tail = forms.measure_tail(text) if cut else 0
     kept = text[:-tail] if tail else text

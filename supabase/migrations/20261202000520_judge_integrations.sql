@@ -48,7 +48,7 @@ $$;
 comment on function private.judge_organization is 'Weighs the quotas of an organization; how many alerts were raised and resolved.';
 
 create function private.judge_platform() returns jsonb
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off -- its plans are made while the ledger is still small
 as $$
 declare
   v_organizations uuid[] := array(select o.organization_id from private.operators o);
@@ -71,7 +71,7 @@ begin
                   where h.inhparent = 'public.device_messages'::regclass
                     and to_date(right(c.relname, 8), 'YYYYMMDD') < private.kept_from('messages')::date - k.threshold::integer)
                or exists (
-                 select from private.message_ledger l where l.seen_at < private.kept_from('event_ids') - k.threshold * interval '1 day')
+                 select from private.message_ledger l where l.seen_at < (select private.kept_from('event_ids')) - k.threshold * interval '1 day')
              when 'keys.due' then coalesce((
                select v.promoted_at < now() - k.threshold * interval '1 day' from private.vault_keys v
                 where v.retired_at is null and v.promoted_at is not null order by v.promoted_at desc limit 1), false)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import statistics
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from scripts.local.stack import ROOT
+from shared.runtime.web.static import make_file
 from tests.browser.console import Console, create_mqtt, open_console
 from tests.conftest import UNLIMITED
 from tests.platform import Platform
@@ -103,9 +103,10 @@ def measure(browser: Browser, stack: Stack) -> Iterator[tuple[str, object]]:
 
 
 def _weigh(files: list[Path]) -> str:
-    bodies = [file.read_bytes() for file in files]
-    packed = sum(len(gzip.compress(body)) for body in bodies)
-    return f"{sum(map(len, bodies)) / 1000:.1f} / {packed / 1000:.1f}"
+    served = [make_file(file.name, file.read_bytes()) for file in files]
+    raw = sum(len(file.body) for file in served)
+    packed = sum(len(file.packed or file.body) for file in served)
+    return f"{raw / 1000:.1f} / {packed / 1000:.1f}"
 
 
 def _count_lines(file: Path) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from scripts.demonstration.fleet import DEVICES, start_fleet
 from scripts.demonstration.platform import Session, sign_in, wait_for_session
@@ -89,9 +89,9 @@ def _remember_an_hour(stack: dict[str, Any], integration_id: str) -> None:
         connection.execute(
             "insert into integration_metrics (integration_id, organization_id, minute, received, stored, failed)"
             " select id, organization_id, date_trunc('minute', now()) - n * interval '1 minute', a + b, a, b"
-            " from device_integrations, generate_series(2, 58) n,"
-            " lateral (select 30 + (10 * sin(n / 5.0))::int + n %% 7 as a, (n %% 13 = 0)::int * 4 as b) c"
-            " where id = %s",
+            " from device_integrations, generate_series(1, 58) n,"
+            " lateral (select 80 + (15 * sin(n / 5.0))::int + n %% 7 as a, (n %% 13 = 0)::int * 4 as b) c"
+            " where id = %s on conflict do nothing",
             (integration_id,),
         )
         connection.execute(
@@ -118,6 +118,7 @@ class Camera:
     def take(self, name: str) -> None:
         """A picture under this name."""
         self.page.wait_for_timeout(SETTLE_MS)
+        expect(self.page.get_by_text("Loading …")).to_have_count(0, timeout=ARRIVE_SECONDS * 1000)
         self.page.screenshot(path=self.folder / f"{name}.png", full_page=self.whole)
         print(self.folder / f"{name}.png")  # noqa: T201 - it speaks to the person at the terminal
 

@@ -43,11 +43,12 @@ def fleet(service: Service) -> str:
     return integration
 
 
-def count_reads(service: Service) -> int:
-    """How many rows of devices this transaction has read."""
+def count_reads(service: Service, table: str = "devices") -> int:
+    """How many rows of a table this transaction has read."""
     return int(
         service.one(
-            "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'devices'"
+            "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = %s",
+            table,
         )
     )
 
@@ -115,3 +116,22 @@ def test_a_history_reads_the_devices_that_it_is_of(service: Service, fleet: str)
     recall(service, fleet, "2026-01-02")
 
     assert count_reads(service) - before <= 10 * BATCH
+
+
+def test_whether_ids_are_kept_too_long_is_seen_without_reading_them_all(service: Service) -> None:
+    judge = "select judge_integrations(0, 0)"
+    service.run(judge)
+    remembered = 20_000
+    service.as_owner(
+        "insert into private.message_ledger (integration_id, organization_id, event_id)"
+        " select %s, %s, 'event-' || n from generate_series(1, %s) n",
+        service.make_integration(),
+        service.organization_id,
+        remembered,
+    )
+    service.as_owner("select brin_summarize_new_values('private.message_ledger_seen')")
+    before = count_reads(service, "message_ledger")
+
+    service.run(judge)
+
+    assert count_reads(service, "message_ledger") - before < remembered / 5

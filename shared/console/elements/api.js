@@ -52,13 +52,6 @@ function remember(client, key, ask) {
   return answers.get(key)
 }
 
-/** The names of rows by their id, for what refers to them: a `Map`. Those that are gone have none. */
-export async function readNames(client, table, ids) {
-  const wanted = [...new Set(ids)].filter(Boolean)
-  if (!wanted.length) return new Map()
-  return new Map((await rows(client.from(table).select('id,name').in('id', wanted))).map(({ id, name }) => [id, name]))
-}
-
 export const readTypes = (client) => remember(client, 'types', async () => (await call(client, 'GET', 'integrations/types')).body.types)
 
 const RANKS = ['viewer', 'member', 'admin', 'owner']

@@ -1,7 +1,7 @@
 /** `<organization-audit>`: who changed what, for admins; of secrets there are only the names. `<organization-members>`: who belongs, and as what. */
 
-import { Element, bar, button, define, empty, h, head, json, row, rows, say, sayTime, table, when, wide } from './kit.js'
-import './more.js'
+import { Element, bar, button, define, empty, h, head, note, row, rows, say, sayTime, table, when, wide } from './kit.js'
+import { json } from './more.js'
 
 const PAGE = 50
 const CHANGES = 'id,created_at,actor_id,actor_role,database_role,action,table_name,changed'
@@ -44,6 +44,6 @@ define('organization-members', class extends Element {
 
   render({ members, user }) {
     const name = (id) => (id === user?.id ? `${user.email ?? ''} (${say('you')})` : h('code', {}, id))
-    return [bar('h2', this.headline('members')), table(['member', 'role', 'memberSince'], members.map((each) => row(each.user_id, head(name(each.user_id)), say(`role_${each.role}`), sayTime(each.created_at)))), h('p', { class: 'quiet' }, say('membersHow'))]
+    return [bar('h2', this.headline('members')), table(['member', 'role', 'memberSince'], members.map((each) => row(each.user_id, head(name(each.user_id)), say(`role_${each.role}`), sayTime(each.created_at)))), note('quiet', say('membersHow'))]
   }
 })

@@ -1,6 +1,6 @@
 /** `<integration-chart organization-id integration-id>`: what came in, as bars; the same numbers as a table. */
 
-import { Element, SERIES, call, define, h, head, readHour, row, say, sayNumber, sayTime, sumUp, svg, table } from './kit.js'
+import { Element, SERIES, define, gap, h, head, note, number, readHour, row, say, sayNumber, sayTime, sumUp, svg, table } from './kit.js'
 
 const [WIDTH, HEIGHT] = [720, 140]
 const HOUR = 3_600_000
@@ -19,24 +19,24 @@ define('integration-chart', class extends Element {
   /** Of one integration, between so many hours ago and now: summed up by the server. */
   async readSeries(hours) {
     const query = new URLSearchParams({ from: new Date(Date.now() - hours * HOUR).toISOString(), to: new Date().toISOString(), step: 'hour' })
-    return (await call(this.client, 'GET', `integrations/${this.integration}/metrics?${query}`)).body.series
+    return (await this.call('GET', `integrations/${this.integration}/metrics?${query}`)).body.series
   }
 
   render(buckets) {
     const title = say(`last_${this.span}`)
     const choose = (span) => () => { this.span = span; this.data = undefined; this.refresh() }
     const buttons = Object.keys(SPANS).map((span) => h('button', { type: 'button', class: 'quiet', 'aria-pressed': String(span === this.span), click: choose(span) }, say(`span_${span}`)))
-    return h('figure', {}, h('div', { class: 'bar' }, h('figcaption', {}, title), h('span', { class: 'gap' }), this.integration && buttons), drawBars(buckets, title))
+    return h('figure', {}, h('div', { class: 'bar' }, h('figcaption', {}, title), gap(), this.integration && buttons), drawBars(buckets, title))
   }
 })
 
 function drawBars(buckets, title) {
   const most = Math.max(...buckets.map((bucket) => SERIES.reduce((sum, name) => sum + bucket[name], 0)))
-  if (!most) return h('p', { class: 'empty' }, say('noMessages'))
+  if (!most) return note('empty', say('noMessages'))
   const totals = SERIES.map((name) => [name, `${say(name)}: ${sayNumber(buckets.reduce((sum, bucket) => sum + bucket[name], 0))}`])
   const label = `${title}: ${totals.map(([, words]) => words).join(', ')}`
   const width = WIDTH / buckets.length
-  const cells = (bucket) => row(bucket.at, head(sayTime(bucket.at)), ...SERIES.map((name) => h('td', { class: 'number' }, sayNumber(bucket[name]))))
+  const cells = (bucket) => row(bucket.at, head(sayTime(bucket.at)), ...SERIES.map((name) => number(bucket[name])))
   return [
     h('ul', { class: 'legend' }, totals.map(([name, words]) => h('li', { class: name }, words))),
     svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': label, preserveAspectRatio: 'none' }, buckets.map((bucket, index) => drawStack(bucket, index * width, width, most))),

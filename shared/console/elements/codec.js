@@ -3,7 +3,8 @@
 import { Problem } from './api.js'
 import { Form } from './form.js'
 import { Dialog } from './frame.js'
-import { button, call, define, h, json, say, sayNumber } from './kit.js'
+import { button, define, h, note, say, sayNumber } from './kit.js'
+import { json } from './more.js'
 
 const KINDS = { javascript: 'JavaScript', jmespath: 'JMESPath', cayenne_lpp: 'Cayenne LPP', senml: 'SenML', cbor: 'CBOR', msgpack: 'MessagePack', protobuf: 'Protocol Buffers', sparkplug_b: 'Sparkplug B' }
 const EXAMPLE = 'function decodeUplink(input) {\n  return { data: { temperature: input.bytes[0] / 2 } };\n}'
@@ -45,8 +46,8 @@ define('codec-dialog', class extends Dialog {
     this.kept = h('ul', { class: 'plain' })
     this.drawFixtures()
     this.compose(say('addCodec'), [
-      this.form.element, isAdmin && h('fieldset', {}, h('legend', {}, say('tryCodec')), this.bodies.element, h('div', { class: 'bar' }, this.button('tryIt', () => this.try())), this.results),
-      h('fieldset', {}, h('legend', {}, say('fixtures')), h('p', { class: 'help' }, say('fixturesHelp')), this.kept),
+      this.form.element, isAdmin && h('fieldset', {}, h('legend', {}, say('tryCodec')), this.bodies.element, h('div', { class: 'bar' }, button('tryIt', () => this.try())), this.results),
+      h('fieldset', {}, h('legend', {}, say('fixtures')), note('help', say('fixturesHelp')), this.kept),
     ], {})
   }
 
@@ -56,7 +57,7 @@ define('codec-dialog', class extends Dialog {
       const { kind, source, given } = this.readTrial()
       this.results.replaceChildren(h('li', { class: 'quiet' }, say('loading')))
       try {
-        const { body } = await call(this.client, 'POST', 'integrations/codecs/test', { organization_id: this.organization, kind, source, bodies: given })
+        const { body } = await this.call('POST', 'integrations/codecs/test', { organization_id: this.organization, kind, source, bodies: given })
         this.results.replaceChildren(...body.results.map((result, at) => this.drawResult(given[at], result)))
       } catch (problem) {
         this.results.replaceChildren()
@@ -76,7 +77,7 @@ define('codec-dialog', class extends Dialog {
   drawResult(body, { ok, data, messages, warnings, errors, us }) {
     const keep = () => { this.fixtures = [...this.fixtures, { ...body, data }]; this.drawFixtures() }
     return h('li', {}, h('div', { class: 'bar' }, h('b', { class: ok ? 'is-good' : 'is-bad' }, `${ok ? '✓' : '✗'} ${body.hex ?? body.text}`), h('small', {}, `${sayNumber(us)} µs`), ok && button('keepFixture', keep, 'quiet')),
-      errors.map((words) => h('p', { class: 'wrong' }, words)), warnings.map((words) => h('p', { class: 'is-warn' }, words)), ok && h('pre', {}, messages.map((message) => JSON.stringify(message, null, 2)).join('\n')))
+      errors.map((words) => note('wrong', words)), warnings.map((words) => note('is-warn', words)), ok && h('pre', {}, messages.map((message) => JSON.stringify(message, null, 2)).join('\n')))
   }
 
   drawFixtures() {
@@ -91,7 +92,7 @@ define('codec-dialog', class extends Dialog {
     return { ...this.readName(), ...typed, ...(source !== undefined && { source: source ?? '' }), ...(!isKept && { fixtures: this.fixtures }) }
   }
 
-  create(typed) { return call(this.client, 'POST', 'integrations/codecs', { organization_id: this.organization, ...typed }) }
+  create(typed) { return this.call('POST', 'integrations/codecs', { organization_id: this.organization, ...typed }) }
 
   finish({ codec }) {
     this.tell('di-saved', codec)

@@ -1,7 +1,7 @@
 /** `<webhook-deliveries integration-id>`: what went out, what did not and why; sends it again. */
 
-import { Element, SINCE, bar, button, call, choice, chooseSince, define, drawDeliveryStatus, empty, h, head, link, row, say, sayAgo, sayNumber, table } from './kit.js'
-import './more.js'
+import { Element, SINCE, bar, button, choice, chooseSince, define, drawDeliveryStatus, empty, h, head, row, say, sayAgo, sayNumber, table } from './kit.js'
+import { drawToggle } from './more.js'
 
 const STATES = ['pending', 'delivering', 'delivered', 'dead', 'cancelled']
 
@@ -13,7 +13,7 @@ define('webhook-deliveries', class extends Element {
   async read() {
     const cursor = this.cursors.at(-1)
     const query = new URLSearchParams({ limit: 25, ...(this.status && { status: this.status }), ...(cursor && { cursor }) })
-    const [{ body }, details, isAdmin] = await Promise.all([call(this.client, 'GET', `${this.path}?${query}`), this.opened && call(this.client, 'GET', `${this.path}/${this.opened}`), this.may('admin')])
+    const [{ body }, details, isAdmin] = await Promise.all([this.call('GET', `${this.path}?${query}`), this.opened && this.call('GET', `${this.path}/${this.opened}`), this.may('admin')])
     return { ...body, details: details?.body.delivery, isAdmin }
   }
 
@@ -30,11 +30,9 @@ define('webhook-deliveries', class extends Element {
   }
 
   drawOne(each, isAdmin) {
-    const isOpen = each.id === this.opened
-    const toggle = () => { this.opened = isOpen ? null : each.id; this.refresh() }
     const waits = each.status === 'pending' && Date.parse(each.due_at) > Date.now() && h('small', {}, ` ${say('nextTry', { when: sayAgo(each.due_at) })}`)
-    const again = () => this.act(() => call(this.client, 'POST', `${this.path}/${each.id}/replay`), say('replayed', { count: 1 }))
-    return row(each.id, head(link(sayAgo(each.created_at), toggle, { 'aria-expanded': String(isOpen) })), each.event_type, [drawDeliveryStatus(each.status), waits],
+    const again = () => this.act(() => this.call('POST', `${this.path}/${each.id}/replay`), say('replayed', { count: 1 }))
+    return row(each.id, head(drawToggle(this, each.id, sayAgo(each.created_at))), each.event_type, [drawDeliveryStatus(each.status), waits],
       h('td', { class: 'number' }, h('span', { class: 'away' }, `${say('attempts')} `), sayNumber(each.attempts)),
       isAdmin && [each.status !== 'delivering' && button('replay', again, 'quiet', { 'aria-label': `${say('replay')}: ${each.event_type}, ${sayAgo(each.created_at)}` })])
   }
@@ -47,7 +45,7 @@ define('webhook-deliveries', class extends Element {
       let [count, since, left] = [0, undefined, 1]
       const range = this.range
       while (left) {
-        const { body } = await call(this.client, 'POST', `${this.path}/replay`, { status: 'dead', ...range, ...(since && { not_replayed_since: since }) })
+        const { body } = await this.call('POST', `${this.path}/replay`, { status: 'dead', ...range, ...(since && { not_replayed_since: since }) })
         ;[count, since, left] = [count + body.replayed, since ?? body.replayed_at, body.left]
         this.message = { text: say('replayed', { count }) }
         this.redraw()
@@ -60,7 +58,7 @@ define('webhook-deliveries', class extends Element {
     return this.act(async () => {
       let [count, more] = [0, true]
       while (more) {
-        const { body } = await call(this.client, 'POST', `${this.path}/cancel`, this.range)
+        const { body } = await this.call('POST', `${this.path}/cancel`, this.range)
         ;[count, more] = [count + body.cancelled, body.more]
       }
       return count

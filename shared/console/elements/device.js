@@ -1,7 +1,8 @@
 /** `<device-page device-id>`: one device: what it said, its values over time, what it was told, and what it is; `<device-state>`: what its platform keeps. */
 
 import { Question } from './form.js'
-import { Element, bar, button, call, define, drawDeviceStatus, drawFacts, drawWork, h, head, json, readTypes, row, rows, say, sayAgo, sayNumber, sayTime, svg, table, when, wide } from './kit.js'
+import { Element, bar, button, define, drawDeviceStatus, h, head, note, number, readTypes, row, rows, say, sayAgo, sayTime, svg, table, when, wide } from './kit.js'
+import { block, drawFacts, drawWork, json } from './more.js'
 
 const POINTS = 200
 const MOST_LINES = 6
@@ -41,7 +42,7 @@ define('device-page', class extends Element {
   }
 
   render(data) {
-    if (!data) return h('p', { class: 'empty' }, say('noSuchDevice'))
+    if (!data) return note('empty', say('noSuchDevice'))
     const { found, messages, commands, updates, isMember, integration, keeps, sets } = data
     const drawValues = (name, lines) => lines.length > 0 && h('section', { class: 'block', 'aria-label': say(name) }, h('h3', {}, say(name)), h('div', { class: 'columns' }, lines.map(([path, points]) => drawLine(points, path))))
     const own = { 'organization-id': found.organization_id, 'device-id': found.id }
@@ -52,10 +53,10 @@ define('device-page', class extends Element {
       this.child('integration-messages', own), keeps && this.child('device-state', { ...own, 'integration-id': found.integration_id, settings: sets }),
       bar('h3', say('commands')), isMember && this.drawQuestion(),
       commands.length ? table(['when', 'command', 'status', 'outcome'], commands.map((each) => row(each.id, when(each.created_at), head(each.name, ' ', json(each.payload)), drawWork(each.status),
-        wide(each.error ? h('span', { class: 'wrong' }, each.error) : each.result != null && json(each.result))))) : h('p', { class: 'quiet' }, say('noCommands')),
+        wide(each.error ? h('span', { class: 'wrong' }, each.error) : each.result != null && json(each.result))))) : note('quiet', say('noCommands')),
       updates.length > 0 && [bar('h3', say('firmwareHistory')), table(['when', 'firmware', 'status'], updates.map((each) => row(`u${each.id}`, when(each.at), `${each.package} ${each.from_version ?? '?'} → ${each.to_version}`, [each.state, each.message].filter(Boolean).join(': '))))],
-      h('div', { class: 'columns' }, h('section', { class: 'block' }, h('h3', {}, say('whatItIs')), drawFacts([[say('identifier'), found.external_id], [say('integration'), integration], [say('type'), found.device_type], [say('firmware'), found.firmware_version], [say('made'), sayAgo(found.created_at)]])),
-        h('section', { class: 'block' }, h('h3', {}, say('metadata')), h('pre', { tabindex: '0', 'aria-label': say('metadata') }, JSON.stringify(found.metadata, null, 2)))),
+      h('div', { class: 'columns' }, block(say('whatItIs'), drawFacts([[say('identifier'), found.external_id], [say('integration'), integration], [say('type'), found.device_type], [say('firmware'), found.firmware_version], [say('made'), sayAgo(found.created_at)]])),
+        block(say('metadata'), h('pre', { tabindex: '0', 'aria-label': say('metadata') }, JSON.stringify(found.metadata, null, 2)))),
     ]
   }
 
@@ -66,7 +67,7 @@ define('device-page', class extends Element {
 
   send() {
     return this.act(async () => {
-      await this.asking.put((typed) => call(this.client, 'POST', 'commands', { device_id: this.device, name: '', ...typed }))
+      await this.asking.put((typed) => this.call('POST', 'commands', { device_id: this.device, name: '', ...typed }))
       this.asking = null
     }, say('commandSent'))
   }
@@ -78,7 +79,7 @@ define('device-state', class extends Element {
 
   async read() {
     const path = `integrations/${this.integration}`
-    const [state, settings] = await Promise.all([call(this.client, 'GET', `${path}/devices/${this.device}/state`), this.hasAttribute('settings') && call(this.client, 'GET', `${path}/settings?device_id=${this.device}`)])
+    const [state, settings] = await Promise.all([this.call('GET', `${path}/devices/${this.device}/state`), this.hasAttribute('settings') && this.call('GET', `${path}/settings?device_id=${this.device}`)])
     return { state: state.body, settings: settings ? settings.body.settings : [] }
   }
 
@@ -108,9 +109,9 @@ function drawLine(points, title) {
   const [least, most, from, to] = [Math.min(...values), Math.max(...values), points[0].at, points.at(-1).at]
   const place = ({ at, value }) => `${(((at - from) / (to - from || 1)) * WIDTH).toFixed(1)},${(HEIGHT - 8 - ((value / 2 - least / 2) / (most / 2 - least / 2 || 1)) * (HEIGHT - 16)).toFixed(1)}`
   const range = say('valueRange', { least, most, last: values.at(-1) })
-  const newest = points.slice(-50).toReversed().map(({ at, value }) => row(at, head(sayTime(at)), h('td', { class: 'number' }, sayNumber(value))))
+  const newest = points.slice(-50).toReversed().map(({ at, value }) => row(at, head(sayTime(at)), number(value)))
   return h('figure', { class: 'block', 'data-key': `line-${title}` },
-    h('figcaption', {}, title), h('p', { class: 'quiet' }, `${range} · ${say('since', { when: sayAgo(new Date(from).toISOString()) })}`),
+    h('figcaption', {}, title), note('quiet', `${range} · ${say('since', { when: sayAgo(new Date(from).toISOString()) })}`),
     svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${title}: ${range}`, preserveAspectRatio: 'none' }, svg('polyline', { class: 'line', points: points.map(place).join(' ') })),
     h('details', {}, h('summary', {}, say('asTable')), h('div', { class: 'keep' }, table(['when', 'value'], newest))))
 }

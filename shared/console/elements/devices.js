@@ -1,6 +1,6 @@
 /** `<device-list organization-id integration-id>`: all devices and whether they are online; only the rows in sight are in the page. */
 
-import { Element, choice, define, drawDeviceStatus, empty, h, link, rows, say, sayAgo } from './kit.js'
+import { Element, choice, define, drawDeviceStatus, empty, gap, h, link, note, rows, say, sayAgo } from './kit.js'
 import './more.js'
 
 const ROW = 36
@@ -25,10 +25,8 @@ define('device-list', class extends Element {
 
   async load(page) {
     const { epoch, wanted: { text, status, integration } } = this
-    let query = this.query('devices', COLUMNS, page === 0 ? { count: 'exact' } : {})
+    let query = this.query('devices', COLUMNS, { count: page === 0 && 'exact', status, integration_id: integration })
     if (text) query = query.or(`name.ilike.*${text}*,external_id.ilike.*${text}*`)
-    if (status) query = query.eq('status', status)
-    if (integration) query = query.eq('integration_id', integration)
     const found = await rows(query.order('external_id').order('id').range(page * PAGE, page * PAGE + PAGE - 1))
     if (epoch !== this.epoch) return
     if (page === 0) this.total = found.total ?? found.length
@@ -70,12 +68,12 @@ define('device-list', class extends Element {
     const { text, status, integration } = this.wanted
     const isNarrowed = text || status || integration
     this.first = first
-    return [this.drawBar(names), this.total === 0 ? isNarrowed ? h('p', { class: 'empty' }, text ? say('noDeviceMatches', { text }) : say('nothingMatches')) : empty('noDevices', 'noDevicesWhy') : this.drawRows(first, last, names)]
+    return [this.drawBar(names), this.total === 0 ? isNarrowed ? note('empty', text ? say('noDeviceMatches', { text }) : say('nothingMatches')) : empty('noDevices', 'noDevicesWhy') : this.drawRows(first, last, names)]
   }
 
   drawBar(names) {
     const want = (name) => (value) => this.narrow({ [name]: value })
-    return h('div', { class: 'bar', 'data-key': 'bar' }, h('h2', {}, this.headline('devices')), h('span', { role: 'status', class: 'quiet' }, this.total === null ? '' : say('ofDevices', { count: this.total })), h('span', { class: 'gap' }),
+    return h('div', { class: 'bar', 'data-key': 'bar' }, h('h2', {}, this.headline('devices')), h('span', { role: 'status', class: 'quiet' }, this.total === null ? '' : say('ofDevices', { count: this.total })), gap(),
       h('input', { type: 'search', 'aria-label': say('searchDevices'), placeholder: say('searchDevices'), input: (event) => want('text')(quote(event.target.value)) }),
       choice(say('status'), say('allStates'), STATES.map((state) => [state, say(`device_${state}`)]), want('status')), !this.integration && names.size > 1 && choice(say('integration'), say('allIntegrations'), [...names], want('integration')))
   }

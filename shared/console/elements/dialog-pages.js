@@ -1,7 +1,7 @@
 /** What a dialog shows instead of its form: secrets that were made, and what is about to be deleted. */
 
 import { makeField } from './objects.js'
-import { button, call, explain, h, say } from './kit.js'
+import { button, explain, gap, h, say } from './kit.js'
 
 /** Secrets that were made, shown this once, and left only by saying that they are copied: then `done` is called. */
 export function drawGenerated(dialog, generated, done) {
@@ -13,7 +13,7 @@ export function drawGenerated(dialog, generated, done) {
     done()
     dialog.close()
   }
-  dialog.fill(say('showOnce'), [h('p', {}, say('showOnceWhy')), h('ul', { class: 'plain' }, items)], [h('span', { class: 'gap' }), dialog.button('haveCopied', leave, 'primary')])
+  dialog.fill(say('showOnce'), [h('p', {}, say('showOnceWhy')), h('ul', { class: 'plain' }, items)], [gap(), button('haveCopied', leave, 'primary')])
 }
 
 function drawOne(title, value) {
@@ -41,13 +41,13 @@ export function drawRemoval(dialog) {
       field.show(say('nameDiffers'))
       return field.focus()
     }
-    const isDone = await dialog.troubles.attempt(now, () => call(dialog.client, 'DELETE', dialog.path, undefined, dialog.condition))
+    const isDone = await dialog.troubles.attempt(now, () => dialog.call('DELETE', dialog.path, undefined, dialog.condition))
     if (!isDone) return void (message.textContent = explain(dialog.troubles.problem))
     dialog.tell('di-deleted', { id: dialog.id })
     dialog.close()
   }
-  const now = dialog.button('deleteNow', remove, 'danger')
+  const now = button('deleteNow', remove, 'danger')
   dialog.fill(say('deleteTitle', { name: saved.name }), [removal.map((word) => h('p', {}, say(word))), h('div', { class: 'fields' }, field.element), message],
-    [h('span', { class: 'gap' }), dialog.button('back', () => dialog.drawAgain()), now])
+    [gap(), button('back', () => dialog.drawAgain()), now])
   field.focus()
 }

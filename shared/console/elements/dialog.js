@@ -4,7 +4,7 @@ import { drawGenerated } from './dialog-pages.js'
 import { makeField } from './objects.js'
 import { Form } from './form.js'
 import { Dialog } from './frame.js'
-import { call, define, h, readTypes, say } from './kit.js'
+import { button, define, gap, h, note, readTypes, say } from './kit.js'
 import { readLists } from './schema.js'
 import { Trial } from './trial.js'
 
@@ -29,7 +29,7 @@ define('device-integration-dialog', class extends Dialog {
     if (this.type) return this.drawForm()
     const choose = (type) => () => { this.chosen = type; this.drawForm() }
     const cards = this.types.map(({ type, label, docs }) => h('li', {}, h('button', { type: 'button', class: 'card', 'data-type': type, click: choose(type) }, h('b', {}, label), h('span', {}, docs))))
-    this.fill(say('chooseType'), h('ul', { class: 'cards' }, cards), [h('span', { class: 'gap' }), this.button('cancel', () => this.close())])
+    this.fill(say('chooseType'), h('ul', { class: 'cards' }, cards), [gap(), button('cancel', () => this.close())])
     this.shadowRoot.querySelector('.card')?.focus()
   }
 
@@ -40,7 +40,7 @@ define('device-integration-dialog', class extends Dialog {
     this.form = new Form(kind?.config_schema ?? {}, saved?.config, saved?.secrets, this.lists)
     this.trial = new Trial(this)
     this.compose(say('newOf', { type: kind?.label ?? this.type }), [this.status?.element, this.form.element, this.trial.element], {
-      help: say('nameHelp'), lead: !isAdmin && h('p', { class: 'quiet' }, say('notAdmin')), test: isAdmin && kind?.capabilities.includes('check') && this.button('test', () => this.trial.run()),
+      help: say('nameHelp'), lead: !isAdmin && note('quiet', say('notAdmin')), test: isAdmin && kind?.capabilities.includes('check') && button('test', () => this.trial.run()),
     })
   }
 
@@ -55,7 +55,7 @@ define('device-integration-dialog', class extends Dialog {
     const body = { organization_id: this.organization, integration_type: this.type, name, config }
     const text = JSON.stringify(body)
     if (this.sent !== text) Object.assign(this, { sent: text, key: makeKey() })
-    return call(this.client, 'POST', 'integrations', body, { 'Idempotency-Key': this.key })
+    return this.call('POST', 'integrations', body, { 'Idempotency-Key': this.key })
   }
 
   finish({ integration, generated }) {

@@ -31,10 +31,7 @@ function listen(element, name, listener) {
 
 const flatten = (children) => children.flat(6).filter((child) => child != null && child !== false && child !== '')
 
-/**
- * Makes `place` hold `children` by changing no more than what differs, so that focus, selection, scrolling, opened details
- * and what is being typed stay. Children with `data-key` are known by it, others by their place.
- */
+/** Makes `place` hold `children` by changing no more than what differs, so that focus, selection, scrolling, opened details and what is being typed stay. Children with `data-key` are known by it, others by their place. */
 export function patch(place, ...children) {
   const known = new Map([...place.children].filter((child) => child.dataset.key).map((child) => [child.dataset.key, child]))
   let at = place.firstChild
@@ -88,7 +85,7 @@ const MODULES = {
   'device-integrations': () => import('./integrations.js'),
   'device-integration-dialog': () => import('./dialog.js'),
   'integration-overview': () => import('./integration.js'),
-  'integration-facts': () => import('./facts.js'),
+  'integration-facts': () => import('./integration.js'),
   'integration-chart': () => import('./chart.js'),
   'integration-alerts': () => import('./feeds.js'),
   'integration-activity': () => import('./feeds.js'),

@@ -1,6 +1,6 @@
 /** What is told, newest first, of an organization, an integration or a device: alerts, messages, activity. */
 
-import { Element, SINCE, bar, button, call, choice, chooseSince, define, drawLevel, empty, h, head, link, readNames, row, rows, say, sayAgo, table, when, wide } from './kit.js'
+import { Element, SINCE, bar, button, choice, chooseSince, define, drawLevel, empty, gap, h, head, link, note, row, rows, say, sayAgo, table, when, wide } from './kit.js'
 
 const MOST = 100
 const COLUMNS = 'id,external_id,kind,topic,payload,raw,raw_encoding,error,remark,received_at,device_id'
@@ -20,7 +20,7 @@ define('integration-alerts', class extends Element {
     // Open before resolved, new before acknowledged, errors before warnings: each null and `error` come first in its order.
     for (const [column, ascending] of [['resolved_at', false], ['acknowledged_at', false], ['level', true], ['created_at', false]]) query = query.order(column, { ascending })
     const [alerts, isMember] = await Promise.all([rows(query.limit(MOST)), this.may('member')])
-    return { alerts, isMember, names: await readNames(this.client, 'device_integrations', alerts.map((alert) => alert.integration_id)) }
+    return { alerts, isMember, names: await this.readNames('device_integrations', 'integration_id', alerts) }
   }
 
   render({ alerts, isMember, names }) {
@@ -28,7 +28,7 @@ define('integration-alerts', class extends Element {
     return [
       bar('h2', this.headline(this.isBrief ? 'needsYou' : 'alerts')),
       alerts.length ? h('ul', { class: 'plain' }, alerts.map((alert) => this.drawOne(alert, isMember, names))) : empty('noAlerts', 'noAlertsWhy'),
-      alerts.length === MOST && h('p', { class: 'quiet' }, say('cut', { count: MOST })),
+      alerts.length === MOST && note('quiet', say('cut', { count: MOST })),
     ]
   }
 
@@ -37,7 +37,7 @@ define('integration-alerts', class extends Element {
     const acknowledge = () => this.act(() => rows(this.client.rpc('acknowledge_alert', { id })), say('acknowledged'))
     return h('li', { class: `summary ${over ? 'over' : level === 'error' ? '' : 'warning'}`, 'data-key': id },
       h('div', { class: 'bar' }, over ? h('span', { class: 'quiet' }, `✓ ${say('resolved', { when: sayAgo(over) })}`) : drawLevel(level), !this.integration && link(names.get(integration) ?? say('integration'), open),
-        h('small', {}, say('since', { when: sayAgo(raised) })), taken && h('small', {}, say('acknowledgedAt', { when: sayAgo(taken) })), h('span', { class: 'gap' }),
+        h('small', {}, say('since', { when: sayAgo(raised) })), taken && h('small', {}, say('acknowledgedAt', { when: sayAgo(taken) })), gap(),
         !over && !taken && isMember && this.client.rpc && button('acknowledge', acknowledge, '', { 'aria-label': `${say('acknowledge')}: ${message}` })),
       h('p', {}, message))
   }
@@ -54,7 +54,7 @@ define('integration-messages', class extends Element {
     let query = this.query('device_messages', COLUMNS)
     if (this.onlyFailed) query = query.not('error', 'is', null)
     const [messages, isAdmin] = await Promise.all([rows(query.order('received_at', { ascending: false }).limit(this.device ? 20 : 50)), this.may('admin')])
-    return { messages, isAdmin, names: this.device ? null : await readNames(this.client, 'devices', messages.map((each) => each.device_id)) }
+    return { messages, isAdmin, names: this.device ? null : await this.readNames('devices', 'device_id', messages) }
   }
 
   render({ messages, isAdmin, names }) {
@@ -62,7 +62,7 @@ define('integration-messages', class extends Element {
     return [
       bar('h3', this.headline('lastMessages'), h('label', { class: 'row' }, h('input', { type: 'checkbox', change: only }), say('onlyFailed')),
         this.integration && isAdmin && messages.some((each) => each.error) && button('decodeAgain', () => this.decodeAgain())),
-      messages.length ? table(['when', names && 'deviceWord', 'kind', 'payload'], messages.map((each) => drawMessage(each, names))) : h('p', { class: 'empty' }, say(this.onlyFailed ? 'noneFailed' : 'noMessagesYet')),
+      messages.length ? table(['when', names && 'deviceWord', 'kind', 'payload'], messages.map((each) => drawMessage(each, names))) : note('empty', say(this.onlyFailed ? 'noneFailed' : 'noMessagesYet')),
     ]
   }
 
@@ -72,7 +72,7 @@ define('integration-messages', class extends Element {
       const sums = { stored: 0, failed: 0 }
       let cursor = null
       do {
-        const { body } = await call(this.client, 'POST', `integrations/${this.integration}/messages/replay`, cursor ? { cursor } : {})
+        const { body } = await this.call('POST', `integrations/${this.integration}/messages/replay`, cursor ? { cursor } : {})
         sums.stored += body.stored + body.duplicates
         sums.failed += body.failed
         cursor = body.next_cursor
@@ -86,7 +86,7 @@ function drawMessage(each, names) {
   const text = each.payload == null ? each.raw ?? '' : JSON.stringify(each.payload)
   return row(each.id, when(each.received_at), names && head(names.get(each.device_id) ?? each.external_id ?? '–'), each.kind,
     wide(h('code', {}, text.length > CUT ? `${text.slice(0, CUT)} …` : text), each.raw_encoding && each.payload == null && h('small', {}, ` ${each.raw_encoding}`),
-      each.error && h('p', { class: 'wrong' }, each.error), each.remark && h('p', { class: 'quiet' }, each.remark)))
+      each.error && note('wrong', each.error), each.remark && note('quiet', each.remark)))
 }
 
 /** `<integration-activity>`: what happened to an integration, or in an organization, newest first. */
@@ -97,13 +97,11 @@ define('integration-activity', class extends Element {
 
   async read() {
     const { level, kind, from } = this.filters
-    let query = this.query('integration_activity', 'id,kind,level,message,created_at,integration_id')
-    if (level) query = query.eq('level', level)
-    if (kind) query = query.eq('kind', kind)
+    let query = this.query('integration_activity', 'id,kind,level,message,created_at,integration_id', { level, kind })
     if (from) query = query.gte('created_at', from)
     const activity = await rows(query.order('created_at', { ascending: false }).order('id', { ascending: false }).limit(50))
     activity.forEach((each) => this.kinds.add(each.kind))
-    return { activity, names: this.integration ? null : await readNames(this.client, 'device_integrations', activity.map((each) => each.integration_id)) }
+    return { activity, names: this.integration ? null : await this.readNames('device_integrations', 'integration_id', activity) }
   }
 
   get filters() {
@@ -124,7 +122,7 @@ define('integration-activity', class extends Element {
   /** As a file for a spreadsheet: up to 10,000 of what is asked for. */
   save() {
     return this.act(async () => {
-      const { body } = await call(this.client, 'GET', `integrations/${this.integration}/activity.csv?${new URLSearchParams(this.filters)}`)
+      const { body } = await this.call('GET', `integrations/${this.integration}/activity.csv?${new URLSearchParams(this.filters)}`)
       const href = URL.createObjectURL(new Blob([body], { type: 'text/csv' }))
       h('a', { href, download: 'activity.csv' }).click()
       setTimeout(() => URL.revokeObjectURL(href), 60_000)

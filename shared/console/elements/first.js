@@ -1,6 +1,6 @@
 /** `<first-message integration-id>`: what to do so that something comes, and each step on the way as it happens. */
 
-import { Element, button, call, define, drawScheduler, h, readNames, readTypes, rows, say } from './kit.js'
+import { Element, button, define, drawScheduler, gap, h, note, readTypes, rows, say } from './kit.js'
 import './more.js'
 import { drawStep, stream } from './trial.js'
 
@@ -14,12 +14,12 @@ define('first-message', class extends Element {
   async read() {
     const { client, integration: id, organization } = this
     const [{ body: { integration } }, { body: { scheduler } }, types, [message], activity, [kept]] = await Promise.all([
-      call(client, 'GET', `integrations/${id}`), call(client, 'GET', `integrations?organization_id=${organization}&limit=1`), readTypes(client),
+      this.call('GET', `integrations/${id}`), this.call('GET', `integrations?organization_id=${organization}&limit=1`), readTypes(client),
       rows(this.query('device_messages', 'external_id,device_id,payload,raw,error,received_at').order('received_at', { ascending: false }).limit(1)),
       rows(this.query('integration_activity', 'level,message').order('id', { ascending: false }).limit(20)), rows(client.from('device_integrations').select('last_session').eq('id', id)),
     ])
     const kind = types.find((each) => each.type === integration.integration_type)
-    const names = await readNames(client, 'devices', [message?.device_id])
+    const names = await this.readNames('devices', 'device_id', [message ?? {}])
     return { integration, can: (name) => kind?.capabilities.includes(name), session: kept?.last_session, message, name: names.get(message?.device_id), warning: activity.find((each) => each.level !== 'info')?.message, scheduler }
   }
 
@@ -27,7 +27,7 @@ define('first-message', class extends Element {
     const { integration, can, message } = data
     const title = message ? say('firstCame') : can('session') || can('parse') ? say('firstWaiting') : say('firstSend')
     return h('section', { class: 'summary good-news', 'aria-label': title },
-      h('div', { class: 'row' }, h('h3', { 'aria-live': 'polite' }, title), h('span', { class: 'gap' }), button('close', () => this.tell('di-closed'), 'quiet')),
+      h('div', { class: 'row' }, h('h3', { 'aria-live': 'polite' }, title), gap(), button('close', () => this.tell('di-closed'), 'quiet')),
       !message && this.drawRecipe(integration, can), can('deliver') || can('publish') ? this.drawSending(can) : this.drawTicks(data))
   }
 
@@ -52,8 +52,8 @@ define('first-message', class extends Element {
       h('ul', { class: 'plain' }, [...ticks, [Boolean(message), message ? say('tickMessage', { device: name ?? message.external_id ?? '?' }) : say('tickNoMessage')]].map(([isDone, text]) =>
         h('li', { class: isDone ? 'is-good' : 'quiet' }, isDone ? '✓ ' : '… ', text))),
       message && h('pre', { tabindex: '0' }, message.error ? `${message.raw ?? ''}\n${message.error}` : JSON.stringify(message.payload)),
-      !message && reason && h('p', { class: 'wrong' }, reason),
-      isLate && h('p', { class: 'wrong' }, say('nobodyLooked')), !message && !isLate && scheduler && drawScheduler(scheduler),
+      !message && reason && note('wrong', reason),
+      isLate && note('wrong', say('nobodyLooked')), !message && !isLate && scheduler && drawScheduler(scheduler),
     ]
   }
 

@@ -4,7 +4,7 @@ import { Problem } from './api.js'
 import { drawRemoval } from './dialog-pages.js'
 import { makeField } from './objects.js'
 import { Hosted } from './hosted.js'
-import { call, drawReference, explain, h, nextId, ready, say } from './kit.js'
+import { button, drawReference, explain, gap, h, nextId, ready, say } from './kit.js'
 import { Troubles } from './troubles.js'
 
 /** A dialog has a `noun`, the `path` of what is saved, `start()` to draw its first page, `read()` for what was typed, `create()` and `finish()`. */
@@ -25,12 +25,12 @@ export class Dialog extends Hosted {
       this.drawFirst()
     } catch (error) {
       const problem = this.hear(error)
-      this.fill(say('failure'), [h('p', { role: 'alert' }, explain(problem)), drawReference(problem.request_id)], [h('span', { class: 'gap' }), this.button('close', () => this.close())])
+      this.fill(say('failure'), [h('p', { role: 'alert' }, explain(problem)), drawReference(problem.request_id)], [gap(), button('close', () => this.close())])
     }
   }
 
   async load() {
-    const { body, etag } = await call(this.client, 'GET', this.path)
+    const { body, etag } = await this.call('GET', this.path)
     Object.assign(this, { saved: body[this.noun], etag })
   }
 
@@ -55,7 +55,7 @@ export class Dialog extends Hosted {
     const saving = (event) => { event.preventDefault(); this.save() }
     this.page = h('form', { id: nextId('form'), novalidate: true, submit: saving, input: () => this.asked?.remove() }, this.troubles.element, this.name.element, parts)
     this.submit = h('button', { type: 'submit', form: this.page.id, class: 'primary' }, say('save'))
-    this.shown = [saved?.name ?? title, [lead, this.page], [test, saved && isAdmin && this.button('deleteOne', () => drawRemoval(this), 'danger'), h('span', { class: 'gap' }), this.button(isAdmin ? 'cancel' : 'close', () => this.leave()), isAdmin && this.submit]]
+    this.shown = [saved?.name ?? title, [lead, this.page], [test, saved && isAdmin && button('deleteOne', () => drawRemoval(this), 'danger'), gap(), button(isAdmin ? 'cancel' : 'close', () => this.leave()), isAdmin && this.submit]]
     this.drawAgain()
     if (!isAdmin) this.page.querySelectorAll('input, select, textarea, button').forEach((each) => { each.disabled = true })
   }
@@ -73,8 +73,6 @@ export class Dialog extends Hosted {
     if (!this.dialog.contains(this.shadowRoot.activeElement)) this.shadowRoot.getElementById('title').focus()
   }
 
-  button(word, press, kind = '') { return h('button', { type: 'button', class: kind, click: press }, say(word)) }
-
   readName() {
     const name = this.name.read()
     return name === undefined ? {} : { name: name ?? '' }
@@ -89,7 +87,7 @@ export class Dialog extends Hosted {
       if (this.saved && !Object.keys(typed).length) return this.close()
       // Without a name nothing else is looked at by the server: all that is empty is said at once.
       if (!(this.name.typed ?? '').trim()) throw new Problem({ status: 422, detail: say('fillIn'), errors: ['name', ...this.form.listMissing()].map((field) => ({ field, message: say('fillIn') })) })
-      const { body } = this.saved ? await call(this.client, 'PATCH', this.path, { ...typed, ...more }, this.condition) : await this.create({ ...typed, ...more })
+      const { body } = this.saved ? await this.call('PATCH', this.path, { ...typed, ...more }, this.condition) : await this.create({ ...typed, ...more })
       this.page = null
       this.finish(body)
     })
@@ -103,8 +101,8 @@ export class Dialog extends Hosted {
     if (this.locked) return
     if (!this.isDirty || !this.isAdmin) return this.close()
     this.asked?.remove()
-    const stay = this.button('goOn', () => { this.asked.remove(); this.name.focus() })
-    this.asked = h('div', { class: 'summary warning', role: 'alert' }, h('strong', {}, say('notSaved')), ' ', stay, ' ', this.button('throwAway', () => this.close(), 'danger'))
+    const stay = button('goOn', () => { this.asked.remove(); this.name.focus() })
+    this.asked = h('div', { class: 'summary warning', role: 'alert' }, h('strong', {}, say('notSaved')), ' ', stay, ' ', button('throwAway', () => this.close(), 'danger'))
     this.footer.before(this.asked)
     stay.focus()
   }

@@ -7,7 +7,7 @@ import { say, sayNumber } from './language.js'
 const LOOKS = { good: ['is-good', '●'], bad: ['is-bad', '✗'], warn: ['is-warn', '▲'], off: ['is-off', '○'], done: ['is-good', '✓'], busy: ['is-off', '…'] }
 
 /** The look of each state of one kind of thing; its word is the state's under the kind's name. */
-const drawer = (kind, looks, otherwise = 'busy') => (state) => {
+export const drawer = (kind, looks, otherwise = 'busy') => (state) => {
   const [colour, mark] = LOOKS[looks[state] ?? otherwise]
   return h('span', { class: `badge ${colour}` }, h('span', { 'aria-hidden': 'true' }, `${mark} `), say(`${kind}_${state}`))
 }
@@ -17,8 +17,6 @@ export const drawHealth = drawer('health', HEALTH, 'off')
 export const drawDeviceStatus = drawer('device', { online: 'good', offline: 'off' })
 export const drawDeliveryStatus = drawer('delivery', { delivered: 'done', dead: 'bad', cancelled: 'off' })
 export const drawLevel = drawer('level', { warning: 'warn', error: 'bad' }, 'off')
-/** Of jobs, rollouts and commands. */
-export const drawWork = drawer('work', { sent: 'good', confirmed: 'done', done: 'done', failed: 'bad', expired: 'bad', cancelled: 'off' })
 
 const ORDER = Object.keys(HEALTH)
 /** What needs somebody first, then by name. */

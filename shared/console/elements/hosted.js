@@ -1,6 +1,6 @@
 /** What all our elements share, dialogs too: a shadow root with our styles, the host's client and attributes, leaving with care. */
 
-import { asProblem, hasRole } from './api.js'
+import { asProblem, call, hasRole } from './api.js'
 import { h } from './dom.js'
 import { ready, say, setLanguage } from './language.js'
 import { sheets } from './styles.js'
@@ -71,6 +71,7 @@ export class Hosted extends HTMLElement {
     if (this.isConnected && this.client) this.begin()
   }
 
+  call(...request) { return call(this.client, ...request) }
   may(role) { return hasRole(this.client, this.organization, role) }
 
   /** The document of whatever was thrown; that the session has ended is told. */

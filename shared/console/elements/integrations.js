@@ -1,6 +1,6 @@
 /** `<device-integrations organization-id>`: all integrations of an organization, how they fare, and the way to add one. */
 
-import { Element, bar, button, byNeed, choice, define, drawHealth, drawScheduler, drawSpark, empty, h, head, link, pages, readHour, readTypes, row, say, sayAgo, sayNumber, sumUp, table, when } from './kit.js'
+import { Element, bar, button, byNeed, choice, define, drawHealth, drawScheduler, drawSpark, empty, h, head, link, note, pages, readHour, readTypes, row, say, sayAgo, sayNumber, sumUp, table, when } from './kit.js'
 
 const FILTERED_FROM = 20
 const HOUR_EVERY = 60_000
@@ -37,7 +37,7 @@ define('device-integrations', class extends Element {
       this.fresh && this.child('first-message', { 'data-key': `first-${this.fresh}`, 'integration-id': this.fresh, 'di-closed': () => { this.fresh = null; this.redraw() } }),
       !integrations.length ? empty('noIntegrations', 'noIntegrationsWhy', isAdmin && button('add', () => this.edit({}), 'primary')) : !shown.length ? empty('nothingMatches')
         : table(['name', 'type', 'status', 'devices', 'lastHourShort', 'lastHeard'], shown.map((each) => this.drawOne(each))),
-      isCut && h('p', { class: 'quiet' }, say('cut', { count: integrations.length })),
+      isCut && note('quiet', say('cut', { count: integrations.length })),
     ]
   }
 
@@ -60,7 +60,7 @@ define('device-integrations', class extends Element {
     const hour = this.hour.filter((minute) => minute.integration_id === id)
     const queue = [pending > 0 && say('pendingCount', { count: pending }), dead > 0 && say('deadCount', { count: dead })].filter(Boolean).join(' · ')
     return row(id,
-      head(link(name, () => this.open(id), { 'data-id': id }), state !== 'healthy' && h('p', { class: state === 'failing' ? 'wrong' : 'quiet' }, reason, since && h('small', {}, ' ', say('since', { when: sayAgo(since) })))),
+      head(link(name, () => this.open(id), { 'data-id': id }), state !== 'healthy' && note(state === 'failing' ? 'wrong' : 'quiet', reason, since && h('small', {}, ' ', say('since', { when: sayAgo(since) })))),
       each.label, [drawHealth(state), queue && h('p', {}, h('small', {}, queue))], h('td', { class: 'number' }, sayNumber(each.device_count), h('span', { class: 'away' }, ` ${say('devices')}`)),
       [drawSpark(sumUp(hour, SPARK).map((bucket) => bucket.stored + bucket.failed), say('last_hour')), h('div', {}, h('small', {}, say('inADay', { count: each.messages_24h })))],
       when(each.last_message_at ?? each.last_delivered_at ?? hour[0]?.minute ?? each.last_sync_at))

@@ -1,6 +1,6 @@
 /** What screens are made of, by one door. */
 
-export { asProblem, call, pages, readNames, readTypes, rows } from './api.js'
+export { asProblem, call, pages, readTypes, rows } from './api.js'
 export { define, h, load, mayLeave, nextId, svg } from './dom.js'
 export { Element } from './element.js'
 export * from './health.js'

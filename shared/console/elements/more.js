@@ -1,6 +1,9 @@
-/** What no module of the first screen needs: dialogs', forms' and details' styles, and the words of all other screens. */
+/** What no module of the first screen needs: dialogs', forms' and details' styles and parts, and the words of all other screens. */
 
+import { h } from './dom.js'
+import { drawer } from './health.js'
 import { wantMore } from './language.js'
+import { link } from './parts.js'
 import { addSheet } from './styles.js'
 
 addSheet(`
@@ -31,3 +34,19 @@ pre { margin: 0; padding: 8px; background: var(--sunk); border-radius: var(--rou
 }
 `)
 wantMore()
+
+/** Of jobs, rollouts and commands. */
+export const drawWork = drawer('work', { sent: 'good', confirmed: 'done', done: 'done', failed: 'bad', expired: 'bad', cancelled: 'off' })
+export const json = (value) => h('code', {}, JSON.stringify(value))
+
+/** A part of a page under its own title. */
+export const block = (title, ...inside) => h('section', { class: 'block' }, h('h3', {}, title), inside)
+
+/** What opens the details of one row, and closes them: `element.opened` is its id. */
+export function drawToggle(element, id, text) {
+  const isOpen = element.opened === id
+  return link(text, () => { element.opened = isOpen ? null : id; element.refresh() }, { 'aria-expanded': String(isOpen) })
+}
+
+/** Names and what they are: `[[name, value]]`, those without value left out. */
+export const drawFacts = (facts) => h('dl', { class: 'facts' }, facts.filter(([, value]) => value != null && value !== '' && value !== false).map(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]))

@@ -1,7 +1,7 @@
 /** Fields with others inside, such as a filter or those who are told: each of them as any other field. */
 
 import { Field } from './field.js'
-import { button, h, say } from './kit.js'
+import { button, h, note, say } from './kit.js'
 import { readFields } from './schema.js'
 
 /** The field for a description: a single control, or those of what is inside. `secrets` are the names of those that are set. */
@@ -17,7 +17,7 @@ class ObjectField {
     const inside = secrets.map((name) => name.slice(field.name.length + 1))
     this.inner = readFields(field.core, field.root).map((each) => makeField(each, value?.[each.name], inside))
     this.element = h('fieldset', { class: 'field object', 'data-field': field.name }, h('legend', {}, field.title),
-      field.help && h('p', { class: 'help' }, field.help), h('div', { class: 'fields' }, this.inner.map((each) => each.element)))
+      field.help && note('help', field.help), h('div', { class: 'fields' }, this.inner.map((each) => each.element)))
   }
 
   get current() { return this.value ?? null }
@@ -58,7 +58,7 @@ class ListField {
     this.before = JSON.stringify(this.typed)
     const more = button('addOne', () => { this.add(); this.changed(); this.items.at(-1).focus() })
     this.element = h('fieldset', { class: 'field kind-objects', 'data-field': field.name }, h('legend', {}, field.title, field.required && h('span', { class: 'mark' }, ` (${say('required')})`)),
-      field.help && h('p', { class: 'help' }, field.help), this.place, this.error, more)
+      field.help && note('help', field.help), this.place, this.error, more)
   }
 
   add(value) {

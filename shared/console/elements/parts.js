@@ -1,7 +1,7 @@
 /** What several screens are made of. */
 
 import { h } from './dom.js'
-import { say, sayAgo, sayTime } from './language.js'
+import { say, sayAgo, sayNumber, sayTime } from './language.js'
 
 /** A table: the keys of its columns' titles, those that are false left out, and its rows. */
 export const table = (columns, ...rows) =>
@@ -10,12 +10,17 @@ export const table = (columns, ...rows) =>
 /** A row that is known by `key`; what is no cell becomes one, what is false or null is left out. */
 export const row = (key, ...cells) => h('tr', { 'data-key': key }, cells.filter((each) => each != null && each !== false).map((each) => (each instanceof HTMLTableCellElement ? each : h('td', {}, each))))
 
-/** The cell that a row is about, one that may be long, and one that says when. */
+/** The cell that a row is about, one that may be long, one of a number, and one that says when. */
 export const head = (...inside) => h('th', { scope: 'row' }, inside)
 export const wide = (...inside) => h('td', { class: 'wide' }, inside)
+export const number = (value) => h('td', { class: 'number' }, sayNumber(value))
 export const when = (iso) => h('td', { class: 'when', title: iso && sayTime(iso) }, sayAgo(iso))
 
-export const bar = (level, title, ...beside) => h('div', { class: 'bar' }, h(level, {}, title), h('span', { class: 'gap' }), beside)
+export const gap = () => h('span', { class: 'gap' })
+export const bar = (level, title, ...beside) => h('div', { class: 'bar' }, h(level, {}, title), gap(), beside)
+
+/** A sentence of a kind: quiet, wrong, empty. */
+export const note = (kind, ...inside) => h('p', { class: kind }, inside)
 
 export const empty = (title, why, ...more) => h('div', { class: 'empty' }, h('h3', {}, say(title)), why && h('p', {}, say(why)), more)
 
@@ -30,8 +35,6 @@ export const choice = (label, all, options, change) => h('select', { 'aria-label
 export const SINCE = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 }
 export const chooseSince = (change) => choice(say('range'), say('sinceEver'), Object.keys(SINCE).map((span) => [span, say(`since_${span}`)]), change)
 
-export const json = (value) => h('code', {}, JSON.stringify(value))
-
 /** A problem in one sentence for people. */
 export function explain({ status, detail, waits }) {
   if (status === 0) return say('offline')
@@ -41,6 +44,3 @@ export function explain({ status, detail, waits }) {
 }
 
 export const drawReference = (id) => id && h('small', {}, say('reference', { id }))
-
-/** Names and what they are: `[[name, value]]`, those without value left out. */
-export const drawFacts = (facts) => h('dl', { class: 'facts' }, facts.filter(([, value]) => value != null && value !== '' && value !== false).map(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]))

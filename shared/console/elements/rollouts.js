@@ -1,7 +1,8 @@
 /** `<firmware-rollouts integration-id>`: what is on its way to which devices, how far it is, and starting another. */
 
 import { Question } from './form.js'
-import { Element, bar, button, call, define, drawWork, empty, h, head, link, pages, row, say, sayAgo, sayNumber, table } from './kit.js'
+import { Element, bar, button, define, empty, h, head, note, pages, row, say, sayAgo, sayNumber, table } from './kit.js'
+import { drawToggle, drawWork } from './more.js'
 
 const OPEN = ['starting', 'running']
 
@@ -23,7 +24,7 @@ define('firmware-rollouts', class extends Element {
   prepare() { Object.assign(this, { opened: null, asking: null }) }
 
   async read() {
-    const [{ body }, details, isAdmin] = await Promise.all([call(this.client, 'GET', `${this.path}?limit=25`), this.opened && call(this.client, 'GET', `${this.path}/${this.opened}?limit=50`), this.may('admin')])
+    const [{ body }, details, isAdmin] = await Promise.all([this.call('GET', `${this.path}?limit=25`), this.opened && this.call('GET', `${this.path}/${this.opened}?limit=50`), this.may('admin')])
     return { rollouts: body.rollouts, devices: details?.body.devices, isAdmin }
   }
 
@@ -36,10 +37,8 @@ define('firmware-rollouts', class extends Element {
   }
 
   drawOne({ id, name, status, error, artifacts, counts, created_at: made }, isAdmin) {
-    const isOpen = id === this.opened
-    const toggle = () => { this.opened = isOpen ? null : id; this.refresh() }
-    const cancel = () => this.act(() => call(this.client, 'POST', `${this.path}/${id}/cancel`), say('rolloutCancelled'))
-    return row(id, head(link(name, toggle, { 'aria-expanded': String(isOpen) }), h('small', {}, ` ${sayAgo(made)}`)), [drawWork(status), error && h('p', { class: 'wrong' }, error)],
+    const cancel = () => this.act(() => this.call('POST', `${this.path}/${id}/cancel`), say('rolloutCancelled'))
+    return row(id, head(drawToggle(this, id, name), h('small', {}, ` ${sayAgo(made)}`)), [drawWork(status), error && note('wrong', error)],
       artifacts.map(({ package: of, version }) => `${of ?? ''} ${version ?? ''}`).join(', '), Object.entries(counts).map(([state, count]) => `${state}: ${sayNumber(count)}`).join(' · '), isAdmin && [OPEN.includes(status) && button('cancelRollout', cancel)])
   }
 
@@ -54,7 +53,7 @@ define('firmware-rollouts', class extends Element {
 
   startOne() {
     return this.act(async () => {
-      await this.asking.put(({ name = '', artifact_ids: artifact, ...cohort }) => call(this.client, 'POST', this.path, { name, artifact_ids: artifact ? [artifact] : [], ...cohort }))
+      await this.asking.put(({ name = '', artifact_ids: artifact, ...cohort }) => this.call('POST', this.path, { name, artifact_ids: artifact ? [artifact] : [], ...cohort }))
       this.asking = null
     }, say('rolloutStarted'))
   }

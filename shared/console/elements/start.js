@@ -1,6 +1,6 @@
 /** `<organization-start>`: whether anything runs, what needs somebody, and what came and went in the last hour. */
 
-import { Element, bar, call, define, drawDeliveryStatus, drawDeviceStatus, drawScheduler, h, head, link, readNames, row, rows, say, sayNumber, table, when, wide } from './kit.js'
+import { Element, bar, define, drawDeliveryStatus, drawDeviceStatus, drawScheduler, h, head, link, row, rows, say, sayNumber, table, when, wide } from './kit.js'
 
 const STATES = ['delivered', 'pending', 'dead']
 const COUNT_EVERY = 15_000
@@ -14,12 +14,12 @@ define('organization-start', class extends Element {
 
   async read() {
     const [list, silent, deliveries] = await Promise.all([
-      call(this.client, 'GET', `integrations?organization_id=${this.organization}&limit=1`),
-      rows(this.query('devices', 'id,name,external_id,status,last_seen_at').eq('status', 'offline').order('last_seen_at').limit(SLEEPY)),
+      this.call('GET', `integrations?organization_id=${this.organization}&limit=1`),
+      rows(this.query('devices', 'id,name,external_id,status,last_seen_at', { status: 'offline' }).order('last_seen_at').limit(SLEEPY)),
       rows(this.query('webhook_deliveries', DELIVERY).order('created_at', { ascending: false }).limit(10)),
       this.count(),
     ])
-    return { scheduler: list.body.scheduler, silent, deliveries, names: await readNames(this.client, 'device_integrations', deliveries.map((each) => each.integration_id)) }
+    return { scheduler: list.body.scheduler, silent, deliveries, names: await this.readNames('device_integrations', 'integration_id', deliveries) }
   }
 
   /** How many deliveries of the last hour stand how; counting takes longer than looking, so less often. */
@@ -27,7 +27,7 @@ define('organization-start', class extends Element {
     if (Date.now() - this.countedAt < COUNT_EVERY) return
     this.countedAt = Date.now()
     const since = new Date(Date.now() - 3_600_000).toISOString()
-    const ask = async (state) => [state, (await rows(this.query('webhook_deliveries', 'id', { count: 'exact' }).gte('created_at', since).eq('status', state).limit(1))).total]
+    const ask = async (state) => [state, (await rows(this.query('webhook_deliveries', 'id', { count: 'exact', status: state }).gte('created_at', since).limit(1))).total]
     this.counts = await Promise.all(STATES.map(ask)).catch(() => null)
   }
 

@@ -1,6 +1,6 @@
 /** What went wrong, above the form and at its fields; nothing that was typed is touched. */
 
-import { asProblem, button, call, drawReference, explain, h, link, say } from './kit.js'
+import { asProblem, button, drawReference, explain, h, link, say } from './kit.js'
 
 export class Troubles {
   constructor(dialog) {
@@ -72,7 +72,7 @@ export class Troubles {
     const place = h('div')
     this.element.append(place)
     try {
-      const { body: { [dialog.noun]: theirs }, etag } = await call(dialog.client, 'GET', dialog.path)
+      const { body: { [dialog.noun]: theirs }, etag } = await dialog.call('GET', dialog.path)
       const titles = listChanges(dialog.list(dialog.saved), dialog.list(theirs)).map((name) => dialog.form.titleOf(name))
       const keep = () => { dialog.etag = etag; dialog.save() }
       const show = () => { Object.assign(dialog, { saved: theirs, etag }); dialog.drawForm() }

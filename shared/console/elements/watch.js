@@ -5,10 +5,7 @@ const DEBOUNCE = 250
 /** However much changes, nobody reads faster. */
 const LEAST = 1000
 
-/**
- * Calls `refresh` until the returned function is called. `tables` are watched with Realtime where the client has it: a change
- * only asks again, and while Realtime is known to work the interval is longer.
- */
+/** Calls `refresh` until the returned function is called. `tables` are watched with Realtime where the client has it: a change only asks again, and while Realtime is known to work the interval is longer. */
 export function watch(client, refresh, { seconds = 5, tables = [], filter } = {}) {
   const state = { timer: 0, due: Infinity, ran: 0, stopped: false, live: false, running: false, again: false }
   /** What is due sooner stays so: changes that never end must not put it off for ever. */

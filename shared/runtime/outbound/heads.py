@@ -13,6 +13,7 @@ _STATUS = re.compile(rb"HTTP/(\d\.\d) +([1-9]\d\d)(?=[ \t\r\n])")
 _LONGEST_STATUS = 64
 _NAME = r"([A-Za-z0-9!#$%&'*+.^_`|~-]++)[ \t]*+"
 _FIELD = re.compile(rf"(?m)^{_NAME}:[ \t]*+([^\x00-\x08\n-\x1f\x7f]*+)(?<![ \t])\r?\n")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 _FRAMING = re.compile(r"(?im)^(content-length|transfer-encoding|connection)[ \t]*:(.*)$")
@@ -56,6 +57,12 @@ class Head:
         if name not in self.framing:
             return []
         return [value.strip().lower() for value in ",".join(self.framing.getall(name)).split(",")]
+
+    def find_length(self) -> int | None:
+        """How long the body is; None where no length is given, or not one number."""
+        lengths = set(self.list_values("content-length"))
+        length = lengths.pop() if len(lengths) == 1 else ""
+        return int(length) if _LENGTH.fullmatch(length) else None
 
     def read_headers(self, block: str) -> None:
         """Add the headers in `block`, whole lines from the status line on; what is over the limits is left out."""

@@ -24,7 +24,6 @@ LINGER_SECONDS = 0.05
 """How long a body that must not be there may still follow a 204."""
 
 _HEAD_END = re.compile(rb"\n\r?\n")
-_LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;.*)?", re.DOTALL)
 
 _WITHOUT_BODY = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
@@ -65,6 +64,27 @@ class ReplyReader:
     async def read(self) -> None:
         """Read the reply; NoStatusError where none came."""
         await self._guard(self._read_reply())
+
+    def read_at_once(self) -> bool:
+        """Read a reply that is there already, whole and as it should be, as nearly all are; whether it was one.
+
+        Else nothing is taken: `read` has a step for whatever may be odd. NoStatusError where it is no HTTP reply.
+        """
+        came = self._source.came
+        head = find_status(came) if came.startswith(b"HTTP/") else None
+        end = _HEAD_END.search(came, 0, HEAD_BYTES)
+        if not head or not end or head.is_interim or head.status in _WITHOUT_BODY or not self._with_body:
+            return False
+        head.read_headers(came[: end.start() + 1].decode(errors="replace"))
+        size = len(came) - end.end()
+        is_sized = head.find_length() == size <= self._limit and "transfer-encoding" not in head.framing
+        if head.notes or not is_sized or self._meet:
+            return False
+        self._begun = self.head = head
+        self.body += came[end.end() :]
+        came.clear()
+        self.is_whole, self.is_last = True, head.says_close()
+        return True
 
     async def read_head(self) -> None:
         """Read up to where the body begins; NoStatusError where no reply came."""
@@ -115,8 +135,6 @@ class ReplyReader:
                 return self._begin(head, block)
         raise NoStatusError("answered 100 Continue again and again instead of a reply; look into its log")
 
-    # The head
-
     async def _read_head(self) -> tuple[Head, bytearray]:
         came, seen, self._begun = self._source.came, 0, None
         if not came:
@@ -141,8 +159,6 @@ class ReplyReader:
         head.read_headers(block.decode(errors="replace"))
         return head
 
-    # The body
-
     async def _read_body(self, head: Head) -> None:
         codings = head.list_codings()
         if not self._with_body or head.status in _WITHOUT_BODY:
@@ -155,7 +171,7 @@ class ReplyReader:
             await self._read_to_end()
 
     async def _end_without_body(self, head: Head, *, has_codings: bool) -> None:
-        self._end_body(is_last=head.says_close() or head.status == HTTPStatus.SWITCHING_PROTOCOLS)
+        self.is_whole, self.is_last = True, head.says_close() or head.status == HTTPStatus.SWITCHING_PROTOCOLS
         if head.status != HTTPStatus.NO_CONTENT:
             return
         if has_codings or set(head.list_values("content-length")) - {"0"}:
@@ -164,13 +180,12 @@ class ReplyReader:
             await self._source.listen(LINGER_SECONDS)
 
     async def _read_sized(self, head: Head) -> None:
-        lengths = set(head.list_values("content-length"))
-        length = lengths.pop()
-        if lengths or not _LENGTH.fullmatch(length):
+        length = head.find_length()
+        if length is None:
             self._keep(self._source.came)
             raise _Cut("its Content-Length is not one number, so nobody knows where it ends")
-        await self._take(int(length))
-        self._end_body(is_last=head.says_close())
+        await self._take(length)
+        self.is_whole, self.is_last = True, head.says_close()
 
     async def _read_to_end(self) -> None:
         came = self._source.came
@@ -179,7 +194,7 @@ class ReplyReader:
             came.clear()
         if self._source.broken:
             raise _Cut("the connection broke off before its end")
-        self._end_body(is_last=True)
+        self.is_whole, self.is_last = True, True
 
     async def _read_chunks(self, head: Head) -> None:
         # A length beside it is how replies are smuggled: nothing is read from there afterwards.
@@ -188,7 +203,7 @@ class ReplyReader:
             await self._take(size)
             if await self._read_line():
                 raise _Cut("a chunk of its body is longer than it says")
-        self._end_body(is_last=is_last)
+        self.is_whole, self.is_last = True, is_last
         for _ in range(HEADER_LINES):
             if not await self._read_line():
                 return
@@ -227,9 +242,6 @@ class ReplyReader:
         self.body += part[:room]
         if len(part) > room:
             raise _Cut(f"its body is longer than {self._limit} bytes")
-
-    def _end_body(self, *, is_last: bool) -> None:
-        self.is_whole, self.is_last = True, is_last
 
     async def _more(self) -> None:
         if not await self._source.more():

@@ -148,7 +148,8 @@ async def exchange(connection: Connection, data: bytes, reader: ReplyReader) -> 
     wire = get_wire(connection)
     try:
         wire.ask(data)
-        await reader.read()
+        if not (await wire.more() and reader.read_at_once()):
+            await reader.read()
     except BaseException:
         drop_connection(connection)
         raise

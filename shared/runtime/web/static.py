@@ -36,6 +36,8 @@ FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
 
 _VERSIONED = re.compile(r"v/([0-9A-Za-z]{1,64})/(.+)")
+# Lines of documentation alone, an eighth of what a module weighs. Left empty, so that the others keep their numbers.
+_DOCUMENTATION = re.compile(rb"^ */\*\*(?:(?!\*/).)*\*/$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,10 @@ def read_site(folder: Path, package: str) -> Site:
 
 
 def make_file(name: str, body: bytes) -> File:
-    """One file as it is served."""
+    """One file as it is served: a module without the lines that only document it."""
     suffix = Path(name).suffix
+    if suffix == ".js":
+        body = _DOCUMENTATION.sub(b"", body)
     packed = None if suffix in PACKED else gzip.compress(body, mtime=0)
     smaller = packed if packed and len(packed) < len(body) else None
     return File(body, smaller, TYPES[suffix], hashlib.sha256(body).hexdigest()[:16])

@@ -63,7 +63,7 @@ def test_two_dispatchers_never_exceed_the_rate_and_the_concurrency_that_the_endp
     with HttpReceiver(meter) as receiver:
         webhook = admin.create("webhook", {"url": receiver.url})
         enqueue(admin, 130)
-        run_side_by_side(lambda: run_tick(admin.stack, 5, 2), 2)
+        run_side_by_side(lambda: run_tick(admin.stack, 20, 2), 2)
 
     assert meter.most_at_once <= 10
     assert meter.most_within(60) == 100

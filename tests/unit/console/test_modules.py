@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from pathlib import Path
 
 import pytest
 
 from scripts.local.stack import ROOT
+from shared.runtime.web.static import File, make_file
 
 FOLDER = ROOT / "shared" / "console"
 ELEMENTS = FOLDER / "elements"
@@ -31,10 +31,11 @@ FIRST = ("page.js", *(f"elements/{name}.js" for name in ("start", "integrations"
 """The modules of the first screen: these, and what they import."""
 
 MOST_LINES = 160
-MOST_LINES_TOGETHER = 3_090
-MOST_BYTES = 74_500
-MOST_FIRST_BYTES = 28_600
-MOST_FIRST_RAW_BYTES = 71_000
+MOST_LINES_TOGETHER = 3_088
+MOST_LINES_OF_CODE = 2_462
+MOST_BYTES = 66_000
+MOST_FIRST_BYTES = 24_900
+MOST_FIRST_RAW_BYTES = 63_500
 PARSERS = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\(|new Function"
 )
@@ -71,8 +72,16 @@ def read_exports(module: Path) -> set[str]:
     return set(EXPORTED.findall(text)).union(passed_on, *everything)
 
 
+def serve(module: Path) -> File:
+    return make_file(module.name, module.read_bytes())
+
+
+def count_code(module: Path) -> int:
+    return sum(bool(line.strip()) for line in serve(module).body.splitlines())
+
+
 def pack(modules: list[Path]) -> int:
-    return sum(len(gzip.compress(module.read_bytes())) for module in modules)
+    return sum(len(serve(module).packed or b"") for module in modules)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
@@ -82,6 +91,22 @@ def test_a_module_is_small_and_parses_no_html(module: Path) -> None:
     assert len(text.splitlines()) <= MOST_LINES
     assert PARSERS.findall(text) == []
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_a_module_is_served_line_by_line_without_those_that_document_it(module: Path) -> None:
+    written, served = module.read_text().splitlines(), serve(module).body.decode().splitlines()
+    left_out = [at for at, line in enumerate(written) if line != served[at]]
+
+    assert len(served) == len(written)
+    assert 0 in left_out
+    for at in left_out:
+        before = "\n".join(served[:at])
+        assert served[at] == ""
+        assert re.fullmatch(r" */\*\* [^*]+\*/", written[at])
+        # It begins where code may: in no template, and in no other comment.
+        assert before.count("`") % 2 == 0
+        assert before.count("/*") == before.count("*/")
 
 
 @pytest.mark.parametrize("module", CODE, ids=lambda module: module.name)
@@ -113,7 +138,7 @@ def test_the_first_screen_says_nothing_for_which_other_words_are_fetched() -> No
     keys, later = read_keys("words"), read_keys("words-more")
 
     assert said - keys == set()
-    assert {key for key in later if key.startswith(tuple(families - {"work_"}))} == set()
+    assert {key for key in later if key.startswith(tuple(families))} == set()
 
 
 def test_the_first_screen_is_small() -> None:
@@ -121,7 +146,7 @@ def test_the_first_screen_is_small() -> None:
 
     assert {"more.js", "form.js", "dialog.js", "sign-in.js"}.isdisjoint(module.name for module in first)
     assert pack(first) <= MOST_FIRST_BYTES
-    assert sum(len(module.read_bytes()) for module in first) <= MOST_FIRST_RAW_BYTES
+    assert sum(len(serve(module).body) for module in first) <= MOST_FIRST_RAW_BYTES
 
 
 def test_all_of_it_together_is_small() -> None:
@@ -129,3 +154,4 @@ def test_all_of_it_together_is_small() -> None:
 
     assert pack(in_english) <= MOST_BYTES
     assert sum(len(module.read_text().splitlines()) for module in CODE) <= MOST_LINES_TOGETHER
+    assert sum(map(count_code, CODE)) <= MOST_LINES_OF_CODE
