@@ -6,7 +6,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from shared.provider import SMALL, Batch, BrokerPlan, Message, Note, load_budget, weigh_json
+from shared.provider import SMALL, Batch, BrokerPlan, Message, Note, load_budget, weigh_body
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.decoding import Decoding, Received
 from shared.providers.mqtt.publish import Publish
@@ -19,9 +19,6 @@ BATCH_COPIES = 100
 
 BATCH_SECONDS = 0.2
 UNCOMMITTED_BYTES = 16_000_000
-SHORT, LEAST_WEIGHT, SHORT_FACTOR = 256, 1_000, 8
-"""Bodies up to so many bytes are taken to weigh so much, and so many times their size: nobody looks into each."""
-
 STEP = 262_144
 """Memory is taken in so many bytes, not for each message."""
 
@@ -87,7 +84,7 @@ class Outbox:
         """
         if self.is_full:
             return False
-        weight = self._weight + (_weigh(publish.body) if publish else 0)
+        weight = self._weight + (weigh_body(publish.body) if publish else 0)
         if weight <= SMALL or weight <= self._holding.size:
             return True
         wanted = -(-weight // STEP) * STEP
@@ -122,7 +119,7 @@ class Outbox:
         part.count += 1
         part.copies += self._memory.was_copy
         part.size += len(publish.body)
-        part.weight += (weight := _weigh(publish.body))
+        part.weight += (weight := weigh_body(publish.body))
         self._count += 1
         self._size += len(publish.body)
         self._weight += weight
@@ -237,7 +234,3 @@ class Outbox:
         reply = self._find_answer(publish.topic, publish.body) if self._find_answer else None
         if reply:
             part.replies.append(reply)
-
-
-def _weigh(body: bytes) -> int:
-    return weigh_json(body) if len(body) > SHORT else LEAST_WEIGHT + SHORT_FACTOR * len(body)

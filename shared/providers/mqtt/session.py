@@ -13,15 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from shared.provider import (
-    AddressBlocked,
+    HOPELESS,
     Backoff,
     Batch,
     BrokerPlan,
-    CredentialsRefused,
     Deadline,
-    NameNotResolved,
     OutsideError,
-    TlsFailed,
 )
 from shared.providers.mqtt.acknowledgements import Outbox
 from shared.providers.mqtt.broker_queue import BrokerQueue
@@ -47,8 +44,7 @@ TRIES = 5
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 8.0
 
-_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, TakenOver)
-"""What another try in a second can't mend, and must not hammer the broker with."""
+_HOPELESS = (*HOPELESS, TakenOver)
 
 
 def run_session(plan: BrokerPlan, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
