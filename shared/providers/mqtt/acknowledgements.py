@@ -10,20 +10,17 @@ from shared.provider import SMALL, Batch, BrokerPlan, Message, Note, load_budget
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.decoding import Decoding, Received
 from shared.providers.mqtt.publish import Publish
+from shared.providers.mqtt.redelivery import ASK_FROM, BATCH_MESSAGES, UNCOMMITTED_MESSAGES
 from shared.providers.mqtt.saved_state import Memory
 
-BATCH_MESSAGES = 500
 BATCH_BYTES = 2_000_000
+BATCH_COPIES = 100
+"""Of retained messages: the database looks for each among those that came before on its topic, for some 10 ms."""
+
 BATCH_SECONDS = 0.2
-UNCOMMITTED_MESSAGES = 1_500
 UNCOMMITTED_BYTES = 16_000_000
 STEP = 262_144
 """Memory is taken in so many bytes, not for each message."""
-
-ASK_FROM = 200
-"""Unsettled messages from which on the broker is asked, with each batch, whether it has heard the acknowledgements.
-
-With fewer it is asked once it has answered what it was asked before."""
 
 
 @dataclass(slots=True)
@@ -39,9 +36,15 @@ class _Part:
     begun: float = field(default_factory=time.monotonic)
     count: int = 0
     named: int = 0
+    copies: int = 0
     latest: int = 0
     size: int = 0
     weight: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more goes into it."""
+        return self.count >= BATCH_MESSAGES or self.copies >= BATCH_COPIES or self.size >= BATCH_BYTES
 
 
 class Outbox:
@@ -114,12 +117,13 @@ class Outbox:
             part.batch.received_bytes += publish.size
             self._find_reply(part, publish)
         part.count += 1
+        part.copies += self._memory.was_copy
         part.size += len(publish.body)
         part.weight += (weight := weigh_body(publish.body))
         self._count += 1
         self._size += len(publish.body)
         self._weight += weight
-        if part.count >= BATCH_MESSAGES or part.size >= BATCH_BYTES:
+        if part.is_full:
             self.close_batch()
 
     def close_stale(self, *, is_dry: bool) -> None:
@@ -168,7 +172,7 @@ class Outbox:
                 for topic, body in part.replies:
                     live.publish(topic, body)
                 self._unasked += part.named
-                self._latest = max(self._latest, part.latest)
+                self._latest = max(self._latest, part.latest if part.named else 0)
                 if self._memory.unsettled >= ASK_FROM:
                     self._ask(live)
         if self._unasked and not self._settling:

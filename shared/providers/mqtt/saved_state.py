@@ -124,7 +124,7 @@ class Memory(Notebook):
         self._certificates = dict(certificates)
 
     def save(self) -> SavedState:
-        """The state as JSON, at most about 25 kB. It speaks of every message named so far, so those go with it."""
+        """The state as JSON, at most about 35 kB. It speaks of every message named so far, so those go with it."""
         return {
             **self.save_notebook(),
             "protocol": self.protocol,

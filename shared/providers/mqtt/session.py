@@ -27,12 +27,9 @@ from shared.providers.mqtt.login import open_connection
 from shared.providers.mqtt.paho_client import Login
 from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.reason_codes import ConnectionLost, TakenOver
-from shared.providers.mqtt.redelivery import count_forgotten
+from shared.providers.mqtt.redelivery import UNCOMMITTED_MESSAGES, count_forgotten
 from shared.providers.mqtt.saved_state import Memory
 from shared.providers.mqtt.subscriptions import settle_session
-
-RECEIVE_MAXIMUM = 1_500
-"""With a batch and what is not asked about yet, it makes the window: what a broker that keeps to it may send again."""
 
 SIGN_OF_LIFE_SECONDS = 0.4
 COMMIT_POLL_SECONDS = 0.002
@@ -133,7 +130,7 @@ class _Session:
 
     def _open(self) -> Connection:
         plan = self._plan
-        login = Login(plan.client_id, plan.expiry_seconds, RECEIVE_MAXIMUM, owner=plan.owner)
+        login = Login(plan.client_id, plan.expiry_seconds, UNCOMMITTED_MESSAGES, owner=plan.owner)
         timeout = min(CONNECT_SECONDS, self._deadline.remaining())
         return open_connection(self._plan, login, self._memory.protocol, timeout)
 
