@@ -68,7 +68,8 @@ class Stack(Report):
     def postgres_pid(self) -> int:
         """The process id of the running server, 0 while there is none."""
         try:
-            return int((self._data / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0])
+            # It is there, and empty, for a moment before it is written.
+            return int((self._data / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0] or 0)
         except FileNotFoundError:
             return 0
 

@@ -42,6 +42,10 @@ select extract(epoch from min(m.received_at) - i.created_at)
 SUBSCRIBED = (
     "select count(*) from public.integration_schedules where lease_token is not null and state <> '{}'"
 )
+HELD = """
+select count(*), count(distinct holder) from public.integration_schedules
+ where integration_id = %s and slots > 1 and lease_token is not null and connected_to is not null
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,16 @@ class Site:
     def wait_until_subscribed(self, count: int) -> None:
         """Until sessions of that many integrations have subscribed."""
         wait_until(lambda: self._read(SUBSCRIBED)[0] >= count, DRAIN_SECONDS, "Connecting")
+
+    def share_topic(self, servers: str, topic: str, workers: int, sessions: int = 2) -> str:
+        """A new integration whose sessions so many workers have leased and connected; its id."""
+        while True:
+            integration_id = self.watch_topic(servers, topic, sessions)
+            wait_until(lambda: self._read(HELD, integration_id)[0] == sessions, DRAIN_SECONDS, "Connecting")  # noqa: B023
+            if self._read(HELD, integration_id)[1] == workers:
+                return integration_id
+            # One worker has all of them, for another has begun too late.
+            self._remove([integration_id])
 
     def _wait_for(self, ids: list[str], count: int, watch: Callable[[int], None]) -> None:
         def is_done() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,15 @@ class Worker:
     def cpu_seconds(self) -> float:
         """What it has used so far."""
         return read_cpu_seconds(self.process.pid)
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """It stands still meanwhile: for less than its leases last."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

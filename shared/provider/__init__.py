@@ -53,7 +53,7 @@ from shared.provider.grpc_web import (
     write_grpc_frame,
 )
 from shared.provider.history import Historian
-from shared.provider.items import NamedBody, Pages, cut_bodies, decode_items, name_item, write_item
+from shared.provider.items import NamedBody, Pages, cut_bodies, decode_items, find_items, name_item, write_item
 from shared.provider.lists import CommaSeparated
 from shared.provider.lorawan import (
     Frame, LorawanEvent, LorawanReceiver, Reception, describe_gateways, describe_modulation, keep_undecoded,
@@ -65,9 +65,10 @@ from shared.provider.messages import (
     ALERT, MESSAGE_LIMIT, REFUSED_EXCERPT, Command, CommandReport, Event, EventDevice, Identity, Kind, Message, Notice,
     Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
 )
+from shared.provider.outbox import Bounds, Outbox, wait_for_codec, weigh_body
 from shared.provider.parse import PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
-from shared.provider.notebook import Notebook
+from shared.provider.notebook import Notebook, NotebookState
 from shared.provider.notices.notifier import Notifier
 from shared.provider.notices.problems import AccountRefused, RecipientOptedOut, RecipientRefused
 from shared.provider.notices.recipient import Recipient
@@ -75,10 +76,11 @@ from shared.provider.notices.wording import Wording
 from shared.provider.platform_key import read_platform_key
 from shared.provider.proto_table import describe_file, make_message_classes
 from shared.provider.publish import PublishOutcome, Publisher
+from shared.provider.reconnect import HOPELESS, back_off
 from shared.provider.refusals import name_refusals
 from shared.provider.rpc_reply import answer_rpc, refuse_rpc
 from shared.provider.secret_address import list_parts, show_origin
-from shared.provider.secrets import RotatingSecret, name_secrets, split_config
+from shared.provider.secrets import RotatingSecret, name_secrets, reveal, split_config
 from shared.provider.send import Commander, Outcome
 from shared.provider.session import Poller
 from shared.provider.shared_session import WHOLE, Part, SharedPoller
@@ -97,6 +99,7 @@ from shared.provider.topic_template import (
 )
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
 from shared.provider.tls import Tls, explain_tls_failure, make_tls_context, read_authorities, read_chain, read_key
+from shared.provider.tls.fields import make_tls, name_authority, read_certificate_field, read_key_field
 from shared.provider.values import Item, LONGEST_TEXT, Object, read_moment
 from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline

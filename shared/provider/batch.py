@@ -40,3 +40,8 @@ class Batch:
     connect_ms: float | None = None
     more: bool = False
     committed: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to commit, so that nobody ever will."""
+        return not self.messages and self.state is None and not self.notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 from shared.provider.base import Capability
@@ -19,6 +20,14 @@ class StoredBody(NamedTuple):
     device: str | None = None
     observed_at: str | None = None
     received_at: str | None = None
+
+    def complete(self, message: Message) -> Message:
+        """A message in it, with the device and the time it came with where it says none itself."""
+        return replace(
+            message,
+            device=message.device or self.device,
+            observed_at=message.observed_at or self.observed_at,
+        )
 
 
 class Decoder(Capability):

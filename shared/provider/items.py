@@ -12,10 +12,13 @@ from shared.provider.decoding.coded import CodedBody, decode_bodies
 from shared.provider.decoding.readers import find_path
 from shared.provider.messages import Message
 from shared.provider.payload_fields import PayloadFields
+from shared.runtime.errors import ProtocolFailed
 from shared.runtime.exact_json import write_json
 
 BATCH_ITEMS, BATCH_BYTES = 500, 2_000_000
 KEY_LIMIT = 1_000
+MOST_ITEMS = 10_000
+"""Of one page, or one message of a stream."""
 
 NamedBody = tuple[str, bytes]
 """An event id, and the body that has it."""
@@ -40,6 +43,17 @@ class Pages:
         return is_repeated
 
 
+def find_items(document: Any, path: str | None, of: str = "page") -> list[Any]:
+    """What is at `path` in a page, or what it is `of`; all of it without a path. ProtocolFailed for too many."""
+    items = find_path(document, path) if path else document
+    if items is None:
+        return []
+    items = items if isinstance(items, list) else [items]
+    if len(items) > MOST_ITEMS:
+        raise ProtocolFailed(f"A {of} has {len(items):,} items; ask for at most {MOST_ITEMS:,}.")
+    return items
+
+
 def name_item(item: Any, path: str | None, prefix: str) -> str:
     """The event id of an item: what is at `path` in it, else its content."""
     key = find_path(item, path) if path else None
@@ -62,7 +76,7 @@ def write_item(item: Any) -> bytes:
 
 
 def cut_bodies(bodies: Sequence[NamedBody]) -> Iterator[list[NamedBody]]:
-    """`bodies` in parts of a batch each."""
+    """`bodies` in parts of a batch each, at least one."""
     part: list[NamedBody] = []
     size = 0
     for event_id, body in bodies:
@@ -71,8 +85,7 @@ def cut_bodies(bodies: Sequence[NamedBody]) -> Iterator[list[NamedBody]]:
             part, size = [], 0
         part.append((event_id, body))
         size += len(body)
-    if part:
-        yield part
+    yield part
 
 
 def decode_items(fields: PayloadFields, codec: Codec | None, bodies: Sequence[NamedBody]) -> list[Message]:

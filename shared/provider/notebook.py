@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import TypedDict, cast
 
 from shared.provider.batch import Note
 
 
-class Notebook:
-    """Notes for the activity log. `changed` says that what is to be saved differs from what was saved last."""
+class NotebookState(TypedDict, total=False):
+    """What a session's state as JSON has of its notebook."""
 
-    def __init__(self, told: Iterable[str] = ()) -> None:
+    key: str
+    """What the rest is of: of anything else it says nothing."""
+    told: list[str]
+
+
+class Notebook:
+    """Notes for the activity log. `changed` says that what is to be saved differs from what was saved last.
+
+    `key` names what the session reads, where that can become another; `is_same` says that `state` is of it.
+    """
+
+    def __init__(self, state: Mapping[str, object], key: str | None = None) -> None:
+        known = cast("NotebookState", state)
         self.changed = False
-        self.told = set(told)
+        self.told = set(known.get("told") or ())
+        self.is_same = known.get("key") == key
+        self._key = key
         self._notes: list[Note] = []
 
     def note(
@@ -37,6 +52,12 @@ class Notebook:
         self.told.remove(key)
         self.changed = True
         return True
+
+    def save_notebook(self) -> NotebookState:
+        """As JSON, to be saved now with the rest of the state."""
+        self.changed = False
+        told = sorted(self.told)
+        return {"told": told} if self._key is None else {"key": self._key, "told": told}
 
     @property
     def has_news(self) -> bool:

@@ -39,6 +39,11 @@ class RotatingSecret:
         return [secret.get_secret_value() for secret in secrets if secret]
 
 
+def reveal(secret: SecretStr | None) -> str | None:
+    """The secret itself; None where it is left out."""
+    return secret.get_secret_value() if secret else None
+
+
 def split_config(config: BaseModel) -> tuple[dict[str, object], dict[str, object]]:
     """What was set, as (settings, secrets): two JSON objects that `merge_config` joins again.
 

@@ -32,6 +32,8 @@ class Ledger:
         self.state: dict[str, Any] = {}
         self.notes: list[Note] = []
         self.connections = 0
+        self.largest = 0
+        """How many messages the largest batch held."""
 
     @property
     def duplicates(self) -> int:
@@ -43,6 +45,7 @@ class Ledger:
         for message in batch.messages:
             self.stored.setdefault(message.event_id, message)
         self.received += len(batch.messages)
+        self.largest = max(self.largest, len(batch.messages))
         self.notes += batch.notes
         self.connections += batch.connect_ms is not None
         if batch.state is not None:

@@ -81,7 +81,11 @@ def _answer_all(connection: socket.socket, answers: Mapping[int, Answer], packet
         answer = script(data) if callable(script) else script
         if not answer:
             return
-        connection.sendall(answer)
+        try:
+            connection.sendall(answer)
+        except OSError:
+            # Whoever asked is gone; another may come.
+            return
 
 
 def _receive(connection: socket.socket) -> bytes:

@@ -16,8 +16,8 @@ from shared.provider import (
     Poller,
     check_filters,
     only_with,
-    read_chain,
-    read_key,
+    read_certificate_field,
+    read_key_field,
 )
 from shared.providers.aws_iot.account_fields import AccountFields
 
@@ -82,23 +82,8 @@ class MqttFields(AccountFields, Poller, defer_build=True):
                 )
         return check_filters(topics)
 
-    @field_validator("client_certificate")
-    @classmethod
-    def _read_certificate(cls, pem: str | None) -> str | None:
-        return pem and read_chain(pem)
-
-    @field_validator("client_key")
-    @classmethod
-    def _read_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        chain, passphrase = (info.data.get(name) for name in ("client_certificate", "client_key_passphrase"))
-        if "client_certificate" in info.data and bool(key) != bool(chain):
-            raise ValueError("client_certificate and client_key belong together: set both or none")
-        if passphrase and not key:
-            raise ValueError("client_key_passphrase opens client_key: set both or none")
-        if not key:
-            return key
-        opens = passphrase.get_secret_value() if passphrase else None
-        return SecretStr(read_key(key.get_secret_value(), opens, chain))
+    _read_certificate = field_validator("client_certificate")(read_certificate_field)
+    _read_key = field_validator("client_key")(read_key_field)
 
     @field_validator("mqtt_port")
     @classmethod

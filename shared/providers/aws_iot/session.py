@@ -26,6 +26,7 @@ from shared.provider import (
     ProtocolUnsupported,
     Tls,
     load_client,
+    make_tls,
 )
 from shared.providers.aws_iot.account import Account
 from shared.providers.aws_iot.api import find_data_endpoint
@@ -124,13 +125,7 @@ def _find_address(aws: AwsIot, deadline: Deadline) -> SplitResult:
 
 
 def _describe_certified(aws: AwsIot, address: SplitResult) -> Broker:
-    key, passphrase = aws.client_key, aws.client_key_passphrase
-    tls = Tls(
-        client_certificate=aws.client_certificate,
-        client_key=key.get_secret_value() if key else None,
-        client_key_passphrase=passphrase.get_secret_value() if passphrase else None,
-        alpn=() if aws.mqtt_port == MQTT_PORT else (ALPN,),
-    )
+    tls = make_tls(vars(aws), alpn=() if aws.mqtt_port == MQTT_PORT else (ALPN,))
     return Broker(address.hostname or "", aws.mqtt_port, tls=tls, has_options=False)
 
 

@@ -34,6 +34,7 @@ from shared.provider import (
     is_public,
     locate_callback,
     make_secret,
+    name_authority,
     require_partner,
 )
 
@@ -169,7 +170,7 @@ class Email(Checker, Notifier, CallbackReceiver):
     def locate(cls, config: Mapping[str, Any]) -> Destination:
         """Where the password is sent, who vouches for the server, and whether others on the way may read it."""
         scheme, host, port = split_server(str(config.get("server_url")))
-        authority = hashlib.sha256(str(config.get("ca_certificate") or "").encode()).hexdigest()
+        authority = name_authority(config)
         plain = "plain" if config.get("allow_plain") else "tls"
         return scheme, host.lower(), str(port), authority, plain
 

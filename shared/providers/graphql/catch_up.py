@@ -23,7 +23,7 @@ from shared.provider import (
     write_item,
 )
 from shared.providers.graphql.api import GraphqlApi, Result
-from shared.providers.graphql.outbox import Outbox
+from shared.providers.graphql.outbox import ResultOutbox
 from shared.providers.graphql.reading import Read, ResultReader
 from shared.providers.graphql.saved_state import Memory
 
@@ -65,7 +65,7 @@ class Seen:
 class CatchUp:
     """Asks the query of one integration; for one session."""
 
-    def __init__(self, graphql: Graphql, memory: Memory, outbox: Outbox, seen: Seen) -> None:
+    def __init__(self, graphql: Graphql, memory: Memory, outbox: ResultOutbox, seen: Seen) -> None:
         self._graphql = graphql
         self._memory = memory
         self._outbox = outbox
@@ -131,14 +131,13 @@ class CatchUp:
 
     def _hand(self, bodies: Sequence[NamedBody]) -> Iterator[Batch]:
         """The state, and what is to be told, come with the last batch of a page."""
-        parts = list(cut_bodies(bodies)) or [[]]
+        parts = list(cut_bodies(bodies))
         for number, part in enumerate(parts, start=1):
             batch = Batch(decode_items(self._graphql, self._codec, part))
-            batch.received_bytes = sum(len(body) for _, body in part)
             if number == len(parts) and self._memory.has_news:
                 batch.notes, batch.state = self._memory.take_notes(), self._memory.save()
             if part or batch.state is not None:
-                yield from self._outbox.hand(batch, part)
+                yield from self._outbox.hand_over(batch, part)
 
 
 def _shorten(name: str) -> bytes:

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from shared.provider import Notebook, write_json
+from shared.provider import Notebook, NotebookState, write_json
 
 if TYPE_CHECKING:
     from shared.providers.graphql import Graphql
 
 
-class SavedState(TypedDict, total=False):
+class SavedState(NotebookState, total=False):
     """The state as JSON, as it is saved with the messages it speaks of."""
 
-    key: str
-    """What the cursor is one of; of anything else it says nothing."""
     cursor: Any
     way: str
     """How the subscription was last begun: `socket` or `events`."""
-    told: list[str]
 
 
 class Memory(Notebook):
     """The saved state, opened."""
 
     def __init__(self, graphql: Graphql, state: Mapping[str, object]) -> None:
-        known = cast("SavedState", state)
-        super().__init__(known.get("told") or ())
         source = (graphql.endpoint, graphql.query_cursor, graphql.subscription_cursor, graphql.first_cursor)
-        self._key = hashlib.sha256(write_json(source)).hexdigest()[:16]
-        is_known = known.get("key") == self._key
-        self._cursor = known.get("cursor") if is_known else graphql.first_cursor
+        super().__init__(state, hashlib.sha256(write_json(source)).hexdigest()[:16])
+        known = cast("SavedState", state)
+        self._cursor = known.get("cursor") if self.is_same else graphql.first_cursor
         self._way = known.get("way", "")
 
     @property
@@ -57,5 +52,4 @@ class Memory(Notebook):
 
     def save(self) -> SavedState:
         """The state as JSON."""
-        self.changed = False
-        return {"key": self._key, "cursor": self._cursor, "way": self._way, "told": sorted(self.told)}
+        return {**self.save_notebook(), "cursor": self._cursor, "way": self._way}

@@ -12,24 +12,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shared.provider import (
-    AddressBlocked,
+    HOPELESS,
     Backoff,
     Batch,
     Codec,
-    CredentialsRefused,
     Deadline,
     Message,
     NamedBody,
-    NameNotResolved,
     OutsideError,
     TimedOut,
-    TlsFailed,
+    back_off,
     cut_bodies,
     decode_items,
 )
 from shared.providers.graphql.catch_up import CatchUp, Seen
 from shared.providers.graphql.feed import Feed, Told, is_elsewhere, list_ways, make_feed
-from shared.providers.graphql.outbox import Outbox
+from shared.providers.graphql.outbox import ResultOutbox
 from shared.providers.graphql.reading import ResultReader
 from shared.providers.graphql.results import keep_unread, split_result
 from shared.providers.graphql.saved_state import Memory
@@ -49,9 +47,6 @@ PAUSES = Backoff(0.5, 10.0)
 FINISH_SECONDS = 10.0
 FAIR_SECONDS = 10.0
 """A session that has had so long and got nothing has failed; a shorter one was cut off."""
-
-_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved)
-"""What another try in a second can't mend."""
 
 ONCE = (
     "This subscription has no cursor: what the API sends while nobody is connected, between two sessions or while it "
@@ -74,7 +69,7 @@ def run_session(graphql: Graphql, state: Mapping[str, object], deadline: Deadlin
 
 class _Session:
     def __init__(self, graphql: Graphql, memory: Memory, deadline: Deadline) -> None:
-        self.outbox = Outbox(graphql.identity.organization_id)
+        self.outbox = ResultOutbox(graphql.identity.organization_id)
         self._graphql = graphql
         self._memory = memory
         self._deadline = deadline
@@ -121,7 +116,7 @@ class _Session:
             begun = time.monotonic()
             try:
                 yield from self._subscribe()
-            except _HOPELESS:
+            except HOPELESS:
                 raise
             except OutsideError as error:
                 failure = error
@@ -171,10 +166,10 @@ class _Session:
     def _take(self, told: Sequence[Told]) -> Iterator[Batch]:
         """Hand over what results say, in their order, with the cursor behind the last."""
         bodies, unread = self._read(told)
-        parts = list(cut_bodies(bodies))
-        for part in parts[:-1]:
+        *parts, last = cut_bodies(bodies)
+        for part in parts:
             yield from self._hand(part, [], is_last=False)
-        yield from self._hand(parts[-1] if parts else [], unread)
+        yield from self._hand(last, unread)
 
     def _read(self, told: Sequence[Told]) -> tuple[list[NamedBody], list[Message]]:
         """The items in results as bodies; and what stands for those that can't be read."""
@@ -203,17 +198,13 @@ class _Session:
     def _hand(self, part: list[NamedBody], unread: list[Message], *, is_last: bool = True) -> Iterator[Batch]:
         """Hand over a part; with the last one goes the state, which speaks of them all."""
         batch = Batch(decode_items(self._graphql, self._codec, part) + unread)
-        batch.received_bytes = sum(len(body) for _, body in part)
         if is_last and self._memory.has_news:
             batch.notes, batch.state = self._memory.take_notes(), self._memory.save()
         self._seen.add(part)
-        yield from self.outbox.hand(batch, part)
+        yield from self.outbox.hand_over(batch, part)
 
     def _back_off(self) -> Iterator[Batch]:
-        wait = Deadline(PAUSES.pause(self._failures), self._deadline)
-        while not wait.expired:
-            yield Batch()
-            time.sleep(min(0.05, wait.remaining()))
+        yield from back_off(PAUSES.pause(self._failures), self._deadline)
         yield from self._ask()
 
     def _finish(self) -> Iterator[Batch]:
@@ -227,7 +218,7 @@ class _Session:
                 self._memory.note("warning", f"{words} {error.detail}")
         if self._memory.has_news:
             yield from self._hand([], [])
-        yield from self.outbox.wait(Deadline(FINISH_SECONDS))
+        yield from self.outbox.settle()
         yield Batch(
             more=self._graphql.subscription is not None or (catch_up is not None and catch_up.has_more)
         )

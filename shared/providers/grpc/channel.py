@@ -6,6 +6,7 @@ import os
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 from shared.provider import (
@@ -95,7 +96,7 @@ class Channel:
         """What the method answers to one message, within so many seconds."""
         method = self._channel.unary_unary(path)
         given = (*self._plan.metadata, *metadata)
-        with explained(self._plan):
+        with explain_errors(self._plan):
             return bytes(method(body, timeout=self._limit(seconds), metadata=given))
 
     def stream(self, path: str, body: bytes, seconds: float) -> Any:
@@ -152,18 +153,13 @@ class Channel:
         return found[0] if found else None
 
 
-class explained:  # noqa: N801 - read as a word: with explained(plan)
+@contextmanager
+def explain_errors(plan: ServicePlan) -> Iterator[None]:
     """Turns the library's errors into ours."""
-
-    def __init__(self, plan: ServicePlan) -> None:
-        self._plan = plan
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
-        if isinstance(error, load_grpc().RpcError):
-            raise explain_call(error, self._plan, MESSAGE_BYTES) from None
+    try:
+        yield
+    except load_grpc().RpcError as error:
+        raise explain_call(error, plan, MESSAGE_BYTES) from None
 
 
 def find_addresses(plan: ServicePlan, deadline: Deadline) -> list[SocketAddress]:

@@ -14,6 +14,7 @@ from shared.provider import (
     ProviderRefused,
     TimedOut,
     explain_host,
+    find_items,
     run_check,
     run_checks,
 )
@@ -21,7 +22,7 @@ from shared.providers.grpc.channel import MESSAGE_BYTES, Channel, find_addresses
 from shared.providers.grpc.descriptors import Method
 from shared.providers.grpc.failures import clean_words, explain_call
 from shared.providers.grpc.ingest import METHOD
-from shared.providers.grpc.items import find_cursor, find_items
+from shared.providers.grpc.items import MESSAGE, find_cursor
 from shared.providers.grpc.poll import make_read_request
 from shared.providers.grpc.service import Service, find_schema
 from shared.providers.grpc.values import BodyReader
@@ -131,7 +132,7 @@ class _Steps:
             document = BodyReader(self._open_service.schema.pool).read(method.reply, body)
         except ValueError as error:
             raise ProtocolFailed(f"An answer came that can't be read: {error}.") from None
-        items = find_items(document, plan.items_path)
+        items = find_items(document, plan.items_path, MESSAGE)
         cursor = find_cursor(document, items, plan.cursor_path)
         shown = clean_words(str(cursor), self._plan.secrets)[:SHOWN]
         told = [f"An answer of {len(body):,} bytes came, with {len(items):,} items"]

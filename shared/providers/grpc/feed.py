@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from typing import Any
 
-from shared.providers.grpc.channel import explained
+from shared.providers.grpc.channel import explain_errors
 from shared.providers.grpc.plan import ServicePlan
 
 AHEAD_MESSAGES, AHEAD_BYTES = 500, 1_048_576
@@ -56,7 +56,7 @@ class Feed:
             self._size -= sum(map(len, taken))
             self._changed.notify_all()
             if not taken and self._failure is not None:
-                with explained(self._plan):
+                with explain_errors(self._plan):
                     raise self._failure
             return taken
 

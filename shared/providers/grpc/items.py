@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,33 +12,21 @@ from shared.provider import (
     Codec,
     CodedBody,
     Message,
+    NamedBody,
     OwnTopic,
     PayloadDecoder,
     ProtocolFailed,
     decode_bodies,
     find_path,
-    write_json,
+    write_item,
 )
 
 if TYPE_CHECKING:
     from shared.providers.grpc import Grpc
 
-MOST_ITEMS = 10_000
-"""Of one message."""
-
 CURSOR_BYTES = 4_096
-TOO_DEEP = b"An item that is nested too deeply to be kept."
-
-
-def find_items(document: Any, path: str | None) -> list[Any]:
-    """The items of a message as JSON; ProtocolFailed for too many."""
-    items = find_path(document, path) if path else document
-    if items is None:
-        return []
-    items = items if isinstance(items, list) else [items]
-    if len(items) > MOST_ITEMS:
-        raise ProtocolFailed(f"A message has {len(items):,} items; ask for at most {MOST_ITEMS:,}.")
-    return items
+MESSAGE = "message"
+"""What items are of."""
 
 
 def find_cursor(document: Any, items: Sequence[Any], path: str | None) -> Any:
@@ -67,18 +54,6 @@ def _leave_unset(cursor: Any) -> Any:
     return None if isinstance(cursor, str | int | float) and cursor in {"", 0} else cursor
 
 
-def write_item(item: Any) -> bytes:
-    """An item as a body; what is nested too deeply for that keeps no other from being stored."""
-    try:
-        return write_json(item)
-    except TypeError:
-        pass
-    try:
-        return json.dumps(item, ensure_ascii=False).encode()
-    except RecursionError:
-        return TOO_DEEP
-
-
 def hash_parts(*parts: bytes) -> str:
     """A name for what consists of these."""
     digest = hashlib.sha256()
@@ -100,7 +75,7 @@ class ItemDecoder:
         """What the codec remembers."""
         return dict(self._codec.state) if self._codec else {}
 
-    def decode(self, bodies: Sequence[tuple[str, bytes]]) -> list[Message]:
+    def decode(self, bodies: Sequence[NamedBody]) -> list[Message]:
         """The messages in bodies, each under its event id. Errors: Unavailable, where no codec gets free."""
         if self._codec is None:
             decoded = [self._decoder.decode(self._topic, body, event_id) for event_id, body in bodies]

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from shared.provider import Batch, OutsideError, ProtocolFailed, ProviderRefused, Template, find_path
+from shared.provider import (
+    Batch,
+    OutsideError,
+    ProtocolFailed,
+    ProviderRefused,
+    Template,
+    cut_bodies,
+    find_items,
+    find_path,
+    write_item,
+)
 from shared.providers.grpc.descriptors import Method
 from shared.providers.grpc.failures import CursorGone, is_hopeless, refuse_config
-from shared.providers.grpc.items import CURSOR_BYTES, find_cursor, find_items, hash_parts, write_item
-from shared.providers.grpc.outbox import Reading, cut_items
+from shared.providers.grpc.items import CURSOR_BYTES, MESSAGE, find_cursor, hash_parts
+from shared.providers.grpc.outbox import Reading
 from shared.providers.grpc.requests import make_request
 from shared.providers.grpc.values import BodyReader
 
@@ -43,7 +53,7 @@ def poll_pages(reading: Reading) -> Iterator[Batch]:
             yield from outbox.settle()
             raise
         bodies = [write_item(item) for item in items]
-        parts = list(cut_items([(name_item(body), body) for body in bodies]))
+        parts = list(cut_bodies([(name_item(body), body) for body in bodies]))
         for number, part in enumerate(parts, start=1):
             for event_id, body in part:
                 outbox.collect(event_id, body)
@@ -87,7 +97,7 @@ class _Poll:
             self._memory.forget_page()
             document = self._ask()
         self._is_resumed = False
-        items = find_items(document, self._plan.items_path)
+        items = find_items(document, self._plan.items_path, MESSAGE)
         return items, self._move(document, items)
 
     def _ask(self) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.provider import ProtocolFailed, ProviderRefused, make_message_classes
-from shared.providers.grpc.channel import Channel, explained
+from shared.providers.grpc.channel import Channel, explain_errors
 from shared.providers.grpc.descriptors import MOST_BYTES, MOST_FILES, Schema, split_method
 from shared.providers.grpc.failures import UNIMPLEMENTED, clean_words
 from shared.providers.grpc.plan import ServicePlan
@@ -78,7 +78,7 @@ class _Conversation:
         asked = self._classes["Request"](host=self._plan.authority, **question).SerializeToString()
         call = self._channel.converse(self._path, iter([asked]), SECONDS)
         try:
-            with explained(self._plan):
+            with explain_errors(self._plan):
                 body = next(iter(call), None)
         finally:
             call.cancel()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.provider import Deadline, Message, PushedRequest, StoredBody, read_json
+from shared.provider import Deadline, Message, PushedRequest, StoredBody, find_items, read_json, write_item
 from shared.providers.grpc.descriptors import Method
 from shared.providers.grpc.ingest import METHOD
-from shared.providers.grpc.items import find_items, write_item
+from shared.providers.grpc.items import MESSAGE
 from shared.providers.grpc.parse import parse_batch, read_batch
 from shared.providers.grpc.service import open_service
 from shared.providers.grpc.values import BodyReader
@@ -24,7 +23,7 @@ Decode = Callable[[Sequence[StoredBody]], list[list[Message]]]
 def decode_stored(grpc: Grpc, stored: Sequence[StoredBody], decode: Decode) -> list[list[Message]]:
     """The messages in each body. Errors: OutsideError where the service has to be asked and does not answer."""
     replay = _Replay(grpc, decode, any(_is_of_service(grpc, each) for each in stored))
-    return [[_complete(message, each) for message in replay.read(each)] for each in stored]
+    return [[each.complete(message) for message in replay.read(each)] for each in stored]
 
 
 class _Replay:
@@ -51,7 +50,7 @@ class _Replay:
         except ValueError as error:
             words = f"It can't be read: {error}."
             return [Message.undecoded(stored.body, words, event_id=stored.event_id, topic=stored.topic)]
-        bodies = [write_item(item) for item in find_items(document, self._grpc.read_plan.items_path)]
+        bodies = [write_item(item) for item in find_items(document, self._grpc.read_plan.items_path, MESSAGE)]
         names = [
             stored.event_id if number == 1 else f"{stored.event_id}#{number}"
             for number in range(1, len(bodies) + 1)
@@ -78,11 +77,3 @@ def _is_batch(body: bytes) -> bool:
         return bool(read_batch(body))
     except ValueError:
         return False
-
-
-def _complete(message: Message, stored: StoredBody) -> Message:
-    return replace(
-        message,
-        device=message.device or stored.device,
-        observed_at=message.observed_at or stored.observed_at,
-    )

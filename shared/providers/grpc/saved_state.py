@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
-from shared.provider import Notebook
+from shared.provider import Notebook, NotebookState
 
 
-class SavedState(TypedDict, total=False):
-    """The state as JSON, as it is saved with the messages it speaks of."""
+class SavedState(NotebookState, total=False):
+    """The state as JSON, as it is saved with the messages it speaks of; another service or request begins anew."""
 
-    key: str
-    """What the rest is of: another service, method or request begins anew."""
     cursor: Any
     epoch: str
     """Of a stream without a cursor, in which run of it messages are the same as before."""
@@ -24,7 +22,6 @@ class SavedState(TypedDict, total=False):
     """Between two pages, the cursor that the pages so far have come to."""
     pages: int
     """How many pages in a row have named another."""
-    told: list[str]
     codec: dict[str, Any]
 
 
@@ -32,11 +29,8 @@ class Memory(Notebook):
     """The saved state, opened."""
 
     def __init__(self, state: Mapping[str, object], key: str, first_cursor: Any) -> None:
-        known = cast("SavedState", state)
-        super().__init__(known.get("told") or ())
-        if known.get("key") != key:
-            known = {"codec": known.get("codec") or {}}
-        self.key = key
+        super().__init__(state, key)
+        known = cast("SavedState", state if self.is_same else {"codec": state.get("codec")})
         self.cursor = known.get("cursor", first_cursor)
         self.since = 0
         """How many messages of this stream have come since one had that cursor, or since it began there."""
@@ -70,15 +64,13 @@ class Memory(Notebook):
 
     def save(self) -> SavedState:
         """The state as JSON."""
-        self.changed = False
         return {
-            "key": self.key,
+            **self.save_notebook(),
             "cursor": self.cursor,
             "epoch": self.epoch,
             "is_whole": self.is_whole,
             "page": self.page,
             "ahead": self.ahead,
             "pages": self.pages,
-            "told": sorted(self.told),
             "codec": self.codec_state,
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
@@ -18,12 +17,12 @@ from shared.provider import (
     Group,
     Headers,
     Provider,
-    Tls,
     is_public,
+    make_tls,
+    name_authority,
     only_with,
-    read_authorities,
-    read_chain,
-    read_key,
+    read_certificate_field,
+    read_key_field,
     require_partner,
     reveal_headers,
 )
@@ -129,23 +128,8 @@ class ServiceFields(Provider, defer_build=True):
             raise ValueError("this is for TLS only: set use_tls to true")
         return require_partner(value, "target", info)
 
-    @field_validator("ca_certificate", "client_certificate")
-    @classmethod
-    def _read_certificates(cls, pem: str | None, info: ValidationInfo) -> str | None:
-        read = read_chain if info.field_name == "client_certificate" else read_authorities
-        return read(pem) if pem else pem
-
-    @field_validator("client_key")
-    @classmethod
-    def _read_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if "client_certificate" in info.data and bool(key) != bool(info.data["client_certificate"]):
-            raise ValueError("client_certificate and client_key belong together: set both or none")
-        if info.data.get("client_key_passphrase") and not key:
-            raise ValueError("client_key_passphrase opens client_key: set both or none")
-        if not key:
-            return key
-        passphrase, chain = info.data.get("client_key_passphrase"), info.data.get("client_certificate")
-        return SecretStr(read_key(key.get_secret_value(), _reveal(passphrase), chain))
+    _read_certificates = field_validator("ca_certificate", "client_certificate")(read_certificate_field)
+    _read_key = field_validator("client_key")(read_key_field)
 
     def list_risks(self) -> Iterator[FieldError]:
         """Calls that everyone on the way can read."""
@@ -159,20 +143,14 @@ class ServiceFields(Provider, defer_build=True):
         """Where tokens and metadata are sent, whether others on the way can read them, and who vouches for it."""
         target = config.get("target")
         host, port = split_target(target) if target is not None else ("", 0)
-        authority = hashlib.sha256(str(config.get("ca_certificate") or "").encode()).hexdigest()
+        authority = name_authority(config)
         return "plain" if config.get("use_tls") is False else "tls", host, str(port), authority
 
     @property
     def service_plan(self) -> ServicePlan:
         """What calling it needs to know."""
         host, port = split_target(self.target)
-        tls = Tls(
-            self.ca_certificate,
-            self.client_certificate,
-            _reveal(self.client_key),
-            _reveal(self.client_key_passphrase),
-            alpn=("h2",),
-        )
+        tls = make_tls(vars(self), alpn=("h2",))
         metadata = reveal_headers(self.metadata)
         if self.bearer_token:
             metadata["authorization"] = f"Bearer {self.bearer_token.get_secret_value()}"
@@ -197,7 +175,3 @@ def decode_set(text: str) -> bytes:
             "write it as base64: protoc --include_imports --descriptor_set_out=service.pb service.proto, "
             "then base64 service.pb"
         ) from None
-
-
-def _reveal(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from shared.provider import Batch, Deadline
 from shared.providers.grpc.items import ItemDecoder
-from shared.providers.grpc.outbox import Outbox, Reading
+from shared.providers.grpc.outbox import ItemOutbox, Reading
 from shared.providers.grpc.saved_state import Memory
 from shared.providers.grpc.service import open_service
 
@@ -30,7 +30,7 @@ def run_session(grpc: Grpc, state: Mapping[str, object], deadline: Deadline) -> 
         method = service.find_method("method", plan.method)
         yield Batch(connect_ms=round((time.monotonic() - begun) * 1000, 1))
         decoder = ItemDecoder(grpc, method.name, memory.codec_state)
-        outbox = Outbox(decoder, memory, grpc.identity.organization_id)
+        outbox = ItemOutbox(decoder, memory, grpc.identity.organization_id)
         reading = Reading(plan, service, method, memory, outbox, deadline)
         try:
             if method.is_streaming:

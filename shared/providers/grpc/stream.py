@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from shared.provider import (
-    AddressBlocked,
+    HOPELESS,
     Backoff,
     Batch,
-    CredentialsRefused,
-    Deadline,
-    NameNotResolved,
+    NamedBody,
     OutsideError,
     ProtocolFailed,
-    TlsFailed,
+    back_off,
+    cut_bodies,
+    find_items,
+    write_item,
 )
 from shared.providers.grpc.failures import CursorGone, is_hopeless
 from shared.providers.grpc.feed import Feed
-from shared.providers.grpc.items import find_cursor, find_items, hash_parts, write_item
-from shared.providers.grpc.outbox import Reading, cut_items
+from shared.providers.grpc.items import MESSAGE, find_cursor, hash_parts
+from shared.providers.grpc.outbox import Reading
 from shared.providers.grpc.plan import ServicePlan
 from shared.providers.grpc.poll import GAP, make_read_request
 from shared.providers.grpc.values import BodyReader
@@ -33,8 +33,7 @@ TAKE_SECONDS, BUSY_TAKE_SECONDS = 0.5, 0.02
 TAKEN_AT_ONCE = 100
 TRIES = 5
 PAUSES = Backoff(0.3, 4.0)
-_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, ProtocolFailed)
-"""What another try in a second can't mend."""
+_HOPELESS = (*HOPELESS, ProtocolFailed)
 
 LIVE = (
     "cursor_path names nothing to go on from, so what the service sends while no session listens is lost, between two "
@@ -85,7 +84,7 @@ class StreamReader:
                 if isinstance(problem, _HOPELESS) or is_hopeless(problem) or self._failures >= TRIES:
                     yield from self._outbox.settle()
                     raise
-                yield from self._back_off()
+                yield from back_off(PAUSES.pause(self._failures), self._deadline)
         yield from self._hand_over()
         yield from self._outbox.settle()
         yield Batch(more=not is_over)
@@ -140,20 +139,20 @@ class StreamReader:
         except ValueError as error:
             self._outbox.keep(self._name(None, body), body, str(error))
             return
-        items = find_items(document, self._plan.items_path)
+        items = find_items(document, self._plan.items_path, MESSAGE)
         cursor = find_cursor(document, items, self._plan.cursor_path)
         name = self._name(cursor, body)
         bodies = [
             (name if number == 1 else f"{name}#{number}", write_item(item))
             for number, item in enumerate(items, start=1)
         ]
-        *parts, last = cut_items(bodies)
+        *parts, last = cut_bodies(bodies)
         for part in parts:
             self._collect(part)
             yield from self._outbox.close_batch(self._deadline, saves=False)
         self._collect(last)
 
-    def _collect(self, bodies: Sequence[tuple[str, bytes]]) -> None:
+    def _collect(self, bodies: Sequence[NamedBody]) -> None:
         for event_id, body in bodies:
             self._outbox.collect(event_id, body)
 
@@ -182,10 +181,3 @@ class StreamReader:
     def _hand_over(self) -> Iterator[Batch]:
         if self._outbox.count or self._memory.has_news:
             yield from self._outbox.close_batch(self._deadline)
-
-    def _back_off(self) -> Iterator[Batch]:
-        """Wait, twice as long with each failure."""
-        wait = Deadline(PAUSES.pause(self._failures), self._deadline)
-        while not wait.expired:
-            yield Batch()
-            time.sleep(min(0.05, wait.remaining()))

@@ -22,6 +22,7 @@ from shared.provider import (
     ProtocolFailed,
     cut_bodies,
     decode_items,
+    find_items,
     find_path,
     locate_url,
     name_item,
@@ -36,9 +37,6 @@ MOST_PAGES = 100
 """Of one poll; what is left follows at once, with the next one."""
 
 MOST_PAGES_IN_ALL = 10_000
-
-MOST_ITEMS = 10_000
-"""Of one page."""
 
 CURSOR_LIMIT = 4_096
 
@@ -67,7 +65,7 @@ def poll_api(http: Http, state: Mapping[str, object], deadline: Deadline) -> Ite
         pages = Pages(is_empty_last=not http.poll_next)
         for _ in range(MOST_PAGES):
             reply = api.call("GET", make_url(http, place))
-            items = find_items(http, reply)
+            items = find_items(reply, http.poll_items)
             is_last = pages.is_last({name_polled(http, item) for item in items})
             after, notes = None if is_last else _find_next(http, place, reply), list[Note]()
             if after and not _is_here(http, after):
@@ -98,17 +96,6 @@ def _is_here(http: Http, place: Place) -> bool:
         return locate_url(url) == http.locate({"poll_url": http.poll_url})
     except ValueError:
         return False
-
-
-def find_items(http: Http, reply: Any) -> list[Any]:
-    """The items of a reply; ProtocolFailed where there is no list of them."""
-    items = find_path(reply, http.poll_items) if http.poll_items else reply
-    if items is None:
-        return []
-    items = items if isinstance(items, list) else [items]
-    if len(items) > MOST_ITEMS:
-        raise ProtocolFailed(f"A page has {len(items):,} items; ask for at most {MOST_ITEMS:,}.")
-    return items
 
 
 def name_polled(http: Http, item: Any) -> str:
@@ -180,7 +167,7 @@ def _follow(http: Http, place: Place, told: str) -> str:
 def _make_batches(http: Http, codec: Codec | None, items: Sequence[Any], last: Batch) -> Iterator[Batch]:
     """The state, and what is to be told, come with the last of them."""
     bodies = [(name_polled(http, item), write_item(item)) for item in items]
-    parts = list(cut_bodies(bodies)) or [[]]
+    parts = list(cut_bodies(bodies))
     for number, part in enumerate(parts, start=1):
         messages = decode_items(http, codec, part)
         batch = last if number == len(parts) else Batch()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,13 +16,14 @@ from shared.provider import (
     FieldError,
     Group,
     Provider,
-    Tls,
     is_public,
     locate_url,
+    make_tls,
+    name_authority,
     only_with,
-    read_authorities,
-    read_chain,
-    read_key,
+    read_certificate_field,
+    read_key_field,
+    reveal,
 )
 from shared.providers.kafka.plan import ClusterPlan, Sasl
 
@@ -153,23 +153,8 @@ class ClusterFields(Provider, defer_build=True):
             raise ValueError("this is for TLS only: write security_protocol SSL or SASL_SSL")
         return value
 
-    @field_validator("ca_certificate", "client_certificate")
-    @classmethod
-    def _read_certificates(cls, pem: str | None, info: ValidationInfo) -> str | None:
-        read = read_chain if info.field_name == "client_certificate" else read_authorities
-        return read(pem) if pem else pem
-
-    @field_validator("client_key")
-    @classmethod
-    def _read_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if "client_certificate" in info.data and bool(key) != bool(info.data["client_certificate"]):
-            raise ValueError("client_certificate and client_key belong together: set both or none")
-        if info.data.get("client_key_passphrase") and not key:
-            raise ValueError("client_key_passphrase opens client_key: set both or none")
-        if not key:
-            return key
-        passphrase, chain = info.data.get("client_key_passphrase"), info.data.get("client_certificate")
-        return SecretStr(read_key(key.get_secret_value(), _reveal(passphrase), chain))
+    _read_certificates = field_validator("ca_certificate", "client_certificate")(read_certificate_field)
+    _read_key = field_validator("client_key")(read_key_field)
 
     def list_risks(self) -> Iterator[FieldError]:
         """A login that everyone on the way can read."""
@@ -184,7 +169,7 @@ class ClusterFields(Provider, defer_build=True):
         given = config.get("bootstrap_servers")
         servers = given.split(",") if isinstance(given, str) else given
         places = split_servers([each.strip() if isinstance(each, str) else each for each in servers or ()])
-        authority = hashlib.sha256(str(config.get("ca_certificate") or "").encode()).hexdigest()
+        authority = name_authority(config)
         url = config.get("oauth_token_url")
         return (
             str(config.get("security_protocol") or "SASL_SSL"),
@@ -196,14 +181,9 @@ class ClusterFields(Provider, defer_build=True):
     @property
     def cluster_plan(self) -> ClusterPlan:
         """What connecting needs to know."""
-        tls = Tls(
-            self.ca_certificate,
-            self.client_certificate,
-            _reveal(self.client_key),
-            _reveal(self.client_key_passphrase),
-        )
+        tls = make_tls(vars(self))
         sasl = self.sasl_mechanism and Sasl(
-            *(self.sasl_mechanism, self.username or "", _reveal(self.password) or ""),
+            *(self.sasl_mechanism, self.username or "", reveal(self.password) or ""),
             *(self.oauth_token_url, self.oauth_scope),
         )
         return ClusterPlan(
@@ -214,7 +194,3 @@ class ClusterFields(Provider, defer_build=True):
             f"di-{self.identity.integration_id}",
             self.identity.organization_id,
         )
-
-
-def _reveal(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None

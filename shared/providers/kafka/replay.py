@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.provider import Message, StoredBody
@@ -29,14 +28,6 @@ def decode_stored(kafka: Kafka, stored: Sequence[StoredBody], decode: Decode) ->
         opened.append(each._replace(body=body))
     decoded = decode(opened)
     return [
-        [_complete(message, each) for message in ([refused[place]] if place in refused else messages)]
+        [each.complete(message) for message in ([refused[place]] if place in refused else messages)]
         for place, (each, messages) in enumerate(zip(stored, decoded, strict=True))
     ]
-
-
-def _complete(message: Message, stored: StoredBody) -> Message:
-    return replace(
-        message,
-        device=message.device or stored.device,
-        observed_at=message.observed_at or stored.observed_at,
-    )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import Any, NamedTuple, cast
 
-from shared.provider import Notebook
+from shared.provider import Notebook, NotebookState
 
 SavedPlace = int | list[int | None] | None
 """A `Place`, as one number where it is no more than that; null of a partition that was there from the beginning on and
@@ -28,7 +28,7 @@ class Place(NamedTuple):
         return self.offset if self[1:] == (None, 0) else [*self]
 
 
-class SavedState(TypedDict, total=False):
+class SavedState(NotebookState, total=False):
     """The state as JSON, as it is saved with the messages it speaks of."""
 
     cluster: str | None
@@ -40,7 +40,6 @@ class SavedState(TypedDict, total=False):
     """Where each partition is read on from, by topic and number."""
     lag: int
     """How many records there were to read still: what health and metrics say of it is read here, of any provider."""
-    told: list[str]
     codec: dict[str, Any]
 
 
@@ -49,7 +48,7 @@ class Memory(Notebook):
 
     def __init__(self, state: Mapping[str, object]) -> None:
         known = cast("SavedState", state)
-        super().__init__(known.get("told") or ())
+        super().__init__(state)
         self.cluster = known.get("cluster")
         self.topics = tuple(known.get("topics") or ())
         self.begun = known.get("begun") or round(time.time() * 1000)
@@ -95,13 +94,13 @@ class Memory(Notebook):
 
     def save(self, topics: tuple[str, ...], parts: dict[str, dict[str, SavedPlace]], lag: int) -> SavedState:
         """The state as JSON, with these places."""
-        self.topics, self.parts, self.lag, self.changed = topics, parts, lag, False
+        self.topics, self.parts, self.lag = topics, parts, lag
         return {
+            **self.save_notebook(),
             "cluster": self.cluster,
             "topics": list(topics),
             "begun": self.begun,
             "parts": parts,
             "lag": lag,
-            "told": sorted(self.told),
             "codec": self.codec_state,
         }

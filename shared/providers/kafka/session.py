@@ -11,15 +11,13 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from shared.provider import (
-    AddressBlocked,
+    HOPELESS,
     Backoff,
     Batch,
-    CredentialsRefused,
     Deadline,
-    NameNotResolved,
     OutsideError,
-    TlsFailed,
-    Unavailable,
+    back_off,
+    wait_for_codec,
 )
 from shared.providers.kafka.cluster import Cluster
 from shared.providers.kafka.failures import explain_code
@@ -35,7 +33,7 @@ from shared.providers.kafka.fetching import (
     is_same,
     read_fetched,
 )
-from shared.providers.kafka.outbox import Outbox
+from shared.providers.kafka.outbox import RecordOutbox
 from shared.providers.kafka.placing import ClusterChanged, Places
 from shared.providers.kafka.plan import ReadPlan
 from shared.providers.kafka.reading import RecordReader
@@ -45,18 +43,14 @@ from shared.providers.kafka.saved_state import Memory
 FETCH_SECONDS = 0.5
 READ_SECONDS = 1.0
 COMMIT_POLL_SECONDS = 0.002
-MEMORY_POLL_SECONDS = 0.05
 LOOK_SECONDS = 30.0
 """How often new topics and partitions are looked for."""
 
 MOVED_SECONDS = 0.5
-FINISH_SECONDS = 10.0
 TRIES = 5
 PAUSES = Backoff(0.3, 4.0)
-CODEC_PAUSES = Backoff(0.1, 2.0)
 
-_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, ClusterChanged)
-"""What another try in a second can't mend."""
+_HOPELESS = (*HOPELESS, ClusterChanged)
 
 
 def run_session(plan: ReadPlan, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
@@ -74,7 +68,7 @@ def run_session(plan: ReadPlan, state: Mapping[str, object], deadline: Deadline)
 
 class _Session:
     def __init__(self, plan: ReadPlan, memory: Memory, cluster: Cluster, deadline: Deadline) -> None:
-        self.outbox = Outbox(plan, memory)
+        self.outbox = RecordOutbox(plan, memory)
         self._plan = plan
         self._memory = memory
         self._deadline = deadline
@@ -93,7 +87,7 @@ class _Session:
         first.connect_ms = round((time.monotonic() - begun) * 1000, 1)
         yield first
         if self._plan.is_to_place:
-            yield from self._wait_for_commits()
+            yield from self.outbox.settle()
             yield Batch(more=True)
             return
         while not self._deadline.expired:
@@ -116,16 +110,15 @@ class _Session:
             if self.outbox.count and not self.outbox.has_handed:
                 # Nothing else would give back what it holds.
                 yield from self._close_batch()
-                return
-            yield Batch()
-            time.sleep(COMMIT_POLL_SECONDS if self.outbox.has_handed else MEMORY_POLL_SECONDS)
+            else:
+                yield from self.outbox.wait_a_moment()
             return
         if self._pending:
             self._read_pending()
         else:
             self._fetch()
         is_dry = not self._pending and not self.outbox.has_handed
-        if self.outbox.is_full or self.outbox.is_due or (self.outbox.count and is_dry):
+        if self.outbox.is_due or (self.outbox.count and is_dry):
             yield from self._close_batch()
         elif not self.outbox.count and (
             self._memory.has_news or (self._memory.lag and is_dry and not self._lag)
@@ -195,21 +188,10 @@ class _Session:
         self._failures = 0
 
     def _close_batch(self) -> Iterator[Batch]:
-        for failures in range(1, 1_000):
-            try:
-                batch = self._make_batch()
-            except Unavailable:
-                # No child is free for the codec: nothing is lost by waiting, for nothing is committed.
-                if self._deadline.expired:
-                    raise
-                yield Batch()
-                time.sleep(CODEC_PAUSES.pause(failures))
-            else:
-                yield batch
-                return
+        yield from wait_for_codec(self._make_batch, self._deadline)
 
     def _make_batch(self) -> Batch:
-        return self.outbox.make_batch(self._places.save_parts(), self._lag, self._memory.take_notes())
+        return self.outbox.make_batch(self._places.save_parts(), self._lag)
 
     @property
     def _lag(self) -> int:
@@ -217,10 +199,7 @@ class _Session:
 
     def _back_off(self) -> Iterator[Batch]:
         """Wait, twice as long with each failure, and look anew at who leads what."""
-        wait = Deadline(PAUSES.pause(self._failures), self._deadline)
-        while not wait.expired:
-            yield Batch()
-            time.sleep(min(0.05, wait.remaining()))
+        yield from back_off(PAUSES.pause(self._failures), self._deadline)
         self._is_moved = True
         self._fetcher.forget()
 
@@ -229,11 +208,5 @@ class _Session:
         is_behind = self._memory.note_backlog(self._lag)
         if self.outbox.count or self._memory.has_news:
             yield from self._close_batch()
-        yield from self._wait_for_commits()
+        yield from self.outbox.settle()
         yield Batch(more=is_behind)
-
-    def _wait_for_commits(self) -> Iterator[Batch]:
-        patience = Deadline(FINISH_SECONDS)
-        while self.outbox.has_handed and not patience.expired:
-            yield Batch()
-            time.sleep(COMMIT_POLL_SECONDS)

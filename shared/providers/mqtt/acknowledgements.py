@@ -6,27 +6,21 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from shared.provider import SMALL, Batch, BrokerPlan, Message, Note, load_budget, weigh_json
+from shared.provider import SMALL, Batch, BrokerPlan, Message, Note, load_budget, weigh_body
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.decoding import Decoding, Received
 from shared.providers.mqtt.publish import Publish
+from shared.providers.mqtt.redelivery import ASK_FROM, BATCH_MESSAGES, UNCOMMITTED_MESSAGES
 from shared.providers.mqtt.saved_state import Memory
 
-BATCH_MESSAGES = 500
 BATCH_BYTES = 2_000_000
-BATCH_SECONDS = 0.2
-UNCOMMITTED_MESSAGES = 1_500
-UNCOMMITTED_BYTES = 16_000_000
-SHORT, LEAST_WEIGHT, SHORT_FACTOR = 256, 1_000, 8
-"""Bodies up to so many bytes are taken to weigh so much, and so many times their size: nobody looks into each."""
+BATCH_COPIES = 100
+"""Of retained messages: the database looks for each among those that came before on its topic, for some 10 ms."""
 
+BATCH_SECONDS = 0.2
+UNCOMMITTED_BYTES = 16_000_000
 STEP = 262_144
 """Memory is taken in so many bytes, not for each message."""
-
-ASK_FROM = 200
-"""Unsettled messages from which on the broker is asked, with each batch, whether it has heard the acknowledgements.
-
-With fewer it is asked once it has answered what it was asked before."""
 
 
 @dataclass(slots=True)
@@ -42,9 +36,15 @@ class _Part:
     begun: float = field(default_factory=time.monotonic)
     count: int = 0
     named: int = 0
+    copies: int = 0
     latest: int = 0
     size: int = 0
     weight: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more goes into it."""
+        return self.count >= BATCH_MESSAGES or self.copies >= BATCH_COPIES or self.size >= BATCH_BYTES
 
 
 class Outbox:
@@ -84,7 +84,7 @@ class Outbox:
         """
         if self.is_full:
             return False
-        weight = self._weight + (_weigh(publish.body) if publish else 0)
+        weight = self._weight + (weigh_body(publish.body) if publish else 0)
         if weight <= SMALL or weight <= self._holding.size:
             return True
         wanted = -(-weight // STEP) * STEP
@@ -117,12 +117,13 @@ class Outbox:
             part.batch.received_bytes += publish.size
             self._find_reply(part, publish)
         part.count += 1
+        part.copies += self._memory.was_copy
         part.size += len(publish.body)
-        part.weight += (weight := _weigh(publish.body))
+        part.weight += (weight := weigh_body(publish.body))
         self._count += 1
         self._size += len(publish.body)
         self._weight += weight
-        if part.count >= BATCH_MESSAGES or part.size >= BATCH_BYTES:
+        if part.is_full:
             self.close_batch()
 
     def close_stale(self, *, is_dry: bool) -> None:
@@ -171,7 +172,7 @@ class Outbox:
                 for topic, body in part.replies:
                     live.publish(topic, body)
                 self._unasked += part.named
-                self._latest = max(self._latest, part.latest)
+                self._latest = max(self._latest, part.latest if part.named else 0)
                 if self._memory.unsettled >= ASK_FROM:
                     self._ask(live)
         if self._unasked and not self._settling:
@@ -233,7 +234,3 @@ class Outbox:
         reply = self._find_answer(publish.topic, publish.body) if self._find_answer else None
         if reply:
             part.replies.append(reply)
-
-
-def _weigh(body: bytes) -> int:
-    return weigh_json(body) if len(body) > SHORT else LEAST_WEIGHT + SHORT_FACTOR * len(body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import string
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
@@ -18,12 +17,13 @@ from shared.provider import (
     FieldError,
     Group,
     Provider,
-    Tls,
     is_public,
+    make_tls,
+    name_authority,
     only_with,
-    read_authorities,
-    read_chain,
-    read_key,
+    read_certificate_field,
+    read_key_field,
+    reveal,
 )
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -136,36 +136,15 @@ class BrokerFields(Provider):
             raise ValueError("this is for TLS only: write broker_url with mqtts:// or wss://, or set use_tls")
         return value
 
-    @field_validator("client_key")
-    @classmethod
-    def _check_pair(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if "client_certificate" in info.data and bool(key) != bool(info.data["client_certificate"]):
-            raise ValueError("client_certificate and client_key belong together: set both or none")
-        if info.data.get("client_key_passphrase") and not key:
-            raise ValueError("client_key_passphrase opens client_key: set both or none")
-        return key
-
-    @field_validator("ca_certificate", "client_certificate")
-    @classmethod
-    def _read_certificates(cls, pem: str | None, info: ValidationInfo) -> str | None:
-        if not pem:
-            return pem
-        return read_chain(pem) if info.field_name == "client_certificate" else read_authorities(pem)
-
-    @field_validator("client_key")
-    @classmethod
-    def _read_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if not key:
-            return key
-        passphrase, chain = info.data.get("client_key_passphrase"), info.data.get("client_certificate")
-        return SecretStr(read_key(key.get_secret_value(), _reveal(passphrase), chain))
+    _read_certificates = field_validator("ca_certificate", "client_certificate")(read_certificate_field)
+    _read_key = field_validator("client_key")(read_key_field)
 
     @classmethod
     def locate(cls, config: Mapping[str, Any]) -> Destination:
         """Where user and password are sent, and to whom: whose certificate it is, and who vouches for it."""
         scheme, host, port = _find_place(config)
         place = host.rstrip(".")
-        authority = hashlib.sha256(str(config.get("ca_certificate") or "").encode()).hexdigest()
+        authority = name_authority(config)
         return scheme, place, str(port), str(config.get("server_name") or place).lower(), authority
 
     def list_risks(self) -> Iterator[FieldError]:
@@ -183,25 +162,11 @@ class BrokerFields(Provider):
             host=host,
             port=port,
             websocket_path=(url.path or "/mqtt") if scheme in {"ws", "wss"} else None,
-            tls=self._make_tls() if scheme in {"mqtts", "wss"} else None,
+            tls=make_tls(vars(self), self.server_name, self.alpn) if scheme in {"mqtts", "wss"} else None,
             username=self.username,
-            password=_reveal(self.password),
+            password=reveal(self.password),
             keepalive=self.keepalive,
         )
-
-    def _make_tls(self) -> Tls:
-        return Tls(
-            ca_certificate=self.ca_certificate,
-            client_certificate=self.client_certificate,
-            client_key=_reveal(self.client_key),
-            client_key_passphrase=_reveal(self.client_key_passphrase),
-            server_name=self.server_name,
-            alpn=self.alpn,
-        )
-
-
-def _reveal(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None
 
 
 def _find_place(config: Mapping[str, Any]) -> tuple[str, str, int]:

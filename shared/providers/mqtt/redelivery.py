@@ -27,8 +27,22 @@ if TYPE_CHECKING:
     from shared.providers.mqtt.connection import Connection
     from shared.providers.mqtt.saved_state import Memory
 
-WINDOW_MESSAGES = 2_200
-"""Packet ids that are remembered."""
+BATCH_MESSAGES = 1_000
+"""Of one batch at most: they are acknowledged together, once it is committed."""
+
+UNCOMMITTED_MESSAGES = 2 * BATCH_MESSAGES
+"""Taken while nothing is acknowledged: a batch that is being committed, and the next. It is the receive maximum too."""
+
+ASK_FROM = 200
+"""Unsettled messages from which on the broker is asked, with each batch, whether it has heard the acknowledgements.
+
+With fewer it is asked once it has answered what it was asked before."""
+
+WINDOW_MESSAGES = UNCOMMITTED_MESSAGES + BATCH_MESSAGES + ASK_FROM
+"""Packet ids that are remembered: what a broker that keeps to the receive maximum may send again, as far as we know.
+
+That is what it may have in flight; what it sends as it hears a batch of acknowledgements, before it answers whether it
+has; and what it is not asked about yet."""
 
 WINDOW_RUNS = 150
 SEARCH_SECONDS = 20.0
@@ -105,7 +119,10 @@ class Window:
 
     def name_forgotten(self) -> str:
         """The event id of a message that is stored but older than the window: that of the oldest one in it."""
-        return next(iter(self._known.values())).event_id
+        oldest = next(iter(self._known.values()))
+        # Of those in the window nothing is heard by its acknowledgement.
+        self.latest = oldest.place - 1
+        return oldest.event_id
 
     def count_since(self, packet_id: int, topic: str, body: bytes) -> int:
         """How many messages of the window came since that one, with itself; 0 where it is not in the window."""

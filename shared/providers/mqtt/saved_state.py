@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
-from shared.provider import Notebook
+from shared.provider import Notebook, NotebookState
 from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.redelivery import WINDOW_MESSAGES, Window
 
 
-class SavedState(TypedDict, total=False):
+class SavedState(NotebookState, total=False):
     """The state as JSON, as it is saved with the messages it speaks of. `key` names the broker's session."""
 
-    key: str
     protocol: int | None
     had_session: bool
     subscribed: dict[str, int]
-    told: list[str]
     copies: bool
     unsettled: int
     window: list[tuple[str, int, str]]
@@ -36,7 +34,7 @@ class Memory(Notebook):
 
     def __init__(self, key: str, state: Mapping[str, object], *, knows_again: bool = True) -> None:
         known = cast("SavedState", state if state.get("key") == key else {})
-        super().__init__(known.get("told") or ())
+        super().__init__(known, key)
         self.protocol = known.get("protocol")
         self.had_session = bool(known.get("had_session"))
         self.subscribed = dict(known.get("subscribed") or {})
@@ -45,7 +43,6 @@ class Memory(Notebook):
         self.codec_state = dict(known.get("codec") or {})
         """What the codec remembered when the session began; what it does now is added to the batches it decoded."""
         self._certificates = dict(known.get("certificates") or {})
-        self._key = key
         self._knows_again = knows_again
         self._copies_left = bool(known.get("copies"))
         self._has_subscribed = False
@@ -127,14 +124,12 @@ class Memory(Notebook):
         self._certificates = dict(certificates)
 
     def save(self) -> SavedState:
-        """The state as JSON, at most about 25 kB. It speaks of every message named so far, so those go with it."""
-        self.changed = False
+        """The state as JSON, at most about 35 kB. It speaks of every message named so far, so those go with it."""
         return {
-            "key": self._key,
+            **self.save_notebook(),
             "protocol": self.protocol,
             "had_session": self.had_session,
             "subscribed": dict(self.subscribed),
-            "told": sorted(self.told),
             "copies": self.was_copy,
             "unsettled": self.unsettled,
             "window": self.window.save(),

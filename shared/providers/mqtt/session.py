@@ -13,15 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from shared.provider import (
-    AddressBlocked,
+    HOPELESS,
     Backoff,
     Batch,
     BrokerPlan,
-    CredentialsRefused,
     Deadline,
-    NameNotResolved,
     OutsideError,
-    TlsFailed,
 )
 from shared.providers.mqtt.acknowledgements import Outbox
 from shared.providers.mqtt.broker_queue import BrokerQueue
@@ -30,12 +27,9 @@ from shared.providers.mqtt.login import open_connection
 from shared.providers.mqtt.paho_client import Login
 from shared.providers.mqtt.publish import Publish
 from shared.providers.mqtt.reason_codes import ConnectionLost, TakenOver
-from shared.providers.mqtt.redelivery import count_forgotten
+from shared.providers.mqtt.redelivery import UNCOMMITTED_MESSAGES, count_forgotten
 from shared.providers.mqtt.saved_state import Memory
 from shared.providers.mqtt.subscriptions import settle_session
-
-RECEIVE_MAXIMUM = 1_500
-"""With a batch and what is not asked about yet, it makes the window: what a broker that keeps to it may send again."""
 
 SIGN_OF_LIFE_SECONDS = 0.4
 COMMIT_POLL_SECONDS = 0.002
@@ -50,8 +44,7 @@ TRIES = 5
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 8.0
 
-_HOPELESS = (CredentialsRefused, TlsFailed, AddressBlocked, NameNotResolved, TakenOver)
-"""What another try in a second can't mend, and must not hammer the broker with."""
+_HOPELESS = (*HOPELESS, TakenOver)
 
 
 def run_session(plan: BrokerPlan, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
@@ -137,7 +130,7 @@ class _Session:
 
     def _open(self) -> Connection:
         plan = self._plan
-        login = Login(plan.client_id, plan.expiry_seconds, RECEIVE_MAXIMUM, owner=plan.owner)
+        login = Login(plan.client_id, plan.expiry_seconds, UNCOMMITTED_MESSAGES, owner=plan.owner)
         timeout = min(CONNECT_SECONDS, self._deadline.remaining())
         return open_connection(self._plan, login, self._memory.protocol, timeout)
 

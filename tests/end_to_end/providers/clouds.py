@@ -6,6 +6,7 @@ import json
 import resource
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 from tests.end_to_end.fleet import Fleet
@@ -50,12 +51,13 @@ def read_command(fleet: Fleet, command_id: str) -> dict[str, Any]:
     return dict(fleet.admin.call("GET", f"/commands/{command_id}").json()["command"])
 
 
-def make_due(admin: Platform) -> None:
-    """Every command that waits is due, also of an integration whose credentials were refused."""
+def retry_commands(admin: Platform) -> None:
+    """Every command that waits is tried, also of an integration whose credentials were refused."""
     with admin.stack.connect() as connection:
         connection.execute("update device_commands set due_at = now() where status = 'pending'")
         # While its credentials are refused, an integration's commands are held.
         connection.execute("delete from private.rate_limits where budget = 'commands_held'")
+    run_tick(admin.stack, idle_seconds=0.5)
 
 
 def begin_sync(fleet: Fleet) -> Callable[[], object]:
@@ -67,18 +69,27 @@ def begin_sync(fleet: Fleet) -> Callable[[], object]:
 def begin_command(fleet: Fleet, external_id: str, name: str, payload: Any) -> Callable[[], object]:
     """A command; what tries it."""
     tell(fleet, external_id, name, payload)
-
-    def send() -> None:
-        make_due(fleet.admin)
-        run_tick(fleet.admin.stack, idle_seconds=0.5)
-
-    return send
+    return partial(retry_commands, fleet.admin)
 
 
 def open_alerts(admin: Platform, kind: str = "authentication.failed") -> list[str]:
     """The messages of the alerts of a kind that are open."""
     query = {"kind": f"eq.{kind}", "resolved_at": "is.null", "select": "message"}
     return [str(row["message"]) for row in admin.rows("alerts", **query)]
+
+
+def check_revoked(admin: Platform, work: Callable[[], object], restore: Callable[[], object]) -> str:
+    """Work that is refused becomes one alert, which ends with the next success, once that may be; what it says."""
+    for _ in range(3):
+        work()
+    raised = open_alerts(admin)
+    restore()
+    work()
+
+    assert len(raised) == 1
+    assert "3 times in a row" in raised[0]
+    assert open_alerts(admin) == []
+    return raised[0]
 
 
 def check_large_sync(fleet: Fleet) -> None:

@@ -62,4 +62,4 @@ def test_bodies_are_cut_by_their_number_and_their_size() -> None:
 
     assert [len(part) for part in cut_bodies(many)] == [500, 500, 200]
     assert [len(part) for part in cut_bodies(large)] == [2, 2, 1]
-    assert list(cut_bodies([])) == []
+    assert list(cut_bodies([])) == [[]]

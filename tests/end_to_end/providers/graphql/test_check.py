@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,12 +11,6 @@ from tests.fakes.graphql import FakeGraphql
 from tests.fakes.graphql.driver import LIVE, READ, STREAM, make_graphql, make_readings
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
-
-
-@pytest.fixture
-def api() -> Iterator[FakeGraphql]:
-    with FakeGraphql() as started:
-        yield started
 
 
 def check(api: FakeGraphql, **config: Any) -> dict[str, Check]:

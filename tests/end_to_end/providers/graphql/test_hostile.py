@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,21 +17,17 @@ from shared.provider import (
     Batch,
     CredentialsRefused,
     Deadline,
-    OutsideError,
     ProtocolFailed,
     StreamRefused,
     TimedOut,
-    load_budget,
-    load_reading_budget,
 )
 from shared.providers.graphql import session as sessions
-from shared.runtime.backoff import Backoff
 from shared.runtime.outbound import SocketAddress, WebSocketStream
 from shared.runtime.outbound.exchange import OutboundRequest
+from tests.end_to_end.providers.graphql.hostile import Script, fail, listen
 from tests.fakes.graphql.driver import (
     LIVE,
     READ,
-    Session,
     list_ids,
     make_graphql,
     make_reading,
@@ -39,36 +35,8 @@ from tests.fakes.graphql.driver import (
 )
 from tests.fakes.graphql.raw import Peer, RawServer, frame
 from tests.fakes.mqtt_driver import Ledger
-from tests.waiting import wait_until
 
-pytestmark = pytest.mark.usefixtures("allow_loopback")
-Script = Callable[[Peer], None]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every session gives back the memory that it counted; connections are tried again at once."""
-    monkeypatch.setattr(sessions, "PAUSES", Backoff(0.01, 0.01))
-    before = load_budget().free, load_reading_budget().free
-    yield
-    assert (load_budget().free, load_reading_budget().free) == before
-
-
-def fail(script: Script, **config: Any) -> tuple[OutsideError, RawServer]:
-    """What a session over connections like this ends with."""
-    with RawServer(script) as server, pytest.raises(OutsideError) as raised:
-        Ledger().watch(make_graphql(server.url, **LIVE, **{"protocol": "transport-ws"} | config), 60)
-    return raised.value, server
-
-
-def listen(script: Script, count: int, **config: Any) -> Ledger:
-    """What a session over a connection like this stores, once there is so much of it."""
-    ledger = Ledger()
-    with RawServer(script) as server:
-        graphql = make_graphql(server.url, **LIVE, **{"protocol": "transport-ws"} | config)
-        with Session(ledger, graphql):
-            wait_until(lambda: len(ledger.stored) >= count, f"{len(ledger.stored)} of {count} came")
-    return ledger
+pytestmark = pytest.mark.usefixtures("allow_loopback", "quick", "nothing_is_kept")
 
 
 def after_acknowledging(*frames: bytes) -> Script:

@@ -6,32 +6,22 @@ import gzip
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
-from shared.provider import CredentialsRefused, Deadline, OutsideError, load_budget, load_reading_budget
+from shared.provider import CredentialsRefused, Deadline
 from shared.providers.graphql import event_feed
 from shared.providers.graphql import session as sessions
-from shared.runtime.backoff import Backoff
 from shared.runtime.outbound import event_stream
-from tests.fakes.graphql.driver import LIVE, Session, list_ids, make_graphql, make_reading
+from tests.end_to_end.providers.graphql import hostile
+from tests.fakes.graphql.driver import LIVE, list_ids, make_graphql, make_reading
 from tests.fakes.graphql.raw import Peer, RawServer
-from tests.fakes.mqtt_driver import Ledger
-from tests.waiting import wait_until
 
-pytestmark = pytest.mark.usefixtures("allow_loopback")
-Script = Callable[[Peer], None]
+pytestmark = pytest.mark.usefixtures("allow_loopback", "quick", "nothing_is_kept")
+fail = partial(hostile.fail, protocol="sse")
+listen = partial(hostile.listen, protocol="sse")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every session gives back the memory that it counted; connections are tried again at once."""
-    monkeypatch.setattr(sessions, "PAUSES", Backoff(0.01, 0.01))
-    before = load_budget().free, load_reading_budget().free
-    yield
-    assert (load_budget().free, load_reading_budget().free) == before
 
 
 def make_event(number: int) -> bytes:
@@ -40,19 +30,6 @@ def make_event(number: int) -> bytes:
 
 def make_chunk(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
-
-
-def fail(script: Script) -> tuple[OutsideError, RawServer]:
-    with RawServer(script) as server, pytest.raises(OutsideError) as raised:
-        Ledger().watch(make_graphql(server.url, **LIVE, protocol="sse"), 60)
-    return raised.value, server
-
-
-def listen(script: Script, count: int) -> Ledger:
-    ledger = Ledger()
-    with RawServer(script) as server, Session(ledger, make_graphql(server.url, **LIVE, protocol="sse")):
-        wait_until(lambda: len(ledger.stored) >= count, f"{len(ledger.stored)} of {count} came")
-    return ledger
 
 
 def test_events_come_in_chunks_of_any_size_and_without_a_length() -> None:

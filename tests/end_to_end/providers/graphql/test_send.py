@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,12 +24,6 @@ from tests.fakes.http_receiver import Answer, HttpReceiver
 pytestmark = pytest.mark.usefixtures("allow_loopback")
 MUTATION = "mutation ($device: ID!, $payload: JSON) { send(device: $device, payload: $payload) { ok job } }"
 REPEATABLE = "mutation ($device: ID!, $command_id: ID!) { send(device: $device, id: $command_id) { ok job } }"
-
-
-@pytest.fixture
-def api() -> Iterator[FakeGraphql]:
-    with FakeGraphql() as started:
-        yield started
 
 
 def send(url: str, device: str = "oven", payload: Any = None, **config: Any) -> Outcome:

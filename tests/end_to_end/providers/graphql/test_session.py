@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import tracemalloc
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,12 +14,9 @@ from shared.provider import (
     ProviderRefused,
     StreamEnded,
     TimedOut,
-    load_budget,
-    load_reading_budget,
 )
 from shared.providers.graphql import session as sessions
 from shared.providers.graphql.catch_up import Seen
-from shared.runtime.backoff import Backoff
 from tests.fakes.graphql import FakeGraphql
 from tests.fakes.graphql.driver import (
     LIVE,
@@ -36,28 +32,8 @@ from tests.fakes.mqtt_driver import Ledger
 from tests.seeds import SEEDS
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.usefixtures("allow_loopback")
+pytestmark = pytest.mark.usefixtures("allow_loopback", "nothing_is_kept")
 PROTOCOLS = ["auto", "transport-ws", "legacy", "sse", "appsync"]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_kept() -> Iterator[None]:
-    """Every session gives back the memory that it counted."""
-    before = load_budget().free, load_reading_budget().free
-    yield
-    assert (load_budget().free, load_reading_budget().free) == before
-
-
-@pytest.fixture
-def api() -> Iterator[FakeGraphql]:
-    with FakeGraphql() as started:
-        yield started
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections are tried again at once."""
-    monkeypatch.setattr(sessions, "PAUSES", Backoff(0.01, 0.01))
 
 
 def wait_for(ledger: Ledger, count: int) -> None:

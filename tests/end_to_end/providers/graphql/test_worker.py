@@ -21,12 +21,6 @@ MANY = 3_000
 
 
 @pytest.fixture
-def api() -> Iterator[FakeGraphql]:
-    with FakeGraphql() as started:
-        yield started
-
-
-@pytest.fixture
 def site(stack: Stack) -> Iterator[Workers]:
     made = Workers(stack)
     yield made
@@ -51,9 +45,7 @@ def test_workers_killed_while_they_read_store_everything_once(
     connect(site, api, **config)
 
     for number in range(3):
-        before = site.count()
-        site.start_worker()
-        site.wait_for(min(before + 1, MANY + 100 * number))
+        site.start_until_more(MANY + 100 * number)
         api.add(*make_readings(100, first=MANY + 100 * number))
         time.sleep(chance.uniform(0, 0.2))
         site.kill_workers()
@@ -77,27 +69,14 @@ def test_two_workers_read_one_integration_once(site: Workers, api: FakeGraphql) 
 def test_a_postgres_that_is_restarted_meanwhile_loses_nothing_and_stores_nothing_twice(
     site: Workers, api: FakeGraphql, seed: int
 ) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a seed makes a failure repeatable
     api.readings, api.behaviour.page = make_readings(MANY), 50
     connect(site, api, **READ, **LIVE)
-    site.start_worker()
-    site.wait_for(1)
 
-    time.sleep(chance.uniform(0, 0.3))
-    before = site.admin.stack.stop_postgres()
-    wait_until(lambda: site.admin.stack.postgres_pid not in {0, before}, "Postgres did not come back")
-    wait_until(lambda: is_up(site), "Postgres takes no connections")
+    site.restart_postgres_while_reading(seed)
     api.add(*make_readings(100, first=MANY))
     site.wait_for(MANY + 100)
 
     assert site.list_stored("id") == list(range(MANY + 100))
-
-
-def is_up(site: Workers) -> bool:
-    try:
-        return bool(site.ask("select 1"))
-    except Exception:  # noqa: BLE001 - whatever it says while it starts
-        return False
 
 
 def test_what_may_be_lost_stands_in_the_activity_log_once(site: Workers, api: FakeGraphql) -> None:
@@ -116,8 +95,7 @@ def test_an_address_that_may_not_be_reached_is_told_in_the_integration(
     connect(site, api, **LIVE, protocol="transport-ws", ws_endpoint="wss://169.254.169.254/graphql")
     run_tick(site.admin.stack)
 
-    error = site.ask("select error_message from device_integrations where id = %s", site.id)
-    assert "169.254.169.254 is at an address that no integration may reach" in error
+    assert "169.254.169.254 is at an address that no integration may reach" in site.wait_for_error()
     assert not api.said
 
 

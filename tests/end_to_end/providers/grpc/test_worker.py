@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.end_to_end.providers.kafka.test_worker import Site, is_up
+from tests.end_to_end.workers import Workers
 from tests.fakes.grpc.server import TELL, WATCH, FakeService
 from tests.fakes.grpc.site import COMMANDS, PAGES, STREAM
 from tests.seeds import SEEDS
@@ -20,11 +18,11 @@ MANY = 8_000
 BOTH = pytest.mark.parametrize("config", [STREAM, PAGES], ids=["stream", "pages"])
 
 
-class ServiceSite(Site):
-    """An integration of a service, and workers as processes of their own."""
+class ServiceSite(Workers):
+    """An integration of a service."""
 
     def __init__(self, stack: Stack, service: FakeService) -> None:
-        super().__init__(stack, "")
+        super().__init__(stack)
         self.service = service
 
     def connect(self, **config: Any) -> None:
@@ -33,15 +31,13 @@ class ServiceSite(Site):
 
     @property
     def stored(self) -> list[int]:
-        statement = "select json_agg(payload -> 'sequence') from device_messages where integration_id = %s"
-        return sorted(self.ask(statement, self.id) or [])
+        return self.list_stored("sequence")
 
 
 @pytest.fixture
 def site(stack: Stack) -> Iterator[ServiceSite]:
     with FakeService() as service:
         made = ServiceSite(stack, service)
-        made.ask("with gone as (delete from device_integrations) select 1")
         yield made
         made.kill_workers()
 
@@ -51,18 +47,10 @@ def site(stack: Stack) -> Iterator[ServiceSite]:
 def test_workers_killed_while_they_read_store_everything_once(
     site: ServiceSite, config: dict[str, Any], seed: int
 ) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a seed makes a failure repeatable
     site.service.add(MANY)
     site.connect(**config)
 
-    for _ in range(3):
-        before = site.count()
-        site.start_worker()
-        site.wait_for(min(before + 1, MANY))
-        time.sleep(chance.uniform(0, 0.1))
-        site.kill_workers()
-    site.start_worker()
-    site.wait_for(MANY)
+    site.kill_while_reading(MANY, seed)
 
     assert site.stored == list(range(1, MANY + 1))
 
@@ -71,16 +59,10 @@ def test_workers_killed_while_they_read_store_everything_once(
 def test_a_postgres_that_is_restarted_meanwhile_loses_nothing_and_stores_nothing_twice(
     site: ServiceSite, seed: int
 ) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a seed makes a failure repeatable
     site.service.add(MANY)
     site.connect(**STREAM)
-    site.start_worker()
-    site.wait_for(1)
 
-    time.sleep(chance.uniform(0, 0.2))
-    before = site.admin.stack.stop_postgres()
-    wait_until(lambda: site.admin.stack.postgres_pid not in {0, before}, "Postgres did not come back")
-    wait_until(lambda: is_up(site), "Postgres takes no connections")
+    site.restart_postgres_while_reading(seed)
     site.wait_for(MANY)
 
     assert site.stored == list(range(1, MANY + 1))
@@ -121,7 +103,5 @@ def test_a_command_reaches_the_service_and_its_answer_the_row(site: ServiceSite)
 def test_a_service_that_may_not_be_reached_is_told_in_the_integration(site: ServiceSite) -> None:
     site.id = site.admin.create("grpc", {"target": "169.254.169.254:443", **STREAM})["id"]
     site.start_worker()
-    error = "select error_message from device_integrations where id = %s"
-    wait_until(lambda: site.ask(error, site.id), "no word")
 
-    assert "169.254.169.254 is at an address that no integration may reach" in site.ask(error, site.id)
+    assert "169.254.169.254 is at an address that no integration may reach" in site.wait_for_error()

@@ -12,7 +12,7 @@ import pytest
 
 from scripts.local.kafka_cluster import run_cluster
 from shared.provider import Message, load_budget
-from shared.providers.kafka.outbox import BATCH_MESSAGES, UNCOMMITTED_MESSAGES
+from shared.providers.kafka.outbox import BOUNDS
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import ConnectionRefused, OutsideError, ProviderRefused
 from tests.fakes.kafka.front import Front
@@ -104,11 +104,8 @@ def test_no_more_is_read_than_may_be_uncommitted(servers: str) -> None:
             if len(held) > 400:
                 break
 
-    assert (
-        UNCOMMITTED_MESSAGES
-        <= sum(len(batch.messages) for batch in held)
-        < UNCOMMITTED_MESSAGES + BATCH_MESSAGES
-    )
+    read = sum(len(batch.messages) for batch in held)
+    assert BOUNDS.messages <= read < BOUNDS.messages + BOUNDS.batch_messages
 
 
 def test_from_the_end_only_what_comes_after_the_first_session_is_read(servers: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -55,18 +53,10 @@ def fill(servers: str, count: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_workers_killed_while_they_read_store_everything_once(site: Site, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a seed makes a failure repeatable
     fill(site.servers, MANY)
     site.read()
 
-    for _ in range(3):
-        before = site.count()
-        site.start_worker()
-        site.wait_for(min(before + 1, MANY))
-        time.sleep(chance.uniform(0, 0.1))
-        site.kill_workers()
-    site.start_worker()
-    site.wait_for(MANY)
+    site.kill_while_reading(MANY, seed)
 
     assert site.stored == list(range(MANY))
 
@@ -75,26 +65,13 @@ def test_workers_killed_while_they_read_store_everything_once(site: Site, seed: 
 def test_a_postgres_that_is_restarted_meanwhile_loses_nothing_and_stores_nothing_twice(
     site: Site, seed: int
 ) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a seed makes a failure repeatable
     fill(site.servers, MANY)
     site.read()
-    site.start_worker()
-    site.wait_for(1)
 
-    time.sleep(chance.uniform(0, 0.2))
-    before = site.admin.stack.stop_postgres()
-    wait_until(lambda: site.admin.stack.postgres_pid not in {0, before}, "Postgres did not come back")
-    wait_until(lambda: is_up(site), "Postgres takes no connections")
+    site.restart_postgres_while_reading(seed)
     site.wait_for(MANY)
 
     assert site.stored == list(range(MANY))
-
-
-def is_up(site: Site) -> bool:
-    try:
-        return bool(site.ask("select 1"))
-    except Exception:  # noqa: BLE001 - whatever it says while it starts
-        return False
 
 
 def test_two_workers_read_one_integration_once(site: Site) -> None:
@@ -131,14 +108,9 @@ def test_a_broker_that_may_not_be_reached_is_told_in_the_integration(site: Site)
         site.servers = f"127.0.0.1:{front.port}"
         site.read()
         site.start_worker()
-        wait_until(
-            lambda: site.ask("select error_message from device_integrations where id = %s", site.id),
-            "no word",
-        )
+        error = site.wait_for_error()
 
-    assert "169.254.169.254 is at an address that no integration may reach" in site.ask(
-        "select error_message from device_integrations where id = %s", site.id
-    )
+    assert "169.254.169.254 is at an address that no integration may reach" in error
 
 
 def test_events_go_out_and_what_a_killed_worker_repeats_has_the_same_id(site: Site) -> None:

@@ -15,8 +15,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from shared.provider import MESSAGE_LIMIT, Batch, Poller
-from shared.providers.mqtt.acknowledgements import UNCOMMITTED_MESSAGES
-from shared.providers.mqtt.redelivery import WINDOW_MESSAGES
+from shared.providers.mqtt.redelivery import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, WINDOW_MESSAGES
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import ConnectionRefused
 from tests.fakes.brokers import Broker, make_amqtt, make_mosquitto, publish_all
@@ -99,11 +98,15 @@ def test_a_session_killed_between_commit_and_acknowledgement_stores_nothing_twic
     assert (len(ledger.stored), ledger.duplicates) == (40, committed)
 
 
+@pytest.mark.parametrize("in_flight", [300, UNCOMMITTED_MESSAGES])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_sessions_killed_at_random_moments_store_each_message_once(tmp_path: Path, seed: int) -> None:
+def test_sessions_killed_at_random_moments_store_each_message_once(
+    tmp_path: Path, seed: int, in_flight: int
+) -> None:
     chance, protocol_version = random.Random(seed), PROTOCOLS[seed % 2]  # noqa: S311 - a failure is repeatable
-    readings = [(TOPIC, json.dumps({"temperature": chance.randint(1, 5)})) for _ in range(3_000)]
-    with make_mosquitto(tmp_path, ["max_inflight_messages 300", "max_queued_messages 0"]) as broker:
+    readings = [(TOPIC, json.dumps({"temperature": chance.randint(1, 5)})) for _ in range(10_000)]
+    limits = [f"max_inflight_messages {in_flight}", "max_queued_messages 0"]
+    with make_mosquitto(tmp_path, limits) as broker:
         provider = make_provider(broker.port, protocol_version=protocol_version)
         ledger = Ledger()
         ledger.run(provider)
@@ -118,6 +121,7 @@ def test_sessions_killed_at_random_moments_store_each_message_once(tmp_path: Pat
     stored = sorted(message.payload["temperature"] for message in ledger.stored.values())
     assert stored == sorted(json.loads(body)["temperature"] for _, body in readings)
     assert kills > 1
+    assert in_flight < UNCOMMITTED_MESSAGES or ledger.largest == BATCH_MESSAGES
 
 
 def kill_session(ledger: Ledger, provider: Poller, chance: random.Random) -> None:
@@ -380,6 +384,7 @@ def test_sessions_killed_under_a_broker_without_limits_store_each_message_once(
     assert stored == list(range(15_000))
     assert ledger.duplicates > 0
     assert max(unsettled) > WINDOW_MESSAGES
+    assert ledger.largest == BATCH_MESSAGES
 
 
 def test_a_broker_that_hears_no_acknowledgement_while_it_sends_is_believed_once() -> None:

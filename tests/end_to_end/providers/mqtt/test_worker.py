@@ -23,6 +23,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from scripts.local.data_folder import DataFolder, database_url
+from shared.providers.mqtt.redelivery import BATCH_MESSAGES, UNCOMMITTED_MESSAGES
 from tests.fakes.ack_watch import AckWatch
 from tests.fakes.brokers import make_mosquitto, publish_all
 from tests.fakes.mqtt_site import Site
@@ -32,7 +33,8 @@ from tests.seeds import SEEDS
 from tests.stack import Stack
 from tests.waiting import wait_until
 
-LIMITS = ["max_queued_messages 0", "max_inflight_messages 500"]
+LIMITS = ["max_queued_messages 0", f"max_inflight_messages {UNCOMMITTED_MESSAGES}"]
+LARGEST = "select max(n) from (select count(*) as n from device_messages group by received_at) b"
 
 
 @pytest.fixture
@@ -68,6 +70,7 @@ def test_workers_and_schedulers_killed_while_they_drain_store_everything_once(
 
     assert site.stored == list(range(16_000))
     assert 0 < stored[1] < 16_000
+    assert site.ask(LARGEST) == BATCH_MESSAGES
     assert sum(connection.acknowledged for connection in site.connections) > 12_000
 
 

@@ -9,10 +9,16 @@ import pytest
 
 from shared.provider import Dialect, PayloadDecoder
 from shared.provider.broker import Broker, BrokerPlan
-from shared.providers.mqtt.acknowledgements import BATCH_MESSAGES, UNCOMMITTED_MESSAGES, Outbox
+from shared.providers.mqtt.acknowledgements import BATCH_COPIES, Outbox
 from shared.providers.mqtt.connection import Connection
 from shared.providers.mqtt.publish import Publish
-from shared.providers.mqtt.redelivery import Window
+from shared.providers.mqtt.redelivery import (
+    ASK_FROM,
+    BATCH_MESSAGES,
+    UNCOMMITTED_MESSAGES,
+    WINDOW_MESSAGES,
+    Window,
+)
 from shared.providers.mqtt.saved_state import Memory
 
 PLAN = BrokerPlan(Broker("h", 1883), "me", ("devices/+/telemetry",), PayloadDecoder(Dialect()))
@@ -100,6 +106,32 @@ def test_no_more_than_a_bound_is_taken_uncommitted() -> None:
     assert wire.acknowledged == list(range(1, BATCH_MESSAGES + 1))
 
 
+def test_copies_go_a_few_at_a_time_for_the_database_looks_for_each() -> None:
+    outbox, memory, _, connection = make_outbox()
+    memory.begin_connection(5, has_subscribed=True)
+
+    for packet_id in range(1, 2 * BATCH_COPIES + 1):
+        outbox.collect(connection, make_publish(packet_id)._replace(retain=True))
+
+    assert [len(batch.messages) for batch in outbox.ready] == [BATCH_COPIES] * 2
+
+
+def test_what_is_heard_of_copies_says_nothing_of_messages_that_come_again_after_them() -> None:
+    before = Memory(PLAN.key, {})
+    names = [before.name_publish(make_publish(packet_id)) for packet_id in range(1, ASK_FROM + 1)]
+    memory, wire = Memory(PLAN.key, before.save()), Wire()
+    outbox, connection = Outbox(PLAN, memory), cast("Connection", wire)
+    memory.begin_connection(5, has_subscribed=True)
+    outbox.collect(connection, make_publish(1)._replace(retain=True))
+    outbox.close_batch()
+    outbox.ready[0].committed = True
+    outbox.acknowledge(connection)
+    wire.settled = wire.asked
+    outbox.acknowledge(connection)
+
+    assert memory.name_publish(make_publish(2)._replace(duplicate=True)) == names[1]
+
+
 def test_what_the_broker_has_heard_is_settled_and_the_rest_is_not() -> None:
     outbox, memory, wire, connection = make_outbox()
     for packet_id in range(1, UNCOMMITTED_MESSAGES + 1):
@@ -114,6 +146,34 @@ def test_what_the_broker_has_heard_is_settled_and_the_rest_is_not() -> None:
 
     assert (wire.asked, unheard) == (UNCOMMITTED_MESSAGES // BATCH_MESSAGES, UNCOMMITTED_MESSAGES)
     assert memory.unsettled == UNCOMMITTED_MESSAGES - BATCH_MESSAGES
+
+
+def test_a_broker_that_keeps_to_the_receive_maximum_sends_again_no_more_than_the_window_holds() -> None:
+    outbox, memory, wire, connection = make_outbox()
+    unsettled: list[int] = []
+
+    def send(count: int) -> None:
+        for packet_id in range(count):
+            outbox.collect(connection, make_publish(packet_id + 1))
+
+    def commit() -> None:
+        outbox.ready.popleft().committed = True
+        outbox.acknowledge(connection)
+
+    # It has heard of them, but is asked only once it has answered about the first.
+    for _ in range(ASK_FROM - 1):
+        send(1)
+        outbox.close_batch()
+        commit()
+    send(UNCOMMITTED_MESSAGES)
+    for _ in range(5):
+        commit()
+        # As it hears the acknowledgements, it sends as many more, and only then answers.
+        send(BATCH_MESSAGES)
+        unsettled.append(memory.unsettled)
+        wire.settled = wire.asked
+
+    assert (max(unsettled), memory.exceeds_window) == (WINDOW_MESSAGES - 1, False)
 
 
 @pytest.mark.parametrize("lost", [True, False], ids=["on a lost connection", "late"])

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.provider import make_tls_context
+from shared.provider import make_tls, make_tls_context
 from shared.provider.catalogue import load_provider
 from shared.provider.messages import Identity
 from shared.providers.mqtt import Mqtt
@@ -53,7 +53,8 @@ def load(**config: Any) -> Mqtt:
     settings = {"broker_url": "mqtts://broker.example.com", "topics": "a/+"} | config
     provider = load_provider(settings, Identity("o", "i", "mqtt"))
     assert isinstance(provider, Mqtt)
-    tls = provider._make_tls()
+    tls = provider.broker.tls
+    assert tls
     make_tls_context(tls)
     list_warnings(tls, NOW)
     return provider
@@ -236,7 +237,7 @@ def test_a_certificate_out_of_its_time_is_a_warning_and_no_refusal(days: tuple[i
         client_certificate=issue(key, days=days), client_key=write_key(key, serialization.PrivateFormat.PKCS8)
     )
 
-    (warning,) = list_warnings(provider._make_tls(), NOW)
+    (warning,) = list_warnings(make_tls(vars(provider)), NOW)
     assert warning.startswith(words)
     assert "set a new client_certificate and client_key" in warning
 

@@ -81,6 +81,16 @@ def test_what_is_older_than_the_window_is_taken_for_stored_and_what_follows_has_
     assert memory.unsettled == NAMED - 100 + 2
 
 
+def test_what_is_heard_of_messages_older_than_the_window_says_nothing_of_those_in_it() -> None:
+    memory, ids = make_killed()
+    memory.begin_connection(5, has_subscribed=False, forgotten=OLDER)
+    name_all(memory, (make_publish(number, again=True) for number in range(1, OLDER + 1)))
+
+    memory.settle(OLDER, memory.window.latest)
+
+    assert name_all(memory, [make_publish(OLDER + 1, again=True)]) == [ids[OLDER]]
+
+
 def test_where_the_broker_goes_on_tells_what_it_has_heard() -> None:
     for first, again, unsettled in [(NAMED - 9, True, 10), (NAMED + 1, True, 1), (NAMED + 1, False, 1)]:
         memory, _ = make_killed()
