@@ -25,6 +25,7 @@ from shared.provider.decoding.coded import CodedBody, decode_bodies, read_bodies
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
 from shared.provider.decoding.mending import REPLACED
 from shared.provider.decoding.names import name_own_event
+from shared.provider.decoding.parts import read_parts
 from shared.provider.decoding.readers import find_path, find_vmark_reply, judge_kind
 from shared.provider.decoding.storable import Document, find_depth, read_document, replace_nul
 from shared.provider.decoding.times import UNBELIEVED, TimestampFormat, choose_time, parse_time
