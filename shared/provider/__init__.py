@@ -67,7 +67,7 @@ from shared.provider.messages import (
     Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
 )
 from shared.provider.outbox import Bounds, Outbox, wait_for_codec, weigh_body
-from shared.provider.parse import PushedRequest, Receiver
+from shared.provider.parse import PROOF, PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
 from shared.provider.notebook import Notebook, NotebookState
 from shared.provider.notices.notifier import Notifier
