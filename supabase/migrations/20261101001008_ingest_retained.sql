@@ -33,7 +33,12 @@ declare
 begin
   with incoming as materialized (
     select m.message, m.n, m.message ->> 'device' as device, coalesce(m.message -> 'retained' = 'true', false) as retained,
-           d.id as device_id, d.status, d.last_seen_at
+           d.id as device_id, d.status, d.last_seen_at,
+           case
+             -- Silence is told by when a device was last heard of, so one that never was would be online for ever.
+             when m.message -> 'retained' = 'true' and m.message ->> 'device_status' = 'online' and d.last_seen_at is null then 'unknown'
+             else m.message ->> 'device_status'
+           end as said
       from jsonb_array_elements(p_messages) with ordinality as m(message, n)
       left join lateral (
         select e.id, e.status, e.last_seen_at from public.devices e
@@ -47,13 +52,13 @@ begin
   )
   select jsonb_agg(jsonb_build_object(
            'n', i.n, 'device', i.device, 'retained', i.retained, 'status', i.status, 'last_seen_at', i.last_seen_at,
-           'said', i.message ->> 'device_status', 'repeated', k.found and k.same and k.received_at < v_old,
+           'said', i.said, 'repeated', k.found and k.same and k.received_at < v_old,
            'message', case when i.retained then i.message || jsonb_build_object(
-             'device_status', coalesce(i.message ->> 'device_status', i.status, 'unknown'),
+             'device_status', coalesce(i.said, i.status, 'unknown'),
              'event_id', case
                when k.found and k.same then k.event_id
                -- It was said before, then something else, and now again.
-               when k.found and i.message ->> 'device_status' is not null
+               when k.found and i.said is not null
                  then (i.message ->> 'event_id') || '@' || (extract(epoch from k.received_at) * 1000000)::bigint
                else i.message ->> 'event_id' end)
              else i.message end)
@@ -92,7 +97,7 @@ begin
 end
 $$;
 comment on function public.ingest_retained is
-  'As ingest_messages, for batches with messages that are {"retained": true}: one that is the last word on its topic already is a duplicate, whatever its event_id; none makes its device online or seen, and a status that it says is taken over all the same.';
+  'As ingest_messages, for batches with messages that are {"retained": true}: one that is the last word on its topic already is a duplicate, whatever its event_id; none makes its device online or seen, and a status that it says is taken over all the same, but for "online" of one that was never heard of, which is unknown.';
 
 create function public.confirm_session(p_integration_id uuid, p_lease_token uuid, p_connect_ms double precision default 0)
 returns void
