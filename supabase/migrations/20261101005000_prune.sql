@@ -102,15 +102,13 @@ begin
       where d.created_at < greatest(v_ended_from, v_dead_from)
         and d.created_at < case d.status when 'dead' then v_dead_from else v_ended_from end
         and d.status in ('delivered', 'cancelled', 'dead')
-      limit p_limit))
-     and status in ('delivered', 'cancelled', 'dead');
+      limit p_limit for update skip locked));
   get diagnostics v_pruned = row_count;
   -- Locked here: one that was leased meanwhile stays.
   v_cancelled := private.end_as_cancelled(array(
     select d.id from public.webhook_deliveries d
      where d.created_at < v_dead_from and d.status = 'pending'
-     limit p_limit
-     for update));
+     limit p_limit for update skip locked));
   v_orphaned := private.end_as_cancelled(array(
     select d.id
       from unnest(private.list_line('{}')) o(id)
@@ -119,11 +117,13 @@ begin
         on d.organization_id = o.id and d.integration_id = q.integration_id and d.stage is not null
      where not exists (
        select from public.device_integrations i where i.id = d.integration_id and i.organization_id = d.organization_id)
-     limit p_limit));
-  delete from private.delivery_turns where served_at < now() - interval '1 day';
+     limit p_limit for update of d skip locked));
+  delete from private.delivery_turns
+   where organization_id = any (array(
+     select t.organization_id from private.delivery_turns t where t.served_at < now() - interval '1 day' for update skip locked));
   delete from public.alerts
    where ctid = any (array(
-     select a.ctid from public.alerts a where a.resolved_at < v_alerts_from limit p_limit));
+     select a.ctid from public.alerts a where a.resolved_at < v_alerts_from limit p_limit for update skip locked));
   get diagnostics v_resolved = row_count;
   return jsonb_build_object('deliveries_pruned', v_pruned, 'deliveries_cancelled', v_cancelled + v_orphaned, 'alerts_pruned', v_resolved);
 end
