@@ -118,6 +118,29 @@ def test_a_history_reads_the_devices_that_it_is_of(service: Service, fleet: str)
     assert count_reads(service) - before <= 10 * BATCH
 
 
+@pytest.mark.parametrize("said", ["before", "last"])
+def test_retained_copies_have_what_their_device_said_read_once_at_most(service: Service, said: str) -> None:
+    integration, batches = service.make_integration(), 10
+    for seconds in range(batches):
+        live = Jsonb(make_messages(BATCH, topic="live"))
+        at = "now() - make_interval(secs => 1 + %s)"
+        service.run(f"select ingest_messages(%s, %s, p_received_at => {at})", integration, live, seconds)
+    copies = [
+        message | {"topic": f"config/{number}", "retained": True}
+        for number, message in enumerate(make_messages(BATCH))
+    ]
+    if said == "last":
+        service.ingest(integration, copies)
+    before = count_reads(service, "device_messages_%")
+
+    counts = service.one("select ingest_retained(%s, %s)", integration, Jsonb(copies))
+
+    assert counts["duplicates"] == (BATCH if said == "last" else 0)
+    assert count_reads(service, "device_messages_%") - before <= BATCH * (
+        3 if said == "last" else batches + 1
+    )
+
+
 def test_whether_ids_are_kept_too_long_is_seen_without_reading_them_all(service: Service) -> None:
     judge = "select judge_integrations(0, 0)"
     service.run(judge)
