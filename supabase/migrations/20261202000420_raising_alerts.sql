@@ -87,7 +87,7 @@ create trigger tell_changed after update on public.alerts
   for each row when ((old.resolved_at is null, old.level) is distinct from (new.resolved_at is null, new.level))
   execute function private.tell_change();
 
-create function private.tell_calm() returns integer
+create function private.tell_calm(p_until timestamptz) returns integer
 language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -100,11 +100,12 @@ begin
   loop
     perform private.tell_alert(v_alert);
     v_told := v_told + 1;
+    exit when clock_timestamp() > p_until;
   end loop;
   return v_told;
 end
 $$;
-comment on function private.tell_calm is 'Tells the end of alerts that flapped and have been calm for ten minutes.';
+comment on function private.tell_calm is 'Tells the end of alerts that flapped and have been calm for ten minutes, until it is too late for more than one.';
 
 create function public.explain_failure(p_integration_id uuid, p_code text, p_message text, p_call text default 'session') returns void
 language plpgsql volatile set search_path = ''

@@ -8,7 +8,7 @@ import pytest
 from tests.database.fixtures import Service, make_messages
 from tests.database.people import become
 from tests.database.queue import finish, lease, make_webhook
-from tests.database.test_alert_kinds import judge, listener, tell_of
+from tests.database.test_alert_kinds import judge, listener, note, pass_minutes, tell_of
 from tests.stack import Stack
 
 __all__ = ["listener"]
@@ -99,7 +99,7 @@ def test_what_can_not_be_judged_keeps_nobody_else_from_it(service: Service) -> N
         f" when (new.integration_id = '{broken}') execute function public.break_one()"
     )
 
-    judged = service.one("select judge_integrations(1000, 0)")
+    judged = service.one("select judge_integrations(1000, 0, 3600)")
 
     assert list(judged["broken"]) == [broken]
     assert "broken" in judged["broken"][broken]
@@ -148,3 +148,71 @@ def test_what_gets_worse_wants_somebody_anew(service: Service, stack: Stack) -> 
         )
 
     assert taken == [False, True, False, True]
+
+
+def drown(service: Service, devices: int) -> str:
+    """An integration whose devices have all been silent for long, first in line."""
+    integration = service.make_integration()
+    service.connection.execute(
+        "insert into devices (organization_id, integration_id, external_id, name, status, last_seen_at)"
+        " select %s, %s, n::text, 'x', 'online', now() - interval '1 day' from generate_series(1, %s) n",
+        (service.organization_id, integration, devices),
+    )
+    return integration
+
+
+def put_in_line(service: Service, *integrations: str) -> None:
+    for place, integration in enumerate(integrations):
+        service.connection.execute(
+            "update integration_states set judged_at = now() - make_interval(mins => %s) where integration_id = %s",
+            (100 - place, integration),
+        )
+
+
+def read_line(service: Service) -> list[str]:
+    rows = service.run("select integration_id::text from integration_states where judged_at < now()")
+    return [row["integration_id"] for row in rows]
+
+
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_whoever_takes_a_round_s_time_or_work_ends_it_and_is_judged(service: Service, seconds: int) -> None:
+    storm = drown(service, 5000 if seconds else 1)
+    other = service.make_integration()
+    put_in_line(service, storm, other)
+
+    first = service.one("select judge_integrations(100, 60, %s)", seconds)
+    left = read_line(service)
+    second = service.one("select judge_integrations(100, 60, 3600)")
+
+    assert (first["judged"], first["is_full"], first["broken"]) == (1, True, {})
+    assert left == [other]
+    assert (second["judged"], second["is_full"], read_line(service)) == (1, False, [])
+
+
+def test_one_that_runs_into_the_statement_timeout_moves_on_in_line(service: Service) -> None:
+    storm, other = drown(service, 1), service.make_integration()
+    put_in_line(service, storm, other)
+    service.as_owner(
+        "create function public.time_out() returns trigger language plpgsql"
+        " as $$ begin raise exception using errcode = 'query_canceled'; end $$"
+    )
+    service.as_owner(
+        "create trigger time_out before update of status on public.devices for each row"
+        " execute function public.time_out()"
+    )
+
+    first = service.one("select judge_integrations(100, 60, 3600)")
+
+    assert (list(first["broken"]), first["judged"], first["is_full"]) == ([storm], 1, True)
+    assert read_line(service) == [other]
+
+
+def test_alerts_that_end_by_themselves_end_as_far_as_there_is_time(service: Service, listener: str) -> None:
+    for integration in [service.make_integration() for _ in range(2)]:
+        note(service, integration, "warning", "broker.overflowed")
+    pass_minutes(service, 61)
+
+    told = [service.one("select judge_integrations(0, 60, 0)")["told"] for _ in range(3)]
+
+    assert told == [1, 1, 0]
+    assert tell_of(service, listener).count(("alert.resolved", "broker.overflowed")) == 2

@@ -224,11 +224,11 @@ def test_messages_of_24_hours_are_over_once_nothing_has_come_for_a_day(service: 
 
 def test_since_is_when_it_was_first_found_so(service: Service) -> None:
     integration = be_half_undecodable(service)
-    service.one("select judge_integrations(1000, 0)")
+    service.one("select judge_integrations(1000, 0, 3600)")
     service.connection.execute("update integration_states set since = now() - interval '10 minutes'")
 
     service.ingest(integration, make_messages(1, error="not JSON", payload=None, raw="%"))
-    service.one("select judge_integrations(1000, 0)")
+    service.one("select judge_integrations(1000, 0, 3600)")
 
     assert datetime.now(UTC) - read_health(service, integration)["since"] > timedelta(minutes=9)
 
