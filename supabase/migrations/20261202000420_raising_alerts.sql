@@ -21,12 +21,14 @@ begin
     new.flaps := (v_alert.id is not null)::integer;
     return new;
   end if;
+  -- What goes up and down between two levels would be told over and over: until it is resolved it only gets worse.
+  new.level := case v_alert.level when 'error' then 'error' else new.level end;
   update public.alerts a
      set message = new.message, details = a.details || new.details, level = new.level, updated_at = now(), resolved_at = null,
          flaps = a.flaps + (a.resolved_at is not null)::integer,
          -- What somebody took on was less bad.
-         acknowledged_at = case when a.level = new.level or new.level = 'warning' then a.acknowledged_at end,
-         acknowledged_by = case when a.level = new.level or new.level = 'warning' then a.acknowledged_by end
+         acknowledged_at = case when a.level = new.level then a.acknowledged_at end,
+         acknowledged_by = case when a.level = new.level then a.acknowledged_by end
    where a.id = v_alert.id
      -- The same again is not worth a row version, and an event for those who watch the table, more than once a minute.
      and ((a.message, a.level) is distinct from (new.message, new.level) or not a.details @> new.details
@@ -34,7 +36,7 @@ begin
   return null;
 end
 $$;
-comment on function private.merge_alert is 'Of an alert that is open already that one goes on. One that comes back within ten minutes of its end is a new one, and from then on goes on too.';
+comment on function private.merge_alert is 'Of an alert that is open already that one goes on. One that comes back within ten minutes of its end is a new one, and from then on goes on too. Its level only rises.';
 create trigger merge_alert before insert on public.alerts
   for each row when (new.resolved_at is null) execute function private.merge_alert();
 

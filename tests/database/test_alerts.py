@@ -140,14 +140,32 @@ def test_what_gets_worse_wants_somebody_anew(service: Service, stack: Stack) -> 
         " values (%s, %s, 'test', %s, 'x')"
     )
     taken = []
-    for level in ("warning", "warning", "error", "error"):
+    for level in ("warning", "warning", "error", "error", "warning", "error"):
         service.connection.execute(raise_it, (service.organization_id, integration, level))
         taken.append(service.one("select acknowledged_by is not null from alerts"))
         service.connection.execute(
             "update alerts set acknowledged_at = now(), acknowledged_by = %s", (stack.user("member", 0).id,)
         )
 
-    assert taken == [False, True, False, True]
+    assert taken == [False, True, False, True, True, True]
+
+
+def test_what_goes_up_and_down_is_told_as_it_first_rises_and_keeps_whoever_took_it_on(
+    service: Service, listener: str
+) -> None:
+    webhook = make_webhook(service, rate_limit_per_minute=100)
+    service.as_owner("select private.lock_endpoints(array[%s::uuid])", webhook)
+    for turn, sent in enumerate((95, 100, 95, 100, 95, 100)):
+        service.as_owner("delete from private.webhook_sends where integration_id = %s", webhook)
+        service.as_owner("insert into private.webhook_sends values (%s, now(), %s)", webhook, sent)
+        judge(service)
+        if turn == 1:
+            service.connection.execute("update alerts set acknowledged_at = now()")
+        pass_minutes(service, 2)
+
+    (alert,) = service.run("select level, acknowledged_at is not null as taken, flaps, resolved_at from alerts")
+    assert tell_of(service, listener) == [("alert.raised", "rate_limit.reached")] * 2
+    assert alert == {"level": "error", "taken": True, "flaps": 0, "resolved_at": None}
 
 
 def drown(service: Service, devices: int) -> str:
