@@ -59,6 +59,19 @@ as $$
 $$;
 comment on function private.say_interval is 'About how long, in words.';
 
+create function private.describe_silence(p_last_at timestamptz, p_silent_after interval) returns text
+language plpgsql stable set search_path = ''
+as $$
+begin
+  if p_silent_after > interval '0' and p_last_at < now() - p_silent_after then
+    return 'Nothing has come for ' || private.say_interval(now() - p_last_at)
+      || ', where something came before: see whether the devices, or what sends for them, still run.';
+  end if;
+  return null;
+end
+$$;
+comment on function private.describe_silence is 'What is said of an integration of which nothing has come for too long; null where something has, or never did.';
+
 create type private.queue as (pending bigint, due_at timestamptz, dead bigint, died boolean);
 comment on type private.queue is 'What waits to be delivered and since when it is due, what is dead, and whether some of it died within the last hour.';
 
@@ -134,8 +147,9 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
              'What waits to be delivered has been due for ' || private.say_interval(now() - (m.q).due_at) || ': the endpoint is slower than what comes in, or its rate limit is too low.' end,
            case when cardinality(g.gaps) > 0 then format(
              'payload_template names what the last events did not have (%s): compare it with what devices send.', array_to_string(g.gaps, ', ')) end,
-           case when o.failures >= 3 then format('%s attempts in a row failed. The last: %s', o.failures, o.last_error) end)
-         when 'silent' then 'Nothing has come for ' || private.say_interval(now() - n.last_at) || ', where something came before: see whether the devices, or what sends for them, still run.'
+           case when o.failures >= 3 then format('%s attempts in a row failed. The last: %s', o.failures, o.last_error) end,
+           m.silence)
+         when 'silent' then m.silence
          when 'waiting' then case
            when i.settings ? 'events' then 'Nothing has been delivered yet: no event that it asks for has come since it was made.'
            when c.seen_at is null or c.seen_at < now() - interval '4 minutes' then 'Nothing has come yet, and no tick and no worker looks for it: start a worker, or call the scheduler every minute.'
@@ -174,7 +188,8 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
   cross join lateral (
     select case when i.settings ? 'events' then private.count_queue(i.organization_id, i.id) end as q,
            case when n.undecoded_at > now() - interval '1 hour' then private.share_undecoded(i.organization_id, i.id) end as undecoded,
-           case when o.failed_at > now() - interval '1 hour' then private.share_failed(i.organization_id, i.id) end as failed
+           case when o.failed_at > now() - interval '1 hour' then private.share_failed(i.organization_id, i.id) end as failed,
+           private.describe_silence(n.last_at, f.silent_after) as silence
     offset 0) m
   cross join lateral (
     select case
@@ -185,7 +200,7 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
       when m.undecoded > 0.05 or m.failed > 0.05 or (m.q).died or (m.q).due_at < now() - interval '5 minutes' or o.failures >= 3 or i.error_message is not null
            or cardinality(g.gaps) > 0
         then 'degraded'
-      when n.last_at < now() - f.silent_after and f.silent_after > interval '0' then 'silent'
+      when m.silence is not null then 'silent'
       when n.last_at is null and o.last_at is null then 'waiting'
       else 'healthy'
     end as state offset 0) s;
@@ -194,4 +209,4 @@ comment on view public.integration_health is
 
 revoke all on public.integration_states, public.integration_health from public, anon, authenticated, service_role;
 revoke execute on function private.begin_state, private.read_seconds, private.say_interval, private.list_gaps,
-  private.count_queue, private.share_undecoded, private.share_failed from public, anon, authenticated, service_role;
+  private.describe_silence, private.count_queue, private.share_undecoded, private.share_failed from public, anon, authenticated, service_role;

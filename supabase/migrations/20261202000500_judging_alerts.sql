@@ -90,6 +90,7 @@ declare
   v_settings jsonb;
   v_out public.integration_facts;
   v_in public.integration_facts;
+  v_silence text;
   v_silent jsonb;
   v_gaps text[];
   v_is_refused boolean;
@@ -114,6 +115,7 @@ begin
     v_out.certificate_begins := v_in.certificate_begins;
     v_out.certificate_ends := v_in.certificate_ends;
   end if;
+  v_silence := private.describe_silence(v_in.last_at, private.read_seconds(v_settings, 'silent_after_seconds', 3600));
   v_silent := private.describe_silent(p_organization_id, p_integration_id);
   v_gaps := private.list_gaps(v_out.gaps);
   v_is_refused := v_out.failures > 0 and v_out.last_error ~ '^tls_error:.*certificate';
@@ -121,7 +123,7 @@ begin
     select c.*
       from (
         select k.kind, v_is_on and coalesce(case k.kind
-                 when 'integration.silent' then v_health.state = 'silent'
+                 when 'integration.silent' then v_silence is not null
                  when 'authentication.failed' then greatest(v_in.refusals, v_out.refusals) >= k.threshold
                  -- What a receiver's config is wrong in shows in the same place.
                  when 'subscription.refused' then v_health.state <> 'failing' and not v_settings ? 'events' and v_health.last_error is not null
@@ -157,6 +159,7 @@ begin
         when 'authentication.failed' then format(
           'The credentials were refused %s times in a row%s. Enter new ones, or have these allowed at the other side.',
           greatest(v_in.refusals, v_out.refusals), private.list_refused(v_in.refused))
+        when 'integration.silent' then v_silence
         when 'subscription.refused' then v_health.last_error
         when 'rate_limit.reached' then 'It uses 80 % or more of the requests that it may have a minute: what is more is refused, or waits. Send fewer, larger requests, or have the limit raised.'
         when 'certificate.endpoint' then case

@@ -163,7 +163,9 @@ def test_what_goes_up_and_down_is_told_as_it_first_rises_and_keeps_whoever_took_
             service.connection.execute("update alerts set acknowledged_at = now()")
         pass_minutes(service, 2)
 
-    (alert,) = service.run("select level, acknowledged_at is not null as taken, flaps, resolved_at from alerts")
+    (alert,) = service.run(
+        "select level, acknowledged_at is not null as taken, flaps, resolved_at from alerts"
+    )
     assert tell_of(service, listener) == [("alert.raised", "rate_limit.reached")] * 2
     assert alert == {"level": "error", "taken": True, "flaps": 0, "resolved_at": None}
 
@@ -234,3 +236,39 @@ def test_alerts_that_end_by_themselves_end_as_far_as_there_is_time(service: Serv
 
     assert told == [1, 1, 0]
     assert tell_of(service, listener).count(("alert.resolved", "broker.overflowed")) == 2
+
+
+@pytest.mark.usefixtures("listener")
+@pytest.mark.parametrize(
+    ("status", "error", "state"), [("active", "b/# is refused.", "degraded"), ("error", "Away.", "failing")]
+)
+@pytest.mark.parametrize("is_silent_first", [True, False])
+def test_silence_is_silence_behind_another_trouble(
+    service: Service, status: str, error: str, state: str, *, is_silent_first: bool
+) -> None:
+    integration = service.make_integration()
+    service.ingest(integration, make_messages(1))
+    steps = [
+        lambda: service.connection.execute(
+            "update integration_facts set last_at = now() - interval '2 hours'"
+        ),
+        lambda: service.connection.execute(
+            "update device_integrations set status = %s, error_message = %s where id = %s",
+            (status, error, integration),
+        ),
+    ]
+    for step in steps if is_silent_first else reversed(steps):
+        step()
+        judge(service)
+
+    (health,) = service.run(
+        "select state, reason from integration_health where integration_id = %s", integration
+    )
+    alerts = service.run(
+        "select message, resolved_at from alerts where integration_id = %s and kind = 'integration.silent'",
+        integration,
+    )
+    assert health["state"] == state
+    assert [(row["message"][:31], row["resolved_at"]) for row in alerts] == [
+        ("Nothing has come for 2 hours, w", None)
+    ]

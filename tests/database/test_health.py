@@ -70,6 +70,14 @@ def be_half_undecodable(service: Service) -> str:
     return made
 
 
+def be_refused_and_silent(service: Service) -> str:
+    made = be_silent(service)
+    service.connection.execute(
+        "update device_integrations set error_message = 'b/# is refused.' where id = %s", (made,)
+    )
+    return made
+
+
 def be_failing(service: Service) -> str:
     made = be_healthy(service)
     end_session(service, made, "Not authorized.")
@@ -150,6 +158,7 @@ STATES: list[tuple[Callable[[Service], str], str, str]] = [
     (be_silent_by_its_own_time, "silent", "Nothing has come for 2 minutes"),
     (be_quiet_by_its_own_time, "healthy", "All is well."),
     (be_half_undecodable, "degraded", "50 % of the messages of the last hour could not be decoded"),
+    (be_refused_and_silent, "degraded", "b/# is refused. Nothing has come for 61 minutes"),
     (be_failing, "failing", "Not authorized."),
     (be_off, "off", "It is switched off."),
     (be_unwanted, "waiting", "Nothing has been delivered yet"),
