@@ -80,11 +80,19 @@ language plpgsql stable set search_path = ''
 as $$
 begin
   return (
-    select (w.pending, w.due_at, d.dead, d.died)::private.queue
+    select (w.pending, o.due_at, d.dead, d.died)::private.queue
       from (
-        select count(*) as pending, min(p.due_at) as due_at
-          from (select d.due_at from public.webhook_deliveries d
+        select count(*) as pending
+          from (select from public.webhook_deliveries d
                  where d.organization_id = p_organization_id and d.integration_id = p_integration_id and d.stage is not null limit 10000) p) w
+      cross join (
+        -- Of each stage the first of the index: what is late may wait behind any number that are not.
+        select min(p.due_at) as due_at
+          from unnest('{0,1,2,3,4}'::smallint[]) s(stage)
+          cross join lateral (
+            select d.due_at from public.webhook_deliveries d
+             where d.organization_id = p_organization_id and d.integration_id = p_integration_id and d.stage = s.stage
+             order by d.due_at limit 1) p) o
       cross join (
         select count(*) as dead, coalesce(max(p.due_at) > now() - interval '1 hour', false) as died
           from (select d.due_at from public.webhook_deliveries d
@@ -92,7 +100,7 @@ begin
                  order by d.due_at desc limit 10000) p) d);
 end
 $$;
-comment on function private.count_queue is 'The queue of a webhook, counted up to ten thousand: what is beyond changes nothing of its health.';
+comment on function private.count_queue is 'The queue of a webhook, counted up to ten thousand: how much is beyond changes nothing of its health. due_at is the earliest of all.';
 
 create function private.share_undecoded(p_organization_id uuid, p_integration_id uuid) returns numeric
 language plpgsql stable set search_path = ''

@@ -270,3 +270,21 @@ def test_a_part_that_stands_still_fails_what_it_works_for_and_nothing_else(servi
         states.append([read_health(service, each)["state"] for each in (source, webhook)])
 
     assert states == [["healthy", "failing"], ["failing", "waiting"], ["healthy", "waiting"]]
+
+
+@pytest.mark.parametrize("late", ["replayed_at = now()", "ordering_key = gen_random_uuid()", "attempts = 0"])
+def test_what_is_late_is_seen_behind_ten_thousand_that_are_not(service: Service, late: str) -> None:
+    webhook = make_webhook(service)
+    row = (
+        "insert into webhook_deliveries (organization_id, integration_id, event_type, message_id,"
+        " message_received_at, attempts, due_at)"
+        " select %s, %s, 'x', gen_random_uuid(), now(), 1, now() + %s::interval from generate_series(1, %s)"
+    )
+    service.connection.execute(row, (service.organization_id, webhook, "1 hour", 10_001))
+    service.connection.execute(row, (service.organization_id, webhook, "-3 hours", 1))
+    service.connection.execute(f"update webhook_deliveries set {late} where due_at < now()")  # type: ignore[arg-type]
+
+    health = read_health(service, webhook)
+
+    assert (health["state"], health["pending"]) == ("degraded", 10_000)
+    assert "has been due for 3 hours" in health["reason"]
