@@ -201,3 +201,20 @@ def test_no_round_tells_more_than_five_thousand_webhooks_and_all_are_told_in_the
     # Of each 62 devices, which with 80 webhooks make 5,022 steps.
     assert counts == [4960, 9920, 14_880, 19_840, 24_000]
     assert service.one("select count(*) from devices where status = 'online'") == 0
+
+
+@pytest.mark.parametrize("days", [0.04, 8, 60])
+def test_a_device_that_may_be_silent_for_long_raises_the_alert_for_a_week_too(
+    service: Service, days: float
+) -> None:
+    seconds = int(days * 86_400)
+    service.ingest(service.make_integration(offline_after_seconds=seconds), make_messages(1, "a"))
+    hush(service, seconds + 60)
+    raised = "select count(*) from alerts where kind = 'devices.silent' and resolved_at is null"
+
+    judge(service)
+    first = service.one(raised)
+    service.connection.execute("update devices set silent_since = silent_since - interval '7 days'")
+    judge(service)
+
+    assert (first, service.one(raised)) == (1, 0)
