@@ -1,22 +1,32 @@
 -- An alert is raised once, updated while it lasts, damped where it flaps, and told to whoever subscribes. Whoever raises one inserts it.
 
 create function private.merge_alert() returns trigger
-language plpgsql security definer set search_path = ''
+language plpgsql security definer set search_path = '' set enable_seqscan = off -- its plans are made while the table is still small
 as $$
 declare
+  v_last bigint;
   v_alert public.alerts;
 begin
-  if new.integration_id is null then
-    select * into v_alert from public.alerts a
-     where a.integration_id is null and a.organization_id is not distinct from new.organization_id and a.kind = new.kind
-       and (a.resolved_at is null or a.resolved_at > now() - interval '10 minutes')
-     order by a.resolved_at desc nulls first, a.id desc limit 1 for update;
+  -- The last of its kind, in the order of the index: whatever else there was is not read.
+  -- A column that is null has to stand in it, or the index is not taken for sorted by what follows.
+  if new.integration_id is not null then
+    v_last := (
+      select a.id from public.alerts a
+       where a.organization_id = new.organization_id and a.integration_id = new.integration_id and a.kind = new.kind
+       order by a.resolved_at desc nulls first, a.id desc limit 1);
+  elsif new.organization_id is not null then
+    v_last := (
+      select a.id from public.alerts a
+       where a.organization_id = new.organization_id and a.integration_id is null and a.kind = new.kind
+       order by a.integration_id, a.resolved_at desc nulls first, a.id desc limit 1);
   else
-    select * into v_alert from public.alerts a
-     where a.organization_id = new.organization_id and a.integration_id = new.integration_id and a.kind = new.kind
-       and (a.resolved_at is null or a.resolved_at > now() - interval '10 minutes')
-     order by a.resolved_at desc nulls first, a.id desc limit 1 for update;
+    v_last := (
+      select a.id from public.alerts a
+       where a.organization_id is null and a.integration_id is null and a.kind = new.kind
+       order by a.organization_id, a.integration_id, a.resolved_at desc nulls first, a.id desc limit 1);
   end if;
+  select * into v_alert from public.alerts a
+   where a.id = v_last and (a.resolved_at is null or a.resolved_at > now() - interval '10 minutes') for update;
   if not found or v_alert.resolved_at is not null and v_alert.flaps = 0 then
     new.flaps := (v_alert.id is not null)::integer;
     return new;
