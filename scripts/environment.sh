@@ -4,6 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PYTHONPATH="$PWD"
+# The packages come uncompiled: told to keep no bytecode, every program, so every test's worker, would compile them anew.
+unset PYTHONDONTWRITEBYTECODE
 PYTHON_BIN="$PWD/.venv/bin/python"
 
 find_python() {

@@ -48,17 +48,28 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 TESTS = Path(__file__).parent
-LONGEST_FIRST = ("end_to_end", "local", "database")
-"""Folders whose tests take longest, so that several processes end at about the same moment."""
+LONGEST_FIRST = (
+    "end_to_end/test_openapi.py",
+    "local/test_bench.py",
+    "local/test_serve.py",
+    "end_to_end/providers/mqtt/test_worker.py",
+    "end_to_end",
+    "local",
+    "upgrades",
+    "browser",
+    "database",
+)
+"""Files that take minutes, then folders with long files, so that several processes end at about the same moment."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the folders as `LONGEST_FIRST` says, everything else as it is."""
-    items.sort(key=lambda item: _find_rank(item.path.relative_to(TESTS).parts[0]))
+    """Order files and folders as `LONGEST_FIRST` says, everything else as it is."""
+    items.sort(key=lambda item: _find_rank(item.path.relative_to(TESTS)))
 
 
-def _find_rank(folder: str) -> int:
-    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+def _find_rank(file: Path) -> int:
+    places = {file.as_posix(), *(folder.as_posix() for folder in file.parents)}
+    return next((rank for rank, place in enumerate(LONGEST_FIRST) if place in places), len(LONGEST_FIRST))
 
 
 @pytest.fixture(scope="session")

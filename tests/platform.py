@@ -10,6 +10,7 @@ import httpx
 from psycopg.types.json import Jsonb
 
 from scripts.local.seed import User
+from tests.plain import PLAIN
 from tests.stack import Stack
 
 
@@ -25,7 +26,12 @@ class Platform:
         headers = {"Authorization": f"Bearer {self.stack.token(self.user)}", "apikey": self.stack.anon_key}
         headers |= request.pop("headers", {})
         return httpx.request(
-            method, f"{self.stack.url}/functions/v1{path}", headers=headers, timeout=60, **request
+            method,
+            f"{self.stack.url}/functions/v1{path}",
+            headers=headers,
+            timeout=60,
+            verify=PLAIN,
+            **request,
         )
 
     def create(self, integration_type: str, config: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -43,7 +49,8 @@ class Platform:
     def rows(self, table: str, **filters: str) -> list[dict[str, Any]]:
         """What the user sees of a table through /rest/v1."""
         headers = {"Authorization": f"Bearer {self.stack.token(self.user)}", "apikey": self.stack.anon_key}
-        reply = httpx.get(f"{self.stack.url}/rest/v1/{table}", params=filters, headers=headers, timeout=60)
+        url = f"{self.stack.url}/rest/v1/{table}"
+        reply = httpx.get(url, params=filters, headers=headers, timeout=60, verify=PLAIN)
         assert reply.status_code == 200, reply.text
         return list(reply.json())
 
@@ -55,6 +62,7 @@ def run_tick(stack: Stack, seconds: float = 20, idle_seconds: float = 1.0) -> di
         json={"seconds": seconds, "idle_seconds": idle_seconds},
         headers={"X-Scheduler-Secret": stack.scheduler_secret},
         timeout=seconds + 30,
+        verify=PLAIN,
     )
     assert reply.status_code == 200, reply.text
     return dict(reply.json())

@@ -19,6 +19,7 @@ from pydantic import PrivateAttr
 from scripts.local.processes import die_with_parent
 from scripts.local.seed import User
 from scripts.local.stack import ROOT, Report
+from tests.plain import PLAIN
 
 START_SECONDS = 90.0
 
@@ -58,6 +59,7 @@ class Stack(Report):
             json={"email": user.email, "password": user.password},
             headers={"apikey": self.anon_key},
             timeout=30,
+            verify=PLAIN,
         )
         reply.raise_for_status()
         return dict(reply.json())

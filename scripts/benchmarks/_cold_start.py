@@ -16,7 +16,7 @@ from scripts.local.stack import ROOT, Report
 
 GIVE_UP_SECONDS = 30.0
 CALLS = 200
-"""Calls that are answered before the memory is read, so that nothing is left to load."""
+"""Calls that are answered before the memory of a start is read, so that nothing is left to load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class ColdStart:
     megabytes: float
 
 
-def start_function(report: Report, headers: dict[str, str]) -> ColdStart:
-    """One start of `integrations`, ended again."""
+def start_function(report: Report, headers: dict[str, str], calls: int) -> ColdStart:
+    """One start of `integrations`, ended again after so many calls."""
     port = find_free_port()
     argv = [
         str(Path(sys.executable).with_name("functions-framework")),
@@ -42,7 +42,7 @@ def start_function(report: Report, headers: dict[str, str]) -> ColdStart:
         _wait_for_answer(port, headers, begun + GIVE_UP_SECONDS)
         seconds = time.perf_counter() - begun
         caller = Caller(f"http://127.0.0.1:{port}", headers)
-        for _ in range(CALLS):
+        for _ in range(calls):
             caller.call("GET", "/")
         return ColdStart(seconds, _read_memory(process.pid) / 1e6)
     finally:

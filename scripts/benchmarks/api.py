@@ -21,7 +21,7 @@ from typing import Any
 
 from scripts.benchmarks._bench import Bench, Numbers
 from scripts.benchmarks._caller import Caller, CallError, sign_in
-from scripts.benchmarks._cold_start import start_function
+from scripts.benchmarks._cold_start import CALLS, start_function
 from scripts.benchmarks._scratch import start_stack
 from scripts.local.seed import User
 from scripts.local.stack import Report
@@ -90,7 +90,10 @@ def _take_turns(
 
 
 def _start_several(bench: Bench, report: Report, caller: Caller) -> Numbers:
-    starts = [start_function(report, caller.headers) for _ in bench.track("Cold starts", bench.rounds(9, 3))]
+    starts = [
+        start_function(report, caller.headers, bench.size(CALLS))
+        for _ in bench.track("Cold starts", bench.rounds(9, 3))
+    ]
     return {
         "cold_start_s": statistics.median(start.seconds for start in starts),
         "rss_mb": max(start.megabytes for start in starts),

@@ -23,6 +23,7 @@ from scripts.local.stack import ROOT
 from tests.fakes.ack_watch import AckWatch, Connection
 from tests.fakes.brokers import Broker, find_port, publish_all
 from tests.fakes.scripted_broker import ScriptedBroker
+from tests.plain import PLAIN
 from tests.platform import Platform
 from tests.waiting import wait_until
 
@@ -91,7 +92,8 @@ class Site:
         while scheduler.poll() is None:
             with suppress(httpx.TransportError):
                 headers = {"X-Scheduler-Secret": self.admin.stack.scheduler_secret}
-                httpx.post(f"http://127.0.0.1:{port}", json={"seconds": 60}, headers=headers, timeout=70)
+                url = f"http://127.0.0.1:{port}"
+                httpx.post(url, json={"seconds": 60}, headers=headers, timeout=70, verify=PLAIN)
             time.sleep(0.05)
 
     def _launch(self, argv: list[str]) -> subprocess.Popen[bytes]:

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ = 0x10, 0x80, 0xA0, 0xC0
+CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT = 0x10, 0x80, 0xA0, 0xC0, 0xE0
 CONNACK = b"\x20\x03\x00\x00\x00"
 CONNACK_WITH_SESSION = b"\x20\x03\x01\x00\x00"
 PINGRESP = b"\xd0\x00"
 SUBACK_QOS_1 = b"\x90\x04\x00\x01\x00\x01"
 
 Answer = bytes | Callable[[bytes], bytes]
-"""What a packet is answered with, the same each time or by what is in it; nothing closes the connection."""
+"""What a packet is answered with, the same each time or by what is in it; only a goodbye closes the connection."""
 
 
 @dataclass
@@ -73,6 +73,8 @@ def _answer_all(connection: socket.socket, answers: Mapping[int, Answer], packet
         # Each packet of these tests comes in one piece; paho sends them one by one.
         kind = data[0] & 0xF0
         packets.append(kind)
+        if kind == DISCONNECT:
+            return
         script = answers.get(kind)
         if script is None:
             continue

@@ -16,6 +16,7 @@ from supabase_auth.errors import AuthApiError
 
 from scripts.local.data_folder import DataFolder, database_url
 from supabase import Client, ClientOptions, create_client
+from tests.plain import PLAIN
 from tests.stack import Stack
 
 GOOD_PASSWORD = "correct horse battery"
@@ -23,7 +24,9 @@ GOOD_PASSWORD = "correct horse battery"
 
 def auth(stack: Stack, method: str, path: str, token: str = "", **options: Any) -> httpx.Response:
     headers = {"apikey": stack.anon_key, **({"Authorization": f"Bearer {token}"} if token else {})}
-    return httpx.request(method, f"{stack.url}/auth/v1{path}", headers=headers, timeout=30, **options)
+    return httpx.request(
+        method, f"{stack.url}/auth/v1{path}", headers=headers, timeout=30, verify=PLAIN, **options
+    )
 
 
 def refresh(stack: Stack, refresh_token: str) -> httpx.Response:

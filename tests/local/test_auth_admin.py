@@ -12,6 +12,7 @@ import pytest
 from supabase_auth.errors import AuthApiError
 
 from supabase import Client, ClientOptions, create_client
+from tests.plain import PLAIN
 from tests.stack import Stack
 
 PASSWORD = "correct horse battery"
@@ -19,7 +20,9 @@ PASSWORD = "correct horse battery"
 
 def auth(stack: Stack, method: str, path: str, token: str = "", **options: Any) -> httpx.Response:
     headers = {"apikey": stack.anon_key, **({"Authorization": f"Bearer {token}"} if token else {})}
-    return httpx.request(method, f"{stack.url}/auth/v1{path}", headers=headers, timeout=30, **options)
+    return httpx.request(
+        method, f"{stack.url}/auth/v1{path}", headers=headers, timeout=30, verify=PLAIN, **options
+    )
 
 
 @pytest.fixture

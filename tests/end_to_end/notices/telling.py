@@ -16,7 +16,7 @@ from shared.runtime.idle_watch import Pulse
 from tests.platform import Platform
 from tests.waiting import PATIENCE_SECONDS
 
-MOST_TICKS = 10
+MOST_TICKS = 30
 IDLE_SECONDS = 0.5
 WAITING = (
     "select from webhook_deliveries"
@@ -60,7 +60,7 @@ class Telling:
             done = connection.execute(statement.encode(), values)
             return done.fetchall() if done.description else []
 
-    def work(self, seconds: float = 2.0) -> Counter[str]:
+    def work(self, seconds: float = 0.5) -> Counter[str]:
         """What ticks of at least so many seconds do with deliveries: as long, and as many, as a slow machine needs."""
         done: Counter[str] = Counter()
         for _ in range(MOST_TICKS):

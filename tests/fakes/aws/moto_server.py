@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from tests.plain import PLAIN
 from tests.stack import find_free_port
 from tests.waiting import wait_until
 
@@ -29,11 +30,11 @@ def run_moto() -> Iterator[str]:
 
 def reset_moto(url: str) -> None:
     """It knows nothing any more."""
-    httpx.post(f"{url}/moto-api/reset", timeout=60).raise_for_status()
+    httpx.post(f"{url}/moto-api/reset", timeout=60, verify=PLAIN).raise_for_status()
 
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/moto-api/data.json", timeout=10).status_code == 200
+        return httpx.get(f"{url}/moto-api/data.json", timeout=10, verify=PLAIN).status_code == 200
     except httpx.HTTPError:
         return False

@@ -13,6 +13,8 @@ from typing import Any, Self
 import cbor2
 import httpx
 
+from tests.plain import PLAIN
+
 LEGACY_SOURCE = "golioth/app/gateway/coap"
 PASSING = (429, 500, 502, 503, 504)
 
@@ -107,7 +109,7 @@ class Pipeline:
     tries: int = 10
     longest_wait: float = 1.0
     statuses: list[int] = field(default_factory=list)
-    _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
+    _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, verify=PLAIN))
 
     def __enter__(self) -> Self:
         return self

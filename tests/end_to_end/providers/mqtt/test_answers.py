@@ -407,7 +407,10 @@ def test_a_goodbye_right_after_the_welcome_is_told_by_its_own_reason() -> None:
     assert (failed.ok, failed.detail) == (False, "The broker is shutting down.")
 
 
-def test_an_end_right_after_the_welcome_is_no_refusal_of_the_name_success() -> None:
+def test_an_end_right_after_the_welcome_is_no_refusal_of_the_name_success(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.providers.mqtt.check.CHECK_SECONDS", 1.5)
     with run_script({CONNECT: CONNACK}) as broker:
         *_, failed = make_provider(broker.port).check()
 
