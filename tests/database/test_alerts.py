@@ -249,16 +249,11 @@ def test_silence_is_silence_behind_another_trouble(
     integration = service.make_integration()
     service.ingest(integration, make_messages(1))
     steps = [
-        lambda: service.connection.execute(
-            "update integration_facts set last_at = now() - interval '2 hours'"
-        ),
-        lambda: service.connection.execute(
-            "update device_integrations set status = %s, error_message = %s where id = %s",
-            (status, error, integration),
-        ),
+        "update integration_facts set last_at = now() - interval '2 hours'",
+        f"update device_integrations set status = '{status}', error_message = '{error}' where id = '{integration}'",
     ]
     for step in steps if is_silent_first else reversed(steps):
-        step()
+        service.as_owner(step)
         judge(service)
 
     (health,) = service.run(

@@ -282,7 +282,7 @@ def test_what_is_late_is_seen_behind_ten_thousand_that_are_not(service: Service,
     )
     service.connection.execute(row, (service.organization_id, webhook, "1 hour", 10_001))
     service.connection.execute(row, (service.organization_id, webhook, "-3 hours", 1))
-    service.connection.execute(f"update webhook_deliveries set {late} where due_at < now()")  # type: ignore[arg-type]
+    service.connection.execute(f"update webhook_deliveries set {late} where due_at < now()")
 
     health = read_health(service, webhook)
 
