@@ -40,6 +40,7 @@ create index alerts_integration on public.alerts (organization_id, integration_i
 create unique index alerts_open_of_organization on public.alerts (organization_id, kind) nulls not distinct
   where resolved_at is null and integration_id is null;
 create index alerts_acknowledged_by on public.alerts (acknowledged_by) where acknowledged_by is not null;
+create index alerts_resolved on public.alerts (resolved_at) where resolved_at is not null;
 create index alerts_untold on public.alerts (resolved_at) where told = 'raised' and resolved_at is not null;
 
 alter table public.alerts enable row level security;

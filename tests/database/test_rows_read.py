@@ -44,10 +44,10 @@ def fleet(service: Service) -> str:
 
 
 def count_reads(service: Service, table: str = "devices") -> int:
-    """How many rows of a table this transaction has read."""
+    """How many rows of a table, or of those whose names are like it, this transaction has read."""
     return int(
         service.one(
-            "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = %s",
+            "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_xact_user_tables where relname like %s",
             table,
         )
     )
@@ -116,6 +116,29 @@ def test_a_history_reads_the_devices_that_it_is_of(service: Service, fleet: str)
     recall(service, fleet, "2026-01-02")
 
     assert count_reads(service) - before <= 10 * BATCH
+
+
+@pytest.mark.parametrize("said", ["before", "last"])
+def test_retained_copies_have_what_their_device_said_read_once_at_most(service: Service, said: str) -> None:
+    integration, batches = service.make_integration(), 10
+    for seconds in range(batches):
+        live = Jsonb(make_messages(BATCH, topic="live"))
+        at = "now() - make_interval(secs => 1 + %s)"
+        service.run(f"select ingest_messages(%s, %s, p_received_at => {at})", integration, live, seconds)
+    copies = [
+        message | {"topic": f"config/{number}", "retained": True}
+        for number, message in enumerate(make_messages(BATCH))
+    ]
+    if said == "last":
+        service.ingest(integration, copies)
+    before = count_reads(service, "device_messages_%")
+
+    counts = service.one("select ingest_retained(%s, %s)", integration, Jsonb(copies))
+
+    assert counts["duplicates"] == (BATCH if said == "last" else 0)
+    assert count_reads(service, "device_messages_%") - before <= BATCH * (
+        3 if said == "last" else batches + 1
+    )
 
 
 @pytest.mark.parametrize("integrations", [1, 0])
