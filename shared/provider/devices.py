@@ -155,8 +155,12 @@ class Directory(ABC):
     def describe_certificate(self, name: str) -> dict[str, str]:
         """What the subject of the certificate of a device of this name has to be."""
 
-    def settle(self, device_id: str, wanted: NewDevice) -> None:  # noqa: B027 - most create all of it at once
-        """Do what `create` does not do in its one step; doing it twice does no harm."""
+    def settle(self, device_id: str, wanted: NewDevice) -> RemoteDevice | None:  # noqa: ARG002 - most create all of it at once
+        """Do what `create` does not do in its one step; doing it twice does no harm.
+
+        The device as it is then; None where it is as it was.
+        """
+        return None
 
     def certify(self, device_id: str, request: str, *, again: bool = False) -> str:  # noqa: ARG002 - for who makes any
         """Let it sign in with a certificate that is made of a request (PEM), which is given; for a key there is one.

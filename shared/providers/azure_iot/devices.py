@@ -81,18 +81,21 @@ class AzureDirectory(Directory):
         return next((each for each in found if each), None)
 
     def create(self, wanted: NewDevice) -> RemoteDevice:
-        """In the registry, with keys of the hub's making or its thumbprints; then its name and tags in the twin."""
+        """In the registry, with keys of the hub's making or its thumbprints; its name and tags follow (`settle`)."""
         device_id = next(iter(list_ids(wanted)), None)
         if device_id is None:
             raise ProviderRefused(NO_ID, answered=REFUSED)
-        tags = _write_tags(wanted.name, wanted.tags)
+        _check_tags(wanted.tags)
         body = {
             "deviceId": device_id,
             "status": "enabled",
             "authentication": self._describe_authentication(wanted),
         }
-        self._api.call("PUT", self._devices(device_id), body, again=False)
-        return read_device(self._patch(device_id, tags))
+        return read_device(Item(self._api.call("PUT", self._devices(device_id), body, again=False)))
+
+    def settle(self, device_id: str, wanted: NewDevice) -> RemoteDevice:
+        """Its name and tags, in the twin."""
+        return read_device(self._patch(device_id, _write_tags(wanted.name, wanted.tags)))
 
     def update(self, device_id: str, change: DeviceChange) -> None:
         """In the twin, merged into what is there."""
@@ -187,7 +190,11 @@ def _shorten(attributes: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _write_tags(name: str | None, tags: tuple[str, ...]) -> dict[str, object]:
+def _check_tags(tags: tuple[str, ...]) -> None:
     if not all(TAG.fullmatch(each) and each != NAME for each in tags):
         raise ProviderRefused(NO_TAG, answered=REFUSED)
+
+
+def _write_tags(name: str | None, tags: tuple[str, ...]) -> dict[str, object]:
+    _check_tags(tags)
     return {**dict.fromkeys(tags, True), **({NAME: name} if name else {})}

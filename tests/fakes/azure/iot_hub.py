@@ -67,6 +67,8 @@ class FakeIotHub:
     called: list[tuple[str, str, Any]] = field(default_factory=list)
     refusals: list[RefusedError] = field(default_factory=list)
     """What the next calls are answered in place of what they ask for."""
+    twin_refusals: list[RefusedError] = field(default_factory=list)
+    """The same, of the next changes of twins."""
     is_newer: bool = False
     """Whether errors have the newer shape, JSON within a text."""
     between: Callable[[FakeIotHub], None] | None = None
@@ -212,6 +214,8 @@ def read_twin(fake: FakeIotHub, call: Call) -> Answer:
 
 
 def patch_twin(fake: FakeIotHub, call: Call) -> Answer:
+    if fake.twin_refusals:
+        raise fake.twin_refusals.pop(0)
     device = fake.require(call.names[0])
     fake.match(device, call)
     device["tags"] = merge(device["tags"], call.body.get("tags") or {})

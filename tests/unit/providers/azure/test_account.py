@@ -328,7 +328,9 @@ def test_a_device_is_made_with_keys_or_thumbprints_and_its_tags(
     fake: FakeIotHub, hardware_ids: tuple[str, ...], authentication: str
 ) -> None:
     with make_azure(fake).devices(Deadline(30)) as directory:
-        made = directory.create(NewDevice("roof-1", hardware_ids, ("field",)))
+        wanted = NewDevice("roof-1", hardware_ids, ("field",))
+        made = directory.settle(directory.create(wanted).id, wanted)
+        assert made
         assert directory.find(NewDevice("roof-1", hardware_ids)) == made
 
     there = fake.devices["roof-1"]
@@ -345,12 +347,14 @@ def test_a_device_is_made_with_keys_or_thumbprints_and_its_tags(
 
 def test_a_name_that_can_be_no_id_is_kept_beside_it(fake: FakeIotHub) -> None:
     with make_azure(fake).devices(Deadline(30)) as directory:
-        made = directory.create(NewDevice("Roof, north side", ("hw-7",)))
+        wanted = NewDevice("Roof, north side", ("hw-7",))
+        made = directory.settle(directory.create(wanted).id, wanted)
         with pytest.raises(ProviderRefused, match="128 letters"):
             directory.create(NewDevice("Roof, north side"))
         with pytest.raises(ProviderRefused, match="128 letters"):
             directory.name_identity("Roof, north side")
 
+    assert made
     assert (made.id, made.name) == ("hw-7", "Roof, north side")
 
 

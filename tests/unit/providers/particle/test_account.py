@@ -94,9 +94,11 @@ def test_devices_come_page_by_page_once_each_with_what_is_known(fake: FakePartic
 def test_a_device_is_added_claimed_named_and_grouped_and_twice_is_once(fake: FakeParticle) -> None:
     wanted = NewDevice("Roof", (DEVICE.upper(), "SN1"), ("field",))
     with make_particle(fake, claim_user="fleet@example.com").devices(Deadline(30)) as directory:
-        made, again = directory.create(wanted), directory.create(wanted)
+        made, again = (directory.settle(directory.create(wanted).id, wanted) for _ in range(2))
         found = directory.find(wanted)
 
+    assert made
+    assert again
     assert made.id == again.id == DEVICE
     assert found == again
     assert (made.name, made.tags) == ("Roof", ("field",))
