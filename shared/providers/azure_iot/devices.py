@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 100
 CURSOR_LIMIT = 8_192
-ID = re.compile(r"[A-Za-z0-9.+%_#*?!(),:=@$'-]{1,128}")
+ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9.+%_#*?!(),:=@$'-]{1,128}")
 THUMBPRINT = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
 TAG = re.compile(r"[^\x00-\x20.$#\x7f]{1,128}")
 NAME = "name"
@@ -67,7 +67,9 @@ class AzureDirectory(Directory):
         return DevicePage([read_device(Item(each)) for each in found], following)
 
     def get(self, device_id: str) -> RemoteDevice | None:
-        """By its id."""
+        """By its id; what can be none there is none."""
+        if not ID.fullmatch(device_id):
+            return None
         try:
             return read_device(Item(self._api.call("GET", self._api.join_path("twins", device_id))))
         except ProviderRefused as refusal:

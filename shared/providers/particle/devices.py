@@ -57,8 +57,8 @@ class ParticleDirectory(Directory):
         return DevicePage([each for each in devices if earlier.isdisjoint(each.tags)], following)
 
     def get(self, device_id: str) -> RemoteDevice | None:
-        """By its id at Particle."""
-        found = self._read(device_id)
+        """By its id at Particle; what can be none there is none."""
+        found = self._read(device_id) if ID.fullmatch(device_id.lower()) else None
         return read_device(found) if found else None
 
     def find(self, wanted: NewDevice) -> RemoteDevice | None:

@@ -105,6 +105,22 @@ def test_a_device_made_here_has_its_name_and_tags_also_when_its_making_was_cut_o
     assert fleet.conflicts() == []
 
 
+@pytest.mark.parametrize("wrong", [".", "..", "a/b"])
+def test_a_device_whose_id_the_hub_can_not_have_is_refused_by_itself(
+    admin: Platform, fake: FakeIotHub, wrong: str
+) -> None:
+    fleet = connect(admin, fake, sync_direction="both")
+    fleet.add(wrong)
+    fleet.add("x", "roof-1")
+
+    synced = fleet.sync()
+    made = admin.call("POST", f"{fleet.path}/devices", json={"name": wrong, "credentials": "none"})
+
+    assert (synced["counts"]["refused"], synced["counts"]["created_there"]) == (1, 1)
+    assert (made.status_code, "128 letters" in made.text) == (502, True)
+    assert list(fake.devices) == ["roof-1"]
+
+
 def test_a_device_whose_tags_the_hub_refuses_is_not_left_there(admin: Platform, fake: FakeIotHub) -> None:
     fleet = connect(admin, fake, sync_direction="export")
     fake.twin_refusals = [RefusedError(400, "400011", "The tags are larger than 8 KB.") for _ in range(2)]

@@ -112,6 +112,20 @@ def test_a_device_that_the_token_may_add_but_not_name_is_not_left_there(
     assert list(fake.devices) == [name_device(5)]
 
 
+@pytest.mark.parametrize("wrong", [".", "..", "roof"])
+def test_a_device_whose_id_particle_can_not_have_is_refused_by_itself(
+    admin: Platform, fake: FakeParticle, wrong: str
+) -> None:
+    fleet = connect(admin, fake, sync_direction="both")
+    fleet.add(wrong)
+    fleet.add("x", "Roof", hardware_ids=[name_device(5)])
+
+    synced = fleet.sync()
+
+    assert (synced["counts"]["refused"], synced["counts"]["created_there"]) == (1, 1)
+    assert list(fake.devices) == [name_device(5)]
+
+
 def test_a_sync_names_no_device_anew_that_has_a_name_there(admin: Platform, fake: FakeParticle) -> None:
     fake.know(name_device(5), name="Barn", groups=["lab"])
     fleet = connect(admin, fake, sync_direction="export", sync_groups=["field"])
