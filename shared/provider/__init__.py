@@ -104,7 +104,7 @@ from shared.provider.values import Item, LONGEST_TEXT, Object, read_moment
 from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
-    AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused,
+    AddressBlocked, AnswerUnreadable, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused,
     FieldError, InvalidConfig, NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed,
     ProviderRefused, StreamEnded, StreamRefused, TimedOut, TlsFailed, TooLarge, Unauthenticated, Unavailable,
 )

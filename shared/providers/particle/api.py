@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from shared.provider import (
     Access,
+    AnswerUnreadable,
     CredentialsRefused,
     Deadline,
     Item,
@@ -152,6 +153,9 @@ class ParticleApi(JsonApi):
         self._token, form_type, self._form_type = "", self._form_type, FORM
         try:
             reply = super().call("POST", "/oauth/token", urlencode(form).encode())
+        except AnswerUnreadable as unreadable:
+            # Of whatever the token is for, nothing is done.
+            raise ProtocolFailed(f"It gave no token: {unreadable.detail}") from None
         except ProviderRefused as refusal:
             if refusal.answered == HTTPStatus.BAD_REQUEST:
                 raise CredentialsRefused(f"Particle refused the OAuth client: {refusal.detail}") from None

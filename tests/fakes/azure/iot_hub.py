@@ -69,6 +69,8 @@ class FakeIotHub:
     """What the next calls are answered in place of what they ask for."""
     twin_refusals: list[RefusedError] = field(default_factory=list)
     """The same, of the next changes of twins."""
+    says_nothing: bytes | None = None
+    """What calls of methods are answered in place of the device's own answer, once they ran."""
     is_newer: bool = False
     """Whether errors have the newer shape, JSON within a text."""
     between: Callable[[FakeIotHub], None] | None = None
@@ -235,6 +237,8 @@ def call_method(fake: FakeIotHub, call: Call) -> Answer:
         raise RefusedError(504, "504101", "The device did not answer.")
     fake.called.append((device_id, name, call.body["payload"]))
     status, payload = fake.methods[device_id, name](call.body["payload"])
+    if fake.says_nothing is not None:
+        return Answer(200, fake.says_nothing)
     return say({"status": status, "payload": payload})
 
 

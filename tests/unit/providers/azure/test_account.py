@@ -182,6 +182,17 @@ def test_what_the_hub_refuses_is_final_or_not(
     assert status not in {403, 429} or (refusal.value.answered, refusal.value.retry_after) == (429, 7)
 
 
+@pytest.mark.parametrize("said", [b"<html>ok</html>", b"", b"[]", b'{"status": "fine"}'])
+def test_a_method_whose_answer_can_not_be_read_was_called_and_is_not_called_again(
+    fake: FakeIotHub, said: bytes
+) -> None:
+    fake.says_nothing = said
+
+    outcome = tell(make_azure(fake))
+
+    assert (outcome.confirmed, outcome.result, len(fake.called)) == (False, None, 1)
+
+
 @pytest.mark.parametrize(
     ("status", "error"), [(404, CommandRefused), (400, CommandRefused), (503, ProviderRefused)]
 )
