@@ -35,7 +35,8 @@ from shared.provider.decoding.status import tell_presence
 from shared.provider.deliver import Subscriber
 from shared.provider.device_tokens import TOKEN_PREFIX, find_token, hash_token
 from shared.provider.devices import (
-    DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
+    Credentials, DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus,
+    Syncer,
 )
 from shared.provider.downlink import QueueItem, read_downlink
 from shared.provider.expressions import EXPRESSION_LIMIT, Expression, Expressions, Found

@@ -19,6 +19,7 @@ SYNC_SECONDS = 900
 SHORTEST_SYNC_SECONDS = 60
 
 Direction = Literal["import", "export", "both"]
+Credentials = Literal["psk", "certificate", "none"]
 Policy = Literal["local", "remote", "newest", "manual"]
 
 _SYNC = (
@@ -154,6 +155,9 @@ class Directory(ABC):
     @abstractmethod
     def describe_certificate(self, name: str) -> dict[str, str]:
         """What the subject of the certificate of a device of this name has to be."""
+
+    def check_credentials(self, wanted: NewDevice, kind: Credentials) -> None:  # noqa: B027 - most take all of them
+        """BadRequest, naming the field and the remedy, where the device could not sign in with them."""
 
     def settle(self, device_id: str, wanted: NewDevice) -> RemoteDevice | None:  # noqa: ARG002 - most create all of it at once
         """Do what `create` does not do in its one step; doing it twice does no harm.

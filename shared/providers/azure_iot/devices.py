@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from shared.provider import (
     LONGEST_TEXT,
+    BadRequest,
+    Credentials,
     DeviceChange,
     DevicePage,
     Directory,
+    FieldError,
     Item,
     NewDevice,
     NotSupported,
@@ -41,6 +44,14 @@ CHARACTERS = "up to 128 letters, digits and - . + % _ # * ? ! ( ) , : = @ $ '"
 NO_ID = f"Neither its name nor a hardware id can be its id there: {CHARACTERS}"
 NO_IDENTITY = f"With a key its name is its id there: {CHARACTERS}"
 NO_TAG = "A tag can't have spaces, full stops, # and $ there; choose another."
+NO_KEY = (
+    "The thumbprint of a certificate is what the device signs in with, and a key would take its place: "
+    "send credentials: none or certificate, or leave the thumbprint out."
+)
+NO_CERTIFICATE = (
+    "The hub would not know the certificate: put its thumbprint (40 or 64 hex digits) among the hardware_ids, or set "
+    "device_authentication to certificateAuthority."
+)
 NO_AUTHORITY = (
     "Upload the authority in the portal (Certificates of the hub), and leave ca_certificate out here."
 )
@@ -94,6 +105,14 @@ class AzureDirectory(Directory):
             "authentication": self._describe_authentication(wanted),
         }
         return read_device(Item(self._api.call("PUT", self._devices(device_id), body, again=False)))
+
+    def check_credentials(self, wanted: NewDevice, kind: Credentials) -> None:
+        """A key would take the place of thumbprints; a certificate the hub knows by one, or by its authority."""
+        has_prints = any(THUMBPRINT.fullmatch(each) for each in wanted.hardware_ids)
+        if kind == "psk" and has_prints:
+            raise BadRequest(errors=[FieldError("hardware_ids", NO_KEY)])
+        if kind == "certificate" and not has_prints and self._authentication == "sas":
+            raise BadRequest(errors=[FieldError("credentials", NO_CERTIFICATE)])
 
     def settle(self, device_id: str, wanted: NewDevice) -> RemoteDevice:
         """Its name and tags, in the twin."""

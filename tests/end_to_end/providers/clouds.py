@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
-from shared.jobs.kinds import find_kind
 from shared.runtime.database.client import as_service
 from tests.end_to_end.fleet import Fleet
 from tests.fakes.golioth import FakeGolioth
@@ -66,7 +65,7 @@ def complete_provisionings(fleet: Fleet) -> None:
     """What the scheduler does with the devices whose making was left to it."""
     with fleet.admin.stack.connect() as connection:
         connection.execute("update device_provisionings set due_at = now() where status = 'pending'")
-    as_service().call(find_kind("provision").plan)
+    as_service().call("plan_provisionings")
     fleet.work()
 
 

@@ -105,6 +105,50 @@ def test_a_device_made_here_has_its_name_and_tags_also_when_its_making_was_cut_o
     assert fleet.conflicts() == []
 
 
+@pytest.mark.parametrize(
+    ("body", "field", "remedy"),
+    [
+        ({"credentials": "certificate"}, "credentials", "thumbprint"),
+        ({"hardware_ids": ["a" * 40]}, "hardware_ids", "credentials: none"),
+    ],
+)
+def test_credentials_that_the_device_could_not_sign_in_with_are_refused_at_their_field(
+    admin: Platform, fake: FakeIotHub, body: dict[str, object], field: str, remedy: str
+) -> None:
+    fleet = connect(admin, fake)
+
+    refused = admin.call("POST", f"{fleet.path}/devices", json={"name": "roof-1"} | body)
+
+    assert refused.status_code == 400, refused.text
+    (error,) = refused.json()["errors"]
+    assert (error["field"], remedy in error["message"]) == (field, True)
+    assert fake.devices == {}
+    assert fleet.devices() == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "hardware_ids", "authentication"),
+    [
+        ({}, ["a" * 40], "selfSigned"),
+        ({"device_authentication": "certificateAuthority"}, [], "certificateAuthority"),
+    ],
+)
+def test_a_device_is_made_with_a_certificate_that_the_hub_will_know(
+    admin: Platform,
+    fake: FakeIotHub,
+    config: dict[str, str],
+    hardware_ids: list[str],
+    authentication: str,
+) -> None:
+    fleet = connect(admin, fake, **config)
+    body = {"name": "roof-1", "hardware_ids": hardware_ids, "credentials": "certificate"}
+
+    made = admin.call("POST", f"{fleet.path}/devices", json=body)
+
+    assert (made.status_code, made.json()["credentials"]["common_name"]) == (201, "roof-1"), made.text
+    assert fake.devices["roof-1"]["authentication"]["type"] == authentication
+
+
 @pytest.mark.parametrize("wrong", [".", "..", "a/b"])
 def test_a_device_whose_id_the_hub_can_not_have_is_refused_by_itself(
     admin: Platform, fake: FakeIotHub, wrong: str
