@@ -163,10 +163,10 @@ class ParticleApi(JsonApi):
         finally:
             self._form_type = form_type
         told = Item(reply)
-        token, seconds = told.text("access_token"), told.number("expires_in")
+        token, seconds = told.text("access_token"), told.number("expires_in") or 0.0
         if not token:
             raise ProtocolFailed("Particle answered without an access_token.")
-        _tokens.keep(self._token_name, token, SHORTEST_SECONDS if seconds is None else seconds)
+        _tokens.keep(self._token_name, token, seconds if seconds > 0 else SHORTEST_SECONDS)
         return token
 
 

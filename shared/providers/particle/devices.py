@@ -46,9 +46,14 @@ class ParticleDirectory(Directory):
         self.narrowed = bool(self._groups)
 
     def list_page(self, cursor: str | None) -> DevicePage:
-        """The cursor is `<number of the group>.<page>`; a device in several of the groups comes with the first."""
+        """The cursor is `<number of the group>.<page>`; a device in several of the groups comes with the first.
+
+        One beyond the groups is of a config that had more of them: the list begins anew.
+        """
         turn_text, _, page_text = (cursor or "0.1").partition(".")
         turn, page = int(turn_text), int(page_text)
+        if turn and turn >= len(self._groups):
+            turn, page = 0, 1
         query = {"groups": self._groups[turn]} if self._groups else {}
         items, is_last = self._api.get_page(page, **query)
         devices = [read_device(item) for item in items]

@@ -169,12 +169,24 @@ def test_an_oauth_client_gets_one_token_for_all_calls(fake: FakeParticle) -> Non
 
 
 def test_a_token_that_ends_is_renewed(fake: FakeParticle) -> None:
-    fake.expires_in = 0
+    fake.expires_in = 1e-6
 
     for _ in range(2):
         assert tell(by_client(fake), "on").confirmed
 
     assert len(fake.tokens) == 2
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_token_that_does_not_say_when_it_ends_is_kept_for_a_while(
+    fake: FakeParticle, seconds: float
+) -> None:
+    fake.expires_in = seconds
+
+    for _ in range(3):
+        assert tell(by_client(fake), "on").confirmed
+
+    assert len(fake.tokens) == 1
 
 
 def test_a_token_that_was_revoked_is_renewed_once(fake: FakeParticle) -> None:
