@@ -25,6 +25,7 @@ from tests.platform import Platform
 pytestmark = pytest.mark.usefixtures("functions_environment")
 
 Run = Callable[[Job[Any]], JobOutcome | None]
+IDLE_SECONDS = 0.8
 
 
 class Request(BaseModel):
@@ -51,10 +52,22 @@ def begin(admin: Platform, integration_id: str, **request: Any) -> str:
     return str(row[0])
 
 
-def work(run: Run, seconds: float = 1.0, capability: type[Capability] = Subscriber) -> Counter[str]:
-    """What a tick of so many seconds does, with `run` as the only kind."""
-    kind = Kind("probe", Request, capability, run)
-    return run_jobs(as_service(), Deadline(seconds), Pulse(), lambda _: kind)
+def work(run: Run, capability: type[Capability] = Subscriber, seconds: float = 20) -> Counter[str]:
+    """What a tick does, with `run` as the only kind, until it has been idle for a moment."""
+    kind, deadline, pulse = Kind("probe", Request, capability, run), Deadline(seconds), Pulse()
+    ending = threading.Thread(target=end_when_idle, args=(deadline, pulse))
+    ending.start()
+    try:
+        return run_jobs(as_service(), deadline, pulse, lambda _: kind)
+    finally:
+        deadline.shorten()
+        ending.join()
+
+
+def end_when_idle(deadline: Deadline, pulse: Pulse) -> None:
+    while not deadline.expired and pulse.idle_seconds() < IDLE_SECONDS:
+        time.sleep(0.02)
+    deadline.shorten()
 
 
 def read(admin: Platform, integration_id: str, job_id: str) -> dict[str, Any]:
@@ -72,7 +85,7 @@ def count_pages(job: Job[Request]) -> JobOutcome:
 def test_a_job_is_done_and_says_what_came_of_it(admin: Platform, integration_id: str) -> None:
     job_id = begin(admin, integration_id, pages=2)
 
-    counts = work(count_pages, 0.5)
+    counts = work(count_pages)
 
     job = read(admin, integration_id, job_id)
     assert counts == {"done": 1}
@@ -91,11 +104,11 @@ def test_what_fails_outside_is_tried_again_from_the_last_step(admin: Platform, i
             raise TimedOut("It did not answer.")
         return count_pages(job)
 
-    first = work(fail_once, 0.5)
+    first = work(fail_once)
     told = read(admin, integration_id, job_id)
     with admin.stack.connect() as connection:
         connection.execute("update integration_jobs set due_at = now()")
-    second = work(fail_once, 0.5)
+    second = work(fail_once)
 
     assert (first, second) == ({"retried": 1}, {"done": 1})
     assert (told["status"], told["error"]) == ("pending", "It did not answer.")
@@ -110,7 +123,7 @@ def test_a_defect_ends_its_job_and_no_other(admin: Platform, integration_id: str
     def break_one(job: Job[Request]) -> JobOutcome:
         return Done({"result": 1 // (job.request.pages - 1)})
 
-    counts = work(break_one, 0.5)
+    counts = work(break_one)
 
     assert counts == {"done": 1, "failed": 1}
     failed = next(job for job in (read(admin, i, j) for j, i in jobs.items()) if job["status"] == "failed")
@@ -123,7 +136,7 @@ def test_what_can_not_be_kept_of_a_job_fails_it_instead_of_being_made_again(
 ) -> None:
     job_id = begin(admin, integration_id)
 
-    counts = work(lambda _: Done(report), 0.5)
+    counts = work(lambda _: Done(report))
 
     assert counts == {"failed": 1}
     assert "can't be kept" in read(admin, integration_id, job_id)["error"]
@@ -138,7 +151,7 @@ def test_a_request_written_past_the_api_is_refused_with_its_reason(
 ) -> None:
     job_id = begin(admin, integration_id, **request_)
 
-    work(count_pages, 0.4, capability)
+    work(count_pages, capability)
 
     job = read(admin, integration_id, job_id)
     assert job["status"] == "failed"
@@ -153,7 +166,7 @@ def test_the_end_of_a_tick_is_no_failure(admin: Platform, integration_id: str) -
             time.sleep(0.01)
         raise TimedOut
 
-    counts = work(outlast, 0.3)
+    counts = work(outlast, seconds=1)
 
     assert counts == {"put_off": 1}
     assert read(admin, integration_id, job_id) | {"status": "pending", "error": None, "attempts": 0} == read(
@@ -172,7 +185,7 @@ def test_a_cancelled_job_stops_at_its_next_step(admin: Platform, integration_id:
         return Again()
 
     counts: list[Counter[str]] = []
-    working = threading.Thread(target=lambda: counts.append(work(go_on, 3)))
+    working = threading.Thread(target=lambda: counts.append(work(go_on, seconds=3)))
     working.start()
     assert stepped.wait(5)
     reply = admin.call("POST", path)
@@ -185,7 +198,7 @@ def test_a_cancelled_job_stops_at_its_next_step(admin: Platform, integration_id:
 
 def test_a_finished_job_can_not_be_cancelled(admin: Platform, integration_id: str) -> None:
     job_id = begin(admin, integration_id, pages=1)
-    work(count_pages, 0.4)
+    work(count_pages)
 
     reply = admin.call("POST", f"/integrations/{integration_id}/jobs/{job_id}/cancel")
 
@@ -194,7 +207,7 @@ def test_a_finished_job_can_not_be_cancelled(admin: Platform, integration_id: st
 
 def test_jobs_are_listed_newest_first_and_narrowed(admin: Platform, integration_id: str) -> None:
     first = begin(admin, integration_id, pages=1)
-    work(count_pages, 0.4)
+    work(count_pages)
     second = begin(admin, integration_id)
     path = f"/integrations/{integration_id}/jobs"
 
