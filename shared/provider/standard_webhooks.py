@@ -66,11 +66,10 @@ def show_public_key(secret: str) -> str | None:
     if not secret.startswith(PRIVATE_PREFIX):
         return None
     try:
-        return (
-            PUBLIC_PREFIX + base64.b64encode(_load_private(secret).public_key().public_bytes_raw()).decode()
-        )
+        public = _load_private(secret).public_key().public_bytes_raw()
     except ValueError:
         return None
+    return PUBLIC_PREFIX + base64.b64encode(public).decode()
 
 
 def check_secret(text: str) -> None:
@@ -82,8 +81,7 @@ def check_secret(text: str) -> None:
     if text.startswith(PRIVATE_PREFIX):
         _check_halves(text)
         return
-    length = len(_decode_secret(text))
-    if length not in SECRET_BYTES:
+    if (length := len(_decode_secret(text))) not in SECRET_BYTES:
         wanted = f"{SECRET_BYTES.start} to {SECRET_BYTES.stop - 1}"
         raise ValueError(
             f"a signing secret is whsec_ and the base64 of {wanted} random bytes; this one has {length}"
