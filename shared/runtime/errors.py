@@ -198,6 +198,10 @@ class ProtocolFailed(OutsideError):
     code = "protocol_error"
 
 
+class AnswerUnreadable(ProtocolFailed):
+    """The other side answered that it was done, with what can't be read."""
+
+
 class CredentialsRefused(OutsideError):
     """The other side refused the credentials."""
 
