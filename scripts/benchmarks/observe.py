@@ -52,8 +52,8 @@ create or replace function private.drop_row() returns trigger language plpgsql a
 create trigger drop_row before insert on private.metric_tallies for each row execute function private.drop_row();
 """
 TALLIES = "drop function private.drop_row() cascade"
-JUDGE = "select public.judge_integrations(1000, 10)"
-JUDGE_ALL = "select public.judge_integrations(1000, 0)"
+JUDGE = "select public.judge_integrations(1000, 10, 3600)"
+JUDGE_ALL = "select public.judge_integrations(1000, 0, 3600)"
 WATCH = f"{JUDGE}, public.sum_metrics(), public.read_platform_metrics()"
 SCRAPE_SECONDS = 10
 WAYS = ("nothing", "health", "all")

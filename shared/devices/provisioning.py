@@ -91,6 +91,7 @@ def _plan(
     directory: Directory, provisioning_id: str, wanted: NewDevice, body: NewProvisioning
 ) -> tuple[Provisioning, str | None]:
     """What is to be done, and the private key that was made for it, which is kept nowhere."""
+    directory.check_credentials(wanted, body.credentials)
     if body.csr and not directory.makes_certificates:
         words = (
             "This provider makes no certificates: it accepts those of an authority of yours (ca_certificate)."

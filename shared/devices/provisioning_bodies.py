@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
 from shared.devices.bodies import Text
+from shared.provider import Credentials
 from shared.runtime.bodies import Body, Moment, Uuid
 
 CSR = r"^-----BEGIN (NEW )?CERTIFICATE REQUEST-----[A-Za-z0-9+/=\s]+-----END (NEW )?CERTIFICATE REQUEST-----\s*$"
@@ -28,7 +29,7 @@ class NewProvisioning(Body):
     """Ids of tags that the provider has."""
     cohort: Text | None = None
     serial_number: Text | None = None
-    credentials: Literal["psk", "certificate", "none"] = "psk"
+    credentials: Credentials = "psk"
     """What it signs in with: a pre-shared key that we make, a certificate of your own authority, or what it has."""
     ca_certificate: str | None = Field(None, min_length=1, max_length=65_536, pattern=r"^[^\x00]*$")
     """With certificate: the authority (PEM), where the provider does not know it yet."""
@@ -74,7 +75,7 @@ class ProvisioningRow(TypedDict):
     integration_id: Uuid
     device_id: Uuid | None
     request: dict[str, object]
-    credentials: Literal["psk", "certificate", "none"]
+    credentials: Credentials
     identity: str | None
     status: Literal["pending", "done", "failed"]
     error: str | None

@@ -100,7 +100,7 @@ def carry_out(directory: Directory, provisioning: Provisioning, found: RemoteDev
     except (ProviderRefused, CredentialsRefused) as refusal:
         return Ending(error=_require_final(refusal))
     try:
-        directory.settle(remote.id, provisioning.wanted)
+        remote = directory.settle(remote.id, provisioning.wanted) or remote
         certificate = _add_credentials(directory, provisioning, remote, again=found is not None)
         return Ending(remote, certificate=certificate)
     except (ProviderRefused, CredentialsRefused) as refusal:

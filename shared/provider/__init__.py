@@ -36,7 +36,8 @@ from shared.provider.decoding.status import tell_presence
 from shared.provider.deliver import Subscriber
 from shared.provider.device_tokens import TOKEN_PREFIX, find_token, hash_token
 from shared.provider.devices import (
-    DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus, Syncer,
+    Credentials, DeviceChange, DevicePage, Direction, Directory, NewDevice, Policy, RemoteDevice, SettingsStatus,
+    Syncer,
 )
 from shared.provider.downlink import QueueItem, read_downlink
 from shared.provider.expressions import EXPRESSION_LIMIT, Expression, Expressions, Found
@@ -105,7 +106,7 @@ from shared.provider.values import Item, LONGEST_TEXT, Object, read_moment
 from shared.runtime.backoff import Backoff, is_final_status
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import (
-    AddressBlocked, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused,
+    AddressBlocked, AnswerUnreadable, BadRequest, CommandRefused, Conflict, ConnectionRefused, CredentialsRefused,
     FieldError, InvalidConfig, NameNotResolved, NotFound, NotSupported, OutsideError, Problem, ProtocolFailed,
     ProviderRefused, StreamEnded, StreamRefused, TimedOut, TlsFailed, TooLarge, Unauthenticated, Unavailable,
 )

@@ -19,6 +19,7 @@ SYNC_SECONDS = 900
 SHORTEST_SYNC_SECONDS = 60
 
 Direction = Literal["import", "export", "both"]
+Credentials = Literal["psk", "certificate", "none"]
 Policy = Literal["local", "remote", "newest", "manual"]
 
 _SYNC = (
@@ -155,8 +156,15 @@ class Directory(ABC):
     def describe_certificate(self, name: str) -> dict[str, str]:
         """What the subject of the certificate of a device of this name has to be."""
 
-    def settle(self, device_id: str, wanted: NewDevice) -> None:  # noqa: B027 - most create all of it at once
-        """Do what `create` does not do in its one step; doing it twice does no harm."""
+    def check_credentials(self, wanted: NewDevice, kind: Credentials) -> None:  # noqa: B027 - most take all of them
+        """BadRequest, naming the field and the remedy, where the device could not sign in with them."""
+
+    def settle(self, device_id: str, wanted: NewDevice) -> RemoteDevice | None:  # noqa: ARG002 - most create all of it at once
+        """Do what `create` does not do in its one step; doing it twice does no harm.
+
+        The device as it is then; None where it is as it was.
+        """
+        return None
 
     def certify(self, device_id: str, request: str, *, again: bool = False) -> str:  # noqa: ARG002 - for who makes any
         """Let it sign in with a certificate that is made of a request (PEM), which is given; for a key there is one.

@@ -141,6 +141,10 @@ class Unavailable(Problem):
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 
+class Busy(Unavailable):
+    """The database was too busy with something else; nothing was changed. Try again after the Retry-After time."""
+
+
 class VaultError(Problem):
     """The stored credentials could not be opened; enter them again."""
 
@@ -192,6 +196,10 @@ class ProtocolFailed(OutsideError):
     """The other side broke the protocol."""
 
     code = "protocol_error"
+
+
+class AnswerUnreadable(ProtocolFailed):
+    """The other side answered that it was done, with what can't be read."""
 
 
 class CredentialsRefused(OutsideError):

@@ -11,7 +11,7 @@ from functools import partial
 from shared.integrations.resealing import reseal_some, rotate_keys
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import Problem, Unavailable
+from shared.runtime.errors import Busy, Problem, Unavailable
 from shared.runtime.log import get_log
 
 PRUNES = (
@@ -63,7 +63,7 @@ def _do_round(database: Database, deadline: Deadline) -> tuple[dict[str, int], d
         except Problem as problem:
             get_log().warning("maintenance was put off", code=problem.code, detail=problem.detail)
             put_off = {"put_off": problem.code}
-            if isinstance(problem, Unavailable):
+            if isinstance(problem, Unavailable) and not isinstance(problem, Busy):
                 break
         except Exception:  # noqa: BLE001 - what can't be forgotten must not keep the rest from it
             get_log().exception("maintenance was put off")

@@ -36,10 +36,11 @@ comment on column public.alerts.code is 'What people who are told of it answer t
 comment on column public.alerts.told is 'What subscribers were told of it last.';
 create unique index alerts_open on public.alerts (integration_id, organization_id, kind) where resolved_at is null;
 create index alerts_organization on public.alerts (organization_id, created_at desc, id desc);
-create index alerts_integration on public.alerts (organization_id, integration_id);
+create index alerts_integration on public.alerts (organization_id, integration_id, kind, resolved_at desc nulls first, id desc);
 create unique index alerts_open_of_organization on public.alerts (organization_id, kind) nulls not distinct
   where resolved_at is null and integration_id is null;
 create index alerts_acknowledged_by on public.alerts (acknowledged_by) where acknowledged_by is not null;
+create index alerts_resolved on public.alerts (resolved_at) where resolved_at is not null;
 create index alerts_untold on public.alerts (resolved_at) where told = 'raised' and resolved_at is not null;
 
 alter table public.alerts enable row level security;

@@ -38,6 +38,7 @@ create index integration_jobs_integration on public.integration_jobs (integratio
 create index integration_jobs_kind on public.integration_jobs (integration_id, kind, created_at desc);
 create index integration_jobs_organization on public.integration_jobs (organization_id, integration_id);
 create index integration_jobs_finished on public.integration_jobs (finished_at) where finished_at is not null;
+create index integration_jobs_planned on public.integration_jobs (finished_at) where status = 'done' and created_by is null;
 
 alter table public.integration_jobs enable row level security;
 create policy "Members see the jobs" on public.integration_jobs

@@ -2,7 +2,7 @@
 
 create function public.prune_messages(p_retention_days integer default null, p_limit integer default 20000)
 returns jsonb
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off -- its plans are made while the ledger is still small
 as $$
 declare
   v_first date := (private.kept_from('messages', p_retention_days) at time zone 'UTC')::date;
@@ -85,13 +85,14 @@ comment on function public.prune_history is
 create function public.prune_deliveries(
   p_retention_days integer default null, p_dead_days integer default null, p_limit integer default 5000
 ) returns jsonb
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off -- its plans are made while the queue is still small
 as $$
 declare
   v_ended_from timestamptz := private.kept_from('deliveries', p_retention_days);
   v_dead_from timestamptz := private.kept_from('dead_deliveries', p_dead_days);
   v_alerts_from timestamptz := private.kept_from('alerts', p_dead_days);
-  v_pruned integer;
+  v_ended integer;
+  v_dead integer;
   v_cancelled integer;
   v_orphaned integer;
   v_resolved integer;
@@ -99,33 +100,46 @@ begin
   delete from public.webhook_deliveries
    where ctid = any (array(
      select d.ctid from public.webhook_deliveries d
-      where d.created_at < greatest(v_ended_from, v_dead_from)
-        and d.created_at < case d.status when 'dead' then v_dead_from else v_ended_from end
-        and d.status in ('delivered', 'cancelled', 'dead')
-      limit p_limit))
-     and status in ('delivered', 'cancelled', 'dead');
-  get diagnostics v_pruned = row_count;
+      where d.status in ('delivered', 'cancelled') and d.created_at < v_ended_from
+      order by d.created_at
+      limit p_limit for update skip locked));
+  get diagnostics v_ended = row_count;
+  delete from public.webhook_deliveries
+   where ctid = any (array(
+     select d.ctid from public.webhook_deliveries d
+      where d.status = 'dead' and d.created_at < v_dead_from
+      order by d.created_at
+      limit p_limit for update skip locked));
+  get diagnostics v_dead = row_count;
   -- Locked here: one that was leased meanwhile stays.
   v_cancelled := private.end_as_cancelled(array(
     select d.id from public.webhook_deliveries d
-     where d.created_at < v_dead_from and d.status = 'pending'
-     limit p_limit
-     for update));
+     where d.status = 'pending' and d.created_at < v_dead_from
+     order by d.created_at
+     limit p_limit for update skip locked));
   v_orphaned := private.end_as_cancelled(array(
-    select d.id
-      from unnest(private.list_line('{}')) o(id)
-      cross join unnest(private.list_queues(array[o.id], 1000)) q(integration_id)
-      join public.webhook_deliveries d
-        on d.organization_id = o.id and d.integration_id = q.integration_id and d.stage is not null
-     where not exists (
-       select from public.device_integrations i where i.id = d.integration_id and i.organization_id = d.organization_id)
+    select w.id
+      from (
+        select o.id as organization_id, q.integration_id
+          from unnest(private.list_line('{}')) o(id)
+          cross join unnest(private.list_queues(array[o.id], 1000)) q(integration_id)
+         where not exists (
+           select from public.device_integrations i where i.id = q.integration_id and i.organization_id = o.id)
+        -- First whose webhook is gone: of the others nothing is read.
+        offset 0) g
+      cross join lateral (
+        select d.id from public.webhook_deliveries d
+         where d.organization_id = g.organization_id and d.integration_id = g.integration_id and d.stage is not null
+         limit p_limit for update skip locked) w
      limit p_limit));
-  delete from private.delivery_turns where served_at < now() - interval '1 day';
+  delete from private.delivery_turns
+   where organization_id = any (array(
+     select t.organization_id from private.delivery_turns t where t.served_at < now() - interval '1 day' for update skip locked));
   delete from public.alerts
    where ctid = any (array(
-     select a.ctid from public.alerts a where a.resolved_at < v_alerts_from limit p_limit));
+     select a.ctid from public.alerts a where a.resolved_at < v_alerts_from order by a.resolved_at limit p_limit for update skip locked));
   get diagnostics v_resolved = row_count;
-  return jsonb_build_object('deliveries_pruned', v_pruned, 'deliveries_cancelled', v_cancelled + v_orphaned, 'alerts_pruned', v_resolved);
+  return jsonb_build_object('deliveries_pruned', v_ended + v_dead, 'deliveries_cancelled', v_cancelled + v_orphaned, 'alerts_pruned', v_resolved);
 end
 $$;
 comment on function public.prune_deliveries is

@@ -82,7 +82,7 @@ $$;
 comment on function public.prune_audit_log is 'Maintenance: deletes audit rows that are past the retention, in batches.';
 
 create function public.prune_jobs(p_limit integer default 20000) returns jsonb
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off -- its plans are made while there are few jobs
 as $$
 declare
   v_ended_from timestamptz := private.kept_from('jobs');
@@ -92,14 +92,18 @@ begin
   delete from public.integration_jobs
    where ctid = any (array(
      select j.ctid from public.integration_jobs j
-      where j.finished_at < greatest(v_ended_from, v_planned_from)
-        and j.finished_at < case when j.status = 'done' and j.created_by is null then v_planned_from else v_ended_from end
-        -- The last one of its kind says when the next is due.
-        and exists (
-          select from public.integration_jobs n
+      -- By an index of its own each: those that are kept for longer are not read.
+      where (
+          j.finished_at < v_planned_from and j.status = 'done' and j.created_by is null
+          or j.finished_at < v_ended_from and (j.status <> 'done' or j.created_by is not null))
+        -- The last one of its kind says when the next is due. Asked of each: joined, all jobs might be read.
+        and (
+          select true from public.integration_jobs n
            where n.integration_id = j.integration_id and n.organization_id = j.organization_id
-             and n.kind = j.kind and n.created_at > j.created_at)
-      limit p_limit));
+             and n.kind = j.kind and n.created_at > j.created_at
+           order by n.created_at desc
+           limit 1)
+      limit p_limit for update skip locked));
   get diagnostics v_pruned = row_count;
   return jsonb_build_object('jobs', v_pruned);
 end

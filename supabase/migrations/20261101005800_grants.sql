@@ -50,7 +50,7 @@ grant execute on function
   public.erase_organizations, public.explain_unopened,
   public.fail_rollout, public.finish_commands, public.finish_deliveries, public.finish_job, public.finish_session,
   public.ingest_batch, public.ingest_history, public.ingest_messages, public.ingest_retained, public.confirm_session,
-  private.find_last_word, public.lease_commands, public.lease_deliveries, public.lease_jobs,
+  private.find_last_words, public.lease_commands, public.lease_deliveries, public.lease_jobs,
   public.lease_provisionings, public.lease_sessions, public.link_devices, public.list_unlinked, public.list_unsighted,
   public.mark_devices, public.park_session, public.plan_provisionings, public.plan_rollouts, public.plan_syncs,
   public.prune_audit_log, public.prune_conflicts, public.prune_deliveries, public.prune_firmware, public.prune_history,

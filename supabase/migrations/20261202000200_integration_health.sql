@@ -59,6 +59,19 @@ as $$
 $$;
 comment on function private.say_interval is 'About how long, in words.';
 
+create function private.describe_silence(p_last_at timestamptz, p_silent_after interval) returns text
+language plpgsql stable set search_path = ''
+as $$
+begin
+  if p_silent_after > interval '0' and p_last_at < now() - p_silent_after then
+    return 'Nothing has come for ' || private.say_interval(now() - p_last_at)
+      || ', where something came before: see whether the devices, or what sends for them, still run.';
+  end if;
+  return null;
+end
+$$;
+comment on function private.describe_silence is 'What is said of an integration of which nothing has come for too long; null where something has, or never did.';
+
 create type private.queue as (pending bigint, due_at timestamptz, dead bigint, died boolean);
 comment on type private.queue is 'What waits to be delivered and since when it is due, what is dead, and whether some of it died within the last hour.';
 
@@ -67,11 +80,19 @@ language plpgsql stable set search_path = ''
 as $$
 begin
   return (
-    select (w.pending, w.due_at, d.dead, d.died)::private.queue
+    select (w.pending, o.due_at, d.dead, d.died)::private.queue
       from (
-        select count(*) as pending, min(p.due_at) as due_at
-          from (select d.due_at from public.webhook_deliveries d
+        select count(*) as pending
+          from (select from public.webhook_deliveries d
                  where d.organization_id = p_organization_id and d.integration_id = p_integration_id and d.stage is not null limit 10000) p) w
+      cross join (
+        -- Of each stage the first of the index: what is late may wait behind any number that are not.
+        select min(p.due_at) as due_at
+          from unnest('{0,1,2,3,4}'::smallint[]) s(stage)
+          cross join lateral (
+            select d.due_at from public.webhook_deliveries d
+             where d.organization_id = p_organization_id and d.integration_id = p_integration_id and d.stage = s.stage
+             order by d.due_at limit 1) p) o
       cross join (
         select count(*) as dead, coalesce(max(p.due_at) > now() - interval '1 hour', false) as died
           from (select d.due_at from public.webhook_deliveries d
@@ -79,7 +100,7 @@ begin
                  order by d.due_at desc limit 10000) p) d);
 end
 $$;
-comment on function private.count_queue is 'The queue of a webhook, counted up to ten thousand: what is beyond changes nothing of its health.';
+comment on function private.count_queue is 'The queue of a webhook, counted up to ten thousand: how much is beyond changes nothing of its health. due_at is the earliest of all.';
 
 create function private.share_undecoded(p_organization_id uuid, p_integration_id uuid) returns numeric
 language plpgsql stable set search_path = ''
@@ -134,8 +155,9 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
              'What waits to be delivered has been due for ' || private.say_interval(now() - (m.q).due_at) || ': the endpoint is slower than what comes in, or its rate limit is too low.' end,
            case when cardinality(g.gaps) > 0 then format(
              'payload_template names what the last events did not have (%s): compare it with what devices send.', array_to_string(g.gaps, ', ')) end,
-           case when o.failures >= 3 then format('%s attempts in a row failed. The last: %s', o.failures, o.last_error) end)
-         when 'silent' then 'Nothing has come for ' || private.say_interval(now() - n.last_at) || ', where something came before: see whether the devices, or what sends for them, still run.'
+           case when o.failures >= 3 then format('%s attempts in a row failed. The last: %s', o.failures, o.last_error) end,
+           m.silence)
+         when 'silent' then m.silence
          when 'waiting' then case
            when i.settings ? 'events' then 'Nothing has been delivered yet: no event that it asks for has come since it was made.'
            when c.seen_at is null or c.seen_at < now() - interval '4 minutes' then 'Nothing has come yet, and no tick and no worker looks for it: start a worker, or call the scheduler every minute.'
@@ -174,7 +196,8 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
   cross join lateral (
     select case when i.settings ? 'events' then private.count_queue(i.organization_id, i.id) end as q,
            case when n.undecoded_at > now() - interval '1 hour' then private.share_undecoded(i.organization_id, i.id) end as undecoded,
-           case when o.failed_at > now() - interval '1 hour' then private.share_failed(i.organization_id, i.id) end as failed
+           case when o.failed_at > now() - interval '1 hour' then private.share_failed(i.organization_id, i.id) end as failed,
+           private.describe_silence(n.last_at, f.silent_after) as silence
     offset 0) m
   cross join lateral (
     select case
@@ -185,7 +208,7 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
       when m.undecoded > 0.05 or m.failed > 0.05 or (m.q).died or (m.q).due_at < now() - interval '5 minutes' or o.failures >= 3 or i.error_message is not null
            or cardinality(g.gaps) > 0
         then 'degraded'
-      when n.last_at < now() - f.silent_after and f.silent_after > interval '0' then 'silent'
+      when m.silence is not null then 'silent'
       when n.last_at is null and o.last_at is null then 'waiting'
       else 'healthy'
     end as state offset 0) s;
@@ -194,4 +217,4 @@ comment on view public.integration_health is
 
 revoke all on public.integration_states, public.integration_health from public, anon, authenticated, service_role;
 revoke execute on function private.begin_state, private.read_seconds, private.say_interval, private.list_gaps,
-  private.count_queue, private.share_undecoded, private.share_failed from public, anon, authenticated, service_role;
+  private.describe_silence, private.count_queue, private.share_undecoded, private.share_failed from public, anon, authenticated, service_role;

@@ -86,18 +86,18 @@ create trigger take_over after insert on public.devices
   when (current_setting('app.syncing', true) is distinct from 'on' and auth.uid() is null)
   execute function private.take_over();
 
-create function private.sweep_devices(p_organization_id uuid, p_integration_id uuid, p_settings jsonb, p_is_on boolean) returns integer
+create function private.sweep_devices(
+  p_organization_id uuid, p_integration_id uuid, p_settings jsonb, p_is_on boolean, p_most integer
+) returns integer
 language plpgsql volatile set search_path = ''
 as $$
 declare
   v_after interval := private.read_seconds(p_settings, 'offline_after_seconds', 3600);
-  v_most constant integer := 5000;
-  v_most_told constant integer := 10000;
+  v_looked_at constant integer := 5000;
   v_state public.integration_states;
   v_seen record;
   v_device public.devices;
-  v_marked integer := 0;
-  v_told integer := 0;
+  v_work integer := 0;
   v_last text;
 begin
   select * into v_state from public.integration_states t where t.integration_id = p_integration_id;
@@ -114,7 +114,7 @@ begin
            select n.id, n.status, n.last_seen_at from public.devices n
             where n.integration_id = p_integration_id and n.organization_id = p_organization_id
               and n.external_id > coalesce(v_state.swept_to, '')
-            order by n.external_id limit v_most) s
+            order by n.external_id limit v_looked_at) s
         where s.status = 'online' and s.last_seen_at < now() - v_after))
        and d.status = 'online' and d.last_seen_at < now() - v_after
        -- Whose provider lists its devices has a word of its own, unless somebody says after how long here.
@@ -123,16 +123,16 @@ begin
        for update skip locked
   loop
     -- Where many webhooks ask for it, the rest is of the next round: no transaction queues without end.
-    exit when v_told >= v_most_told;
+    exit when v_work >= p_most;
     if p_is_on then
       update public.devices d set status = 'offline', silent_since = d.last_seen_at where d.id = v_device.id;
-      v_told := v_told + private.queue_event(
+      v_work := v_work + private.queue_event(
         p_organization_id, p_integration_id, 'device.offline',
         private.describe_presence(v_device, 'offline', v_device.last_seen_at), v_device.id);
     else
       update public.devices d set status = 'unknown' where d.id = v_device.id;
     end if;
-    v_marked := v_marked + 1;
+    v_work := v_work + 1;
     v_last := v_device.external_id;
   end loop;
   select max(s.external_id) as last, count(*) as n into v_seen
@@ -140,15 +140,16 @@ begin
       select n.external_id from public.devices n
        where n.integration_id = p_integration_id and n.organization_id = p_organization_id
          and n.external_id > coalesce(v_state.swept_to, '')
-       order by n.external_id limit v_most) s;
+       order by n.external_id limit v_looked_at) s;
   update public.integration_states t
-     set swept_at = now(), swept_to = case when v_told >= v_most_told then v_last when v_seen.n = v_most then v_seen.last end
+     set swept_at = now(), swept_to = case when v_work >= p_most then v_last when v_seen.n = v_looked_at then v_seen.last end
    where t.integration_id = p_integration_id;
-  return v_marked;
+  return v_work;
 end
 $$;
 comment on function private.sweep_devices is
-  'Takes devices that have not been heard of for offline_after_seconds for offline, 5,000 looked at a call; how many. 0 seconds: none ever. '
+  'Takes devices that have not been heard of for offline_after_seconds for offline, 5,000 looked at a call; how many devices it marked '
+  'and events it queued, which end it at p_most. 0 seconds: none ever. '
   'Of an integration that is off they are unknown, for nobody listens.';
 
 revoke execute on function private.describe_presence, private.end_silence, private.doubt_status, private.take_over, private.sweep_devices

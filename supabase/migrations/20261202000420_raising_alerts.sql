@@ -1,32 +1,44 @@
 -- An alert is raised once, updated while it lasts, damped where it flaps, and told to whoever subscribes. Whoever raises one inserts it.
 
 create function private.merge_alert() returns trigger
-language plpgsql security definer set search_path = ''
+language plpgsql security definer set search_path = '' set enable_seqscan = off -- its plans are made while the table is still small
 as $$
 declare
+  v_last bigint;
   v_alert public.alerts;
 begin
-  if new.integration_id is null then
-    select * into v_alert from public.alerts a
-     where a.integration_id is null and a.organization_id is not distinct from new.organization_id and a.kind = new.kind
-       and (a.resolved_at is null or a.resolved_at > now() - interval '10 minutes')
-     order by a.resolved_at desc nulls first, a.id desc limit 1 for update;
+  -- The last of its kind, in the order of the index: whatever else there was is not read.
+  -- A column that is null has to stand in it, or the index is not taken for sorted by what follows.
+  if new.integration_id is not null then
+    v_last := (
+      select a.id from public.alerts a
+       where a.organization_id = new.organization_id and a.integration_id = new.integration_id and a.kind = new.kind
+       order by a.resolved_at desc nulls first, a.id desc limit 1);
+  elsif new.organization_id is not null then
+    v_last := (
+      select a.id from public.alerts a
+       where a.organization_id = new.organization_id and a.integration_id is null and a.kind = new.kind
+       order by a.integration_id, a.resolved_at desc nulls first, a.id desc limit 1);
   else
-    select * into v_alert from public.alerts a
-     where a.organization_id = new.organization_id and a.integration_id = new.integration_id and a.kind = new.kind
-       and (a.resolved_at is null or a.resolved_at > now() - interval '10 minutes')
-     order by a.resolved_at desc nulls first, a.id desc limit 1 for update;
+    v_last := (
+      select a.id from public.alerts a
+       where a.organization_id is null and a.integration_id is null and a.kind = new.kind
+       order by a.organization_id, a.integration_id, a.resolved_at desc nulls first, a.id desc limit 1);
   end if;
+  select * into v_alert from public.alerts a
+   where a.id = v_last and (a.resolved_at is null or a.resolved_at > now() - interval '10 minutes') for update;
   if not found or v_alert.resolved_at is not null and v_alert.flaps = 0 then
     new.flaps := (v_alert.id is not null)::integer;
     return new;
   end if;
+  -- What goes up and down between two levels would be told over and over: until it is resolved it only gets worse.
+  new.level := case v_alert.level when 'error' then 'error' else new.level end;
   update public.alerts a
      set message = new.message, details = a.details || new.details, level = new.level, updated_at = now(), resolved_at = null,
          flaps = a.flaps + (a.resolved_at is not null)::integer,
          -- What somebody took on was less bad.
-         acknowledged_at = case when a.level = new.level or new.level = 'warning' then a.acknowledged_at end,
-         acknowledged_by = case when a.level = new.level or new.level = 'warning' then a.acknowledged_by end
+         acknowledged_at = case when a.level = new.level then a.acknowledged_at end,
+         acknowledged_by = case when a.level = new.level then a.acknowledged_by end
    where a.id = v_alert.id
      -- The same again is not worth a row version, and an event for those who watch the table, more than once a minute.
      and ((a.message, a.level) is distinct from (new.message, new.level) or not a.details @> new.details
@@ -34,7 +46,7 @@ begin
   return null;
 end
 $$;
-comment on function private.merge_alert is 'Of an alert that is open already that one goes on. One that comes back within ten minutes of its end is a new one, and from then on goes on too.';
+comment on function private.merge_alert is 'Of an alert that is open already that one goes on. One that comes back within ten minutes of its end is a new one, and from then on goes on too. Its level only rises.';
 create trigger merge_alert before insert on public.alerts
   for each row when (new.resolved_at is null) execute function private.merge_alert();
 
@@ -87,7 +99,7 @@ create trigger tell_changed after update on public.alerts
   for each row when ((old.resolved_at is null, old.level) is distinct from (new.resolved_at is null, new.level))
   execute function private.tell_change();
 
-create function private.tell_calm() returns integer
+create function private.tell_calm(p_until timestamptz) returns integer
 language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -100,11 +112,12 @@ begin
   loop
     perform private.tell_alert(v_alert);
     v_told := v_told + 1;
+    exit when clock_timestamp() > p_until;
   end loop;
   return v_told;
 end
 $$;
-comment on function private.tell_calm is 'Tells the end of alerts that flapped and have been calm for ten minutes.';
+comment on function private.tell_calm is 'Tells the end of alerts that flapped and have been calm for ten minutes, until it is too late for more than one.';
 
 create function public.explain_failure(p_integration_id uuid, p_code text, p_message text, p_call text default 'session') returns void
 language plpgsql volatile set search_path = ''

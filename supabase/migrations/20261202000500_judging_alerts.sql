@@ -61,17 +61,18 @@ as $$
 $$;
 comment on function private.measure_rate is 'Which share of its rate limit an integration uses: of what is pushed to it, or of what goes out.';
 
-create function private.describe_silent(p_organization_id uuid, p_integration_id uuid) returns jsonb
+create function private.describe_silent(p_organization_id uuid, p_integration_id uuid, p_offline_after interval) returns jsonb
 language sql stable set search_path = ''
 as $$
   select jsonb_build_object(
            'devices', count(*), 'examples', coalesce(jsonb_agg(s.external_id order by s.place) filter (where s.place <= 20), '[]'))
     from (
       select d.external_id, row_number() over (order by d.silent_since desc) as place from public.devices d
-       where d.integration_id = p_integration_id and d.organization_id = p_organization_id and d.silent_since > now() - interval '7 days'
+       where d.integration_id = p_integration_id and d.organization_id = p_organization_id
+         and d.silent_since > now() - interval '7 days' - p_offline_after
        limit 1000) s
 $$;
-comment on function private.describe_silent is 'How many devices fell silent within a week and have not come back, with the external ids of 20.';
+comment on function private.describe_silent is 'How many devices were taken for silent within a week, p_offline_after they were last heard of, and have not come back, with the external ids of 20.';
 
 create function private.list_refused(p_refused jsonb) returns text
 language sql stable set search_path = ''
@@ -90,6 +91,7 @@ declare
   v_settings jsonb;
   v_out public.integration_facts;
   v_in public.integration_facts;
+  v_silence text;
   v_silent jsonb;
   v_gaps text[];
   v_is_refused boolean;
@@ -114,14 +116,16 @@ begin
     v_out.certificate_begins := v_in.certificate_begins;
     v_out.certificate_ends := v_in.certificate_ends;
   end if;
-  v_silent := private.describe_silent(p_organization_id, p_integration_id);
+  v_silence := private.describe_silence(v_in.last_at, private.read_seconds(v_settings, 'silent_after_seconds', 3600));
+  v_silent := private.describe_silent(
+    p_organization_id, p_integration_id, private.read_seconds(v_settings, 'offline_after_seconds', 3600));
   v_gaps := private.list_gaps(v_out.gaps);
   v_is_refused := v_out.failures > 0 and v_out.last_error ~ '^tls_error:.*certificate';
   for v_kind in
     select c.*
       from (
         select k.kind, v_is_on and coalesce(case k.kind
-                 when 'integration.silent' then v_health.state = 'silent'
+                 when 'integration.silent' then v_silence is not null
                  when 'authentication.failed' then greatest(v_in.refusals, v_out.refusals) >= k.threshold
                  -- What a receiver's config is wrong in shows in the same place.
                  when 'subscription.refused' then v_health.state <> 'failing' and not v_settings ? 'events' and v_health.last_error is not null
@@ -157,6 +161,7 @@ begin
         when 'authentication.failed' then format(
           'The credentials were refused %s times in a row%s. Enter new ones, or have these allowed at the other side.',
           greatest(v_in.refusals, v_out.refusals), private.list_refused(v_in.refused))
+        when 'integration.silent' then v_silence
         when 'subscription.refused' then v_health.last_error
         when 'rate_limit.reached' then 'It uses 80 % or more of the requests that it may have a minute: what is more is refused, or waits. Send fewer, larger requests, or have the limit raised.'
         when 'certificate.endpoint' then case

@@ -97,15 +97,24 @@ end
 $$;
 comment on function private.judge_platform is 'Weighs what is the operator''s: partitions, retention, the vault''s key, the clocks of workers.';
 
-create function public.judge_integrations(p_limit integer default 100, p_seconds double precision default 60) returns jsonb
+create function public.judge_integrations(
+  p_limit integer default 100, p_seconds double precision default 60, p_work_seconds double precision default 2
+) returns jsonb
 language plpgsql volatile security definer set search_path = '' set lock_timeout = '100ms'
 as $$
 declare
   v_pause interval := make_interval(secs => p_seconds);
+  -- Devices to mark and events to queue: far less than what the statement timeout of the API leaves time for.
+  v_most constant integer := 5000;
+  v_half interval := make_interval(secs => p_work_seconds / 2);
+  v_until timestamptz := clock_timestamp() + 2 * v_half;
   v_row record;
   v_counts integer[];
   v_sum integer[] := array[0, 0];
   v_judged integer := 0;
+  v_work integer := 0;
+  v_told integer := 0;
+  v_is_full boolean := false;
   v_organizations uuid[] := '{}';
   v_organization_id uuid;
   v_platform jsonb := '{}';
@@ -121,15 +130,21 @@ begin
   loop
     v_judged := v_judged + 1;
     begin
-      perform private.sweep_devices(v_row.organization_id, v_row.integration_id, v_row.settings, v_row.status <> 'inactive');
+      v_work := v_work + private.sweep_devices(
+        v_row.organization_id, v_row.integration_id, v_row.settings, v_row.status <> 'inactive', v_most - v_work);
       v_counts := private.judge_integration(v_row.organization_id, v_row.integration_id);
       v_sum := array[v_sum[1] + v_counts[1], v_sum[2] + v_counts[2]];
       v_organizations := case when v_row.organization_id = any (v_organizations) then v_organizations else v_organizations || v_row.organization_id end;
-    exception when others then
+    -- A statement timeout too: what was judged before it stays so, and the line moves on.
+    exception when query_canceled or others then
       v_broken := v_broken || jsonb_build_object(v_row.integration_id::text, left(sqlstate || ' ' || sqlerrm, 200));
+      v_work := case when sqlstate = '57014' then v_most else v_work end;
     end;
     update public.integration_states t set judged_at = now() where t.integration_id = v_row.integration_id;
+    v_is_full := v_judged >= p_limit or v_work >= v_most or clock_timestamp() > v_until;
+    exit when v_is_full;
   end loop;
+  v_until := clock_timestamp() + v_half;
   foreach v_organization_id in array v_organizations || array(
     -- Whose last integration is gone, and the quota with it.
     select a.organization_id from public.alerts a
@@ -141,27 +156,32 @@ begin
         v_counts := private.judge_organization(v_organization_id);
         v_sum := array[v_sum[1] + v_counts[1], v_sum[2] + v_counts[2]];
       end if;
-    exception when others then
+    exception when query_canceled or others then
       v_broken := v_broken || jsonb_build_object(v_organization_id::text, left(sqlstate || ' ' || sqlerrm, 200));
     end;
+    exit when clock_timestamp() > v_until;
   end loop;
   begin
     if private.is_due('00000000-0000-0000-0000-000000000000', v_pause) then
       v_platform := private.judge_platform();
     end if;
-  exception when others then
+    v_until := clock_timestamp() + v_half;
+    v_told := private.end_quiet_alerts(v_until) + private.tell_calm(v_until);
+  exception when query_canceled or others then
     v_broken := v_broken || jsonb_build_object('platform', left(sqlstate || ' ' || sqlerrm, 200));
   end;
   return jsonb_build_object(
-    'judged', v_judged, 'raised', v_sum[1] + coalesce((v_platform ->> 'raised')::integer, 0),
-    'resolved', v_sum[2] + coalesce((v_platform ->> 'resolved')::integer, 0), 'told', private.end_quiet_alerts() + private.tell_calm(), 'broken', v_broken,
+    'judged', v_judged, 'is_full', v_is_full, 'raised', v_sum[1] + coalesce((v_platform ->> 'raised')::integer, 0),
+    'resolved', v_sum[2] + coalesce((v_platform ->> 'resolved')::integer, 0), 'told', v_told, 'broken', v_broken,
     'platform', coalesce((
       select jsonb_agg(a.kind order by a.kind) from public.alerts a where a.organization_id is null and a.resolved_at is null), '[]'));
 end
 $$;
 comment on function public.judge_integrations is
   'Maintenance, every few seconds: judges up to p_limit integrations that were not judged for p_seconds, each in a guard of its own, the quotas of '
-  'their organizations every fifth time, and the platform; tells the end of alerts that have become calm. broken says what could not be judged, and why.';
+  'their organizations every fifth time, and the platform; tells the end of alerts that have become calm. After p_work_seconds, or 5,000 devices and '
+  'events, the rest is of the next round, of which is_full says that it should not wait: one organization''s storm holds up nobody else. '
+  'broken says what could not be judged, and why.';
 
 revoke all on private.judgements from public, anon, authenticated, service_role;
 revoke execute on function private.is_due, private.judge_organization, private.judge_platform, public.judge_integrations

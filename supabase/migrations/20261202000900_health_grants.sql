@@ -5,7 +5,7 @@ grant select on public.integration_facts, public.integration_states, public.inte
   to authenticated;
 grant execute on function public.read_integration, public.read_scheduler, public.acknowledge_alert to authenticated;
 grant execute on function
-  private.scheduler_seen_at, private.list_gaps, private.read_seconds, private.say_interval, private.sum_day, private.count_hour,
+  private.scheduler_seen_at, private.list_gaps, private.describe_silence, private.read_seconds, private.say_interval, private.sum_day, private.count_hour,
   private.count_queue, private.sum_lag, private.share_undecoded, private.share_failed
   to authenticated, service_role;
 

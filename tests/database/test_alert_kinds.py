@@ -21,7 +21,7 @@ Step = Callable[[Service, str], None]
 
 def judge(service: Service) -> Row:
     """Everything is judged, however lately it was."""
-    judged: Row = service.one("select judge_integrations(1000, 0)")
+    judged: Row = service.one("select judge_integrations(1000, 0, 3600)")
     assert judged["broken"] == {}
     return judged
 

@@ -8,7 +8,7 @@ import pytest
 from tests.database.fixtures import Service, make_messages
 from tests.database.people import become
 from tests.database.queue import finish, lease, make_webhook
-from tests.database.test_alert_kinds import judge, listener, tell_of
+from tests.database.test_alert_kinds import judge, listener, note, pass_minutes, tell_of
 from tests.stack import Stack
 
 __all__ = ["listener"]
@@ -99,7 +99,7 @@ def test_what_can_not_be_judged_keeps_nobody_else_from_it(service: Service) -> N
         f" when (new.integration_id = '{broken}') execute function public.break_one()"
     )
 
-    judged = service.one("select judge_integrations(1000, 0)")
+    judged = service.one("select judge_integrations(1000, 0, 3600)")
 
     assert list(judged["broken"]) == [broken]
     assert "broken" in judged["broken"][broken]
@@ -140,11 +140,130 @@ def test_what_gets_worse_wants_somebody_anew(service: Service, stack: Stack) -> 
         " values (%s, %s, 'test', %s, 'x')"
     )
     taken = []
-    for level in ("warning", "warning", "error", "error"):
+    for level in ("warning", "warning", "error", "error", "warning", "error"):
         service.connection.execute(raise_it, (service.organization_id, integration, level))
         taken.append(service.one("select acknowledged_by is not null from alerts"))
         service.connection.execute(
             "update alerts set acknowledged_at = now(), acknowledged_by = %s", (stack.user("member", 0).id,)
         )
 
-    assert taken == [False, True, False, True]
+    assert taken == [False, True, False, True, True, True]
+
+
+def test_what_goes_up_and_down_is_told_as_it_first_rises_and_keeps_whoever_took_it_on(
+    service: Service, listener: str
+) -> None:
+    webhook = make_webhook(service, rate_limit_per_minute=100)
+    service.as_owner("select private.lock_endpoints(array[%s::uuid])", webhook)
+    for turn, sent in enumerate((95, 100, 95, 100, 95, 100)):
+        service.as_owner("delete from private.webhook_sends where integration_id = %s", webhook)
+        service.as_owner("insert into private.webhook_sends values (%s, now(), %s)", webhook, sent)
+        judge(service)
+        if turn == 1:
+            service.connection.execute("update alerts set acknowledged_at = now()")
+        pass_minutes(service, 2)
+
+    (alert,) = service.run(
+        "select level, acknowledged_at is not null as taken, flaps, resolved_at from alerts"
+    )
+    assert tell_of(service, listener) == [("alert.raised", "rate_limit.reached")] * 2
+    assert alert == {"level": "error", "taken": True, "flaps": 0, "resolved_at": None}
+
+
+def drown(service: Service, devices: int) -> str:
+    """An integration whose devices have all been silent for long, first in line."""
+    integration = service.make_integration()
+    service.connection.execute(
+        "insert into devices (organization_id, integration_id, external_id, name, status, last_seen_at)"
+        " select %s, %s, n::text, 'x', 'online', now() - interval '1 day' from generate_series(1, %s) n",
+        (service.organization_id, integration, devices),
+    )
+    return integration
+
+
+def put_in_line(service: Service, *integrations: str) -> None:
+    for place, integration in enumerate(integrations):
+        service.connection.execute(
+            "update integration_states set judged_at = now() - make_interval(mins => %s) where integration_id = %s",
+            (100 - place, integration),
+        )
+
+
+def read_line(service: Service) -> list[str]:
+    rows = service.run("select integration_id::text from integration_states where judged_at < now()")
+    return [row["integration_id"] for row in rows]
+
+
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_whoever_takes_a_round_s_time_or_work_ends_it_and_is_judged(service: Service, seconds: int) -> None:
+    storm = drown(service, 5000 if seconds else 1)
+    other = service.make_integration()
+    put_in_line(service, storm, other)
+
+    first = service.one("select judge_integrations(100, 60, %s)", seconds)
+    left = read_line(service)
+    second = service.one("select judge_integrations(100, 60, 3600)")
+
+    assert (first["judged"], first["is_full"], first["broken"]) == (1, True, {})
+    assert left == [other]
+    assert (second["judged"], second["is_full"], read_line(service)) == (1, False, [])
+
+
+def test_one_that_runs_into_the_statement_timeout_moves_on_in_line(service: Service) -> None:
+    storm, other = drown(service, 1), service.make_integration()
+    put_in_line(service, storm, other)
+    service.as_owner(
+        "create function public.time_out() returns trigger language plpgsql"
+        " as $$ begin raise exception using errcode = 'query_canceled'; end $$"
+    )
+    service.as_owner(
+        "create trigger time_out before update of status on public.devices for each row"
+        " execute function public.time_out()"
+    )
+
+    first = service.one("select judge_integrations(100, 60, 3600)")
+
+    assert (list(first["broken"]), first["judged"], first["is_full"]) == ([storm], 1, True)
+    assert read_line(service) == [other]
+
+
+def test_alerts_that_end_by_themselves_end_as_far_as_there_is_time(service: Service, listener: str) -> None:
+    for integration in [service.make_integration() for _ in range(2)]:
+        note(service, integration, "warning", "broker.overflowed")
+    pass_minutes(service, 61)
+
+    told = [service.one("select judge_integrations(0, 60, 0)")["told"] for _ in range(3)]
+
+    assert told == [1, 1, 0]
+    assert tell_of(service, listener).count(("alert.resolved", "broker.overflowed")) == 2
+
+
+@pytest.mark.usefixtures("listener")
+@pytest.mark.parametrize(
+    ("status", "error", "state"), [("active", "b/# is refused.", "degraded"), ("error", "Away.", "failing")]
+)
+@pytest.mark.parametrize("is_silent_first", [True, False])
+def test_silence_is_silence_behind_another_trouble(
+    service: Service, status: str, error: str, state: str, *, is_silent_first: bool
+) -> None:
+    integration = service.make_integration()
+    service.ingest(integration, make_messages(1))
+    steps = [
+        "update integration_facts set last_at = now() - interval '2 hours'",
+        f"update device_integrations set status = '{status}', error_message = '{error}' where id = '{integration}'",
+    ]
+    for step in steps if is_silent_first else reversed(steps):
+        service.as_owner(step)
+        judge(service)
+
+    (health,) = service.run(
+        "select state, reason from integration_health where integration_id = %s", integration
+    )
+    alerts = service.run(
+        "select message, resolved_at from alerts where integration_id = %s and kind = 'integration.silent'",
+        integration,
+    )
+    assert health["state"] == state
+    assert [(row["message"][:31], row["resolved_at"]) for row in alerts] == [
+        ("Nothing has come for 2 hours, w", None)
+    ]

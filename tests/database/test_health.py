@@ -70,6 +70,14 @@ def be_half_undecodable(service: Service) -> str:
     return made
 
 
+def be_refused_and_silent(service: Service) -> str:
+    made = be_silent(service)
+    service.connection.execute(
+        "update device_integrations set error_message = 'b/# is refused.' where id = %s", (made,)
+    )
+    return made
+
+
 def be_failing(service: Service) -> str:
     made = be_healthy(service)
     end_session(service, made, "Not authorized.")
@@ -150,6 +158,7 @@ STATES: list[tuple[Callable[[Service], str], str, str]] = [
     (be_silent_by_its_own_time, "silent", "Nothing has come for 2 minutes"),
     (be_quiet_by_its_own_time, "healthy", "All is well."),
     (be_half_undecodable, "degraded", "50 % of the messages of the last hour could not be decoded"),
+    (be_refused_and_silent, "degraded", "b/# is refused. Nothing has come for 61 minutes"),
     (be_failing, "failing", "Not authorized."),
     (be_off, "off", "It is switched off."),
     (be_unwanted, "waiting", "Nothing has been delivered yet"),
@@ -224,11 +233,11 @@ def test_messages_of_24_hours_are_over_once_nothing_has_come_for_a_day(service: 
 
 def test_since_is_when_it_was_first_found_so(service: Service) -> None:
     integration = be_half_undecodable(service)
-    service.one("select judge_integrations(1000, 0)")
+    service.one("select judge_integrations(1000, 0, 3600)")
     service.connection.execute("update integration_states set since = now() - interval '10 minutes'")
 
     service.ingest(integration, make_messages(1, error="not JSON", payload=None, raw="%"))
-    service.one("select judge_integrations(1000, 0)")
+    service.one("select judge_integrations(1000, 0, 3600)")
 
     assert datetime.now(UTC) - read_health(service, integration)["since"] > timedelta(minutes=9)
 
@@ -261,3 +270,21 @@ def test_a_part_that_stands_still_fails_what_it_works_for_and_nothing_else(servi
         states.append([read_health(service, each)["state"] for each in (source, webhook)])
 
     assert states == [["healthy", "failing"], ["failing", "waiting"], ["healthy", "waiting"]]
+
+
+@pytest.mark.parametrize("late", ["replayed_at = now()", "ordering_key = gen_random_uuid()", "attempts = 0"])
+def test_what_is_late_is_seen_behind_ten_thousand_that_are_not(service: Service, late: str) -> None:
+    webhook = make_webhook(service)
+    row = (
+        "insert into webhook_deliveries (organization_id, integration_id, event_type, message_id,"
+        " message_received_at, attempts, due_at)"
+        " select %s, %s, 'x', gen_random_uuid(), now(), 1, now() + %s::interval from generate_series(1, %s)"
+    )
+    service.connection.execute(row, (service.organization_id, webhook, "1 hour", 10_001))
+    service.connection.execute(row, (service.organization_id, webhook, "-3 hours", 1))
+    service.connection.execute(f"update webhook_deliveries set {late} where due_at < now()")
+
+    health = read_health(service, webhook)
+
+    assert (health["state"], health["pending"]) == ("degraded", 10_000)
+    assert "has been due for 3 hours" in health["reason"]

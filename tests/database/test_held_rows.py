@@ -122,6 +122,30 @@ def test_what_waits_for_others_is_leased(pair: Pair, statement: LiteralString) -
     assert (set(leased), set(later)) == ({other.organization}, {slow.organization})
 
 
+@pytest.mark.parametrize(("ended", "days"), [("delivered", 40), ("dead", 100), ("pending", 100)])
+def test_what_is_held_of_old_deliveries_is_passed_over_until_the_next_round(
+    pair: Pair, ended: str, days: int
+) -> None:
+    slow, other = pair
+    for tenant in pair:
+        subscribe(tenant)
+        tenant.own(
+            "update webhook_deliveries set status = %(status)s, created_at = now() - make_interval(days => %(days)s)",
+            status=ended,
+            days=days,
+        )
+
+    with slow.stack.connect() as holding:
+        holding.execute(
+            "select from webhook_deliveries where organization_id = %s for update", (slow.organization,)
+        )
+        first = serve(other, "select prune_deliveries()")
+    second = serve(other, "select prune_deliveries()")
+
+    counted = "deliveries_cancelled" if ended == "pending" else "deliveries_pruned"
+    assert (first[counted], second[counted]) == (1, 1)
+
+
 def begin_failing(tenant: Tenant, webhook: str) -> None:
     """One failure more, and its circuit opens."""
     tenant.own(

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from tests.database.fixtures import Row, Service, make_messages
 
 TOPIC = "site/a/status"
+AT = "2026-01-02T03:04:05+00:00"
 
 
 def say(device_status: str | None = None, event_id: str = "retained-1", **fields: Any) -> Row:
@@ -34,6 +35,11 @@ def make_older(service: Service, integration: str, interval: str) -> None:
         [interval, integration],
     )
     service.connection.execute("set local role service_role")
+
+
+def hear(service: Service, integration: str) -> None:
+    """Have the device say something live, elsewhere, as it did at AT."""
+    service.ingest(integration, make_messages(1, topic="site/a/t", observed_at=AT))
 
 
 def find_device(service: Service, integration: str) -> Row:
@@ -87,17 +93,17 @@ def test_a_retained_reading_makes_its_device_neither_online_nor_seen(service: Se
 @pytest.mark.parametrize("status", ["online", "offline"])
 def test_a_new_retained_reading_leaves_a_device_as_it_is(service: Service, status: str) -> None:
     integration = service.make_integration()
-    at = "2026-01-02T03:04:05+00:00"
-    service.ingest(integration, make_messages(1, topic=TOPIC, device_status=status, observed_at=at))
+    service.ingest(integration, make_messages(1, topic=TOPIC, device_status=status, observed_at=AT))
 
     ingest_retained(service, integration, say(payload={"temperature": 9}))
 
     device = find_device(service, integration)
-    assert (device["status"], device["last_seen_at"].isoformat()) == (status, at)
+    assert (device["status"], device["last_seen_at"].isoformat()) == (status, AT)
 
 
 def test_a_retained_status_is_taken_over_though_it_was_said_before(service: Service) -> None:
     integration = service.make_integration()
+    hear(service, integration)
     for status in ("online", "offline"):
         ingest_retained(service, integration, say(status, f"retained-{status}"))
         make_older(service, integration, "1 second")
@@ -106,11 +112,36 @@ def test_a_retained_status_is_taken_over_though_it_was_said_before(service: Serv
     again = ingest_retained(service, integration, say("online", "retained-online"))
 
     assert (counts["stored"], again["stored"]) == (1, 0)
-    assert find_device(service, integration) == {"status": "online", "last_seen_at": None}
+    device = find_device(service, integration)
+    assert (device["status"], device["last_seen_at"].isoformat()) == ("online", AT)
+
+
+@pytest.mark.parametrize(("said", "status"), [("online", "unknown"), ("offline", "offline")])
+def test_only_a_retained_end_is_believed_of_a_device_never_heard_of(
+    service: Service, said: str, status: str
+) -> None:
+    integration = service.make_integration()
+
+    for number in range(2):
+        ingest_retained(service, integration, say(said, f"retained-{number}"))
+
+        assert find_device(service, integration) == {"status": status, "last_seen_at": None}
+
+
+def test_a_device_that_a_retained_word_told_of_is_online_once_it_is_heard(service: Service) -> None:
+    integration = service.make_integration()
+    ingest_retained(service, integration, say("online"))
+
+    hear(service, integration)
+    ingest_retained(service, integration, say("online"))
+
+    device = find_device(service, integration)
+    assert (device["status"], device["last_seen_at"].isoformat()) == ("online", AT)
 
 
 def test_a_retained_status_that_is_stored_already_is_taken_over(service: Service) -> None:
     integration = service.make_integration()
+    hear(service, integration)
     ingest_retained(service, integration, say("online"))
     service.run("update devices set status = 'offline' where integration_id = %s returning 1", integration)
 

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from shared.provider import (
     LONGEST_TEXT,
+    BadRequest,
+    Credentials,
     DeviceChange,
     DevicePage,
     Directory,
+    FieldError,
     Item,
     NewDevice,
     NotSupported,
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 100
 CURSOR_LIMIT = 8_192
-ID = re.compile(r"[A-Za-z0-9.+%_#*?!(),:=@$'-]{1,128}")
+ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9.+%_#*?!(),:=@$'-]{1,128}")
 THUMBPRINT = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
 TAG = re.compile(r"[^\x00-\x20.$#\x7f]{1,128}")
 NAME = "name"
@@ -41,6 +44,14 @@ CHARACTERS = "up to 128 letters, digits and - . + % _ # * ? ! ( ) , : = @ $ '"
 NO_ID = f"Neither its name nor a hardware id can be its id there: {CHARACTERS}"
 NO_IDENTITY = f"With a key its name is its id there: {CHARACTERS}"
 NO_TAG = "A tag can't have spaces, full stops, # and $ there; choose another."
+NO_KEY = (
+    "The thumbprint of a certificate is what the device signs in with, and a key would take its place: "
+    "send credentials: none or certificate, or leave the thumbprint out."
+)
+NO_CERTIFICATE = (
+    "The hub would not know the certificate: put its thumbprint (40 or 64 hex digits) among the hardware_ids, or set "
+    "device_authentication to certificateAuthority."
+)
 NO_AUTHORITY = (
     "Upload the authority in the portal (Certificates of the hub), and leave ca_certificate out here."
 )
@@ -67,7 +78,9 @@ class AzureDirectory(Directory):
         return DevicePage([read_device(Item(each)) for each in found], following)
 
     def get(self, device_id: str) -> RemoteDevice | None:
-        """By its id."""
+        """By its id; what can be none there is none."""
+        if not ID.fullmatch(device_id):
+            return None
         try:
             return read_device(Item(self._api.call("GET", self._api.join_path("twins", device_id))))
         except ProviderRefused as refusal:
@@ -81,18 +94,29 @@ class AzureDirectory(Directory):
         return next((each for each in found if each), None)
 
     def create(self, wanted: NewDevice) -> RemoteDevice:
-        """In the registry, with keys of the hub's making or its thumbprints; then its name and tags in the twin."""
+        """In the registry, with keys of the hub's making or its thumbprints; its name and tags follow (`settle`)."""
         device_id = next(iter(list_ids(wanted)), None)
         if device_id is None:
             raise ProviderRefused(NO_ID, answered=REFUSED)
-        tags = _write_tags(wanted.name, wanted.tags)
+        _check_tags(wanted.tags)
         body = {
             "deviceId": device_id,
             "status": "enabled",
             "authentication": self._describe_authentication(wanted),
         }
-        self._api.call("PUT", self._devices(device_id), body, again=False)
-        return read_device(self._patch(device_id, tags))
+        return read_device(Item(self._api.call("PUT", self._devices(device_id), body, again=False)))
+
+    def check_credentials(self, wanted: NewDevice, kind: Credentials) -> None:
+        """A key would take the place of thumbprints; a certificate the hub knows by one, or by its authority."""
+        has_prints = any(THUMBPRINT.fullmatch(each) for each in wanted.hardware_ids)
+        if kind == "psk" and has_prints:
+            raise BadRequest(errors=[FieldError("hardware_ids", NO_KEY)])
+        if kind == "certificate" and not has_prints and self._authentication == "sas":
+            raise BadRequest(errors=[FieldError("credentials", NO_CERTIFICATE)])
+
+    def settle(self, device_id: str, wanted: NewDevice) -> RemoteDevice:
+        """Its name and tags, in the twin."""
+        return read_device(self._patch(device_id, _write_tags(wanted.name, wanted.tags)))
 
     def update(self, device_id: str, change: DeviceChange) -> None:
         """In the twin, merged into what is there."""
@@ -187,7 +211,11 @@ def _shorten(attributes: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _write_tags(name: str | None, tags: tuple[str, ...]) -> dict[str, object]:
+def _check_tags(tags: tuple[str, ...]) -> None:
     if not all(TAG.fullmatch(each) and each != NAME for each in tags):
         raise ProviderRefused(NO_TAG, answered=REFUSED)
+
+
+def _write_tags(name: str | None, tags: tuple[str, ...]) -> dict[str, object]:
+    _check_tags(tags)
     return {**dict.fromkeys(tags, True), **({NAME: name} if name else {})}

@@ -1,8 +1,8 @@
 """Commands as direct methods, whose answer is the outcome, or as desired properties, for a device that sleeps.
 
 A payload is the method's own. A device that is not online is tried again until the command expires; so is one that did
-not answer, which may have run it all the same. Messages from cloud to device are not sent: services may do so by AMQP
-alone.
+not answer, which may have run it all the same. What was done and answered with what can't be read is not confirmed.
+Messages from cloud to device are not sent: services may do so by AMQP alone.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.provider import (
+    AnswerUnreadable,
     Command,
     CommandRefused,
     Deadline,
     Item,
     Outcome,
-    ProtocolFailed,
     ProviderRefused,
     is_final_status,
     write_json,
@@ -53,9 +53,12 @@ def send_command(account: Account, command: Command) -> Outcome:
     # Its throttles are of the whole hub, so they are not waited for in one command.
     with AzureApi(account, Deadline(seconds), waits=False) as api:
         path = api.join_path("twins", command.device)
-        if asked.desired is not None:
-            return _write_desired(api, path, asked.desired)
-        return _call_method(api, f"{path}/methods", asked, asked.method or command.name)
+        try:
+            if asked.desired is not None:
+                return _write_desired(api, path, asked.desired)
+            return _call_method(api, f"{path}/methods", asked, asked.method or command.name)
+        except AnswerUnreadable:
+            return Outcome(confirmed=False)
 
 
 def read_envelope(payload: Any) -> Envelope:
@@ -90,7 +93,8 @@ def _call_method(api: AzureApi, path: str, asked: Envelope, name: str) -> Outcom
     reply = api.call("POST", path, body, again=False)
     status = Item(reply).fields.get("status")
     if not isinstance(status, int):
-        raise ProtocolFailed("IoT Hub answered the method without a status.")
+        # Called it is, and must not be again; only what came of it is not known.
+        return Outcome(confirmed=False)
     answer = Item(reply).fields.get("payload")
     if status < HTTPStatus.BAD_REQUEST:
         result: Any = {"status": status, "payload": answer}

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from shared.provider import (
     Access,
+    AnswerUnreadable,
     CredentialsRefused,
     Deadline,
     Item,
@@ -152,6 +153,9 @@ class ParticleApi(JsonApi):
         self._token, form_type, self._form_type = "", self._form_type, FORM
         try:
             reply = super().call("POST", "/oauth/token", urlencode(form).encode())
+        except AnswerUnreadable as unreadable:
+            # Of whatever the token is for, nothing is done.
+            raise ProtocolFailed(f"It gave no token: {unreadable.detail}") from None
         except ProviderRefused as refusal:
             if refusal.answered == HTTPStatus.BAD_REQUEST:
                 raise CredentialsRefused(f"Particle refused the OAuth client: {refusal.detail}") from None
@@ -159,10 +163,10 @@ class ParticleApi(JsonApi):
         finally:
             self._form_type = form_type
         told = Item(reply)
-        token, seconds = told.text("access_token"), told.number("expires_in")
+        token, seconds = told.text("access_token"), told.number("expires_in") or 0.0
         if not token:
             raise ProtocolFailed("Particle answered without an access_token.")
-        _tokens.keep(self._token_name, token, SHORTEST_SECONDS if seconds is None else seconds)
+        _tokens.keep(self._token_name, token, seconds if seconds > 0 else SHORTEST_SECONDS)
         return token
 
 

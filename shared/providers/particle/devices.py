@@ -46,9 +46,14 @@ class ParticleDirectory(Directory):
         self.narrowed = bool(self._groups)
 
     def list_page(self, cursor: str | None) -> DevicePage:
-        """The cursor is `<number of the group>.<page>`; a device in several of the groups comes with the first."""
+        """The cursor is `<number of the group>.<page>`; a device in several of the groups comes with the first.
+
+        One beyond the groups is of a config that had more of them: the list begins anew.
+        """
         turn_text, _, page_text = (cursor or "0.1").partition(".")
         turn, page = int(turn_text), int(page_text)
+        if turn and turn >= len(self._groups):
+            turn, page = 0, 1
         query = {"groups": self._groups[turn]} if self._groups else {}
         items, is_last = self._api.get_page(page, **query)
         devices = [read_device(item) for item in items]
@@ -57,8 +62,8 @@ class ParticleDirectory(Directory):
         return DevicePage([each for each in devices if earlier.isdisjoint(each.tags)], following)
 
     def get(self, device_id: str) -> RemoteDevice | None:
-        """By its id at Particle."""
-        found = self._read(device_id)
+        """By its id at Particle; what can be none there is none."""
+        found = self._read(device_id) if ID.fullmatch(device_id.lower()) else None
         return read_device(found) if found else None
 
     def find(self, wanted: NewDevice) -> RemoteDevice | None:
@@ -67,18 +72,18 @@ class ParticleDirectory(Directory):
         return self.get(device_id) if device_id else None
 
     def create(self, wanted: NewDevice) -> RemoteDevice:
-        """Add it to the product, or claim it for the account; then its name and groups."""
+        """Add it to the product, or claim it for the account; its name and groups follow (`settle`)."""
         device_id = find_id(wanted.hardware_ids)
         if device_id is None:
             raise ProviderRefused(NO_ID, answered=HTTPStatus.UNPROCESSABLE_ENTITY)
         claim = {"claim_user": self._claim_user} if self._claim_user else {}
         self._api.call("POST", self._devices(), {"id": device_id, **claim}, again=False)
+        return self._require(device_id)
+
+    def settle(self, device_id: str, wanted: NewDevice) -> RemoteDevice:
+        """Its name and groups."""
         self._change(device_id, {"name": wanted.name, "groups": list(wanted.tags)})
-        created = self._read(device_id)
-        if created is None:
-            words = f"Particle did not add {device_id}: see whether it is a device's id, and claimed by nobody else."
-            raise ProviderRefused(words, answered=HTTPStatus.UNPROCESSABLE_ENTITY)
-        return read_device(created)
+        return self._require(device_id)
 
     def update(self, device_id: str, change: DeviceChange) -> None:
         """Its name; and its groups, which are written whole."""
@@ -132,6 +137,13 @@ class ParticleDirectory(Directory):
             if refusal.answered in ABSENT or is_others:
                 return None
             raise
+
+    def _require(self, device_id: str) -> RemoteDevice:
+        added = self._read(device_id)
+        if added is None:
+            words = f"Particle did not add {device_id}: see whether it is a device's id, and claimed by nobody else."
+            raise ProviderRefused(words, answered=HTTPStatus.UNPROCESSABLE_ENTITY)
+        return read_device(added)
 
     def _devices(self, *parts: str) -> str:
         return self._api.in_scope("devices", *parts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -31,7 +32,10 @@ NOT_AN_EVENT = (
 
 @dataclass(frozen=True, slots=True)
 class ParticleEvent:
-    """One event; texts are None where absent. `data` is what the device published, most often a text."""
+    """One event; texts are None where absent. `data` is what the device published, most often a text.
+
+    `id` is Particle's own, or one of each post where there is no `published_at` either.
+    """
 
     name: str
     data: object
@@ -44,7 +48,7 @@ class ParticleEvent:
 
     @property
     def event_id(self) -> str:
-        """Particle's own id of it, else one made of what it says: the same however often it is sent."""
+        """Its id, else one made of what it says: the same however often it is sent."""
         if self.id:
             return self.id
         parts = (self.device, self.name, self.published_at, self.data)
@@ -75,13 +79,17 @@ def _make_event(name: str, whole: Item, inner: Item, remark: str | None) -> Part
         return next((text for text in told if text), None)
 
     device, event_id = _read_text(inner, "coreid"), read("id", "event_id")
+    published_at = _read_text(inner, "published_at")
+    # A device's id, which a template may have put there, tells none of its events from another.
+    is_own = event_id is not None and event_id != device and len(event_id) <= ID_LIMIT
+    # Without a time nothing does, so that each is one of its own.
+    made = None if published_at else uuid.uuid4().hex
     return ParticleEvent(
         name=name,
         data=inner.fields.get("data"),
         device=None if device in NO_DEVICES else device,
-        published_at=_read_text(inner, "published_at"),
-        # A device's id, which a template may have put there, tells none of its events from another.
-        id=event_id if event_id and event_id != device and len(event_id) <= ID_LIMIT else None,
+        published_at=published_at,
+        id=event_id if is_own else made,
         product=read("product_id", "productID"),
         firmware_version=read("fw_version", "version"),
         remark=remark,

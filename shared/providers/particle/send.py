@@ -2,7 +2,7 @@
 
 A payload is the function's argument, as text or as compact JSON. 404 says that the device is unknown or not connected,
 408 that it was not reached in time: both are tried again until the command expires. After 408 it may have run all the
-same. What is answered without a return_value was called, and is not confirmed.
+same. What is answered without a return_value, or with no JSON, was called, and is not confirmed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.provider import (
+    AnswerUnreadable,
     Command,
     CommandRefused,
     Deadline,
@@ -56,9 +57,10 @@ def send_command(account: Account, command: Command) -> Outcome:
     asked = read_envelope(command.payload)
     # Rate limits are of an address that many share, so they are not waited for in one command.
     with ParticleApi(account, Deadline(CALL_SECONDS), waits=False) as api:
-        if asked.publish is not None:
-            return _publish(api, asked)
-        return _call_function(api, command, asked)
+        try:
+            return _call_function(api, command, asked) if asked.publish is None else _publish(api, asked)
+        except AnswerUnreadable:
+            return Outcome(confirmed=False)
 
 
 def read_envelope(payload: Any) -> Envelope:

@@ -2,8 +2,9 @@
 
 Every call is one HTTP request and one transaction. Errors: Forbidden for 42501, Conflict for 23505, NotFound, Gone,
 Unauthenticated, BadRequest for what the database calls malformed, InvalidConfig or InvalidRange, which name the field,
-for PT422, LeaseLost for a fenced result, Unavailable when it is away; QuotaExceeded and RateLimited, from whatever
-writes, for triggers hold the bounds; anything else is a Problem that names the SQLSTATE.
+for PT422, LeaseLost for a fenced result, Unavailable when it is away, its kind Busy where others were in the way of
+this call or it took too long; QuotaExceeded and RateLimited, from whatever writes, for triggers hold the bounds;
+anything else is a Problem that names the SQLSTATE.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from shared.runtime.database.leases import UNREAD, Leases, read_leases
 from shared.runtime.database.project import FAILURES, Answer, list_key_headers, open_project
 from shared.runtime.errors import (
     BadRequest,
+    Busy,
     Conflict,
     FieldError,
     Forbidden,
@@ -43,10 +45,10 @@ from shared.runtime.log import read_request_id
 from shared.runtime.settings import require_setting
 from shared.runtime.telemetry import observe
 
-_AWAY = re.compile(
-    r"^(PGRST00[0-3]|PGRST20[2-5]|08\w{3}|25006|40001|40P01|42P07|53\w{3}|55P03|57014|57P0\d|58\w{3}|5\d\d)$"
-)
-"""Away, or too busy, or read-only, as with a full disk, or its schema just being changed: passes when tried again."""
+_AWAY = re.compile(r"^(PGRST00[0-3]|PGRST20[2-5]|08\w{3}|25006|42P07|53\w{3}|57P0\d|58\w{3}|5\d\d)$")
+"""Away, or read-only, as with a full disk, or its schema just being changed: passes when tried again."""
+_BUSY = re.compile(r"^(40001|40P01|55P03|57014)$")
+"""Others were in the way of this one call, or it took too long: passes too, and other calls go through meanwhile."""
 _MALFORMED = re.compile(r"^(22\w{3}|23502|23503|23514|54\w{3}|P0001|PGRST1\d\d)$")
 
 
@@ -157,6 +159,8 @@ def make_problem(refusal: Refusal) -> Problem:
     code, message = str(refusal.get("code") or ""), str(refusal.get("message") or "")
     if _AWAY.match(code):
         return Unavailable()
+    if _BUSY.match(code):
+        return Busy()
     if _MALFORMED.match(code):
         return BadRequest(message)
     if code == "PT429":

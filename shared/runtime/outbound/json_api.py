@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from shared.runtime.errors import OutsideError, ProtocolFailed
+from shared.runtime.errors import AnswerUnreadable, OutsideError, ProtocolFailed
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.memory import weigh_json
 from shared.runtime.outbound.api_client import ApiClient, refuse
@@ -20,8 +20,8 @@ from shared.runtime.outbound.exchange import OutboundReply
 class JsonApi(ApiClient):
     """One account's calls, over one kept connection; see `ApiClient`.
 
-    Errors: ProviderRefused with the status and the words of the answer, CredentialsRefused for 401 and 403, other
-    OutsideErrors.
+    Errors: ProviderRefused with the status and the words of the answer, CredentialsRefused for 401 and 403,
+    AnswerUnreadable where it was done and said in no JSON, other OutsideErrors.
     """
 
     holds = "JSON"
@@ -69,7 +69,7 @@ class JsonApi(ApiClient):
             document = (self.read_body(body) if is_success else self.read_error(body)) if body else None
         except ValueError:
             if is_success:
-                raise ProtocolFailed(f"{self.access.name}'s answer is not JSON.") from None
+                raise AnswerUnreadable(f"{self.access.name}'s answer is not JSON.") from None
         if not is_success:
             raise self._make_refusal(reply, document)
         return document

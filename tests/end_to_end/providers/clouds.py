@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
+from shared.runtime.database.client import as_service
 from tests.end_to_end.fleet import Fleet
 from tests.fakes.golioth import FakeGolioth
 from tests.platform import Platform, run_tick
@@ -58,6 +59,14 @@ def retry_commands(admin: Platform) -> None:
         # While its credentials are refused, an integration's commands are held.
         connection.execute("delete from private.rate_limits where budget = 'commands_held'")
     run_tick(admin.stack, idle_seconds=0.5)
+
+
+def complete_provisionings(fleet: Fleet) -> None:
+    """What the scheduler does with the devices whose making was left to it."""
+    with fleet.admin.stack.connect() as connection:
+        connection.execute("update device_provisionings set due_at = now() where status = 'pending'")
+    as_service().call("plan_provisionings")
+    fleet.work()
 
 
 def begin_sync(fleet: Fleet) -> Callable[[], object]:

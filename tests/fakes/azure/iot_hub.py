@@ -67,6 +67,10 @@ class FakeIotHub:
     called: list[tuple[str, str, Any]] = field(default_factory=list)
     refusals: list[RefusedError] = field(default_factory=list)
     """What the next calls are answered in place of what they ask for."""
+    twin_refusals: list[RefusedError] = field(default_factory=list)
+    """The same, of the next changes of twins."""
+    says_nothing: bytes | None = None
+    """What calls of methods are answered in place of the device's own answer, once they ran."""
     is_newer: bool = False
     """Whether errors have the newer shape, JSON within a text."""
     between: Callable[[FakeIotHub], None] | None = None
@@ -212,6 +216,8 @@ def read_twin(fake: FakeIotHub, call: Call) -> Answer:
 
 
 def patch_twin(fake: FakeIotHub, call: Call) -> Answer:
+    if fake.twin_refusals:
+        raise fake.twin_refusals.pop(0)
     device = fake.require(call.names[0])
     fake.match(device, call)
     device["tags"] = merge(device["tags"], call.body.get("tags") or {})
@@ -231,6 +237,8 @@ def call_method(fake: FakeIotHub, call: Call) -> Answer:
         raise RefusedError(504, "504101", "The device did not answer.")
     fake.called.append((device_id, name, call.body["payload"]))
     status, payload = fake.methods[device_id, name](call.body["payload"])
+    if fake.says_nothing is not None:
+        return Answer(200, fake.says_nothing)
     return say({"status": status, "payload": payload})
 
 

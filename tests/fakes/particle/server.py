@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 
+GARBLED = Answer(200, b"<html>ok</html>", {"Content-Type": "text/html"})
 Function = Callable[[str], int]
 Device = dict[str, Any]
 
@@ -68,6 +69,8 @@ class FakeParticle:
     """What the next calls are answered in place of what they ask for."""
     missing: set[str] = field(default_factory=set)
     """The scopes that the token has not."""
+    garbled: set[str] = field(default_factory=set)
+    """Of the calls that need these scopes, or a token (`token`), what is done and then answered with no JSON."""
     is_strict: bool = False
     """Whether firmware may only be released once a device runs it."""
     lost: int = 0
@@ -156,10 +159,13 @@ class FakeParticle:
                     raise RefusedError(403, f"insufficient_scope: {scope}")
                 is_json = "json" in request.headers.get("content-type", "")
                 body = json.loads(request.body) if request.body and is_json else None
-                return handler(self, Call(names[1:], query, body, request))
+                answer = handler(self, Call(names[1:], query, body, request))
+                return GARBLED if scope in self.garbled else answer
         raise RefusedError(404, "Not found")
 
     def _make_token(self, request: Received) -> Answer:
+        if "token" in self.garbled:
+            return GARBLED
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         if form.get("grant_type") != "client_credentials":
             return say({"error": "unsupported_grant_type"}, 400)

@@ -109,15 +109,33 @@ class Sync:
     def _create_one(self, row: UnlinkedRow) -> RemoteDevice | None:
         wanted = NewDevice(row["name"], tuple(row["hardware_ids"]), tuple(row["tags"]))
         found = self._directory.get(row["external_id"]) or self._directory.find(wanted)
-        if found:
-            return found
+        change: Change = {"device_id": row["device_id"], "name": row["name"]}
         try:
-            created = None if self._rules.dry_run else self._directory.create(wanted)
+            remote = self._complete(found, wanted) if found else self._make(wanted)
         except ProviderRefused as refusal:
-            self._refuse(refusal, {"device_id": row["device_id"], "name": row["name"]})
+            self._refuse(refusal, change)
             return None
-        self._note("created_there", {"device_id": row["device_id"], "name": row["name"]})
-        return created
+        if not found:
+            self._note("created_there", change)
+        return remote
+
+    def _make(self, wanted: NewDevice) -> RemoteDevice | None:
+        """Created, and deleted again where the rest is refused for good; nothing in a dry run."""
+        if self._rules.dry_run:
+            return None
+        made = self._directory.create(wanted)
+        try:
+            return self._directory.settle(made.id, wanted) or made
+        except ProviderRefused as refusal:
+            if refusal.is_final:
+                self._directory.delete(made.id)
+            raise
+
+    def _complete(self, found: RemoteDevice, wanted: NewDevice) -> RemoteDevice:
+        # Without name and tags it is what a creation that was cut off has left; of another nothing is overwritten.
+        if self._rules.dry_run or found.name != found.id or found.tags:
+            return found
+        return self._directory.settle(found.id, wanted) or found
 
     def _link(self, links: list[Link]) -> None:
         if not links or (self._rules.dry_run and not any(link["remote"] for link in links)):

@@ -14,12 +14,13 @@ from tests.end_to_end.providers.clouds import (
     begin_sync,
     check_large_sync,
     check_revoked,
+    complete_provisionings,
     open_alerts,
     read_command,
     retry_commands,
     tell,
 )
-from tests.fakes.azure.iot_hub import FakeIotHub
+from tests.fakes.azure.iot_hub import FakeIotHub, RefusedError
 from tests.platform import Platform, run_tick
 
 pytestmark = pytest.mark.usefixtures("functions_environment", "no_codecs")
@@ -76,7 +77,7 @@ def test_a_device_made_here_is_in_the_registry_with_the_key_that_is_shown_once(
 
 def test_a_device_whose_making_was_cut_off_is_completed_and_is_one(admin: Platform, fake: FakeIotHub) -> None:
     fleet = connect(admin, fake, sync_direction="export")
-    fleet.add("x", "roof-1", tags=["field"])
+    fleet.add("x", "Roof, north", hardware_ids=["roof-1"], tags=["field"])
     fake.lost = 1
     job_id = fleet.begin(direction="export")["id"]
     for _ in range(3):
@@ -84,7 +85,102 @@ def test_a_device_whose_making_was_cut_off_is_completed_and_is_one(admin: Platfo
 
     assert fleet.read(job_id)["status"] == "done"
     assert list(fake.devices) == ["roof-1"]
-    assert fleet.devices()["roof-1"]["external_id"] == "roof-1"
+    assert fake.devices["roof-1"]["tags"] == {"name": "Roof, north", "field": True}
+    assert fleet.devices()["Roof, north"]["external_id"] == "roof-1"
+    assert fleet.conflicts() == []
+
+
+def test_a_device_made_here_has_its_name_and_tags_also_when_its_making_was_cut_off(
+    admin: Platform, fake: FakeIotHub
+) -> None:
+    fleet = connect(admin, fake)
+    fake.lost = 1
+    body = {"name": "Roof, north", "hardware_ids": ["hw-7"], "tags": ["field"], "credentials": "none"}
+
+    made = admin.call("POST", f"{fleet.path}/devices", json=body)
+    complete_provisionings(fleet)
+
+    assert made.status_code == 202, made.text
+    assert fake.devices["hw-7"]["tags"] == {"name": "Roof, north", "field": True}
+    assert fleet.conflicts() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "remedy"),
+    [
+        ({"credentials": "certificate"}, "credentials", "thumbprint"),
+        ({"hardware_ids": ["a" * 40]}, "hardware_ids", "credentials: none"),
+    ],
+)
+def test_credentials_that_the_device_could_not_sign_in_with_are_refused_at_their_field(
+    admin: Platform, fake: FakeIotHub, body: dict[str, object], field: str, remedy: str
+) -> None:
+    fleet = connect(admin, fake)
+
+    refused = admin.call("POST", f"{fleet.path}/devices", json={"name": "roof-1"} | body)
+
+    assert refused.status_code == 400, refused.text
+    (error,) = refused.json()["errors"]
+    assert (error["field"], remedy in error["message"]) == (field, True)
+    assert fake.devices == {}
+    assert fleet.devices() == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "hardware_ids", "authentication"),
+    [
+        ({}, ["a" * 40], "selfSigned"),
+        ({"device_authentication": "certificateAuthority"}, [], "certificateAuthority"),
+    ],
+)
+def test_a_device_is_made_with_a_certificate_that_the_hub_will_know(
+    admin: Platform,
+    fake: FakeIotHub,
+    config: dict[str, str],
+    hardware_ids: list[str],
+    authentication: str,
+) -> None:
+    fleet = connect(admin, fake, **config)
+    body = {"name": "roof-1", "hardware_ids": hardware_ids, "credentials": "certificate"}
+
+    made = admin.call("POST", f"{fleet.path}/devices", json=body)
+
+    assert (made.status_code, made.json()["credentials"]["common_name"]) == (201, "roof-1"), made.text
+    assert fake.devices["roof-1"]["authentication"]["type"] == authentication
+
+
+@pytest.mark.parametrize("wrong", [".", "..", "a/b"])
+def test_a_device_whose_id_the_hub_can_not_have_is_refused_by_itself(
+    admin: Platform, fake: FakeIotHub, wrong: str
+) -> None:
+    fleet = connect(admin, fake, sync_direction="both")
+    fleet.add(wrong)
+    fleet.add("x", "roof-1")
+
+    synced = fleet.sync()
+    made = admin.call("POST", f"{fleet.path}/devices", json={"name": wrong, "credentials": "none"})
+
+    assert (synced["counts"]["refused"], synced["counts"]["created_there"]) == (1, 1)
+    assert (made.status_code, "128 letters" in made.text) == (502, True)
+    assert list(fake.devices) == ["roof-1"]
+
+
+def test_a_device_whose_tags_the_hub_refuses_is_not_left_there(admin: Platform, fake: FakeIotHub) -> None:
+    fleet = connect(admin, fake, sync_direction="export")
+    fake.twin_refusals = [RefusedError(400, "400011", "The tags are larger than 8 KB.") for _ in range(2)]
+    body = {"name": "roof-1", "tags": ["field"]}
+
+    refused = admin.call("POST", f"{fleet.path}/devices", json=body)
+    left = list(fake.devices)
+    fleet.add("x", "roof-2", tags=["field"])
+    synced = fleet.sync()
+    again = admin.call("POST", f"{fleet.path}/devices", json=body)
+
+    assert (refused.status_code, "8 KB" in refused.json()["detail"]) == (502, True)
+    assert left == []
+    assert synced["counts"] == {"refused": 1}
+    assert again.status_code == 201, again.text
+    assert list(fake.devices) == ["roof-1"]
 
 
 def test_ten_thousand_devices_take_little_memory_and_a_second_run_changes_nothing(

@@ -19,6 +19,7 @@ from tests.end_to_end.providers.clouds import (
     begin_sync,
     check_large_sync,
     check_revoked,
+    complete_provisionings,
     read_command,
     retry_commands,
     tell,
@@ -28,6 +29,7 @@ from tests.fakes.particle.server import FakeParticle
 from tests.platform import Platform, run_tick
 
 pytestmark = pytest.mark.usefixtures("functions_environment", "no_codecs")
+ROOF = {"name": "Roof", "hardware_ids": [name_device(5)], "tags": ["field"], "credentials": "none"}
 
 
 @pytest.fixture
@@ -69,7 +71,71 @@ def test_a_device_made_here_is_added_and_claimed_there_also_when_the_answer_is_l
     assert [(each["id"], each["claimed_by"]) for each in fake.devices.values()] == [
         (name_device(5), "fleet@example.com")
     ]
+    there = fake.devices[name_device(5)]
+    assert (there["name"], there["groups"]) == ("Roof", ["field"])
     assert fleet.devices()["Roof"]["external_id"] == name_device(5)
+    assert fleet.conflicts() == []
+
+
+def test_a_device_made_here_has_its_name_and_groups_also_when_its_making_was_cut_off(
+    admin: Platform, fake: FakeParticle
+) -> None:
+    fleet = connect(admin, fake)
+    fake.lost = 1
+
+    made = admin.call("POST", f"{fleet.path}/devices", json=ROOF)
+    complete_provisionings(fleet)
+
+    assert made.status_code == 202, made.text
+    there = fake.devices[name_device(5)]
+    assert (there["name"], there["groups"]) == ("Roof", ["field"])
+    assert fleet.conflicts() == []
+
+
+def test_a_device_that_the_token_may_add_but_not_name_is_not_left_there(
+    admin: Platform, fake: FakeParticle
+) -> None:
+    fleet = connect(admin, fake, sync_direction="export")
+    fake.missing.add("devices:update")
+
+    refused = admin.call("POST", f"{fleet.path}/devices", json=ROOF)
+    left = list(fake.devices)
+    fleet.add("x", "Attic", hardware_ids=[name_device(6)], tags=["field"])
+    synced = fleet.sync()
+    fake.missing.clear()
+    again = admin.call("POST", f"{fleet.path}/devices", json=ROOF)
+
+    assert (refused.status_code, "devices:update" in refused.json()["detail"]) == (502, True)
+    assert left == []
+    assert synced["counts"] == {"refused": 1}
+    assert again.status_code == 201, again.text
+    assert list(fake.devices) == [name_device(5)]
+
+
+@pytest.mark.parametrize("wrong", [".", "..", "roof"])
+def test_a_device_whose_id_particle_can_not_have_is_refused_by_itself(
+    admin: Platform, fake: FakeParticle, wrong: str
+) -> None:
+    fleet = connect(admin, fake, sync_direction="both")
+    fleet.add(wrong)
+    fleet.add("x", "Roof", hardware_ids=[name_device(5)])
+
+    synced = fleet.sync()
+
+    assert (synced["counts"]["refused"], synced["counts"]["created_there"]) == (1, 1)
+    assert list(fake.devices) == [name_device(5)]
+
+
+def test_a_sync_names_no_device_anew_that_has_a_name_there(admin: Platform, fake: FakeParticle) -> None:
+    fake.know(name_device(5), name="Barn", groups=["lab"])
+    fleet = connect(admin, fake, sync_direction="export", sync_groups=["field"])
+    fleet.add("x", "Roof", hardware_ids=[name_device(5)], tags=["field"])
+
+    fleet.sync()
+
+    there = fake.devices[name_device(5)]
+    assert (there["name"], there["groups"]) == ("Barn", ["lab"])
+    assert [each["fields"] for each in fleet.conflicts()] == [["name", "tags"]]
 
 
 def test_ten_thousand_devices_take_little_memory_and_a_second_run_changes_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pytest
 from tests.end_to_end.messages.test_codecs import make_codec, messages_of
 from tests.end_to_end.messages.test_receive import database_away
 from tests.end_to_end.providers.particle.site import receive_only
-from tests.fakes.particle.senders import FORMS, as_form, by_bare_mustache, by_template, make_event
+from tests.fakes.particle.senders import FORMS, JSON, as_form, by_bare_mustache, by_template, make_event
 from tests.platform import Platform
 
 pytestmark = pytest.mark.usefixtures("no_codecs")
@@ -124,6 +125,15 @@ def test_nothing_is_lost_or_stored_twice_while_the_database_restarts(
     stored = [row for row in messages_of(admin, integration_id) if row["topic"] == "data/temp"]
     assert sorted(row["event_id"] for row in stored) == sorted(f"e-{number}" for number in range(16))
     assert sender.dropped == []
+
+
+def test_events_that_nothing_tells_from_each_other_are_each_stored(admin: Platform) -> None:
+    integration_id, sender = receive_only(admin)
+    event = {"event": "data/temp", "data": "21.5", "coreid": "0123456789abcdef01234567"}
+    body = (json.dumps(event).encode(), JSON)
+
+    assert [sender.post(body), sender.post(body)] == [202, 202]
+    assert [row["payload"] for row in messages_of(admin, integration_id)] == [{"value": 21.5}] * 2
 
 
 def test_a_form_of_a_webhook_with_nothing_set_up_has_no_id_and_is_stored_once(admin: Platform) -> None:

@@ -182,6 +182,17 @@ def test_what_the_hub_refuses_is_final_or_not(
     assert status not in {403, 429} or (refusal.value.answered, refusal.value.retry_after) == (429, 7)
 
 
+@pytest.mark.parametrize("said", [b"<html>ok</html>", b"", b"[]", b'{"status": "fine"}'])
+def test_a_method_whose_answer_can_not_be_read_was_called_and_is_not_called_again(
+    fake: FakeIotHub, said: bytes
+) -> None:
+    fake.says_nothing = said
+
+    outcome = tell(make_azure(fake))
+
+    assert (outcome.confirmed, outcome.result, len(fake.called)) == (False, None, 1)
+
+
 @pytest.mark.parametrize(
     ("status", "error"), [(404, CommandRefused), (400, CommandRefused), (503, ProviderRefused)]
 )
@@ -328,7 +339,9 @@ def test_a_device_is_made_with_keys_or_thumbprints_and_its_tags(
     fake: FakeIotHub, hardware_ids: tuple[str, ...], authentication: str
 ) -> None:
     with make_azure(fake).devices(Deadline(30)) as directory:
-        made = directory.create(NewDevice("roof-1", hardware_ids, ("field",)))
+        wanted = NewDevice("roof-1", hardware_ids, ("field",))
+        made = directory.settle(directory.create(wanted).id, wanted)
+        assert made
         assert directory.find(NewDevice("roof-1", hardware_ids)) == made
 
     there = fake.devices["roof-1"]
@@ -345,12 +358,14 @@ def test_a_device_is_made_with_keys_or_thumbprints_and_its_tags(
 
 def test_a_name_that_can_be_no_id_is_kept_beside_it(fake: FakeIotHub) -> None:
     with make_azure(fake).devices(Deadline(30)) as directory:
-        made = directory.create(NewDevice("Roof, north side", ("hw-7",)))
+        wanted = NewDevice("Roof, north side", ("hw-7",))
+        made = directory.settle(directory.create(wanted).id, wanted)
         with pytest.raises(ProviderRefused, match="128 letters"):
             directory.create(NewDevice("Roof, north side"))
         with pytest.raises(ProviderRefused, match="128 letters"):
             directory.name_identity("Roof, north side")
 
+    assert made
     assert (made.id, made.name) == ("hw-7", "Roof, north side")
 
 

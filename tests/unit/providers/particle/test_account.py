@@ -91,12 +91,27 @@ def test_devices_come_page_by_page_once_each_with_what_is_known(fake: FakePartic
     assert directory.narrowed
 
 
+@pytest.mark.parametrize("groups", [["a"], []])
+def test_a_list_whose_groups_became_fewer_meanwhile_begins_anew(
+    fake: FakeParticle, groups: list[str]
+) -> None:
+    for number in range(3):
+        fake.know(f"{number:024x}", groups=["a"])
+
+    with make_particle(fake, sync_groups=groups).devices(Deadline(30)) as directory:
+        page = directory.list_page("1.2")
+
+    assert (len(page.devices), page.next_cursor) == (3, None)
+
+
 def test_a_device_is_added_claimed_named_and_grouped_and_twice_is_once(fake: FakeParticle) -> None:
     wanted = NewDevice("Roof", (DEVICE.upper(), "SN1"), ("field",))
     with make_particle(fake, claim_user="fleet@example.com").devices(Deadline(30)) as directory:
-        made, again = directory.create(wanted), directory.create(wanted)
+        made, again = (directory.settle(directory.create(wanted).id, wanted) for _ in range(2))
         found = directory.find(wanted)
 
+    assert made
+    assert again
     assert made.id == again.id == DEVICE
     assert found == again
     assert (made.name, made.tags) == ("Roof", ("field",))

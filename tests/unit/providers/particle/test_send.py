@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from shared.provider import Command, CommandRefused, CredentialsRefused, Outcome, ProviderRefused
+from shared.provider import (
+    Command,
+    CommandRefused,
+    CredentialsRefused,
+    Outcome,
+    ProtocolFailed,
+    ProviderRefused,
+)
 from shared.providers.particle import Particle
 from tests.fakes.particle.server import FakeParticle, RefusedError
 from tests.unit.providers.particle.account import make_particle
@@ -61,6 +68,25 @@ def test_a_function_that_tells_nothing_was_called_and_is_not_called_again(
     outcome = tell(make_particle(fake), "on")
 
     assert (outcome.confirmed, outcome.result, len(fake.called)) == (False, None, 1)
+
+
+@pytest.mark.parametrize("payload", ["on", {"publish": "wake"}])
+def test_what_is_done_and_answered_with_no_json_is_not_done_again(fake: FakeParticle, payload: Any) -> None:
+    fake.garbled = {"devices.function:call", "events:send"}
+
+    outcome = tell(make_particle(fake), payload)
+
+    assert (outcome.confirmed, outcome.result) == (False, None)
+    assert len(fake.called) + len(fake.published) == 1
+
+
+def test_a_token_whose_answer_can_not_be_read_lets_nothing_count_as_done(fake: FakeParticle) -> None:
+    fake.garbled = {"token"}
+
+    with pytest.raises(ProtocolFailed, match="token"):
+        tell(by_client(fake), "on")
+
+    assert fake.called == []
 
 
 def test_another_function_than_the_command_is_named_in_the_payload(fake: FakeParticle) -> None:
@@ -143,12 +169,24 @@ def test_an_oauth_client_gets_one_token_for_all_calls(fake: FakeParticle) -> Non
 
 
 def test_a_token_that_ends_is_renewed(fake: FakeParticle) -> None:
-    fake.expires_in = 0
+    fake.expires_in = 1e-6
 
     for _ in range(2):
         assert tell(by_client(fake), "on").confirmed
 
     assert len(fake.tokens) == 2
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_token_that_does_not_say_when_it_ends_is_kept_for_a_while(
+    fake: FakeParticle, seconds: float
+) -> None:
+    fake.expires_in = seconds
+
+    for _ in range(3):
+        assert tell(by_client(fake), "on").confirmed
+
+    assert len(fake.tokens) == 1
 
 
 def test_a_token_that_was_revoked_is_renewed_once(fake: FakeParticle) -> None:

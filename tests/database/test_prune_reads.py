@@ -1,0 +1,119 @@
+"""What maintenance reads: what it forgets, and little of what is kept for longer."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+import pytest
+
+from tests.database.fixtures import Service
+from tests.database.test_rows_read import count_reads
+
+KEPT, OLD = 2_000, 20
+
+DELIVERIES: LiteralString = (
+    "insert into webhook_deliveries"
+    " (organization_id, integration_id, event_type, message_id, message_received_at, status, created_at)"
+    " select %s, %s, 'device.telemetry', gen_random_uuid(), now(), %s, now() - make_interval(days => %s)"
+    " from generate_series(1, %s)"
+)
+ALERTS: LiteralString = (
+    "insert into alerts (organization_id, integration_id, kind, message, resolved_at)"
+    " select %s, %s, 'silent', 'x', now() - make_interval(days => %s) from generate_series(1, %s)"
+)
+JOBS: LiteralString = (
+    "insert into integration_jobs"
+    " (organization_id, integration_id, kind, status, created_by, created_at, finished_at)"
+    " select %s, %s, 'sync', %s, %s, now() - make_interval(days => %s, secs => n), now() - make_interval(days => %s)"
+    " from generate_series(1, %s) n"
+)
+
+
+def deliver(service: Service, webhook: str, status: str, days: int, count: int = KEPT) -> None:
+    """Deliveries in a status, and so old."""
+    service.as_owner(DELIVERIES, service.organization_id, webhook, status, days, count)
+
+
+def prune(service: Service, function: LiteralString, table: str) -> tuple[dict[str, int], int]:
+    """What a round forgets, and how many rows of the table it reads."""
+    before = count_reads(service, table)
+    counts: dict[str, int] = service.one(f"select {function}()")
+    return counts, count_reads(service, table) - before
+
+
+@pytest.fixture
+def planned(service: Service) -> Service:
+    """Everything was planned while there was nothing."""
+    for function in ("prune_deliveries", "prune_jobs", "prune_messages"):
+        for _ in range(6):
+            service.run(f"select {function}()")
+    return service
+
+
+def test_dead_letters_that_are_kept_are_not_read(planned: Service) -> None:
+    webhook = planned.make_integration("webhook", events=["*"])
+    for status, days in (("dead", 40), ("delivered", 20), ("pending", 40)):
+        deliver(planned, webhook, status, days)
+    for status, days in (("dead", 91), ("delivered", 31), ("cancelled", 31)):
+        deliver(planned, webhook, status, days, OLD)
+
+    counts, read = prune(planned, "prune_deliveries", "webhook_deliveries")
+
+    assert counts["deliveries_pruned"] == 3 * OLD
+    assert read < KEPT / 5
+
+
+def test_of_webhooks_that_are_there_nothing_is_read(planned: Service) -> None:
+    webhook, gone = (planned.make_integration("webhook", events=["*"]) for _ in range(2))
+    planned.as_owner("delete from device_integrations where id = %s", gone)
+    deliver(planned, webhook, "pending", 0)
+    deliver(planned, gone, "pending", 0, OLD)
+
+    counts, read = prune(planned, "prune_deliveries", "webhook_deliveries")
+
+    assert counts["deliveries_cancelled"] == OLD
+    assert read < KEPT / 5
+
+
+def test_alerts_that_are_kept_are_not_read(planned: Service) -> None:
+    integration = planned.make_integration()
+    for days, count in ((40, KEPT), (91, OLD)):
+        planned.as_owner(ALERTS, planned.organization_id, integration, days, count)
+
+    counts, read = prune(planned, "prune_deliveries", "alerts")
+
+    assert counts["alerts_pruned"] == OLD
+    assert read < KEPT / 5
+
+
+def test_jobs_that_are_kept_are_not_read(planned: Service) -> None:
+    integration = planned.make_integration()
+    user = planned.one("select user_id from organization_members limit 1")
+    for status, by, days, count in (
+        ("failed", None, 10, KEPT),
+        ("done", user, 10, KEPT),
+        ("done", None, 0, KEPT),
+        ("done", None, 2, OLD),
+        ("failed", None, 31, OLD),
+    ):
+        planned.as_owner(JOBS, planned.organization_id, integration, status, by, days, days, count)
+
+    counts, read = prune(planned, "prune_jobs", "integration_jobs")
+
+    assert counts == {"jobs": 2 * OLD}
+    assert read < KEPT / 5
+
+
+def test_event_ids_that_are_kept_are_not_read(planned: Service) -> None:
+    remembered = 20_000
+    planned.as_owner(
+        "insert into private.message_ledger (integration_id, organization_id, event_id)"
+        " select %s, %s, 'event-' || n from generate_series(1, %s) n",
+        planned.make_integration(),
+        planned.organization_id,
+        remembered,
+    )
+
+    _, read = prune(planned, "prune_messages", "message_ledger")
+
+    assert read < remembered / 5
