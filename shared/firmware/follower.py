@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NotRequired, TypedDict
 
 from shared.firmware.reports import Hearing, Report
-from shared.provider import Firmware, Listing, OtaEvent, RolloutPlan, read_plan
+from shared.provider import DeviceFirmware, Firmware, Listing, OtaEvent, RolloutPlan, read_plan
 from shared.runtime.database.client import Database
-from shared.runtime.errors import NotSupported, Problem, ProtocolFailed
+from shared.runtime.errors import Conflict, NotSupported, Problem, ProtocolFailed
 from shared.runtime.page_trail import CIRCLE, Trail, follow_cursor
 
 PAGES_AT_ONCE = 50
@@ -40,6 +40,10 @@ Sweep = TypedDict(
     "Sweep", {"from": str, "page": str | None, "pages": int, "trail": NotRequired[Trail | None]}
 )
 """A look through all devices that has begun: when by our clock, and how far it is."""
+
+
+class NotOurs(Conflict):
+    """What the platform has under the rollout's name is not this rollout."""
 
 
 class FollowState(TypedDict, total=False):
@@ -102,7 +106,8 @@ class Follower:
     def follow(self) -> Followed:
         """Begin it where it has not begun, and read on; `{status, counts}`.
 
-        What the platform refuses for good ends the rollout with its words; other OutsideErrors pass.
+        What the platform refuses for good to begin, or has under its name for others, ends the rollout with its words;
+        other OutsideErrors pass.
         """
         started_at = self.row["started_at"]
         if started_at is None:
@@ -111,10 +116,11 @@ class Follower:
             except Problem as problem:
                 if not problem.is_final:
                     raise
-                words = self.mask(problem.detail)
-                self.database.call("fail_rollout", p_rollout_id=self.row["id"], p_error=words)
-                return {"status": "failed"}
-        return self._read_on(started_at) if started_at else {"status": "cancelled"}
+                return self._fail(problem)
+        try:
+            return self._read_on(started_at) if started_at else {"status": "cancelled"}
+        except NotOurs as problem:
+            return self._fail(problem)
 
     def settle(self, error: str | None = None, swept: Swept | None = None, *, more: bool = False) -> Followed:
         """Count, and end it where all are through or its time is over; `error` is why nothing is heard."""
@@ -122,6 +128,11 @@ class Follower:
             "settle_rollout", p_rollout_id=self.row["id"], p_error=error, p_more=more, **(swept or {})
         )
         return settled
+
+    def _fail(self, problem: Problem) -> Followed:
+        words = self.mask(problem.detail)
+        self.database.call("fail_rollout", p_rollout_id=self.row["id"], p_error=words)
+        return {"status": "failed"}
 
     def _begin(self, plan: RolloutPlan) -> str | None:
         """When it began by the platform's clock; None where it was cancelled before."""
@@ -200,7 +211,7 @@ class Follower:
             self.state["sweep"] = {"from": self._record([]), "page": None, "pages": 0}
         sweep = self.state["sweep"]
         for _ in range(PAGES_AT_ONCE):
-            page = self.firmware.list_devices(plan, sweep["page"])
+            page = self._list_devices(plan, sweep["page"])
             trail = follow_cursor(sweep.get("trail"), page.after) if page.after else None
             sweep |= {"page": page.after, "pages": sweep["pages"] + 1, "trail": trail}
             ended = {} if trail else self._end_sweep(sweep)
@@ -210,6 +221,12 @@ class Follower:
             if ended:
                 return ended
         return {}
+
+    def _list_devices(self, plan: RolloutPlan, after: str | None) -> Listing[DeviceFirmware]:
+        try:
+            return self.firmware.list_devices(plan, after)
+        except Conflict as problem:
+            raise NotOurs(problem.detail) from None
 
     def _end_sweep(self, sweep: Sweep) -> Swept:
         """What is known once it is over; nothing where it is broken off: who was not seen then is not missed."""

@@ -2,7 +2,7 @@
 
 The two calls serve all requests that came while the ones before were under way. Whoever can't prove a request learns
 nothing: an id that is unknown, inactive, of a type that is not pushed to or with a config that does not open takes the
-same way, with a secret nobody knows, to the same 401.
+same way, with a secret nobody knows, to the same 401; of the last, who proves it all the same may learn it (receivers).
 """
 
 from __future__ import annotations

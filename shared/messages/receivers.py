@@ -1,6 +1,7 @@
 """Who takes pushed requests: the receiver of an integration's row, or a decoy, whose secret no request has.
 
-What keeps a row from being one is told to its admins, as is that it is one again.
+What keeps a row from being one is told to its admins, as is that it is one again. To senders that never try again what
+was refused it is 503 where they can prove who they are; whoever can't learns nothing of it.
 """
 
 from __future__ import annotations
@@ -8,8 +9,11 @@ from __future__ import annotations
 import secrets as randomness
 from contextlib import suppress
 from functools import lru_cache
+from http import HTTPStatus
 
-from shared.integrations.sealing import SealedIntegration, open_provider
+from pydantic import PrivateAttr
+
+from shared.integrations.sealing import SealedIntegration, identify_row, open_provider, open_secrets
 from shared.provider import (
     CallbackReceiver,
     Identity,
@@ -18,6 +22,7 @@ from shared.provider import (
     Receiver,
     find_provider,
     make_provider,
+    merge_config,
     require,
 )
 from shared.runtime.database.client import as_service
@@ -52,6 +57,31 @@ class Decoy(Receiver):
         raise Unauthenticated(f"Nobody is at {request.path}.")
 
 
+class Unusable(Problem):
+    """The config can't be used, and its admins are told why; nothing was stored. Send it again later."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "60"})
+
+
+class StandIn(Receiver):
+    """Stands for a receiver whose config can't be used, of which no more is left than how its senders prove it."""
+
+    _left: Receiver = PrivateAttr()
+
+    def verify(self, request: PushedRequest) -> None:
+        """Unauthenticated as ever without the proof, else Unusable."""
+        self._left.verify(request)
+        raise Unusable
+
+    def parse(self, request: PushedRequest) -> list[Message]:  # noqa: ARG002 - as of Receiver
+        """Never reached."""
+        raise Unusable
+
+
 def open_receiver(row: ReceiverRow | None, integration_type: str | None) -> Pushed:
     """The provider of the row, or the decoy, whose secret no request has."""
     if row is not None:
@@ -61,9 +91,28 @@ def open_receiver(row: ReceiverRow | None, integration_type: str | None) -> Push
                 return provider if isinstance(provider, CallbackReceiver) else require(provider, Receiver)
         except (VaultError, InvalidConfig) as problem:
             _tell_admin(row, problem)
+            if stand_in := _open_stand_in(row, problem):
+                return stand_in
     vault = load_vault()
     secrets = vault.open(_seal_decoy(vault), _DECOY)
     return require(make_provider(Decoy, secrets, _NOBODY), Receiver)
+
+
+def _open_stand_in(row: ReceiverRow, problem: VaultError | InvalidConfig) -> StandIn | None:
+    """None where the proof can't be checked either, and for senders that try again what is refused."""
+    kind = find_provider(row["integration_type"])
+    if not issubclass(kind, Receiver) or not kind.sole_proof:
+        return None
+    wrong = {error.field.partition(".")[0] for error in problem.errors}
+    try:
+        config = merge_config(row["settings"], open_secrets(row, "kept"))
+        rest = {name: config[name] for name in kind.sole_proof - wrong if name in config}
+        left = require(make_provider(kind, rest, identify_row(row)), Receiver)
+    except (VaultError, InvalidConfig):
+        return None
+    stand_in = StandIn()
+    stand_in._left = left  # noqa: SLF001 - set once, here, for the class this module defines
+    return stand_in
 
 
 def takes_pushes(of_row: str, wanted: str | None) -> bool:

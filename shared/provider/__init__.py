@@ -25,8 +25,9 @@ from shared.provider.decoding.coded import CodedBody, decode_bodies, read_bodies
 from shared.provider.decoding.dialect import Dialect, PayloadDecoder, PayloadFormat
 from shared.provider.decoding.mending import REPLACED
 from shared.provider.decoding.names import name_own_event
+from shared.provider.decoding.parts import read_parts
 from shared.provider.decoding.readers import find_path, find_vmark_reply, judge_kind
-from shared.provider.decoding.storable import Document, find_depth, read_document, replace_nul
+from shared.provider.decoding.storable import TOO_DEEP, Document, find_depth, read_document, replace_nul
 from shared.provider.decoding.times import UNBELIEVED, TimestampFormat, choose_time, parse_time
 from shared.provider.decoding.topics import (
     TOPIC_BYTES, OwnTopic, TopicFacts, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
@@ -67,7 +68,7 @@ from shared.provider.messages import (
     Report, Stage, decode_raw, describe_event, encode_raw, list_template_values,
 )
 from shared.provider.outbox import Bounds, Outbox, wait_for_codec, weigh_body
-from shared.provider.parse import PushedRequest, Receiver
+from shared.provider.parse import PROOF, PushedRequest, Receiver
 from shared.provider.payload_fields import PayloadFields, check_path
 from shared.provider.notebook import Notebook, NotebookState
 from shared.provider.notices.notifier import Notifier

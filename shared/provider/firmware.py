@@ -204,7 +204,10 @@ class Firmware(ABC):
 
     @abstractmethod
     def list_devices(self, plan: RolloutPlan, after: str | None) -> Listing[DeviceFirmware]:
-        """Its target's devices as they are now; of one that comes twice the later counts."""
+        """Its target's devices as they are now; of one that comes twice the later counts.
+
+        Conflict, which ends the rollout, where what stands under its name is for others.
+        """
 
 
 class FirmwareKeeper(Capability):

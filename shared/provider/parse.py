@@ -29,6 +29,9 @@ SECRET_LENGTH = 16
 _SECRET = RotatingSecret("webhook_secret", make_secret)
 _PARTNERS = ("webhook_secret_header", "webhook_username")
 _PREVIOUS = (_SECRET.previous, _SECRET.previous_until)
+PROOF = (_SECRET.name, "webhook_authentication", *_PARTNERS, *_PREVIOUS)
+"""The fields by which a proof is checked."""
+
 _LABELS: dict[str, Any] = {
     "header": "The secret in a header",
     "standard-webhooks": "A signature as in Standard Webhooks",
@@ -87,6 +90,10 @@ class Receiver(MessageSource):
     groups: ClassVar[tuple[Group, ...]] = (
         Group("Proof of who pushes", ("webhook_authentication", "webhook_secret", *_PARTNERS, *_PREVIOUS)),
     )
+
+    sole_proof: ClassVar[frozenset[str]] = frozenset()
+    """The fields that suffice to check a proof, of senders that never send again what was answered 401: a fault of ours
+    in other fields must not be; none of other senders."""
 
     webhook_authentication: Authentication = Field("header", json_schema_extra={"x-labels": _LABELS})
     """How pushed requests prove who sends them: the secret in a header, a signature, or basic authentication."""

@@ -13,6 +13,7 @@ from shared.provider.messages import REFUSED_EXCERPT
 from shared.runtime.exact_json import read_json, write_json
 
 DEPTH_LIMIT = 100
+TOO_DEEP = f"The JSON is nested deeper than {DEPTH_LIMIT} levels."
 SHALLOW_BYTES = 2 * DEPTH_LIMIT
 """Too few for more levels."""
 
@@ -20,6 +21,9 @@ REPEATED = "The JSON names a field more than once, and the last one counts."
 
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _CHARACTER_BYTES = 4
+_UNREADABLE = "Not JSON: depth limit exceeded"
+"""What is said of more levels than orjson reads at all."""
+
 _SPACED = (b'" ', b'"\t', b'"\n', b'"\r')
 _CONTAINERS = frozenset((dict, list))
 
@@ -74,8 +78,13 @@ def replace_nul(value: Any) -> Any:
 def find_depth(document: Any, body: bytes) -> str | None:
     """Whether `document`, parsed from `body`, is nested too deep, in words; None where it is not."""
     if body.count(b"[") + body.count(b"{") > DEPTH_LIMIT and _measure_depth(document) > DEPTH_LIMIT:
-        return f"The JSON is nested deeper than {DEPTH_LIMIT} levels."
+        return TOO_DEEP
     return None
+
+
+def is_too_deep(error: str | None) -> bool:
+    """Whether that is what `read_document` says of a body that is nested too deep."""
+    return error is not None and (error == TOO_DEEP or error.startswith(_UNREADABLE))
 
 
 def cut_excerpt(body: bytes) -> bytes:

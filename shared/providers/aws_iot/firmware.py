@@ -43,10 +43,12 @@ from shared.providers.aws_iot.executions import (
     read_next,
 )
 from shared.providers.aws_iot.jobs import (
-    ENDED_JOBS,
     JobSettings,
     check_plan,
+    check_target,
     describe_job,
+    goes_to,
+    is_open,
     read_artifact_ids,
     read_begun,
     read_deployment,
@@ -172,20 +174,22 @@ class JobsFirmware(Firmware):
             with suppress(Conflict), name_refusals():
                 self._api.run("iot:CreateJob", plan.name, body=job)
                 return read_begun(self._find(plan.name) or Item({"jobId": plan.name}))
-        if self._read_artifacts(plan.name) != tuple(sorted(each.id for each in plan.artifacts)):
+            found = self._find(plan.name)
+        if found is None or not self._installs(plan):
             raise Conflict(f"AWS has another job named {plan.name} already.")
-        return read_begun(found or self._find(plan.name) or Item({"jobId": plan.name}))
+        check_target(found, plan)
+        return read_begun(found)
 
     def withdraw(self, plan: RolloutPlan) -> None:
         """See `Firmware`: things that have begun go on, those that have not get nothing."""
-        if not self._is_open(plan.name):
+        if not self._is_open(plan) or not self._installs(plan):
             return
         try:
             with name_refusals():
                 self._api.run("iot:CancelJob", plan.name, body={"comment": "Cancelled by an admin."})
         except Problem as problem:
             # It has ended meanwhile, or an earlier try has cancelled it and its answer was an error.
-            if not problem.is_final or self._is_open(plan.name):
+            if not problem.is_final or self._is_open(plan):
                 raise
 
     def list_events(self, plan: RolloutPlan, since: str, after: str | None) -> Listing[OtaEvent]:  # noqa: ARG002 - there are none
@@ -196,14 +200,20 @@ class JobsFirmware(Firmware):
         """See `Firmware`: who is in the group first, as long as the job is offered to more, then its executions."""
         phase, _, token = (after or "").partition(" ")
         if not phase:
-            phase = MEMBERS if self._is_open(plan.name) else EXECUTIONS
+            if found := self._find(plan.name):
+                check_target(found, plan)
+            phase = MEMBERS if found and is_open(found) else EXECUTIONS
         listed = list_members if phase == MEMBERS else list_executions
         with name_refusals():
             return listed(self._api, plan, token)
 
-    def _is_open(self, name: str) -> bool:
-        found = self._find(name)
-        return found is not None and found.text("status") not in ENDED_JOBS
+    def _is_open(self, plan: RolloutPlan) -> bool:
+        """Whether its own job is; one of the name that goes elsewhere is another's."""
+        found = self._find(plan.name)
+        return found is not None and is_open(found) and goes_to(found, plan)
+
+    def _installs(self, plan: RolloutPlan) -> bool:
+        return self._read_artifacts(plan.name) == tuple(sorted(each.id for each in plan.artifacts))
 
     def _find(self, name: str) -> Item | None:
         try:

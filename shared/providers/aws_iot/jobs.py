@@ -12,6 +12,7 @@ import orjson
 from shared.provider import (
     BadRequest,
     BegunRollout,
+    Conflict,
     Deployment,
     DeviceFirmware,
     FieldError,
@@ -22,6 +23,7 @@ from shared.provider import (
     read_json,
     write_json,
 )
+from shared.providers.aws_iot.api import read_items
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 WRONG_NAME = "At AWS it is the id of a job: letters, digits, _ and - alone, 64 at most."
@@ -64,6 +66,26 @@ def check_plan(plan: RolloutPlan) -> None:
         raise BadRequest(errors=[FieldError("name", WRONG_NAME)])
     if not plan.target.cohort_id:
         raise BadRequest(errors=[FieldError("tag_id", NO_TAGS)])
+
+
+def goes_to(job: Item, plan: RolloutPlan) -> bool:
+    """Whether the job is for the plan's group and no other: the names of groups are of the account, as jobs are."""
+    return [str(each).partition(":thinggroup/")[2] for each in read_items(job.fields, "targets")] == [
+        plan.target.cohort_id
+    ]
+
+
+def check_target(job: Item, plan: RolloutPlan) -> None:
+    """Conflict where the job is another's, by where it goes."""
+    if not goes_to(job, plan):
+        raise Conflict(
+            f"AWS has a job named {plan.name} already, and it goes elsewhere; choose another name."
+        )
+
+
+def is_open(job: Item) -> bool:
+    """Whether it is still offered to things."""
+    return job.text("status") not in ENDED_JOBS
 
 
 def describe_job(

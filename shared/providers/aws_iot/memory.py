@@ -60,7 +60,8 @@ class Memory(Generic[Value]):
     ) -> Value:
         """What is known of the account, else what `learn` says, until when it says.
 
-        Raises what `learn` does, and for a while the same again. TimedOut where another thread asks for too long.
+        Raises what `learn` does, and for a while the same again, but where `deadline` had come. TimedOut where another
+        thread asks for too long.
         """
         known = self._open(account)
         if (value := known.current) is not None:
@@ -69,7 +70,7 @@ class Memory(Generic[Value]):
             raise TimedOut("AWS was asked for the account already, and has not answered in time.")
         try:
             value = known.current
-            return self._learn(known, learn) if value is None else value
+            return self._learn(known, deadline, learn) if value is None else value
         finally:
             known.asking.release()
 
@@ -96,10 +97,15 @@ class Memory(Generic[Value]):
             return known
 
     @staticmethod
-    def _learn(known: _Known[Value], learn: Callable[[], tuple[Value, datetime]]) -> Value:
+    def _learn(
+        known: _Known[Value], deadline: Deadline, learn: Callable[[], tuple[Value, datetime]]
+    ) -> Value:
         try:
             known.value, known.until = learn()
         except OutsideError as refusal:
+            if isinstance(refusal, TimedOut) and deadline.expired:
+                # Whoever asked had too little time, which says nothing of AWS to those who have more.
+                raise
             known.refusals += 1
             known.refusal, known.again_at = refusal, time.monotonic() + PAUSES.pause(known.refusals)
             raise

@@ -24,7 +24,7 @@ from shared.provider import (
     choose_time,
     name_own_event,
     parse_time,
-    read_document,
+    read_parts,
     trim_topic,
     write_json,
 )
@@ -78,10 +78,12 @@ def read_stored(aws: AwsIot, stored: StoredBody) -> list[Message]:
 
 def read_envelopes(body: bytes) -> list[Envelope]:
     """The messages in a body, in their order; what is no JSON is one that a rule selected without more."""
-    document, _, error = read_document(body)
-    if isinstance(document, list) and error is None and 0 < len(document) <= BATCH_LIMIT:
-        return [_read_envelope(each, write_json(each)) for each in document]
-    return [_read_envelope(document, body)]
+    parts = read_parts(body)
+    if not parts.is_list:
+        return [_read_envelope(parts.items[0].document if parts.items else None, body)]
+    if not 0 < len(parts.items) <= BATCH_LIMIT:
+        return [_read_envelope(None, body)]
+    return [_read_envelope(each.document, each.body) for each in parts.items]
 
 
 def _read_envelope(document: object, body: bytes) -> Envelope:

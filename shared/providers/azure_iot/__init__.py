@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from shared.provider import (
+    PROOF,
     BadRequest,
     BaseUrl,
     Check,
@@ -71,6 +72,7 @@ class AzureIot(Checker, Receiver, CodecFields, Commander, Syncer, StateKeeper):
         "An Azure IoT Hub: receives its events through Event Grid, calls methods, keeps twins, syncs devices."
     )
 
+    sole_proof: ClassVar[frozenset[str]] = frozenset((*PROOF, "secret_parameter"))
     groups: ClassVar[tuple[Group, ...]] = (
         Group("Hub", _HUB, open=True),
         Group("Events", ("secret_parameter", "timestamp_path")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from shared.provider import Item, PushedRequest, read_document
+from shared.provider import Item, PushedRequest, read_parts
 
 VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"
 DELETION = "Microsoft.EventGrid.SubscriptionDeletedEvent"
@@ -54,25 +54,29 @@ class GridEvent:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one request brings: its events, what was odd about it, or why there are none."""
+    """What one request brings: its events, what was odd about it, or why there are none.
+
+    `unread` are those of its list that can't be kept as JSON, each as it came and with the reason.
+    """
 
     events: tuple[GridEvent, ...] = ()
     remark: str | None = None
     error: str | None = None
+    unread: tuple[tuple[bytes, str], ...] = ()
 
 
 def read_delivery(request: PushedRequest) -> Delivery:
     """The events of a request, odd ones too where not all of them are; no input raises."""
-    document, remark, error = read_document(request.body)
+    parts, remark, error, _ = read_parts(request.body)
     if error:
         return Delivery(error=error)
-    found = document if isinstance(document, list) else [document]
-    if not found or len(found) > MOST_EVENTS:
+    if not parts or len(parts) > MOST_EVENTS:
         return Delivery(error=f"Not a list of 1 to {MOST_EVENTS} events.")
-    events = tuple(_read_event(each) for each in found)
+    events = tuple(_read_event(each.document) for each in parts if not each.error)
     if all(each.is_odd for each in events):
         return Delivery(error=NOT_EVENTS)
-    return Delivery(events, MENDED if remark else None)
+    unread = tuple((each.body, each.error) for each in parts if each.error)
+    return Delivery(events, MENDED if remark else None, unread=unread)
 
 
 def find_validation(request: PushedRequest) -> str | None:

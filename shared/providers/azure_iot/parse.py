@@ -68,8 +68,7 @@ def parse_request(azure: AzureIot, request: PushedRequest) -> list[Message]:
     """The messages in a proven request; none in a handshake. Errors: Unavailable where no codec gets free."""
     delivery = read_delivery(request)
     if delivery.error:
-        digest = hashlib.sha256(request.body).hexdigest()
-        return [Message.undecoded(request.body, delivery.error, event_id=digest)]
+        return [_keep(request.body, delivery.error)]
     read = [
         _read_event(azure, event, delivery.remark)
         for event in delivery.events
@@ -77,7 +76,7 @@ def parse_request(azure: AzureIot, request: PushedRequest) -> list[Message]:
     ]
     coded = [CodedBody(each.body, each.known) for each in read if isinstance(each, Telemetry)]
     decoded = iter(azure.decode_pushed(coded) if azure.codec and coded else ())
-    messages: list[Message] = []
+    messages = [_keep(body, reason) for body, reason in delivery.unread]
     for each in read:
         if isinstance(each, Message):
             messages.append(each)
@@ -86,6 +85,10 @@ def parse_request(azure: AzureIot, request: PushedRequest) -> list[Message]:
         else:
             messages.append(decode_telemetry(each))
     return messages
+
+
+def _keep(body: bytes, reason: str) -> Message:
+    return Message.undecoded(body, reason, event_id=hashlib.sha256(body).hexdigest())
 
 
 def decode_stored(azure: AzureIot, stored: Sequence[StoredBody]) -> list[list[Message]]:
@@ -105,8 +108,7 @@ def _decode_one(azure: AzureIot, stored: StoredBody) -> list[Message]:
 
 def _read_event(azure: AzureIot, event: GridEvent, remark: str | None) -> Message | Telemetry:
     if event.is_odd:
-        odd = write_json(event.whole)
-        return Message.undecoded(odd, NOT_EVENTS, event_id=hashlib.sha256(odd).hexdigest())
+        return _keep(write_json(event.whole), NOT_EVENTS)
     kind = event.type.removeprefix(PREFIX)
     known = _describe(event, remark)
     if azure.hub_name and event.hub and event.hub != azure.hub_name:

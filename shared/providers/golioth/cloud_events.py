@@ -21,6 +21,7 @@ from shared.provider import (
     read_document,
     read_json,
     read_media_type,
+    read_parts,
     write_json,
 )
 
@@ -28,6 +29,7 @@ STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-bat
 REQUIRED = frozenset(("specversion", "id", "source", "type"))
 """What every CloudEvent has."""
 
+NOT_AN_EVENT = "Not a CloudEvent:"
 EVENTS_LIMIT = 1_000
 """Events of one batch; one that holds more is kept as it came."""
 
@@ -48,7 +50,7 @@ class CloudEvent:
 def read_events(request: PushedRequest) -> list[CloudEvent]:
     """The events of a proven request; what can't be read is one with its error."""
     document = read_document(request.body) if request.is_signed else None
-    media_type = _find_form(document[0]) if document else _read_form(request)
+    media_type = _find_form(request.body, document) if document else _read_form(request)
     if media_type in {STRUCTURED, BATCH}:
         document = document or read_document(request.body)
         return _read_structured(request.body, document, batch=media_type == BATCH)
@@ -59,8 +61,11 @@ def _read_form(request: PushedRequest) -> str:
     return read_media_type(request.headers.get("content-type", ""))
 
 
-def _find_form(document: Any) -> str:
+def _find_form(content: bytes, read: Document) -> str:
     """The media type of a body that is one CloudEvent or several, by what it holds; else nothing."""
+    document, _, error = read
+    if error:
+        document = [each.document for each in read_parts(content).items]
     if isinstance(document, list):
         return BATCH if any(map(_is_event, document)) else ""
     return STRUCTURED if _is_event(document) else ""
@@ -85,7 +90,7 @@ def _read_header(value: str) -> str:
 def _read_structured(content: bytes, read: Document, *, batch: bool) -> list[CloudEvent]:
     document, remark, error = read
     if error:
-        return [_keep_whole(content, f"Not a CloudEvent: {error}")]
+        return _read_apart(content, error) if batch else [_keep_whole(content, f"{NOT_AN_EVENT} {error}")]
     if remark == REPLACED and b"\x00" not in content:
         # Which of the events has them is found by looking at each.
         document, remark = read_json(content), None
@@ -96,6 +101,19 @@ def _read_structured(content: bytes, read: Document, *, batch: bool) -> list[Clo
     # What was mended was mended in all of them: each keeps itself, as it was read then.
     told = remark and f"{remark.partition(';')[0]}."
     return [_read_event(event, told, write_json(event)) for event in document]
+
+
+def _read_apart(content: bytes, error: str) -> list[CloudEvent]:
+    """Each event of a batch that can't be read as a whole for itself."""
+    parts = read_parts(content).items
+    if not 0 < len(parts) <= EVENTS_LIMIT:
+        return [_keep_whole(content, f"{NOT_AN_EVENT} {error}")]
+    return [
+        _keep_whole(each.body, f"{NOT_AN_EVENT} {each.error}")
+        if each.error
+        else _read_event(each.document, None, each.body)
+        for each in parts
+    ]
 
 
 def _read_event(event: Any, told: str | None, content: bytes) -> CloudEvent:

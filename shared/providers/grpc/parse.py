@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shared.provider import (
+    TOO_DEEP,
     CodedBody,
     GrpcWebError,
     Item,
@@ -33,6 +34,7 @@ from shared.provider import (
     read_bytes,
     read_grpc_frames,
     read_json,
+    write_item,
     write_json,
 )
 from shared.providers.grpc.ingest import METHOD, SERVICE, load_classes, load_reader
@@ -61,15 +63,22 @@ def parse_batch(grpc: Grpc, request: PushedRequest, now: float | None = None) ->
     if request.path.startswith(f"{SERVICE}/") and request.path != METHOD:
         raise NotSupported(f"There is only {METHOD}.")
     try:
-        readings = read_batch(request.body)
+        readings, deep = _read_batch(request.body)
     except ValueError as error:
         digest = hashlib.sha256(request.body).hexdigest()
         return [Message.undecoded(request.body, f"{error}", event_id=f"push:{digest}", topic=METHOD)]
+    kept = [_keep_deep(each) for each in deep]
     named = list(_name_all(readings, time.time() if now is None else now))
     if grpc.codec:
         coded = [CodedBody(_find_body(each), _describe(name, each)) for name, each in named]
-        return [message for messages in grpc.decode_pushed(coded) for message in messages]
-    return [message for name, each in named for message in _read_reading(grpc, name, each)]
+        return kept + [message for messages in grpc.decode_pushed(coded) for message in messages]
+    return kept + [message for name, each in named for message in _read_reading(grpc, name, each)]
+
+
+def _keep_deep(reading: dict[str, Any]) -> Message:
+    body = write_item(reading)
+    name = f"push:{hashlib.sha256(body).hexdigest()}"
+    return Message.undecoded(body, TOO_DEEP, event_id=name, device=Item(reading).text("device"), topic=METHOD)
 
 
 def answer_batch(request: PushedRequest, receipt: Mapping[str, int]) -> TextReply | None:
@@ -80,7 +89,15 @@ def answer_batch(request: PushedRequest, receipt: Mapping[str, int]) -> TextRepl
 
 
 def read_batch(body: bytes) -> list[dict[str, Any]]:
-    """The readings of a batch, each as JSON; ValueError, in a sentence, where it is none."""
+    """The readings of a batch, each as JSON; ValueError, in a sentence, where it is none.
+
+    Those that are nested too deep to be kept as JSON are left out.
+    """
+    return _read_batch(body)[0]
+
+
+def _read_batch(body: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The same, and beside them those that are nested too deep."""
     for _ in range(3):
         if body.startswith(_GZIP):
             body = _decompress(body)
@@ -96,9 +113,15 @@ def read_batch(body: bytes) -> list[dict[str, Any]]:
         if body[:1] != _TAG:
             raise ValueError("The batch is no JSON.") from None
         is_text = False
-    if is_text and (trouble := find_depth(document, body)):
-        raise ValueError(trouble)
-    return _check_count(_find_readings(document) if is_text else _read_binary(body))
+    if not is_text:
+        return _check_count(_read_binary(body)), []
+    readings = _check_count(_find_readings(document))
+    if not find_depth(document, body):
+        return readings, []
+    deep = [each for each in readings if find_depth(each, body)]
+    if len(deep) == len(readings):
+        raise ValueError(TOO_DEEP)
+    return [each for each in readings if not find_depth(each, body)], deep
 
 
 def _read_binary(body: bytes) -> list[dict[str, Any]]:

@@ -7,8 +7,10 @@ import threading
 import time
 from typing import Any
 
+import httpx
 import pytest
 
+from shared.providers.aws_iot.confirm import KEPT_FAILURES
 from tests.end_to_end.messages.test_receive import database_away
 from tests.end_to_end.providers.aws_iot.site import Site, open_site, soon
 from tests.fakes.aws import FakeAws, Fault, RuleSender
@@ -156,6 +158,26 @@ def test_a_destination_is_confirmed_while_an_admin_waits_and_only_then(
         "destination/confirmation",
         True,
     )
+
+
+def test_of_invented_tokens_a_few_are_told_and_all_others_refused(site: Site, aws: FakeAws) -> None:
+    site.patch(confirm_until=soon(minutes=10))
+    headers = {"x-amz-rules-engine-message-type": "DestinationConfirmation"}
+    # One kept connection is served by one process.
+    with httpx.Client(timeout=60) as sender:
+        statuses = [
+            sender.post(
+                site.sender.url,
+                headers=headers,
+                json={"confirmationToken": token, "enableUrl": f"{aws.url}/confirmdestination/{token}"},
+            ).status_code
+            for token in (f"invented-{number}" for number in range(12))
+        ]
+    aws.destinations[TOKEN] = "IN_PROGRESS"
+
+    assert statuses == [202] * KEPT_FAILURES + [401] * (12 - KEPT_FAILURES)
+    assert len(site.messages()) == KEPT_FAILURES
+    assert ask(site, aws) == 202
 
 
 def test_an_aws_that_is_slow_to_confirm_holds_up_no_message(site: Site, aws: FakeAws) -> None:

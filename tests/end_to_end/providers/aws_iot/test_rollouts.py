@@ -200,6 +200,44 @@ def test_a_rollout_that_is_cancelled_is_so_at_aws(fleet: Site, aws: FakeAws) -> 
     assert aws.jobs["spring"].executions[good]["status"] == "SUCCEEDED"
 
 
+def test_of_two_rollouts_of_one_name_the_second_fails_and_leaves_the_job_alone(
+    fleet: Site, aws: FakeAws
+) -> None:
+    make_fleet(aws)
+    aws.ask("POST", "/thing-groups/other", {})
+    upload(fleet)
+    ids = [start(fleet), start(fleet, cohort_id="other")]
+
+    step(fleet)
+
+    by_status = {rollout["status"]: rollout for rollout, _ in (read(fleet, each) for each in ids)}
+    assert by_status.keys() == {"running", "failed"}
+    assert "goes elsewhere" in by_status["failed"]["error"]
+    fleet.call("POST", f"/rollouts/{by_status['failed']['id']}/cancel")
+    group = by_status["running"]["target"]["cohort_id"]
+    assert aws.jobs["spring"].body["targets"][0].endswith(f":thinggroup/{group}")
+    assert aws.jobs["spring"].status == "IN_PROGRESS"
+
+
+def test_a_rollout_whose_job_turns_out_to_be_anothers_fails_with_that_reason(
+    fleet: Site, aws: FakeAws
+) -> None:
+    make_fleet(aws)
+    upload(fleet)
+    rollout_id = start(fleet)
+    step(fleet)
+    arn = "arn:aws:iot:eu-west-1:123456789012:thinggroup/other"
+    aws.jobs["spring"].body["targets"] = [arn]
+    with fleet.admin.stack.connect() as connection:
+        connection.execute("update firmware_rollouts set state = state - 'next_sweep'")
+
+    step(fleet)
+    rollout = read(fleet, rollout_id)[0]
+
+    assert (rollout["status"], "goes elsewhere" in rollout["error"]) == ("failed", True)
+    assert aws.jobs["spring"].status == "IN_PROGRESS"
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,61 @@ def test_the_handshake_is_answered_to_whoever_has_the_secret_and_to_nobody_else(
     assert (greeted, guessed) == (True, False)
     assert subscription.statuses == [200, 401]
     assert messages_of(admin, integration_id) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        (
+            """device_integrations set settings = settings || '{"secret_parameter": "not allowed!"}' where id""",
+            "device_integrations set settings = settings - 'secret_parameter' where id",
+        ),
+        (
+            """device_integrations set settings = settings || '{"sync_where": 5, "nothing": 1}' where id""",
+            "device_integrations set settings = settings - '{sync_where,nothing}'::text[] where id",
+        ),
+        (
+            "private.integration_secrets set sealed_sent = 'k9.' || sealed_sent where integration_id",
+            "private.integration_secrets set sealed_sent = substr(sealed_sent, 4) where integration_id",
+        ),
+    ],
+)
+def test_a_config_of_ours_that_can_not_be_used_is_no_refusal_to_who_proves_it(
+    admin: Platform, change: str, back: str
+) -> None:
+    key: dict[str, Any] = {
+        "policy_name": "platform",
+        "shared_access_key": base64.b64encode(b"k" * 32).decode(),
+    }
+    integration_id, subscription = receive_only(admin, **key)
+    stranger = subscription.url.replace(SECRET, "guessed")
+    body = subscription.write(make_telemetry("a", {"n": 1}))
+
+    update(admin, change, integration_id)
+    proven, guessed = (httpx.post(url, content=body) for url in (subscription.url, stranger))
+    nobody = httpx.post(stranger.replace(integration_id, str(uuid.uuid4())), content=body)
+    update(admin, back, integration_id)
+
+    assert [reply.status_code for reply in (proven, guessed, nobody)] == [503, 401, 401]
+    assert proven.headers["Retry-After"] == "60"
+    assert guessed.json()["detail"] == nobody.json()["detail"]
+    assert httpx.post(subscription.url, content=body).status_code == 202
+
+
+def test_a_config_whose_own_proof_does_not_open_is_refused_like_nobodys(admin: Platform) -> None:
+    integration_id, subscription = receive_only(admin)
+    change = "private.integration_secrets set sealed_kept = 'k9.' || sealed_kept where integration_id"
+    update(admin, change, integration_id)
+
+    reply = httpx.post(subscription.url, content=subscription.write(make_telemetry("a", {"n": 1})))
+
+    assert reply.status_code == 401
+
+
+def update(admin: Platform, change: str, integration_id: str) -> None:
+    with admin.stack.connect() as connection, connection.transaction():
+        connection.execute("select set_config('app.resealing', 'on', true)")
+        connection.execute(f"update {change} = %s", [integration_id])
 
 
 def test_what_a_browser_asks_first_is_answered_as_ever(admin: Platform) -> None:

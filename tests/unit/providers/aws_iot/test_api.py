@@ -303,6 +303,34 @@ def test_who_waits_for_a_role_waits_no_longer_than_it_may(aws: FakeAws) -> None:
         assert first.result(30).token
 
 
+@pytest.mark.parametrize("seconds", [0, 0.05])
+def test_who_has_no_time_left_to_assume_a_role_keeps_nobody_else_from_it(
+    aws: FakeAws, seconds: float
+) -> None:
+    account, gate = make_role(aws), threading.Event()
+    aws.faults.append(Fault("POST /$", gate=gate))
+    with pytest.raises(TimedOut):
+        find_keys(account, Deadline(seconds))
+    gate.set()
+
+    assert find_keys(account, Deadline(30)).token
+
+
+def test_that_aws_itself_answers_too_late_is_remembered(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.providers.aws_iot.roles.CALL_SECONDS", 0.05)
+    account, gate = make_role(aws), threading.Event()
+    aws.faults.append(Fault("POST /$", gate=gate))
+
+    for _ in range(3):
+        with pytest.raises(TimedOut):
+            find_keys(account, Deadline(30))
+    gate.set()
+
+    assert aws.calls.count("POST /") <= 1
+
+
 def test_a_right_that_is_missing_has_no_role_assumed_again(aws: FakeAws) -> None:
     account = make_role(aws)
     aws.denied.add("iot:ListThings")

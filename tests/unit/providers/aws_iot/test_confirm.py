@@ -11,6 +11,8 @@ import pytest
 
 from shared.messages import receive_coded
 from shared.provider import Message, PushedRequest, Unauthenticated
+from shared.providers.aws_iot import confirm
+from shared.providers.aws_iot.confirm import KEPT_FAILURES
 from shared.runtime.errors import InvalidConfig, RateLimited
 from tests.fakes.aws import FakeAws, Fault
 from tests.unit.providers.aws_iot.accounts import load_aws, make_config
@@ -133,6 +135,28 @@ def test_what_fails_is_told_with_what_it_takes_to_do_it_by_hand(aws: FakeAws, co
 
     assert message.payload["confirmed"] is False
     assert (message.payload["confirmationToken"], message.remark is not None) == (TOKEN, True)
+
+
+def test_whoever_invents_tokens_is_refused_after_a_few_and_aws_asked_no_more_in_the_end(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirm, "ASKED_FAILURES", KEPT_FAILURES + 3)
+    config: dict[str, Any] = {"confirm_until": soon(hours=1)}
+    kept = [ask(aws, token=f"invented-{number}", **config) for number in range(KEPT_FAILURES)]
+    aws.destinations[TOKEN] = "IN_PROGRESS"
+
+    for number in range(3):
+        with pytest.raises(Unauthenticated):
+            ask(aws, token=f"another-{number}", **config)
+        if number == 1:
+            assert ask(aws, **config).payload["confirmed"] is True
+    asked = len(aws.calls)
+    with pytest.raises(Unauthenticated, match="anew"):
+        ask(aws, token="one-more", **config)
+
+    assert [each.payload["confirmed"] for each in kept] == [False] * KEPT_FAILURES
+    assert len(aws.calls) == asked
+    assert ask(aws, token="waited-for-anew", confirm_until=soon(hours=2)).payload["confirmed"] is False
 
 
 def test_nobody_waits_longer_than_a_day(aws: FakeAws) -> None:

@@ -220,6 +220,34 @@ def test_another_job_of_the_name_is_a_conflict(aws: FakeAws, firmware: JobsFirmw
         firmware.begin(other)
 
 
+def test_a_job_that_goes_to_another_group_is_neither_followed_nor_cancelled(
+    aws: FakeAws, firmware: JobsFirmware
+) -> None:
+    make_fleet(aws)
+    aws.ask("POST", "/thing-groups/other", {})
+    plan = make_plan(firmware)
+    firmware.begin(plan)
+    other = RolloutPlan(plan.name, RolloutTarget("other"), plan.artifacts)
+
+    with pytest.raises(Conflict, match="goes elsewhere"):
+        firmware.begin(other)
+    with pytest.raises(Conflict, match="goes elsewhere"):
+        firmware.list_devices(other, None)
+    firmware.withdraw(other)
+
+    assert aws.jobs["spring"].status == "IN_PROGRESS"
+    assert firmware.begin(plan).reference == "spring"
+
+
+def test_a_job_that_installs_something_else_is_not_cancelled(aws: FakeAws, firmware: JobsFirmware) -> None:
+    make_fleet(aws)
+    firmware.begin(make_plan(firmware))
+
+    firmware.withdraw(RolloutPlan("spring", RolloutTarget("plant"), (upload(firmware, "1.4"),)))
+
+    assert aws.jobs["spring"].status == "IN_PROGRESS"
+
+
 @pytest.mark.parametrize(
     ("name", "target", "field"),
     [

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.provider import Message, PushedRequest, Report, StoredBody
+from shared.provider.decoding.storable import is_too_deep
 from shared.provider.messages import Presence
 from tests.fakes.aws.rules import select_all, select_bytes, tell_lost
 from tests.unit.providers.aws_iot.accounts import load_aws
@@ -52,6 +53,19 @@ def test_a_batch_is_as_many_messages_each_with_its_own_device() -> None:
     assert [(each.device, each.payload) for each in messages] == [(f"d{n}", {"n": n}) for n in range(10)]
     assert len({each.event_id for each in messages}) == 10
     assert [each.event_id for each in parse(batch)] == [each.event_id for each in messages]
+
+
+@pytest.mark.parametrize("levels", [100, 1_100])
+def test_one_that_is_nested_too_deep_costs_no_other_of_its_batch(levels: int) -> None:
+    good = [json.dumps(select_all(f"devices/d{n}/telemetry", {"n": n}, f"d{n}", TS)) for n in range(9)]
+    deep = f'{{"topic":"devices/evil/telemetry","x":{"[" * levels}{"]" * levels}}}'
+
+    messages = parse(f"[{','.join([*good[:5], deep, *good[5:]])}]".encode())
+
+    assert [each.payload for each in messages if not each.error] == [{"n": n} for n in range(9)]
+    (bad,) = [each for each in messages if each.error]
+    assert (bad.raw, is_too_deep(bad.error)) == (deep, True)
+    assert {each.event_id for each in messages} >= {each.event_id for each in parse(good[0].encode())}
 
 
 def test_one_that_is_wrong_in_a_batch_costs_no_other() -> None:

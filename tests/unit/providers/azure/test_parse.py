@@ -10,6 +10,7 @@ import cbor2
 import pytest
 
 from shared.provider import Message, PushedRequest, StoredBody, Unauthenticated
+from shared.provider.decoding.storable import is_too_deep
 from tests.fakes.azure.event_grid import (
     Event,
     Schema,
@@ -47,6 +48,21 @@ def test_a_batch_is_all_its_events_in_their_order(schema: Schema) -> None:
 
     assert [message.payload for message in messages] == [{"n": number} for number in range(50)]
     assert len({message.event_id for message in messages}) == 50
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize("levels", [98, 1_100])
+def test_one_that_is_nested_too_deep_costs_no_other_of_its_batch(schema: Schema, levels: int) -> None:
+    events = [make_telemetry("a", {"n": number}) for number in range(99)]
+    good = Subscription("", schema).write(*events).removesuffix(b"]")
+    deep = Subscription("", schema).write(make_telemetry("evil", {"n": "here"})).decode()
+    deep = deep.removeprefix("[").removesuffix("]").replace('"here"', "[" * levels + "]" * levels)
+
+    messages = make_azure().parse(PushedRequest({}, good + b"," + deep.encode() + b"]"))
+
+    assert [each.payload for each in messages if not each.error] == [{"n": number} for number in range(99)]
+    (bad,) = [each for each in messages if each.error]
+    assert (bad.raw, is_too_deep(bad.error)) == (deep, True)
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,21 @@ def test_one_bad_event_does_not_spoil_its_batch() -> None:
     assert all(message.raw for message in messages[1:-1])
 
 
+@pytest.mark.parametrize("levels", [100, 1_100])
+@pytest.mark.parametrize("signed", [False, True])
+def test_one_event_that_is_nested_too_deep_costs_no_other_of_its_batch(levels: int, signed: bool) -> None:  # noqa: FBT001 - a case of two
+    event = ENVELOPE | {"source": DEVICE, "type": "io.golioth.data.v1/.s/a", "specversion": "1.0"}
+    good = [orjson.dumps(event | {"id": f"{number}", "data": {"n": number}}) for number in range(9)]
+    deep = orjson.dumps(event | {"id": "9", "data": "here"})
+    deep = deep.replace(b'"here"', b"[" * levels + b"]" * levels)
+    body = b"[" + b",".join([*good[:4], deep, *good[4:]]) + b"]"
+
+    messages = parse_signed(body) if signed else parse(body, BATCH)
+
+    assert [each.payload for each in messages if not each.error] == [{"n": number} for number in range(9)]
+    assert [each.raw for each in messages if each.error] == [deep.decode()]
+
+
 @pytest.mark.parametrize("body", [b"", b"{", {"a": 1}, [{}] * (EVENTS_LIMIT + 1), b"[" * 150 + b"]" * 150])
 def test_a_batch_that_is_none_is_kept_whole(body: Any) -> None:
     message = parse_one(body, BATCH)
