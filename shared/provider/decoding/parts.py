@@ -14,6 +14,9 @@ from shared.runtime.exact_json import write_json
 MOST_PARTS = 5_000
 """Of a list that has to be taken apart; one that holds more stays whole."""
 
+MOST_TOKENS = 100_000
+"""Looked at one by one; what follows them stays together: others' requests wait meanwhile."""
+
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)|[\[\]{},]', re.DOTALL)
 """Texts, which no commas are looked for in, and what cuts a list."""
 
@@ -66,7 +69,7 @@ def _cut_list(body: bytes) -> Iterator[bytes]:
     if body.lstrip()[:1] != b"[":
         return
     depth = start = 0
-    for found in _TOKEN.finditer(body):
+    for found in islice(_TOKEN.finditer(body), MOST_TOKENS):
         token = found[0]
         depth += _STEPS.get(token, 0)
         if depth == 1 and token == b"[":

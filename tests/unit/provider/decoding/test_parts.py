@@ -53,3 +53,15 @@ def test_a_list_that_is_taken_apart_is_what_it_is_whole(item: object) -> None:
     first, _ = read_parts(body).items
 
     assert first.document == read_parts(json.dumps([item]).encode()).items[0].document
+
+
+def test_no_more_than_so_much_of_a_list_is_taken_apart() -> None:
+    deep = nest(DEPTH_LIMIT + 20)
+    body = ",".join(['[{"a":1}', *[deep] * 2_000, '{"b":2}]'])
+
+    first, *others, rest = read_parts(body.encode()).items
+
+    assert first.document == {"a": 1}
+    assert len(others) < 1_000
+    assert all(is_too_deep(each.error) for each in others)
+    assert rest.text.endswith(b'{"b":2}]')
