@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import takewhile
 from typing import Any, cast
 
 from shared.provider import Batch, Identity, Message, Note, Poller, load_provider, require
@@ -79,6 +80,12 @@ class Ledger:
                 self.commit(batch)
                 if self.received >= stop or batch == Batch(committed=True):
                     return
+
+    def run_unheard(self, provider: Poller, seconds: float) -> None:
+        """A session that commits only after all of `seconds`, and is killed before the broker hears of it."""
+        ends = time.monotonic() + seconds
+        with self.open_session(provider) as session:
+            self.commit_all([*takewhile(lambda _: time.monotonic() < ends, session)])
 
     def watch(self, provider: Poller, seconds: float) -> None:
         """A session that commits at once and lasts all of `seconds`."""

@@ -288,7 +288,7 @@ def test_copies_by_filters_that_overlap_in_part_are_told_and_come_again_under_th
     provider = make_provider(broker.port, topics=topics, protocol_version=protocol_version)
     ledger.run(provider)
     publish_all(broker.port, [(TOPIC, '{"temperature": 1}')] * 3)
-    ledger.run_until(provider, 3)
+    ledger.run_unheard(provider, seconds=1)
     copies = len(ledger.stored)
 
     ledger.watch(provider, seconds=1)
