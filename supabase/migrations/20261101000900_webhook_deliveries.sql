@@ -52,9 +52,7 @@ create index webhook_deliveries_queue on public.webhook_deliveries (organization
   where stage is not null;
 create index webhook_deliveries_order on public.webhook_deliveries (integration_id, organization_id, ordering_key, message_id)
   where ordering_key is not null and stage is not null;
--- What maintenance forgets, and what it looks after for longer: each by its own age, so that neither is read for the other.
-create index webhook_deliveries_ended on public.webhook_deliveries (created_at) where status in ('delivered', 'cancelled');
-create index webhook_deliveries_kept on public.webhook_deliveries (created_at) where status in ('pending', 'dead');
+create index webhook_deliveries_age on public.webhook_deliveries using brin (created_at) with (autosummarize = on);
 create index webhook_deliveries_organization on public.webhook_deliveries (organization_id, created_at, id);
 create index webhook_deliveries_integration on public.webhook_deliveries (integration_id, created_at, id);
 create index webhook_deliveries_dead on public.webhook_deliveries (integration_id, organization_id, created_at, id)

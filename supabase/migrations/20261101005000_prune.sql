@@ -91,8 +91,7 @@ declare
   v_ended_from timestamptz := private.kept_from('deliveries', p_retention_days);
   v_dead_from timestamptz := private.kept_from('dead_deliveries', p_dead_days);
   v_alerts_from timestamptz := private.kept_from('alerts', p_dead_days);
-  v_ended integer;
-  v_dead integer;
+  v_pruned integer;
   v_cancelled integer;
   v_orphaned integer;
   v_resolved integer;
@@ -100,22 +99,15 @@ begin
   delete from public.webhook_deliveries
    where ctid = any (array(
      select d.ctid from public.webhook_deliveries d
-      where d.status in ('delivered', 'cancelled') and d.created_at < v_ended_from
-      order by d.created_at
+      where d.created_at < greatest(v_ended_from, v_dead_from)
+        and d.created_at < case d.status when 'dead' then v_dead_from else v_ended_from end
+        and d.status in ('delivered', 'cancelled', 'dead')
       limit p_limit for update skip locked));
-  get diagnostics v_ended = row_count;
-  delete from public.webhook_deliveries
-   where ctid = any (array(
-     select d.ctid from public.webhook_deliveries d
-      where d.status = 'dead' and d.created_at < v_dead_from
-      order by d.created_at
-      limit p_limit for update skip locked));
-  get diagnostics v_dead = row_count;
+  get diagnostics v_pruned = row_count;
   -- Locked here: one that was leased meanwhile stays.
   v_cancelled := private.end_as_cancelled(array(
     select d.id from public.webhook_deliveries d
-     where d.status = 'pending' and d.created_at < v_dead_from
-     order by d.created_at
+     where d.created_at < v_dead_from and d.status = 'pending'
      limit p_limit for update skip locked));
   v_orphaned := private.end_as_cancelled(array(
     select w.id
@@ -139,7 +131,7 @@ begin
    where ctid = any (array(
      select a.ctid from public.alerts a where a.resolved_at < v_alerts_from order by a.resolved_at limit p_limit for update skip locked));
   get diagnostics v_resolved = row_count;
-  return jsonb_build_object('deliveries_pruned', v_ended + v_dead, 'deliveries_cancelled', v_cancelled + v_orphaned, 'alerts_pruned', v_resolved);
+  return jsonb_build_object('deliveries_pruned', v_pruned, 'deliveries_cancelled', v_cancelled + v_orphaned, 'alerts_pruned', v_resolved);
 end
 $$;
 comment on function public.prune_deliveries is

@@ -35,9 +35,7 @@ EUI = "0102030405060708"
 TOLD = {"Content-Type": GRPC_WEB}
 
 
-@pytest.fixture(autouse=True)
-def _reach_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.1")
+pytestmark = pytest.mark.usefixtures("allow_loopback")
 
 
 @pytest.fixture
