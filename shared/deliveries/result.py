@@ -105,13 +105,12 @@ def _show_answer(attempt: Attempt, provider: Provider) -> str | None:
 
 def _show_reply(reply: OutboundReply, provider: Provider) -> str:
     """The beginning of the answer, and in brackets what of it was left out."""
-    body = reply.body.decode(errors="replace").replace("\x00", "\ufffd")
-    text = provider.mask_text(body, cut=reply.truncated)
+    text = _show(reply.body.decode(errors="replace"), provider, cut=reply.truncated)
     note = f"\n[{reply.cut}]" if reply.cut else ""
     return text[: REPLY_LIMIT - len(note)] + note
 
 
-def _show(text: str, provider: Provider | None) -> str:
+def _show(text: str, provider: Provider | None, *, cut: bool = False) -> str:
     """`text` as Postgres can hold it, secrets masked."""
     storable = text.encode(errors="replace").decode().replace("\x00", "\ufffd")
-    return provider.mask_text(storable) if provider else storable
+    return provider.mask_text(storable, cut=cut) if provider else storable
