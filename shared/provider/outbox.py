@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -141,7 +142,7 @@ def wait_for_codec(make: Callable[[], Batch], deadline: Deadline) -> Iterator[Ba
 
     Errors: Unavailable, where none got free by the deadline.
     """
-    for failures in range(1, 1_000):
+    for failures in itertools.count(1):
         try:
             batch = make()
         except Unavailable:
