@@ -203,8 +203,9 @@ def test_a_rollout_that_is_cancelled_is_so_at_aws(fleet: Site, aws: FakeAws) -> 
 def test_of_two_rollouts_of_one_name_the_second_fails_and_leaves_the_job_alone(
     fleet: Site, aws: FakeAws
 ) -> None:
-    make_fleet(aws)
+    first, *_ = make_fleet(aws)
     aws.ask("POST", "/thing-groups/other", {})
+    aws.ask("PUT", "/thing-groups/addThingToThingGroup", {"thingName": first, "thingGroupName": "other"})
     upload(fleet)
     ids = [start(fleet), start(fleet, cohort_id="other")]
 
