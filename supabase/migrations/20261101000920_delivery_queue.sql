@@ -139,9 +139,10 @@ begin
              case when e.circuit = 'closed' then private.read_bound(i.settings, 'max_concurrent', 10, 1000) else 1 end - u.flying,
              private.read_bound(i.settings, 'rate_limit_per_minute', 100, 10000000) - u.flying - r.sent))::integer as room
       from public.webhook_endpoints e
-      join public.device_integrations i on i.id = e.integration_id and i.organization_id = e.organization_id
+      -- By its key alone, and then whose it is: by organization the planner would read all that it has for each.
+      join lateral (select * from public.device_integrations x where x.id = e.integration_id offset 0) i on i.organization_id = e.organization_id
+      join lateral (select * from private.sealed_integrations x where x.id = e.integration_id offset 0) n on n.organization_id = e.organization_id
       join private.delivery_turns t on t.organization_id = e.organization_id
-      join private.sealed_integrations n on n.id = i.id and n.organization_id = i.organization_id
       cross join lateral (
         select count(*) as flying from public.webhook_deliveries d
          where d.integration_id = e.integration_id and d.organization_id = e.organization_id and d.stage = 2) u

@@ -1,15 +1,19 @@
--- Batches that more webhooks want than one transaction should write down: a row is committed with them, and worked off in steps.
+-- Batches and events that go to more than one transaction should write down: a row is committed with them, and worked off in steps.
 
 create table private.fan_outs (
   id bigint generated always as identity primary key,
   organization_id uuid not null,
-  integration_id uuid not null,
-  received_at timestamptz not null,
-  id_end text not null,
-  webhooks uuid[] not null
+  integration_id uuid,
+  received_at timestamptz,
+  id_end text,
+  event_id uuid,
+  webhooks uuid[] not null,
+  check (num_nonnulls(integration_id, received_at, id_end) = 3 or event_id is not null)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-comment on table private.fan_outs is 'A batch of messages that is still to be queued for webhooks: written by ingest_messages in place of more than ten thousand deliveries.';
-comment on column private.fan_outs.integration_id is 'The integration that the messages came from.';
+comment on table private.fan_outs is
+  'A batch of messages, or an event, that is still to be queued for webhooks: written by ingest_messages in place of more than ten thousand deliveries, '
+  'by queue_event in place of more than a hundred.';
+comment on column private.fan_outs.integration_id is 'The integration that the messages came from, or that the event is about.';
 comment on column private.fan_outs.id_end is 'How the ids of all messages of the batch end.';
 comment on column private.fan_outs.webhooks is 'Those that are still to be served; one step each.';
 create index fan_outs_organization on private.fan_outs (organization_id, id);
@@ -83,17 +87,21 @@ declare
   v_fan_out private.fan_outs;
   v_queued integer;
 begin
-  -- Any organization that has some, then its oldest: those of one are in no other's way.
+  -- Any organization that has some, then its oldest of either kind: those of one are in no other's way, and no alert waits for messages.
   select f.* into v_fan_out
-    from (select min(n.id) as id from private.fan_outs n group by n.organization_id order by random() limit 8) o
+    from (select min(n.id) as id from private.fan_outs n group by n.organization_id, n.event_id is null order by random() limit 8) o
     join private.fan_outs f on f.id = o.id
    limit 1
      for update of f skip locked;
   if not found then
     return null;
   end if;
-  v_queued := private.queue_messages(
-    v_fan_out.organization_id, v_fan_out.integration_id, v_fan_out.received_at, v_fan_out.id_end, v_fan_out.webhooks[1]);
+  if v_fan_out.event_id is null then
+    v_queued := private.queue_messages(
+      v_fan_out.organization_id, v_fan_out.integration_id, v_fan_out.received_at, v_fan_out.id_end, v_fan_out.webhooks[1]);
+  else
+    v_queued := private.queue_told(v_fan_out.event_id, v_fan_out.webhooks[1:1]);
+  end if;
   if cardinality(v_fan_out.webhooks) > 1 then
     update private.fan_outs set webhooks = webhooks[2:] where id = v_fan_out.id;
   else
@@ -103,7 +111,7 @@ begin
 end
 $$;
 comment on function public.spread_deliveries is
-  'One step of what ingest_messages left to be queued: one batch for one webhook. How many deliveries that made; null where nothing is left.';
+  'One step of what ingest_messages and queue_event left to be queued: one batch or event for one webhook. How many deliveries that made; null where nothing is left.';
 
 revoke all on private.fan_outs from public, anon, authenticated, service_role;
 revoke execute on function private.queue_messages, public.spread_deliveries from public, anon, authenticated, service_role;

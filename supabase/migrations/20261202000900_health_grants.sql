@@ -17,5 +17,5 @@ grant select on private.alert_kinds to service_role;
 grant execute on function public.record_heartbeat, public.prune_events, public.judge_integrations, public.explain_failure,
   public.record_requests
   to service_role;
-grant execute on function private.note_attempts, private.note_certificate, private.queue_event, private.find_gaps, private.add_gaps, private.add_refused,
+grant execute on function private.note_attempts, private.note_certificate, private.queue_event, private.queue_told, private.find_gaps, private.add_gaps, private.add_refused,
   private.count_refused to service_role;

@@ -153,9 +153,11 @@ declare
   v_head record;
 begin
   for v_head in
-    select d as delivery, i.settings from public.webhook_deliveries d
+    -- By their ids alone, and then what they are: told their stage as well, the planner may read all that wait in it instead.
+    select d.delivery, i.settings from unnest(p_picked) p(id)
+      join lateral (select n as delivery, n.* from public.webhook_deliveries n where n.id = p.id offset 0) d
+        on d.recipient is not null and d.stage = 3 and (d.attempts = 0 or d.replayed_at is not null)
       join lateral (select n.* from public.device_integrations n where n.id = d.integration_id offset 0) i on i.organization_id = d.organization_id
-     where d.id = any (p_picked) and d.recipient is not null and d.stage = 3 and (d.attempts = 0 or d.replayed_at is not null)
      order by random()
   loop
     v_picked := array_remove(v_picked, (v_head.delivery).id);

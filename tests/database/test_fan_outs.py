@@ -6,9 +6,10 @@ import pytest
 
 from shared.provider.subscription import MOST_DEVICES
 from tests.database.fixtures import Service, make_messages
+from tests.database.notices import make_notifier, raise_alerts
 from tests.database.queue import make_webhook
 
-WEBHOOKS, MESSAGES = 6, 1_700
+WEBHOOKS, MESSAGES, PEOPLE = 6, 1_700, 50
 
 
 @pytest.fixture
@@ -107,3 +108,47 @@ def test_a_payload_that_is_kept_compressed_counts_as_large_as_it_is(service: Ser
         "select payload_bytes > 90000 as large, count(*) from webhook_deliveries group by 1 order by 1"
     )
     assert [(row["large"], row["count"]) for row in sizes] == [(False, count * (MESSAGES - 1)), (True, count)]
+
+
+def list_told(service: Service, webhook: str) -> list[str]:
+    """What one person is told, in the order in which they hear it."""
+    rows = service.run(
+        "select event_type from webhook_deliveries where integration_id = %s and recipient = 'P0' order by message_id",
+        webhook,
+    )
+    return [row["event_type"] for row in rows]
+
+
+def test_what_is_told_to_more_than_a_hundred_is_queued_step_by_step_in_order(service: Service) -> None:
+    people = [{"name": f"P{number}", "to": f"+4917012345{number:02d}"} for number in range(PEOPLE)]
+    notifiers = [make_notifier(service, *people) for _ in range(3)]
+    (failing,) = raise_alerts(service, 1)
+    for notifier in notifiers:
+        service.connection.execute(
+            "update device_integrations set settings = settings #- '{recipients,-1}' where id = %s",
+            (notifier,),
+        )
+    smaller = make_notifier(service, *people[:3])
+    service.run("select private.resolve_alerts(%s, 'It works.')", failing)
+    at_once = count_deliveries(service)
+
+    steps = spread_all(service)
+
+    assert (at_once, sorted(steps)) == ({}, [3, *[PEOPLE - 1] * 6])
+    assert [list_told(service, each) for each in notifiers] == [["alert.raised", "alert.resolved"]] * 3
+    assert list_told(service, smaller) == ["alert.resolved"]
+    assert count_deliveries(service) == dict.fromkeys(notifiers, 2 * (PEOPLE - 1)) | {smaller: 3}
+
+
+def test_what_comes_after_what_is_still_to_be_queued_does_not_overtake_it(service: Service) -> None:
+    people = [{"name": f"P{number}", "to": f"+4917012345{number:02d}"} for number in range(PEOPLE)]
+    first, second, _ = (make_notifier(service, *people) for _ in range(3))
+    (failing,) = raise_alerts(service, 1)
+    service.connection.execute("delete from device_integrations where id = %s", (second,))
+    service.run("select private.resolve_alerts(%s, 'It works.')", failing)
+    at_once = count_deliveries(service)
+
+    steps = spread_all(service)
+
+    assert (at_once, sorted(steps)) == ({}, [0, *[PEOPLE] * 4])
+    assert list_told(service, first) == ["alert.raised", "alert.resolved"]

@@ -14,6 +14,7 @@ from shared.provider.notices.recipient import Recipient
 from tests.database.fixtures import Row, Service, make_messages
 from tests.database.notices import ADA, BOB, lease_notices, make_notifier, pass_seconds, raise_alerts
 from tests.database.queue import finish, lease, make_webhook
+from tests.database.test_rows_read import count_reads
 from tests.stack import Stack
 
 
@@ -440,3 +441,20 @@ def test_a_storm_of_one_organization_is_gathered_in_steps_and_keeps_nobody_else_
 
     assert sum(gathered) == 10 * 398
     assert max(gathered) <= 1_000
+
+
+def test_who_is_to_be_told_is_looked_up_among_what_was_picked_alone(service: Service) -> None:
+    people = [{"name": f"P{n}", "to": f"+4917012345{n:02d}"} for n in range(50)]
+    for _ in range(10):
+        # Planned for good while nothing waits.
+        service.one("select private.gather_notices(array[gen_random_uuid()])")
+    make_notifier(service, *people, events=["device.*"])
+    service.ingest(service.make_integration(), make_messages(60))
+    make_webhook(service)
+    service.ingest(service.make_integration(), make_messages(3))
+    picked = service.one("select array_agg(id) from webhook_deliveries where recipient is null")
+    before = count_reads(service, "webhook_deliveries")
+
+    assert service.one("select private.gather_notices(%s)", picked) == picked
+    assert len(picked) == 3
+    assert count_reads(service, "webhook_deliveries") - before < 10

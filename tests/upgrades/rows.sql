@@ -17,3 +17,8 @@ returning provisioning_id;
 -- row: ended
 insert into private.ended_organizations (organization_id)
 values (gen_random_uuid());
+
+-- row: fan_out
+insert into private.fan_outs (organization_id, integration_id, event_id, webhooks)
+values (%(organization)s, %(mqtt)s, gen_random_uuid(), '{}')
+returning id;
