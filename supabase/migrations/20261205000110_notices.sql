@@ -142,7 +142,7 @@ comment on function private.choose_notice is
   'rows are too few to gather.';
 
 create function private.gather_notices(p_picked uuid[]) returns uuid[]
-language plpgsql volatile set search_path = '' set lock_timeout = '100ms'
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan set lock_timeout = '100ms'
 as $$
 declare
   v_picked uuid[] := p_picked;
