@@ -8,6 +8,10 @@ create table private.fan_outs (
   id_end text,
   event_id uuid,
   webhooks uuid[] not null,
+  created_at timestamptz not null default now(),
+  due_at timestamptz not null default now(),
+  tries integer not null default 0,
+  error text,
   check (num_nonnulls(integration_id, received_at, id_end) = 3 or event_id is not null)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 comment on table private.fan_outs is
@@ -16,6 +20,7 @@ comment on table private.fan_outs is
 comment on column private.fan_outs.integration_id is 'The integration that the messages came from, or that the event is about.';
 comment on column private.fan_outs.id_end is 'How the ids of all messages of the batch end.';
 comment on column private.fan_outs.webhooks is 'Those that are still to be served; one step each.';
+comment on column private.fan_outs.due_at is 'Later, after a step that failed; how often that was is in tries, and why in error.';
 create index fan_outs_organization on private.fan_outs (organization_id, id);
 alter table private.fan_outs enable row level security;
 
@@ -89,19 +94,30 @@ declare
 begin
   -- Any organization that has some, then its oldest of either kind: those of one are in no other's way, and no alert waits for messages.
   select f.* into v_fan_out
-    from (select min(n.id) as id from private.fan_outs n group by n.organization_id, n.event_id is null order by random() limit 8) o
+    from (
+      select min(n.id) as id from private.fan_outs n where n.due_at <= now()
+       group by n.organization_id, n.event_id is null order by random() limit 8) o
     join private.fan_outs f on f.id = o.id
    limit 1
      for update of f skip locked;
   if not found then
     return null;
   end if;
-  if v_fan_out.event_id is null then
-    v_queued := private.queue_messages(
-      v_fan_out.organization_id, v_fan_out.integration_id, v_fan_out.received_at, v_fan_out.id_end, v_fan_out.webhooks[1]);
-  else
-    v_queued := private.queue_told(v_fan_out.event_id, v_fan_out.webhooks[1:1]);
-  end if;
+  begin
+    if v_fan_out.event_id is null then
+      v_queued := private.queue_messages(
+        v_fan_out.organization_id, v_fan_out.integration_id, v_fan_out.received_at, v_fan_out.id_end, v_fan_out.webhooks[1]);
+    else
+      v_queued := private.queue_told(v_fan_out.event_id, v_fan_out.webhooks[1:1]);
+    end if;
+  -- A statement timeout too: nothing that comes after it waits for ever, and its own webhook is late for all to see.
+  exception when query_canceled or others then
+    update private.fan_outs
+       set webhooks = webhooks[2:] || webhooks[1], tries = tries + 1, error = left(sqlstate || ' ' || sqlerrm, 2000),
+           due_at = now() + least(interval '5 minutes', make_interval(secs => 2 ^ least(tries, 10)))
+     where id = v_fan_out.id;
+    return 0;
+  end;
   if cardinality(v_fan_out.webhooks) > 1 then
     update private.fan_outs set webhooks = webhooks[2:] where id = v_fan_out.id;
   else
@@ -111,7 +127,20 @@ begin
 end
 $$;
 comment on function public.spread_deliveries is
-  'One step of what ingest_messages and queue_event left to be queued: one batch or event for one webhook. How many deliveries that made; null where nothing is left.';
+  'One step of what ingest_messages and queue_event left to be queued: one batch or event for one webhook. How many deliveries that made; null where nothing is left. What fails is '
+  'tried again after a pause that grows to five minutes, behind the other webhooks of its batch or event.';
+
+create function private.find_unspread(p_organization_id uuid, p_integration_id uuid) returns timestamptz
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return (
+    select min(f.created_at)
+      from (select n.created_at, n.webhooks from private.fan_outs n where n.organization_id = p_organization_id order by n.id limit 100) f
+     where p_integration_id = any (f.webhooks));
+end
+$$;
+comment on function private.find_unspread is 'Since when something is to be queued for a webhook, of the oldest hundred of its organization; null where nothing is.';
 
 revoke all on private.fan_outs from public, anon, authenticated, service_role;
-revoke execute on function private.queue_messages, public.spread_deliveries from public, anon, authenticated, service_role;
+revoke execute on function private.queue_messages, private.find_unspread, public.spread_deliveries from public, anon, authenticated, service_role;

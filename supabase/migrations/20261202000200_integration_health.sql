@@ -80,8 +80,9 @@ language plpgsql stable set search_path = ''
 as $$
 begin
   return (
-    select (w.pending, o.due_at, d.dead, d.died)::private.queue
-      from (
+    select (w.pending + (u.since is not null)::integer, least(o.due_at, u.since), d.dead, d.died)::private.queue
+      from (select private.find_unspread(p_organization_id, p_integration_id) as since) u
+      cross join (
         select count(*) as pending
           from (select from public.webhook_deliveries d
                  where d.organization_id = p_organization_id and d.integration_id = p_integration_id and d.stage is not null limit 10000) p) w
@@ -100,7 +101,7 @@ begin
                  order by d.due_at desc limit 10000) p) d);
 end
 $$;
-comment on function private.count_queue is 'The queue of a webhook, counted up to ten thousand: how much is beyond changes nothing of its health. due_at is the earliest of all.';
+comment on function private.count_queue is 'The queue of a webhook, counted up to ten thousand: how much is beyond changes nothing of its health. due_at is the earliest of all. What is still to be queued is one more, due since it came.';
 
 create function private.share_undecoded(p_organization_id uuid, p_integration_id uuid) returns numeric
 language plpgsql stable set search_path = ''

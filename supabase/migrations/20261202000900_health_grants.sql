@@ -6,7 +6,7 @@ grant select on public.integration_facts, public.integration_states, public.inte
 grant execute on function public.read_integration, public.read_scheduler, public.acknowledge_alert to authenticated;
 grant execute on function
   private.scheduler_seen_at, private.list_gaps, private.describe_silence, private.read_seconds, private.say_interval, private.sum_day, private.count_hour,
-  private.count_queue, private.sum_lag, private.share_undecoded, private.share_failed
+  private.count_queue, private.find_unspread, private.sum_lag, private.share_undecoded, private.share_failed
   to authenticated, service_role;
 
 grant select, insert, update, delete on

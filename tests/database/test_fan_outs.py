@@ -152,3 +152,34 @@ def test_what_comes_after_what_is_still_to_be_queued_does_not_overtake_it(servic
 
     assert (at_once, sorted(steps)) == ({}, [0, *[PEOPLE] * 4])
     assert list_told(service, first) == ["alert.raised", "alert.resolved"]
+
+
+def test_what_cannot_be_queued_is_in_nobodys_way_and_makes_its_webhook_late(
+    service: Service, webhooks: list[str]
+) -> None:
+    broken, *others = webhooks
+    service.ingest(service.make_integration(), make_messages(MESSAGES))
+    service.ingest(service.make_integration(), make_messages(MESSAGES))
+    service.as_owner(
+        "create function private.refuse() returns trigger language plpgsql as 'begin raise exception ''no''; end'"
+    )
+    service.as_owner(
+        "create trigger refuse before insert on webhook_deliveries for each row"
+        f" when (new.integration_id = '{broken}') execute function private.refuse()"
+    )
+    health = "select state, pending, reason from integration_health where integration_id = %s"
+    for _ in range(2):
+        spread_all(service)
+        service.connection.execute("update private.fan_outs set due_at = now()")
+    queued = count_deliveries(service)
+    service.connection.execute("update private.fan_outs set created_at = now() - interval '10 minutes'")
+    (late,) = service.run(health, broken)
+    left = service.run("select error, tries > 0 as tried, webhooks::text[] as webhooks from private.fan_outs")
+    service.as_owner("drop trigger refuse on webhook_deliveries")
+
+    spread_all(service)
+
+    assert queued == dict.fromkeys(others, 2 * MESSAGES)
+    assert left == [{"error": "P0001 no", "tried": True, "webhooks": [broken]}] * 2
+    assert (late["state"], late["pending"], "due for 10 minutes" in late["reason"]) == ("degraded", 1, True)
+    assert count_deliveries(service) == dict.fromkeys(webhooks, 2 * MESSAGES)
