@@ -71,11 +71,11 @@ $$;
 comment on function private.return_expired is
   'Deliveries whose lease ran out are due again, or dead after the last try; for the rate they count as sent until the lease ended.';
 
-create function private.find_heads(p_organization_id uuid, p_integration_id uuid, p_limit integer)
+create function private.find_heads(p_organization_id uuid, p_integration_id uuid, p_limit integer, p_most integer)
 returns table (id uuid, due_at timestamptz, payload_bytes integer)
 language sql volatile set search_path = ''
 as $$
-  -- From any key on and round, and no further than a thousand: however many wait, all get their turn. Each step asks for the next
+  -- From any key on and round, and no further than p_most: however many wait, all get their turn. Each step asks for the next
   -- entry of one index and then whose it is: told whose it must be, the planner may read and sort all that wait.
   with recursive start as (select gen_random_uuid() as key),
   above as (
@@ -117,11 +117,11 @@ as $$
     select a.* from above a
     union all
     select b.* from below b where b.ordering_key <= (select s.key from start s)
-    limit 1000
+    limit p_most
   )
   select h.id, h.due_at, h.payload_bytes from heads h where h.stage = 3 and h.due_at <= now() order by h.due_at limit p_limit
 $$;
-comment on function private.find_heads is 'The oldest open delivery of up to a thousand ordering keys, where it is due and not under way.';
+comment on function private.find_heads is 'The oldest open delivery of up to p_most ordering keys, where it is due and not under way.';
 
 create function private.pick_shares(
   p_integration_ids uuid[], p_limit integer, p_bytes integer, p_depth integer, p_shares jsonb, out picked uuid[],
@@ -174,7 +174,8 @@ begin
             select h.id, h.payload_bytes, h.due_at
               from (select from public.webhook_deliveries d 
                     where d.integration_id = r.integration_id and d.organization_id = r.organization_id and d.stage = 3 limit 1) ordered
-              cross join lateral private.find_heads(r.organization_id, r.integration_id, r.reach) h
+              cross join lateral private.find_heads(
+                r.organization_id, r.integration_id, r.reach, greatest(r.reach, least(1000, 5000 / cardinality(p_integration_ids)))) h
              where r.active
             union all
             (select d.id, d.payload_bytes, d.due_at from public.webhook_deliveries d

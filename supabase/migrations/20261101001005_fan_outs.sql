@@ -21,7 +21,7 @@ comment on column private.fan_outs.integration_id is 'The integration that the m
 comment on column private.fan_outs.id_end is 'How the ids of all messages of the batch end.';
 comment on column private.fan_outs.webhooks is 'Those that are still to be served; one step each.';
 comment on column private.fan_outs.due_at is 'Later, after a step that failed; how often that was is in tries, and why in error.';
-create index fan_outs_organization on private.fan_outs (organization_id, id);
+create index fan_outs_organization on private.fan_outs (organization_id, (event_id is null), id);
 alter table private.fan_outs enable row level security;
 
 create function private.queue_messages(
@@ -86,17 +86,30 @@ comment on function private.queue_messages is
   'Queues the messages of a batch for those who subscribe, or for one of them; how many deliveries that made. p_id_end is how the ids of all messages of the batch end.';
 
 create function public.spread_deliveries() returns integer
-language plpgsql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set enable_seqscan = off -- its plans are made while nothing is left
 as $$
 declare
   v_fan_out private.fan_outs;
   v_queued integer;
 begin
   -- Any organization that has some, then its oldest of either kind: those of one are in no other's way, and no alert waits for messages.
+  -- Each step asks for the next entry of one index, and then whose it is.
+  with recursive lines as (
+    (select f.organization_id, f.event_id is null as is_batch from private.fan_outs f order by 1, 2 limit 1)
+    union all
+    select n.* from lines l cross join lateral (
+      select f.organization_id, f.event_id is null from private.fan_outs f
+       where (f.organization_id, f.event_id is null) > (l.organization_id, l.is_batch) order by 1, 2 limit 1) n
+  )
   select f.* into v_fan_out
     from (
-      select min(n.id) as id from private.fan_outs n where n.due_at <= now()
-       group by n.organization_id, n.event_id is null order by random() limit 8) o
+      select n.id
+        from lines l cross join lateral (
+          select f.* from private.fan_outs f
+           where (f.organization_id, f.event_id is null, f.id) > (l.organization_id, l.is_batch, 0) and f.due_at <= now()
+           order by f.organization_id, f.event_id is null, f.id limit 1) n
+       where n.organization_id = l.organization_id and (n.event_id is null) = l.is_batch
+       order by random() limit 8) o
     join private.fan_outs f on f.id = o.id
    limit 1
      for update of f skip locked;
@@ -136,11 +149,15 @@ as $$
 begin
   return (
     select min(f.created_at)
-      from (select n.created_at, n.webhooks from private.fan_outs n where n.organization_id = p_organization_id order by n.id limit 100) f
-     where p_integration_id = any (f.webhooks));
+      from (values (false), (true)) k(is_batch)
+     cross join lateral (
+       select n.* from private.fan_outs n
+        where (n.organization_id, n.event_id is null, n.id) > (p_organization_id, k.is_batch, 0)
+        order by n.organization_id, n.event_id is null, n.id limit 100) f
+     where f.organization_id = p_organization_id and p_integration_id = any (f.webhooks));
 end
 $$;
-comment on function private.find_unspread is 'Since when something is to be queued for a webhook, of the oldest hundred of its organization; null where nothing is.';
+comment on function private.find_unspread is 'Since when something is to be queued for a webhook, of the oldest hundred batches and events of its organization; null where nothing is.';
 
 revoke all on private.fan_outs from public, anon, authenticated, service_role;
 revoke execute on function private.queue_messages, private.find_unspread, public.spread_deliveries from public, anon, authenticated, service_role;

@@ -79,7 +79,9 @@ begin
   with locked as (
     select c.id, p.n, octet_length(c.payload::text) + private.count_bytes(i.settings, i.sealed_sent, i.sealed_kept) as bytes
       from unnest(v_picked) with ordinality p(id, n)
-      join public.device_commands c on c.id = p.id and c.status in ('pending', 'sending') and c.due_at <= now()
+      -- Said so that it is looked up by its id: an index of what is open would be read as a whole, once planned while nothing was.
+      join public.device_commands c
+        on c.id = p.id and (c.status is not distinct from 'pending' or c.status is not distinct from 'sending') and c.due_at <= now()
       join private.sealed_integrations i on i.id = c.integration_id and i.organization_id = c.organization_id
      order by p.n
      limit p_limit
@@ -124,11 +126,14 @@ begin
       code text, milliseconds double precision, hold_seconds double precision, certificate jsonb)
   ),
   sending as materialized (
-    select c.id from public.device_commands c join results r on r.id = c.id and r.lease_token = c.lease_token where c.status = 'sending'
+    -- Here and below looked up by the id alone: any other way the plan may read all that wait, made while nothing did.
+    select c.id from results r
+      join lateral (select n.id, n.lease_token, n.status from public.device_commands n where n.id = r.id offset 0) c
+        on c.lease_token = r.lease_token and c.status = 'sending'
   ),
   held as materialized (
     -- A deletion takes seconds, and results of others wait with these.
-    select c.id from public.device_commands c where c.id in (select s.id from sending s) for no key update skip locked
+    select c.id from public.device_commands c where c.id = any (array(select s.id from sending s)) for no key update skip locked
   ),
   finished as (
     update public.device_commands c
@@ -138,7 +143,7 @@ begin
            result = coalesce(nullif(r.result, 'null'), c.result), error = left(r.error, 2000),
            finished_at = case when r.outcome <> 'retry' then now() end
       from results r
-     where c.id = r.id and c.lease_token = r.lease_token and c.status = 'sending' and c.id in (select h.id from held h)
+     where c.id = r.id and c.lease_token = r.lease_token and c.status is not distinct from 'sending' and c.id = any (array(select h.id from held h))
        and r.outcome in ('sent', 'confirmed', 'failed', 'retry')
     returning c.id, r.outcome, c.integration_id, c.organization_id, r.code, r.milliseconds, r.hold_seconds, r.certificate,
               -- As of the row that was locked: what is told from now on finds the reference.

@@ -11,6 +11,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.database.fixtures import Row, Service, make_messages
+from tests.database.queue import make_webhook
 
 FLEET, BATCH = 2_000, 50
 
@@ -176,3 +177,52 @@ def test_whether_ids_are_kept_too_long_is_seen_without_reading_them_all(service:
     service.run(judge)
 
     assert count_reads(service, "message_ledger") - before < remembered / 5
+
+
+def test_what_came_of_commands_is_noted_without_reading_those_that_wait(service: Service, fleet: str) -> None:
+    for _ in range(10):
+        service.one("select finish_commands('[]')")
+    for _ in range(20):
+        command(service, fleet)
+    leased = service.one("select lease_commands(5, 60, 5)")["commands"]
+    results = [{"id": row["id"], "lease_token": row["lease_token"], "outcome": "sent"} for row in leased]
+    before = count_reads(service, "device_commands")
+
+    counts = service.one("select finish_commands(%s)", Jsonb(results))
+
+    assert (len(leased), counts["sent"]) == (5, 5)
+    assert count_reads(service, "device_commands") - before < 50
+
+
+def test_of_many_ordered_webhooks_a_lease_looks_at_some_heads_of_each(service: Service) -> None:
+    webhooks = [make_webhook(service, ordered="device", max_concurrent=100) for _ in range(20)]
+    service.connection.execute(
+        "insert into webhook_deliveries"
+        " (organization_id, integration_id, event_type, message_id, message_received_at, ordering_key)"
+        " select %s, w, 'device.telemetry', gen_random_uuid(), now(), gen_random_uuid()"
+        " from unnest(%s::uuid[]) w cross join generate_series(1, 600)",
+        (service.organization_id, webhooks),
+    )
+    before = count_reads(service, "webhook_deliveries")
+
+    leased = service.one("select lease_deliveries(20, 60)")["deliveries"]
+
+    assert len({row["integration_id"] for row in leased}) == 20
+    assert count_reads(service, "webhook_deliveries") - before < 7_000
+
+
+def test_a_step_of_queueing_finds_its_batch_among_any_number(service: Service) -> None:
+    for _ in range(10):
+        assert service.one("select spread_deliveries()") is None
+    source = service.make_integration()
+    service.run(
+        "insert into private.fan_outs (organization_id, integration_id, received_at, id_end, webhooks)"
+        " select %s, %s, now(), 'x', array[gen_random_uuid()] from generate_series(1, 500) returning id",
+        service.organization_id,
+        source,
+    )
+    before = count_reads(service, "fan_outs")
+
+    assert service.one("select spread_deliveries()") == 0
+    assert count_reads(service, "fan_outs") - before < 20
+    assert service.one("select count(*) from private.fan_outs") == 499
