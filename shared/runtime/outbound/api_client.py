@@ -88,9 +88,11 @@ class ApiClient:
     def repeat(self, request: OutboundRequest, read: Callable[[OutboundReply], Any], *, again: bool) -> Any:
         """What `read` makes of the reply. While it raises ProviderRefused that may pass, the request is sent again.
 
-        `again`: whether what may have had its effect may be repeated.
+        `again`: whether what may have had its effect may be repeated. Where not, what was done is AnswerUnreadable if
+        its reply can't be read, for want of memory or of time, too.
         """
         failures = 0
+        request = replace(request, once=not again)
         while True:
             try:
                 return read(self._send(request))
