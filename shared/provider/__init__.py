@@ -56,6 +56,7 @@ from shared.provider.grpc_web import (
 )
 from shared.provider.history import Historian
 from shared.provider.items import NamedBody, Pages, cut_bodies, decode_items, find_items, name_item, write_item
+from shared.provider.lifting import UNLIFTED, Lifted, lift_deep, read_lifted
 from shared.provider.lists import CommaSeparated
 from shared.provider.lorawan import (
     Frame, LorawanEvent, LorawanReceiver, Reception, describe_gateways, describe_modulation, keep_undecoded,
