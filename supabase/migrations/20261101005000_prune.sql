@@ -2,7 +2,7 @@
 
 create function public.prune_messages(p_retention_days integer default null, p_limit integer default 20000)
 returns jsonb
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off -- its plans are made while the ledger is still small
+language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms' set enable_seqscan = off -- its plans are made while the ledger is still small
 as $$
 declare
   v_first date := (private.kept_from('messages', p_retention_days) at time zone 'UTC')::date;
@@ -10,6 +10,7 @@ declare
   v_dropped integer := 0;
   v_ids timestamptz := private.kept_from('event_ids');
   v_forgotten integer;
+  v_is_held boolean := false;
 begin
   for v_day in 0..3 loop
     perform private.make_message_partition((now() at time zone 'UTC')::date + v_day);
@@ -20,6 +21,7 @@ begin
       where l.seen_at < v_ids
       limit p_limit for update skip locked));
   get diagnostics v_forgotten = row_count;
+  perform private.note_pruned('event_ids', v_forgotten < p_limit);
   -- Last, for from the first that is dropped on nobody reads or writes messages until this is committed.
   for v_name in
     select c.relname from pg_catalog.pg_inherits h join pg_catalog.pg_class c on c.oid = h.inhrelid
@@ -27,9 +29,11 @@ begin
        and to_date(right(c.relname, 8), 'YYYYMMDD') < v_first
      order by 1
   loop
-    exit when not private.drop_message_partition(v_name);
+    v_is_held := not private.drop_message_partition(v_name);
+    exit when v_is_held;
     v_dropped := v_dropped + 1;
   end loop;
+  perform private.note_pruned('messages', not v_is_held);
   return jsonb_build_object('partitions_dropped', v_dropped, 'ids_forgotten', v_forgotten);
 end
 $$;
@@ -38,7 +42,7 @@ comment on function public.prune_messages is
   'round where somebody reads them.';
 
 create function public.prune_history(p_retention_days integer default null, p_limit integer default 20000) returns jsonb
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms'
 as $$
 declare
   v_activity_from timestamptz := private.kept_from('activity', p_retention_days);
@@ -54,6 +58,7 @@ begin
    where ctid = any (array(
      select a.ctid from public.integration_activity a where a.created_at < v_activity_from limit p_limit for update skip locked));
   get diagnostics v_activity = row_count;
+  perform private.note_pruned('activity', v_activity < p_limit);
   v_metrics := private.roll_up_metrics(v_metrics_from, p_limit);
   update public.device_commands
      set status = 'failed', lease_token = null, finished_at = now(), error = 'Its integration was deleted before it was sent.'
@@ -69,12 +74,14 @@ begin
       where c.created_at < v_commands_from and c.finished_at < v_commands_from
       limit p_limit for update skip locked));
   get diagnostics v_commands = row_count;
+  perform private.note_pruned('commands', v_commands < p_limit);
   delete from public.device_provisionings
    where ctid = any (array(
      select p.ctid from public.device_provisionings p
       where p.status = 'failed' and p.finished_at < v_provisionings_from
       limit p_limit for update skip locked));
   get diagnostics v_provisionings = row_count;
+  perform private.note_pruned('provisionings', v_provisionings < p_limit);
   return jsonb_build_object(
     'activity', v_activity, 'metrics', v_metrics, 'commands', v_commands, 'provisionings', v_provisionings);
 end
@@ -85,7 +92,7 @@ comment on function public.prune_history is
 create function public.prune_deliveries(
   p_retention_days integer default null, p_dead_days integer default null, p_limit integer default 5000
 ) returns jsonb
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off -- its plans are made while the queue is still small
+language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms' set enable_seqscan = off -- its plans are made while the queue is still small
 as $$
 declare
   v_ended_from timestamptz := private.kept_from('deliveries', p_retention_days);
@@ -104,6 +111,7 @@ begin
         and d.status in ('delivered', 'cancelled', 'dead')
       limit p_limit for update skip locked));
   get diagnostics v_pruned = row_count;
+  perform private.note_pruned(w, v_pruned < p_limit) from unnest(array['deliveries', 'dead_deliveries']) w;
   -- Locked here: one that was leased meanwhile stays.
   v_cancelled := private.end_as_cancelled(array(
     select d.id from public.webhook_deliveries d
@@ -131,6 +139,7 @@ begin
    where ctid = any (array(
      select a.ctid from public.alerts a where a.resolved_at < v_alerts_from order by a.resolved_at limit p_limit for update skip locked));
   get diagnostics v_resolved = row_count;
+  perform private.note_pruned('alerts', v_resolved < p_limit);
   return jsonb_build_object('deliveries_pruned', v_pruned, 'deliveries_cancelled', v_cancelled + v_orphaned, 'alerts_pruned', v_resolved);
 end
 $$;
