@@ -39,10 +39,14 @@ comment on function private.kept_from is 'What is older than this is past its re
 
 create table private.prune_marks (
   what text primary key references private.retention (what) on update cascade on delete cascade,
-  clear_at timestamptz not null default now()
+  clear_at timestamptz not null default now(),
+  swept_to timestamptz not null default '-infinity',
+  swept_at timestamptz not null default '-infinity'
 );
 comment on table private.prune_marks is 'How far maintenance has come with what is kept, so that nobody has to look through it for that.';
 comment on column private.prune_marks.clear_at is 'When it last was through: nothing was left that is past its retention. To ten minutes.';
+comment on column private.prune_marks.swept_to is 'Of deliveries: nothing that was made before this, and can be forgotten, is left, but for what ended since swept_at.';
+comment on column private.prune_marks.swept_at is 'When the sweep began, which is begun anew each day.';
 alter table private.prune_marks enable row level security;
 insert into private.prune_marks (what) select r.what from private.retention r;
 

@@ -83,3 +83,46 @@ def test_event_ids_that_are_kept_are_not_read(planned: Service) -> None:
     _, read = prune(planned, "prune_messages", "message_ledger")
 
     assert read < remembered / 5
+
+
+DELIVERIES: LiteralString = (
+    "insert into webhook_deliveries"
+    " (organization_id, integration_id, event_type, message_id, message_received_at, status, created_at)"
+    " select %s, %s, 'device.telemetry', gen_random_uuid(), now(), %s, now() - make_interval(days => %s, secs => n)"
+    " from generate_series(1, %s) n"
+)
+
+
+def age_deliveries(service: Service, status: str, days: int, count: int) -> None:
+    service.as_owner(DELIVERIES, service.organization_id, service.make_integration(), status, days, count)
+
+
+def test_dead_letters_that_are_kept_are_read_once_a_day(planned: Service) -> None:
+    planned.as_owner("delete from webhook_deliveries")
+    for status, days, count in (("dead", 40, KEPT), ("delivered", 31, OLD), ("dead", 91, OLD)):
+        age_deliveries(planned, status, days, count)
+
+    counts = []
+    for age in ("2 days", "1 hour"):
+        planned.as_owner("update private.prune_marks set swept_at = now() - %s::interval", age)
+        counts.append(prune(planned, "prune_deliveries", "webhook_deliveries"))
+
+    (first, all_of_them), (second, read) = counts
+    assert (first["deliveries_pruned"], second["deliveries_pruned"]) == (2 * OLD, 0)
+    assert all_of_them > KEPT
+    assert read < KEPT / 5
+
+
+def test_what_grows_old_is_forgotten_without_reading_what_is_kept(planned: Service) -> None:
+    planned.as_owner("delete from webhook_deliveries")
+    age_deliveries(planned, "dead", 40, KEPT)
+    age_deliveries(planned, "delivered", 30, OLD)
+    planned.as_owner(
+        "update private.prune_marks m set swept_at = now(), swept_to = now() - r.kept - interval '10 minutes'"
+        " from private.retention r where r.what = m.what"
+    )
+
+    counts, read = prune(planned, "prune_deliveries", "webhook_deliveries")
+
+    assert counts["deliveries_pruned"] == OLD
+    assert read < KEPT / 5
