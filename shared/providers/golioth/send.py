@@ -18,6 +18,7 @@ from shared.provider import (
     Deadline,
     Outcome,
     ProviderRefused,
+    replace_nul,
     write_json,
 )
 from shared.providers.golioth.api import Account, GoliothApi
@@ -98,4 +99,4 @@ def _quote(detail: Any) -> str:
     if detail in (None, "", {}, []):
         return ""
     text = detail if isinstance(detail, str) else write_json(detail).decode()
-    return ": " + text[:EXCERPT].replace("\x00", "\ufffd")
+    return ": " + replace_nul(text[:EXCERPT])

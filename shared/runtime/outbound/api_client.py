@@ -17,6 +17,7 @@ from shared.runtime.memory import SMALL, load_budget
 from shared.runtime.outbound.client import OutboundClient
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 from shared.runtime.outbound.timing import note_call, note_certificate
+from shared.runtime.portable import replace_nul
 
 REQUEST_SECONDS = 30.0
 FIRST_MEMORY_SECONDS, MORE_MEMORY_SECONDS = 20.0, 5.0
@@ -130,7 +131,7 @@ class ApiClient:
 
     def mask_words(self, words: str) -> str:
         """Words of an answer as they may be told: secrets masked in every form; and Postgres has no text with NUL."""
-        return mask_secrets(words, self.access.secrets)[:WORDS_LIMIT].replace("\x00", "\ufffd")
+        return replace_nul(mask_secrets(words, self.access.secrets)[:WORDS_LIMIT])
 
     def _choose_pause(self, refusal: ProviderRefused, failures: int, *, again: bool) -> float | None:
         """Seconds until it is tried again; None where that would not help, or do harm: after 429 nothing was begun."""
