@@ -22,6 +22,7 @@ from shared.codecs.contract import (
     Uplink,
 )
 from shared.codecs.run import Item, Operation, Program, Result, Run
+from shared.runtime.portable import replace_nul
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -152,7 +153,7 @@ def _try_describe(data: Any, *more: Any) -> Item | CodecFailed:
 
 
 def _clean(text: str | None) -> str | None:
-    return text and _SURROGATE.sub("\ufffd", text).replace("\0", "\ufffd")
+    return text and replace_nul(_SURROGATE.sub("\ufffd", text))
 
 
 def _refuse(uplink: Uplink) -> Decoded:

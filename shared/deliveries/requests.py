@@ -21,6 +21,7 @@ from shared.runtime.errors import Problem
 from shared.runtime.log import get_log
 from shared.runtime.masking import MASK
 from shared.runtime.outbound import OutboundRequest
+from shared.runtime.portable import replace_nul
 
 BODY_LIMIT = 16_384
 URL_LIMIT = 4_096
@@ -64,7 +65,7 @@ class Sent:
         }
 
     def _mask(self, text: str, *, cut: bool = False) -> str:
-        return self.provider.mask_text(text.replace("\x00", "\ufffd"), cut=cut)
+        return self.provider.mask_text(replace_nul(text), cut=cut)
 
 
 def _hide_secret(parameter: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ from shared.provider import Provider, Subscriber, Subscription
 from shared.runtime.database.leases import UNREAD, Unread
 from shared.runtime.errors import InvalidConfig, Problem
 from shared.runtime.outbound import REPLY_LIMIT, OutboundReply
+from shared.runtime.portable import replace_nul
 
 ERROR_LIMIT = HEARD_LIMIT = 2_000
 REFERENCE_LIMIT = 500
@@ -112,5 +113,5 @@ def _show_reply(reply: OutboundReply, provider: Provider) -> str:
 
 def _show(text: str, provider: Provider | None, *, cut: bool = False) -> str:
     """`text` as Postgres can hold it, secrets masked."""
-    storable = text.encode(errors="replace").decode().replace("\x00", "\ufffd")
+    storable = replace_nul(text.encode(errors="replace").decode())
     return provider.mask_text(storable, cut=cut) if provider else storable

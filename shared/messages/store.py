@@ -16,6 +16,7 @@ from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Unavailable
 from shared.runtime.exact_json import write_json
+from shared.runtime.portable import replace_nul
 
 CountName = Literal["received", "stored", "duplicates", "failed", "devices", "deliveries"]
 COUNTS: tuple[CountName, ...] = get_args(CountName)
@@ -159,9 +160,9 @@ def _refuse_message(message: Message, refusal: BadRequest | TypeError) -> Messag
     return replace(
         message,
         device=None,
-        topic=_drop_nul(message.topic),
+        topic=replace_nul(message.topic),
         payload=None,
-        raw=_drop_nul(message.raw if message.raw is not None else _write_payload(message.payload)),
+        raw=replace_nul(message.raw if message.raw is not None else _write_payload(message.payload)),
         observed_at=None,
         kind="event",
         error=f"The database refused the decoded message: {why}"[:1000],
@@ -175,7 +176,3 @@ def _write_payload(payload: object) -> str | None:
         return write_json(payload).decode()
     except TypeError:
         return None
-
-
-def _drop_nul(text: str | None) -> str | None:
-    return text.replace("\x00", "\ufffd") if text else text

@@ -27,7 +27,7 @@ from shared.provider.decoding.mending import REPLACED
 from shared.provider.decoding.names import name_own_event
 from shared.provider.decoding.parts import read_parts
 from shared.provider.decoding.readers import find_path, find_vmark_reply, judge_kind
-from shared.provider.decoding.storable import TOO_DEEP, Document, find_depth, read_document, replace_nul
+from shared.provider.decoding.storable import TOO_DEEP, Document, find_depth, read_document
 from shared.provider.decoding.times import UNBELIEVED, TimestampFormat, choose_time, parse_time
 from shared.provider.decoding.topics import (
     TOPIC_BYTES, OwnTopic, TopicFacts, TopicRules, check_filter, check_filters, drop_covered, find_overlap, trim_topic,
@@ -56,6 +56,7 @@ from shared.provider.grpc_web import (
 )
 from shared.provider.history import Historian
 from shared.provider.items import NamedBody, Pages, cut_bodies, decode_items, find_items, name_item, write_item
+from shared.provider.lifting import UNLIFTED, Lifted, lift_deep, read_lifted
 from shared.provider.lists import CommaSeparated
 from shared.provider.lorawan import (
     Frame, LorawanEvent, LorawanReceiver, Reception, describe_gateways, describe_modulation, keep_undecoded,
@@ -113,6 +114,7 @@ from shared.runtime.errors import (
 from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
+from shared.runtime.portable import replace_nul
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
     Access, ApiClient, EventStreamReader, JsonApi, OutboundClient, OutboundReply, OutboundRequest, SocketAddress,

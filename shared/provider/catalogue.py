@@ -8,12 +8,11 @@ from functools import cache
 from importlib import import_module
 
 from shared.provider.base import Provider, make_provider
-from shared.provider.decoding.storable import replace_nul
 from shared.provider.merge_patch import patch_config
 from shared.provider.messages import Identity
 from shared.provider.secrets import split_config
 from shared.runtime.errors import FieldError, InvalidConfig
-from shared.runtime.portable import LEVELS, measure_json
+from shared.runtime.portable import LEVELS, measure_json, replace_nul
 
 PROVIDERS = "shared.providers"
 SETTINGS_BYTES = 262_144

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import orjson
 
@@ -16,6 +16,19 @@ from shared.runtime.exact_json import write_json
 Value = TypeVar("Value")
 
 LEVELS = 100
+
+
+@overload
+def replace_nul(value: str) -> str: ...
+@overload
+def replace_nul(value: Any) -> Any: ...
+def replace_nul(value: Any) -> Any:
+    """A text, or a document that did not come as JSON, its NUL characters replaced, which Postgres has no text with."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    if isinstance(value, dict):
+        return {replace_nul(name): replace_nul(inner) for name, inner in value.items()}
+    return [replace_nul(inner) for inner in value] if isinstance(value, list) else value
 
 
 def check_portable(value: Value, most_bytes: int) -> Value:

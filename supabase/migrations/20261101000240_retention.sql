@@ -37,5 +37,42 @@ language sql stable security definer set search_path = ''
 as $$ select now() - coalesce(make_interval(days => p_days), r.kept) from private.retention r where r.what = p_what $$;
 comment on function private.kept_from is 'What is older than this is past its retention; p_days instead of what the table says.';
 
-revoke all on private.retention from public, anon, authenticated, service_role;
-revoke execute on function private.kept_from from public, anon, authenticated, service_role;
+create table private.prune_marks (
+  what text primary key references private.retention (what) on update cascade on delete cascade,
+  clear_at timestamptz not null default now(),
+  swept_to timestamptz not null default '-infinity',
+  swept_at timestamptz not null default '-infinity'
+);
+comment on table private.prune_marks is 'How far maintenance has come with what is kept, so that nobody has to look through it for that.';
+comment on column private.prune_marks.clear_at is 'When it last was through: nothing was left that is past its retention. To ten minutes.';
+comment on column private.prune_marks.swept_to is 'Of deliveries: nothing that was made before this, and can be forgotten, is left, but for what ended since swept_at.';
+comment on column private.prune_marks.swept_at is 'When the sweep began, which is begun anew each day.';
+alter table private.prune_marks enable row level security;
+insert into private.prune_marks (what) select r.what from private.retention r;
+
+create function private.note_pruned(p_what text, p_is_through boolean) returns void
+language plpgsql volatile set search_path = ''
+as $$
+begin
+  if not p_is_through then
+    return;
+  end if;
+  insert into private.prune_marks (what) values (p_what) on conflict do nothing;
+  -- Whoever does the same just now, or changes the retention, is not waited for.
+  update private.prune_marks set clear_at = now()
+   where what = any (array(
+     select m.what from private.prune_marks m
+      where m.what = p_what and m.clear_at < now() - interval '10 minutes' for update skip locked));
+end
+$$;
+comment on function private.note_pruned is 'Says that maintenance is through with it, where it is.';
+
+create function private.list_behind(p_days double precision) returns text[]
+language sql stable set search_path = ''
+as $$
+  select array_agg(m.what order by m.what) from private.prune_marks m where m.clear_at < now() - p_days * interval '1 day'
+$$;
+comment on function private.list_behind is 'What maintenance has not been through with for so many days; null for nothing.';
+
+revoke all on private.retention, private.prune_marks from public, anon, authenticated, service_role;
+revoke execute on function private.note_pruned, private.list_behind, private.kept_from from public, anon, authenticated, service_role;

@@ -52,7 +52,6 @@ create index webhook_deliveries_queue on public.webhook_deliveries (organization
   where stage is not null;
 create index webhook_deliveries_order on public.webhook_deliveries (integration_id, organization_id, ordering_key, message_id)
   where ordering_key is not null and stage is not null;
-create index webhook_deliveries_age on public.webhook_deliveries using brin (created_at) with (autosummarize = on);
 create index webhook_deliveries_organization on public.webhook_deliveries (organization_id, created_at, id);
 create index webhook_deliveries_integration on public.webhook_deliveries (integration_id, created_at, id);
 create index webhook_deliveries_dead on public.webhook_deliveries (integration_id, organization_id, created_at, id)

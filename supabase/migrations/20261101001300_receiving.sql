@@ -28,16 +28,19 @@ comment on function private.report_refusals is
   'Raises the alert that many pushed requests were refused, or says in the open one that there were more.';
 
 create function public.prune_refusals() returns jsonb
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms'
 as $$
 declare
   v_resolved integer;
 begin
   with resolved as (
     update public.alerts set resolved_at = now()
-     where kind = 'receive.refused' and resolved_at is null
-       -- Twice as long as it takes a function's process to tell of more.
-       and (details ->> 'last_at')::timestamptz < now() - interval '2 hours'
+     where id = any (array(
+       select a.id from public.alerts a
+        where a.kind = 'receive.refused' and a.resolved_at is null
+          -- Twice as long as it takes a function's process to tell of more.
+          and (a.details ->> 'last_at')::timestamptz < now() - interval '2 hours'
+          for update skip locked))
     returning organization_id, integration_id, kind
   )
   insert into public.integration_activity (organization_id, integration_id, kind, message, details)

@@ -27,6 +27,7 @@ create policy "Members read the events" on public.integration_events
   using (organization_id = any (array(select private.org_ids('viewer'))));
 insert into private.retention (what, kept, says) values
   ('events', '90 days', 'Alerts and changes of devices that were told, from then on. No shorter than deliveries, which a replay needs.');
+insert into private.prune_marks (what) values ('events');
 
 create function private.queue_told(p_event_id uuid, p_webhook_ids uuid[]) returns integer
 language plpgsql volatile set search_path = ''
@@ -106,7 +107,7 @@ comment on function private.queue_event is
   'hundred, spread_deliveries makes them. An alert is of no device, so no device_filter holds it back.';
 
 create function public.prune_events(p_limit integer default 20000) returns jsonb
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms' set enable_seqscan = off
 as $$
 declare
   v_before timestamptz := private.kept_from('events');
@@ -116,6 +117,7 @@ begin
    where ctid = any (array(
      select e.ctid from public.integration_events e where e.created_at < v_before limit p_limit for update skip locked));
   get diagnostics v_pruned = row_count;
+  perform private.note_pruned('events', v_pruned < p_limit);
   return jsonb_build_object('events', v_pruned);
 end
 $$;

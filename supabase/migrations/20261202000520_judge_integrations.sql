@@ -48,7 +48,7 @@ $$;
 comment on function private.judge_organization is 'Weighs the quotas of an organization; how many alerts were raised and resolved.';
 
 create function private.judge_platform() returns jsonb
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off -- its plans are made while the ledger is still small
+language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_organizations uuid[] := array(select o.organization_id from private.operators o);
@@ -66,12 +66,7 @@ begin
   for v_kind in
     select k.kind, case k.kind
              when 'partitions.behind' then to_regclass('private.device_messages_' || to_char(v_day + 1, 'YYYYMMDD')) is null
-             when 'retention.behind' then exists (
-                 select from pg_catalog.pg_inherits h join pg_catalog.pg_class c on c.oid = h.inhrelid
-                  where h.inhparent = 'public.device_messages'::regclass
-                    and to_date(right(c.relname, 8), 'YYYYMMDD') < private.kept_from('messages')::date - k.threshold::integer)
-               or exists (
-                 select from private.message_ledger l where l.seen_at < (select private.kept_from('event_ids')) - k.threshold * interval '1 day')
+             when 'retention.behind' then private.list_behind(k.threshold) is not null
              when 'keys.due' then coalesce((
                select v.promoted_at < now() - k.threshold * interval '1 day' from private.vault_keys v
                 where v.retired_at is null and v.promoted_at is not null order by v.promoted_at desc limit 1), false)
@@ -79,7 +74,9 @@ begin
            end as is_met,
            case k.kind
              when 'partitions.behind' then 'There is no partition for the messages of tomorrow: see why maintenance does not run, and call prune_messages().'
-             when 'retention.behind' then 'What is past its retention is still there days later: see why maintenance does not run, or what holds the tables.'
+             when 'retention.behind' then format(
+               'What is past its retention is still there days later (%s): see why maintenance does not run, or what holds the tables.',
+               array_to_string(private.list_behind(k.threshold), ', '))
              when 'keys.due' then 'The key that seals credentials has done so for long: rotate it, as docs/rotating-secrets.md says.'
              when 'clock.skewed' then format('The clock of a worker is %s s off that of the database: synchronize it.', round(v_skew))
            end as message

@@ -113,7 +113,7 @@ $$;
 comment on function private.add_to_minutes is 'Adds tallies to the metrics of their minutes.';
 
 create function public.sum_metrics(p_limit integer default 20000) returns jsonb
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms'
 as $$
 declare
   v_taken private.metric_tallies[];
@@ -172,6 +172,7 @@ declare
   v_days_from timestamptz := private.kept_from('metric_days');
   v_minutes public.integration_metric_rollups[];
   v_hours public.integration_metric_rollups[];
+  v_days integer;
 begin
   with gone as (
     delete from public.integration_metrics
@@ -198,6 +199,10 @@ begin
    where ctid = any (array(
      select r.ctid from public.integration_metric_rollups r where r.step = 'day' and r.at < v_days_from
       limit p_limit for update skip locked));
+  get diagnostics v_days = row_count;
+  perform private.note_pruned('metrics', coalesce(cardinality(v_minutes), 0) < p_limit);
+  perform private.note_pruned('metric_hours', coalesce(cardinality(v_hours), 0) < p_limit);
+  perform private.note_pruned('metric_days', v_days < p_limit);
   return coalesce(cardinality(v_minutes), 0);
 end
 $$;

@@ -491,11 +491,8 @@ PLATFORM = {
         "select prune_messages()",
     ),
     "retention.behind": (
-        (
-            "insert into private.message_ledger (integration_id, organization_id, event_id, seen_at)"
-            " values (gen_random_uuid(), gen_random_uuid(), 'old', now() - interval '30 days')"
-        ),
-        "select prune_messages()",
+        "update private.prune_marks set clear_at = now() - interval '3 days' where what = 'commands'",
+        "select prune_history()",
     ),
     "keys.due": (
         (

@@ -87,6 +87,7 @@ def test_what_ended_is_kept_for_a_while(service: Service, status: str, days: int
         "update webhook_deliveries set status = %s, created_at = now() - make_interval(days => %s)",
         (status, days),
     )
+    service.as_owner("update private.prune_marks set swept_to = '-infinity'")
 
     service.one("select prune_deliveries()")
 
@@ -96,12 +97,48 @@ def test_what_ended_is_kept_for_a_while(service: Service, status: str, days: int
         assert service.run("select 1 from webhook_attempts") == []
 
 
+@pytest.mark.parametrize(("days", "hours", "left"), [(40, 23, 1), (40, 25, 0), (91, 23, 1)])
+def test_what_ended_late_is_forgotten_within_a_day(
+    service: Service, days: int, hours: int, left: int
+) -> None:
+    make_webhook(service)
+    enqueue(service, 1)
+    service.one("select prune_deliveries()")
+    service.connection.execute(
+        "update webhook_deliveries set status = 'delivered', created_at = now() - make_interval(days => %s)",
+        (days,),
+    )
+    service.as_owner(
+        "update private.prune_marks set swept_to = now() - interval '1 day',"
+        " swept_at = now() - make_interval(hours => %s)",
+        hours,
+    )
+
+    service.one("select prune_deliveries()")
+
+    assert len(service.run("select 1 from webhook_deliveries")) == left
+
+
+def test_a_round_goes_on_where_the_last_one_came_to_its_limit(service: Service) -> None:
+    make_webhook(service)
+    enqueue(service, 5)
+    service.connection.execute(
+        "update webhook_deliveries set status = 'delivered', created_at = now() - interval '40 days'"
+    )
+    service.as_owner("update private.prune_marks set swept_to = '-infinity'")
+
+    counts = [service.one("select prune_deliveries(p_limit => 2)")["deliveries_pruned"] for _ in range(4)]
+
+    assert counts == [2, 2, 1, 0]
+
+
 def test_pruning_stops_at_its_limit(service: Service) -> None:
     make_webhook(service)
     enqueue(service, 5)
     service.connection.execute(
         "update webhook_deliveries set status = 'delivered', created_at = now() - interval '40 days'"
     )
+    service.as_owner("update private.prune_marks set swept_to = '-infinity'")
 
     counts: Row = service.one("select prune_deliveries(p_limit => 2)")
 

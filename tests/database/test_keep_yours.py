@@ -14,7 +14,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from scripts.local.stack import ROOT
-from shared.scheduler.retention import PRUNES
+from shared.scheduler.retention import FIRST, PRUNES
 from tests.stack import Serve, Stack, find_free_port
 
 DOCUMENT = (ROOT / "docs" / "keep-yours.md").read_text("utf-8")
@@ -157,7 +157,7 @@ def test_what_admins_do_is_audited_with_the_platforms_role(
     assert ask(connection, "select actor_role from audit_log") == "owner"
 
 
-@pytest.mark.parametrize("function", PRUNES)
+@pytest.mark.parametrize("function", [FIRST, *PRUNES])
 def test_maintenance_does_without_our_members(connection: psycopg.Connection, function: str) -> None:
     connection.execute("set local role service_role")
 

@@ -35,7 +35,7 @@ def prune(service: Service, function: LiteralString, table: LiteralString) -> tu
 @pytest.fixture
 def planned(service: Service) -> Service:
     """Everything was planned while there was nothing."""
-    for function in ("prune_deliveries", "prune_jobs", "prune_messages"):
+    for function in ("prune_deliveries", "prune_history", "prune_jobs", "prune_messages"):
         for _ in range(6):
             service.run(f"select {function}()")
     return service
@@ -83,3 +83,69 @@ def test_event_ids_that_are_kept_are_not_read(planned: Service) -> None:
     _, read = prune(planned, "prune_messages", "message_ledger")
 
     assert read < remembered / 5
+
+
+DELIVERIES: LiteralString = (
+    "insert into webhook_deliveries"
+    " (organization_id, integration_id, event_type, message_id, message_received_at, status, created_at)"
+    " select %s, %s, 'device.telemetry', gen_random_uuid(), now(), %s, now() - make_interval(days => %s, secs => n)"
+    " from generate_series(1, %s) n"
+)
+
+
+def age_deliveries(service: Service, status: str, days: int, count: int) -> None:
+    service.as_owner(DELIVERIES, service.organization_id, service.make_integration(), status, days, count)
+
+
+def test_dead_letters_that_are_kept_are_read_once_a_day(planned: Service) -> None:
+    planned.as_owner("delete from webhook_deliveries")
+    for status, days, count in (("dead", 40, KEPT), ("delivered", 31, OLD), ("dead", 91, OLD)):
+        age_deliveries(planned, status, days, count)
+
+    counts = []
+    for age in ("2 days", "1 hour"):
+        planned.as_owner("update private.prune_marks set swept_at = now() - %s::interval", age)
+        counts.append(prune(planned, "prune_deliveries", "webhook_deliveries"))
+
+    (first, all_of_them), (second, read) = counts
+    assert (first["deliveries_pruned"], second["deliveries_pruned"]) == (2 * OLD, 0)
+    assert all_of_them > KEPT
+    assert read < KEPT / 5
+
+
+def test_what_grows_old_is_forgotten_without_reading_what_is_kept(planned: Service) -> None:
+    planned.as_owner("delete from webhook_deliveries")
+    age_deliveries(planned, "dead", 40, KEPT)
+    age_deliveries(planned, "delivered", 30, OLD)
+    planned.as_owner(
+        "update private.prune_marks m set swept_at = now(), swept_to = now() - r.kept - interval '10 minutes'"
+        " from private.retention r where r.what = m.what"
+    )
+
+    counts, read = prune(planned, "prune_deliveries", "webhook_deliveries")
+
+    assert counts["deliveries_pruned"] == OLD
+    assert read < KEPT / 5
+
+
+def test_commands_that_wait_are_not_read_and_those_of_nobody_end(planned: Service) -> None:
+    kept, gone = planned.make_integration(), planned.make_integration()
+    insert = (
+        "insert into device_commands (organization_id, integration_id, device_id, name)"
+        " select organization_id, integration_id, id, 'blink' from devices cross join generate_series(1, %s)"
+        " where integration_id = %s"
+    )
+    for integration, count in ((kept, KEPT), (gone, OLD)):
+        planned.as_owner(
+            "insert into devices (organization_id, integration_id, external_id, name) values (%s, %s, 'a', 'A')",
+            planned.organization_id,
+            integration,
+        )
+        planned.as_owner(insert, count, integration)
+    planned.as_owner("delete from device_integrations where id = %s", gone)
+
+    _, read = prune(planned, "prune_history", "device_commands")
+
+    ended = "select count(*) from device_commands where status = 'failed' and integration_id = %s"
+    assert (planned.one(ended, gone), planned.one(ended, kept)) == (OLD, 0)
+    assert read < 10 * OLD

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from shared.provider.decoding.mending import REPLACED
-from shared.provider.decoding.storable import DEPTH_LIMIT, find_depth, read_document, replace_nul
+from shared.provider.decoding.storable import DEPTH_LIMIT, find_depth, read_document
 from shared.runtime.exact_json import write_json
+from shared.runtime.portable import replace_nul
 
 JSON, CBOR = "json", "cbor"
 WHOLE_NUMBERS = range(-(2**63), 2**64)

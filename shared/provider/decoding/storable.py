@@ -66,15 +66,6 @@ def _look_closer(value: Any, body: bytes) -> Document:
     return value, REPEATED if _repeats_names(value, body) else None, None
 
 
-def replace_nul(value: Any) -> Any:
-    """A JSON document that did not come as JSON text, its NUL characters replaced."""
-    if isinstance(value, str):
-        return value.replace("\x00", "\ufffd")
-    if isinstance(value, dict):
-        return {replace_nul(name): replace_nul(inner) for name, inner in value.items()}
-    return [replace_nul(inner) for inner in value] if isinstance(value, list) else value
-
-
 def find_depth(document: Any, body: bytes) -> str | None:
     """Whether `document`, parsed from `body`, is nested too deep, in words; None where it is not."""
     if body.count(b"[") + body.count(b"{") > DEPTH_LIMIT and _measure_depth(document) > DEPTH_LIMIT:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import combinations, zip_longest
 from typing import NamedTuple
 
+from shared.runtime.portable import replace_nul
+
 TOPIC_BYTES = 65_535
 DEVICE_LIMIT = 512
 _SHARED = re.compile(r"\$(share|queue|exclusive)/", re.IGNORECASE)
@@ -45,7 +47,7 @@ class TopicRules:
 
     def read(self, topic: str) -> TopicFacts:
         """What `topic` says."""
-        topic = topic.replace("\x00", "\ufffd")
+        topic = replace_nul(topic)
         device = find_device(topic, (*self.filters, self.status_topic))
         is_status = (
             match_topic(self.status_topic, topic)

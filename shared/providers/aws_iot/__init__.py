@@ -224,6 +224,7 @@ class AwsIot(
             self.download_role_arn,
             self.job_rate_per_minute,
             self.job_timeout_minutes,
+            self.identity.integration_id,
         )
         return JobsFirmware(self.account, how, deadline)
 

@@ -44,11 +44,11 @@ from shared.providers.aws_iot.executions import (
 )
 from shared.providers.aws_iot.jobs import (
     JobSettings,
+    check_own,
     check_plan,
-    check_target,
     describe_job,
-    goes_to,
     is_open,
+    is_own,
     read_artifact_ids,
     read_begun,
     read_deployment,
@@ -177,7 +177,7 @@ class JobsFirmware(Firmware):
             found = self._find(plan.name)
         if found is None or not self._installs(plan):
             raise Conflict(f"AWS has another job named {plan.name} already.")
-        check_target(found, plan)
+        check_own(found, plan, self._how)
         return read_begun(found)
 
     def withdraw(self, plan: RolloutPlan) -> None:
@@ -201,7 +201,7 @@ class JobsFirmware(Firmware):
         phase, _, token = (after or "").partition(" ")
         if not phase:
             if found := self._find(plan.name):
-                check_target(found, plan)
+                check_own(found, plan, self._how)
             phase = MEMBERS if found and is_open(found) else EXECUTIONS
         listed = list_members if phase == MEMBERS else list_executions
         with name_refusals():
@@ -210,7 +210,7 @@ class JobsFirmware(Firmware):
     def _is_open(self, plan: RolloutPlan) -> bool:
         """Whether its own job is; one of the name that goes elsewhere is another's."""
         found = self._find(plan.name)
-        return found is not None and is_open(found) and goes_to(found, plan)
+        return found is not None and is_open(found) and is_own(found, plan, self._how)
 
     def _installs(self, plan: RolloutPlan) -> bool:
         return self._read_artifacts(plan.name) == tuple(sorted(each.id for each in plan.artifacts))

@@ -31,6 +31,8 @@ NO_TAGS = (
     "AWS has no tags of things that a job could go to: send a cohort_id, which is the name of a thing group."
 )
 OPERATION = "firmware_update"
+OWNED = "A rollout of the integration {}."
+_OWNER = re.compile(re.escape(OWNED).replace(r"\{\}", "(.+)"))
 STATES: dict[str, Heard] = {
     "QUEUED": "pending",
     "IN_PROGRESS": "downloading",
@@ -58,6 +60,8 @@ class JobSettings:
     download_role_arn: str | None = None
     rate_per_minute: int = 1_000
     timeout_minutes: int | None = None
+    integration_id: str = ""
+    """Whose rollouts they are: a job says so in its description."""
 
 
 def check_plan(plan: RolloutPlan) -> None:
@@ -68,19 +72,21 @@ def check_plan(plan: RolloutPlan) -> None:
         raise BadRequest(errors=[FieldError("tag_id", NO_TAGS)])
 
 
-def goes_to(job: Item, plan: RolloutPlan) -> bool:
-    """Whether the job is for the plan's group and no other: the names of groups are of the account, as jobs are."""
-    return [str(each).partition(":thinggroup/")[2] for each in read_items(job.fields, "targets")] == [
-        plan.target.cohort_id
-    ]
+def is_own(job: Item, plan: RolloutPlan, how: JobSettings) -> bool:
+    """Whether the job is for the plan's group and no other, and no other integration's.
+
+    Names of groups are of the account, as jobs are. A job that does not say whose it is may be an older one of ours.
+    """
+    groups = [str(each).partition(":thinggroup/")[2] for each in read_items(job.fields, "targets")]
+    owner = _OWNER.fullmatch(job.text("description") or "")
+    return groups == [plan.target.cohort_id] and (owner is None or owner[1] == how.integration_id)
 
 
-def check_target(job: Item, plan: RolloutPlan) -> None:
-    """Conflict where the job is another's, by where it goes."""
-    if not goes_to(job, plan):
-        raise Conflict(
-            f"AWS has a job named {plan.name} already, and it goes elsewhere; choose another name."
-        )
+def check_own(job: Item, plan: RolloutPlan, how: JobSettings) -> None:
+    """Conflict where the job is another's."""
+    if not is_own(job, plan, how):
+        words = "which goes elsewhere or is another integration's"
+        raise Conflict(f"AWS has a job named {plan.name} already, {words}; choose another name.")
 
 
 def is_open(job: Item) -> bool:
@@ -102,6 +108,8 @@ def describe_job(
         "targetSelection": "SNAPSHOT",
         "jobExecutionsRolloutConfig": {"maximumPerMinute": how.rate_per_minute},
     }
+    if how.integration_id:
+        job["description"] = OWNED.format(how.integration_id)
     if how.download_role_arn:
         job["presignedUrlConfig"] = {"roleArn": how.download_role_arn, "expiresInSec": 3_600}
     if how.timeout_minutes:

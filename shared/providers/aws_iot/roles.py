@@ -20,6 +20,7 @@ from shared.provider import (
     mask_secrets,
     note_call,
     read_moment,
+    replace_nul,
     send_once,
 )
 from shared.providers.aws_iot.account import SPARE, Account
@@ -91,7 +92,7 @@ def _read_session(reply: OutboundReply, account: Account) -> tuple[Keys, datetim
 def _explain(
     reply: OutboundReply, account: Account, name: str, said: str
 ) -> CredentialsRefused | ProviderRefused:
-    words = mask_secrets(f"{name}: {said}", [account.keys.secret])[:WORDS_LIMIT].replace("\x00", "\ufffd")
+    words = replace_nul(mask_secrets(f"{name}: {said}", [account.keys.secret])[:WORDS_LIMIT])
     if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return CredentialsRefused(
             f"The role could not be assumed ({reply.status}). Its trust policy has to name our account, with the "

@@ -1,7 +1,8 @@
 """Commands: a message to the thing's own connection, which its device confirms, or one published to a topic.
 
 A thing connects under its own name as client id. `SendDirectMessage` waits for the device's PUBACK: 404 where it is not
-connected, 504 where it does not confirm in time. An account that has no such call yet refuses it in another way.
+connected, 504 where it does not confirm in time. An account that has no such call yet refuses it in another way. What
+was taken and answered with what can't be read is not sent again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 from shared.provider import (
+    AnswerUnreadable,
     Command,
     CredentialsRefused,
     Deadline,
@@ -70,9 +72,13 @@ def send_command(aws: AwsIot, command: Command, topic: str) -> Outcome:
 def _send_signed(account: Account, command: Command, delivery: Delivery) -> Outcome:
     # What is too much for AWS is for all of the integration, so it is not waited for in one command.
     with open_api(account, "data", Deadline(CALL_SECONDS + delivery.timeout_seconds), waits=False) as api:
-        if delivery.way != "publish" and (outcome := _send_directly(api, command, delivery)):
-            return outcome
-        api.run("iot:Publish", delivery.topic, body=delivery.body, query={"qos": 1}, again=False)
+        try:
+            if delivery.way != "publish" and (outcome := _send_directly(api, command, delivery)):
+                return outcome
+            api.run("iot:Publish", delivery.topic, body=delivery.body, query={"qos": 1}, again=False)
+        except AnswerUnreadable:
+            # It was taken; whether the device has it is not known.
+            return Outcome(delivery.topic)
     return Outcome(delivery.topic)
 
 

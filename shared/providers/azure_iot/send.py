@@ -21,6 +21,7 @@ from shared.provider import (
     Outcome,
     ProviderRefused,
     is_final_status,
+    replace_nul,
     write_json,
 )
 from shared.providers.azure_iot.api import MARGIN_SECONDS, METHOD_SECONDS, Account, AzureApi
@@ -99,7 +100,7 @@ def _call_method(api: AzureApi, path: str, asked: Envelope, name: str) -> Outcom
     if status < HTTPStatus.BAD_REQUEST:
         result: Any = {"status": status, "payload": answer}
         return Outcome(confirmed=True, result=result)
-    told = write_json(answer).decode()[:EXCERPT].replace("\x00", "\ufffd")
+    told = replace_nul(write_json(answer).decode()[:EXCERPT])
     words = f"The device answered {status}: {told}"
     # Without its status, which is the device's own and says nothing of the hub.
     raise CommandRefused(words) if is_final_status(status) else ProviderRefused(words)

@@ -22,6 +22,7 @@ from shared.provider import (
     read_json,
     read_media_type,
     read_parts,
+    replace_nul,
     write_json,
 )
 
@@ -84,7 +85,7 @@ def _read_binary(request: PushedRequest) -> CloudEvent:
 
 def _read_header(value: str) -> str:
     """CloudEvents' HTTP binding percent-encodes what a header can't carry."""
-    return unquote(value).replace("\x00", "\ufffd")
+    return replace_nul(unquote(value))
 
 
 def _read_structured(content: bytes, read: Document, *, batch: bool) -> list[CloudEvent]:

@@ -21,7 +21,7 @@ def name_event(what: str, *parts: object) -> str:
 
 def name_topic(text: object) -> str | None:
     """`text` as a topic that the database can hold; None where it is none."""
-    return text.replace("\x00", "\ufffd")[:TOPIC_LIMIT] or None if isinstance(text, str) else None
+    return replace_nul(text)[:TOPIC_LIMIT] or None if isinstance(text, str) else None
 
 
 def read_time(value: object) -> str | None:

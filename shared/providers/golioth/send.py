@@ -1,7 +1,8 @@
 """Commands as Golioth's remote procedure calls: the name is the method, the payload its parameters.
 
 The reply is `{"statusCode": 0, "detail": …}`, with the codes of gRPC. Golioth's own `timeout` is left out, for its unit
-is nowhere told: our deadline ends the call.
+is nowhere told: our deadline ends the call. What was answered with what can't be read, or without a code, was called,
+and is not confirmed.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.provider import (
+    AnswerUnreadable,
     Command,
     CommandRefused,
     Deadline,
     Outcome,
-    ProtocolFailed,
     ProviderRefused,
+    replace_nul,
     write_json,
 )
 from shared.providers.golioth.api import Account, GoliothApi
@@ -57,7 +59,10 @@ def call_device(account: Account, command: Command) -> Outcome:
     with GoliothApi(account, Deadline(arguments.timeout_seconds)) as api:
         path = api.in_project("devices", command.device, "rpc")
         body = {"method": command.name, "params": arguments.params}
-        return read_outcome(api.call("POST", path, body, again=False))
+        try:
+            return read_outcome(api.call("POST", path, body, again=False))
+        except AnswerUnreadable:
+            return Outcome(confirmed=False)
 
 
 def read_arguments(payload: Any) -> Arguments:
@@ -76,7 +81,8 @@ def read_outcome(reply: Any) -> Outcome:
     """What the device answered. CommandRefused for its own refusal, ProviderRefused where it is only away."""
     code = reply.get("statusCode") if isinstance(reply, dict) else None
     if not isinstance(code, int):
-        raise ProtocolFailed("Golioth answered the call without a statusCode.")
+        # Called it is, and must not be again; only what came of it is not known.
+        return Outcome(confirmed=False)
     detail = reply.get("detail")
     if code == 0:
         return Outcome(confirmed=True, result=detail)
@@ -93,4 +99,4 @@ def _quote(detail: Any) -> str:
     if detail in (None, "", {}, []):
         return ""
     text = detail if isinstance(detail, str) else write_json(detail).decode()
-    return ": " + text[:EXCERPT].replace("\x00", "\ufffd")
+    return ": " + replace_nul(text[:EXCERPT])

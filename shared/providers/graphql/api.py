@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
-from shared.provider import Item, JsonApi, ProtocolFailed, read_document
+from shared.provider import UNLIFTED, Item, JsonApi, Lifted, ProtocolFailed, read_lifted
 from shared.providers.graphql.refusals import describe_errors, explain_errors, list_errors
 from shared.providers.graphql.variables import Variables
 
 
 class Result(NamedTuple):
-    """What an operation came to. `errors` says, in words, what is missing in the data; None where nothing is."""
+    """What an operation came to. `errors` says, in words, what is missing in the data; None where nothing is.
+
+    `lifted` is what lies too deep in it.
+    """
 
     data: Any
     errors: str | None = None
+    lifted: Lifted = UNLIFTED
 
 
 class GraphqlApi(JsonApi):
     """One endpoint's operations; see JsonApi."""
 
     credentials: ClassVar[str] = "the credentials"
+    _lifted = UNLIFTED
+    """Of the last answer."""
 
     def run(self, document: str, variables: Variables, *, again: bool = True) -> Result:
         """The result, where it has data. `again`: whether what may have had its effect may be repeated.
@@ -27,11 +33,11 @@ class GraphqlApi(JsonApi):
         Errors: those of JsonApi; what `errors` say where there is no data.
         """
         reply = self.call("POST", "", {"query": document, "variables": variables}, again=again)
-        return read_result(self, reply)
+        return read_result(self, reply)._replace(lifted=self._lifted)
 
     def read_body(self, body: bytes) -> Any:
-        """The JSON of an answer, mended where it is not quite that."""
-        document, _, error = read_document(body)
+        """The JSON of an answer, mended where it is not quite that, without what lies too deep."""
+        (document, _, error), self._lifted = read_lifted(body)
         if error:
             raise ValueError(error)
         return document

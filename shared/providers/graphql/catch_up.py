@@ -15,6 +15,7 @@ from shared.provider import (
     Batch,
     Codec,
     Deadline,
+    Lifted,
     NamedBody,
     Pages,
     ProviderRefused,
@@ -84,8 +85,8 @@ class CatchUp:
         pages, met = Pages(is_empty_last=True), {write_item(self._memory.cursor)}
         with GraphqlApi(self._access, deadline) as api:
             for _ in range(MOST_PAGES):
-                read = self._ask(api)
-                bodies = self._reader.name(read.items)
+                read, lifted = self._ask(api)
+                bodies = self._reader.name(read.items, lifted)
                 self._reader.judge(read, bodies, self._memory)
                 is_last = pages.is_last({name for name, _ in bodies})
                 is_last = not self._move(read, met) or is_last
@@ -100,11 +101,11 @@ class CatchUp:
     def _access(self) -> Access:
         return self._graphql.access
 
-    def _ask(self, api: GraphqlApi) -> Read:
+    def _ask(self, api: GraphqlApi) -> tuple[Read, Lifted]:
         result = api.run(self._graphql.query or "", self._graphql.fill_query(self._memory.cursor))
         read = self._reader.read_one(result.data)
         self._judge(result, read)
-        return read
+        return read, result.lifted
 
     def _judge(self, result: Result, read: Read) -> None:
         """What has errors is of use where it has items, which is told."""

@@ -16,6 +16,7 @@ from shared.provider import (
     Headers,
     Provider,
     locate_url,
+    replace_nul,
     reveal_headers,
 )
 from shared.providers.graphql.variables import CURSOR, Variables, check_variables, choose_variables, has_place
@@ -82,7 +83,7 @@ class EndpointFields(Provider, defer_build=True):
 
     def mask_words(self, words: str) -> str:
         """Words of the API as they may be told: secrets masked; and Postgres has no text with NUL."""
-        return self.mask_text(words)[:WORDS_LIMIT].replace("\x00", "\ufffd")
+        return replace_nul(self.mask_text(words)[:WORDS_LIMIT])
 
 
 def require_place(expression: str | None, document: str | None, variables: Variables | None) -> str | None:

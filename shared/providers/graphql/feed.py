@@ -6,13 +6,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from shared.provider import (
+    UNLIFTED,
     CredentialsRefused,
     Deadline,
     Item,
+    Lifted,
     OutsideError,
     ProtocolFailed,
     StreamRefused,
     read_document,
+    read_lifted,
 )
 from shared.providers.graphql.refusals import describe_errors, list_errors
 
@@ -25,11 +28,15 @@ SOCKET, EVENTS = "socket", "events"
 
 
 class Told(NamedTuple):
-    """One result as it came: what was parsed of it, the text of it, and why it could not be parsed."""
+    """One result as it came: what was parsed of it, the text of it, and why it could not be parsed.
+
+    `lifted` is what lies too deep in it.
+    """
 
     payload: Any
     body: bytes
     error: str | None = None
+    lifted: Lifted = UNLIFTED
 
 
 class Feed(Protocol):
@@ -78,8 +85,8 @@ def read_told(graphql: Graphql, body: bytes) -> Told:
     """A message, without the secrets that it may say back."""
     for secret in graphql.access.secrets:
         body = body.replace(secret.encode(), b"***")
-    payload, _, error = read_document(body)
-    return Told(payload, body, error)
+    (payload, _, error), lifted = read_lifted(body)
+    return Told(payload, body, error, lifted)
 
 
 def explain_refusal(graphql: Graphql, refused: StreamRefused) -> OutsideError:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.provider import (
+    UNLIFTED,
     Expressions,
     Found,
+    Lifted,
     NamedBody,
     ProtocolFailed,
     name_item,
@@ -66,10 +68,10 @@ class ResultReader:
             raise ProtocolFailed(read)
         return read
 
-    def name(self, items: Sequence[Any]) -> list[NamedBody]:
-        """Each item as a body, with its event id."""
+    def name(self, items: Sequence[Any], lifted: Lifted = UNLIFTED) -> list[NamedBody]:
+        """Each item as a body, with its event id and whatever of it was lifted out."""
         key = self._graphql.item_key
-        return [(name_item(item, key, PREFIX), write_item(item)) for item in items]
+        return [(name_item(item, key, PREFIX), lifted.restore(write_item(item))) for item in items]
 
     def judge(self, read: Read, bodies: Sequence[NamedBody], memory: Memory) -> None:
         """Tell once what would be lost without a word: items of no name, a list of which no cursor leads on."""

@@ -188,7 +188,7 @@ class _Session:
             if isinstance(read, str):
                 unread.append(keep_unread(each, read))
                 continue
-            named = self._reader.name(read.items)
+            named = self._reader.name(read.items, each.lifted)
             self._reader.judge(read, named, self._memory)
             bodies += named
             if self._graphql.is_streaming and read.cursor is not None:

@@ -153,7 +153,7 @@ class SocketFeed:
         if not isinstance(kind, str):
             told.append(Told(None, read.body, read.error or "It is no message of the protocol."))
         elif kind == self._words.data and is_ours:
-            told.append(Told(item.fields.get("payload"), read.body))
+            told.append(Told(item.fields.get("payload"), read.body, lifted=read.lifted))
         elif kind == "error" and (is_ours or "id" not in item.fields):
             self._over = self._explain_errors(item.fields.get("payload"))
         elif kind == "complete" and is_ours:

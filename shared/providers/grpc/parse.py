@@ -13,13 +13,16 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from shared.provider import (
     TOO_DEEP,
+    UNLIFTED,
     CodedBody,
     GrpcWebError,
     Item,
+    Lifted,
     Message,
     NotSupported,
     OwnTopic,
@@ -29,12 +32,12 @@ from shared.provider import (
     choose_time,
     find_depth,
     judge_kind,
+    lift_deep,
     name_own_event,
     parse_time,
     read_bytes,
     read_grpc_frames,
     read_json,
-    write_item,
     write_json,
 )
 from shared.providers.grpc.ingest import METHOD, SERVICE, load_classes, load_reader
@@ -49,6 +52,9 @@ MOST_BYTES = 1_048_576
 """Of a batch, once it is decompressed."""
 
 MOST_READINGS = 4_000
+MOST_TOKENS = 100_000
+"""Looked at one by one, where something lies too deep: others' requests wait meanwhile."""
+
 ID_LIMIT = 1_000
 _GZIP = b"\x1f\x8b"
 _TAG = b"\x0a"
@@ -67,7 +73,7 @@ def parse_batch(grpc: Grpc, request: PushedRequest, now: float | None = None) ->
     except ValueError as error:
         digest = hashlib.sha256(request.body).hexdigest()
         return [Message.undecoded(request.body, f"{error}", event_id=f"push:{digest}", topic=METHOD)]
-    kept = [_keep_deep(each) for each in deep]
+    kept = [_keep_deep(*each) for each in deep]
     named = list(_name_all(readings, time.time() if now is None else now))
     if grpc.codec:
         coded = [CodedBody(_find_body(each), _describe(name, each)) for name, each in named]
@@ -75,8 +81,7 @@ def parse_batch(grpc: Grpc, request: PushedRequest, now: float | None = None) ->
     return kept + [message for name, each in named for message in _read_reading(grpc, name, each)]
 
 
-def _keep_deep(reading: dict[str, Any]) -> Message:
-    body = write_item(reading)
+def _keep_deep(reading: dict[str, Any], body: bytes) -> Message:
     name = f"push:{hashlib.sha256(body).hexdigest()}"
     return Message.undecoded(body, TOO_DEEP, event_id=name, device=Item(reading).text("device"), topic=METHOD)
 
@@ -96,8 +101,8 @@ def read_batch(body: bytes) -> list[dict[str, Any]]:
     return _read_batch(body)[0]
 
 
-def _read_batch(body: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The same, and beside them those that are nested too deep."""
+def _read_batch(body: bytes) -> tuple[list[dict[str, Any]], list[tuple[dict[str, Any], bytes]]]:
+    """The same, and beside them those that are nested too deep, with their texts."""
     for _ in range(3):
         if body.startswith(_GZIP):
             body = _decompress(body)
@@ -105,23 +110,32 @@ def _read_batch(body: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
             body = _decode_text(body)
         elif body[:1] in {b"\0", b"\1"}:
             body = _open_frame(body)
-    is_text = body.lstrip()[:1] in {b"{", b"["}
+    if body.lstrip()[:1] not in {b"{", b"["}:
+        return _check_count(_read_binary(body)), []
     try:
-        document = read_json(body) if is_text else None
+        document, lifted = _read_text(body)
     except (ValueError, RecursionError):
         # A batch whose first reading has as many bytes as a bracket's code looks as if it began with one.
-        if body[:1] != _TAG:
-            raise ValueError("The batch is no JSON.") from None
-        is_text = False
-    if not is_text:
-        return _check_count(_read_binary(body)), []
+        if body[:1] == _TAG:
+            return _check_count(_read_binary(body)), []
+        raise ValueError("The batch is no JSON.") from None
     readings = _check_count(_find_readings(document))
-    if not find_depth(document, body):
+    if lifted is UNLIFTED:
         return readings, []
-    deep = [each for each in readings if find_depth(each, body)]
-    if len(deep) == len(readings):
+    kept, deep = lifted.split(readings)
+    if not kept:
         raise ValueError(TOO_DEEP)
-    return [each for each in readings if not find_depth(each, body)], deep
+    return kept, deep
+
+
+def _read_text(body: bytes) -> tuple[Any, Lifted]:
+    """The JSON of a batch, without what lies too deep."""
+    with suppress(ValueError):
+        document = read_json(body)
+        if not find_depth(document, body):
+            return document, UNLIFTED
+    lifted = lift_deep(body, MOST_TOKENS)
+    return read_json(lifted.body), lifted
 
 
 def _read_binary(body: bytes) -> list[dict[str, Any]]:

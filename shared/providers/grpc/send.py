@@ -12,6 +12,7 @@ from shared.provider import (
     Deadline,
     Outcome,
     OutsideError,
+    ProtocolFailed,
     ProviderRefused,
     TimedOut,
     find_path,
@@ -81,7 +82,8 @@ def _judge(problem: OutsideError, *, is_idempotent: bool) -> OutsideError:
     """Whether it may be sent again."""
     if is_hopeless(problem):
         return CommandRefused(problem.detail)
-    is_unsure = isinstance(problem, TimedOut | ConnectionRefused) or (
+    # ProtocolFailed is an answer that is too large to be taken.
+    is_unsure = isinstance(problem, TimedOut | ConnectionRefused | ProtocolFailed) or (
         isinstance(problem, ProviderRefused) and problem.answered == _UNSURE
     )
     if is_unsure and not is_idempotent:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from shared.provider import Check, Deadline, JsonApi, find_items, run_check
-from shared.providers.http.session import Place, make_url, name_polled
+from shared.provider import Check, Deadline, find_items, run_check
+from shared.providers.http.session import Place, PollApi, make_url, name_polled
 
 if TYPE_CHECKING:
     from shared.providers.http import Http
@@ -42,7 +42,7 @@ def _tell_receiver(http: Http) -> str:
 
 
 def _poll_once(http: Http) -> str:
-    with JsonApi(http.access, Deadline(CHECK_SECONDS)) as api:
+    with PollApi(http.access, Deadline(CHECK_SECONDS)) as api:
         items = find_items(api.call("GET", make_url(http, Place(http.poll_first_cursor))), http.poll_items)
     keys = ", ".join(name_polled(http, item) for item in items[:SHOWN])
     return http.mask_text(f"It answered with {len(items):,} items. {keys}".strip())

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin
 
 from shared.provider import (
+    UNLIFTED,
     Batch,
     Codec,
     Deadline,
     Expressions,
     JsonApi,
+    NamedBody,
     Note,
     Pages,
     ProtocolFailed,
@@ -24,6 +26,7 @@ from shared.provider import (
     decode_items,
     find_items,
     find_path,
+    lift_deep,
     locate_url,
     name_item,
     write_item,
@@ -56,12 +59,27 @@ class Place:
         return {"key": key, "cursor": self.cursor, "page": self.page, "number": self.number}
 
 
+class PollApi(JsonApi):
+    """The API that is polled; see JsonApi. `lifted` is what lies too deep in its last answer to be read."""
+
+    lifted = UNLIFTED
+
+    def read_body(self, body: bytes) -> Any:
+        """The JSON of an answer, without that."""
+        self.lifted = UNLIFTED
+        try:
+            return super().read_body(body)
+        except ValueError:
+            self.lifted = lift_deep(body)
+            return super().read_body(self.lifted.body)
+
+
 def poll_api(http: Http, state: Mapping[str, object], deadline: Deadline) -> Iterator[Batch]:
     """Batches of what the API has. Errors: OutsideError, Unavailable; what was committed until then stays."""
     key = hashlib.sha256(str(http.poll_url).encode()).hexdigest()[:16]
     place = _read_place(http, key, state)
     codec = http.open_codec("codec") if http.codec else None
-    with JsonApi(http.access, deadline) as api:
+    with PollApi(http.access, deadline) as api:
         pages = Pages(is_empty_last=not http.poll_next)
         for _ in range(MOST_PAGES):
             reply = api.call("GET", make_url(http, place))
@@ -71,7 +89,8 @@ def poll_api(http: Http, state: Mapping[str, object], deadline: Deadline) -> Ite
             if after and not _is_here(http, after):
                 after, notes = None, [Note("warning", ELSEWHERE)]
             state = (after or Place(_read_cursor(http, place, reply))).save(key)
-            yield from _make_batches(http, codec, items, Batch(state=state, notes=notes))
+            bodies = [(name_polled(http, item), api.lifted.restore(write_item(item))) for item in items]
+            yield from _make_batches(http, codec, bodies, Batch(state=state, notes=notes))
             if after is None:
                 return
             place = after
@@ -164,9 +183,10 @@ def _follow(http: Http, place: Place, told: str) -> str:
         return told
 
 
-def _make_batches(http: Http, codec: Codec | None, items: Sequence[Any], last: Batch) -> Iterator[Batch]:
+def _make_batches(
+    http: Http, codec: Codec | None, bodies: Sequence[NamedBody], last: Batch
+) -> Iterator[Batch]:
     """The state, and what is to be told, come with the last of them."""
-    bodies = [(name_polled(http, item), write_item(item)) for item in items]
     parts = list(cut_bodies(bodies))
     for number, part in enumerate(parts, start=1):
         messages = decode_items(http, codec, part)

@@ -13,6 +13,7 @@ from shared.provider import (
     choose_time,
     parse_time,
     read_traceparent,
+    replace_nul,
 )
 from shared.providers.kafka.fetching import Partition
 from shared.providers.kafka.plan import ReadPlan
@@ -129,18 +130,14 @@ def read_headers(headers: Headers) -> dict[str, object] | None:
         if name == "traceparent" and (trace := read_traceparent(_read_text(value))):
             facts["traceparent"] = trace
         elif is_event and name.startswith(CLOUD_EVENTS):
-            facts[_clean(name.removeprefix(CLOUD_EVENTS)[:HEADER_LIMIT])] = _read_text(value)
+            facts[replace_nul(name.removeprefix(CLOUD_EVENTS)[:HEADER_LIMIT])] = _read_text(value)
         elif is_event and name == CONTENT_TYPE:
             facts["datacontenttype"] = _read_text(value)
     return facts or None
 
 
 def _read_text(value: bytes) -> str:
-    return _clean(value[:HEADER_LIMIT].decode(errors="replace"))
-
-
-def _clean(text: str) -> str:
-    return text.replace("\x00", "\ufffd")
+    return replace_nul(value[:HEADER_LIMIT].decode(errors="replace"))
 
 
 def _read_name(value: bytes | None) -> str | None:

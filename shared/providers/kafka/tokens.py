@@ -17,6 +17,7 @@ from shared.provider import (
     encode_basic,
     mask_secrets,
     read_json,
+    replace_nul,
     send_once,
 )
 from shared.providers.kafka.plan import Sasl
@@ -82,7 +83,7 @@ def _read_token(sasl: Sasl, reply: OutboundReply) -> tuple[str, float]:
     said = said if isinstance(said, dict) else {}
     if reply.status != HTTPStatus.OK:
         words = str(said.get("error_description") or said.get("error") or "")[:WORDS_LIMIT]
-        words = mask_secrets(words, [sasl.password]).replace("\x00", "\ufffd")
+        words = replace_nul(mask_secrets(words, [sasl.password]))
         detail = f"The token endpoint answered {reply.status}" + (f": {words}" if words else ".")
         if reply.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise CredentialsRefused(detail)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from shared.provider import Item, PushedRequest, read_document
+from shared.provider import Item, PushedRequest, read_document, replace_nul
 
 MOST_FIELDS = 100
 NAME_LIMIT, ID_LIMIT = 512, 200
@@ -132,4 +132,4 @@ def _read_text(item: Item, name: str, *, whole_too: bool = False) -> str | None:
     text = str(value) if whole_too and type(value) is int else value
     if not isinstance(text, str) or text.startswith("{{"):
         return None
-    return text.replace("\x00", "\ufffd").strip()[:NAME_LIMIT] or None
+    return replace_nul(text).strip()[:NAME_LIMIT] or None

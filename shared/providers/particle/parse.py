@@ -26,6 +26,7 @@ from shared.provider import (
     name_own_event,
     parse_time,
     read_document,
+    replace_nul,
     write_json,
 )
 from shared.providers.particle.events import ParticleEvent, read_event
@@ -138,7 +139,7 @@ def _decode(published: Published, event: ParticleEvent) -> Message:
         text = body.decode()
     except UnicodeDecodeError:
         return _keep(published, UNDECODED)
-    return replace(known, kind="event", payload={"data": text.replace("\x00", "\ufffd")})
+    return replace(known, kind="event", payload={"data": replace_nul(text)})
 
 
 def _keep(published: Published, reason: str) -> Message:

@@ -18,6 +18,7 @@ from shared.provider import (
     OutboundReply,
     OutboundRequest,
     OutsideError,
+    replace_nul,
     run_check,
     send_once,
 )
@@ -68,7 +69,7 @@ def _show_request(webhook: Webhook, request: OutboundRequest) -> str:
 
 
 def _show_reply(webhook: Webhook, reply: OutboundReply) -> str:
-    text = reply.body.decode(errors="replace").replace("\x00", "\ufffd")
+    text = replace_nul(reply.body.decode(errors="replace"))
     body = _cut_text(webhook.mask_text(text, cut=reply.truncated))
     shown = f"{reply.status} after {reply.milliseconds:.0f} ms\n{body}".strip()
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:

@@ -17,6 +17,7 @@ from shared.runtime.memory import SMALL, load_budget
 from shared.runtime.outbound.client import OutboundClient
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
 from shared.runtime.outbound.timing import note_call, note_certificate
+from shared.runtime.portable import replace_nul
 
 REQUEST_SECONDS = 30.0
 FIRST_MEMORY_SECONDS, MORE_MEMORY_SECONDS = 20.0, 5.0
@@ -88,9 +89,11 @@ class ApiClient:
     def repeat(self, request: OutboundRequest, read: Callable[[OutboundReply], Any], *, again: bool) -> Any:
         """What `read` makes of the reply. While it raises ProviderRefused that may pass, the request is sent again.
 
-        `again`: whether what may have had its effect may be repeated.
+        `again`: whether what may have had its effect may be repeated. Where not, what was done is AnswerUnreadable if
+        its reply can't be read, for want of memory or of time, too.
         """
         failures = 0
+        request = replace(request, once=not again)
         while True:
             try:
                 return read(self._send(request))
@@ -128,7 +131,7 @@ class ApiClient:
 
     def mask_words(self, words: str) -> str:
         """Words of an answer as they may be told: secrets masked in every form; and Postgres has no text with NUL."""
-        return mask_secrets(words, self.access.secrets)[:WORDS_LIMIT].replace("\x00", "\ufffd")
+        return replace_nul(mask_secrets(words, self.access.secrets)[:WORDS_LIMIT])
 
     def _choose_pause(self, refusal: ProviderRefused, failures: int, *, again: bool) -> float | None:
         """Seconds until it is tried again; None where that would not help, or do harm: after 429 nothing was begun."""

@@ -19,7 +19,8 @@ class OutboundRequest:
 
     `whole` says that a reply whose body is cut is of no use, whatever its status: it is an error then. `meet` is told
     each part of a reply's body before that is kept, and how many bytes are known to follow; it may hold up its event
-    loop, and what it raises ends all.
+    loop, and what it raises ends all. `once` says that what is done must not be done again: whatever keeps a reply from
+    being read whose status says that it was is AnswerUnreadable.
     """
 
     method: str
@@ -30,6 +31,7 @@ class OutboundRequest:
     reply_limit: int = REPLY_LIMIT
     whole: bool = False
     meet: Callable[[bytearray, int], None] | None = None
+    once: bool = False
 
     def __repr__(self) -> str:
         return f"OutboundRequest({self.method} {_show_host(self.url)})"

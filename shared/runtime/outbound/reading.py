@@ -106,6 +106,12 @@ class ReplyReader:
         return True
 
     @property
+    def says_done(self) -> bool:
+        """Whether a status was read, and it is one of success."""
+        begun = self._begun
+        return begun is not None and HTTPStatus.OK <= begun.status < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
     def was_odd(self) -> bool:
         """Whether anything was noted: what else comes from there is not to be believed."""
         return self.head is None or bool(self.head.notes)

@@ -16,7 +16,7 @@ import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from shared.runtime.errors import ProtocolFailed, TimedOut
+from shared.runtime.errors import AnswerUnreadable, OutsideError, ProtocolFailed, TimedOut, Unavailable
 from shared.runtime.outbound.addresses import AddressPolicy
 from shared.runtime.outbound.deadlines import Deadlines
 from shared.runtime.outbound.exchange import OutboundReply, OutboundRequest
@@ -57,6 +57,17 @@ class Transport:
 
     async def send(self, request: OutboundRequest, seconds: float) -> OutboundReply:
         """Send `request`, read its reply to the limit, all within `seconds`. Raises OutsideError subclasses."""
+        readers: list[ReplyReader] = []
+        try:
+            return await self._exchange(request, seconds, readers)
+        except (OutsideError, Unavailable) as problem:
+            if request.once and any(each.says_done for each in readers):
+                raise AnswerUnreadable(problem.detail) from None
+            raise
+
+    async def _exchange(
+        self, request: OutboundRequest, seconds: float, readers: list[ReplyReader]
+    ) -> OutboundReply:
         target = parse_url(request.url)
         data = write_request(request, target)
         started = time.perf_counter()
@@ -66,6 +77,7 @@ class Transport:
             connection = await self.connect(target)
             peer = get_wire(connection).peer
             reader = self.make_reader(connection, request, target)
+            readers.append(reader)
             await exchange(connection, data, reader)
         except (asyncio.CancelledError, TimeoutError) as error:
             if not self._deadlines.end(task) and not isinstance(error, TimeoutError):

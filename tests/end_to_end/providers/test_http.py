@@ -287,6 +287,19 @@ def test_what_is_polled_is_decoded_by_the_codec_too(admin: Platform) -> None:
     ]
 
 
+@pytest.mark.parametrize("levels", [150, 900, 3_000])
+def test_one_item_that_is_nested_too_deep_costs_no_other_of_its_page(admin: Platform, levels: int) -> None:
+    deep = '{"id":2,"v":' + "[" * levels + "]" * levels + "}"
+    page = '{"items":[{"id":1},' + deep + ',{"id":3}]}'
+
+    with Api(lambda *_: page.encode()) as api:
+        integration_id = poll(admin, api, poll_url="/all", poll_items="items")
+
+    first, second, third = sorted(messages_of(admin, integration_id), key=lambda row: str(row["event_id"]))
+    assert (first["payload"], third["payload"]) == ({"id": 1}, {"id": 3})
+    assert (second["payload"], second["raw"].replace(" ", ""), bool(second["error"])) == (None, deep, True)
+
+
 def test_an_api_that_fails_is_told_and_nothing_is_skipped(admin: Platform) -> None:
     with Api(feed) as api:
         api.answer = lambda *_: 403

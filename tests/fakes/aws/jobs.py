@@ -13,6 +13,9 @@ from tests.fakes.aws.words import ACCOUNT, Answer, Asked, answer_json, refuse
 if TYPE_CHECKING:
     from tests.fakes.aws.server import FakeAws
 
+TOLD = {"targets", "description"}
+"""What AWS tells of a job as it was told it."""
+
 ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "REJECTED", "REMOVED", "CANCELED")
 
 
@@ -77,7 +80,11 @@ def absent() -> Answer:
 
 def describe(fake: FakeAws, asked: Asked) -> Answer:
     job = find(fake, asked)
-    return answer_json({"job": job.show() | {"targets": job.body["targets"]}}) if job else absent()
+    return (
+        answer_json({"job": job.show() | {name: job.body[name] for name in TOLD & job.body.keys()}})
+        if job
+        else absent()
+    )
 
 
 def show_document(fake: FakeAws, asked: Asked) -> Answer:

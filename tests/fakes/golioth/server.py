@@ -66,7 +66,8 @@ class ApiError(Exception):
 class Fault:
     """What goes wrong with the next `times` calls whose `METHOD /path` matches `pattern`.
 
-    `status` answers an error, `seconds` answers late, `close` hangs up: `before` or `after` the work was done.
+    `status` answers an error, `seconds` answers late, `close` hangs up: `before` or `after` the work was done. `says`
+    is answered in place of what is to be, and with `cut` so many bytes more are announced.
     """
 
     pattern: str = ""
@@ -74,6 +75,8 @@ class Fault:
     status: int = 0
     seconds: float = 0.0
     close: str = ""
+    says: bytes | None = None
+    cut: int = 0
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -204,18 +207,19 @@ def _make_handler(fake: FakeGolioth) -> type[BaseHTTPRequestHandler]:
             if fault.close == "after":
                 self.close_connection = True
                 return
-            self._reply(reply, fault.headers)
+            self._reply(reply, fault)
 
         do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the base class's names
 
-        def _reply(self, reply: Reply, extra: dict[str, str]) -> None:
-            body = json.dumps(reply.body).encode()
+        def _reply(self, reply: Reply, fault: Fault) -> None:
+            body = json.dumps(reply.body).encode() if fault.says is None else fault.says
             self.send_response(reply.status)
-            fixed = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-            for name, value in {**fixed, **reply.headers, **extra}.items():
+            fixed = {"Content-Type": "application/json", "Content-Length": str(len(body) + fault.cut)}
+            for name, value in {**fixed, **reply.headers, **fault.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+            self.close_connection = self.close_connection or bool(fault.cut)
 
         def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the base class's name
             pass

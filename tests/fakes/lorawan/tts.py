@@ -49,6 +49,8 @@ class FakeTts:
     missing: set[str] = field(default_factory=set)
     limited: list[float] = field(default_factory=list)
     """How long each of the next downlinks is told to wait."""
+    garbled: int = 0
+    """How many of the next downlinks are taken and answered with no JSON."""
     queues: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     devices: dict[str, dict[str, Any]] = field(default_factory=dict)
     joins: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -109,6 +111,9 @@ def queue(fake: FakeTts, names: list[str], _query: dict[str, str], body: Any) ->
         return refuse(404, "device_not_found", "device not found", 5)
     kept = fake.queues.get(device, []) if operation == "push" else []
     fake.queues[device] = kept + body["downlinks"]
+    if fake.garbled:
+        fake.garbled -= 1
+        return Answer(200, b"<html>ok</html>", {"Content-Type": "text/html"})
     return write_json({})
 
 

@@ -10,10 +10,20 @@ import pytest
 from shared.runtime.database.client import as_service
 from shared.runtime.deadline import Deadline
 from shared.runtime.settings import load_settings
-from shared.scheduler.retention import PRUNES, run_maintenance
+from shared.scheduler import retention
+from shared.scheduler.retention import FIRST, PRUNES, Line, run_maintenance
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 
 LATE = "prune_messages"
+
+
+@pytest.fixture(autouse=True)
+def line(monkeypatch: pytest.MonkeyPatch) -> Line:
+    """A process that has just begun, with the first of all, and has its time."""
+    begun = Line(PRUNES, 0)
+    monkeypatch.setattr(retention, "line", begun)
+    monkeypatch.setattr(retention, "ROUND_SECONDS", 60.0)
+    return begun
 
 
 @pytest.fixture
@@ -56,4 +66,37 @@ def test_nothing_more_is_asked_of_a_database_that_is_away(database: HttpReceiver
 
     counts = run_maintenance(as_service(), Deadline(0))
 
-    assert (list_tried(database), counts) == ([PRUNES[0]], {"put_off": "unavailable"})
+    assert (len(database.requests), counts) == (1, {"put_off": "unavailable"})
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is done takes long."""
+    monkeypatch.setattr(retention, "ROUND_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("late")
+def test_what_a_deadline_cuts_off_comes_first_the_next_time(database: HttpReceiver) -> None:
+    for _ in range(len(PRUNES) + 2):
+        run_maintenance(as_service(), Deadline(0))
+
+    assert list_tried(database) == [*PRUNES, *PRUNES[:2]]
+
+
+@pytest.mark.usefixtures("late")
+def test_what_is_late_time_and_again_keeps_nothing_else_from_its_turn(database: HttpReceiver) -> None:
+    def answer(request: Received) -> Answer:
+        return Answer(body=b"{}") if request.path.endswith(FIRST) else refuse("57P03", 503)
+
+    database.answer = answer
+
+    for _ in PRUNES:
+        run_maintenance(as_service(), Deadline(0))
+
+    assert list_tried(database) == list(PRUNES)
+
+
+def test_a_process_may_begin_with_any_of_it() -> None:
+    begun = {Line(PRUNES).take_next() for _ in range(2_000)}
+
+    assert begun == set(PRUNES)

@@ -273,6 +273,49 @@ def test_odd_values_are_stored_or_kept_raw(item: bytes, payload: Any) -> None:
     assert bool(kept.error) == (payload is None)
 
 
+def nest(levels: int) -> bytes:
+    return b"[" * levels + b'"]"' + b"]" * levels
+
+
+DEEP = [95, 99, 150, 900, 3_000]
+FINDS = [None, "readings[?id > `0`]"]
+
+
+@pytest.mark.parametrize("levels", DEEP)
+@pytest.mark.parametrize("finds", FINDS)
+def test_one_item_that_is_nested_too_deep_costs_no_other_of_its_page(levels: int, finds: str | None) -> None:
+    deep = b'{"id":2,"v":' + nest(levels) + b"}"
+    page = b'{"data":{"readings":[{"id":1,"v":"["},' + deep + b',{"id":3}]}}'
+    end = b'{"data":{"readings":[]}}'
+    ledger = Ledger()
+
+    with RawServer(lambda _: None, lambda asked: end if asked.get("variables") else page) as server:
+        ledger.watch(make_graphql(server.url, **READ, query_items=finds, item_key="id"), 20)
+
+    first, second, third = (ledger.stored[f"graphql:{number}"] for number in (1, 2, 3))
+    assert (first.payload, third.payload, ledger.state["cursor"]) == ({"id": 1, "v": "["}, {"id": 3}, 3)
+    assert bool(second.error) == (levels > 99)
+    assert second.raw == deep.decode() if second.error else second.payload == json.loads(deep)
+
+
+@pytest.mark.parametrize("levels", DEEP)
+@pytest.mark.parametrize("finds", FINDS)
+def test_one_item_that_is_nested_too_deep_costs_no_other_of_its_result(
+    levels: int, finds: str | None
+) -> None:
+    deep = b'{"id":2,"v":' + nest(levels) + b"}"
+    data = b'{"data":{"readings":[{"id":1},' + deep + b"]}}"
+    message = b'{"id":"1","type":"next","payload":' + data + b"}"
+
+    script = after_acknowledging(frame(message))
+    ledger = listen(script, 2, subscription_items=finds, item_key="id")
+
+    first, second = (ledger.stored[f"graphql:{number}"] for number in (1, 2))
+    assert first.payload == {"id": 1}
+    assert bool(second.error) == (levels > 99)
+    assert second.raw == deep.decode() if second.error else second.payload == json.loads(deep)
+
+
 def test_items_of_one_id_are_stored_once() -> None:
     same = [frame(json.dumps(NEXT).encode())] * 50
     other = json.dumps(NEXT | {"payload": {"data": {"readingAdded": make_reading(2)}}}).encode()

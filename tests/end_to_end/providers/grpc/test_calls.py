@@ -17,9 +17,11 @@ from shared.provider import (
     Command,
     CommandRefused,
     CredentialsRefused,
+    ProtocolFailed,
     ProviderRefused,
     TimedOut,
 )
+from shared.providers.grpc.channel import MESSAGE_BYTES
 from tests.fakes.grpc.server import LIST, WATCH, FakeService
 from tests.fakes.grpc.site import COMMANDS, PAGES, STREAM, make_grpc
 
@@ -123,6 +125,15 @@ def test_what_it_may_have_done_is_not_sent_again_unless_it_may_be(
     with pytest.raises(CommandRefused, match="not known"):
         make_grpc(service.port, **COMMANDS).send(make_command())
     with pytest.raises(ProviderRefused):
+        make_grpc(service.port, **COMMANDS, command_idempotent=True).send(make_command())
+
+
+def test_an_answer_that_is_too_large_was_an_answer_and_is_not_asked_for_again(service: FakeService) -> None:
+    service.answers["Tell"] = lambda _request, _context: b"x" * (MESSAGE_BYTES + 1)
+
+    with pytest.raises(CommandRefused, match="not known"):
+        make_grpc(service.port, **COMMANDS).send(make_command())
+    with pytest.raises(ProtocolFailed, match="more than"):
         make_grpc(service.port, **COMMANDS, command_idempotent=True).send(make_command())
 
 

@@ -79,6 +79,19 @@ class Site:
         raise AssertionError([self.show(each) for each in commands])
 
 
+def test_a_downlink_that_was_taken_and_answered_with_no_json_is_not_queued_twice(
+    admin: Platform, fake: FakeTts
+) -> None:
+    site = Site(admin, fake)
+    device = site.add_device("room-1")
+    fake.garbled = 1
+
+    (shown,) = site.work_until(site.send(device, {"hex": "01", "f_port": 1}))
+
+    assert (shown["status"], shown["attempts"], shown["result"]) == ("sent", 1, {"stage": "queued"})
+    assert len(fake.queues["room-1"]) == 1
+
+
 def test_bytes_go_into_the_queue_and_the_command_is_sent_until_the_device_acknowledges(
     admin: Platform, fake: FakeTts
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,7 +30,9 @@ from tests.unit.providers.aws_iot.accounts import make_account
 
 pytestmark = pytest.mark.usefixtures("allow_loopback")
 ROLE = "arn:aws:iam::123456789012:role/download"
-HOW = JobSettings("acme-firmware", download_role_arn=ROLE, rate_per_minute=50, timeout_minutes=60)
+HOW = JobSettings(
+    "acme-firmware", download_role_arn=ROLE, rate_per_minute=50, timeout_minutes=60, integration_id="ours"
+)
 
 
 @pytest.fixture
@@ -237,6 +240,39 @@ def test_a_job_that_goes_to_another_group_is_neither_followed_nor_cancelled(
 
     assert aws.jobs["spring"].status == "IN_PROGRESS"
     assert firmware.begin(plan).reference == "spring"
+
+
+def test_a_job_of_another_integration_is_neither_taken_for_ours_nor_cancelled(
+    aws: FakeAws, firmware: JobsFirmware
+) -> None:
+    make_fleet(aws)
+    plan = make_plan(firmware)
+    firmware.begin(plan)
+
+    with JobsFirmware(make_account(aws), replace(HOW, integration_id="theirs"), Deadline(60)) as other:
+        with pytest.raises(Conflict, match="another integration's"):
+            other.begin(plan)
+        with pytest.raises(Conflict, match="another integration's"):
+            other.list_devices(plan, None)
+        other.withdraw(plan)
+
+    assert aws.jobs["spring"].status == "IN_PROGRESS"
+    assert firmware.begin(plan).reference == "spring"
+
+
+@pytest.mark.parametrize("description", [None, "Somebody's own words"])
+def test_a_job_that_does_not_say_whose_it_is_is_followed_and_cancelled_as_before(
+    aws: FakeAws, firmware: JobsFirmware, description: str | None
+) -> None:
+    make_fleet(aws)
+    plan = make_plan(firmware)
+    firmware.begin(plan)
+    aws.jobs["spring"].body["description"] = description
+
+    begun = firmware.begin(plan)
+    firmware.withdraw(plan)
+
+    assert (begun.reference, aws.jobs["spring"].status) == ("spring", "CANCELED")
 
 
 def test_a_job_that_installs_something_else_is_not_cancelled(aws: FakeAws, firmware: JobsFirmware) -> None:

@@ -103,6 +103,17 @@ def test_a_command_is_published_once_a_try(aws: FakeAws, fault: Fault) -> None:
     assert len([call for call in aws.calls if "/topics/" in call]) == 1
 
 
+@pytest.mark.parametrize("way", ["direct", "auto", "publish"])
+def test_what_is_taken_and_answered_with_what_can_not_be_read_is_not_sent_again(
+    aws: FakeAws, way: str
+) -> None:
+    aws.devices["pump-1"] = True
+    aws.faults.append(Fault("/messages|/topics/", cut=1))
+
+    assert send(aws, command_delivery=way) == Outcome(TOPIC)
+    assert len(aws.delivered) + len(aws.published) == 1
+
+
 def test_without_a_topic_or_a_key_it_is_said_what_is_missing(aws: FakeAws) -> None:
     with pytest.raises(CommandRefused, match="command_topic"):
         send(aws, command_topic=None)

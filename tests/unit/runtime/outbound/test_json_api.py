@@ -9,7 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.runtime.deadline import Deadline
-from shared.runtime.errors import CredentialsRefused, ProtocolFailed, ProviderRefused, Unavailable
+from shared.runtime.errors import (
+    AnswerUnreadable,
+    CredentialsRefused,
+    ProtocolFailed,
+    ProviderRefused,
+    TimedOut,
+    Unavailable,
+)
 from shared.runtime.memory import MemoryBudget
 from shared.runtime.outbound import Access, JsonApi, api_client
 from tests.fakes.http_receiver import Answer, HttpReceiver
@@ -81,6 +88,39 @@ def test_an_answer_that_is_no_json_is_refused(receiver: HttpReceiver, api: JsonA
 
     with pytest.raises(ProtocolFailed, match="Acme's answer is not JSON"):
         api.call("PUT", "", {})
+
+
+CUT = {"Connection": "close", "Content-Length": "1000"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (Answer(200, b"{"), 10),
+        (Answer(201, b"{", CUT), 10),
+        (Answer(200, b"{", {"Content-Length": "9"}), 0.5),
+    ],
+    ids=["no JSON", "cut off", "late"],
+)
+def test_what_was_done_once_and_answered_with_what_can_not_be_read_is_told_apart(
+    receiver: HttpReceiver, answer: Answer, seconds: float
+) -> None:
+    receiver.answer = lambda _: answer
+
+    with open_api(receiver, "one", seconds) as api, pytest.raises(AnswerUnreadable):
+        api.call("POST", "", again=False)
+
+    assert len(receiver.requests) == 1
+
+
+def test_a_refusal_that_is_cut_off_or_late_was_not_done(receiver: HttpReceiver) -> None:
+    answer_in_turn(receiver, Answer(400, b"{", CUT), Answer(400, b"{", {"Content-Length": "9"}))
+
+    with open_api(receiver, "one", 1) as api:
+        for expected in (ProtocolFailed, TimedOut):
+            with pytest.raises(expected) as refusal:
+                api.call("POST", "", again=False)
+            assert not isinstance(refusal.value, AnswerUnreadable)
 
 
 def test_a_part_of_a_path_cannot_lead_elsewhere(api: JsonApi) -> None:
@@ -164,3 +204,13 @@ def test_without_memory_a_call_ends_with_its_deadline_and_holds_nothing(
         api.call("POST", "")
 
     assert budget.free == 0
+
+
+def test_what_was_done_once_and_is_answered_with_what_there_is_no_memory_for_was_done(
+    receiver: HttpReceiver, budget: MemoryBudget
+) -> None:
+    receiver.answer = lambda _: Answer(body=ROWS)
+    budget.open("other").hold(budget.free)
+
+    with open_api(receiver, "one", 0.5) as api, pytest.raises(AnswerUnreadable):
+        api.call("POST", "", again=False)
