@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import flask
-import functions_framework
+from functions_framework import aio
+from starlette.requests import Request
 
 from shared.messages.routes import golioth_receivers
+from shared.runtime.web.asgi import Reply, answer
 from shared.runtime.web.routing import Router
 
 router = Router("golioth-webhook", golioth_receivers)
 
 
-@functions_framework.http
-def golioth_webhook(request: flask.Request) -> flask.Response:
+@aio.http
+async def golioth_webhook(request: Request) -> Reply:
     """Entry point."""
-    return router.answer(request)
+    return await answer(router, request)

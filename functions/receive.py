@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import flask
-import functions_framework
+from functions_framework import aio
+from starlette.requests import Request
 
 from shared.messages.receive import greet_sender
 from shared.messages.routes import receivers
+from shared.runtime.web.asgi import Reply, answer
 from shared.runtime.web.routing import Router
 
 router = Router("receive", receivers, greet=greet_sender)
 
 
-@functions_framework.http
-def receive(request: flask.Request) -> flask.Response:
+@aio.http
+async def receive(request: Request) -> Reply:
     """Entry point."""
-    return router.answer(request)
+    return await answer(router, request)

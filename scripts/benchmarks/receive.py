@@ -1,10 +1,11 @@
 """How many pushed messages a second are answered once they are committed, and what a crash of Postgres costs.
 
 Senders post JSON of about 90 bytes from 100 devices as Golioth's pipelines do, one message a request, over 64 kept
-connections, to the receiver of a local stack: all to one integration for `rate`, to ten for `rate_10`. In another
-run a backend of Postgres is killed halfway, so that Postgres ends all others and recovers; senders are told 503 and try
-again. `bare_rate` is the same posts to a path that the function does not have: what it costs to be answered at all.
-`lost` and `duplicated` compare what was accepted with the rows, over all runs; `again` counts second tries.
+connections, to the receiver, served by itself as the image serves it, beside a local stack: all to one integration for
+`rate`, to ten for `rate_10`. In another run a backend of Postgres is killed halfway, so that Postgres ends all others
+and recovers; senders are told 503 and try again. `bare_rate` is the same posts to a path that the function does not
+have: what it costs to be answered at all. `lost` and `duplicated` compare what was accepted with the rows, over all
+runs; `again` counts second tries.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import psycopg
 from scripts.benchmarks._bench import Bench, Numbers
 from scripts.benchmarks._caller import sign_in
 from scripts.benchmarks._posters import Tally, Task, begin_posting, finish_posting, post_all
+from scripts.benchmarks._receiver import serve_function, share_keys
 from scripts.benchmarks._scratch import start_stack
 from scripts.benchmarks._service import connect_service
 from scripts.local.stack import Report
@@ -28,6 +30,7 @@ from scripts.local.stack import Report
 REACH = {"rate": "≥ 1,000 posts/s", "lost": "0", "duplicated": "0"}
 PROJECT = "bench"
 CONNECTIONS = 64
+RECEIVER = "golioth_webhook"
 RECEIVE = "/functions/v1/golioth-webhook"
 BARE = f"{RECEIVE}/no/such/path"
 
@@ -37,19 +40,22 @@ class Site:
     """A stack with a number of Golioth integrations of one secret; `path` → receivers."""
 
     report: Report
+    url: str
+    """Of the receiver."""
     secret: str
     paths: list[str]
 
     def make_task(self, paths: list[str], count: int) -> Task:
         """Posts nobody has seen before."""
-        return Task(self.report.url, paths, self.secret, PROJECT, uuid.uuid4().hex, count, CONNECTIONS)
+        return Task(self.url, paths, self.secret, PROJECT, uuid.uuid4().hex, count, CONNECTIONS)
 
 
 def measure(bench: Bench) -> Numbers:
     """All runs on one stack."""
     size = bench.rounds(60_000, 8_000)
-    with bench.step("Starting a stack"), start_stack() as report:
-        site = _make_site(report)
+    share_keys()
+    with bench.step("Starting a stack"), start_stack() as report, serve_function(report, RECEIVER) as url:
+        site = _make_site(report, url)
         before = _count_rows(report)
         post_all(site.make_task(site.paths, 500))
         with bench.step("A path that is not there"):
@@ -77,7 +83,7 @@ def measure(bench: Bench) -> Numbers:
         }
 
 
-def _make_site(report: Report) -> Site:
+def _make_site(report: Report, url: str) -> Site:
     admin = next(user for user in report.users if user.role == "admin")
     caller, secret = sign_in(report, admin), uuid.uuid4().hex
     config = {"api_key": "bench", "project_id": PROJECT, "webhook_secret": secret}
@@ -90,7 +96,7 @@ def _make_site(report: Report) -> Site:
         }
         made = caller.call("POST", "/functions/v1/integrations", body | {"config": config}).body
         paths.append(f"{RECEIVE}/{made['integration']['id']}")
-    return Site(report, secret, paths)
+    return Site(report, url, secret, paths)
 
 
 def _post_over_crash(site: Site, size: int) -> Tally:

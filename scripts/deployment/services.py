@@ -26,7 +26,7 @@ class Size:
     cpu: str = "1"
     memory: str = "512Mi"
     concurrency: int = 40
-    """Requests of one instance at once; each has a thread (THREADS)."""
+    """Requests of one instance at once; each has a thread (THREADS), where it is not an event loop that serves them."""
     min: int = 0
     max: int = 10
     workers: int = 1

@@ -34,7 +34,8 @@ def _database_passwords() -> dict[str, str]:
     return {role: _random_text() for role in DATABASE_ROLES}
 
 
-def _integration_keys() -> str:
+def make_integration_keys() -> str:
+    """A vault's keys, of which there is one."""
     return "local1:" + base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
 
 
@@ -53,7 +54,7 @@ class Credentials(BaseModel):
 
     jwt_secret: str = Field(default_factory=_random_text)
     signing_key: str = Field(default_factory=_signing_key)
-    integration_keys: str = Field(default_factory=_integration_keys)
+    integration_keys: str = Field(default_factory=make_integration_keys)
     scheduler_secret: str = Field(default_factory=_random_text)
     metrics_secret: str = Field(default_factory=_random_text)
     database_passwords: dict[str, str] = Field(default_factory=_database_passwords)

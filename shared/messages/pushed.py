@@ -5,15 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 
-import flask
-
 from shared.provider import PushedRequest
 from shared.runtime.errors import Unauthenticated
 
 
-def read_request(request: flask.Request, parameters: Mapping[str, str], body: bytes) -> PushedRequest:
+def read_request(environ: Mapping[str, str], parameters: Mapping[str, str], body: bytes) -> PushedRequest:
     """What its receiver is given of a request."""
-    environ, rest = request.environ, parameters.get("rest", "")
+    rest = parameters.get("rest", "")
     return PushedRequest(read_headers(environ), body, rest.strip("/"), environ.get("QUERY_STRING", ""))
 
 

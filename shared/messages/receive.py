@@ -1,6 +1,7 @@
 """What `/receive` and the receivers by name do: prove the request, then store what it says, in two database calls.
 
-The two calls serve all requests that came while the ones before were under way. Whoever can't prove a request learns
+The two calls serve all requests that came while the ones before were under way, in a thread of their own; what has to
+wait for somebody else, such as a codec, has another. Whoever can't prove a request learns
 nothing: an id that is unknown, inactive, of a type that is not pushed to or with a config that does not open takes the
 same way, with a secret nobody knows, to the same 401; of the last, who proves it all the same may learn it (receivers).
 """
@@ -12,8 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-import flask
-
 from shared.messages.bodies import Receipt
 from shared.messages.pushed import read_address, read_id, read_request
 from shared.messages.receive_coded import Proven, receive_proven
@@ -21,17 +20,17 @@ from shared.messages.receive_owners import Owners, find_owners, read_token
 from shared.messages.receive_store import PATIENCE_SECONDS, Post, choose_reply, store_posts
 from shared.messages.receivers import Pushed, ReceiverRow, open_receiver, takes_pushes, tell_recovered
 from shared.messages.refused_pushes import Refusals, Tries
-from shared.messages.store import keep_trying
+from shared.messages.store import keep_trying, keep_waiting
 from shared.messages.traces import add_trace
 from shared.provider import CallbackReceiver, CodecFields, PushedRequest, Receiver, refuse_rpc
-from shared.runtime.batching import Batcher
+from shared.runtime.batching import AsyncBatcher
 from shared.runtime.database.client import as_service
 from shared.runtime.database.leases import Leases
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, NotFound, Problem, RateLimited, Unauthenticated
 from shared.runtime.log import bind_log, get_log
+from shared.runtime.web.aside import run_aside
 from shared.runtime.web.call import Call
-from shared.runtime.web.routing import TRACEPARENT
 from shared.runtime.web.text_reply import TextReply
 
 REFUSAL = "The address or the proof that goes with it is wrong; nothing was stored. See docs/api.md, Pushed messages."
@@ -41,6 +40,9 @@ TOO_MANY_TRIES = (
 )
 
 BATCH_BYTES = 4 * 1_048_576
+PLACES = 1_000
+"""Requests that wait for the call before them."""
+
 ORIGIN = "WebHook-Request-Origin"
 REQUEST_BYTES = 4_096
 """What a request counts beside its body: a thousand are a batch."""
@@ -70,15 +72,15 @@ class Arrival:
     trace: str | None = None
 
 
-def receive_messages(call: Call, integration_type: str | None = None) -> Receipt | TextReply:
+async def receive_messages(call: Call, integration_type: str | None = None) -> Receipt | TextReply:
     """Store what the request of a POST to `/{id}` says; only for integrations of that type, where one is given.
 
-    Errors: TooLarge, Unauthenticated, RateLimited, Unavailable; nothing is stored then. RateLimited is also who was
-    refused too often, but never a request that is proven.
+    Errors: TooLarge, TooSlow, Unauthenticated, RateLimited, Unavailable; nothing is stored then. RateLimited is also
+    who was refused too often, but never a request that is proven.
     """
-    request = read_request(call.request, call.parameters, call.body)
+    request = read_request(call.environ, call.parameters, await call.load_body())
     try:
-        received = _receive(call.request.environ, call.parameters["id"], integration_type, request)
+        received = await _receive(call, integration_type, request)
     except Problem as problem:
         reply = refuse_rpc(request.path, request.headers["content-type"], problem)
         if reply is None:
@@ -92,37 +94,40 @@ def receive_messages(call: Call, integration_type: str | None = None) -> Receipt
     )
 
 
-def greet_sender(request: flask.Request, parameters: Mapping[str, str]) -> Mapping[str, str]:
+async def greet_sender(call: Call) -> Mapping[str, str]:
     """By which headers an OPTIONS of CloudEvents' handshake (WebHook-Request-Origin) is told that it may push.
 
     None for any other OPTIONS, and where the type of the integration knows none. Errors: as receive_messages.
     """
-    if "id" not in parameters or ORIGIN not in request.headers:
+    if "id" not in call.parameters or ORIGIN not in call.request.headers:
         return {}
-    pushed = replace(read_request(request, parameters, b""), is_greeting=True)
-    received = _receive(request.environ, parameters["id"], None, pushed)
+    pushed = replace(read_request(call.environ, call.parameters, b""), is_greeting=True)
+    received = await _receive(call, None, pushed)
     return received.headers if isinstance(received, Greeting) else {}
 
 
-def _receive(
-    environ: Mapping[str, str], given_id: str, integration_type: str | None, request: PushedRequest
+async def _receive(
+    call: Call, integration_type: str | None, request: PushedRequest
 ) -> Receipt | TextReply | Greeting:
-    address, integration_id = read_address(environ), ""
+    address, integration_id = read_address(call.environ), ""
     try:
-        integration_id = read_id(given_id)
+        integration_id = read_id(call.parameters["id"])
         bind_log(integration=integration_id)
-        trace = environ.get(TRACEPARENT)
-        arrival = Arrival(integration_id, integration_type, request, read_token(request), trace)
+        arrival = Arrival(integration_id, integration_type, request, read_token(request), call.trace)
         owner = _tries.name_owner(integration_id, address, time.monotonic())
         # Again where a statement of its own organization was in the way: in a later batch, for the others have gone on.
         submit = partial(_arrivals.submit, arrival, REQUEST_BYTES + len(request.body), owner)
-        received = keep_trying(submit, Deadline(PATIENCE_SECONDS))
-        return receive_proven(received, trace) if isinstance(received, Proven) else received
+        received = await keep_waiting(submit, Deadline(PATIENCE_SECONDS))
+        return await _receive_later(received, call.trace) if isinstance(received, Proven) else received
     except (Unauthenticated, NotFound) as refusal:
         get_log().info("refused", reason=refusal.detail)
         if wait := _tries.add(integration_id, address, time.monotonic()):
             raise RateLimited(TOO_MANY_TRIES, retry_after=wait) from None
         raise Unauthenticated(REFUSAL) from None
+
+
+async def _receive_later(proven: Proven, trace: str | None) -> Receipt | TextReply:
+    return await run_aside(receive_proven, proven, trace)
 
 
 def _receive_all(arrivals: Sequence[Arrival]) -> list[Received | Exception]:
@@ -240,4 +245,4 @@ _refusals = Refusals()
 
 _tries = Tries()
 
-_arrivals: Batcher[Arrival, Received] = Batcher(_receive_all, BATCH_BYTES)
+_arrivals: AsyncBatcher[Arrival, Received] = AsyncBatcher(_receive_all, BATCH_BYTES, PLACES)

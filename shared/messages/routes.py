@@ -12,6 +12,7 @@ from shared.runtime.errors import RateLimited, TooLarge
 from shared.runtime.web.call import Call
 from shared.runtime.web.rate_limits import WRITES
 from shared.runtime.web.routes import Routes
+from shared.runtime.web.streamed import TooSlow
 from shared.runtime.web.text_reply import TextReply
 
 PUSHED: dict[str, object] = {
@@ -19,7 +20,7 @@ PUSHED: dict[str, object] = {
     "proofs": ("webhook_secret",),
     "status": HTTPStatus.ACCEPTED,
     "reads": ("application/json", "application/cloudevents+json", "application/octet-stream"),
-    "problems": (RateLimited, TooLarge),
+    "problems": (RateLimited, TooLarge, TooSlow),
 }
 
 routes = Routes()
@@ -28,25 +29,25 @@ golioth_receivers = Routes()
 
 
 @receivers.post("/{id}", **PUSHED)
-def receive_messages(call: Call) -> Receipt | TextReply:
+async def receive_messages(call: Call) -> Receipt | TextReply:
     """Store what is pushed to an integration.
 
     The body is of any type. What can't be proven, for whatever reason, is answered with the same 401.
     Send again what is answered 429 or 503: it is stored once.
     """
-    return receive(call)
+    return await receive(call)
 
 
 @receivers.post("/{id}/{rest}", **PUSHED)
-def receive_messages_below(call: Call) -> Receipt | TextReply:
+async def receive_messages_below(call: Call) -> Receipt | TextReply:
     """Store what is pushed below an integration's address, whose type reads the rest of it; see receiveMessages."""
-    return receive(call)
+    return await receive(call)
 
 
 @golioth_receivers.post("/{id}", **PUSHED)
-def receive_golioth_events(call: Call) -> Receipt | TextReply:
+async def receive_golioth_events(call: Call) -> Receipt | TextReply:
     """Store what a Golioth pipeline pushes; see receiveMessages."""
-    return receive(call, "golioth")
+    return await receive(call, "golioth")
 
 
 @routes.post("/{id}/messages/replay", budget=WRITES, problems=USING)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -140,12 +141,31 @@ def keep_trying(call: Callable[[], Result], deadline: Deadline) -> Result:
         try:
             return call()
         except Unavailable:
-            left = deadline.remaining()
-            if left <= LAST_SECONDS:
+            if not (pause := _find_pause(failures, deadline)):
                 raise
-            # Never past the end: whoever waits for it is better told a little later than sent away too early.
-            time.sleep(min(BACKOFF.pause(failures), left / 2))
+            time.sleep(pause)
     raise AssertionError("count never ends")
+
+
+async def keep_waiting(call: Callable[[], Awaitable[Result]], deadline: Deadline) -> Result:
+    """The same for what is awaited."""
+    for failures in count(1):
+        try:
+            return await call()
+        except Unavailable:
+            if not (pause := _find_pause(failures, deadline)):
+                raise
+            await asyncio.sleep(pause)
+    raise AssertionError("count never ends")
+
+
+def _find_pause(failures: int, deadline: Deadline) -> float:
+    """Seconds until it is tried again, 0 where it is not."""
+    left = deadline.remaining()
+    if left <= LAST_SECONDS:
+        return 0.0
+    # Never past the end: whoever waits for it is better told a little later than sent away too early.
+    return min(BACKOFF.pause(failures), left / 2)
 
 
 def read_columns(messages: Sequence[Message]) -> dict[str, Sequence[object]]:

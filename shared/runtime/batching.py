@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar, cast
+
+from shared.runtime.errors import Unavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,12 +23,29 @@ _YOUR_TURN: Any = object()
 
 @dataclass(slots=True)
 class _Place(Generic[Item]):
-    """One caller's place in the line: told the result, or before that that it is their turn to do the work."""
+    """One caller's place in the line."""
 
     item: Item
     weight: int
     owner: str
+
+
+@dataclass(slots=True)
+class _Caller(_Place[Item]):
+    """A thread, which is told the result, or before that that it is its turn to do the work."""
+
     told: SimpleQueue[Any] = field(default_factory=SimpleQueue)
+
+
+@dataclass(slots=True)
+class _Waiter(_Place[Item]):
+    """A coroutine, and what its work is done and logged as."""
+
+    told: asyncio.Future[Any]
+    context: Context
+
+
+AnyPlace = TypeVar("AnyPlace", bound=_Place[Any])
 
 
 class Batcher(Generic[Item, Result]):
@@ -38,7 +60,7 @@ class Batcher(Generic[Item, Result]):
     def __init__(self, run: Callable[[Sequence[Item]], Sequence[Result | Exception]], most: int) -> None:
         self._run = run
         self._most = most
-        self._line: deque[_Place[Item]] = deque()
+        self._line: deque[_Caller[Item]] = deque()
         self._busy = False
         self._lock = threading.Lock()
 
@@ -47,7 +69,7 @@ class Batcher(Generic[Item, Result]):
 
         Owners take turns in a batch: the many of one keep nobody else's out of it.
         """
-        place = _Place(item, weight, owner)
+        place = _Caller(item, weight, owner)
         with self._lock:
             if self._busy:
                 self._line.append(place)
@@ -62,7 +84,7 @@ class Batcher(Generic[Item, Result]):
             raise result
         return cast("Result", result)
 
-    def _work(self, first: _Place[Item]) -> None:
+    def _work(self, first: _Caller[Item]) -> None:
         batch = self._gather(first)
         try:
             results = self._run([place.item for place in batch])
@@ -74,16 +96,9 @@ class Batcher(Generic[Item, Result]):
         finally:
             self._call_next()
 
-    def _gather(self, first: _Place[Item]) -> list[_Place[Item]]:
-        batch, weight = [first], first.weight
+    def _gather(self, first: _Caller[Item]) -> list[_Caller[Item]]:
         with self._lock:
-            for place in _take_turns(self._line, first.owner):
-                if weight + place.weight > self._most:
-                    break
-                weight += place.weight
-                batch.append(place)
-            taken = set(map(id, batch))
-            self._line = deque(place for place in self._line if id(place) not in taken)
+            batch, self._line = _choose_batch(first, self._line, self._most)
         return batch
 
     def _call_next(self) -> None:
@@ -94,9 +109,84 @@ class Batcher(Generic[Item, Result]):
                 self._busy = False
 
 
-def _take_turns(line: Iterable[_Place[Item]], served: str) -> list[_Place[Item]]:
+class AsyncBatcher(Generic[Item, Result]):
+    """The same for coroutines: `run` works in a thread of its own, while the event loop takes in what comes next.
+
+    At most `places` wait; who comes then is told Unavailable.
+    """
+
+    def __init__(
+        self, run: Callable[[Sequence[Item]], Sequence[Result | Exception]], most: int, places: int
+    ) -> None:
+        self._run = run
+        self._most = most
+        self._places = places
+        self._line: deque[_Waiter[Item]] = deque()
+        self._working: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "batches")
+
+    async def submit(self, item: Item, weight: int = 1, owner: str = "") -> Result:
+        """See Batcher.submit."""
+        if len(self._line) >= self._places:
+            raise Unavailable(
+                "Too many requests wait just now; nothing was done. Send it again.", retry_after=1
+            )
+        loop = asyncio.get_running_loop()
+        place = _Waiter(item, weight, owner, loop.create_future(), copy_context())
+        self._line.append(place)
+        if self._working is None:
+            self._working = loop.create_task(self._work())
+        return cast("Result", await place.told)
+
+    async def _work(self) -> None:
+        try:
+            while self._line:
+                batch, self._line = _choose_batch(self._line.popleft(), self._line, self._most)
+                await self._run_batch(batch)
+        finally:
+            self._working = None
+
+    async def _run_batch(self, batch: Sequence[_Waiter[Item]]) -> None:
+        items = [place.item for place in batch]
+        try:
+            run = asyncio.get_running_loop().run_in_executor(
+                self._thread, batch[0].context.run, self._run, items
+            )
+            for place, result in zip(batch, await run, strict=True):
+                _tell(place, result)
+        except BaseException as error:
+            for place in batch:
+                _tell(place, error)
+            if not isinstance(error, Exception):
+                raise
+
+
+def _tell(place: _Waiter[Any], result: object) -> None:
+    if place.told.done():
+        return
+    if isinstance(result, BaseException):
+        place.told.set_exception(result)
+    else:
+        place.told.set_result(result)
+
+
+def _choose_batch(
+    first: AnyPlace, line: Iterable[AnyPlace], most: int
+) -> tuple[list[AnyPlace], deque[AnyPlace]]:
+    """Who is done together with the first, and who goes on waiting."""
+    batch, weight = [first], first.weight
+    for place in _take_turns(line, first.owner):
+        if weight + place.weight > most:
+            break
+        weight += place.weight
+        batch.append(place)
+    taken = set(map(id, batch))
+    return batch, deque(place for place in line if id(place) not in taken)
+
+
+def _take_turns(line: Iterable[AnyPlace], served: str) -> list[AnyPlace]:
     """The line, one of each owner after another; `served` has had a turn."""
-    turns, placed = Counter([served]), list[tuple[int, int, _Place[Item]]]()
+    turns, placed = Counter([served]), list[tuple[int, int, AnyPlace]]()
     for number, place in enumerate(line):
         placed.append((turns[place.owner], number, place))
         turns[place.owner] += 1

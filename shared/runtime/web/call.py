@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
 
-import flask
 import orjson
+from werkzeug.sansio.request import Request
 
 from shared.runtime.bodies import Model, parse_model
 from shared.runtime.database.client import Database, as_user
-from shared.runtime.deadline import Deadline
-from shared.runtime.errors import BadRequest, FieldError, TooLarge, UnsupportedMediaType
+from shared.runtime.deadline import LOOK_SECONDS, Deadline
+from shared.runtime.errors import BadRequest, FieldError, TooLarge, Unavailable, UnsupportedMediaType
 from shared.runtime.exact_json import read_json
 from shared.runtime.log import bind_log
 from shared.runtime.memory import SMALL, Holding, load_budget, weigh_json
 from shared.runtime.web.auth import User, authenticate_user
+from shared.runtime.web.streamed import StreamedRequest
+
+if TYPE_CHECKING:
+    import flask
 
 BODY_LIMIT = 1_048_576
 """Bytes of a request body that are read before anything is parsed."""
@@ -35,13 +42,22 @@ MEMORY_SECONDS = 3.0
 class Call:
     """One request. Of the path's parameters those that are ids of ours are UUIDs in canonical form."""
 
-    request: flask.Request
+    request: Request
     parameters: dict[str, str]
+    trace: str | None = None
+    """The traceparent that what is made of it goes on with."""
+    route: str = ""
+    """As the function declares it, below its name; empty while none is found."""
     headers: dict[str, str] = field(default_factory=dict)
     """Sent with the answer, whatever it will be: a reply or a problem."""
     status: HTTPStatus | None = None
     """The status of the reply, where it is not the one that the route declares."""
     holding: Holding | None = None
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The request's head as WSGI has it, through whichever door it came."""
+        return cast("flask.Request | StreamedRequest", self.request).environ
 
     @cached_property
     def user(self) -> User:
@@ -68,9 +84,17 @@ class Call:
         self._take_memory(weigh_json(body))
         return body
 
+    async def load_body(self) -> bytes:
+        """The same, waited for where it comes through the door for that. Errors: TooSlow and BadRequest besides."""
+        if not isinstance(self.request, StreamedRequest):
+            return self.body
+        body = await self.request.read(BODY_LIMIT, self._wait_for_memory)
+        await self._wait_for_memory(weigh_json(body))
+        return body
+
     def read_large(self, limit: int) -> bytes:
         """The body as it came, at most `limit` bytes; of a larger one DRAIN_LIMIT is dropped, then TooLarge raised."""
-        request = self.request
+        request = cast("flask.Request", self.request)
         if limit > BODY_LIMIT:
             self._take_memory(LARGE_FACTOR * min(limit, request.content_length or limit))
         body = request.stream.read(limit + 1) if (request.content_length or 0) <= limit else None
@@ -86,12 +110,22 @@ class Call:
         if self.holding:
             self.holding.close()
 
-    def _take_memory(self, size: int) -> None:
+    async def _wait_for_memory(self, size: int) -> None:
+        deadline = Deadline(MEMORY_SECONDS)
+        while True:
+            try:
+                return self._take_memory(size, 0)
+            except Unavailable:
+                if deadline.expired:
+                    raise
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _take_memory(self, size: int, patience: float = MEMORY_SECONDS) -> None:
         if size > SMALL:
             # Of who calls where that is known, else of what is called.
             owner = self.user.id if "user" in vars(self) else self.parameters.get("id", "")
             self.holding = self.holding or load_budget().open(owner)
-            self.holding.reserve(size, Deadline(MEMORY_SECONDS))
+            self.holding.reserve(size, Deadline(patience))
 
     def json(self, model: type[Model]) -> Model:
         """The body validated as `model`; UnsupportedMediaType, or BadRequest that names each wrong field."""

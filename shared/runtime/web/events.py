@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple
 
-import flask
+from werkzeug.sansio.request import Request
 
 from shared.runtime.errors import Problem
 from shared.runtime.exact_json import write_json
 from shared.runtime.log import get_log, read_request_id
-from shared.runtime.web.responses import Headers, describe_problem
+from shared.runtime.web.responses import Headers, Response, describe_problem
 
 MEDIA_TYPE = "text/event-stream"
 
@@ -34,16 +34,16 @@ class EventStream:
     events: Iterator[ServerEvent]
 
 
-def wants_events(request: flask.Request) -> bool:
+def wants_events(request: Request) -> bool:
     """Whether the caller asks for events by their name, and would not rather have JSON."""
     accepted = request.accept_mimetypes
     return MEDIA_TYPE in accepted.values() and 0 < accepted[MEDIA_TYPE] >= accepted["application/json"]
 
 
-def make_event_response(stream: EventStream, headers: Headers) -> flask.Response:
+def make_event_response(stream: EventStream, headers: Headers) -> Response:
     """The events as they come. A problem on the way is the last one, `problem`, for the status is sent by then."""
     events = _write_events(stream, read_request_id() or "")
-    return flask.Response(events, HTTPStatus.OK, [*headers, *_HEADERS])
+    return Response(HTTPStatus.OK, [*headers, *_HEADERS], events)
 
 
 def _write_events(stream: EventStream, request_id: str) -> Iterator[bytes]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Literal, NotRequired
@@ -11,6 +12,7 @@ from typing import Annotated, Literal, NotRequired
 import flask
 from pydantic import Field
 from typing_extensions import TypedDict
+from werkzeug.sansio.request import Request
 
 from shared.runtime.errors import FieldError, Problem
 from shared.runtime.exact_json import write_json
@@ -29,6 +31,18 @@ PROBLEM_TYPE = "application/problem+json"
 Headers = list[tuple[str, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is answered, whichever server sends it."""
+
+    status: HTTPStatus
+    headers: Headers
+    body: bytes | Iterator[bytes]
+    """Pieces are sent as they come."""
+    is_refusal: bool = False
+    """Sent at once, without waiting for what is still to come of the request."""
+
+
 class ProblemDocument(TypedDict):
     """RFC 9457. `code` is for programs, `detail` for people; `request_id` finds the call in the log."""
 
@@ -41,28 +55,24 @@ class ProblemDocument(TypedDict):
     errors: NotRequired[Annotated[list[FieldError], Field(min_length=1)]]
 
 
-def list_headers(request: flask.Request, request_id: str) -> Headers:
+def list_headers(request: Request, request_id: str) -> Headers:
     """The headers of every answer."""
     return [("X-Request-Id", request_id), ("Cache-Control", "no-store"), *_list_cors(request)]
 
 
-def make_response(
-    body: object, status: HTTPStatus, headers: Headers, own: Mapping[str, str]
-) -> flask.Response:
+def make_response(body: object, status: HTTPStatus, headers: Headers, own: Mapping[str, str]) -> Response:
     """A reply: `body` as JSON, None for none."""
-    content = b"" if body is None else write_json(body)
-    # All headers at once: setting them one by one looks through those that are there, each time.
-    response = flask.Response(content, status, [*headers, _JSON_TYPE, *own.items()])
-    if not content:
-        response.headers.remove("Content-Type")
-    return response
+    if body is None:
+        return Response(status, [*headers, *own.items()], b"")
+    return Response(status, [*headers, _JSON_TYPE, *own.items()], write_json(body))
 
 
 def make_text_response(
     text: str | bytes, status: HTTPStatus, headers: Headers, own: Mapping[str, str]
-) -> flask.Response:
+) -> Response:
     """A reply that is no JSON, or has it as text; `own` has its Content-Type."""
-    return flask.Response(text.encode() if isinstance(text, str) else text, status, [*headers, *own.items()])
+    content = text.encode() if isinstance(text, str) else text
+    return Response(status, [*headers, *own.items()], content)
 
 
 def describe_problem(problem: Problem, request_id: str) -> ProblemDocument:
@@ -80,20 +90,30 @@ def describe_problem(problem: Problem, request_id: str) -> ProblemDocument:
     return document
 
 
-def make_problem_response(problem: Problem, request_id: str, headers: Headers) -> flask.Response:
+def make_problem_response(problem: Problem, request_id: str, headers: Headers) -> Response:
     """The answer of a refusal."""
-    body = write_json(describe_problem(problem, request_id))
-    # An iterator, because functions-framework reads the rest of the request before it sends what is not streamed.
-    response = flask.Response(
-        iter((body,)), problem.status, [*headers, *problem.headers.items()], content_type=PROBLEM_TYPE
-    )
-    response.content_length = len(body)
+    own = [("Content-Type", PROBLEM_TYPE), *problem.headers.items()]
     if problem.status == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    return response
+        own.append(("WWW-Authenticate", "Bearer"))
+    body = write_json(describe_problem(problem, request_id))
+    return Response(problem.status, [*headers, *own], body, is_refusal=True)
 
 
-def _list_cors(request: flask.Request) -> Headers:
+def make_threaded_response(response: Response) -> flask.Response:
+    """The response as functions send it that are served by threads."""
+    body = response.body
+    if response.is_refusal and isinstance(body, bytes):
+        # An iterator, because functions-framework reads the rest of the request before it sends what is not streamed.
+        size = ("Content-Length", str(len(body)))
+        return flask.Response(iter((body,)), response.status, [*response.headers, size])
+    # All headers at once: setting them one by one looks through those that are there, each time.
+    made = flask.Response(body, response.status, response.headers)
+    if not body and not any(name == "Content-Type" for name, _ in response.headers):
+        made.headers.remove("Content-Type")
+    return made
+
+
+def _list_cors(request: Request) -> Headers:
     allowed = _split_origins(load_settings().allowed_origins)
     origin = request.headers.get("Origin", "")
     if "*" not in allowed and origin not in allowed:

@@ -1,4 +1,9 @@
-"""The one way in: the route of a request, who calls, what came; and an answer to anything, with its request id."""
+"""The one way in: the route of a request, who calls, what came; and an answer to anything, with its request id.
+
+A request comes through one of two doors: `Router.answer` is that of functions that are served by threads (WSGI), `asgi`
+that of those with an event loop. What is behind them is the same, written for the one that can wait: where no handler
+does, nothing waits.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,15 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from http import HTTPStatus
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-import flask
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import Map, Rule
+from werkzeug.sansio.request import Request
 
 from shared.runtime.bodies import Query, parse_model, parse_query
 from shared.runtime.errors import MethodNotAllowed, NotFound, Problem
@@ -25,24 +32,28 @@ from shared.runtime.web.rate_limits import Budget, take_tokens
 from shared.runtime.web.responses import (
     METHODS,
     Headers,
+    Response,
     list_headers,
     make_problem_response,
     make_response,
     make_text_response,
+    make_threaded_response,
 )
 from shared.runtime.web.routes import Route, Routes
 from shared.runtime.web.text_reply import TextReply
 
 if TYPE_CHECKING:
+    import flask
+
     from shared.runtime.telemetry.sdk import Observed
 
-ROUTE, TRACEPARENT = "device_integrations.route", "device_integrations.traceparent"
-"""Where a request's environ has its route, and the trace that goes on with what it brought."""
-
-Greet = Callable[[flask.Request, Mapping[str, str]], Mapping[str, str]]
+Greet = Callable[[Call], Awaitable[Mapping[str, str]]]
 """What an OPTIONS of some path is answered beside CORS, by its parameters: headers, none for most."""
 
 KNOWN_METHODS = frozenset({*METHODS, "HEAD", "OPTIONS"})
+KNOWN_PATHS, KNOWN_LENGTH = 1_000, 200
+"""How many paths that were found are remembered, and up to which length: senders push to the same ones."""
+
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 
 
@@ -58,9 +69,18 @@ class Router:
             self._resources.setdefault(route.path, {})[route.method] = route
         # Rules know no methods: else what /test does not answer would be looked for at /{id}.
         rules = [Rule(_write_rule(path), endpoint=path) for path in self._resources]
-        self._paths = Map(rules, strict_slashes=False, merge_slashes=False).bind("localhost")
+        self._match = Map(rules, strict_slashes=False, merge_slashes=False).bind("localhost").match
+        self._match_known = lru_cache(KNOWN_PATHS)(self._match)
 
     def answer(self, request: flask.Request) -> flask.Response:
+        """`respond` in a thread, without an event loop; only for routes whose handlers don't wait."""
+        try:
+            self.respond(request).send(None)
+        except StopIteration as done:
+            return make_threaded_response(done.value)
+        raise RuntimeError(f"A handler of {self.name} waits, so it has to be served by ASGI.")
+
+    async def respond(self, request: Request) -> Response:
         """Answer any request: never raises, always with a request id and CORS headers."""
         begun = time.perf_counter()
         clear_log()
@@ -69,71 +89,62 @@ class Router:
         method = request.method if request.method in KNOWN_METHODS else "_OTHER"
         brought = read_traceparent(request.headers.get("traceparent"))
         with observe("server", method, {"http.request.method": method}, parent=brought) as observed:
-            request.environ[TRACEPARENT] = trace = find_traceparent(observed, brought)
+            trace = find_traceparent(observed, brought)
             bind_trace(trace or "")
-            response = self._answer_all(request, list_headers(request, request_id), request_id)
-            route, status = request.environ.get(ROUTE, ""), response.status_code
+            call = Call(request, {}, trace=trace)
+            response = await self._answer_all(call, list_headers(request, request_id), request_id)
             if observed:
-                _tell(observed, method, route, status)
+                _tell(observed, method, call.route, response.status)
             milliseconds = round((time.perf_counter() - begun) * 1000, 1)
             get_log().info(
                 "request",
                 method=request.method,
                 path=request.path,
-                route=route,
-                status=status,
+                route=call.route,
+                status=int(response.status),
                 ms=milliseconds,
             )
         return response
 
-    def _answer_all(self, request: flask.Request, headers: Headers, request_id: str) -> flask.Response:
+    async def _answer_all(self, call: Call, headers: Headers, request_id: str) -> Response:
         try:
-            return self._dispatch(request, headers)
+            return await self._dispatch(call, headers)
         except Problem as problem:
             return make_problem_response(problem, request_id, headers)
         except Exception:  # noqa: BLE001 - the last resort: logged, and answered as a 500
             get_log().exception("unhandled error")
             return make_problem_response(Problem(), request_id, headers)
 
-    def _dispatch(self, request: flask.Request, headers: Headers) -> flask.Response:
+    async def _dispatch(self, call: Call, headers: Headers) -> Response:
+        method = call.request.method
         try:
-            resource, parameters = self._find(request.path)
+            resource, call.parameters = self._find(call.request.path)
         except NotFound:
-            if request.method != "OPTIONS":
+            if method != "OPTIONS":
                 raise
             # A refused preflight would hide from a browser's script that there is no such path.
-            resource, parameters = {}, {}
-        route = resource.get("GET" if request.method == "HEAD" else request.method)
+            resource = {}
+        route = resource.get("GET" if method == "HEAD" else method)
         if route is None:
             allowed = {"Allow": ", ".join(sorted({*resource, "OPTIONS"}))}
-            if request.method == "OPTIONS":
-                return self._answer_options(request, parameters, headers, allowed)
+            if method == "OPTIONS":
+                return await self._answer_options(call, headers, allowed)
             raise MethodNotAllowed(headers=allowed)
-        request.environ[ROUTE] = f"/{self.name}{route.path.rstrip('/')}"
-        call = Call(request, parameters)
+        call.route = f"/{self.name}{route.path.rstrip('/')}"
         try:
             body = _run(route, call)
+            if isawaitable(body):
+                body = await body
         except Problem as problem:
             problem.headers = call.headers | problem.headers
             raise
         finally:
             call.close()
-        if isinstance(body, EventStream):
-            return make_event_response(body, [*headers, *call.headers.items()])
-        if isinstance(body, TextReply):
-            return _make_text(body, headers, call.headers)
-        if route.method == "GET" and _is_known(request, call.headers.get("ETag")):
-            return make_response(None, HTTPStatus.NOT_MODIFIED, headers, call.headers)
-        status = call.status or route.status
-        if route.media:
-            return make_text_response(body, status, headers, call.headers | {"Content-Type": route.media})
-        return make_response(body, status, headers, call.headers)
+        return _make_reply(route, call, body, headers)
 
-    def _answer_options(
-        self, request: flask.Request, parameters: Mapping[str, str], headers: Headers, allowed: dict[str, str]
-    ) -> flask.Response:
+    async def _answer_options(self, call: Call, headers: Headers, allowed: dict[str, str]) -> Response:
         """A browser's preflight, unless it is another sender's own question."""
-        greeted = self._greet(request, parameters) if self._greet else {}
+        greeted = await self._greet(call) if self._greet else {}
         status = HTTPStatus.OK if greeted else HTTPStatus.NO_CONTENT
         return make_response(None, status, headers, {**allowed, **greeted})
 
@@ -149,7 +160,8 @@ class Router:
             # werkzeug would take them for one.
             raise absent
         try:
-            resource, parameters = self._paths.match(path or "/")
+            match = self._match_known if len(path) <= KNOWN_LENGTH else self._match
+            resource, parameters = match(path or "/")
         except NoRoute:
             raise absent from None
         return self._resources[resource], dict(parameters)
@@ -168,6 +180,19 @@ def _run(route: Route, call: Call) -> Any:
     if route.budget:
         _charge(route.budget, call, given.get("body"))
     return route.handler(call, **given)
+
+
+def _make_reply(route: Route, call: Call, body: Any, headers: Headers) -> Response:
+    if isinstance(body, EventStream):
+        return make_event_response(body, [*headers, *call.headers.items()])
+    if isinstance(body, TextReply):
+        return _make_text(body, headers, call.headers)
+    if route.method == "GET" and _is_known(call.request, call.headers.get("ETag")):
+        return make_response(None, HTTPStatus.NOT_MODIFIED, headers, call.headers)
+    status = call.status or route.status
+    if route.media:
+        return make_text_response(body, status, headers, call.headers | {"Content-Type": route.media})
+    return make_response(body, status, headers, call.headers)
 
 
 def _charge(budget: Budget, call: Call, body: Any) -> None:
@@ -190,11 +215,11 @@ def _tell(observed: Observed, method: str, route: str, status: int) -> None:
         observed.fail(str(status))
 
 
-def _is_known(request: flask.Request, tag: str | None) -> bool:
+def _is_known(request: Request, tag: str | None) -> bool:
     return tag is not None and names_tag(request.headers.get("If-None-Match"), tag)
 
 
-def _make_text(reply: TextReply, headers: Headers, own: dict[str, str]) -> flask.Response:
+def _make_text(reply: TextReply, headers: Headers, own: dict[str, str]) -> Response:
     if reply.text == "":
         return make_response(None, reply.status or HTTPStatus.NO_CONTENT, headers, own)
     media = {"Content-Type": reply.media}
@@ -205,7 +230,7 @@ def _write_rule(path: str) -> str:
     return path.replace("{rest}", "<path:rest>").translate(str.maketrans("{}", "<>"))
 
 
-def _choose_request_id(request: flask.Request) -> str:
+def _choose_request_id(request: Request) -> str:
     given = request.headers.get("X-Request-Id", "")
     # No secret, so not from the kernel: a call of it lets another thread go first.
     return given if _REQUEST_ID.match(given) else str(uuid.UUID(int=random.getrandbits(128), version=4))

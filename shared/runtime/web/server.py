@@ -2,33 +2,32 @@
 
 Wrong settings end it before it listens, so that a deployment with them never takes over. Beside the function it answers
 `/health` (this process serves) and `/ready` (it reaches the project with its keys), for probes and people. SIGTERM lets
-what is under way end within the 10 s that Cloud Run gives. THREADS and WORKERS are functions-framework's.
+what is under way end within the 10 s that Cloud Run gives. THREADS and WORKERS are functions-framework's; whether they
+are served by threads or an event loop follows from the function.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIEnvironment
 
-import orjson
-
-from shared.runtime.database.access import check_access, name_key
-from shared.runtime.errors import Problem
-from shared.runtime.log import bind_trace, get_log
+from shared.runtime.log import get_log
 from shared.runtime.start import check_start
 from shared.runtime.stopping import stop_all
+from shared.runtime.web.front import AsyncApplication, AsyncFront, Front, Probes
+from shared.runtime.web.streamed import Receive, Scope, Send
 
 if TYPE_CHECKING:
     import flask
+    from starlette.requests import Request
 
 GRACE_SECONDS = 9
 """Of the 10 after which Cloud Run kills; ticks are told to end sooner (`stopping`)."""
@@ -37,9 +36,6 @@ KEPT_SECONDS = 620
 """Longer than load balancers keep an idle connection (600 s at Google's): it is to be they who end it."""
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
-
-READY_SECONDS = 5.0
-"""How long an answer of `/ready` holds: probes of many instances must not become a load of the database."""
 
 
 def main() -> int:
@@ -53,34 +49,48 @@ def main() -> int:
     except RuntimeError as error:
         get_log().critical(str(error), function=name)
         return 1
-    application = load_function(target, source)
-    application.wsgi_app = Front(application.wsgi_app, name)  # type: ignore[method-assign] # as Flask itself says to
-    options = {
-        "worker_class": "shared.runtime.web.kept_connections.KeptConnections",
-        "graceful_timeout": GRACE_SECONDS,
-        "keepalive": KEPT_SECONDS,
-        "post_worker_init": _listen_for_stop,
-    }
-    server = create_server(application, debug=False, **options)  # type: ignore[no-untyped-call]
+    options = {"graceful_timeout": GRACE_SECONDS, "keepalive": KEPT_SECONDS}
+    application, own = _front_function(load_function(target, source), Probes(name))
+    # What is loaded by now stays: nobody need look through it again.
+    gc.freeze()
+    server = create_server(application, debug=False, **options, **own)  # type: ignore[no-untyped-call]
     server.run("0.0.0.0", int(os.environ.get("PORT") or 8080))  # noqa: S104 - a container's only door
     return 0
 
 
-def load_function(target: str, source: str) -> flask.Flask:
+def _front_function(application: Any, probes: Probes) -> tuple[Any, dict[str, object]]:
+    """The function behind what answers probes, and what its kind of server is told besides."""
+    from flask import Flask
+
+    if not isinstance(application, Flask):
+        return AsyncFront(application, probes), {
+            "worker_class": "shared.runtime.web.async_worker.AsyncWorker"
+        }
+    application.wsgi_app = Front(application.wsgi_app, probes)  # type: ignore[method-assign] # as Flask itself says to
+    threads = "shared.runtime.web.kept_connections.KeptConnections"
+    return application, {"worker_class": threads, "post_worker_init": _listen_for_stop}
+
+
+def load_function(target: str, source: str) -> flask.Flask | AsyncApplication:
     """The function as functions-framework runs it, but for the paths which that would answer itself.
 
-    Ours are called without Flask's way to a view, of which they know nothing: it took a sixth of a short request.
+    Ours are called without Flask's or Starlette's way to a view, of which they know nothing: it took a sixth of a short
+    request.
     """
+    from flask import Flask
     from functions_framework import create_app
 
     application: Any = create_app(target=target, source=source)  # type: ignore[no-untyped-call] # it has no types
-    if Path(source).resolve().parent == FUNCTIONS:
-        function = getattr(sys.modules[Path(source).stem], target)
-        application.wsgi_app = partial(_call_function, function)
+    is_ours = Path(source).resolve().parent == FUNCTIONS
+    function = getattr(sys.modules[Path(source).stem], target) if is_ours else None
+    if not isinstance(application, Flask):
+        return partial(_call_async_function, function) if function else cast("AsyncApplication", application)
+    if function:
+        application.wsgi_app = partial(_call_function, function)  # type: ignore[method-assign]
     else:
         # Before it looks for a route: it would redirect double slashes, and has no robots.txt and no favicon.ico.
         application.before_request(partial(application.view_functions["run"], path=""))
-    return cast("flask.Flask", application)
+    return application
 
 
 def _call_function(
@@ -98,41 +108,14 @@ def _call_function(
     return response(environ, start_response)
 
 
-class Front:
-    """What stands before a function: its probes, and the trace its log lines belong to."""
+async def _call_async_function(
+    function: Callable[[Request], Awaitable[AsyncApplication]], scope: Scope, receive: Receive, send: Send
+) -> None:
+    from starlette.requests import Request
 
-    def __init__(self, function: WSGIApplication, name: str) -> None:
-        self._function = function
-        self._key = name_key(name)
-        self._ready: tuple[float, str] = (float("-inf"), "")
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
-        bind_trace(environ.get("HTTP_TRACEPARENT", ""))
-        path = environ.get("PATH_INFO", "")
-        if path not in {"/health", "/ready"} or environ["REQUEST_METHOD"] == "OPTIONS":
-            return self._function(environ, start_response)
-        objection = self._find_objection() if path == "/ready" else ""
-        status = HTTPStatus.SERVICE_UNAVAILABLE if objection else HTTPStatus.OK
-        body = orjson.dumps({"ok": not objection} | ({"detail": objection} if objection else {}))
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        start_response(f"{status.value} {status.phrase}", [*headers, ("Cache-Control", "no-store")])
-        return [body]
-
-    def _find_objection(self) -> str:
-        asked, objection = self._ready
-        if time.monotonic() - asked > READY_SECONDS:
-            objection = _ask_project(self._key)
-            self._ready = (time.monotonic(), objection)
-        return objection
-
-
-def _ask_project(key: str) -> str:
-    try:
-        check_access(key)
-    except Problem as problem:
-        return problem.detail
-    return ""
+    if scope["type"] == "http":
+        response = await function(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 def _listen_for_stop(_: Any) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import flask
 import httpx
 import pytest
 import yaml
@@ -130,6 +131,7 @@ def test_where_no_secret_is_set_nobody_gets_in(monkeypatch: pytest.MonkeyPatch) 
     load_settings.cache_clear()
     application = load_function("metrics", str(ROOT / "functions" / "metrics.py"))
 
+    assert isinstance(application, flask.Flask)
     for bearer in ("", " ", "None"):
         reply = application.test_client().get("/", headers={"Authorization": f"Bearer {bearer}"})
         assert reply.status_code == 404

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Sequence
@@ -9,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.runtime.batching import Batcher
+from shared.runtime.batching import AsyncBatcher, Batcher
+from shared.runtime.errors import Unavailable
 from tests.unit.failures import WORST
 
 
@@ -101,3 +103,75 @@ def test_whatever_the_call_throws_every_caller_hears_it_and_the_next_are_served(
         batcher.submit(1)
 
     assert batcher.submit(2) == 2
+
+
+async def submit_side_by_side(
+    work: Work, numbers: Sequence[int], most: int = 100, places: int = 100
+) -> list[str | BaseException]:
+    """The results; all but the first are submitted while that is worked on."""
+    batcher: AsyncBatcher[int, str] = AsyncBatcher(work.run, most, places)
+    first = asyncio.create_task(batcher.submit(numbers[0]))
+    assert await asyncio.to_thread(work.begun.wait, 10)
+    others = [asyncio.create_task(batcher.submit(number)) for number in numbers[1:]]
+    await asyncio.sleep(0)
+    work.go_on.set()
+    return await asyncio.gather(first, *others, return_exceptions=True)
+
+
+def test_coroutines_that_come_meanwhile_are_served_together() -> None:
+    work = Work()
+
+    results = asyncio.run(submit_side_by_side(work, range(7), most=4))
+
+    assert results == [str(number * 2) for number in range(7)]
+    assert work.batches == [[0], [1, 2, 3, 4], [5, 6]]
+
+
+def test_a_failure_is_each_coroutines_of_its_batch_alone() -> None:
+    work = Work()
+
+    results = asyncio.run(submit_side_by_side(work, [0, 7, 2, 13, 4, 5], most=2))
+
+    assert [isinstance(result, ValueError) for result in results] == [False, True, False, True, True, False]
+
+
+def test_who_comes_when_all_places_are_taken_is_told_so_at_once() -> None:
+    work = Work()
+
+    results = asyncio.run(submit_side_by_side(work, range(5), places=2))
+
+    assert results[:3] == ["0", "2", "4"]
+    assert [isinstance(result, Unavailable) for result in results[3:]] == [True, True]
+
+
+def test_a_coroutine_that_is_given_up_takes_no_other_along() -> None:
+    work = Work()
+
+    async def give_one_up() -> list[str]:
+        batcher: AsyncBatcher[int, str] = AsyncBatcher(work.run, 100, 100)
+        first, second = (asyncio.create_task(batcher.submit(number)) for number in (1, 2))
+        assert await asyncio.to_thread(work.begun.wait, 10)
+        third = asyncio.create_task(batcher.submit(3))
+        first.cancel()
+        work.go_on.set()
+        return [await second, await third]
+
+    assert asyncio.run(give_one_up()) == ["4", "6"]
+
+
+def test_owners_take_turns_among_coroutines_too() -> None:
+    work = Work()
+
+    async def submit_of_two() -> None:
+        batcher: AsyncBatcher[int, str] = AsyncBatcher(work.run, 2, 100)
+        first = asyncio.create_task(batcher.submit(0, owner="many"))
+        assert await asyncio.to_thread(work.begun.wait, 10)
+        others = [asyncio.create_task(batcher.submit(number, owner="many")) for number in (1, 2, 3)]
+        others.append(asyncio.create_task(batcher.submit(4, owner="one")))
+        await asyncio.sleep(0)
+        work.go_on.set()
+        await asyncio.gather(first, *others)
+
+    asyncio.run(submit_of_two())
+
+    assert work.batches == [[0], [1, 4], [2, 3]]

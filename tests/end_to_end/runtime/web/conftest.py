@@ -8,7 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,18 @@ from scripts.local.stack import ROOT
 from tests.stack import Stack, find_free_port
 from tests.waiting import wait_until
 
+IMAGE = ("-m", "shared.runtime.web.server")
+
 
 class Server:
-    """One process of the image's command."""
+    """One process of the image's command, or of another."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], command: Sequence[str] = IMAGE) -> None:
         self.log, self.port = folder / "server.log", find_free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "shared.runtime.web.server"],
+                [sys.executable, *command],
                 cwd=ROOT,
                 env={"PATH": os.environ["PATH"], "PORT": str(self.port), "THREADS": "8", **environment},
                 stderr=log,
@@ -48,7 +50,7 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health").status_code == 200
+            return httpx.get(f"{self.url}/health").status_code in {200, 404, 405}
         except httpx.TransportError:
             return False
 
@@ -58,10 +60,10 @@ def start(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts a function with the environment of the stack, changed as asked."""
     started: list[Server] = []
 
-    def start_server(function: str, **changed: str) -> Server:
+    def start_server(function: str, command: Sequence[str] = IMAGE, **changed: str) -> Server:
         usual = dict(line.split("=", 1) for line in shlex.split(stack.functions_env.read_text()))
         names = {"FUNCTION_SOURCE": f"functions/{function}.py", "FUNCTION_TARGET": function}
-        started.append(Server(tmp_path, usual | names | changed))
+        started.append(Server(tmp_path, usual | names | changed, command))
         return started[-1]
 
     yield start_server
