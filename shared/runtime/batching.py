@@ -112,7 +112,7 @@ class Batcher(Generic[Item, Result]):
 class AsyncBatcher(Generic[Item, Result]):
     """The same for coroutines: `run` works in a thread of its own, while the event loop takes in what comes next.
 
-    At most `places` wait; who comes then is told Unavailable.
+    At most `places` wait; then the last of whoever has most of them is told Unavailable.
     """
 
     def __init__(
@@ -128,15 +128,23 @@ class AsyncBatcher(Generic[Item, Result]):
     async def submit(self, item: Item, weight: int = 1, owner: str = "") -> Result:
         """See Batcher.submit."""
         if len(self._line) >= self._places:
-            raise Unavailable(
-                "Too many requests wait just now; nothing was done. Send it again.", retry_after=1
-            )
+            self._make_room(owner)
         loop = asyncio.get_running_loop()
         place = _Waiter(item, weight, owner, loop.create_future(), copy_context())
         self._line.append(place)
         if self._working is None:
             self._working = loop.create_task(self._work())
         return cast("Result", await place.told)
+
+    def _make_room(self, owner: str) -> None:
+        full = Unavailable("Too many requests wait just now; nothing was done. Send it again.", retry_after=1)
+        waiting = Counter(place.owner for place in self._line)
+        most, count = waiting.most_common(1)[0]
+        if count <= waiting[owner] + 1:
+            raise full
+        last = next(place for place in reversed(self._line) if place.owner == most)
+        self._line = deque(place for place in self._line if place is not last)
+        _tell(last, full)
 
     async def _work(self) -> None:
         try:

@@ -1,28 +1,20 @@
 """Batches that gateways push: our own Publish, by Connect or gRPC-Web over HTTP/1.1, as protobuf or JSON.
 
-Which of them a body is shows by how it begins, for a signature covers the body alone: JSON with a brace, a frame of
-gRPC-Web with a zero, its base64 with an A, gzip with its mark, a batch with 0x0a, which may also be a line before JSON.
 See docs/grpc/ingest.proto.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from shared.provider import (
     TOO_DEEP,
-    UNLIFTED,
     CodedBody,
-    GrpcWebError,
     Item,
-    Lifted,
     Message,
     NotSupported,
     OwnTopic,
@@ -30,17 +22,14 @@ from shared.provider import (
     TextReply,
     answer_rpc,
     choose_time,
-    find_depth,
     judge_kind,
-    lift_deep,
     name_own_event,
     parse_time,
     read_bytes,
-    read_grpc_frames,
-    read_json,
     write_json,
 )
-from shared.providers.grpc.ingest import METHOD, SERVICE, load_classes, load_reader
+from shared.providers.grpc.batch import read_batch
+from shared.providers.grpc.ingest import METHOD, SERVICE, load_classes
 
 if TYPE_CHECKING:
     from shared.providers.grpc import Grpc
@@ -48,20 +37,8 @@ if TYPE_CHECKING:
 SAME_SECONDS = 60
 """Two equal readings without an id and a time of their own are one within so long."""
 
-MOST_BYTES = 1_048_576
-"""Of a batch, once it is decompressed."""
-
-MOST_READINGS = 4_000
-MOST_TOKENS = 100_000
-"""Looked at one by one, where something lies too deep: others' requests wait meanwhile."""
-
 ID_LIMIT = 1_000
-_GZIP = b"\x1f\x8b"
-_TAG = b"\x0a"
-"""With which a batch of protobuf begins: its first reading."""
-
 _OWN = ("id", "device", "time", "values", "payload", "raw")
-_UNNAMED = 'It has no readings: a batch is {"readings": [...]}.'
 
 
 def parse_batch(grpc: Grpc, request: PushedRequest, now: float | None = None) -> list[Message]:
@@ -69,7 +46,7 @@ def parse_batch(grpc: Grpc, request: PushedRequest, now: float | None = None) ->
     if request.path.startswith(f"{SERVICE}/") and request.path != METHOD:
         raise NotSupported(f"There is only {METHOD}.")
     try:
-        readings, deep = _read_batch(request.body)
+        readings, deep = read_batch(request.body)
     except ValueError as error:
         digest = hashlib.sha256(request.body).hexdigest()
         return [Message.undecoded(request.body, f"{error}", event_id=f"push:{digest}", topic=METHOD)]
@@ -91,103 +68,6 @@ def answer_batch(request: PushedRequest, receipt: Mapping[str, int]) -> TextRepl
     ack = {name: receipt[name] for name in ("stored", "duplicates", "failed")}
     written = load_classes()["Ack"](**ack).SerializeToString()
     return answer_rpc(request.headers.get("content-type", ""), write_json(ack), written)
-
-
-def read_batch(body: bytes) -> list[dict[str, Any]]:
-    """The readings of a batch, each as JSON; ValueError, in a sentence, where it is none.
-
-    Those that are nested too deep to be kept as JSON are left out.
-    """
-    return _read_batch(body)[0]
-
-
-def _read_batch(body: bytes) -> tuple[list[dict[str, Any]], list[tuple[dict[str, Any], bytes]]]:
-    """The same, and beside them those that are nested too deep, with their texts."""
-    for _ in range(3):
-        if body.startswith(_GZIP):
-            body = _decompress(body)
-        elif body.startswith(b"A"):
-            body = _decode_text(body)
-        elif body[:1] in {b"\0", b"\1"}:
-            body = _open_frame(body)
-    if body.lstrip()[:1] not in {b"{", b"["}:
-        return _check_count(_read_binary(body)), []
-    try:
-        document, lifted = _read_text(body)
-    except (ValueError, RecursionError):
-        # A batch whose first reading has as many bytes as a bracket's code looks as if it began with one.
-        if body[:1] == _TAG:
-            return _check_count(_read_binary(body)), []
-        raise ValueError("The batch is no JSON.") from None
-    readings = _check_count(_find_readings(document))
-    if lifted is UNLIFTED:
-        return readings, []
-    kept, deep = lifted.split(readings)
-    if not kept:
-        raise ValueError(TOO_DEEP)
-    return kept, deep
-
-
-def _read_text(body: bytes) -> tuple[Any, Lifted]:
-    """The JSON of a batch, without what lies too deep."""
-    with suppress(ValueError):
-        document = read_json(body)
-        if not find_depth(document, body):
-            return document, UNLIFTED
-    lifted = lift_deep(body, MOST_TOKENS)
-    return read_json(lifted.body), lifted
-
-
-def _read_binary(body: bytes) -> list[dict[str, Any]]:
-    try:
-        document = load_reader().read(load_classes()["Batch"], body)
-    except ValueError as error:
-        raise ValueError(f"The batch can't be read: {error}.") from None
-    readings: list[dict[str, Any]] = document.get("readings", [])
-    return readings
-
-
-def _find_readings(document: Any) -> list[dict[str, Any]]:
-    readings = document.get("readings", []) if isinstance(document, dict) else None
-    if not isinstance(readings, list) or not all(isinstance(each, dict) for each in readings):
-        raise ValueError(_UNNAMED)
-    return readings
-
-
-def _check_count(readings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    if len(readings) > MOST_READINGS:
-        raise ValueError(f"The batch has {len(readings):,} readings; send at most {MOST_READINGS:,} at once.")
-    return readings
-
-
-def _decompress(body: bytes) -> bytes:
-    opened = zlib.decompressobj(31)
-    try:
-        found = opened.decompress(body, MOST_BYTES + 1)
-    except zlib.error:
-        raise ValueError("The batch is no gzip.") from None
-    if len(found) > MOST_BYTES or not opened.eof:
-        raise ValueError(f"The batch has more than {MOST_BYTES:,} bytes once decompressed, or is cut off.")
-    return found
-
-
-def _decode_text(body: bytes) -> bytes:
-    try:
-        return base64.b64decode(body, validate=True)
-    except ValueError:
-        raise ValueError("The batch is no base64, as application/grpc-web-text is.") from None
-
-
-def _open_frame(body: bytes) -> bytes:
-    """The one message of a request of gRPC-Web."""
-    try:
-        frames = list(read_grpc_frames(body))
-    except GrpcWebError as error:
-        raise ValueError(f"The batch has {error}.") from None
-    messages = [content for flags, content in frames if flags in {0, 1}]
-    if len(messages) != 1:
-        raise ValueError(f"The request has {len(messages)} messages; Publish takes one.")
-    return messages[0]
 
 
 def _name_all(readings: list[dict[str, Any]], now: float) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from shared.provider import Deadline, Message, PushedRequest, StoredBody, find_items, read_json, write_item
+from shared.providers.grpc.batch import read_batch
 from shared.providers.grpc.descriptors import Method
 from shared.providers.grpc.ingest import METHOD
 from shared.providers.grpc.items import MESSAGE
-from shared.providers.grpc.parse import parse_batch, read_batch
+from shared.providers.grpc.parse import parse_batch
 from shared.providers.grpc.service import open_service
 from shared.providers.grpc.values import BodyReader
 
@@ -74,6 +75,6 @@ def _is_json(body: bytes) -> bool:
 
 def _is_batch(body: bytes) -> bool:
     try:
-        return bool(read_batch(body))
+        return bool(read_batch(body).readings)
     except ValueError:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 from multidict import CIMultiDict
 
@@ -40,6 +41,11 @@ class Head:
     def is_interim(self) -> bool:
         """Whether another head follows: `100 Continue` and the like."""
         return self.status < 200 and self.status != 101  # noqa: PLR2004 - 1xx, but Switching Protocols
+
+    @property
+    def is_success(self) -> bool:
+        """Whether what was asked for is done."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     def says_close(self) -> bool:
         """Whether the connection ends with this reply."""

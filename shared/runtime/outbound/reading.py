@@ -55,7 +55,7 @@ class ReplyReader:
         self._with_body = with_body
         self._linger = linger
         self._meet = meet
-        self._begun: Head | None = None
+        self.begun: Head | None = None
         self.head: Head | None = None
         self.body = bytearray()
         self.is_whole = False
@@ -80,7 +80,7 @@ class ReplyReader:
         is_sized = head.find_length() == size <= self._limit and "transfer-encoding" not in head.framing
         if head.notes or not is_sized or self._meet:
             return False
-        self._begun = self.head = head
+        self.begun = self.head = head
         self.body += came[end.end() :]
         came.clear()
         self.is_whole, self.is_last = True, head.says_close()
@@ -92,24 +92,18 @@ class ReplyReader:
 
     async def read_rest(self, head: Head) -> None:
         """Read the body behind `head`, where that was whole."""
-        self._begun = self.head = head
+        self.begun = self.head = head
         if not head.notes:
             await self._guard(self._read_body(head))
 
     def stop(self, reason: str) -> bool:
         """End the reading for `reason`; whether a status was read."""
         came = self._source.came
-        if self._begun is None or self._begun.is_interim:
+        if self.begun is None or self.begun.is_interim:
             return False
-        head = self.head or self._begin(self._begun, came[: came.rfind(b"\n", 0, HEAD_BYTES) + 1])
+        head = self.head or self._begin(self.begun, came[: came.rfind(b"\n", 0, HEAD_BYTES) + 1])
         head.note(reason)
         return True
-
-    @property
-    def says_done(self) -> bool:
-        """Whether a status was read, and it is one of success."""
-        begun = self._begun
-        return begun is not None and HTTPStatus.OK <= begun.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property
     def was_odd(self) -> bool:
@@ -142,15 +136,15 @@ class ReplyReader:
         raise NoStatusError("answered 100 Continue again and again instead of a reply; look into its log")
 
     async def _read_head(self) -> tuple[Head, bytearray]:
-        came, seen, self._begun = self._source.came, 0, None
+        came, seen, self.begun = self._source.came, 0, None
         if not came:
             await self._more()
         while True:
             if not seen and came[:1] in b"\r\n":
                 came[:] = came.lstrip(b"\r\n")
             # The status counts as soon as it is there, however the rest ends.
-            self._begun = self._begun or find_status(came)
-            if self._begun and (end := _HEAD_END.search(came, seen, HEAD_BYTES)):
+            self.begun = self.begun or find_status(came)
+            if self.begun and (end := _HEAD_END.search(came, seen, HEAD_BYTES)):
                 break
             if len(came) > HEAD_BYTES:
                 raise _Cut(f"its headers are longer than {HEAD_BYTES} bytes")
@@ -158,7 +152,7 @@ class ReplyReader:
             await self._more()
         block = came[: end.start() + 1]
         del came[: end.end()]
-        return self._begun, block
+        return self.begun, block
 
     def _begin(self, head: Head, block: bytearray) -> Head:
         self.head = head
@@ -251,6 +245,6 @@ class ReplyReader:
 
     async def _more(self) -> None:
         if not await self._source.more():
-            if self._begun is None or self._begun.is_interim:
+            if self.begun is None or self.begun.is_interim:
                 raise NoStatusError("closed the connection before its reply was complete; look into its log")
             raise _Cut("the connection was closed before its end")

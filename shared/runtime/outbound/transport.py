@@ -61,7 +61,7 @@ class Transport:
         try:
             return await self._exchange(request, seconds, readers)
         except (OutsideError, Unavailable) as problem:
-            if request.once and any(each.says_done for each in readers):
+            if request.once and any(each.begun and each.begun.is_success for each in readers):
                 raise AnswerUnreadable(problem.detail) from None
             raise
 

@@ -106,13 +106,17 @@ def test_whatever_the_call_throws_every_caller_hears_it_and_the_next_are_served(
 
 
 async def submit_side_by_side(
-    work: Work, numbers: Sequence[int], most: int = 100, places: int = 100
+    work: Work, numbers: Sequence[int], most: int = 100, places: int = 100, owners: str = ""
 ) -> list[str | BaseException]:
-    """The results; all but the first are submitted while that is worked on."""
+    """The results; all but the first are submitted while that is worked on. `owners` has a letter for each number."""
     batcher: AsyncBatcher[int, str] = AsyncBatcher(work.run, most, places)
-    first = asyncio.create_task(batcher.submit(numbers[0]))
+    names = owners or "x" * len(numbers)
+    first = asyncio.create_task(batcher.submit(numbers[0], owner=names[0]))
     assert await asyncio.to_thread(work.begun.wait, 10)
-    others = [asyncio.create_task(batcher.submit(number)) for number in numbers[1:]]
+    others = [
+        asyncio.create_task(batcher.submit(number, owner=name))
+        for number, name in zip(numbers[1:], names[1:], strict=True)
+    ]
     await asyncio.sleep(0)
     work.go_on.set()
     return await asyncio.gather(first, *others, return_exceptions=True)
@@ -142,6 +146,16 @@ def test_who_comes_when_all_places_are_taken_is_told_so_at_once() -> None:
 
     assert results[:3] == ["0", "2", "4"]
     assert [isinstance(result, Unavailable) for result in results[3:]] == [True, True]
+
+
+def test_whoever_has_most_of_the_places_makes_room_for_the_others() -> None:
+    work = Work()
+
+    results = asyncio.run(submit_side_by_side(work, range(7), places=4, owners="aaaaabc"))
+
+    refused = [number for number, result in enumerate(results) if isinstance(result, Unavailable)]
+    assert refused == [3, 4]
+    assert [results[number] for number in (0, 1, 2, 5, 6)] == ["0", "2", "4", "10", "12"]
 
 
 def test_a_coroutine_that_is_given_up_takes_no_other_along() -> None:

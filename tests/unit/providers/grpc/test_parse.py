@@ -9,7 +9,7 @@ import pytest
 from shared.provider import Identity, PushedRequest, load_provider, require
 from shared.providers.grpc import Grpc
 from shared.providers.grpc.ingest import load_classes
-from shared.providers.grpc.parse import read_batch
+from shared.providers.grpc.batch import read_batch
 
 
 @pytest.mark.parametrize("size", range(85, 131))
@@ -18,13 +18,15 @@ def test_a_batch_whose_first_length_is_a_bracket_is_no_json(size: int) -> None:
     reading = make["Reading"](device="d", id="x" * (size - 5))
     assert reading.ByteSize() == size
 
-    (read,) = read_batch(make["Batch"](readings=[reading]).SerializeToString())
+    (read,) = read_batch(make["Batch"](readings=[reading]).SerializeToString()).readings
 
     assert read["id"] == "x" * (size - 5)
 
 
 def test_json_may_begin_with_an_empty_line() -> None:
-    assert read_batch(b"\n" + json.dumps({"readings": [{"device": "d"}]}).encode()) == [{"device": "d"}]
+    assert read_batch(b"\n" + json.dumps({"readings": [{"device": "d"}]}).encode()).readings == [
+        {"device": "d"}
+    ]
 
 
 @pytest.mark.parametrize("levels", [100, 900, 1_100, 5_000])
