@@ -8,8 +8,8 @@ import pytest
 
 from shared.provider import Identity, PushedRequest, load_provider, require
 from shared.providers.grpc import Grpc
-from shared.providers.grpc.ingest import load_classes
 from shared.providers.grpc.batch import read_batch
+from shared.providers.grpc.ingest import load_classes
 
 
 @pytest.mark.parametrize("size", range(85, 131))
