@@ -7,6 +7,7 @@ are awaited, and the next deliveries are leased while the last are still being b
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -53,7 +54,7 @@ START_AT_ONCE = 25
 """Requests are built and begun in handfuls, so that the first answers are recorded while the last are being sent."""
 
 POLL_SECONDS = 0.25
-SPREAD_SECONDS = 1.0
+SPREAD_SECONDS, SPREAD_PAUSES = 1.0, 5
 LAST_START_SECONDS = 2.0
 """Nothing new is begun so near the deadline (or in the last quarter of a short run): it would be cut off."""
 
@@ -157,14 +158,18 @@ class _Dispatcher:
         return leased
 
     async def _spread_all(self) -> None:
-        """Queue what was too much for one transaction, a step at a time, beside the leases."""
+        """Queue what was too much for one transaction, a step at a time, beside the leases, which find it as they look.
+
+        After each it pauses for longer than it took: others have the most of the database.
+        """
         while not self._deadline.expired:
-            queued = await asyncio.to_thread(self._spread)
-            if queued is None:
-                await asyncio.sleep(min(SPREAD_SECONDS, self._deadline.remaining()))
+            begun = time.perf_counter()
+            if await asyncio.to_thread(self._spread) is None:
+                pause = SPREAD_SECONDS
             else:
                 self._pulse.beat()
-                self._wake.set()
+                pause = SPREAD_PAUSES * (time.perf_counter() - begun)
+            await asyncio.sleep(min(pause, SPREAD_SECONDS, self._deadline.remaining()))
 
     def _spread(self) -> int | None:
         try:
