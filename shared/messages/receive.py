@@ -118,16 +118,16 @@ async def _receive(
         # Again where a statement of its own organization was in the way: in a later batch, for the others have gone on.
         submit = partial(_arrivals.submit, arrival, REQUEST_BYTES + len(request.body), owner)
         received = await keep_waiting(submit, Deadline(PATIENCE_SECONDS))
-        return await _receive_later(received, call.trace) if isinstance(received, Proven) else received
+        return (
+            await run_aside(receive_proven, received, call.trace)
+            if isinstance(received, Proven)
+            else received
+        )
     except (Unauthenticated, NotFound) as refusal:
         get_log().info("refused", reason=refusal.detail)
         if wait := _tries.add(integration_id, address, time.monotonic()):
             raise RateLimited(TOO_MANY_TRIES, retry_after=wait) from None
         raise Unauthenticated(REFUSAL) from None
-
-
-async def _receive_later(proven: Proven, trace: str | None) -> Receipt | TextReply:
-    return await run_aside(receive_proven, proven, trace)
 
 
 def _receive_all(arrivals: Sequence[Arrival]) -> list[Received | Exception]:

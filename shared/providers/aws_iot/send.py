@@ -7,6 +7,7 @@ was taken and answered with what can't be read is not sent again.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
@@ -70,15 +71,13 @@ def send_command(aws: AwsIot, command: Command, topic: str) -> Outcome:
 
 
 def _send_signed(account: Account, command: Command, delivery: Delivery) -> Outcome:
-    # What is too much for AWS is for all of the integration, so it is not waited for in one command.
-    with open_api(account, "data", Deadline(CALL_SECONDS + delivery.timeout_seconds), waits=False) as api:
-        try:
-            if delivery.way != "publish" and (outcome := _send_directly(api, command, delivery)):
-                return outcome
-            api.run("iot:Publish", delivery.topic, body=delivery.body, query={"qos": 1}, again=False)
-        except AnswerUnreadable:
-            # It was taken; whether the device has it is not known.
-            return Outcome(delivery.topic)
+    # What is too much for AWS is for all of the integration, so it is not waited for in one command; what was taken and
+    # answered with what can't be read may be with the device, or not.
+    deadline = Deadline(CALL_SECONDS + delivery.timeout_seconds)
+    with open_api(account, "data", deadline, waits=False) as api, suppress(AnswerUnreadable):
+        if delivery.way != "publish" and (outcome := _send_directly(api, command, delivery)):
+            return outcome
+        api.run("iot:Publish", delivery.topic, body=delivery.body, query={"qos": 1}, again=False)
     return Outcome(delivery.topic)
 
 

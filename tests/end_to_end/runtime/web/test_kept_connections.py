@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from shared.runtime.web.kept_connections import STAY_SECONDS
+from tests.connection import BareConnection
 from tests.end_to_end.runtime.web.conftest import Server
 
 ASKED = b"GET /commands/nowhere HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: %s\r\n\r\n"
@@ -29,19 +29,8 @@ def connect(port: int) -> Iterator[Callable[[], Connection]]:
         yield lambda: opened.enter_context(Connection(port))
 
 
-class Connection:
+class Connection(BareConnection):
     """A bare connection, on which answers are read by their ids."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self._reader = self._socket.makefile("rb")
-
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._reader.close()
-        self._socket.close()
 
     def send(self, *ids: bytes) -> None:
         self._socket.sendall(b"".join(ASKED % each for each in ids))

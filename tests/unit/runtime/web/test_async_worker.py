@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from uvicorn import Config, Server
 
 from shared.runtime.web import async_worker
 from shared.runtime.web.async_worker import HEAD_LIMIT, AsyncWorker
+from tests.connection import BareConnection
 from tests.stack import find_free_port
 from tests.waiting import wait_until
 
@@ -34,19 +34,8 @@ async def answer_path(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-class Connection:
+class Connection(BareConnection):
     """A bare one, on which answers are read."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self._reader = self._socket.makefile("rb")
-
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._reader.close()
-        self._socket.close()
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
