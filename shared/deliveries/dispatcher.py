@@ -160,7 +160,7 @@ class _Dispatcher:
     async def _spread_all(self) -> None:
         """Queue what was too much for one transaction, a step at a time, beside the leases, which find it as they look.
 
-        After each it pauses for longer than it took: others have the most of the database.
+        After each it pauses for longer than it took, up to a second: others have the most of the database.
         """
         while not self._deadline.expired:
             begun = time.perf_counter()

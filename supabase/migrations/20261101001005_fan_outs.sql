@@ -106,9 +106,11 @@ begin
       select n.id
         from lines l cross join lateral (
           select f.* from private.fan_outs f
-           where (f.organization_id, f.event_id is null, f.id) > (l.organization_id, l.is_batch, 0) and f.due_at <= now()
+           where (f.organization_id, f.event_id is null, f.id) > (l.organization_id, l.is_batch, 0) and
+             -- What fails for good is passed by; what only has to wait is not, or the end of an alert would be told before it.
+             (f.due_at <= now() or f.event_id is not null and f.tries <= 5)
            order by f.organization_id, f.event_id is null, f.id limit 1) n
-       where n.organization_id = l.organization_id and (n.event_id is null) = l.is_batch
+       where n.organization_id = l.organization_id and (n.event_id is null) = l.is_batch and n.due_at <= now()
        order by random() limit 8) o
     join private.fan_outs f on f.id = o.id
    limit 1
@@ -141,7 +143,7 @@ end
 $$;
 comment on function public.spread_deliveries is
   'One step of what ingest_messages and queue_event left to be queued: one batch or event for one webhook. How many deliveries that made; null where nothing is left. What fails is '
-  'tried again after a pause that grows to five minutes, behind the other webhooks of its batch or event.';
+  'tried again after a pause that grows to five minutes, behind the other webhooks of its batch or event; five times before younger events pass it.';
 
 create function private.find_unspread(p_organization_id uuid, p_integration_id uuid) returns timestamptz
 language plpgsql stable security definer set search_path = ''

@@ -183,3 +183,37 @@ def test_what_cannot_be_queued_is_in_nobodys_way_and_makes_its_webhook_late(
     assert left == [{"error": "P0001 no", "tried": True, "webhooks": [broken]}] * 2
     assert (late["state"], late["pending"], "due for 10 minutes" in late["reason"]) == ("degraded", 1, True)
     assert count_deliveries(service) == dict.fromkeys(webhooks, 2 * MESSAGES)
+
+
+def test_younger_events_do_not_overtake_one_whose_step_failed_until_it_fails_for_good(
+    service: Service,
+) -> None:
+    people = [{"name": f"P{number}", "to": f"+4917012345{number:02d}"} for number in range(PEOPLE)]
+    notifiers = [make_notifier(service, *people) for _ in range(3)]
+    (failing,) = raise_alerts(service, 1)
+    service.as_owner(
+        "create function private.refuse() returns trigger language plpgsql as 'begin raise exception ''no''; end'"
+    )
+    service.as_owner(
+        "create trigger refuse before insert on webhook_deliveries for each row execute function private.refuse()"
+    )
+    assert service.one("select spread_deliveries()") == 0
+    service.as_owner("drop trigger refuse on webhook_deliveries")
+    service.run("select private.resolve_alerts(%s, 'It works.')", failing)
+    meanwhile = (spread_all(service), count_deliveries(service))
+    service.connection.execute("update private.fan_outs set due_at = now()")
+
+    steps = spread_all(service)
+
+    assert meanwhile == ([], {})
+    assert steps == [PEOPLE] * 6
+    assert [list_told(service, each) for each in notifiers] == [["alert.raised", "alert.resolved"]] * 3
+
+    given_up = (
+        "insert into private.fan_outs (organization_id, event_id, webhooks, tries, due_at)"
+        " values (%s, %s, array[%s]::uuid[], %s, now() + %s::interval)"
+    )
+    for tries, pause in ((6, "1 minute"), (0, "0")):
+        event = service.one("select id from integration_events limit 1")
+        service.connection.execute(given_up, (service.organization_id, event, failing, tries, pause))
+    assert spread_all(service) == [0]
