@@ -37,8 +37,12 @@ class Cage:
         return value
 
     def forget(self, public: str) -> str:
-        """Know nothing again that is in `public`: a certificate has half of what its private key has."""
-        self.pieces -= {piece for form in _list_forms(public) for piece in list_pieces(form)}
+        """Know nothing again that is in `public`: a certificate has half of what its private key has.
+
+        In one line too: escaped, a line break ends in a letter that may be just what the next line has before it.
+        """
+        whole = (public, "".join(public.split()))
+        self.pieces -= {piece for text in whole for form in _list_forms(text) for piece in list_pieces(form)}
         return public
 
     def hears(self, text: str) -> bool:

@@ -179,6 +179,16 @@ def test_a_canary_is_heard_however_it_is_written(write: Any) -> None:
     assert heard == [True, False]
 
 
+def test_what_is_public_is_not_heard_however_its_lines_are_broken() -> None:
+    cage = Cage()
+    cage.keep("BbXXcc1122n3344556677889900")
+
+    public = cage.forget("BbXXcc1122n\n3344556677889900")
+
+    assert not cage.hears(public)
+    assert not cage.hears(repr(public))
+
+
 @pytest.fixture
 def _loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("OUTBOUND_ALLOW", "127.0.0.0/8")
