@@ -79,7 +79,7 @@ as $$
   -- entry of one index and then whose it is: told whose it must be, the planner may read and sort all that wait.
   with recursive start as (select gen_random_uuid() as key),
   above as (
-    select n.ordering_key, n.id, n.stage, n.due_at, n.payload_bytes from start s cross join lateral (
+    select n.ordering_key, n.id, n.message_id, n.stage, n.due_at, n.payload_bytes from start s cross join lateral (
       select d.* from public.webhook_deliveries d
        where (d.integration_id, d.organization_id, d.ordering_key) > (p_integration_id, p_organization_id, s.key)
          and d.ordering_key is not null and d.stage is not null
@@ -87,7 +87,7 @@ as $$
        limit 1) n
      where n.integration_id = p_integration_id and n.organization_id = p_organization_id
     union all
-    select n.ordering_key, n.id, n.stage, n.due_at, n.payload_bytes from above a cross join lateral (
+    select n.ordering_key, n.id, n.message_id, n.stage, n.due_at, n.payload_bytes from above a cross join lateral (
       select d.* from public.webhook_deliveries d
        where (d.integration_id, d.organization_id, d.ordering_key) > (p_integration_id, p_organization_id, a.ordering_key)
          and d.ordering_key is not null and d.stage is not null
@@ -96,7 +96,7 @@ as $$
      where n.integration_id = p_integration_id and n.organization_id = p_organization_id
   ),
   below as (
-    (select n.ordering_key, n.id, n.stage, n.due_at, n.payload_bytes from (
+    (select n.ordering_key, n.id, n.message_id, n.stage, n.due_at, n.payload_bytes from (
        select d.* from public.webhook_deliveries d
         where (d.integration_id, d.organization_id) >= (p_integration_id, p_organization_id)
           and d.ordering_key is not null and d.stage is not null
@@ -104,7 +104,7 @@ as $$
         limit 1) n
       where n.integration_id = p_integration_id and n.organization_id = p_organization_id)
     union all
-    select n.ordering_key, n.id, n.stage, n.due_at, n.payload_bytes from below b cross join lateral (
+    select n.ordering_key, n.id, n.message_id, n.stage, n.due_at, n.payload_bytes from below b cross join lateral (
       select d.* from public.webhook_deliveries d
        where (d.integration_id, d.organization_id, d.ordering_key) > (p_integration_id, p_organization_id, b.ordering_key)
          and d.ordering_key is not null and d.stage is not null
@@ -119,9 +119,16 @@ as $$
     select b.* from below b where b.ordering_key <= (select s.key from start s)
     limit p_most
   )
-  select h.id, h.due_at, h.payload_bytes from heads h where h.stage = 3 and h.due_at <= now() order by h.due_at limit p_limit
+  select h.id, h.due_at, h.payload_bytes
+    from heads h
+    -- Nothing overtakes what is still to be queued.
+    left join (
+      select n.first_id from private.fan_outs n where n.webhook_id = p_integration_id and n.tries <= 5 order by n.first_id limit 1) u
+      on true
+   where h.stage = 3 and h.due_at <= now() and (u.first_id is null or h.message_id < u.first_id)
+   order by h.due_at limit p_limit
 $$;
-comment on function private.find_heads is 'The oldest open delivery of up to p_most ordering keys, where it is due and not under way.';
+comment on function private.find_heads is 'The oldest open delivery of up to p_most ordering keys, where it is due and not under way, and nothing before it is still to be queued.';
 
 create function private.pick_shares(
   p_integration_ids uuid[], p_limit integer, p_bytes integer, p_depth integer, p_shares jsonb, out picked uuid[],

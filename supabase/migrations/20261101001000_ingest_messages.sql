@@ -184,11 +184,10 @@ begin
   end if;
   if v_subscribers > 0 and v_kept > v_count.failed then
     if v_is_wide then
-      insert into private.fan_outs (organization_id, integration_id, received_at, id_end, webhooks)
-      select v_integration.organization_id, p_integration_id, v_received_at, v_id_end, array_agg(w.id order by w.id)
+      insert into private.fan_outs (organization_id, webhook_id, first_id, integration_id, received_at, id_end)
+      select w.organization_id, w.id, (v_id_start || '7000' || v_id_end)::uuid, p_integration_id, v_received_at, v_id_end
         from public.device_integrations w
-       where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events'
-      having count(*) > 0;
+       where w.organization_id = v_integration.organization_id and w.status <> 'inactive' and w.settings ? 'events';
       v_deliveries := v_subscribers * (v_kept - v_count.failed);
     else
       v_deliveries := private.queue_messages(v_integration.organization_id, p_integration_id, v_received_at, v_id_end);

@@ -92,11 +92,10 @@ begin
   if v_webhook_ids is null then
     return 0;
   end if;
-  -- What is told to many is not whoever's transaction it came about in; and what comes after it does not overtake it.
-  if v_many > c_at_once or exists (
-      select from private.fan_outs f where f.organization_id = p_organization_id and f.event_id is not null and f.webhooks && v_webhook_ids) then
-    insert into private.fan_outs (organization_id, integration_id, event_id, webhooks)
-    values (p_organization_id, p_integration_id, v_event.id, v_webhook_ids);
+  -- What is told to many is not whoever's transaction it came about in.
+  if v_many > c_at_once then
+    insert into private.fan_outs (organization_id, webhook_id, first_id, integration_id, event_id)
+    select p_organization_id, w.id, v_event.id, p_integration_id, v_event.id from unnest(v_webhook_ids) w(id);
     return v_many;
   end if;
   return private.queue_told(v_event.id, v_webhook_ids);

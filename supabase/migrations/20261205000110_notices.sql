@@ -8,9 +8,12 @@ as $$
    where d.integration_id = p_integration_id and d.organization_id = p_organization_id
      and d.ordering_key = private.key_person(p_integration_id, p_name) and d.stage = 3
      and (d.attempts = 0 or d.replayed_at is not null)
+     and d.message_id < coalesce(
+       (select f.first_id from private.fan_outs f where f.webhook_id = p_integration_id and f.tries <= 5 order by f.first_id limit 1),
+       'ffffffff-ffff-ffff-ffff-ffffffffffff')
    order by d.message_id limit p_limit
 $$;
-comment on function private.list_waiting is 'What somebody has not been told yet, the oldest first.';
+comment on function private.list_waiting is 'What somebody has not been told yet, the oldest first, up to what is still to be queued.';
 
 create function private.tally_ends(
   p_organization_id uuid, p_integration_id uuid, p_status text, p_count bigint, p_again bigint default 0

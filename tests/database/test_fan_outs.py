@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from shared.provider.subscription import MOST_DEVICES
 from tests.database.fixtures import Service, make_messages
 from tests.database.notices import make_notifier, raise_alerts
-from tests.database.queue import make_webhook
+from tests.database.queue import finish, lease, make_webhook
 
 WEBHOOKS, MESSAGES, PEOPLE = 6, 1_700, 50
 
@@ -128,30 +129,81 @@ def test_what_is_told_to_more_than_a_hundred_is_queued_step_by_step_in_order(ser
             "update device_integrations set settings = settings #- '{recipients,-1}' where id = %s",
             (notifier,),
         )
-    smaller = make_notifier(service, *people[:3])
     service.run("select private.resolve_alerts(%s, 'It works.')", failing)
     at_once = count_deliveries(service)
 
     steps = spread_all(service)
 
-    assert (at_once, sorted(steps)) == ({}, [3, *[PEOPLE - 1] * 6])
+    assert (at_once, steps) == ({}, [PEOPLE - 1] * 6)
     assert [list_told(service, each) for each in notifiers] == [["alert.raised", "alert.resolved"]] * 3
-    assert list_told(service, smaller) == ["alert.resolved"]
-    assert count_deliveries(service) == dict.fromkeys(notifiers, 2 * (PEOPLE - 1)) | {smaller: 3}
 
 
-def test_what_comes_after_what_is_still_to_be_queued_does_not_overtake_it(service: Service) -> None:
+def lease_told(service: Service) -> list[str]:
+    """What goes out now."""
+    leased = lease(service)
+    finish(service, leased, "delivered")
+    return [row["event_type"] for row in leased]
+
+
+def test_what_comes_after_what_is_still_to_be_queued_waits_for_it(service: Service) -> None:
     people = [{"name": f"P{number}", "to": f"+4917012345{number:02d}"} for number in range(PEOPLE)]
-    first, second, _ = (make_notifier(service, *people) for _ in range(3))
+    first, second, third = (make_notifier(service, *people, max_concurrent=100) for _ in range(3))
     (failing,) = raise_alerts(service, 1)
-    service.connection.execute("delete from device_integrations where id = %s", (second,))
+    service.connection.execute("delete from device_integrations where id = any (%s)", ([second, third],))
     service.run("select private.resolve_alerts(%s, 'It works.')", failing)
-    at_once = count_deliveries(service)
+    at_once = (count_deliveries(service), lease_told(service))
 
     steps = spread_all(service)
 
-    assert (at_once, sorted(steps)) == ({}, [0, *[PEOPLE] * 4])
-    assert list_told(service, first) == ["alert.raised", "alert.resolved"]
+    assert at_once == ({first: PEOPLE}, [])
+    assert sorted(steps) == [0, 0, PEOPLE]
+    assert [list_told(service, first), lease_told(service)] == [
+        ["alert.raised", "alert.resolved"],
+        ["alert.raised"] * PEOPLE,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ordered", "meanwhile", "after"),
+    [
+        ("device", [], ["wide", "later", "offline"]),
+        ("integration", [], ["wide", "later", "offline"]),
+        ("off", ["later", "offline"], ["wide"]),
+    ],
+)
+@pytest.mark.usefixtures("webhooks")
+def test_a_small_batch_does_not_overtake_a_wide_one_of_an_ordered_webhook(
+    service: Service, ordered: str, meanwhile: list[str], after: list[str]
+) -> None:
+    source = service.make_integration()
+    follower = make_webhook(service, ordered=ordered, events=["event", "device.offline"])
+    for seconds, topic, more in ((3, "before", 0), (2, "wide", MESSAGES), (1, "later", 0)):
+        messages = make_messages(1, kind="event", topic=topic) + make_messages(more)
+        service.run(
+            "select ingest_messages(%s, %s, p_received_at => now() - make_interval(secs => %s))",
+            source,
+            Jsonb(messages),
+            seconds,
+        )
+    service.run(
+        "select private.queue_event(organization_id, integration_id, 'device.offline', '{}', id) from devices"
+    )
+
+    first = send_all(service, follower)
+    spread_all(service)
+
+    assert sorted(first) == sorted(["before", *meanwhile])
+    assert send_all(service, follower) == after
+
+
+def send_all(service: Service, webhook: str) -> list[str]:
+    """What goes out to it, in that order."""
+    sent: list[str] = []
+    while leased := lease(service):
+        finish(service, leased, "delivered")
+        mine = [row for row in leased if row["integration_id"] == webhook]
+        sent += [row["topic"] or row["event_type"].removeprefix("device.") for row in mine]
+    return sent
 
 
 def test_what_cannot_be_queued_is_in_nobodys_way_and_makes_its_webhook_late(
@@ -174,22 +226,23 @@ def test_what_cannot_be_queued_is_in_nobodys_way_and_makes_its_webhook_late(
     queued = count_deliveries(service)
     service.connection.execute("update private.fan_outs set created_at = now() - interval '10 minutes'")
     (late,) = service.run(health, broken)
-    left = service.run("select error, tries > 0 as tried, webhooks::text[] as webhooks from private.fan_outs")
+    left = service.run("select error, tries > 0 as tried, webhook_id::text as webhook from private.fan_outs")
     service.as_owner("drop trigger refuse on webhook_deliveries")
 
     spread_all(service)
 
     assert queued == dict.fromkeys(others, 2 * MESSAGES)
-    assert left == [{"error": "P0001 no", "tried": True, "webhooks": [broken]}] * 2
+    assert left == [{"error": "P0001 no", "tried": True, "webhook": broken}] * 2
     assert (late["state"], late["pending"], "due for 10 minutes" in late["reason"]) == ("degraded", 1, True)
     assert count_deliveries(service) == dict.fromkeys(webhooks, 2 * MESSAGES)
 
 
-def test_younger_events_do_not_overtake_one_whose_step_failed_until_it_fails_for_good(
-    service: Service,
+@pytest.mark.parametrize(("tries", "told"), [(5, []), (6, ["alert.resolved"] * PEOPLE)])
+def test_what_is_ordered_waits_for_a_step_that_failed_until_it_fails_for_good(
+    service: Service, tries: int, told: list[str]
 ) -> None:
     people = [{"name": f"P{number}", "to": f"+4917012345{number:02d}"} for number in range(PEOPLE)]
-    notifiers = [make_notifier(service, *people) for _ in range(3)]
+    _, second, third = [make_notifier(service, *people, max_concurrent=100) for _ in range(3)]
     (failing,) = raise_alerts(service, 1)
     service.as_owner(
         "create function private.refuse() returns trigger language plpgsql as 'begin raise exception ''no''; end'"
@@ -197,23 +250,17 @@ def test_younger_events_do_not_overtake_one_whose_step_failed_until_it_fails_for
     service.as_owner(
         "create trigger refuse before insert on webhook_deliveries for each row execute function private.refuse()"
     )
-    assert service.one("select spread_deliveries()") == 0
+    for _ in range(tries):
+        assert spread_all(service) == [0, 0, 0]
+        service.connection.execute("update private.fan_outs set due_at = now()")
     service.as_owner("drop trigger refuse on webhook_deliveries")
+    service.connection.execute("update private.fan_outs set due_at = now() + interval '1 minute'")
+    service.connection.execute("delete from device_integrations where id = any (%s)", ([second, third],))
     service.run("select private.resolve_alerts(%s, 'It works.')", failing)
-    meanwhile = (spread_all(service), count_deliveries(service))
+    meanwhile = lease_told(service)
     service.connection.execute("update private.fan_outs set due_at = now()")
 
-    steps = spread_all(service)
+    spread_all(service)
 
-    assert meanwhile == ([], {})
-    assert steps == [PEOPLE] * 6
-    assert [list_told(service, each) for each in notifiers] == [["alert.raised", "alert.resolved"]] * 3
-
-    given_up = (
-        "insert into private.fan_outs (organization_id, event_id, webhooks, tries, due_at)"
-        " values (%s, %s, array[%s]::uuid[], %s, now() + %s::interval)"
-    )
-    for tries, pause in ((6, "1 minute"), (0, "0")):
-        event = service.one("select id from integration_events limit 1")
-        service.connection.execute(given_up, (service.organization_id, event, failing, tries, pause))
-    assert spread_all(service) == [0]
+    assert meanwhile == told
+    assert lease_told(service) == ["alert.raised"] * PEOPLE

@@ -216,8 +216,8 @@ def test_a_step_of_queueing_finds_its_batch_among_any_number(service: Service) -
         assert service.one("select spread_deliveries()") is None
     source = service.make_integration()
     service.run(
-        "insert into private.fan_outs (organization_id, integration_id, received_at, id_end, webhooks)"
-        " select %s, %s, now(), 'x', array[gen_random_uuid()] from generate_series(1, 500) returning id",
+        "insert into private.fan_outs (organization_id, webhook_id, first_id, integration_id, received_at, id_end)"
+        " select %s, gen_random_uuid(), gen_random_uuid(), %s, now(), 'x' from generate_series(1, 500) returning id",
         service.organization_id,
         source,
     )

@@ -19,6 +19,6 @@ insert into private.ended_organizations (organization_id)
 values (gen_random_uuid());
 
 -- row: fan_out
-insert into private.fan_outs (organization_id, integration_id, event_id, webhooks)
-values (%(organization)s, %(mqtt)s, gen_random_uuid(), '{}')
+insert into private.fan_outs (organization_id, webhook_id, first_id, integration_id, event_id)
+values (%(organization)s, gen_random_uuid(), gen_random_uuid(), %(mqtt)s, gen_random_uuid())
 returning id;

@@ -1,28 +1,4 @@
--- Batches and events that go to more than one transaction should write down: a row is committed with them, and worked off in steps.
-
-create table private.fan_outs (
-  id bigint generated always as identity primary key,
-  organization_id uuid not null,
-  integration_id uuid,
-  received_at timestamptz,
-  id_end text,
-  event_id uuid,
-  webhooks uuid[] not null,
-  created_at timestamptz not null default now(),
-  due_at timestamptz not null default now(),
-  tries integer not null default 0,
-  error text,
-  check (num_nonnulls(integration_id, received_at, id_end) = 3 or event_id is not null)
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-comment on table private.fan_outs is
-  'A batch of messages, or an event, that is still to be queued for webhooks: written by ingest_messages in place of more than ten thousand deliveries, '
-  'by queue_event in place of more than a hundred.';
-comment on column private.fan_outs.integration_id is 'The integration that the messages came from, or that the event is about.';
-comment on column private.fan_outs.id_end is 'How the ids of all messages of the batch end.';
-comment on column private.fan_outs.webhooks is 'Those that are still to be served; one step each.';
-comment on column private.fan_outs.due_at is 'Later, after a step that failed; how often that was is in tries, and why in error.';
-create index fan_outs_organization on private.fan_outs (organization_id, (event_id is null), id);
-alter table private.fan_outs enable row level security;
+-- What is left to be queued, worked off in steps.
 
 create function private.queue_messages(
   p_organization_id uuid, p_integration_id uuid, p_received_at timestamptz, p_id_end text, p_webhook_id uuid default null
@@ -92,8 +68,8 @@ declare
   v_fan_out private.fan_outs;
   v_queued integer;
 begin
-  -- Any organization that has some, then its oldest of either kind: those of one are in no other's way, and no alert waits for messages.
-  -- Each step asks for the next entry of one index, and then whose it is.
+  -- Any organization that has some, then what is due longest of either kind: those of one are in no other's way, and no alert waits
+  -- for messages. Each step asks for the next entry of one index, and then whose it is.
   with recursive lines as (
     (select f.organization_id, f.event_id is null as is_batch from private.fan_outs f order by 1, 2 limit 1)
     union all
@@ -106,10 +82,8 @@ begin
       select n.id
         from lines l cross join lateral (
           select f.* from private.fan_outs f
-           where (f.organization_id, f.event_id is null, f.id) > (l.organization_id, l.is_batch, 0) and
-             -- What fails for good is passed by; what only has to wait is not, or the end of an alert would be told before it.
-             (f.due_at <= now() or f.event_id is not null and f.tries <= 5)
-           order by f.organization_id, f.event_id is null, f.id limit 1) n
+           where (f.organization_id, f.event_id is null, f.due_at) > (l.organization_id, l.is_batch, '-infinity')
+           order by f.organization_id, f.event_id is null, f.due_at, f.id limit 1) n
        where n.organization_id = l.organization_id and (n.event_id is null) = l.is_batch and n.due_at <= now()
        order by random() limit 8) o
     join private.fan_outs f on f.id = o.id
@@ -121,45 +95,35 @@ begin
   begin
     if v_fan_out.event_id is null then
       v_queued := private.queue_messages(
-        v_fan_out.organization_id, v_fan_out.integration_id, v_fan_out.received_at, v_fan_out.id_end, v_fan_out.webhooks[1]);
+        v_fan_out.organization_id, v_fan_out.integration_id, v_fan_out.received_at, v_fan_out.id_end, v_fan_out.webhook_id);
     else
-      v_queued := private.queue_told(v_fan_out.event_id, v_fan_out.webhooks[1:1]);
+      v_queued := private.queue_told(v_fan_out.event_id, array[v_fan_out.webhook_id]);
     end if;
   -- A statement timeout too: nothing that comes after it waits for ever, and its own webhook is late for all to see.
   exception when query_canceled or others then
     update private.fan_outs
-       set webhooks = webhooks[2:] || webhooks[1], tries = tries + 1, error = left(sqlstate || ' ' || sqlerrm, 2000),
+       set tries = tries + 1, error = left(sqlstate || ' ' || sqlerrm, 2000),
            due_at = now() + least(interval '5 minutes', make_interval(secs => 2 ^ least(tries, 10)))
      where id = v_fan_out.id;
     return 0;
   end;
-  if cardinality(v_fan_out.webhooks) > 1 then
-    update private.fan_outs set webhooks = webhooks[2:] where id = v_fan_out.id;
-  else
-    delete from private.fan_outs where id = v_fan_out.id;
-  end if;
+  delete from private.fan_outs where id = v_fan_out.id;
   return v_queued;
 end
 $$;
 comment on function public.spread_deliveries is
   'One step of what ingest_messages and queue_event left to be queued: one batch or event for one webhook. How many deliveries that made; null where nothing is left. What fails is '
-  'tried again after a pause that grows to five minutes, behind the other webhooks of its batch or event; five times before younger events pass it.';
+  'tried again after a pause that grows to five minutes; what is ordered waits for it until it has failed six times.';
 
 create function private.find_unspread(p_organization_id uuid, p_integration_id uuid) returns timestamptz
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
   return (
-    select min(f.created_at)
-      from (values (false), (true)) k(is_batch)
-     cross join lateral (
-       select n.* from private.fan_outs n
-        where (n.organization_id, n.event_id is null, n.id) > (p_organization_id, k.is_batch, 0)
-        order by n.organization_id, n.event_id is null, n.id limit 100) f
-     where f.organization_id = p_organization_id and p_integration_id = any (f.webhooks));
+    select f.created_at from (select n.* from private.fan_outs n where n.webhook_id = p_integration_id order by n.created_at limit 1) f
+     where f.organization_id = p_organization_id);
 end
 $$;
-comment on function private.find_unspread is 'Since when something is to be queued for a webhook, of the oldest hundred batches and events of its organization; null where nothing is.';
+comment on function private.find_unspread is 'Since when something is to be queued for a webhook; null where nothing is.';
 
-revoke all on private.fan_outs from public, anon, authenticated, service_role;
 revoke execute on function private.queue_messages, private.find_unspread, public.spread_deliveries from public, anon, authenticated, service_role;
