@@ -3,7 +3,8 @@
 Rounds take turns on one stack. Without: the triggers that keep the facts are off, nothing is judged or summed up, no
 tally is written, no request is kept. With: all of it; what is due is judged each second, by a connection that stays, as
 a worker's do, and falls due six times as often as it does there. With health alone: no tally is written, nothing is
-summed up or scraped. `mqtt_ratio` and `webhooks_ratio` are the median rate with all of it over that without,
+summed up or scraped. `mqtt_ratio` and `webhooks_ratio` are the rate with all of it over that without of the same
+round, the median of all rounds, for the machine drifts more from round to round than what is measured;
 `health_…_ratio` the same of health alone. `…_cpu_ratio` are the CPU time without over that with it, of Postgres, the
 workers, this process and all others that take part: what a busy machine changes less. `judge_us` is what judging costs
 for each integration, of a thousand.
@@ -105,7 +106,7 @@ def _compare_webhooks(bench: Bench, report: Report, connection: psycopg.Connecti
 
 
 def _compare(bench: Bench, name: str, watch: Watch, run: Callable[[], float]) -> Numbers:
-    """The medians of each way of observing, side by side; which of them is first changes from round to round."""
+    """Each way of observing, side by side; which of them is first changes from round to round."""
     run()
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     costs: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -116,12 +117,15 @@ def _compare(bench: Bench, name: str, watch: Watch, run: Callable[[], float]) ->
                 before = _read_cpu()
                 rates[way].append(run())
                 costs[way].append(_read_cpu() - before)
-    rate, cost = ({way: statistics.median(each) for way, each in told.items()} for told in (rates, costs))
-    numbers = {f"{name}_rate": rate["all"]}
+    numbers = {f"{name}_rate": statistics.median(rates["all"])}
     for way, prefix in (("all", ""), ("health", "health_")):
-        numbers[f"{prefix}{name}_ratio"] = rate[way] / rate["nothing"]
-        numbers[f"{prefix}{name}_cpu_ratio"] = cost["nothing"] / cost[way]
+        numbers[f"{prefix}{name}_ratio"] = _divide_rounds(rates[way], rates["nothing"])
+        numbers[f"{prefix}{name}_cpu_ratio"] = _divide_rounds(costs["nothing"], costs[way])
     return numbers
+
+
+def _divide_rounds(over: list[float], under: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
 
 def _read_cpu() -> float:
