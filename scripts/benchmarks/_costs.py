@@ -13,6 +13,7 @@ PARTS = {
     b"shared.scheduler.worker": "worker",
     b"postgres:": "postgres",
     b"mosquitto.conf": "broker",
+    b"benchmarks._endpoint": "endpoint",
     b"": "rest",
 }
 
