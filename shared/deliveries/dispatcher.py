@@ -16,7 +16,7 @@ from functools import partial
 from shared.deliveries.attempt import build_request, make_attempt, name_problem, pass_trace
 from shared.deliveries.delivery import LeasedDelivery, describe_delivery
 from shared.deliveries.open_providers import OpenProviders
-from shared.deliveries.process import allow_files, set_collector
+from shared.deliveries.process import prepare_process
 from shared.deliveries.publishing import Publishing
 from shared.deliveries.recorder import Recorder
 from shared.deliveries.requests import RequestLog, Sent
@@ -67,8 +67,7 @@ _UNREAD = Problem(UNREAD)
 
 async def dispatch_deliveries(database: Database, deadline: Deadline, pulse: Pulse) -> Counter[str]:
     """Send what is due until `deadline`, retries that fall due meanwhile too; the counts of `finish_deliveries`."""
-    set_collector()
-    allow_files()
+    prepare_process()
     async with OutboundClient() as client:
         return await _Dispatcher(database, client, deadline, pulse).run()
 

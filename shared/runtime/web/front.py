@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -18,7 +19,8 @@ from shared.runtime.web.streamed import Receive, Scope, Send
 READY_SECONDS = 5.0
 """How long an answer of `/ready` holds: probes of many instances must not become a load of the database."""
 
-PROBES = frozenset({"/health", "/ready"})
+READY = "/ready"
+PROBES = frozenset({"/health", READY})
 
 AsyncApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -32,7 +34,7 @@ class Probes:
 
     def answer(self, path: str) -> tuple[HTTPStatus, list[tuple[str, str]], bytes]:
         """Status, headers and body."""
-        objection = self._find_objection() if path == "/ready" else ""
+        objection = self._find_objection() if path == READY else ""
         status = HTTPStatus.SERVICE_UNAVAILABLE if objection else HTTPStatus.OK
         body = orjson.dumps({"ok": not objection} | ({"detail": objection} if objection else {}))
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
@@ -76,8 +78,10 @@ class AsyncFront:
         if scope.get("path") not in PROBES or scope["method"] == "OPTIONS":
             await self._function(scope, receive, send)
             return
-        # In none of the threads that `aside` counts: those may all be waiting for somebody's codec.
-        status, headers, body = await asyncio.to_thread(self._probes.answer, scope["path"])
+        # In none of the threads that `aside` counts: those may all be waiting for somebody's codec. Nor in any where
+        # nobody is asked, for others may all be waiting for the project.
+        ask = partial(self._probes.answer, scope["path"])
+        status, headers, body = await asyncio.to_thread(ask) if scope["path"] == READY else ask()
         encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
         await send({"type": "http.response.start", "status": int(status), "headers": encoded})
         await send({"type": "http.response.body", "body": body})

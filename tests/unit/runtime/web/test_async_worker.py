@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
+import struct
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
 from uvicorn import Config, Server
 
 from shared.runtime.web import async_worker
-from shared.runtime.web.async_worker import HEAD_LIMIT, AsyncWorker
+from shared.runtime.web.async_worker import HEAD_FIELDS, HEAD_LIMIT, AsyncWorker
 from tests.connection import BareConnection
 from tests.stack import find_free_port
 from tests.waiting import wait_until
 
 KEPT_SECONDS = 30
+LARGE = 16_777_216
+"""More than the system keeps of what is not read."""
 
 
-async def answer_path(scope: Any, receive: Any, send: Any) -> None:
-    """The path, once the body is there; of /early before."""
+async def answer_path(going_on: threading.Event, scope: Any, receive: Any, send: Any) -> None:
+    """The path, once the body is there; of /early before, of /held when told; of others the body, headers, or much."""
+    came = b""
     while scope["path"] != "/early":
         event = await receive()
         if event["type"] == "http.disconnect":
             return
+        came += event["body"]
         if not event["more_body"]:
             break
-    body = scope["path"].encode()
+    if scope["path"] == "/held":
+        await asyncio.to_thread(going_on.wait, 10)
+    names = b",".join(name for name, _ in scope["headers"])
+    others = {"/echo": came, "/headers": names, "/large": b"x" * LARGE}
+    body = others.get(scope["path"], scope["path"].encode())
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -39,6 +52,15 @@ class Connection(BareConnection):
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
+
+    def finish(self) -> None:
+        """Send no more."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._reader.close()
+        self._socket.close()
 
     def ask(self, *paths: str) -> None:
         self.send(b"".join(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for path in paths))
@@ -56,11 +78,27 @@ class Connection(BareConnection):
 
 
 @pytest.fixture
-def connect() -> Iterator[Callable[[], Connection]]:
+def servers() -> list[Server]:
+    """That of the test, once it has one."""
+    return []
+
+
+@pytest.fixture
+def going_on() -> Iterator[threading.Event]:
+    """Lets what is asked of /held be answered."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
+def connect(servers: list[Server], going_on: threading.Event) -> Iterator[Callable[[], Connection]]:
     """Connects to a server of its own."""
     port = find_free_port()
+    application = partial(answer_path, going_on)
     options = AsyncWorker.CONFIG_KWARGS | {"timeout_keep_alive": KEPT_SECONDS}
-    server = Server(Config(answer_path, port=port, log_level="critical", **options))
+    server = Server(Config(application, port=port, log_level="critical", **options))
+    servers.append(server)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
     wait_until(lambda: server.started, "it does not start", 0.01)
@@ -154,3 +192,166 @@ def test_whoever_comes_when_there_are_too_many_takes_the_place_of_one_that_is_id
     assert idle.read() == (0, "")
     busy.send(b"lf")
     assert busy.read() == (200, "/busy")
+
+
+@pytest.mark.parametrize(
+    "part", [b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf", b""]
+)
+def test_whoever_waits_for_longest_makes_room_though_none_is_idle(
+    connect: Callable[[], Connection], part: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(async_worker, "MOST_CONNECTIONS", 3)
+    busy, *slow = connect(), connect(), connect()
+    busy.ask("/once")
+    assert busy.read() == (200, "/once")
+    for connection in slow:
+        connection.send(part)
+    # Twice, so that what the others have sent was read before.
+    for _ in range(2):
+        busy.ask("/again")
+        assert busy.read() == (200, "/again")
+
+    newcomers = [connect(), connect()]
+
+    for connection in newcomers:
+        connection.ask("/new")
+    assert [connection.read() for connection in newcomers] == [(200, "/new")] * 2
+    assert [connection.read() for connection in slow] == [(0, "")] * 2
+    busy.ask("/still")
+    assert busy.read() == (200, "/still")
+
+
+def test_whoever_comes_last_is_not_served_where_all_others_are_being_answered(
+    connect: Callable[[], Connection],
+    servers: list[Server],
+    going_on: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(async_worker, "MOST_CONNECTIONS", 1)
+    served = connect()
+    served.ask("/held")
+    wait_until(lambda: servers[0].server_state.tasks, "it is not begun")
+
+    refused = connect()
+
+    assert refused.read() == (0, "")
+    going_on.set()
+    assert served.read() == (200, "/held")
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize("way", ["at once", "in pieces"])
+def test_a_request_that_asks_for_another_protocol_is_read_as_any_other(
+    connect: Callable[[], Connection], protocol: bytes, way: str
+) -> None:
+    connection = connect()
+    body, following = b"GET /smuggled HTTP/1.1\r\n\r\n", b"GET /next HTTP/1.1\r\n\r\n"
+    fields = b"Connection: Upgrade\r\nUpgrade: %s\r\nContent-Length: %d" % (protocol, len(body))
+    pieces = [b"POST /echo HTTP/1.1\r\n%s\r\n\r\n" % fields, body, following]
+
+    for piece in [b"".join(pieces)] if way == "at once" else pieces:
+        connection.send(piece)
+
+    assert connection.read() == (200, body.decode())
+    assert connection.read() == (200, "/next")
+
+
+def test_a_tunnel_is_refused_and_nothing_that_was_to_pass_it_answered(
+    connect: Callable[[], Connection],
+) -> None:
+    connection = connect()
+
+    connection.send(b"CONNECT /tunnel HTTP/1.1\r\nHost: x\r\n\r\nGET /in HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert connection.read() == (200, "/tunnel")
+    assert connection.read() == (0, "")
+
+
+def test_what_follows_a_body_in_chunks_is_no_header(connect: Callable[[], Connection]) -> None:
+    connection = connect()
+
+    connection.send(
+        b"POST /headers HTTP/1.1\r\nX-Own: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Late: 2\r\n\r\n"
+    )
+
+    assert connection.read() == (200, "x-own,transfer-encoding")
+
+
+def test_a_head_of_too_many_headers_is_refused(connect: Callable[[], Connection]) -> None:
+    usual, large = connect(), connect()
+
+    usual.send(b"GET / HTTP/1.1\r\n" + b"a:\r\n" * HEAD_FIELDS + b"\r\n")
+    large.send(b"GET / HTTP/1.1\r\n" + b"a:\r\n" * (HEAD_FIELDS + 1) + b"\r\n")
+
+    assert usual.read()[0] == 200
+    assert large.read()[0] == 400
+    assert large.read() == (0, "")
+
+
+@pytest.mark.parametrize("rest", [b"GET / HTTP/1.1\r\n\r\n", b"no request\r\n\r\n"])
+def test_whoever_asks_for_too_much_at_once_is_answered_what_came_first(
+    connect: Callable[[], Connection], rest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(async_worker, "PIPELINED", 3)
+    connection = connect()
+
+    connection.send(b"GET / HTTP/1.1\r\n\r\n" * 4 + rest)
+
+    assert [connection.read() for _ in range(5)] == [(200, "/")] * 4 + [(0, "")]
+
+
+def test_whoever_sends_no_more_may_still_read_the_answer(
+    connect: Callable[[], Connection], going_on: threading.Event
+) -> None:
+    whole, half = connect(), connect()
+
+    whole.send(b"POST /held HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody")
+    half.send(b"POST /held HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo")
+    for connection in (whole, half):
+        connection.finish()
+    going_on.set()
+
+    assert whole.read() == (200, "/held")
+    assert whole.read() == (0, "")
+    assert half.read() == (0, "")
+
+
+def test_whoever_reads_no_answers_is_given_up(
+    connect: Callable[[], Connection], servers: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(async_worker, "REQUEST_SECONDS", 0.2)
+    connection = connect()
+
+    connection.ask(*["/large"] * 20)
+
+    wait_until(lambda: not servers[0].server_state.connections, "it is kept")
+    assert servers[0].server_state.total_requests < 20
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n"])
+def test_whoever_asks_nothing_is_not_waited_for_without_end(
+    connect: Callable[[], Connection], servers: list[Server], sent: bytes
+) -> None:
+    servers[0].config.timeout_keep_alive = 0
+    connection = connect()
+
+    connection.send(sent)
+
+    assert connection.read() == (0, "")
+
+
+def test_nothing_is_left_of_a_connection_that_was_reset(
+    connect: Callable[[], Connection], servers: list[Server]
+) -> None:
+    servers[0].config.timeout_keep_alive = 3_600
+    connection = connect()
+    wait_until(lambda: servers[0].server_state.connections, "it is not taken")
+    (protocol,) = map(weakref.ref, servers[0].server_state.connections)
+
+    connection.reset()
+
+    def is_gone() -> bool:
+        gc.collect()
+        return protocol() is None
+
+    wait_until(is_gone, "its time runs on")

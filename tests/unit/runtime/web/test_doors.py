@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from shared.runtime.errors import RateLimited, Unauthenticated
 from shared.runtime.web import asgi, aside
+from shared.runtime.web import front as front_module
 from shared.runtime.web.call import BODY_LIMIT, Call
 from shared.runtime.web.events import EventStream, ServerEvent
 from shared.runtime.web.front import AsyncFront, Probes
@@ -199,3 +200,33 @@ def test_probes_are_answered_while_all_threads_wait_for_others(monkeypatch: pyte
     asyncio.run(probe())
 
     assert (sent[0]["status"], sent[1]["body"]) == (200, b'{"ok":true}')
+
+
+def test_a_process_that_waits_for_its_project_serves_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    going_on = threading.Event()
+    monkeypatch.setattr(front_module, "check_access", lambda _: going_on.wait(10))
+    sent: list[Any] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    async def probe() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        front = AsyncFront(asyncio.sleep, Probes("receive"))  # type: ignore[arg-type] # never called
+
+        def ask(path: str) -> Awaitable[None]:
+            return front({"type": "http", "method": "GET", "path": path}, asyncio.Event().wait, send)  # type: ignore[arg-type] # never called
+
+        waiting = [asyncio.ensure_future(ask("/ready")) for _ in range(3)]
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(5):
+                await ask("/health")
+        finally:
+            going_on.set()
+            await asyncio.gather(*waiting)
+
+    asyncio.run(probe())
+
+    assert (sent[0]["status"], sent[1]["body"]) == (200, b'{"ok":true}')
+    assert len(sent) == 8

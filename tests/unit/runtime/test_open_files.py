@@ -1,10 +1,10 @@
-"""What the dispatcher sets for its process."""
+"""How many files a process lets itself open."""
 
 from __future__ import annotations
 
 import resource
 
-from shared.deliveries.process import OPEN_FILES, allow_files
+from shared.runtime.open_files import OPEN_FILES, allow_files
 
 
 def test_a_process_that_may_open_more_files_than_it_began_with_does() -> None:
