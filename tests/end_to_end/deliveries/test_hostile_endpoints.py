@@ -16,7 +16,7 @@ from tests.fakes.http_certificates import Authority
 from tests.fakes.http_receiver import Answer, HttpReceiver
 from tests.fakes.http_server import HttpServer, answer_with, serve_http
 from tests.platform import Platform, enqueue, run_tick
-from tests.stack import find_free_port
+from tests.ports import find_free_port
 
 REPLY_LIMIT = 16_384
 OK = b"HTTP/1.1 200 OK\r\n"

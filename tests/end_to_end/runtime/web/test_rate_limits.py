@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from tests.platform import Platform
-from tests.stack import Serve, Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve, Stack
 
 MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": "#", "command_topic": "c/{device}/{name}"}
 WRITES, WRITES_TOGETHER, TESTS, COMMANDS, COMMANDS_TOGETHER = 6, 9, 2, 3, 4
