@@ -77,10 +77,10 @@ def run_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 def deliver_to(admin: Platform, urls: dict[str, str]) -> dict[str, dict[str, Any]]:
     """One event to each of `urls`; by its name, how that webhook's delivery ended and its only attempt."""
-    common = {"timeout_seconds": 0.6, "retry_schedule": []}
+    common = {"timeout_seconds": 2, "retry_schedule": []}
     webhooks = {admin.create("webhook", {"url": url} | common)["id"]: name for name, url in urls.items()}
     enqueue(admin, 1)
-    run_tick(admin.stack, 12, 1)
+    run_tick(admin.stack, 30, 1)
     rows = admin.rows(
         "webhook_deliveries",
         integration_id=f"in.({','.join(webhooks)})",
