@@ -20,7 +20,8 @@ from scripts.local.processes import die_with_parent
 from scripts.local.stack import ROOT
 from shared.runtime.settings import load_settings
 from tests.fakes.golioth import FakeGolioth
-from tests.stack import Serve, Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve, Stack
 
 if TYPE_CHECKING:
     from tests.fakes.aws import FakeAws

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,10 +15,12 @@ import httpx
 import psycopg
 from pydantic import PrivateAttr
 
+from scripts.local.data_folder import Ports, write_private
 from scripts.local.processes import die_with_parent
 from scripts.local.seed import User
 from scripts.local.stack import ROOT, Report
 from tests.plain import PLAIN
+from tests.ports import find_free_port
 
 START_SECONDS = 90.0
 
@@ -110,6 +111,7 @@ class Serve:
 
     def launch(self) -> None:
         """Starts it without waiting."""
+        self._choose_ports()
         argv = [
             sys.executable,
             "-m",
@@ -148,6 +150,13 @@ class Serve:
         self.process.terminate()
         return self.process.wait(60)
 
+    def _choose_ports(self) -> None:
+        """Those of its database and broker too, as those of a start before are used again."""
+        file = self.folder / "data" / "ports.json"
+        if not file.exists():
+            ports = Ports(postgres=find_free_port(), mqtt=find_free_port())
+            write_private(file, ports.model_dump_json())
+
     def _set_budgets(self, stack: Stack) -> None:
         """What RATE_LIMIT_WRITES_USER and its like say, into the table that the rate limits are read from."""
         given = {name: value for name, value in self.environment.items() if name.startswith("RATE_LIMIT_")}
@@ -177,10 +186,3 @@ class Serve:
     @property
     def _log(self) -> Path:
         return self.folder / "serve.log"
-
-
-def find_free_port() -> int:
-    """A loopback port nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.benchmarks._caller import Caller
-from scripts.benchmarks._scratch import find_free_port
+from scripts.local.ports import find_free_port
 from scripts.local.stack import ROOT, Report
 
 GIVE_UP_SECONDS = 30.0

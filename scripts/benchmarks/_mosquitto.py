@@ -20,6 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from scripts.benchmarks._publisher import publish_messages
+from scripts.local.ports import find_free_port
 
 START_SECONDS = 10.0
 DAY_SECONDS = 86_400
@@ -33,7 +34,7 @@ def start_mosquitto(settings: tuple[str, ...] = NO_LIMITS) -> Iterator[int]:
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
         raise RuntimeError("mosquitto is missing; scripts/bench mqtt installs it on Debian when run as root.")
-    port = _find_free_port()
+    port = find_free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         config = Path(folder) / "mosquitto.conf"
         lines = [f"user {getuser()}", *settings, f"listener {port} 127.0.0.1", "allow_anonymous true"]
@@ -110,9 +111,3 @@ def _wait_until_open(port: int) -> None:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     wait_until(is_open, START_SECONDS, "Starting mosquitto")
-
-
-def _find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

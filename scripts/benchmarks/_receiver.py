@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scripts.benchmarks._scratch import find_free_port
 from scripts.local.data_folder import make_integration_keys
+from scripts.local.ports import find_free_port
 from scripts.local.stack import ROOT, Report
 
 GIVE_UP_SECONDS = 30.0

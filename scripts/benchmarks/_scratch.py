@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 
+from scripts.local.ports import find_free_port
 from scripts.local.stack import ROOT, Report
 
 START_SECONDS = 120.0
@@ -65,10 +65,3 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) 
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"The stack did not start:\n{log.read_text(errors='replace')}")
         time.sleep(0.05)
-
-
-def find_free_port() -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

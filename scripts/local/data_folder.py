@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import os
 import secrets
-import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, Field, ValidationError
 
+from scripts.local.ports import find_free_port, is_free
 from scripts.local.processes import StackError
 
 DATABASE_ROLES = ("supabase_admin", "postgres", "authenticator", "supabase_auth_admin")
@@ -131,7 +131,7 @@ class DataFolder:
     def choose_ports(self) -> Ports:
         """The ports of the last start where they are still free, others where not; remembered."""
         known = self.load_ports()
-        ports = Ports(postgres=_free_port(known.postgres), mqtt=_free_port(known.mqtt))
+        ports = Ports(postgres=_choose_port(known.postgres), mqtt=_choose_port(known.mqtt))
         write_private(self.path / "ports.json", ports.model_dump_json())
         return ports
 
@@ -156,12 +156,5 @@ def write_private(file: Path, text: str) -> None:
     Path(name).replace(file)
 
 
-def _free_port(wanted: int) -> int:
-    with socket.socket() as probe:
-        # Without this a port we used a minute ago counts as taken while its old connections linger.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            return _free_port(0)
-        return int(probe.getsockname()[1])
+def _choose_port(wanted: int) -> int:
+    return wanted if wanted and is_free(wanted) else find_free_port()

@@ -18,7 +18,8 @@ from shared.runtime.web.static import make_file
 from tests.browser.console import Console, create_mqtt, open_console
 from tests.conftest import UNLIMITED
 from tests.platform import Platform
-from tests.stack import Serve, Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve, Stack
 
 MODULES = ROOT / "shared" / "console"
 ROUNDS = 5

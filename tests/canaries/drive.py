@@ -15,7 +15,8 @@ from tests.canaries.configs import Planted, aim_at, find_secrets, list_invalid, 
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 from tests.fakes.parrot import ECHOES, Parrot, answer_echo
 from tests.platform import Platform, run_tick
-from tests.stack import Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Stack
 
 ROLES = ("viewer", "member", "stranger")
 STATUSES = (200, 500, 302, 401, 429)

@@ -161,7 +161,7 @@ def test_the_refusal_says_how_long_to_wait(connection: psycopg.Connection[Any], 
     act_as(connection, stack, "owner")
     connection.execute("update organizations set name = name")
 
-    with pytest.raises(psycopg.Error, match=r"try again in (59|60) s") as refused:
+    with pytest.raises(psycopg.Error, match=r"try again in (5\d|60) s") as refused:
         connection.execute("update organizations set name = name")
 
     assert refused.value.diag.message_hint == "rate_limited"
@@ -219,7 +219,9 @@ def test_an_organization_may_have_budgets_of_its_own(
 
     taken = ask(connection, "select take_tokens('write', %s)", organization)
 
-    assert taken["policies"]["organization"] == {"limit": 1, "allowed": True, "remaining": 0, "seconds": 60}
+    policy = taken["policies"]["organization"]
+    assert 55 < policy.pop("seconds") <= 60
+    assert policy == {"limit": 1, "allowed": True, "remaining": 0}
 
 
 def test_zero_is_no_limit(connection: psycopg.Connection[Any], stack: Stack) -> None:
@@ -249,7 +251,8 @@ def test_what_is_larger_than_a_bucket_takes_a_full_one_and_no_less(
     taken: list[Any] = [ask(connection, take, count) for count in (100, 1)]
 
     assert [row["allowed"] for row in taken] == [True, False]
-    assert (taken[0]["remaining"], taken[1]["seconds"]) == (0, 9)
+    assert taken[0]["remaining"] == 0
+    assert 4 < taken[1]["seconds"] <= 9
 
 
 BY_HAND: LiteralString = "select take_tokens('command', %(organization)s, p_tokens => 1000)"
@@ -275,4 +278,6 @@ def test_nobody_takes_more_of_what_all_share_than_of_their_own(
     act_as(connection, stack, "admin")
     taken = ask(connection, "select take_tokens('command', %s)", organization)
 
-    assert taken["policies"]["organization"] == {"limit": 5, "allowed": True, "remaining": 2, "seconds": 12}
+    policy = taken["policies"]["organization"]
+    assert 7 < policy.pop("seconds") <= 12
+    assert policy == {"limit": 5, "allowed": True, "remaining": 2}

@@ -15,7 +15,8 @@ from psycopg.types.json import Jsonb
 
 from scripts.local.stack import ROOT
 from shared.scheduler.retention import FIRST, PRUNES
-from tests.stack import Serve, Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve, Stack
 
 DOCUMENT = (ROOT / "docs" / "keep-yours.md").read_text("utf-8")
 MIGRATIONS = ROOT / "supabase" / "migrations"

@@ -48,7 +48,8 @@ from tests.canaries.configs import Planted, aim_at, find_secrets, list_invalid, 
 from tests.canaries.drive import Driver
 from tests.end_to_end.rotation import READ, open_row
 from tests.fakes.otlp_receiver import OtlpReceiver
-from tests.stack import Serve, Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve, Stack
 
 UNLIMITED = {
     f"RATE_LIMIT_{calls}_{whose}": "0" for calls in ("WRITES", "TESTS") for whose in ("USER", "ORGANIZATION")

@@ -24,7 +24,8 @@ from tests.fakes.golioth import FakeGolioth
 from tests.fakes.golioth.firmware import make_artifact, make_cohort
 from tests.fakes.golioth_site import add_device, connect_golioth
 from tests.platform import Platform, run_tick
-from tests.stack import Serve, Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve, Stack
 
 SHELL = read_examples("sh")
 JAVASCRIPT = read_examples("js") + read_examples("js", "codecs.md")

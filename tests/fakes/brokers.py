@@ -16,9 +16,10 @@ from types import TracebackType
 from typing import Self
 
 from scripts.benchmarks._publisher import publish_messages
+from tests.ports import find_free_port
 from tests.waiting import wait_until
 
-START_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 
 
 class Broker:
@@ -34,7 +35,7 @@ class Broker:
         self._process = subprocess.Popen(
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=Path.cwd()
         )
-        ends = time.monotonic() + START_SECONDS
+        ends = time.monotonic() + PATIENCE_SECONDS
         while not _is_open(self.port):
             if time.monotonic() > ends or self._process.poll() is not None:
                 raise RuntimeError(f"the broker did not start: {' '.join(self._command)}")
@@ -44,7 +45,7 @@ class Broker:
         """SIGTERM, as an administrator restarts a broker."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(PATIENCE_SECONDS)
             self._process = None
 
     def __enter__(self) -> Self:
@@ -64,7 +65,7 @@ def make_mosquitto(folder: Path, settings: Iterable[str] = (), listener: Iterabl
         raise RuntimeError(
             "The mosquitto broker is missing; run the tests with scripts/test, which installs it."
         )
-    port = find_port()
+    port = find_free_port()
     lines = [f"user {getpass.getuser()}", f"log_dest file {folder}/mosquitto.log"]
     lines += ["persistence true", f"persistence_location {folder}/", *settings]
     lines += [f"listener {port} 127.0.0.1", *(tuple(listener) or ("allow_anonymous true",))]
@@ -82,7 +83,7 @@ def count_connections(folder: Path) -> int:
 
 def make_amqtt() -> Broker:
     """amqtt as it comes. What anonymous clients miss while away, it does not keep."""
-    port = find_port()
+    port = find_free_port()
     return Broker([sys.executable, "-m", "tests.fakes.brokers", str(port)], port)
 
 
@@ -99,13 +100,6 @@ def publish_all(port: int, messages: Iterable[tuple[str, bytes | str]], *, retai
     """Publish with QoS 1 and wait until the broker has taken everything; how many that were."""
     encoded = ((topic, body.encode() if isinstance(body, str) else body) for topic, body in messages)
     return publish_messages(port, encoded, retain=retain)
-
-
-def find_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_open(port: int) -> bool:

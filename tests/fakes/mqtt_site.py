@@ -21,10 +21,11 @@ import psycopg
 
 from scripts.local.stack import ROOT
 from tests.fakes.ack_watch import AckWatch, Connection
-from tests.fakes.brokers import Broker, find_port, publish_all
+from tests.fakes.brokers import Broker, publish_all
 from tests.fakes.scripted_broker import ScriptedBroker
 from tests.plain import PLAIN
 from tests.platform import Platform
+from tests.ports import find_free_port
 from tests.waiting import wait_until
 
 STORED_SINCE = """
@@ -80,7 +81,7 @@ class Site:
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
         """The scheduler function as a process of its own, with a tick under way; counted among the workers."""
-        port, options = find_port(), {"--source": "functions/scheduler.py", "--target": "scheduler"}
+        port, options = find_free_port(), {"--source": "functions/scheduler.py", "--target": "scheduler"}
         options |= {"--host": "127.0.0.1", "--port": str(port)}
         argv = [sys.executable, "-m", "functions_framework", *itertools.chain(*options.items())]
         scheduler = self._launch(argv)

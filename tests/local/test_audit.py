@@ -8,7 +8,7 @@ import sys
 
 from scripts.local.stack import ROOT
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
-from tests.stack import find_free_port
+from tests.ports import find_free_port
 
 
 def audit(database: str) -> subprocess.CompletedProcess[str]:

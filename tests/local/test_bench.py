@@ -16,7 +16,7 @@ from typing import IO
 import pytest
 
 from scripts.benchmarks.__main__ import find_benchmarks, load_benchmark
-from scripts.benchmarks._scratch import find_free_port
+from scripts.local.ports import find_free_port
 from scripts.local.stack import ROOT
 from shared.runtime.vault.keys import make_key
 from tests.stack import Serve, Stack

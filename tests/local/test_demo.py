@@ -18,7 +18,7 @@ import pytest
 
 from scripts.local.stack import ROOT
 from tests.local.terminal import COLUMNS, Terminal
-from tests.stack import find_free_port
+from tests.ports import find_free_port
 from tests.waiting import wait_until
 
 SUMMARY = r"demo: (\d+) published, \1 stored, 0 lost, 0 duplicated, (\d+) delivered"

@@ -13,7 +13,8 @@ import pytest
 
 from scripts.diagnosis.database import look_at_database, look_at_jobs
 from scripts.local.stack import ROOT
-from tests.stack import Serve, Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve, Stack
 
 
 def examine(stack: Stack, file: Path, **changed: str) -> tuple[int, str]:

@@ -16,7 +16,8 @@ from scripts.local.stack import ROOT
 from tests.local.terminal import COLUMNS, Terminal
 from tests.local.test_demo import copy_commands, run_copied
 from tests.platform import Platform
-from tests.stack import Serve, Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve, Stack
 from tests.waiting import wait_until
 
 TUNNEL = "https://tunnel.example.com/functions/v1"

@@ -19,7 +19,8 @@ import pytest
 from scripts.local.functions import url_name
 from scripts.local.processes import die_with_parent
 from scripts.local.stack import ROOT
-from tests.stack import Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Stack
 from tests.waiting import wait_until
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")

@@ -22,7 +22,8 @@ from scripts.local.postgres import Postgres
 from scripts.local.processes import Children
 from scripts.local.seed import list_users
 from scripts.local.stack import ROOT
-from tests.stack import Serve, Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve, Stack
 
 NewServe = Callable[..., Serve]
 

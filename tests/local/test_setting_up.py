@@ -11,7 +11,7 @@ import pytest
 
 from scripts.local.stack import ROOT
 from tests.local.terminal import Terminal
-from tests.stack import find_free_port
+from tests.ports import find_free_port
 
 FILES = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 LOCK = "requirements-local.lock"

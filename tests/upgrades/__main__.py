@@ -6,7 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.stack import Serve, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve
 from tests.upgrades.filled import RING, dump_stack, fill_stack, write_dump
 
 

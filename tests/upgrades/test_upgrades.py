@@ -25,7 +25,8 @@ from shared.provider import split_config
 from shared.runtime.settings import load_settings
 from shared.runtime.vault.ring import forget_vault
 from tests.platform import Platform
-from tests.stack import Serve, Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve, Stack
 from tests.upgrades.filled import CONFIGS, FOLDER, KEY, RING, count_rows, read_dump
 
 MIGRATIONS = ROOT / "supabase" / "migrations"

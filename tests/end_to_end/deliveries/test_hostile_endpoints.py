@@ -16,7 +16,7 @@ from tests.fakes.http_certificates import Authority
 from tests.fakes.http_receiver import Answer, HttpReceiver
 from tests.fakes.http_server import HttpServer, answer_with, serve_http
 from tests.platform import Platform, enqueue, run_tick
-from tests.stack import find_free_port
+from tests.ports import find_free_port
 
 REPLY_LIMIT = 16_384
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -77,10 +77,10 @@ def run_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 def deliver_to(admin: Platform, urls: dict[str, str]) -> dict[str, dict[str, Any]]:
     """One event to each of `urls`; by its name, how that webhook's delivery ended and its only attempt."""
-    common = {"timeout_seconds": 0.6, "retry_schedule": []}
+    common = {"timeout_seconds": 2, "retry_schedule": []}
     webhooks = {admin.create("webhook", {"url": url} | common)["id"]: name for name, url in urls.items()}
     enqueue(admin, 1)
-    run_tick(admin.stack, 12, 1)
+    run_tick(admin.stack, 30, 1)
     rows = admin.rows(
         "webhook_deliveries",
         integration_id=f"in.({','.join(webhooks)})",

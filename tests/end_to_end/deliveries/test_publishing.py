@@ -24,6 +24,7 @@ from shared.runtime.idle_watch import Pulse
 from tests.fakes.http_receiver import HttpReceiver
 from tests.fakes.line_server import PROVIDER, LineServer
 from tests.platform import Platform, enqueue
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("functions_environment")
 
@@ -186,8 +187,11 @@ def test_more_threads_than_a_type_may_have_are_waited_for(
 
 
 def test_what_comes_while_a_batch_is_under_way_is_published_with_the_next(admin: Platform) -> None:
+    has_begun, has_come = threading.Event(), threading.Event()
+
     def judge(line: dict[str, Any]) -> str:
-        time.sleep(0.5)
+        has_begun.set()
+        has_come.wait(PATIENCE_SECONDS)
         return f"ok {line['id']}"
 
     with LineServer(judge) as server:
@@ -195,8 +199,9 @@ def test_what_comes_while_a_batch_is_under_way_is_published_with_the_next(admin:
         enqueue(admin, 1)
         working = threading.Thread(target=work, args=(6,))
         working.start()
-        time.sleep(0.3)
+        has_begun.wait(PATIENCE_SECONDS)
         enqueue(admin, 2)
+        has_come.set()
         working.join()
 
     assert [len(lines) for lines in server.connections] == [1, 2]

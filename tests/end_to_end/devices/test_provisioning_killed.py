@@ -19,7 +19,8 @@ from scripts.local.stack import ROOT
 from tests.end_to_end.devices.test_provisioning import PUMP, finish_pending, list_keys, read_provisionings
 from tests.end_to_end.fleet import Fleet
 from tests.fakes.golioth import Fault
-from tests.stack import Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Stack
 from tests.waiting import wait_until
 
 

@@ -257,14 +257,15 @@ def test_a_worker_that_was_taken_over_stops_and_nothing_is_counted_twice(fleet: 
     rollout_id = fleet.start()
     fleet.step()
     install_update(fleet.fake, fleet.devices[0], "1.3")
-    fleet.fake.faults.append(Fault("ota-events", seconds=1))
-    late = threading.Thread(target=fleet.step)
+    gate, late = threading.Event(), threading.Thread(target=fleet.step)
+    fleet.fake.faults.append(Fault("ota-events", gate=gate))
     begun = len(list_event_calls(fleet))
     late.start()
     wait_until(lambda: len(list_event_calls(fleet)) > begun, "nobody asked for events")
     with fleet.site.platform.stack.connect() as connection:
         connection.execute("update integration_jobs set due_at = now()")
     counts = fleet.step()
+    gate.set()
     late.join()
 
     (updated,) = fleet.read(rollout_id, state="updated")["devices"]
@@ -454,11 +455,12 @@ def test_a_release_that_is_replaced_is_switched_off(site: Site) -> None:
 def test_a_rollout_cancelled_while_the_platform_is_told_is_taken_back(site: Site) -> None:
     fleet = make_fleet(site, 1)
     rollout_id = fleet.start(cohort_id=None, tag_id="beta")
-    site.fake.faults.append(Fault("POST .*/releases", seconds=1))
-    starting = threading.Thread(target=fleet.step)
+    gate, starting = threading.Event(), threading.Thread(target=fleet.step)
+    site.fake.faults.append(Fault("POST .*/releases", gate=gate))
     starting.start()
     wait_until(lambda: any(call.startswith("POST /projects") for call in site.fake.calls), "nothing was told")
     cancelled = site.call("POST", f"/rollouts/{rollout_id}/cancel")
+    gate.set()
     starting.join()
 
     (release,) = site.fake.store["releases"].values()

@@ -17,7 +17,8 @@ from tests.end_to_end.rotation import Rotation, seal_with
 from tests.end_to_end.scheduler.test_tick import publish, readings
 from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import run_tick
-from tests.stack import Serve, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve
 from tests.waiting import wait_until
 
 OLD, NEW = make_key("old"), make_key("new")

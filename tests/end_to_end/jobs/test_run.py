@@ -21,6 +21,7 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import TimedOut
 from shared.runtime.idle_watch import Pulse
 from tests.platform import Platform
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("functions_environment")
 
@@ -185,9 +186,9 @@ def test_a_cancelled_job_stops_at_its_next_step(admin: Platform, integration_id:
         return Again()
 
     counts: list[Counter[str]] = []
-    working = threading.Thread(target=lambda: counts.append(work(go_on, seconds=3)))
+    working = threading.Thread(target=lambda: counts.append(work(go_on, seconds=PATIENCE_SECONDS)))
     working.start()
-    assert stepped.wait(5)
+    assert stepped.wait(PATIENCE_SECONDS)
     reply = admin.call("POST", path)
     working.join()
 

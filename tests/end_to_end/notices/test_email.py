@@ -133,14 +133,15 @@ def test_a_certificate_of_somebody_else_is_refused(telling: Telling, tls: ssl.SS
 
 
 def test_a_mail_whose_answer_was_lost_comes_again_under_the_same_message_id(
-    telling: Telling, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    telling: Telling, tls: ssl.SSLContext
 ) -> None:
-    monkeypatch.setattr(publish, "SEND_SECONDS", 0.6)
     with FakeSmtp(tls) as smtp:
-        smtp.hang, smtp.seconds = 1, 2.0
+        smtp.hang, smtp.seconds = 1, 4.0
         subscribe(telling, smtp)
         telling.raise_alert(telling.make_source())
-        telling.work()
+        with pytest.MonkeyPatch.context() as impatient:
+            impatient.setattr(publish, "SEND_SECONDS", 2.0)
+            telling.work()
         telling.make_due()
         telling.work()
 

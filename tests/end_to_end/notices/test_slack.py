@@ -57,14 +57,20 @@ def test_a_bots_post_is_updated_when_its_alert_ends(telling: Telling, slack: Fak
     assert [row[1] for row in telling.show(notifier)] == ["delivered", "delivered"]
 
 
+def lose_answer(telling: Telling, slack: FakeSlack) -> None:
+    """A tick whose first post is taken and answered after it was given up."""
+    slack.hang, slack.seconds = 1, 4.0
+    with pytest.MonkeyPatch.context() as impatient:
+        impatient.setattr(publish, "POST_SECONDS", 2.0)
+        telling.work()
+
+
 def test_a_post_whose_answer_was_lost_is_found_and_not_posted_again(
-    telling: Telling, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+    telling: Telling, slack: FakeSlack
 ) -> None:
-    monkeypatch.setattr(publish, "POST_SECONDS", 0.5)
-    slack.hang, slack.seconds = 1, 2.0
     notifier = subscribe(telling, slack)
     telling.raise_alert(telling.make_source())
-    telling.work()
+    lose_answer(telling, slack)
     first = telling.show(notifier)
     telling.make_due()
     telling.work()
@@ -75,17 +81,15 @@ def test_a_post_whose_answer_was_lost_is_found_and_not_posted_again(
 
 
 def test_the_end_of_an_alert_whose_post_is_gone_is_posted_once_though_its_answer_was_lost(
-    telling: Telling, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+    telling: Telling, slack: FakeSlack
 ) -> None:
     notifier = subscribe(telling, slack)
     source = telling.make_source()
     telling.raise_alert(source)
     telling.work()
     slack.posts.clear()
-    monkeypatch.setattr(publish, "POST_SECONDS", 0.5)
-    slack.hang, slack.seconds = 1, 2.0
     telling.resolve_alerts(source)
-    telling.work()
+    lose_answer(telling, slack)
     telling.make_due()
     telling.work()
 
@@ -95,13 +99,12 @@ def test_the_end_of_an_alert_whose_post_is_gone_is_posted_once_though_its_answer
 
 
 def test_without_the_right_to_read_a_post_is_repeated_rather_than_lost(
-    telling: Telling, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+    telling: Telling, slack: FakeSlack
 ) -> None:
-    monkeypatch.setattr(publish, "POST_SECONDS", 0.5)
-    slack.hang, slack.seconds, slack.can_read = 1, 2.0, False
+    slack.can_read = False
     notifier = subscribe(telling, slack)
     telling.raise_alert(telling.make_source())
-    telling.work()
+    lose_answer(telling, slack)
     telling.make_due()
     telling.work()
 

@@ -50,16 +50,22 @@ def test_an_alert_is_a_message_and_a_call_with_what_acknowledges_it(
     assert read_statuses(telling, notifier) == {"Ada": "delivered", "Cy": "delivered"}
 
 
+def work_impatiently(telling: Telling, seconds: float) -> None:
+    """A tick whose calls of Twilio are given up so soon."""
+    with pytest.MonkeyPatch.context() as impatient:
+        impatient.setattr(api, "CALL_SECONDS", seconds)
+        telling.work()
+
+
 @pytest.mark.parametrize("recipient", [ADA, CALLED])
 def test_a_message_whose_answer_was_lost_is_looked_up_and_not_sent_again(
-    telling: Telling, twilio: FakeTwilio, monkeypatch: pytest.MonkeyPatch, recipient: dict[str, Any]
+    telling: Telling, twilio: FakeTwilio, recipient: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(api, "CALL_SECONDS", 0.5)
-    waits = [2.0]
+    waits = [4.0]
     twilio.delay = lambda: waits.pop() if waits else 0.0
     notifier = subscribe(telling, twilio, recipient)
     telling.raise_alert(telling.make_source())
-    telling.work()
+    work_impatiently(telling, 2.0)
     first = telling.show(notifier)
     telling.make_due()
     telling.work()
@@ -71,15 +77,14 @@ def test_a_message_whose_answer_was_lost_is_looked_up_and_not_sent_again(
 
 
 def test_another_message_to_the_same_person_is_not_taken_for_one_that_never_left(
-    telling: Telling, twilio: FakeTwilio, monkeypatch: pytest.MonkeyPatch
+    telling: Telling, twilio: FakeTwilio
 ) -> None:
-    monkeypatch.setattr(api, "CALL_SECONDS", 0.5)
     notifier = subscribe(telling, twilio, CALLED)
     telling.raise_alert(telling.make_source())
     telling.work()
     twilio.refusals[CALLED["to"]] = (503, 20503)
     telling.raise_alert(telling.make_source())
-    telling.work()
+    work_impatiently(telling, 0.5)
     twilio.refusals.clear()
     telling.make_due()
     telling.work()

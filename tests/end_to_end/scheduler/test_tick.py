@@ -21,7 +21,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from shared.provider import verify_webhook
 from tests.fakes.http_receiver import Answer, HttpReceiver, Received
 from tests.platform import Platform, run_tick
-from tests.stack import Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Stack
 from tests.waiting import wait_until
 
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

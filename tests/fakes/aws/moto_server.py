@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import httpx
 
 from tests.plain import PLAIN
-from tests.stack import find_free_port
+from tests.ports import find_free_port
 from tests.waiting import wait_until
 
 

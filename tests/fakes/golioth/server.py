@@ -66,14 +66,15 @@ class ApiError(Exception):
 class Fault:
     """What goes wrong with the next `times` calls whose `METHOD /path` matches `pattern`.
 
-    `status` answers an error, `seconds` answers late, `close` hangs up: `before` or `after` the work was done. `says`
-    is answered in place of what is to be, and with `cut` so many bytes more are announced.
+    `status` answers an error, `seconds` answers late, `gate` once it is set, `close` hangs up: `before` or `after` the
+    work was done. `says` is answered in place of what is to be, and with `cut` so many bytes more are announced.
     """
 
     pattern: str = ""
     times: int = 1
     status: int = 0
     seconds: float = 0.0
+    gate: threading.Event | None = None
     close: str = ""
     says: bytes | None = None
     cut: int = 0
@@ -195,6 +196,8 @@ def _make_handler(fake: FakeGolioth) -> type[BaseHTTPRequestHandler]:
             fault = fake.take_fault(self.command, urlsplit(self.path).path.removeprefix("/v1"))
             if fault.seconds:
                 time.sleep(fault.seconds)
+            if fault.gate:
+                fault.gate.wait(60)
             if fault.close == "before":
                 self.close_connection = True
                 return

@@ -20,6 +20,7 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import Unavailable
 from shared.runtime.idle_watch import Pulse
 from tests.unit.failures import errors, worst
+from tests.waiting import PATIENCE_SECONDS
 
 STEPS = (
     "open",
@@ -63,9 +64,11 @@ class Rows(Database):
     def __init__(self, failures: list[Failure], lease_errors: list[type[BaseException]]) -> None:
         self.stored: list[str] = []
         self.finished: list[str] = []
+        self.deadline = Deadline(PATIENCE_SECONDS)
         self.failures = {f"bad-{number}": failure for number, failure in enumerate(failures)}
         self._lease_errors = lease_errors
         self._left = [name for number in range(len(failures)) for name in (f"bad-{number}", f"good-{number}")]
+        self._sound = {name for name in self._left if name.startswith("good")}
 
     def lease(self, function: str, name: str | None = None, **arguments: Any) -> Leases[Any]:
         assert (function, name) == ("lease_sessions", None)
@@ -101,6 +104,8 @@ class Rows(Database):
         self.fail(integration_id, function)
         if function == "finish_session":
             self.finished.append(integration_id)
+            if self._sound <= {*self.finished}:
+                self.deadline.shorten()
         return None
 
 
@@ -125,7 +130,7 @@ def test_whatever_a_session_throws_it_alone_ends_and_leaves_no_thread(
         patch.setattr(session, "open_provider", open_toy)
         patch.setattr(store, "BACKOFF", Backoff(0.001, 0.001))
         patch.setattr(session_pool, "MORE_POLL_SECONDS", 0.001)
-        counts = session_pool.run_sessions(cast("Database", rows), Deadline(1.2), Pulse())
+        counts = session_pool.run_sessions(cast("Database", rows), rows.deadline, Pulse())
 
     good = [f"good-{number}" for number in range(len(failures))]
     assert [rows.stored.count(each) for each in good] == [2] * len(good)

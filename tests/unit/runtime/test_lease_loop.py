@@ -16,17 +16,23 @@ from shared.runtime.deadline import Deadline
 from shared.runtime.errors import Problem, Unavailable
 from shared.runtime.lease_loop import LeaseLoop
 from tests.unit.failures import errors, worst
+from tests.waiting import PATIENCE_SECONDS
 
 Plan = list[int | Exception]
 
 
 class Errands(LeaseLoop[int, int]):
-    """Errands that take hundredths of a second; each lease is given a number of them, or fails."""
+    """Errands that take hundredths of a second; each lease is given a number of them or fails, and the last ends it."""
 
     name = "errand"
 
     def __init__(
-        self, leases: Plan, *, at_once: int = 4, seconds: float = 0.5, broken: tuple[int, ...] = ()
+        self,
+        leases: Plan,
+        *,
+        at_once: int = 4,
+        seconds: float = PATIENCE_SECONDS,
+        broken: tuple[int, ...] = (),
     ) -> None:
         super().__init__(Database({}), Deadline(seconds), at_once)
         self.rooms: list[int] = []
@@ -40,7 +46,10 @@ class Errands(LeaseLoop[int, int]):
 
     def lease(self, room: int) -> list[int]:
         self.rooms.append(room)
-        wanted = next(self._leases, 0)
+        wanted = next(self._leases, None)
+        if wanted is None:
+            self.deadline.shorten()
+            return []
         if isinstance(wanted, Exception):
             raise wanted
         return [next(self._numbers) for _ in range(min(room, wanted))]
@@ -98,7 +107,7 @@ def test_what_can_not_be_finished_ends_nothing_else(failure: Exception) -> None:
 
 
 def test_there_are_never_more_under_way_than_there_is_room_for() -> None:
-    errands = Errands([3, 3, 3], seconds=0.3)
+    errands = Errands([3, 3, 3], seconds=0.9)
     errands.hundredths = 100
 
     errands.run()
@@ -111,8 +120,8 @@ def test_leases_are_kept_until_the_last_row_has_ended_even_past_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lease_loop, "RENEW_SECONDS", 0.1)
-    errands = Errands([2], seconds=0.05)
-    errands.hundredths = 50
+    errands = Errands([2])
+    errands.hundredths = 150
 
     counts = errands.run()
 
@@ -125,7 +134,7 @@ def test_leases_are_kept_until_the_last_row_has_ended_even_past_the_deadline(
 def test_an_eager_loop_leases_again_as_soon_as_all_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_loop, "POLL_SECONDS", 5)
     monkeypatch.setattr(Errands, "is_eager", True)
-    errands = Errands([1] * 3, seconds=1)
+    errands = Errands([1] * 3, seconds=4)
 
     errands.run()
 
@@ -141,7 +150,7 @@ class Torn(LeaseLoop[int, int]):
     name = "torn"
 
     def __init__(self, steps: list[tuple[str, type[BaseException]]], odd: list[type[BaseException]]) -> None:
-        super().__init__(Database({}), Deadline(0.5), 6)
+        super().__init__(Database({}), Deadline(PATIENCE_SECONDS), 6)
         self.done: set[int] = set()
         self._steps = steps
         self._odd = odd
@@ -156,6 +165,8 @@ class Torn(LeaseLoop[int, int]):
     def lease(self, room: int) -> list[int]:
         self._break("lease")
         taken, self._left = self._left[:room], self._left[room:]
+        if not self._left:
+            self.deadline.shorten()
         return taken
 
     def work(self, row: int) -> int:

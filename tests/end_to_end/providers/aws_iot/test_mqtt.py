@@ -19,9 +19,10 @@ from tests.end_to_end.providers.aws_iot.site import Site, open_site
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws.rules import select_bytes
 from tests.fakes.aws.server import DATA_HOST
-from tests.fakes.brokers import find_port, make_mosquitto, publish_all
+from tests.fakes.brokers import make_mosquitto, publish_all
 from tests.fakes.certificates import PemAuthority
 from tests.platform import Platform
+from tests.ports import find_free_port
 from tests.waiting import wait_until
 
 AUTHORITY = PemAuthority()
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("functions_environment")
 @pytest.fixture
 def plain(tmp_path: Path, aws: FakeAws) -> Iterator[int]:
     """The plain port of a mosquitto that is behind the WebSockets of `aws`."""
-    port = find_port()
+    port = find_free_port()
     settings = [f"listener {port} 127.0.0.1", "allow_anonymous true"]
     with make_mosquitto(tmp_path, settings, ["protocol websockets", "allow_anonymous true"]) as broker:
         aws.broker_port = broker.port
@@ -77,7 +78,7 @@ def test_the_example_of_the_page_reads_with_its_certificate(
     example, _ = read_blocks(PAGE, "json", "MQTT instead of rules")
     listener = AUTHORITY.write_listener(tmp_path, AUTHORITY.issue("broker"), "require_certificate true")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    client, port = AUTHORITY.issue("platform"), find_port()
+    client, port = AUTHORITY.issue("platform"), find_free_port()
     own = {"client_certificate": client.certificate, "client_key": client.key}
     nobody = {"access_key_id": None, "secret_access_key": None}
     settings = [f"listener {port} 127.0.0.1", "allow_anonymous true"]

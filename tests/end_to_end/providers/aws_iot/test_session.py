@@ -16,7 +16,7 @@ from shared.providers.aws_iot import AwsIot
 from shared.providers.mqtt.session import TRIES
 from tests.fakes.aws import FakeAws, Fault
 from tests.fakes.aws.server import DATA_HOST, KEY_ID, SECRET
-from tests.fakes.brokers import Broker, find_port, make_mosquitto, publish_all
+from tests.fakes.brokers import Broker, make_mosquitto, publish_all
 from tests.fakes.certificates import Pair, PemAuthority
 from tests.fakes.mqtt_driver import Ledger
 from tests.fakes.scripted_broker import (
@@ -29,6 +29,7 @@ from tests.fakes.scripted_broker import (
     SUBSCRIBE,
     run_script,
 )
+from tests.ports import find_free_port
 from tests.unit.providers.aws_iot.accounts import load_aws
 
 AUTHORITY, STRANGER = PemAuthority(), PemAuthority("Another Authority")
@@ -50,7 +51,7 @@ def trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def run_broker(folder: Path) -> Iterator[tuple[Broker, int]]:
     """One that takes certificates alone, and a plain port for devices."""
-    plain = find_port()
+    plain = find_free_port()
     listener = AUTHORITY.write_listener(
         folder, AUTHORITY.issue("broker"), "require_certificate true", "use_identity_as_username true"
     )
@@ -89,7 +90,7 @@ def signed(aws: FakeAws, **config: Any) -> AwsIot:
 @pytest.fixture
 def sockets(tmp_path: Path, aws: FakeAws) -> Iterator[int]:
     """A mosquitto behind the WebSockets of `aws`; its plain port."""
-    plain = find_port()
+    plain = find_free_port()
     settings = [f"listener {plain} 127.0.0.1", "allow_anonymous true"]
     with make_mosquitto(tmp_path, settings, ["protocol websockets", "allow_anonymous true"]) as broker:
         aws.broker_port = broker.port

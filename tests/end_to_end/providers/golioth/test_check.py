@@ -9,7 +9,7 @@ import pytest
 from tests.end_to_end.fleet import Fleet
 from tests.fakes.golioth import Fault
 from tests.fakes.golioth.devices import add_device
-from tests.stack import find_free_port
+from tests.ports import find_free_port
 
 
 def run_test(fleet: Fleet, **config: Any) -> list[tuple[str, bool, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from shared.runtime.idle_watch import Pulse
 from tests.fakes.golioth import FakeGolioth, Fault
 from tests.fakes.golioth_site import add_device, connect_golioth
 from tests.platform import Platform, run_tick
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("functions_environment")
 
@@ -138,9 +141,14 @@ def test_an_answer_that_can_not_be_kept_as_it_is_is_kept_as_it_can(
 
 
 def test_a_device_that_takes_its_time_does_not_hold_up_the_others(admin: Platform, fake: FakeGolioth) -> None:
-    send(admin, fake, [[]] * 18, {0: Fault(seconds=1.5)})
+    gate = threading.Event()
+    send(admin, fake, [[]] * 18, {0: Fault(gate=gate)})
 
-    work(1)
+    with ThreadPoolExecutor(1) as threads:
+        working = threads.submit(work, 2)
+        wait_until(lambda: len(fake.store["rpc"].get("calls", [])) == 17, "the others were held up")
+        gate.set()
+        working.result()
 
     order = [body["method"] for _, body in fake.store["rpc"]["calls"]]
     assert (len(order), order[-1]) == (18, "call0")

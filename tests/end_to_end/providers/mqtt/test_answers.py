@@ -17,7 +17,7 @@ from shared.provider import Command
 from shared.provider.broker import MQTT_3
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import CommandRefused, CredentialsRefused, ProtocolFailed, TlsFailed
-from tests.fakes.brokers import find_port, make_mosquitto, publish_all, write_passwords
+from tests.fakes.brokers import make_mosquitto, publish_all, write_passwords
 from tests.fakes.certificates import PemAuthority, lock_key
 from tests.fakes.mqtt_driver import Ledger, count_messages, make_provider, take_batches
 from tests.fakes.scripted_broker import (
@@ -31,6 +31,7 @@ from tests.fakes.scripted_broker import (
     run_script,
     take_eight,
 )
+from tests.ports import find_free_port
 
 AUTHORITY = PemAuthority()
 MESSAGE = ("devices/d1/telemetry", '{"temperature": 1}')
@@ -183,7 +184,7 @@ def test_tls_on_a_plain_port_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 def test_websockets_carry_a_session(tmp_path: Path, scheme: str) -> None:
-    plain = find_port()
+    plain = find_free_port()
     tls = AUTHORITY.write_listener(tmp_path, AUTHORITY.issue("broker")) if scheme == "wss" else []
     trust = {"ca_certificate": AUTHORITY.pem} if scheme == "wss" else {}
     extra = ["protocol websockets", *tls, f"listener {plain} 127.0.0.1", "allow_anonymous true"]

@@ -14,7 +14,8 @@ import pytest
 from shared.runtime.vault.keys import make_key
 from tests.end_to_end.rotation import Rotation
 from tests.platform import run_tick
-from tests.stack import Serve, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve
 
 WEBHOOK = {"url": "http://127.0.0.1:9/", "bearer_token": "a-token"}
 

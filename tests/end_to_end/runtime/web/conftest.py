@@ -17,7 +17,8 @@ import pytest
 
 from scripts.local.processes import die_with_parent
 from scripts.local.stack import ROOT
-from tests.stack import Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Stack
 from tests.waiting import wait_until
 
 IMAGE = ("-m", "shared.runtime.web.server")

@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from scripts.local.stack import ROOT
-from tests.stack import Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Stack
 from tests.waiting import wait_until
 
 FILES = ROOT / "shared" / "console"

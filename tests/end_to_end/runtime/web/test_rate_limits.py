@@ -15,10 +15,12 @@ import httpx
 import pytest
 
 from tests.platform import Platform
-from tests.stack import Serve, Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Serve, Stack
 
 MQTT = {"broker_url": "mqtt://127.0.0.1", "port": 9, "topics": "#", "command_topic": "c/{device}/{name}"}
-WRITES, WRITES_TOGETHER, TESTS, COMMANDS, COMMANDS_TOGETHER = 6, 9, 2, 3, 4
+WRITES, WRITES_TOGETHER, TESTS, COMMANDS, COMMANDS_TOGETHER = 3, 4, 2, 2, 3
+"""So few a minute that the next token takes longer than any test, also on a slow machine."""
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +83,9 @@ def test_a_reply_says_what_is_left_of_which_limit(admin: Platform) -> None:
 
 def test_a_burst_over_many_connections_gets_exactly_its_limit_through(admin: Platform) -> None:
     with ThreadPoolExecutor(12) as threads:
-        replies = list(threads.map(lambda _: create(admin), range(2 * WRITES)))
+        replies = list(threads.map(lambda _: create(admin), range(4 * WRITES)))
 
-    assert Counter(reply.status_code for reply in replies) == {201: WRITES, 429: WRITES}
+    assert Counter(reply.status_code for reply in replies) == {201: WRITES, 429: 3 * WRITES}
     refused = next(reply for reply in replies if reply.status_code == 429)
     assert refused.json()["code"] == "rate_limited"
     assert 1 <= int(refused.headers["Retry-After"]) <= 60 / WRITES

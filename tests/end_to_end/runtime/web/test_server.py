@@ -16,7 +16,8 @@ import pytest
 
 from scripts.local.stack import ROOT
 from tests.end_to_end.runtime.web.conftest import Server
-from tests.stack import Stack, find_free_port
+from tests.ports import find_free_port
+from tests.stack import Stack
 
 CLOUD_RUN_SECONDS = 10
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -19,7 +19,7 @@ from uvicorn import Config, Server
 from shared.runtime.web import async_worker
 from shared.runtime.web.async_worker import HEAD_FIELDS, HEAD_LIMIT, AsyncWorker
 from tests.connection import BareConnection
-from tests.stack import find_free_port
+from tests.ports import find_free_port
 from tests.waiting import wait_until
 
 KEPT_SECONDS = 30

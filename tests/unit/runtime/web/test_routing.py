@@ -26,7 +26,7 @@ from shared.runtime.web.events import EventStream, ServerEvent, wants_events
 from shared.runtime.web.routes import Routes
 from shared.runtime.web.routing import Router
 from shared.scheduler.tick import run_tick
-from tests.stack import find_free_port
+from tests.ports import find_free_port
 
 SECRET = "a-legacy-secret-of-at-least-32-bytes"
 routes = Routes()
