@@ -84,6 +84,7 @@ def test_what_is_pushed_to_waits_for_no_scheduler_and_no_topics(
         f"{stack.functions_url}/receive/{made['id']}/devices/meter-1",
         json={"temperature": 21},
         headers={"X-Webhook-Secret": "a-secret-of-16-characters"},
+        timeout=60,
     ).raise_for_status()
 
     console.page.get_by_text("✓ First message: meter-1").wait_for()

@@ -194,7 +194,7 @@ def test_a_body_of_a_megabyte_is_stored_and_one_of_more_refused_before_anything(
 
 
 def test_anything_but_post_is_refused_with_what_is_allowed(stack: Stack) -> None:
-    reply = httpx.get(f"{stack.url}/functions/v1/golioth-webhook/{uuid.uuid4()}")
+    reply = httpx.get(f"{stack.url}/functions/v1/golioth-webhook/{uuid.uuid4()}", timeout=60)
 
     assert (reply.status_code, reply.headers["Allow"]) == (405, "OPTIONS, POST")
 

@@ -132,6 +132,7 @@ def test_what_is_pushed_is_counted_with_its_bytes_and_duplicates(admin: Platform
             f"{stack.url}/functions/v1/receive/{integration['id']}",
             content=body,
             headers={"X-Webhook-Secret": secret, "Content-Type": "application/json"},
+            timeout=60,
         )
         assert reply.status_code == 202, reply.text
 

@@ -82,7 +82,7 @@ def push(address: str, secret: str, traceparent: str | None = None) -> None:
     """One reading, with a trace where one is given."""
     headers = {"X-Webhook-Secret": secret, "Content-Type": "application/json"}
     headers |= {"traceparent": traceparent} if traceparent else {}
-    reply = httpx.post(address, json={"device": "pump", "temperature": 21.5}, headers=headers)
+    reply = httpx.post(address, json={"device": "pump", "temperature": 21.5}, headers=headers, timeout=60)
     assert reply.status_code == 202, reply.text
 
 
