@@ -44,9 +44,20 @@ UNLIMITED = dict.fromkeys(
 NODE_PACKAGES = ("@supabase/supabase-js@2.109.0", "ws@8.23.0", "supabase@3.1.0")
 
 
-# No example fails for what else the machine does.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# No example fails for what else the machine does. A test with a `suppress_health_check` of its own takes that back.
+_UNTIMED = settings(
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
+settings.register_profile("search", _UNTIMED)
+# The same examples in each run, so that one is red for what was changed; `--hypothesis-profile search` takes others.
+settings.register_profile("repeatable", _UNTIMED, derandomize=True, database=None)
+settings.load_profile("repeatable")
 
 TESTS = Path(__file__).parent
 LONGEST_FIRST = (

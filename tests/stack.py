@@ -22,7 +22,7 @@ from scripts.local.stack import ROOT, Report
 from tests.plain import PLAIN
 from tests.ports import find_free_port
 
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 
 
 class Stack(Report):

@@ -6,6 +6,7 @@ from psycopg.types.json import Jsonb
 
 from tests.browser.console import Console, create_mqtt
 from tests.platform import Platform
+from tests.waiting import wait_until
 
 
 def test_what_failed_is_decoded_anew_once_the_path_is_mended(console: Console, admin: Platform) -> None:
@@ -29,12 +30,12 @@ def test_what_failed_is_decoded_anew_once_the_path_is_mended(console: Console, a
     console.page.get_by_label("Only failed").check()
     failed = console.page.locator("integration-messages tbody tr")
     console.page.get_by_text("Nothing is at telemetry_path 'values'.").first.wait_for()
-    assert failed.count() == 3
+    wait_until(lambda: failed.count() == 3, "not all that failed is shown")
     console.button("Decode again").click()
 
     console.page.get_by_text("2 are stored now, 1 still fail.").wait_for()
     failed.get_by_text("elsewhere").wait_for()
-    assert failed.count() == 1
+    wait_until(lambda: failed.count() == 1, "what is stored now is still among what failed")
 
 
 LONG_AGO = """

@@ -13,6 +13,7 @@ from tests.browser.console import Console, open_console
 from tests.browser.estate import SCREENS, TABS, Estate, build_estate
 from tests.fakes.http_receiver import HttpReceiver
 from tests.platform import Platform
+from tests.waiting import wait_until
 
 AXE = Axe()
 INTERNATIONAL = {
@@ -249,6 +250,7 @@ def test_the_page_is_found_with_and_without_a_slash(console: Console) -> None:
 def test_the_badge_counts_alerts_and_says_them_once(console: Console) -> None:
     console.open()
 
-    console.page.locator("nav .count").wait_for()
-    assert console.page.locator("nav .count").inner_text() == "2"
-    assert console.page.locator("#said").inner_text() == "2 alerts are open."
+    count = console.page.locator("nav .count")
+    wait_until(lambda: count.inner_text() == "2", "not both were counted")
+    said = console.page.locator("#said")
+    wait_until(lambda: said.inner_text() == "2 alerts are open.", "it was not said")

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.provider import Identity, find_provider, list_types
@@ -83,7 +83,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("name", TYPES)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(value=JSON)
 def test_no_value_at_all_is_answered_so(name: str, value: Any) -> None:
     for field in find_provider(name).model_fields:

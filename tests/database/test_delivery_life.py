@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.database.fixtures import Row, Service
@@ -29,7 +29,7 @@ def step(service: Service, outcome: str, tries: int) -> None:
     pass_time(service, 700)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(outcomes=OUTCOMES, schedule=st.lists(st.just(1), max_size=3), order=st.sampled_from(["off", "device"]))
 def test_every_delivery_ends_with_no_more_attempts_than_its_schedule_has(
     service: Service, outcomes: list[str], schedule: list[int], order: str

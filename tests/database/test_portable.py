@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.runtime.portable import check_portable, measure_json
@@ -285,7 +285,7 @@ DOCUMENTS = st.recursive(
 
 
 @given(value=DOCUMENTS)
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 def test_the_functions_count_the_bytes_that_the_database_would_print(
     connection: psycopg.Connection[Any], value: Any
 ) -> None:

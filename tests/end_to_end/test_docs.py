@@ -94,7 +94,9 @@ def set_scene(stack: Stack, admin: User, fake: FakeGolioth) -> Scene:
     message = {"event_id": "1", "device": "sensor-1", "kind": "telemetry", "payload": {"temperature": 21.5}}
     service = {"apikey": stack.service_role_key, "Authorization": f"Bearer {stack.service_role_key}"}
     arguments = {"p_integration_id": broker["id"], "p_messages": [message]}
-    httpx.post(f"{stack.url}/rest/v1/rpc/ingest_messages", json=arguments, headers=service).raise_for_status()
+    httpx.post(
+        f"{stack.url}/rest/v1/rpc/ingest_messages", json=arguments, headers=service, timeout=60
+    ).raise_for_status()
     (device,) = platform.rows("devices", select="id", integration_id=f"eq.{broker['id']}")
     (delivery,) = platform.rows("webhook_deliveries", select="id", integration_id=f"eq.{webhook['id']}")
     command = platform.call("POST", "/commands", json={"device_id": device["id"], "name": "reboot"})

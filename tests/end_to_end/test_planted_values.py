@@ -259,12 +259,14 @@ def test_what_people_send_past_the_api_is_refused_at_the_border(admin: Platform,
         f"{rest}/device_integrations?id=eq.{broker['id']}",
         content=f'{{"settings": {value}}}',
         headers=headers,
+        timeout=60,
     )
     begun = httpx.post(
         f"{rest}/integration_jobs",
         content=f'{{"organization_id": "{broker["organization_id"]}", "integration_id": "{broker["id"]}",'
         f' "kind": "sync", "request": {value}}}',
         headers=headers,
+        timeout=60,
     )
 
     assert [reply.status_code for reply in (changed, begun)] == [400, 400]

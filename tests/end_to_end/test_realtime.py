@@ -32,7 +32,9 @@ def test_a_subscription_gets_the_reason_and_stays_quiet(
 
 
 def test_what_is_no_websocket_is_told_the_same(stack: Stack) -> None:
-    reply = httpx.post(f"{stack.url}/realtime/v1/api/broadcast", headers={"apikey": stack.anon_key})
+    reply = httpx.post(
+        f"{stack.url}/realtime/v1/api/broadcast", headers={"apikey": stack.anon_key}, timeout=60
+    )
 
     assert reply.status_code == 501
     assert "has no Realtime" in reply.json()["message"]

@@ -93,6 +93,17 @@ class Ledger:
             for batch in session:
                 self.commit(batch)
 
+    def hear_out(self, provider: Poller, quiet: float = 1.0) -> None:
+        """A session that commits at once and ends once it has subscribed and nothing has come for so many seconds."""
+        deadline, last = Deadline(SECONDS), float("inf")
+        with self.open_session(provider, deadline) as session:
+            for batch in session:
+                self.commit(batch)
+                if batch.messages or last == float("inf"):
+                    last = time.monotonic()
+                if time.monotonic() - last >= quiet:
+                    deadline.shorten(0)
+
     def run_slowly(self, provider: Poller, count: int, seconds_per_batch: float) -> None:
         """As `run`, committing on another thread that takes its time, while the session goes on receiving."""
         deadline = Deadline(SECONDS)

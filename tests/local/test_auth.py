@@ -40,7 +40,7 @@ def sign_up(stack: Stack, **fields: Any) -> httpx.Response:
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[Client]:
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         yield create_client(
             stack.url, stack.anon_key, ClientOptions(auto_refresh_token=False, httpx_client=http)
         )
@@ -228,7 +228,7 @@ def test_browsers_of_any_origin_may_sign_in(stack: Stack) -> None:
     asked = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
     asked["Access-Control-Request-Headers"] = "apikey,authorization,x-client-info"
 
-    preflight = httpx.options(f"{stack.url}/auth/v1/token", headers=asked)
+    preflight = httpx.options(f"{stack.url}/auth/v1/token", headers=asked, timeout=60)
 
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == "*"

@@ -28,7 +28,7 @@ def auth(stack: Stack, method: str, path: str, token: str = "", **options: Any) 
 @pytest.fixture
 def service(stack: Stack) -> Iterator[Client]:
     """supabase-py with the service key."""
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         options = ClientOptions(
             auto_refresh_token=False, persist_session=False, httpx_client=http, flow_type="implicit"
         )
@@ -122,7 +122,7 @@ def test_a_forgotten_password_is_replaced_by_the_link_in_the_mail_log(stack: Sta
     page = "http://localhost:5173/reset"
 
     asked = auth(stack, "POST", f"/recover?redirect_to={page}", json={"email": user.email})
-    followed = httpx.get(read_mail(stack, user.email))
+    followed = httpx.get(read_mail(stack, user.email), timeout=60)
 
     assert (asked.status_code, asked.json(), followed.status_code) == (200, {}, 303)
     place = urlsplit(followed.headers["Location"])
@@ -137,9 +137,9 @@ def test_the_link_is_good_once_and_says_so_where_the_frontend_looks(stack: Stack
     user = make_user(service)
     auth(stack, "POST", "/recover", json={"email": user.email})
     link = read_mail(stack, user.email)
-    httpx.get(link)
+    httpx.get(link, timeout=60)
 
-    again = urlsplit(httpx.get(link).headers["Location"])
+    again = urlsplit(httpx.get(link, timeout=60).headers["Location"])
 
     assert again._replace(fragment="").geturl() == "http://127.0.0.1:3000"
     assert parse_qs(again.fragment)["error_code"] == ["otp_expired"]
@@ -165,7 +165,7 @@ def test_a_made_up_link_signs_nobody_in(stack: Stack, token: str) -> None:
 
 def test_a_link_leads_nowhere_but_to_this_machine_or_the_site(stack: Stack) -> None:
     reply = httpx.get(
-        f"{stack.url}/auth/v1/verify?token=x&type=recovery&redirect_to=https://evil.example.com"
+        f"{stack.url}/auth/v1/verify?token=x&type=recovery&redirect_to=https://evil.example.com", timeout=60
     )
 
     assert reply.headers["Location"].startswith("http://127.0.0.1:3000#")

@@ -119,12 +119,13 @@ def test_its_console_can_be_opened_and_signed_in_to(shown: Terminal) -> None:
     (url,) = re.findall(r"^Look at it: +(\S+)", shown.text, re.MULTILINE)
     ((email, password),) = re.findall(r"^Sign in: +(\S+) with (\S+)", shown.text, re.MULTILINE)
 
-    page = httpx.get(url)
+    page = httpx.get(url, timeout=60)
     project, key = re.findall(r'data-(?:supabase-url|anon-key)="([^"]+)"', page.text)
     session = httpx.post(
         f"{project}/auth/v1/token?grant_type=password",
         json={"email": email, "password": password},
         headers={"apikey": key},
+        timeout=60,
     )
 
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")

@@ -99,12 +99,14 @@ def test_a_shell_gets_addresses_keys_tokens_and_ids_that_work(stack: Stack) -> N
             f"{variables['FUNCTIONS_URL']}/integrations/{variables['INTEGRATION_ID']}",
             json={"status": "active"},
             headers={"Authorization": f"Bearer {variables[f'TOKEN_{role}']}"},
+            timeout=60,
         )
         assert reply.status_code == status, role
     device = httpx.get(
         f"{variables['SUPABASE_URL']}/rest/v1/devices",
         params={"select": "integration_id,organization_id", "id": f"eq.{variables['DEVICE_ID']}"},
         headers={"apikey": variables["ANON_KEY"], "Authorization": f"Bearer {variables['TOKEN_VIEWER']}"},
+        timeout=60,
     )
     ids = {"integration_id": variables["INTEGRATION_ID"], "organization_id": variables["ORGANIZATION_ID"]}
     assert device.json() == [ids]

@@ -142,6 +142,6 @@ def test_it_runs_as_nobody_who_may_write_anything() -> None:
 
 def _answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=60).status_code == 200
     except httpx.TransportError:
         return False

@@ -242,7 +242,7 @@ def test_a_database_that_is_away_is_503() -> None:
         nobody.bind(("127.0.0.1", 0))
         away = f"postgresql://x@127.0.0.1:{nobody.getsockname()[1]}/x"
         with serve_database(away) as url:
-            reply = httpx.get(f"{url}/orgs")
+            reply = httpx.get(f"{url}/orgs", timeout=60)
 
     assert (reply.status_code, reply.json()["code"]) == (503, "PGRST000")
     assert reply.headers["Retry-After"] == "1"

@@ -35,7 +35,7 @@ def test_no_answer_has_more_rows_than_max_rows_and_the_total_tells(
 ) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}", "Prefer": "count=exact"}
 
-    reply = httpx.get(limited + path, headers=headers)
+    reply = httpx.get(limited + path, headers=headers, timeout=60)
 
     assert reply.status_code == 206
     assert (len(reply.json()), reply.headers["Content-Range"]) == (rows, content_range)
@@ -44,8 +44,8 @@ def test_no_answer_has_more_rows_than_max_rows_and_the_total_tells(
 def test_what_is_embedded_is_limited_too_and_what_was_written_is_not(limited: str) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}", "Prefer": "return=representation"}
 
-    embedded = httpx.get(f"{limited}/orgs?select=parents(id)&id=eq.1", headers=headers).json()
-    written = httpx.patch(f"{limited}/parents?id=gt.0", json={"age": 1}, headers=headers).json()
+    embedded = httpx.get(f"{limited}/orgs?select=parents(id)&id=eq.1", headers=headers, timeout=60).json()
+    written = httpx.patch(f"{limited}/parents?id=gt.0", json={"age": 1}, headers=headers, timeout=60).json()
 
     assert len(embedded[0]["parents"]) == 2
     assert len(written) == 4

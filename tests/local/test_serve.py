@@ -79,21 +79,21 @@ def test_both_keys_and_a_users_token_reach_the_rest_api(stack: Stack) -> None:
     for key in (stack.anon_key, stack.service_role_key, stack.token(stack.user("viewer"))):
         headers = {"apikey": stack.anon_key, "Authorization": f"Bearer {key}"}
 
-        reply = httpx.get(f"{stack.url}/rest/v1/organizations?select=name", headers=headers)
+        reply = httpx.get(f"{stack.url}/rest/v1/organizations?select=name", headers=headers, timeout=60)
 
         assert reply.status_code in {200, 401}
         assert (reply.status_code == 200) is (key != stack.anon_key)
 
 
 def test_the_console_is_where_the_ready_file_says(stack: Stack) -> None:
-    page = httpx.get(stack.console_url)
+    page = httpx.get(stack.console_url, timeout=60)
 
     assert stack.console_url == f"{stack.functions_url}/console/"
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
 
 
 def test_an_unknown_function_is_not_found(stack: Stack) -> None:
-    reply = httpx.get(f"{stack.url}/functions/v1/no-such-function")
+    reply = httpx.get(f"{stack.url}/functions/v1/no-such-function", timeout=60)
 
     assert reply.status_code == 404
     assert reply.json()["code"] == "NOT_FOUND"
@@ -209,7 +209,9 @@ def test_two_stacks_run_side_by_side_but_not_on_one_folder(stack: Stack, new_ser
     assert second.url != stack.url
     assert second.anon_key != stack.anon_key
     refused = httpx.get(
-        f"{second.url}/rest/v1/organizations", headers={"Authorization": f"Bearer {stack.anon_key}"}
+        f"{second.url}/rest/v1/organizations",
+        headers={"Authorization": f"Bearer {stack.anon_key}"},
+        timeout=60,
     )
     assert refused.status_code == 401
     assert wait_for_end(third) == 1
@@ -279,7 +281,7 @@ def test_functions_are_served_with_dashes_and_what_follows_their_name(
     (tmp_path / "__init__.py").touch()
 
     stack = new_serve("--functions", str(tmp_path)).start()
-    reply = httpx.get(f"{stack.url}/functions/v1/hello-world/some/place?id=7")
+    reply = httpx.get(f"{stack.url}/functions/v1/hello-world/some/place?id=7", timeout=60)
 
     assert reply.json() == {"path": "/some/place", "id": "7"}
 

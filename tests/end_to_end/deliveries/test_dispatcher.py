@@ -89,7 +89,7 @@ def test_a_failing_endpoint_is_left_alone_after_ten_attempts_and_says_so(admin: 
     with HttpReceiver(lambda _: Answer(503)) as receiver:
         webhook = admin.create("webhook", {"url": receiver.url, "retry_schedule": [60]})
         enqueue(admin, 40)
-        run_tick(admin.stack, 6, 1)
+        run_tick(admin.stack, 30, 1)
 
     (alert,) = admin.rows("alerts", integration_id=f"eq.{webhook['id']}", select="kind,level,resolved_at")
     shown = admin.call("GET", f"/integrations/{webhook['id']}").json()["integration"]
@@ -102,7 +102,7 @@ def test_an_endpoint_that_says_gone_is_switched_off(admin: Platform) -> None:
     with HttpReceiver(lambda _: Answer(410)) as receiver:
         webhook = admin.create("webhook", {"url": receiver.url, "max_concurrent": 1})
         enqueue(admin, 5)
-        run_tick(admin.stack, 6, 1)
+        run_tick(admin.stack, 30, 1)
 
     shown = admin.call("GET", f"/integrations/{webhook['id']}").json()["integration"]
     assert len(receiver.requests) == 1
@@ -113,14 +113,14 @@ def test_an_endpoint_that_says_gone_is_switched_off(admin: Platform) -> None:
 def test_credentials_that_do_not_open_show_the_reason_and_cost_no_attempt(admin: Platform) -> None:
     with HttpReceiver() as receiver:
         webhook = admin.create("webhook", {"url": receiver.url, "bearer_token": "abcdefgh"})
-        run_tick(admin.stack, 3, 0.3)
+        run_tick(admin.stack, 30, 0.3)
         with admin.stack.connect() as connection:
             connection.execute(
                 "update private.integration_secrets set sealed_sent = 'k.broken' where integration_id = %s",
                 (webhook["id"],),
             )
         enqueue(admin, 3)
-        run_tick(admin.stack, 4, 0.5)
+        run_tick(admin.stack, 30, 0.5)
 
     rows = admin.rows("webhook_deliveries", integration_id=f"eq.{webhook['id']}", select="status,attempts")
     shown = admin.call("GET", f"/integrations/{webhook['id']}").json()["integration"]
@@ -134,7 +134,7 @@ def test_an_ordered_webhook_hears_a_device_in_order_through_failures(admin: Plat
     with HttpReceiver(lambda _: Answer(next(turns, 200))) as receiver:
         admin.create("webhook", {"url": receiver.url, "ordered": True, "retry_schedule": [0.1] * 5})
         enqueue(admin, 5)
-        run_tick(admin.stack, 10, 1.5)
+        run_tick(admin.stack, 30, 1.5)
 
     heard = [request.headers["webhook-id"] for request in receiver.requests]
     assert heard == sorted(heard)

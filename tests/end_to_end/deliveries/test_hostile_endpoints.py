@@ -147,7 +147,7 @@ def test_an_address_that_is_blocked_by_the_time_it_is_sent_to_is_named(admin: Pl
         )
     enqueue(admin, 1)
 
-    run_tick(admin.stack, 6, 0.5)
+    run_tick(admin.stack, 30, 0.5)
 
     (row,) = admin.rows(
         "webhook_deliveries",
@@ -164,7 +164,7 @@ def test_a_time_to_retry_after_that_no_calendar_has_is_a_retry_by_the_schedule(a
     with HttpReceiver(lambda _: Answer(503, headers={"Retry-After": date})) as receiver:
         webhook = admin.create("webhook", {"url": receiver.url, "retry_schedule": [300]})
         enqueue(admin, 3)
-        done = run_tick(admin.stack, 6, 0.5)
+        done = run_tick(admin.stack, 30, 0.5)
 
     rows = admin.rows("webhook_deliveries", integration_id=f"eq.{webhook['id']}", select="status,attempts")
     assert done["deliveries"]["retried"] == 3

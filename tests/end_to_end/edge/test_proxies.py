@@ -86,7 +86,7 @@ def test_a_preflight_is_answered_by_the_function(edge: str, stack: Stack) -> Non
     asked = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "PATCH"}
 
     replies = [
-        httpx.options(f"{url}/functions/v1/integrations/{'0' * 8}", headers=asked)
+        httpx.options(f"{url}/functions/v1/integrations/{'0' * 8}", headers=asked, timeout=60)
         for url in (edge, stack.url)
     ]
 
@@ -175,7 +175,10 @@ def test_each_function_goes_to_its_own_service_with_path_and_query_and_nothing_o
     sent = {"CDN-Loop": "cloudflare", "CF-Ray": "1", "Authorization": "Bearer t", "apikey": "k"}
 
     reply = httpx.post(
-        f"{start_edge(receiver.url, place)}/functions/v1/commands/a%2Fb?x=%20y&x=2", headers=sent, json={}
+        f"{start_edge(receiver.url, place)}/functions/v1/commands/a%2Fb?x=%20y&x=2",
+        headers=sent,
+        json={},
+        timeout=60,
     )
 
     (request,) = receiver.requests
@@ -203,7 +206,10 @@ def test_what_goes_wrong_in_between_is_told_as_a_problem_that_a_browser_may_read
     url = f"{start_edge('http://127.0.0.1:9', address)}/functions/v1/integrations"
     asked = {"Origin": "https://app.example.com", "Access-Control-Request-Headers": "authorization"}
 
-    preflight, reply = httpx.options(url, headers=asked), httpx.get(url, headers=asked)
+    preflight, reply = (
+        httpx.options(url, headers=asked, timeout=60),
+        httpx.get(url, headers=asked, timeout=60),
+    )
 
     assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (
         204,

@@ -164,7 +164,7 @@ def test_what_is_moved_sends_nothing_says_why_and_holds_up_nobody(admin: Platfor
         admin.create("webhook", {"url": other.url, "bearer_token": "another-token"})
         patch_settings(admin, created, url=thief.url)
         enqueue(admin, 3)
-        run_tick(admin.stack, 8, 1)
+        run_tick(admin.stack, 30, 1)
 
     shown = admin.call("GET", f"/integrations/{created['id']}").json()["integration"]
     assert (owner.requests, thief.requests, len(other.requests)) == ([], [], 3)
@@ -180,7 +180,7 @@ def test_entered_again_it_is_sent_to_the_new_address(admin: Platform) -> None:
         refused = admin.call("PATCH", place, json={"config": {"timeout_seconds": 5}})
         mended = admin.call("PATCH", place, json={"config": {"bearer_token": "entered-again"}})
         enqueue(admin, 1)
-        run_tick(admin.stack, 8, 1)
+        run_tick(admin.stack, 30, 1)
 
     assert (refused.status_code, mended.status_code) == (422, 200)
     assert [error["field"] for error in refused.json()["errors"]] == ["bearer_token"]
@@ -262,10 +262,10 @@ def test_an_address_may_be_a_secret_of_which_only_the_host_is_shown(admin: Platf
         created = admin.create("webhook", {"secret_url": address})
         tried = try_out(admin, created)
         enqueue(admin, 1)
-        run_tick(admin.stack, 8, 1)
+        run_tick(admin.stack, 30, 1)
         patch_settings(admin, created, url_origin=thief.url.removesuffix("/hook"))
         enqueue(admin, 1)
-        run_tick(admin.stack, 8, 1)
+        run_tick(admin.stack, 30, 1)
 
     shown = admin.call("GET", f"/integrations/{created['id']}").json()["integration"]
     assert "secret_url" in created["secrets"]

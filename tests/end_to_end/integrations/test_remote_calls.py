@@ -136,4 +136,6 @@ def record(site: Site, caller: Site) -> httpx.Response:
     )
     headers = {"Authorization": f"Bearer {stack.token(caller.platform.user)}", "apikey": stack.anon_key}
     url = f"{stack.url}/rest/v1/rpc/record_remote_write"
-    return httpx.post(url, json=body | {"p_integration_id": site.integration["id"]}, headers=headers)
+    return httpx.post(
+        url, json=body | {"p_integration_id": site.integration["id"]}, headers=headers, timeout=60
+    )

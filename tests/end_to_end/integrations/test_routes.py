@@ -342,6 +342,7 @@ def test_browsers_may_call_from_their_origin(stack: Stack) -> None:
     reply = httpx.options(
         f"{stack.url}/functions/v1/integrations",
         headers={"Origin": "https://app.example", "Access-Control-Request-Method": "PATCH"},
+        timeout=60,
     )
 
     assert reply.status_code == 204

@@ -19,7 +19,7 @@ import cbor2
 import httpx
 import psycopg
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scripts.local.data_folder import DataFolder, database_url
@@ -194,7 +194,7 @@ def test_a_body_of_a_megabyte_is_stored_and_one_of_more_refused_before_anything(
 
 
 def test_anything_but_post_is_refused_with_what_is_allowed(stack: Stack) -> None:
-    reply = httpx.get(f"{stack.url}/functions/v1/golioth-webhook/{uuid.uuid4()}")
+    reply = httpx.get(f"{stack.url}/functions/v1/golioth-webhook/{uuid.uuid4()}", timeout=60)
 
     assert (reply.status_code, reply.headers["Allow"]) == (405, "OPTIONS, POST")
 
@@ -708,7 +708,7 @@ def send_anything(admin: Platform) -> Iterator[Callable[[dict[str, str], bytes],
 
 
 @given(headers=HEADERS, content_type=st.sampled_from(CONTENT_TYPES), body=st.binary(max_size=300))
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120)
 def test_no_headers_and_no_bytes_are_answered_with_an_error_of_ours(
     send_anything: Callable[[dict[str, str], bytes], int],
     headers: dict[str, str],
@@ -722,7 +722,7 @@ def test_no_headers_and_no_bytes_are_answered_with_an_error_of_ours(
 
 @given(headers=HEADERS, content_type=st.sampled_from(CONTENT_TYPES), document=ODD)
 @example(headers={}, content_type="application/cbor", document={"\x00": None})
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50)
 def test_no_document_in_no_form_is_answered_with_an_error_of_ours(
     send_anything: Callable[[dict[str, str], bytes], int],
     headers: dict[str, str],

@@ -97,7 +97,7 @@ def make_noise(admin: Platform, stack: Stack) -> dict[str, Any]:
     with HttpReceiver(lambda _: next(answers)) as receiver:
         webhook = admin.create("webhook", {"url": receiver.url, "retry_schedule": []})
         enqueue(admin, 4, device=uuid.uuid4().hex)
-        run_tick(stack, 6)
+        run_tick(stack)
     with stack.connect() as connection:
         connection.execute(
             "update integration_schedules set state = state || %s where integration_id = %s",

@@ -82,7 +82,7 @@ def push(address: str, secret: str, traceparent: str | None = None) -> None:
     """One reading, with a trace where one is given."""
     headers = {"X-Webhook-Secret": secret, "Content-Type": "application/json"}
     headers |= {"traceparent": traceparent} if traceparent else {}
-    reply = httpx.post(address, json={"device": "pump", "temperature": 21.5}, headers=headers)
+    reply = httpx.post(address, json={"device": "pump", "temperature": 21.5}, headers=headers, timeout=60)
     assert reply.status_code == 202, reply.text
 
 
@@ -101,7 +101,7 @@ def test_push_sql_and_delivery_are_one_trace(traced: Platform, collector: OtlpRe
     with HttpReceiver() as endpoint:
         traced.create("webhook", {"url": endpoint.url})
         push(*connect_receiver(traced), traceparent)
-        run_tick(traced.stack, 6)
+        run_tick(traced.stack)
         wait_until(lambda: endpoint.requests, "nothing was delivered")
         sent = endpoint.requests[0].headers["traceparent"]
 
@@ -124,7 +124,7 @@ def test_a_batch_of_a_session_is_a_trace_too(traced: Platform, collector: OtlpRe
         traced.create("webhook", {"url": endpoint.url})
         connect_broker(traced, prefix)
         publish(traced.stack, readings(prefix, 1))
-        run_tick(traced.stack, 6)
+        run_tick(traced.stack)
         wait_until(lambda: endpoint.requests, "nothing was delivered")
         trace_id = endpoint.requests[0].headers["traceparent"].split("-")[1]
 
@@ -156,7 +156,7 @@ def test_without_a_collector_a_trace_still_goes_through(admin: Platform, stack: 
     with HttpReceiver() as endpoint:
         admin.create("webhook", {"url": endpoint.url})
         push(*connect_receiver(admin), traceparent)
-        run_tick(stack, 6)
+        run_tick(stack)
         wait_until(lambda: endpoint.requests, "nothing was delivered")
 
     assert [request.headers.get("traceparent") for request in endpoint.requests] == [traceparent]
@@ -167,7 +167,7 @@ def test_what_is_no_traceparent_goes_no_further(admin: Platform, stack: Stack, s
     with HttpReceiver() as endpoint:
         admin.create("webhook", {"url": endpoint.url})
         push(*connect_receiver(admin), sent)
-        run_tick(stack, 6)
+        run_tick(stack)
         wait_until(lambda: endpoint.requests, "nothing was delivered")
 
     assert "traceparent" not in endpoint.requests[0].headers
@@ -233,9 +233,9 @@ def test_a_device_brings_its_trace_by_mqtt_5(
         admin.create("webhook", {"url": endpoint.url})
         config = {"broker_url": "mqtt://127.0.0.1", "port": broker.port, "topics": f"{prefix}/#"}
         source = admin.create("mqtt", config)
-        run_tick(stack, 6)
+        run_tick(stack)
         publish_traced(broker.port, f"{prefix}/a", properties)
-        run_tick(stack, 6)
+        run_tick(stack)
         (message,) = admin.rows("device_messages", integration_id=f"eq.{source['id']}", select="metadata")
         admin.call("DELETE", f"/integrations/{source['id']}")
 

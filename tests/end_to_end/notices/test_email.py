@@ -160,13 +160,13 @@ def test_one_click_ends_the_mail_and_another_begins_it_again(telling: Telling, t
             r"<(http[^>]+)>", str(mail[1]["List-Unsubscribe"]).replace("\n", "").replace(" ", "")
         )
         forged = httpx.post(
-            link[:-1] + ("0" if link[-1] != "0" else "1"), data={"List-Unsubscribe": "One-Click"}
+            link[:-1] + ("0" if link[-1] != "0" else "1"), data={"List-Unsubscribe": "One-Click"}, timeout=60
         )
-        reply = httpx.post(link, data={"List-Unsubscribe": "One-Click"})
+        reply = httpx.post(link, data={"List-Unsubscribe": "One-Click"}, timeout=60)
         telling.raise_alert(telling.make_source(), "webhook.gone")
         telling.work()
         ended = len(smtp.mails)
-        httpx.post(reply.text.strip().rpartition(" ")[2].strip("'"))
+        httpx.post(reply.text.strip().rpartition(" ")[2].strip("'"), timeout=60)
         telling.raise_alert(telling.make_source(), "webhook.disabled")
         telling.work()
 

@@ -143,13 +143,16 @@ def test_whoever_proves_nothing_learns_nothing_however_odd_the_request(
         made = telling.admin.create("email", mail | told)["id"]
     place = f"{telling.admin.stack.url}/functions/v1/receive/{made}/unsubscribe"
     odd = [
-        httpx.post(f"{place}?{'&'.join('a=1' for _ in range(101))}", content=b"x"),
-        httpx.post(f"{place}?who=%00&proof=%FF", content=b"{}"),
-        httpx.post(place, content=b"\xff", headers={"Content-Type": "application/x-www-form-urlencoded"}),
-        httpx.post(place, data={f"n{n}": "1" for n in range(501)}),
+        httpx.post(f"{place}?{'&'.join('a=1' for _ in range(101))}", content=b"x", timeout=60),
+        httpx.post(f"{place}?who=%00&proof=%FF", content=b"{}", timeout=60),
+        httpx.post(
+            place, content=b"\xff", headers={"Content-Type": "application/x-www-form-urlencoded"}, timeout=60
+        ),
+        httpx.post(place, data={f"n{n}": "1" for n in range(501)}, timeout=60),
         httpx.post(
             place,
             headers=[(b"X-Twilio-Signature", b"\xe9"), (b"X-Twilio-Webhooks-Signature-Settings", b"," * 900)],
+            timeout=60,
         ),
     ]
 
@@ -187,6 +190,7 @@ def test_whoever_signs_for_one_integration_moves_nothing_of_another(
         url.replace(mine, theirs),
         content=body,
         headers={**signed, "Content-Type": "application/x-www-form-urlencoded"},
+        timeout=60,
     )
     assert moved.status_code == 401
 

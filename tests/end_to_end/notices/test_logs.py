@@ -76,8 +76,8 @@ def test_no_log_says_what_was_told_or_to_whom(telling: Telling) -> None:
             twilio.call_back(f"{place}/inbound", inbound),
             twilio.call_back(f"{place}/inbound", {"From": NUMBERS[0], "Body": WORDS}),
             twilio.call_back(f"{place}/nowhere/{WORDS[:3]}", inbound),
-            httpx.post(f"{place}/inbound", data=inbound, headers={"X-Twilio-Signature": "wrong"}),
-            *[httpx.post(link) for link in list_links(smtp)],
+            httpx.post(f"{place}/inbound", data=inbound, headers={"X-Twilio-Signature": "wrong"}, timeout=60),
+            *[httpx.post(link, timeout=60) for link in list_links(smtp)],
         ]
         telling.admin.call(
             "POST", f"/integrations/{notifier}/test", json={"config": {"test_recipient": "P1"}}

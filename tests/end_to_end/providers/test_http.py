@@ -344,7 +344,10 @@ def test_unsigned_clients_need_no_content_type(admin: Platform) -> None:
     integration_id, proof = make_http(admin)
 
     reply = httpx.post(
-        f"{admin.stack.url}/functions/v1/receive/{integration_id}", content=b"not json", headers=proof
+        f"{admin.stack.url}/functions/v1/receive/{integration_id}",
+        content=b"not json",
+        headers=proof,
+        timeout=60,
     )
 
     assert reply.json() == {"received": 1, "stored": 0, "duplicates": 0, "failed": 1}

@@ -463,7 +463,7 @@ def test_a_tick_forgets_more_than_one_batch_of_what_is_past_its_time(admin: Plat
     ],
 )
 def test_only_the_scheduler_may_tick(stack: Stack, method: str, headers: dict[str, str]) -> None:
-    reply = httpx.request(method, f"{stack.url}/functions/v1/scheduler", headers=headers)
+    reply = httpx.request(method, f"{stack.url}/functions/v1/scheduler", headers=headers, timeout=60)
 
     assert reply.status_code == 401
     assert reply.json()["code"] == "unauthenticated"

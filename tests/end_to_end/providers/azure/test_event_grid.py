@@ -72,14 +72,14 @@ def test_a_config_of_ours_that_can_not_be_used_is_no_refusal_to_who_proves_it(
     body = subscription.write(make_telemetry("a", {"n": 1}))
 
     update(admin, change, integration_id)
-    proven, guessed = (httpx.post(url, content=body) for url in (subscription.url, stranger))
-    nobody = httpx.post(stranger.replace(integration_id, str(uuid.uuid4())), content=body)
+    proven, guessed = (httpx.post(url, content=body, timeout=60) for url in (subscription.url, stranger))
+    nobody = httpx.post(stranger.replace(integration_id, str(uuid.uuid4())), content=body, timeout=60)
     update(admin, back, integration_id)
 
     assert [reply.status_code for reply in (proven, guessed, nobody)] == [503, 401, 401]
     assert proven.headers["Retry-After"] == "60"
     assert guessed.json()["detail"] == nobody.json()["detail"]
-    assert httpx.post(subscription.url, content=body).status_code == 202
+    assert httpx.post(subscription.url, content=body, timeout=60).status_code == 202
 
 
 def test_a_config_whose_own_proof_does_not_open_is_refused_like_nobodys(admin: Platform) -> None:
@@ -87,7 +87,9 @@ def test_a_config_whose_own_proof_does_not_open_is_refused_like_nobodys(admin: P
     change = "private.integration_secrets set sealed_kept = 'k9.' || sealed_kept where integration_id"
     update(admin, change, integration_id)
 
-    reply = httpx.post(subscription.url, content=subscription.write(make_telemetry("a", {"n": 1})))
+    reply = httpx.post(
+        subscription.url, content=subscription.write(make_telemetry("a", {"n": 1})), timeout=60
+    )
 
     assert reply.status_code == 401
 
@@ -104,8 +106,10 @@ def test_what_a_browser_asks_first_is_answered_as_ever(admin: Platform) -> None:
     asked = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
     event_grid = {"WebHook-Request-Origin": "eventgrid.azure.net", "X-Webhook-Secret": SECRET}
 
-    preflight = httpx.options(subscription.url, headers=asked)
-    other = httpx.options(subscription.url.replace(integration_id, str(http["id"])), headers=event_grid)
+    preflight = httpx.options(subscription.url, headers=asked, timeout=60)
+    other = httpx.options(
+        subscription.url.replace(integration_id, str(http["id"])), headers=event_grid, timeout=60
+    )
 
     for reply in (preflight, other):
         assert reply.status_code in {200, 204}
@@ -124,11 +128,13 @@ def test_what_event_grid_asks_first_tells_nobody_else_who_is_there(admin: Platfo
 
     replies = [
         httpx.options(
-            url, headers={"WebHook-Request-Origin": "eventgrid.azure.net", "Origin": "https://x.example"}
+            url,
+            headers={"WebHook-Request-Origin": "eventgrid.azure.net", "Origin": "https://x.example"},
+            timeout=60,
         )
         for url in urls
     ]
-    preflights = [httpx.options(url, headers={"Origin": "https://x.example"}) for url in urls]
+    preflights = [httpx.options(url, headers={"Origin": "https://x.example"}, timeout=60) for url in urls]
 
     told = [
         {name: value for name, value in reply.json().items() if name != "request_id"} for reply in replies

@@ -152,12 +152,16 @@ def test_a_service_that_never_answers_is_waited_for_no_longer_than_the_session(s
 @BOTH
 def test_a_goaway_in_the_middle_is_gone_on_from_or_told(config: dict[str, Any]) -> None:
     with FakeService(
-        options=[("grpc.max_connection_age_ms", 300), ("grpc.max_connection_age_grace_ms", 100)]
+        options=[("grpc.max_connection_age_ms", 1_000), ("grpc.max_connection_age_grace_ms", 300)]
     ) as service:
         service.add(200)
-        ledger = Ledger()
+        ledger, least, deadline = Ledger(), Deadline(4), Deadline(SECONDS)
 
-        ledger.watch(make_grpc(service.port, **config), 4)
+        with ledger.open_session(make_grpc(service.port, **config), deadline) as session:
+            for batch in session:
+                ledger.commit(batch)
+                if least.expired and len(ledger.stored) >= 200:
+                    deadline.shorten()
 
     assert (len(ledger.stored), ledger.duplicates) == (200, 0)
 

@@ -184,7 +184,7 @@ def test_a_check_of_a_closed_port_says_that_it_was_refused() -> None:
 
 def test_a_check_ends_at_the_webhooks_own_timeout(receiver: HttpReceiver) -> None:
     def answer_late(_: Received) -> Answer:
-        time.sleep(1)
+        time.sleep(4)
         return Answer()
 
     receiver.answer = answer_late
@@ -192,7 +192,7 @@ def test_a_check_ends_at_the_webhooks_own_timeout(receiver: HttpReceiver) -> Non
     *_, answered = check(load(receiver.url, timeout_seconds=0.2))
 
     assert not answered.ok
-    assert answered.ms < 1000
+    assert answered.ms < 3_000
 
 
 def test_a_check_of_a_blocked_address_says_so(

@@ -171,7 +171,9 @@ def test_a_process_that_is_left_alone_by_its_master_ends(server: Server) -> None
 
 def test_its_probes_and_preflights_are_those_of_any_function(server: Server) -> None:
     health, ready = (httpx.get(f"{server.url}/{name}", timeout=20) for name in ("health", "ready"))
-    preflight = httpx.options(f"{server.url}/health", headers={"Origin": "https://app.example.com"})
+    preflight = httpx.options(
+        f"{server.url}/health", headers={"Origin": "https://app.example.com"}, timeout=60
+    )
 
     assert [(reply.status_code, reply.json()) for reply in (health, ready)] == [(200, {"ok": True})] * 2
     assert health.headers["cache-control"] == "no-store"

@@ -25,7 +25,7 @@ def find_public(secret: str) -> str:
 def deliver_one(admin: Platform, receiver: HttpReceiver) -> Received:
     """What the webhook gets of a message: enqueued by its storing, sent by a tick."""
     enqueue(admin, 1)
-    run_tick(admin.stack, 5, 0.5)
+    run_tick(admin.stack, 30, 0.5)
     return receiver.requests[-1]
 
 

@@ -56,30 +56,30 @@ def alone(stack: Stack) -> Iterator[str]:
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 200
+        return httpx.get(url, timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 
 
 @pytest.mark.parametrize("path", ["/functions/v1/console", "/functions/v1/console/"])
 def test_behind_the_gateway_the_page_and_all_it_loads_are_there(stack: Stack, path: str) -> None:
-    page = httpx.get(f"{stack.url}{path}")
+    page = httpx.get(f"{stack.url}{path}", timeout=60)
 
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     links = list_links(page)
     assert links
-    assert {httpx.get(link).status_code for link in links} == {200}
+    assert {httpx.get(link, timeout=60).status_code for link in links} == {200}
 
 
 @pytest.mark.parametrize("path", ["", "/", "/console", "/console/"])
 def test_at_an_address_of_its_own_too(alone: str, path: str) -> None:
-    page = httpx.get(f"{alone}{path}")
+    page = httpx.get(f"{alone}{path}", timeout=60)
 
-    assert {httpx.get(link).status_code for link in list_links(page)} == {200}
+    assert {httpx.get(link, timeout=60).status_code for link in list_links(page)} == {200}
 
 
 def test_the_page_knows_where_the_project_is_and_no_secret(stack: Stack) -> None:
-    page = httpx.get(f"{stack.url}/functions/v1/console/").text
+    page = httpx.get(f"{stack.url}/functions/v1/console/", timeout=60).text
 
     assert stack.url in page
     assert stack.anon_key in page
@@ -93,18 +93,18 @@ def test_every_module_is_served_and_imports_only_what_is_there(stack: Stack) -> 
     for file in sorted(FILES.rglob("*.js")):
         url = urljoin(base, file.relative_to(FILES).as_posix())
 
-        module = httpx.get(url)
+        module = httpx.get(url, timeout=60)
 
         assert module.headers["Content-Type"] == "text/javascript; charset=utf-8"
         wanted = re.findall(r"""(?:from|import\()\s*['"](\.[^'"$]+)['"]""", module.text)
-        assert {httpx.head(urljoin(url, each)).status_code for each in wanted} <= {200}, file.name
+        assert {httpx.head(urljoin(url, each), timeout=60).status_code for each in wanted} <= {200}, file.name
 
 
 def test_a_module_is_sent_compressed_and_again_only_where_it_has_changed(stack: Stack) -> None:
     url = f"{stack.url}/functions/v1/console/elements/index.js"
 
-    first = httpx.get(url)
-    again = httpx.get(url, headers={"If-None-Match": first.headers["ETag"]})
+    first = httpx.get(url, timeout=60)
+    again = httpx.get(url, headers={"If-None-Match": first.headers["ETag"]}, timeout=60)
 
     assert first.headers["Content-Encoding"] == "gzip"
     assert (again.status_code, again.content) == (304, b"")

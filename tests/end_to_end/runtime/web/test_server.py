@@ -28,7 +28,7 @@ def test_a_function_is_served_with_its_probes_beside_it(start: Callable[..., Ser
     server.wait_until_up()
 
     ready = httpx.get(f"{server.url}/ready", timeout=20)
-    function = httpx.get(f"{server.url}/functions/v1/golioth-webhook/x")
+    function = httpx.get(f"{server.url}/functions/v1/golioth-webhook/x", timeout=60)
 
     assert (ready.status_code, ready.json()) == (200, {"ok": True})
     assert (function.status_code, function.headers["Allow"]) == (405, "OPTIONS, POST")
@@ -54,7 +54,9 @@ def test_a_preflight_is_answered_on_the_paths_that_others_have_taken(
     server = start("commands")
     server.wait_until_up()
 
-    preflight = httpx.options(f"{server.url}{path}", headers={"Origin": "https://app.example.com"})
+    preflight = httpx.options(
+        f"{server.url}{path}", headers={"Origin": "https://app.example.com"}, timeout=60
+    )
 
     assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (204, "*")
 

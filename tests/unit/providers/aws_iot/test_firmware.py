@@ -50,7 +50,9 @@ def make_bucket(aws: FakeAws) -> None:
         "SignedHeaders=host, Signature=0"
     }
     body = "<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>"
-    httpx.put(f"{aws.moto.geturl()}/acme-firmware", content=body, headers=headers).raise_for_status()
+    httpx.put(
+        f"{aws.moto.geturl()}/acme-firmware", content=body, headers=headers, timeout=60
+    ).raise_for_status()
 
 
 def make_fleet(aws: FakeAws, count: int = 3) -> list[str]:

@@ -47,7 +47,7 @@ def test_a_reply_that_is_wanted_whole_or_not_at_all_is_late_at_the_deadline(answ
 
 def test_a_name_server_that_hangs_counts_too_and_does_not_hold_up_the_end() -> None:
     def hang(host: str, port: int) -> list[SocketAddress]:
-        time.sleep(3)
+        time.sleep(20)
         return answer_names("127.0.0.1")(host, port)
 
     started = time.monotonic()
@@ -58,7 +58,7 @@ def test_a_name_server_that_hangs_counts_too_and_does_not_hold_up_the_end() -> N
             make_request("http://a.test/", timeout_seconds=0.2),
         )
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("answer", [hostile.drip_body, hostile.send_endlessly])

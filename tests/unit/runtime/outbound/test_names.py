@@ -21,7 +21,7 @@ def refuse_names(host: str, port: int) -> list[SocketAddress]:
 
 
 def hang_names(host: str, port: int) -> list[SocketAddress]:
-    time.sleep(3)
+    time.sleep(20)
     return answer_names("127.0.0.1")(host, port)
 
 
@@ -50,7 +50,7 @@ def test_a_look_up_that_hangs_ends_at_the_deadline() -> None:
     with pytest.raises(TimedOut, match=r"a\.test was not resolved within 0\.1 seconds"):
         resolve_checked("a.test", 8883, 0.1, policy=LOOPBACK, look_up=hang_names)
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 def test_a_look_up_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:

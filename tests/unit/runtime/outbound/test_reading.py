@@ -199,9 +199,9 @@ def test_on_a_real_connection_nothing_raises_but_our_own_errors(text: bytes) -> 
     ids=["spaces", "a name", "folds", "headers", "returns", "lengths", "colons"],
 )
 def test_a_head_made_to_take_long_takes_none(head: bytes) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
 
     reader = read([b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n"])
 
     assert reader.head is not None
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
