@@ -107,7 +107,8 @@ def _note_clocks(integration_id: str, posts: Sequence[Post]) -> None:
         try:
             as_service().call("record_activity", **names, p_notes=notes)
         except Problem as problem:
-            get_log().warning("a clock could not be noted", code=problem.code, detail=problem.detail)
+            told = {"integration": integration_id, "code": problem.code, "detail": problem.detail}
+            get_log().warning("a clock could not be noted", **told)
 
 
 def _share_out(posts: Sequence[Post], told: StoredPosts) -> list[Receipt | Exception]:

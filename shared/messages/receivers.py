@@ -7,6 +7,7 @@ was refused it is 503 where they can prove who they are; whoever can't learns no
 from __future__ import annotations
 
 import secrets as randomness
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
@@ -31,8 +32,9 @@ from shared.runtime.log import get_log
 from shared.runtime.vault.ring import SealContext, Vault, load_vault
 
 REFUSED = "Pushed messages are refused, because the config can't be used: "
+FAILED = "receive.failed"
 RECOVERED = "receive.recovered"
-"""The kind of activity that ends it: the database takes the error away with it."""
+"""The kinds of activity that begin and end it: at the end the database takes the error away with it."""
 
 Pushed = Receiver | CallbackReceiver
 """Whoever is sent something from outside."""
@@ -132,18 +134,23 @@ def _tell_admin(row: ReceiverRow, problem: VaultError | InvalidConfig) -> None:
     message = f"{REFUSED}{why}"
     get_log().warning("receiver not usable", integration=row["id"], code=problem.code)
     if row["error_message"] != message:
-        note = {"level": "error", "message": message, "alert": "config.invalid"}
-        as_service().call(
-            "record_activity", p_integration_id=row["id"], p_kind="receive.failed", p_notes=[note]
-        )
+        _record(row, FAILED, {"level": "error", "message": message, "alert": "config.invalid"})
 
 
 def tell_recovered(row: ReceiverRow) -> None:
     """End what `open_receiver` told, now that a request is proven. What can't be told comes next time."""
     if not (row["error_message"] or "").startswith(REFUSED):
         return
-    note = {"level": "info", "message": "Pushed messages are taken again.", "alert": "config.invalid"}
+    _record(
+        row,
+        RECOVERED,
+        {"level": "info", "message": "Pushed messages are taken again.", "alert": "config.invalid"},
+    )
+
+
+def _record(row: ReceiverRow, kind: str, note: Mapping[str, str]) -> None:
     try:
-        as_service().call("record_activity", p_integration_id=row["id"], p_kind=RECOVERED, p_notes=[note])
+        as_service().call("record_activity", p_integration_id=row["id"], p_kind=kind, p_notes=[note])
     except Problem as problem:
-        get_log().warning("a receiver's recovery could not be told", code=problem.code, detail=problem.detail)
+        told = {"integration": row["id"], "kind": kind, "code": problem.code, "detail": problem.detail}
+        get_log().warning("what a receiver does could not be told", **told)

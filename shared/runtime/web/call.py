@@ -21,7 +21,7 @@ from shared.runtime.exact_json import read_json
 from shared.runtime.log import bind_log
 from shared.runtime.memory import SMALL, Holding, load_budget, weigh_json
 from shared.runtime.web.auth import User, authenticate_user
-from shared.runtime.web.streamed import StreamedRequest
+from shared.runtime.web.streamed import StreamedRequest, give_way
 
 if TYPE_CHECKING:
     import flask
@@ -118,6 +118,7 @@ class Call:
             except Unavailable:
                 if deadline.expired:
                     raise
+            give_way()
             await asyncio.sleep(LOOK_SECONDS)
 
     def _take_memory(self, size: int, patience: float = MEMORY_SECONDS) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +16,9 @@ from shared.runtime.memory import SMALL
 
 BODY_SECONDS = 30.0
 """Within which a body has to be there, however it trickles."""
+
+SLOW_SECONDS = 3.0
+"""After so long, a body that is still to come gives way to others that need the memory it holds."""
 
 DRAINED = 8
 """How many times the limit of an oversized body is read and dropped, so that its sender gets to read our answer."""
@@ -58,8 +61,9 @@ class StreamedRequest(Request):
         self._receive = receive
 
     async def read(self, limit: int, hold: Hold) -> bytes:
-        """The body, at most `limit` bytes; `hold` is told what it will take before more than SMALL of it is read.
+        """The body, at most `limit` bytes; `hold` is told what it may come to before more of it is read.
 
+        That is of what has come, twice, so that nothing is held for what is only announced; and nothing for SMALL.
         Errors: TooLarge, TooSlow, BadRequest where it breaks off; whatever `hold` raises.
         """
         # Without a timer where all came with the head: one for each was an eighth of what a push costs. Until something
@@ -68,16 +72,17 @@ class StreamedRequest(Request):
         if event and not event.get("more_body") and len(event.get("body", b"")) <= SMALL:
             return bytes(event.get("body", b""))
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                return await self._read(event, limit, hold)
+            async with asyncio.timeout(BODY_SECONDS) as timer:
+                try:
+                    return await self._read(event, limit, partial(_hold_for, timer, hold))
+                finally:
+                    _coming.pop(timer, None)
         except TimeoutError:
             raise TooSlow from None
 
     async def _read(self, event: Event | None, limit: int, hold: Hold) -> bytes:
         """All of it; `event` is the first where that is there already."""
-        declared, body = self.content_length or 0, bytearray()
-        if SMALL < declared <= limit:
-            await hold(declared)
+        declared, body, held = self.content_length or 0, bytearray(), SMALL
         while declared <= limit:
             event = event or await self._next_event()
             body += event.get("body", b"")
@@ -85,8 +90,9 @@ class StreamedRequest(Request):
                 break
             if not event.get("more_body"):
                 return bytes(body)
-            if len(body) > SMALL and not declared:
-                await hold(limit)
+            if len(body) > held:
+                held = min(declared or limit, 2 * len(body))
+                await hold(held)
             event = None
         await self._drop(event or {"more_body": True}, DRAINED * limit)
         raise TooLarge(f"The body is larger than {limit} bytes.")
@@ -102,6 +108,25 @@ class StreamedRequest(Request):
         if event["type"] == "http.disconnect":
             raise BadRequest("The connection ended before the body did.")
         return event
+
+
+def give_way() -> None:
+    """Give up the body that has held memory for longest while it comes, if that is long: somebody else needs it."""
+    now = asyncio.get_running_loop().time()
+    timer, since = next(iter(_coming.items()), (None, now))
+    if timer and now - since > SLOW_SECONDS:
+        del _coming[timer]
+        if not timer.expired():
+            timer.reschedule(now)
+
+
+async def _hold_for(timer: asyncio.Timeout, hold: Hold, size: int) -> None:
+    _coming.setdefault(timer, asyncio.get_running_loop().time())
+    await hold(size)
+
+
+_coming: dict[asyncio.Timeout, float] = {}
+"""The bodies that hold memory and are not all there, and since when; the longest first."""
 
 
 def _write_environ(scope: Scope) -> dict[str, str]:

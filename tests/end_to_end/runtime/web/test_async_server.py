@@ -18,6 +18,7 @@ from scripts.local.stack import ROOT
 from shared.provider import make_secret
 from shared.runtime.web.call import BODY_LIMIT
 from tests.end_to_end.runtime.web.conftest import Server
+from tests.fakes.otlp_receiver import OtlpReceiver
 from tests.platform import Platform
 from tests.waiting import wait_until
 
@@ -197,3 +198,17 @@ def test_functions_framework_by_itself_serves_it_too(
     server.process.wait(30)
     assert (stored.status_code, stored.json()["stored"]) == (202, 1)
     assert (refused.status_code, refused.headers["content-type"]) == (401, "application/problem+json")
+
+
+def test_what_it_observed_last_is_told_before_it_ends(start: Callable[..., Server], path: str) -> None:
+    with OtlpReceiver() as collector:
+        # It tells nothing of itself before.
+        rarely = {"OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_METRIC_EXPORT_INTERVAL": "600000"}
+        server = start("receive", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, **rarely)
+        server.wait_until_up()
+        assert post(server, path, b'{"n": 1}').status_code == 202
+
+        server.process.send_signal(signal.SIGTERM)
+
+        assert server.process.wait(30) == 0
+        assert "POST /receive/{id}" in {span.name for span in collector.list_spans()}

@@ -108,22 +108,33 @@ def test_a_larger_body_that_ends_is_dropped_whole() -> None:
     assert sender.left == 0
 
 
-def test_nothing_is_held_for_a_small_body_and_for_a_large_one_before_it_is_there() -> None:
+def test_nothing_is_held_for_a_small_body_and_for_a_large_one_before_more_of_it_is_there() -> None:
     small, declared, chunked = (
         Sender([b"x" * SMALL]),
-        Sender([b"x" * LIMIT]),
-        Sender([b"x" * (SMALL + 1), b"x"]),
+        Sender([b"x" * (SMALL + 1), b"x" * (LIMIT - SMALL - 1)]),
+        Sender([b"x" * (SMALL + 1), b"x" * 2 * SMALL, b"x"]),
     )
 
     read(small, SMALL)
     read(declared, LIMIT)
     read(chunked)
 
-    assert (small.held, declared.held, chunked.held) == ([], [LIMIT], [LIMIT])
+    assert (small.held, declared.held) == ([], [2 * (SMALL + 1)])
+    assert chunked.held == [2 * (SMALL + 1), LIMIT]
+
+
+def test_nothing_is_held_for_what_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed, "BODY_SECONDS", 0.05)
+    sender = Sender([b"x" * SMALL], is_whole=False)
+
+    with pytest.raises(TooSlow):
+        read(sender, LIMIT)
+
+    assert sender.held == []
 
 
 def test_what_can_not_be_held_is_not_read() -> None:
-    sender = Sender([b"x" * LIMIT])
+    sender = Sender([b"x" * (SMALL + 1), b"x" * (LIMIT - SMALL - 1)])
 
     async def refuse(_: int) -> None:
         raise Problem
@@ -158,7 +169,7 @@ def test_a_large_body_waits_for_memory_and_gives_it_back(monkeypatch: pytest.Mon
 
     async def load() -> tuple[bytes, bool]:
         length = [(b"content-length", str(LIMIT).encode())]
-        sender = Sender([b"x" * LIMIT])
+        sender = Sender([b"x" * 2 * SMALL, b"x" * 2 * SMALL])
         call = Call(make_request(sender, length), {"id": "7"})
         loading = asyncio.create_task(call.load_body())
         await asyncio.sleep(0.1)
@@ -183,3 +194,54 @@ def test_where_no_memory_gets_free_the_sender_is_asked_to_come_again(monkeypatch
 
     with pytest.raises(Unavailable, match="no memory"):
         asyncio.run(call.load_body())
+
+
+async def load_beside_slow() -> tuple[bytes | Problem | None, bytes | Problem]:
+    """What comes of the first of two bodies that hold all memory and never end, and of one that needs some."""
+
+    async def load(sender: Sender, owner: str) -> bytes | Problem:
+        call = Call(make_request(sender), {"id": owner})
+        try:
+            return await call.load_body()
+        except Problem as problem:
+            return problem
+        finally:
+            call.close()
+
+    endless = [Sender([b"x" * LIMIT], is_whole=False) for _ in range(2)]
+    slow = [asyncio.create_task(load(sender, f"slow {number}")) for number, sender in enumerate(endless)]
+    await asyncio.sleep(0)
+    other = await load(Sender([b"x" * LIMIT]), "other")
+    first = slow[0].result() if slow[0].done() else None
+    for task in slow:
+        task.cancel()
+    return first, other
+
+
+@pytest.fixture
+def scarce(monkeypatch: pytest.MonkeyPatch) -> MemoryBudget:
+    """Memory for two bodies."""
+    budget = MemoryBudget(2 * LIMIT)
+    monkeypatch.setattr(call_module, "load_budget", lambda: budget)
+    monkeypatch.setattr(call_module, "MEMORY_SECONDS", 0.5)
+    return budget
+
+
+def test_a_body_that_has_been_coming_for_long_gives_way_to_whoever_needs_its_memory(
+    scarce: MemoryBudget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamed, "SLOW_SECONDS", 0.0)
+
+    slow, other = asyncio.run(load_beside_slow())
+
+    assert isinstance(slow, TooSlow)
+    assert other == b"x" * LIMIT
+    assert scarce.free == 2 * LIMIT
+
+
+def test_a_body_that_has_only_begun_to_come_gives_way_to_nobody(scarce: MemoryBudget) -> None:
+    slow, other = asyncio.run(load_beside_slow())
+
+    assert slow is None
+    assert isinstance(other, Unavailable)
+    assert scarce.free == 2 * LIMIT

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from uvicorn import Config, Server
 
-from shared.runtime.web import async_worker
-from shared.runtime.web.async_worker import HEAD_FIELDS, HEAD_LIMIT, AsyncWorker
+from shared.runtime.web import bounded_protocol
+from shared.runtime.web.async_worker import AsyncWorker
+from shared.runtime.web.bounded_protocol import HEAD_FIELDS, HEAD_LIMIT
 from tests.connection import BareConnection
 from tests.ports import find_free_port
 from tests.waiting import wait_until
@@ -151,7 +152,7 @@ def test_a_head_without_an_end_is_refused(connect: Callable[[], Connection]) -> 
 def test_a_request_that_never_is_all_there_ends_its_connection(
     connect: Callable[[], Connection], part: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(async_worker, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(bounded_protocol, "REQUEST_SECONDS", 0.2)
     connection, other = connect(), connect()
     other.ask("/one")
     assert other.read() == (200, "/one")
@@ -167,7 +168,7 @@ def test_a_request_that_never_is_all_there_ends_its_connection(
 def test_a_body_that_goes_on_after_its_answer_ends_its_connection(
     connect: Callable[[], Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(async_worker, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(bounded_protocol, "REQUEST_SECONDS", 0.2)
     connection = connect()
 
     connection.send(b"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
@@ -179,7 +180,7 @@ def test_a_body_that_goes_on_after_its_answer_ends_its_connection(
 def test_whoever_comes_when_there_are_too_many_takes_the_place_of_one_that_is_idle(
     connect: Callable[[], Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(async_worker, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(bounded_protocol, "MOST_CONNECTIONS", 2)
     idle, busy = connect(), connect()
     idle.ask("/idle")
     assert idle.read() == (200, "/idle")
@@ -200,7 +201,7 @@ def test_whoever_comes_when_there_are_too_many_takes_the_place_of_one_that_is_id
 def test_whoever_waits_for_longest_makes_room_though_none_is_idle(
     connect: Callable[[], Connection], part: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(async_worker, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(bounded_protocol, "MOST_CONNECTIONS", 3)
     busy, *slow = connect(), connect(), connect()
     busy.ask("/once")
     assert busy.read() == (200, "/once")
@@ -227,7 +228,7 @@ def test_whoever_comes_last_is_not_served_where_all_others_are_being_answered(
     going_on: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(async_worker, "MOST_CONNECTIONS", 1)
+    monkeypatch.setattr(bounded_protocol, "MOST_CONNECTIONS", 1)
     served = connect()
     served.ask("/held")
     wait_until(lambda: servers[0].server_state.tasks, "it is not begun")
@@ -292,7 +293,7 @@ def test_a_head_of_too_many_headers_is_refused(connect: Callable[[], Connection]
 def test_whoever_asks_for_too_much_at_once_is_answered_what_came_first(
     connect: Callable[[], Connection], rest: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(async_worker, "PIPELINED", 3)
+    monkeypatch.setattr(bounded_protocol, "PIPELINED", 3)
     connection = connect()
 
     connection.send(b"GET / HTTP/1.1\r\n\r\n" * 4 + rest)
@@ -319,7 +320,7 @@ def test_whoever_sends_no_more_may_still_read_the_answer(
 def test_whoever_reads_no_answers_is_given_up(
     connect: Callable[[], Connection], servers: list[Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(async_worker, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(bounded_protocol, "REQUEST_SECONDS", 0.2)
     connection = connect()
 
     connection.ask(*["/large"] * 20)
