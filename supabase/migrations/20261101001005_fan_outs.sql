@@ -22,6 +22,7 @@ comment on column private.fan_outs.id_end is 'How the ids of all messages of the
 comment on column private.fan_outs.webhooks is 'Those that are still to be served; one step each.';
 comment on column private.fan_outs.due_at is 'Later, after a step that failed; how often that was is in tries, and why in error.';
 create index fan_outs_organization on private.fan_outs (organization_id, (event_id is null), id);
+create index fan_outs_webhooks on private.fan_outs using gin (webhooks) with (fastupdate = off);
 alter table private.fan_outs enable row level security;
 
 create function private.queue_messages(
@@ -146,20 +147,17 @@ comment on function public.spread_deliveries is
   'tried again after a pause that grows to five minutes, behind the other webhooks of its batch or event; five times before younger events pass it.';
 
 create function private.find_unspread(p_organization_id uuid, p_integration_id uuid) returns timestamptz
-language plpgsql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set enable_seqscan = off -- its plan is made while nothing is left
 as $$
 begin
+  -- Of those that are for this webhook alone: what is left of another, as its steps fail, hides nothing.
   return (
     select min(f.created_at)
-      from (values (false), (true)) k(is_batch)
-     cross join lateral (
-       select n.* from private.fan_outs n
-        where (n.organization_id, n.event_id is null, n.id) > (p_organization_id, k.is_batch, 0)
-        order by n.organization_id, n.event_id is null, n.id limit 100) f
-     where f.organization_id = p_organization_id and p_integration_id = any (f.webhooks));
+      from (select n.created_at, n.organization_id from private.fan_outs n where n.webhooks @> array[p_integration_id] limit 1000) f
+     where f.organization_id = p_organization_id);
 end
 $$;
-comment on function private.find_unspread is 'Since when something is to be queued for a webhook, of the oldest hundred batches and events of its organization; null where nothing is.';
+comment on function private.find_unspread is 'Since when something is to be queued for a webhook, of about its oldest thousand batches and events; null where nothing is.';
 
 revoke all on private.fan_outs from public, anon, authenticated, service_role;
 revoke execute on function private.queue_messages, private.find_unspread, public.spread_deliveries from public, anon, authenticated, service_role;

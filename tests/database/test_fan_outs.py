@@ -217,3 +217,21 @@ def test_younger_events_do_not_overtake_one_whose_step_failed_until_it_fails_for
         event = service.one("select id from integration_events limit 1")
         service.connection.execute(given_up, (service.organization_id, event, failing, tries, pause))
     assert spread_all(service) == [0]
+
+
+def test_what_fails_for_good_hides_no_other_webhook_that_is_late(service: Service) -> None:
+    source, failing, late = (service.make_integration() for _ in range(3))
+    for webhook, count in ((failing, 150), (late, 1)):
+        service.as_owner(
+            "insert into private.fan_outs (organization_id, integration_id, event_id, webhooks)"
+            " select %s, %s, gen_random_uuid(), array[%s]::uuid[] from generate_series(1, %s)",
+            service.organization_id,
+            source,
+            webhook,
+            count,
+        )
+    find = "select private.find_unspread(%s, %s) is not null"
+
+    found = [service.one(find, service.organization_id, each) for each in (failing, late, source)]
+
+    assert found == [True, True, False]
