@@ -23,6 +23,8 @@ create table public.organization_invitations (
   expires_at timestamptz not null default now() + interval '7 days',
   unique (organization_id, email)
 );
+create index organization_invitations_email on public.organization_invitations (email);
+create index organization_invitations_ended on public.organization_invitations (expires_at);
 comment on table public.organization_invitations is 'Who is asked to belong, and as what. Nobody belongs to an organization who has not accepted.';
 comment on column public.organization_invitations.id is 'What accept_invitation takes, from the one account that has this address confirmed.';
 comment on column public.organization_invitations.invited_by is 'Who must still have the right to invite when it is accepted.';

@@ -71,6 +71,62 @@ $$;
 comment on function private.take_device_room is
   'How many of so many new devices the organization has room for; waits for nobody. Those without room are met again with their next message.';
 
+create table private.device_statuses (
+  status text primary key,
+  devices bigint not null
+);
+comment on table private.device_statuses is 'How many devices of all organizations have each status, but for what is in device_tallies still.';
+insert into private.device_statuses select d.status, count(*) from public.devices d group by 1;
+alter table private.device_statuses enable row level security;
+
+create table private.device_tallies (
+  status text not null,
+  devices bigint not null
+);
+comment on table private.device_tallies is 'How many devices more, or less, have a status since a transaction: only written, and summed up by maintenance, so that nobody waits.';
+alter table private.device_tallies enable row level security;
+
+create function private.tally_status() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  insert into private.device_tallies (status, devices) values (old.status, -1), (new.status, 1);
+  return null;
+end
+$$;
+comment on function private.tally_status is 'Notes that a device has another status.';
+create trigger tally_changed_status after update of status on public.devices
+  for each row when (old.status is distinct from new.status) execute function private.tally_status();
+
+create function private.sum_device_tallies(p_limit integer) returns integer
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_taken private.device_tallies[];
+begin
+  with taken as (
+    delete from private.device_tallies
+     where ctid = any (array(select t.ctid from private.device_tallies t limit p_limit for update skip locked))
+    returning *
+  )
+  select array_agg(t::private.device_tallies) into v_taken from taken t;
+  insert into private.device_statuses as s (status, devices)
+  select t.status, sum(t.devices) from unnest(v_taken) t group by 1 order by 1
+  on conflict (status) do update set devices = s.devices + excluded.devices;
+  return coalesce(cardinality(v_taken), 0);
+end
+$$;
+comment on function private.sum_device_tallies is 'Maintenance, in batches: adds what was tallied to device_statuses; how many tallies.';
+
+create function private.list_device_statuses() returns table (status text, devices bigint)
+language sql stable set search_path = ''
+as $$
+  select c.status, sum(c.devices)::bigint
+    from (select s.status, s.devices from private.device_statuses s union all select t.status, t.devices from private.device_tallies t) c
+   group by 1 having sum(c.devices) > 0
+$$;
+comment on function private.list_device_statuses is 'How many devices have each status, without reading them.';
+
 create function private.count_devices() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
@@ -88,6 +144,8 @@ begin
   if not exists (select from changed) then
     return null;
   end if;
+  insert into private.device_tallies (status, devices)
+  select c.status, case tg_op when 'INSERT' then count(*) else -count(*) end from changed c group by 1;
   update public.device_integrations i
      set device_count = i.device_count + case tg_op when 'INSERT' then c.devices else -c.devices end
     from (
@@ -101,7 +159,7 @@ begin
   return null;
 end
 $$;
-comment on function private.count_devices is 'Keeps device_integrations.device_count, and holds users to the bound of devices.';
+comment on function private.count_devices is 'Keeps device_integrations.device_count, tallies new devices and those that are gone, and holds users to the bound of devices.';
 create trigger count_new_devices after insert on public.devices
   referencing new table as changed for each statement execute function private.count_devices();
 create trigger count_deleted_devices after delete on public.devices
@@ -124,4 +182,5 @@ create trigger check_quota_of_metadata after update of metadata on public.device
   when (octet_length(new.metadata::text) > greatest(4096, octet_length(old.metadata::text)) and auth.uid() is not null)
   execute function private.check_row_quota('metadata_bytes');
 
-revoke execute on function private.hold_devices, private.hold_own_devices, private.take_device_room, private.count_devices from public, anon, authenticated, service_role;
+revoke all on private.device_statuses, private.device_tallies from public, anon, authenticated, service_role;
+revoke execute on function private.tally_status, private.sum_device_tallies, private.list_device_statuses, private.hold_devices, private.hold_own_devices, private.take_device_room, private.count_devices from public, anon, authenticated, service_role;

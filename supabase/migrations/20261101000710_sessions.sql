@@ -43,7 +43,8 @@ begin
   ),
   waiting as materialized (
     select o.id from organizations o
-     where exists (select from public.integration_schedules s where s.organization_id = o.id and s.due_at <= now())
+     -- Asked of each: joined, all that is due might be read.
+     where (select true from public.integration_schedules s where s.organization_id = o.id and s.due_at <= now() limit 1)
   )
   select (w.integration_id, w.organization_id, w.integration_id, w.due_at)::private.waiting
     from waiting o
@@ -58,11 +59,12 @@ $$;
 comment on function private.list_waiting_sessions is 'What is due of each organization, the longest first: of all about four times p_most, the fewer of each the more they are.';
 
 create function private.count_sessions() returns jsonb
-language sql stable set search_path = ''
+language sql stable set search_path = '' set enable_seqscan = off -- its plan may be made while there are none
 as $$
   select coalesce(jsonb_object_agg(h.organization_id, h.n), '{}')
     from (select s.organization_id, count(*) as n from public.integration_schedules s
-           where s.lease_token is not null and s.due_at > now() group by 1) h
+           -- Said so that only what is held is read, and not all that will be due some day.
+           where s.lease_token is not null and (s.due_at > now()) is true group by 1) h
 $$;
 comment on function private.count_sessions is 'How many sessions of each organization are under way, over all processes.';
 
@@ -86,9 +88,10 @@ begin
     select s.integration_id, s.slot, t.n,
            private.count_bytes(i.settings, i.sealed_sent, i.sealed_kept) + coalesce(octet_length(private.show_state(s.state)::text), 0) as bytes
       from turns t
-      join public.integration_schedules s on s.integration_id = t.id and s.due_at <= now()
+      -- Said so, here and below, that it is looked up by its id: of whoever has most waiting all would be read for each.
+      join public.integration_schedules s on s.integration_id = t.id and (s.due_at <= now()) is true
        and (s.slots = 1 or s.slot = private.find_due_slot(t.id, p_worker))
-      join private.sealed_integrations i on i.id = s.integration_id and i.organization_id = s.organization_id
+      join private.sealed_integrations i on i.id = s.integration_id and (i.organization_id = s.organization_id) is true
      order by t.n
      limit p_limit
      for no key update of s skip locked
@@ -111,7 +114,7 @@ begin
          holder = case when s.slots > 1 then p_worker end
     from fitting f
     join private.sealed_integrations i on i.id = f.integration_id
-   where s.integration_id = f.integration_id and s.slot = f.slot and i.organization_id = s.organization_id
+   where s.integration_id = f.integration_id and s.slot = f.slot and (i.organization_id = s.organization_id) is true
   returning i.id, s.lease_token, i.organization_id, i.integration_type, i.name, i.settings, i.sealed_sent, i.sealed_kept,
     i.seal_count, private.show_state(s.state), s.slot, s.slots;
 end
@@ -122,22 +125,24 @@ comment on function public.lease_sessions is
   'Together they have about p_bytes, or are one.';
 
 create function private.is_to_yield(p_organization_id uuid) returns boolean
-language plpgsql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set enable_seqscan = off -- its plans may be made while there are few
 as $$
 declare
   v_held jsonb;
+  v_under_way bigint;
   v_waiting bigint;
 begin
   if not exists (select from public.integration_schedules s where s.due_at < now() - interval '5 seconds') then
     return false;
   end if;
   v_held := private.count_sessions();
+  v_under_way := (select sum(h.value::integer) from jsonb_each_text(v_held) h);
   select count(*) into v_waiting
     from (select s.organization_id from public.integration_schedules s
-           where s.due_at < now() - interval '5 seconds' limit 1000) w
+           where s.due_at < now() - interval '5 seconds' order by s.due_at limit least(v_under_way, 1000)) w
    where coalesce((v_held ->> w.organization_id::text)::integer, 0) <= (v_held ->> p_organization_id::text)::integer;
-  -- As many of those under way as wait, not all of them.
-  return random() * (select sum(h.value::integer) from jsonb_each_text(v_held) h) < v_waiting;
+  -- As many of those under way as wait, not all of them: how many more wait is nothing to them.
+  return random() * v_under_way < v_waiting;
 end
 $$;
 comment on function private.is_to_yield is

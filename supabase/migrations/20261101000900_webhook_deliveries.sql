@@ -72,6 +72,7 @@ create table public.webhook_attempts (
 );
 comment on table public.webhook_attempts is 'Each try of a delivery: when, how long, the answer or what went wrong in words.';
 create index webhook_attempts_delivery on public.webhook_attempts (delivery_id, attempt);
+create index webhook_attempts_organization on public.webhook_attempts (organization_id, id);
 
 alter table public.webhook_attempts enable row level security;
 create policy "Members see the attempts" on public.webhook_attempts

@@ -158,7 +158,7 @@ begin
   perform private.judge_endpoint(t.integration_id, t.delivered, t.failed, t.gone, t.unusable, t.last)
     from jsonb_to_recordset(p_tally) as t(
       integration_id uuid, delivered bigint, failed bigint, gone boolean, unusable text, last text)
-    join public.webhook_endpoints e on e.integration_id = t.integration_id
+    join lateral (select * from public.webhook_endpoints n where n.integration_id = t.integration_id offset 0) e on true
    where t.failed > 0 or t.unusable is not null or e.failures > 0 or e.circuit <> 'closed'
    order by t.integration_id;
 end

@@ -38,8 +38,11 @@ begin
     select x.id from public.webhook_endpoints e cross join lateral (
       select d.id from public.webhook_deliveries d
        where d.organization_id = e.organization_id and d.integration_id = e.integration_id and d.stage = 2 and d.due_at <= now()
-      offset 0) x
-     where e.integration_id = any (p_integration_ids));
+       order by d.due_at limit 100) x
+     where e.integration_id = any (p_integration_ids)
+     order by e.leased_at
+     -- However many a process left behind: who leases for others too returns the rest with the next leases.
+     limit 500);
   if v_expired = '{}' then
     return;
   end if;

@@ -144,7 +144,8 @@ begin
   sent as (
     insert into private.webhook_sends as s (integration_id, second, sent)
     select t.integration_id, date_trunc('second', now()), t.heard
-      from tally t join public.webhook_endpoints e on e.integration_id = t.integration_id
+      from tally t
+      join lateral (select n.integration_id from public.webhook_endpoints n where n.integration_id = t.integration_id offset 0) e on true
      where t.heard > 0
      order by t.integration_id
     on conflict (integration_id, second) do update set sent = s.sent + excluded.sent

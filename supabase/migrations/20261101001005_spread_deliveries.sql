@@ -116,7 +116,7 @@ comment on function public.spread_deliveries is
   'tried again after a pause that grows to five minutes; what is ordered waits for it until it has failed six times.';
 
 create function private.find_unspread(p_organization_id uuid, p_integration_id uuid) returns timestamptz
-language plpgsql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set enable_seqscan = off -- its plan is made while nothing is left
 as $$
 begin
   return (

@@ -1,10 +1,11 @@
 -- Leasing commands and recording what came of them.
 
-create function private.list_waiting_commands(p_most integer, p_each integer) returns private.waiting[]
-language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+create function private.list_command_queues() returns table (organization_id uuid, integration_id uuid)
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+#variable_conflict use_column
 begin
-  return array(
+  return query
   -- From each integration to the next, organization by organization, one step along the index whatever waits behind it.
   with recursive queues as (
     (select c.organization_id, c.integration_id from public.device_commands c
@@ -18,11 +19,22 @@ begin
        order by c.organization_id, c.integration_id
        limit 1) n
   )
+  select q.organization_id, q.integration_id from queues q;
+end
+$$;
+comment on function private.list_command_queues is 'The integrations that commands wait for, or are under way of.';
+
+create function private.list_waiting_commands(p_most integer, p_each integer) returns private.waiting[]
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+begin
+  return array(
+  with queues as materialized (select q.* from private.list_command_queues() q)
   select (w.id, w.organization_id, w.integration_id, w.due_at)::private.waiting
     from queues q
     -- What a deleted integration or an organization that has ended has left behind is nobody's to send.
-    join public.device_integrations i
-      on i.id = q.integration_id and i.organization_id = q.organization_id
+    join lateral (select n.organization_id from public.device_integrations n where n.id = q.integration_id offset 0) i
+      on i.organization_id = q.organization_id
          and not exists (select from private.ended_organizations e where e.organization_id = q.organization_id)
          -- Its other side has asked for no more for a while.
          and not exists (
@@ -187,5 +199,5 @@ $$;
 comment on function public.finish_commands is
   'Records what came of commands, and heeds what was told of them before their references were known; a result whose lease was lost changes nothing. busy are the ids of those that somebody holds just now: send them again. hold_seconds holds back all of its integration.';
 
-revoke execute on function private.list_waiting_commands, private.count_commands, private.expire_commands, public.lease_commands,
+revoke execute on function private.list_command_queues, private.list_waiting_commands, private.count_commands, private.expire_commands, public.lease_commands,
   public.finish_commands from public, anon, authenticated, service_role;

@@ -20,17 +20,19 @@ begin
   ),
   waiting as materialized (
     select o.id from organizations o
-     where exists (
-       select from public.integration_jobs j
-        where j.organization_id = o.id and j.status in ('pending', 'running') and j.due_at <= now())
+     -- Asked of each: joined, all that is due might be read.
+     where (
+       select true from public.integration_jobs j
+        where j.organization_id = o.id and j.status in ('pending', 'running') and j.due_at <= now() limit 1)
   )
   select (w.id, w.organization_id, w.integration_id, w.due_at)::private.waiting
     from waiting o
     cross join lateral (
       select j.id, j.organization_id, j.integration_id, j.due_at
         from public.integration_jobs j
-        join public.device_integrations i
-          on i.id = j.integration_id and i.organization_id = j.organization_id and i.status <> 'inactive'
+        -- By its id alone, and then whose it is: by organization the planner would read all that it has for each.
+        join lateral (select * from public.device_integrations n where n.id = j.integration_id offset 0) i
+          on i.organization_id = j.organization_id and i.status <> 'inactive'
        where j.organization_id = o.id and j.status in ('pending', 'running') and j.due_at <= now()
        order by j.due_at
        limit (select 4 + 4 * p_most / greatest(1, count(*)) from waiting)) w);
@@ -102,7 +104,7 @@ begin
      -- What somebody is changing just now has lost its lease, or is renewed the next time.
      and j.id = any (array(
        select h.id from public.integration_jobs h
-        where h.id in (select (g.value ->> 'id')::uuid from jsonb_array_elements(p_leases) g)
+        where h.id = any (array(select (g.value ->> 'id')::uuid from jsonb_array_elements(p_leases) g))
           for no key update skip locked));
   get diagnostics v_renewed = row_count;
   return v_renewed;

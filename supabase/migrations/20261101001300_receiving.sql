@@ -114,7 +114,7 @@ begin
   for v_post in
     -- In the order of their organizations and ids, so that two calls never wait for each other.
     select i.organization_id, p.* from jsonb_to_recordset(p_posts) as p(integration_id uuid, messages jsonb, requests integer, bytes bigint)
-      left join public.device_integrations i on i.id = p.integration_id
+      left join lateral (select n.organization_id from public.device_integrations n where n.id = p.integration_id offset 0) i on true
      order by i.organization_id, p.integration_id
   loop
     -- Where an organization's own statement was in the way, it is that of all its others too.

@@ -13,7 +13,9 @@ begin
   update public.device_conflicts c
      set applied_at = now()
     from jsonb_to_recordset(p_exports) as e(device_id uuid)
-   where c.device_id = e.device_id and c.organization_id = v_integration.organization_id and c.status = 'resolved' and c.applied_at is null;
+   where c.device_id = e.device_id and c.organization_id = v_integration.organization_id and c.status = 'resolved'
+     -- Said so that it is looked up by its device: an index of what is unsettled would be read as a whole, once planned while nothing was.
+     and (c.applied_at is null) is true;
 end
 $$;
 comment on function public.confirm_exports is 'The provider has taken these names and tags, [{device_id, values: {name?, tags?}}].';

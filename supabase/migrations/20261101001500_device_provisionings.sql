@@ -27,6 +27,7 @@ comment on column public.device_provisionings.makes_device is 'Whether the devic
 comment on column public.device_provisionings.due_at is 'pending: from when on the scheduler completes what the call that began it has not.';
 create unique index device_provisionings_pending on public.device_provisionings (device_id) where status = 'pending';
 create index device_provisionings_due on public.device_provisionings (integration_id, due_at) where status = 'pending';
+create index device_provisionings_failed on public.device_provisionings (finished_at) where status = 'failed';
 create index device_provisionings_device on public.device_provisionings (device_id);
 create index device_provisionings_organization on public.device_provisionings (organization_id, integration_id);
 

@@ -187,11 +187,26 @@ declare
   v_planned integer;
 begin
   insert into public.integration_jobs (organization_id, integration_id, kind)
-  select distinct p.organization_id, p.integration_id, 'provision'
-    from public.device_provisionings p
-    join public.device_integrations i
-      on i.id = p.integration_id and i.organization_id = p.organization_id and i.status <> 'inactive'
-   where p.status = 'pending' and p.due_at <= now()
+  -- From each integration to the next, one step along the index whatever waits behind it.
+  with recursive queues as (
+    (select p.integration_id as id from public.device_provisionings p where p.status = 'pending' order by p.integration_id limit 1)
+    union all
+    select (select p.integration_id from public.device_provisionings p
+             where p.status = 'pending' and p.integration_id > q.id order by p.integration_id limit 1)
+      from queues q
+     where q.id is not null
+  )
+  select i.organization_id, i.id, 'provision'
+    from queues q
+    join lateral (select * from public.device_integrations n where n.id = q.id offset 0) i on i.status <> 'inactive'
+   where exists (
+       select from (
+         select p.organization_id from public.device_provisionings p
+          where p.integration_id = q.id and p.status = 'pending' and p.due_at <= now() order by p.due_at limit 1) p
+        where p.organization_id = i.organization_id)
+     and not exists (
+       select from public.integration_jobs j
+        where j.integration_id = i.id and j.organization_id = i.organization_id and j.kind = 'provision' and j.status in ('pending', 'running'))
    limit p_limit
   on conflict (integration_id, organization_id, kind) where status in ('pending', 'running') do nothing;
   get diagnostics v_planned = row_count;

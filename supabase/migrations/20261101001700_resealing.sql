@@ -74,13 +74,15 @@ create function public.replace_seals(p_seals jsonb) returns integer
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  -- Looked up by these: joined alone, all that is sealed might be read.
+  v_ids constant uuid[] := array(select (g.value ->> 'id')::uuid from jsonb_array_elements(p_seals) g);
   v_credentials integer;
   v_replaced integer;
 begin
   update private.provisioning_secrets p
      set sealed = s.sealed_kept
     from jsonb_to_recordset(p_seals) as s(id uuid, sealed_kept text)
-   where p.provisioning_id = s.id;
+   where p.provisioning_id = s.id and p.provisioning_id = any (v_ids);
   get diagnostics v_credentials = row_count;
   perform set_config('app.resealing', 'on', true);
   update private.integration_secrets n
@@ -92,7 +94,8 @@ begin
            select l.integration_id from private.integration_secrets l
              join jsonb_to_recordset(p_seals) as r(id uuid, seal_count integer)
                on r.id = l.integration_id and r.seal_count = l.seal_count
-             join public.device_integrations i on i.id = l.integration_id
+             join public.device_integrations i on i.id = l.integration_id and i.id = any (v_ids)
+            where l.integration_id = any (v_ids)
             order by l.integration_id
             -- The integration's row too, which is written below: who changes it has that one first, and would be waited for.
             for no key update of i, l skip locked));
@@ -113,7 +116,8 @@ as $$
        set status = case when i.status = 'inactive' then i.status else 'error' end,
            error_message = left(f.error, 2000), sync_status = 'failed'
       from jsonb_to_recordset(p_failures) as f(id uuid, seal_count integer, error text)
-     where i.id = f.id and i.seal_count = f.seal_count and i.error_message is distinct from left(f.error, 2000)
+     where i.id = any (array(select (g.value ->> 'id')::uuid from jsonb_array_elements(p_failures) g))
+       and i.id = f.id and i.seal_count = f.seal_count and i.error_message is distinct from left(f.error, 2000)
     returning i.id, i.organization_id, i.status, i.error_message
   ),
   woken as (

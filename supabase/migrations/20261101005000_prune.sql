@@ -63,19 +63,9 @@ begin
   update public.device_commands
      set status = 'failed', lease_token = null, finished_at = now(), error = 'Its integration was deleted before it was sent.'
    where id = any (array(
-     -- From each integration to the next, one step along the index whatever waits behind it.
-     with recursive queues as (
-       (select c.organization_id, c.integration_id from public.device_commands c
-         where c.status in ('pending', 'sending') order by c.organization_id, c.integration_id limit 1)
-       union all
-       select n.* from queues q cross join lateral (
-         select c.organization_id, c.integration_id from public.device_commands c
-          where c.status in ('pending', 'sending') and (c.organization_id, c.integration_id) > (q.organization_id, q.integration_id)
-          order by c.organization_id, c.integration_id limit 1) n
-     )
      select w.id
        from (
-         select q.* from queues q
+         select q.* from private.list_command_queues() q
           where not exists (
             select from public.device_integrations i where i.id = q.integration_id and i.organization_id = q.organization_id)
          offset 0) q

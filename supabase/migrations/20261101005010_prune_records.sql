@@ -36,7 +36,7 @@ $$;
 comment on function public.prune_issued_ids is 'Maintenance: forgets ids that were issued and not used, in batches; used ones never.';
 
 create function public.prune_invitations(p_limit integer default 20000) returns jsonb
-language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms'
+language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms' set enable_seqscan = off -- as below
 as $$
 declare
   v_before timestamptz := private.kept_from('invitations');
@@ -73,7 +73,7 @@ $$;
 comment on function public.prune_rate_limits is 'Maintenance: forgets buckets that have long been full; an absent bucket is a full one.';
 
 create function public.prune_audit_log(p_limit integer default 20000) returns jsonb
-language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms'
+language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms' set enable_seqscan = off -- as below
 as $$
 declare
   v_before timestamptz := private.kept_from('audit_log');
@@ -138,7 +138,7 @@ $$;
 comment on function public.prune_conflicts is 'Maintenance: forgets conflicts that were settled long ago, in batches.';
 
 create function public.prune_firmware(p_retention_days integer default null, p_limit integer default 20000) returns jsonb
-language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms'
+language plpgsql volatile security definer set search_path = '' set lock_timeout = '500ms' set enable_seqscan = off -- as above
 as $$
 declare
   v_before timestamptz := private.kept_from('firmware', p_retention_days);

@@ -24,6 +24,8 @@ grant execute on function
   public.sealed_config, public.send_command, public.start_rollout, public.take_tokens, public.write_integration
   to authenticated;
 grant execute on function private.write_cursor to authenticated;
+-- What the index of hardware ids is made with: whoever writes a device calls them.
+grant execute on function private.hardware_keys, private.read_strings to authenticated;
 grant execute on function
   public.devices(public.device_messages), public.device_integrations(public.device_messages),
   public.device_integrations(public.device_commands), public.device_integrations(public.webhook_deliveries),
@@ -65,7 +67,7 @@ grant execute on function
   private.end_updates, private.find_claim, private.find_heads, private.find_reading, private.hardware_keys,
   private.finish_provisioning, private.finish_together, private.hold_history, private.hold_job, private.is_free, private.is_in_step, private.is_to_yield,
   private.is_same_reading, private.judge_endpoint, private.judge_endpoints, private.judge_field, private.judge_status,
-  private.last_heard, private.lease_picked, private.link_device, private.link_found, private.list_facts, private.list_queues, private.list_line, private.list_waiting_commands, private.list_waiting_jobs,
+  private.last_heard, private.lease_picked, private.link_device, private.link_found, private.list_facts, private.list_queues, private.list_line, private.list_command_queues, private.list_waiting_commands, private.list_waiting_jobs,
   private.is_next, private.find_due_slot, private.list_waiting_sessions, private.lock_endpoints, private.take_places, private.take_turns, private.read_share, private.count_bytes, private.bound_state, private.show_state,
   private.count_commands, private.count_jobs, private.count_patterns, private.count_sessions, private.end_turn, private.expire_commands, private.show_integrations,
   private.log_job, private.log_rollout, private.make_message_partition, private.make_step, private.match_device,

@@ -182,9 +182,13 @@ select i.id as integration_id, i.organization_id, i.name, i.integration_type, s.
        case when n.day > 0 then private.sum_day(n.hours, n.hour, n.day) else 0 end as messages_24h,
        case when not i.settings ? 'events' then private.sum_lag(i.id) end as lag
   from public.device_integrations i
-  left join public.integration_facts n on n.integration_id = i.id and n.organization_id = i.organization_id and n.direction = 'in'
-  left join public.integration_facts o on o.integration_id = i.id and o.organization_id = i.organization_id and o.direction = 'out'
-  left join public.integration_states t on t.integration_id = i.id and t.organization_id = i.organization_id
+  -- One by one, by its id, and then whose it is: joined, those of everybody might be read.
+  left join lateral (select * from public.integration_facts x where x.integration_id = i.id and x.direction = 'in' offset 0) n
+    on n.organization_id = i.organization_id
+  left join lateral (select * from public.integration_facts x where x.integration_id = i.id and x.direction = 'out' offset 0) o
+    on o.organization_id = i.organization_id
+  left join lateral (select * from public.integration_states x where x.integration_id = i.id offset 0) t
+    on t.organization_id = i.organization_id
   -- Of the part that does its work: others may go on while one stands still.
   cross join lateral (
     select case when i.settings ? 'events' then (select private.scheduler_seen_at('deliveries'))

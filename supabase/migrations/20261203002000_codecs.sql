@@ -100,8 +100,9 @@ as $$
 begin
   update public.integration_schedules s
      set due_at = now(), lease_token = null, attempts = 0
-    from private.list_codec_users(new.organization_id, new.id) i
-   where s.integration_id = i.id and s.organization_id = i.organization_id and i.status <> 'inactive';
+   where s.organization_id = new.organization_id
+     and s.integration_id = any (array(
+       select i.id from private.list_codec_users(new.organization_id, new.id) i where i.status <> 'inactive'));
   return null;
 end
 $$;

@@ -131,10 +131,11 @@ begin
     perform private.add_to_minutes(v_taken);
     perform private.add_to_totals(v_taken);
   end if;
-  return jsonb_build_object('metrics_summed', coalesce(cardinality(v_taken), 0));
+  return jsonb_build_object(
+    'metrics_summed', coalesce(cardinality(v_taken), 0), 'statuses_summed', private.sum_device_tallies(p_limit));
 end
 $$;
-comment on function public.sum_metrics is 'Maintenance, in batches: sums up what transactions have tallied, into integration_metrics and integration_totals.';
+comment on function public.sum_metrics is 'Maintenance, in batches: sums up what transactions have tallied, into integration_metrics, integration_totals and device_statuses.';
 
 create function private.add_rollups(p_rows public.integration_metric_rollups[]) returns void
 language sql volatile set search_path = ''

@@ -42,9 +42,9 @@ as $$
         left join public.integration_facts o on o.integration_id = i.id and o.organization_id = i.organization_id and o.direction = 'out'
         left join private.sum_totals() t on t.integration_id = i.id and t.organization_id = i.organization_id
         left join public.integration_schedules c on c.integration_id = i.id and c.organization_id = i.organization_id and c.slot = 0
-        left join (
-          select m.integration_id, m.organization_id, max(m.lag_seconds) as lag_seconds from public.integration_metrics m
-           where m.minute > now() - interval '5 minutes' group by 1, 2) l on l.integration_id = i.id and l.organization_id = i.organization_id
+        cross join lateral (
+          select max(m.lag_seconds) as lag_seconds from public.integration_metrics m
+           where m.integration_id = i.id and m.organization_id = i.organization_id and m.minute > now() - interval '5 minutes' offset 0) l
         cross join lateral (
           select case when i.settings ? 'events' then private.count_queue(i.organization_id, i.id) end as q offset 0) q
        order by i.created_at, i.id
@@ -60,8 +60,7 @@ as $$
     'integrations', private.list_integration_metrics(5000),
     'statuses', (select coalesce(json_object_agg(i.status, i.n), '{}')
                    from (select e.status, count(*) as n from public.device_integrations e group by 1) i),
-    'devices', (select coalesce(json_object_agg(d.status, d.n), '{}')
-                  from (select e.status, count(*) as n from public.devices e group by 1) d),
+    'devices', (select coalesce(json_object_agg(d.status, d.devices), '{}') from private.list_device_statuses() d),
     'commands', (select coalesce(json_object_agg(c.status, c.n), '{}')
                    from (select e.status, count(*) as n from public.device_commands e where e.status in ('pending', 'sending') group by 1) c),
     'alerts', (select coalesce(json_agg(a), '[]')

@@ -152,6 +152,7 @@ declare
   -- So many rows at a time, whoever's storm it is: what is more is gathered with the next lease.
   v_budget integer := 1000;
   v_seen uuid[] := '{}';
+  v_busy uuid[] := '{}';
   v_chosen record;
   v_head record;
 begin
@@ -164,14 +165,18 @@ begin
      order by random()
   loop
     v_picked := array_remove(v_picked, (v_head.delivery).id);
-    continue when (v_head.delivery).ordering_key = any (v_seen);
+    continue when (v_head.delivery).ordering_key = any (v_seen) or (v_head.delivery).organization_id = any (v_busy);
     v_seen := v_seen || (v_head.delivery).ordering_key;
+    -- One that somebody holds is waited for by nobody.
+    perform from public.webhook_deliveries d where d.id = (v_head.delivery).id for no key update skip locked;
+    continue when not found;
     begin
       v_chosen := private.choose_notice(v_head.delivery, v_head.settings, v_budget);
       v_budget := v_budget - v_chosen.gathered;
       v_picked := v_picked || array_remove(array[v_chosen.chosen], null);
     exception when lock_not_available then
-      null; -- a statement of its own organization is in the way; the next lease looks again
+      -- A statement of its own organization is in the way, of whatever else it has too; the next lease looks again.
+      v_busy := v_busy || (v_head.delivery).organization_id;
     end;
   end loop;
   return v_picked;

@@ -218,7 +218,7 @@ begin
   insert into private.opt_outs (integration_id, organization_id, address_hash)
   select i.id, i.organization_id, o.address_hash
     from jsonb_to_recordset(coalesce(p_heard -> 'opt_outs', '[]')) as o(address_hash text, is_out boolean)
-    join public.device_integrations i on i.id = p_integration_id
+    join lateral (select * from public.device_integrations n where n.id = p_integration_id offset 0) i on true
    where o.is_out
      -- Whoever may write to the number can fill no table, and takes nobody's place who is told.
      and (o.address_hash in (select private.hash_address(r.recipient) from jsonb_array_elements(i.settings -> 'recipients') r(recipient))

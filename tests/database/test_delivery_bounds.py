@@ -169,3 +169,21 @@ def test_a_payload_larger_than_what_may_be_leased_goes_alone(service: Service) -
     leased = service.one("select lease_deliveries(100, 60, 1)")["deliveries"]
 
     assert [len(delivery["payload"]["image"]) for delivery in leased] == [100_000]
+
+
+def test_what_a_process_left_behind_comes_back_in_steps(service: Service) -> None:
+    webhooks = [make_webhook(service, max_concurrent=1000) for _ in range(8)]
+    service.connection.execute(
+        "insert into webhook_deliveries (organization_id, integration_id, event_type, message_id, message_received_at,"
+        "   status, lease_token, attempts, due_at)"
+        " select %s, w, 'device.telemetry', gen_random_uuid(), now(), 'delivering', gen_random_uuid(), 1,"
+        "        now() - interval '1 minute'"
+        " from unnest(%s::uuid[]) w cross join generate_series(1, 150)",
+        (service.organization_id, webhooks),
+    )
+    returned = []
+    for _ in range(4):
+        lease(service, 1)
+        returned.append(service.one("select count(*) from webhook_attempts"))
+
+    assert returned == [500, 1_000, 1_200, 1_200]

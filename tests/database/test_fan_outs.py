@@ -264,3 +264,21 @@ def test_what_is_ordered_waits_for_a_step_that_failed_until_it_fails_for_good(
 
     assert meanwhile == told
     assert lease_told(service) == ["alert.raised"] * PEOPLE
+
+
+def test_what_fails_for_good_hides_no_other_webhook_that_is_late(service: Service) -> None:
+    source, failing, late = (service.make_integration() for _ in range(3))
+    for webhook, count in ((failing, 150), (late, 1)):
+        service.as_owner(
+            "insert into private.fan_outs (organization_id, webhook_id, first_id, integration_id, event_id)"
+            " select %s, %s, gen_random_uuid(), %s, gen_random_uuid() from generate_series(1, %s)",
+            service.organization_id,
+            webhook,
+            source,
+            count,
+        )
+    find = "select private.find_unspread(%s, %s) is not null"
+
+    found = [service.one(find, service.organization_id, each) for each in (failing, late, source)]
+
+    assert found == [True, True, False]

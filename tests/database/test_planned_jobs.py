@@ -78,3 +78,23 @@ def test_the_last_sync_is_remembered_for_as_long_as_its_interval(service: Servic
     service.run("select prune_jobs()")
 
     assert plan(service) == 0
+
+
+def test_what_is_being_provisioned_is_in_the_way_of_no_other(service: Service) -> None:
+    for name in ("a", "b"):
+        integration = service.make_integration("golioth")
+        service.as_owner(
+            "with made as ("
+            "  insert into devices (organization_id, integration_id, external_id, name) values (%s, %s, %s, 'x')"
+            "  returning organization_id, integration_id, id)"
+            " insert into device_provisionings"
+            "   (organization_id, integration_id, device_id, request, credentials, makes_device, due_at)"
+            " select organization_id, integration_id, id, '{\"name\": \"x\"}', 'none', false, now() from made",
+            service.organization_id,
+            integration,
+            name,
+        )
+
+    planned = [service.one("select plan_provisionings(1)") for _ in range(3)]
+
+    assert planned == [1, 1, 0]
