@@ -38,6 +38,9 @@ HELD = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE))
 RESULT_LIMIT = 65_536
 """Bytes of a device's answer that are kept."""
 
+REFERENCE_LIMIT = 2_000
+"""Characters of the other side's own name for a command."""
+
 UNKEPT = "What came back can't be kept."
 
 
@@ -177,9 +180,8 @@ def _find_hold(problem: Problem, pause: float) -> float | None:
 def _describe(row: LeasedCommand, outcome: Outcome) -> CommandResult:
     status: Literal["confirmed", "sent"] = "confirmed" if outcome.confirmed else "sent"
     result, unkept = _keep_result(outcome.result)
-    return CommandResult(
-        row["id"], row["lease_token"], status, unkept, reference=outcome.reference, result=result
-    )
+    reference = outcome.reference and replace_nul(outcome.reference[:REFERENCE_LIMIT])
+    return CommandResult(row["id"], row["lease_token"], status, unkept, reference=reference, result=result)
 
 
 def _keep_result(result: object) -> tuple[object, str | None]:

@@ -32,6 +32,7 @@ from shared.runtime.errors import (
 )
 from shared.runtime.log import bind_log, clear_log, get_log
 from shared.runtime.outbound import time_calls
+from shared.runtime.sentences import name_wrong
 
 BACKOFF = Backoff(5.0, 600.0)
 FAIR_SECONDS = 10.0
@@ -123,8 +124,7 @@ def _read_request(model: type[BaseModel], request: Mapping[str, object]) -> Base
     try:
         return model.model_validate(request)
     except ValidationError as error:
-        wrong = {".".join(map(str, item["loc"])) or "request" for item in error.errors(include_input=False)}
-        raise Problem(f"The request is not valid: {', '.join(sorted(wrong))}.") from None
+        raise Problem(f"The request is not valid: {name_wrong(error, 'request')}.") from None
 
 
 def _describe(problem: Problem, job: Job[Any] | None) -> str:

@@ -1,7 +1,7 @@
 """What `/receive` and the receivers by name do: prove the request, then store what it says, in two database calls.
 
-The two calls serve all requests that came while the ones before were under way, in a thread of their own; what has to
-wait for somebody else, such as a codec, has another. Whoever can't prove a request learns
+The two calls serve all requests that came while the ones before were under way, in a thread of their own; what takes
+long, or has to wait for somebody else, such as a codec, has another. Whoever can't prove a request learns
 nothing: an id that is unknown, inactive, of a type that is not pushed to or with a config that does not open takes the
 same way, with a secret nobody knows, to the same 401; of the last, who proves it all the same may learn it (receivers).
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
+from shared.messages.arrival import HEAVY, Arrival, weigh_request
 from shared.messages.bodies import Receipt
 from shared.messages.pushed import read_address, read_id, read_request
 from shared.messages.receive_coded import Proven, receive_proven
@@ -39,13 +40,11 @@ TOO_MANY_TRIES = (
     "Too many requests that could not be proven; nothing was stored. See docs/api.md, Pushed messages."
 )
 
-BATCH_BYTES = 4 * 1_048_576
+BATCH_WEIGHT = 4 * 1_048_576
 PLACES = 1_000
 """Requests that wait for the call before them."""
 
 ORIGIN = "WebHook-Request-Origin"
-REQUEST_BYTES = 4_096
-"""What a request counts beside its body: a thousand are a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +55,6 @@ class Greeting:
 
 
 Received = Receipt | TextReply | Proven | Greeting
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A request to `integration_id`, which has to be of `integration_type` where that is given.
-
-    `token_hash` is of the device's token that it brings, if any. Its messages go on with the traceparent `trace`.
-    """
-
-    integration_id: str
-    integration_type: str | None
-    request: PushedRequest
-    token_hash: str | None = None
-    trace: str | None = None
 
 
 async def receive_messages(call: Call, integration_type: str | None = None) -> Receipt | TextReply:
@@ -116,7 +101,7 @@ async def _receive(
         arrival = Arrival(integration_id, integration_type, request, read_token(request), call.trace)
         owner = _tries.name_owner(integration_id, address, time.monotonic())
         # Again where a statement of its own organization was in the way: in a later batch, for the others have gone on.
-        submit = partial(_arrivals.submit, arrival, REQUEST_BYTES + len(request.body), owner)
+        submit = partial(_arrivals.submit, arrival, weigh_request(request), owner)
         received = await keep_waiting(submit, Deadline(PATIENCE_SECONDS))
         return (
             await run_aside(receive_proven, received, call.trace)
@@ -209,8 +194,13 @@ def _verify(provider: Pushed, request: PushedRequest) -> None:
 
 
 def _is_read_later(provider: Pushed, request: PushedRequest) -> bool:
-    """Whether it is read in its own thread: by a codec, or since that asks the database or the other side."""
-    if isinstance(provider, CallbackReceiver) or provider.asks_back(request):
+    """Whether it is read in its own thread: by a codec, for it takes long, or since that asks the database or the other
+    side."""
+    if (
+        isinstance(provider, CallbackReceiver)
+        or provider.asks_back(request)
+        or weigh_request(request) > HEAVY
+    ):
         return True
     return isinstance(provider, CodecFields) and provider.has_codecs
 
@@ -245,4 +235,4 @@ _refusals = Refusals()
 
 _tries = Tries()
 
-_arrivals: AsyncBatcher[Arrival, Received] = AsyncBatcher(_receive_all, BATCH_BYTES, PLACES)
+_arrivals: AsyncBatcher[Arrival, Received] = AsyncBatcher(_receive_all, BATCH_WEIGHT, PLACES)

@@ -1,7 +1,7 @@
-"""Pushed requests whose bodies a codec decodes: each in the thread of its own request, so that it is in nobody's way.
+"""Pushed requests that a codec decodes or that take long to read: each in a thread of its own, in nobody's way.
 
-An organization has only so many of them under way in a process, whatever its codec does: who sends more is asked to
-send again.
+An organization has only so many of them under way in a process, whatever they hold: who sends more is asked to send
+again.
 """
 
 from __future__ import annotations

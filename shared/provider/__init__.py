@@ -101,7 +101,9 @@ from shared.provider.topic_template import (
     check_topic_template, choose_topic, fill_topic_template, widen_topic_template,
 )
 from shared.provider.subscription import EVENT_NAMES, DeviceFilter, EventType, Seconds, Subscription
-from shared.provider.tls import Tls, explain_tls_failure, make_tls_context, read_authorities, read_chain, read_key
+from shared.provider.tls import (
+    Tls, decrypt_key, explain_tls_failure, make_tls_context, read_authorities, read_chain, read_key,
+)
 from shared.provider.tls.fields import make_tls, name_authority, read_certificate_field, read_key_field
 from shared.provider.values import Item, LONGEST_TEXT, Object, read_moment
 from shared.runtime.backoff import Backoff, is_final_status
@@ -115,6 +117,7 @@ from shared.runtime.exact_json import read_json, write_json
 from shared.runtime.masking import mask_secrets
 from shared.runtime.memory import SMALL, load_budget, load_reading_budget, weigh_json
 from shared.runtime.portable import replace_nul
+from shared.runtime.sentences import name_wrong
 from shared.runtime.web.text_reply import TextReply
 from shared.runtime.outbound import (
     Access, ApiClient, EventStreamReader, JsonApi, OutboundClient, OutboundReply, OutboundRequest, SocketAddress,

@@ -28,7 +28,7 @@ from shared.provider.secrets import RotatingSecret, list_values, split_config
 from shared.runtime.errors import FieldError, InvalidConfig
 from shared.runtime.masking import mask_secrets
 from shared.runtime.numbers import list_types, refuse_conversion
-from shared.runtime.sentences import explain_error
+from shared.runtime.sentences import explain_error, list_details
 
 UNKNOWN = "Unknown field; see GET /integrations/types for the fields of this type."
 UNKNOWN_WITHIN = "It has a name in it that is not known; see GET /integrations/types for those that are."
@@ -150,9 +150,7 @@ def make_provider(cls: type[Provider], config: Mapping[str, object], identity: I
     try:
         provider = cls.model_validate(dict(config))
     except ValidationError as error:
-        raise InvalidConfig(
-            errors=[_describe_error(item) for item in error.errors(include_url=False)]
-        ) from None
+        raise InvalidConfig(errors=[_describe_error(item) for item in list_details(error)]) from None
     provider._identity = identity  # noqa: SLF001 - set once, here, for the class this module defines
     return provider
 

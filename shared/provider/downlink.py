@@ -14,6 +14,7 @@ from shared.codecs.contract import CodecFailed, EncoderAbsent
 from shared.provider.lorawan import LorawanReceiver
 from shared.provider.messages import Command
 from shared.runtime.errors import CommandRefused
+from shared.runtime.sentences import name_wrong
 
 Mode = Literal["push", "replace", "flush"]
 Priority = Literal["LOWEST", "LOW", "BELOW_NORMAL", "NORMAL", "ABOVE_NORMAL", "HIGH", "HIGHEST"]
@@ -79,8 +80,8 @@ def _read_envelope(payload: Any) -> Envelope:
     try:
         return Envelope.model_validate(payload if is_envelope else {"data": payload})
     except ValidationError as error:
-        wrong = sorted({".".join(map(str, item["loc"])) or "payload" for item in error.errors()})
-        raise CommandRefused(f"Wrong in the payload: {', '.join(wrong)}. {FORMS}") from None
+        wrong = name_wrong(error, "payload")
+        raise CommandRefused(f"Wrong in the payload: {wrong}. {FORMS}") from None
 
 
 def _read_bytes(asked: Envelope) -> bytes | None:

@@ -79,8 +79,8 @@ def check_secret_url(secret: SecretStr) -> SecretStr:
 
 def locate_url(url: object) -> tuple[str, str, str]:
     """Scheme, host and port that a request to `url` goes to; ValueError where it is no such address."""
-    if not isinstance(url, str):
-        raise ValueError("not an address")  # noqa: TRY004 - as for every other value
+    if not isinstance(url, str) or len(url) > URL_LIMIT:
+        raise ValueError("not an address")
     try:
         return find_origin(url)
     except (BadRequest, AddressBlocked) as problem:

@@ -15,7 +15,7 @@ def _split_list(value: object) -> object:
     if not isinstance(value, str):
         return value
     if value.lstrip()[:1] == "[":
-        with suppress(json.JSONDecodeError):
+        with suppress(json.JSONDecodeError, RecursionError):
             return json.loads(value)
     return [part.strip() for part in re.split(r"[,\n]", value) if part.strip()]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -41,6 +41,7 @@ _TIMES: dict[str, Any] = {
 
 _SAMPLE = datetime(2026, 11, 29, 13, 14, 15, tzinfo=UTC)
 PATH_LIMIT = 512
+PATTERN_LIMIT = ZONE_LIMIT = 100
 
 _NO_ZONES = ("posix", "right/", "localtime", "Factory")
 """Which some systems keep beside the zones: another count of seconds, or whatever the machine is set to."""
@@ -97,14 +98,16 @@ class PayloadFields(Decoder):
     """Where a body says when it was measured; left out, under timestamp."""
     timestamp_format: TimestampFormat | None = Field(None, json_schema_extra=_CUSTOM | {"x-labels": _TIMES})
     """How that time is written; left out, as ISO 8601."""
-    timestamp_pattern: str | None = Field(
+    timestamp_pattern: Annotated[str, Field(max_length=PATTERN_LIMIT)] | None = Field(
         None,
         validate_default=True,
         examples=["%d.%m.%Y %H:%M:%S"],
         json_schema_extra={"x-when": only_with(payload_format="custom", timestamp_format="custom")},
     )
     """Year, month, day and time with the codes of strptime."""
-    timestamp_timezone: str | None = Field(None, examples=["Europe/Berlin"])
+    timestamp_timezone: Annotated[str, Field(max_length=ZONE_LIMIT)] | None = Field(
+        None, examples=["Europe/Berlin"]
+    )
     """The IANA zone, as Europe/Berlin, of times that say none; without it UTC."""
     event_id_path: str | None = Field(None, examples=["message_id"])
     """Where a body has an id of its own, by which a message that comes again is known; left out, by its content."""

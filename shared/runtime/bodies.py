@@ -25,7 +25,7 @@ from pydantic_core import CoreSchema
 
 from shared.runtime.errors import BadRequest, FieldError
 from shared.runtime.numbers import refuse_number
-from shared.runtime.sentences import explain_error
+from shared.runtime.sentences import explain_error, list_details
 
 Model = TypeVar("Model", bound=BaseModel)
 Parameters = TypeVar("Parameters", bound="Query")
@@ -133,7 +133,4 @@ def _list_optional(model: type[BaseModel]) -> frozenset[str]:
 
 def list_errors(error: ValidationError) -> list[FieldError]:
     """Each wrong field by its dotted path."""
-    return [
-        FieldError(".".join(map(str, item["loc"])), explain_error(item))
-        for item in error.errors(include_url=False, include_input=False)
-    ]
+    return [FieldError(".".join(map(str, item["loc"])), explain_error(item)) for item in list_details(error)]

@@ -6,9 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, ValidationError
 
 from shared.runtime.numbers import TIME
+
+MOST_ERRORS = 200
+TOO_MANY = "More of its values are wrong than can be told; see the description of the fields."
+"""What is said of more: to list a hundred thousand takes seconds, and they are everybody's."""
 
 ELSE = "This can't be used here; see the description of the field."
 
@@ -45,6 +49,19 @@ SENTENCES: Mapping[str, str] = {
 
 _CLASS = re.compile(r"\^(?:\[[^\]]*\])?\[(A-Z)?(a-z)?(0-9)?([^]^\\]*)\](?:[+*]|\{[0-9,]+\})\$")
 """A pattern of characters that are allowed; letters of either case, digits, marks."""
+
+
+def list_details(error: ValidationError) -> list[ErrorDetails]:
+    """Each of its errors, without the value; of more than `MOST_ERRORS` one for all."""
+    if error.error_count() > MOST_ERRORS:
+        return [{"type": "value_error", "loc": (), "msg": TOO_MANY, "input": None}]
+    return error.errors(include_url=False, include_input=False)
+
+
+def name_wrong(error: ValidationError, whole: str) -> str:
+    """The dotted paths of what is wrong, with commas between; `whole` is the name of all of it."""
+    paths = {".".join(map(str, item["loc"])) or whole for item in list_details(error)}
+    return ", ".join(sorted(paths))
 
 
 def explain_error(item: ErrorDetails) -> str:

@@ -42,6 +42,12 @@ begin
   if jsonb_array_length(p_messages) > 200 then
     raise exception 'At most 200 messages are replayed at once.' using errcode = '22023';
   end if;
+  -- A delivery that is larger than a lease is leased alone, and read whole by who sends those of all.
+  if exists (
+       select from jsonb_array_elements(p_messages) g(given) cross join jsonb_array_elements(g.given -> 'messages') e(message)
+        where octet_length(e.message::text) > 4194304) then
+    raise exception 'p_messages: a message has at most 4194304 bytes.' using errcode = '22023';
+  end if;
   -- What came together is stored together, so that the batches are as few as they were.
   for v_batch in
     with taken as materialized (

@@ -25,6 +25,7 @@ from shared.provider import (
     split_config,
 )
 from shared.runtime.errors import InvalidConfig, NotSupported
+from shared.runtime.sentences import MOST_ERRORS
 from tests.contract.configs import read_config
 
 IDENTITY = Identity(
@@ -259,3 +260,42 @@ def test_what_it_can_not_do_refuses_clearly(name: str) -> None:
         assert not hasattr(provider, mixin.capability)
         with pytest.raises(NotSupported, match=f"^{provider.label} integrations have no {mixin.lacking}"):
             require(provider, mixin)
+
+
+HOSTILE: dict[str, Any] = {
+    "brackets": "[" * 250_000,
+    "levels": "a/" * 100_000 + "a",
+    "letters": "\u00e9" * 100_000,
+    "texts": ["a"] * 60_000,
+    "names": {str(number): "a" for number in range(20_000)},
+    "number": 10**400,
+}
+"""What whoever may write settings can write there past the API."""
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("name", TYPES)
+def test_any_value_of_any_field_is_taken_or_refused_in_few_words(name: str, value: Any) -> None:
+    config = read_config(name)
+
+    told = {
+        field: _count_errors(name, {**config, field: value}) for field in find_provider(name).model_fields
+    }
+
+    assert {field: count for field, count in told.items() if count > MOST_ERRORS} == {}
+
+
+def _count_errors(name: str, config: dict[str, Any]) -> int:
+    try:
+        load_provider(config, identify(name))
+    except InvalidConfig as refusal:
+        return len(refusal.errors)
+    return 0
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_config_of_countless_fields_is_refused_in_one_word(name: str) -> None:
+    with pytest.raises(InvalidConfig) as refusal:
+        load_provider({str(number): number for number in range(20_000)}, identify(name))
+
+    assert [error.field for error in refusal.value.errors] == ["config"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import orjson
@@ -160,6 +161,23 @@ def test_nobody_writes_it_into_any_column_and_the_refusal_does_not_quote_it(
         connection.execute(statement, names)
 
     assert "canary" not in f"{refused.value} {refused.value.diag.message_detail}"
+
+
+@pytest.mark.parametrize(("items", "message"), [(1_300_000, None), (1_500_000, "at most 4194304 bytes")])
+def test_no_message_is_replayed_that_is_larger_than_who_sends_it_can_read(
+    connection: psycopg.Connection[Any], stack: Stack, items: int, message: str | None
+) -> None:
+    row = connection.execute(
+        "insert into device_integrations (organization_id, integration_type, name)"
+        " values (%s, 'golioth', 'x') returning id",
+        [stack.user("admin").organization_id],
+    ).fetchone()
+    act_as(connection, stack, "admin")
+    replayed = f'[{{"messages": [{{"event_id": "x", "payload": [{"0, " * items}0]}}]}}]'
+    refused = pytest.raises(psycopg.errors.InvalidParameterValue, match=message) if message else nullcontext()
+
+    with refused:
+        connection.execute("select replay_messages(%s, %s)", [row and row[0], replayed])
 
 
 @pytest.mark.parametrize("payload", ["null", "'null'"])

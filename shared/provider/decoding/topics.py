@@ -12,6 +12,9 @@ from typing import NamedTuple
 from shared.runtime.portable import replace_nul
 
 TOPIC_BYTES = 65_535
+MOST_LEVELS = 128
+"""Of a filter, with which each message is compared. Brokers take no more, most of them far fewer."""
+
 DEVICE_LIMIT = 512
 _SHARED = re.compile(r"\$(share|queue|exclusive)/", re.IGNORECASE)
 """The last two are EMQX's."""
@@ -75,8 +78,11 @@ class OwnTopic(TopicRules):
 
 def match_topic(topic_filter: str, topic: str) -> bool:
     """Whether an MQTT subscription to `topic_filter` receives `topic` (MQTT 5, section 4.7)."""
-    wanted, levels = topic_filter.split("/"), topic.split("/")
-    if topic.startswith("$") and wanted[0] in {"+", "#"}:
+    return _matches(topic_filter.split("/"), topic.split("/"))
+
+
+def _matches(wanted: Sequence[str], levels: Sequence[str]) -> bool:
+    if levels[0].startswith("$") and wanted[0] in {"+", "#"}:
         return False
     for position, level in enumerate(wanted):
         if level == "#":
@@ -93,21 +99,25 @@ def find_device(topic: str, filters: tuple[str, ...]) -> str | None:
         return levels[levels.index("devices") + 1]
     for topic_filter in filters:
         wanted = topic_filter.split("/")
-        if "+" in wanted and match_topic(topic_filter, topic):
+        if "+" in wanted and _matches(wanted, levels):
             return levels[wanted.index("+")]
     return None
 
 
 def drop_covered(filters: Iterable[str]) -> tuple[str, ...]:
     """Those of `filters` that receive what no other of them does: for each other, a broker may send a copy."""
-    kept = tuple(dict.fromkeys(filters))
-    return tuple(name for name in kept if not any(name != wide and _covers(wide, name) for wide in kept))
+    kept = {name: name.split("/") for name in filters}
+    return tuple(
+        name
+        for name, inner in kept.items()
+        if not any(name != wide and _covers(levels, inner) for wide, levels in kept.items())
+    )
 
 
 def find_overlap(filters: Sequence[str]) -> tuple[str, str] | None:
     """The first two of `filters` that may receive the same topic; None where no two do."""
-    pairs = combinations(filters, 2)
-    return next(((one, other) for one, other in pairs if _overlaps(one.split("/"), other.split("/"))), None)
+    pairs = combinations([(name, name.split("/")) for name in filters], 2)
+    return next(((one, other) for (one, each), (other, least) in pairs if _overlaps(each, least)), None)
 
 
 def _overlaps(one: Sequence[str], other: Sequence[str]) -> bool:
@@ -121,9 +131,8 @@ def _overlaps(one: Sequence[str], other: Sequence[str]) -> bool:
     return True
 
 
-def _covers(wide: str, narrow: str) -> bool:
-    """Whether every topic that `narrow` receives is received by `wide` too."""
-    levels, inner = wide.split("/"), narrow.split("/")
+def _covers(levels: Sequence[str], inner: Sequence[str]) -> bool:
+    """Whether every topic that the filter of `inner` receives is received by that of `levels` too."""
     if inner[0].startswith("$") and levels[0] in {"+", "#"}:
         return False
     for position, level in enumerate(levels):
@@ -156,6 +165,8 @@ def check_filter(topic_filter: str) -> str:
     if "://" in topic_filter:
         raise ValueError("write the topic alone; the broker's address goes into broker_url")
     levels = topic_filter.split("/")
+    if len(levels) > MOST_LEVELS:
+        raise ValueError(f"a topic that is listened to has at most {MOST_LEVELS} levels")
     if any(("+" in level or "#" in level) and len(level) > 1 for level in levels):
         raise ValueError("+ and # stand for whole levels, as in devices/+/telemetry or devices/#")
     if "#" in levels[:-1]:

@@ -59,3 +59,10 @@ def read_key(text: str, passphrase: str | None = None, chain: str | None = None)
     from shared.provider.tls import credentials
 
     return credentials.read_key(text, passphrase, chain)
+
+
+def decrypt_key(pem: str, passphrase: str | None) -> bytes:
+    """A key that `read_key` took, as PEM without a passphrase."""
+    from shared.provider.tls import credentials
+
+    return credentials.decrypt_key(pem, passphrase)

@@ -12,7 +12,13 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from shared.provider.tls.pem import DAMAGED, Block, read_blocks
 
@@ -21,13 +27,13 @@ KEYS = frozenset({"PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC
 PARAMETERS = frozenset({"EC PARAMETERS", "DH PARAMETERS"})
 """What openssl writes beside a key and nobody needs."""
 
-LEAST_RSA_BITS = 2_048
-"""With fewer OpenSSL refuses to connect, as it is set up in most places."""
+LEAST_RSA_BITS, MOST_RSA_BITS = 2_048, 8_192
+"""With fewer OpenSSL refuses to connect, as it is set up in most places; with more each handshake takes a second."""
 
 MOST_AUTHORITIES = 300
 MOST_IN_CHAIN = 20
 
-MOST_ITERATIONS = 1_000_000
+MOST_ITERATIONS = 200_000
 MOST_SCRYPT = 262_144
 """Of n times r times p: 32 MB, which is also where OpenSSL stops."""
 
@@ -70,13 +76,16 @@ def read_key(text: str, passphrase: str | None = None, chain: str | None = None)
     if keys[0].label not in KEYS:
         raise ValueError(_explain_label(keys[0].label))
     opened = _open_key(keys[0], passphrase)
-    if isinstance(opened, RSAPrivateKey) and opened.key_size < LEAST_RSA_BITS:
-        raise ValueError(
-            f"an RSA key of {opened.key_size} bits is not let into TLS any more; make one of 2048"
-        )
+    if isinstance(opened, RSAPrivateKey):
+        _check_rsa(opened)
     if chain:
         _check_pair(chain, opened)
     return keys[0].write()
+
+
+def decrypt_key(pem: str, passphrase: str | None) -> bytes:
+    """A key that `read_key` took, as PEM without a passphrase."""
+    return _load_key(pem, passphrase).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _read_certificates(text: str, most: int) -> list[x509.Certificate]:
@@ -128,9 +137,9 @@ def _open_key(block: Block, passphrase: str | None) -> PrivateKeyTypes:
         )
     if is_encrypted:
         _bound_work(block)
-    secret = passphrase.encode() if is_encrypted and passphrase else None
+    secret = passphrase if is_encrypted else None
     try:
-        return load_pem_private_key(block.write().encode(), secret)
+        return _load_key(block.write(), secret)
     except UnsupportedAlgorithm:
         raise ValueError(
             "this kind of key, or its encryption, is not supported; "
@@ -139,6 +148,24 @@ def _open_key(block: Block, passphrase: str | None) -> PrivateKeyTypes:
     except (ValueError, TypeError):
         wrong = "client_key_passphrase does not open it, or " if is_encrypted else ""
         raise ValueError(f"{wrong}{DAMAGED}") from None
+
+
+def _load_key(pem: str, passphrase: str | None = None) -> PrivateKeyTypes:
+    # Whether RSA's numbers are primes is not looked into: for the seconds that takes nobody else in this process would
+    # get a word in, and where TLS is done it is not either.
+    secret = passphrase.encode() if passphrase else None
+    return load_pem_private_key(pem.encode(), secret, unsafe_skip_rsa_key_validation=True)
+
+
+def _check_rsa(key: RSAPrivateKey) -> None:
+    if key.key_size < LEAST_RSA_BITS:
+        raise ValueError(f"an RSA key of {key.key_size} bits is not let into TLS any more; make one of 2048")
+    if key.key_size > MOST_RSA_BITS:
+        raise ValueError(f"an RSA key of {key.key_size} bits takes too long to sign with; make one of 2048")
+    numbers = key.private_numbers()
+    p, q, public = numbers.p, numbers.q, numbers.public_numbers
+    if p * q != public.n or 1 in {p, q} or any(numbers.d * public.e % (each - 1) != 1 for each in (p, q)):
+        raise ValueError(DAMAGED)
 
 
 def _bound_work(block: Block) -> None:

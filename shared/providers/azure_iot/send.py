@@ -21,6 +21,7 @@ from shared.provider import (
     Outcome,
     ProviderRefused,
     is_final_status,
+    name_wrong,
     replace_nul,
     write_json,
 )
@@ -68,8 +69,8 @@ def read_envelope(payload: Any) -> Envelope:
     try:
         asked = Envelope.model_validate(payload if is_envelope else {"payload": payload})
     except ValidationError as error:
-        wrong = sorted({".".join(map(str, item["loc"])) or "payload" for item in error.errors()})
-        raise CommandRefused(f"Wrong in the payload: {', '.join(wrong)}. {FORMS}") from None
+        wrong = name_wrong(error, "payload")
+        raise CommandRefused(f"Wrong in the payload: {wrong}. {FORMS}") from None
     if asked.desired is not None and asked.model_fields_set != {"desired"}:
         raise CommandRefused(f"Send either a method or desired. {FORMS}")
     if asked.response_timeout_seconds + asked.connect_timeout_seconds > METHOD_SECONDS:

@@ -18,6 +18,7 @@ from shared.provider import (
     Deadline,
     Outcome,
     ProviderRefused,
+    name_wrong,
     replace_nul,
     write_json,
 )
@@ -70,9 +71,9 @@ def read_arguments(payload: Any) -> Arguments:
     try:
         return Arguments.model_validate({"params": payload} if isinstance(payload, list) else payload)
     except ValidationError as error:
-        wrong = sorted({".".join(map(str, item["loc"])) or "payload" for item in error.errors()})
+        wrong = name_wrong(error, "payload")
         raise CommandRefused(
-            f'Wrong in the payload: {", ".join(wrong)}. Golioth takes a list of parameters, or {{"params": […], '
+            f'Wrong in the payload: {wrong}. Golioth takes a list of parameters, or {{"params": […], '
             f'"timeout_seconds": {ANSWER_SECONDS:g}}} with at most {LONGEST_SECONDS:g} seconds.'
         ) from None
 

@@ -15,9 +15,11 @@ DOCUMENT: dict[str, Any] = {"contentMediaType": "application/graphql", "x-rows":
 """For `json_schema_extra` of a document: a text of several lines."""
 
 _TOKEN = re.compile(
-    r'"""(?:[^"\\]|\\.|"(?!""))*"""|"(?:[^"\\\n]|\\.)*"|#[^\n]*|\$?[A-Za-z_][A-Za-z0-9_]*|[{}()\[\]]',
+    r'"""(?:[^"\\]++|\\.?|"(?!""))*+(?:"""|\Z)|"(?:[^"\\\n]++|\\.?)*+(?:"|\Z|(?=\n))|#[^\n]*|\$?[A-Za-z_][A-Za-z0-9_]*|[{}()\[\]]',
     re.DOTALL,
 )
+"""Texts, also one that never ends: from each quote in it the rest would be looked through once more."""
+
 _OPENING, _CLOSING = frozenset("{(["), frozenset("})]")
 _OPERATIONS = frozenset(("query", "mutation", "subscription"))
 

@@ -18,6 +18,7 @@ from shared.provider import (
     Tls,
     TlsFailed,
     connect_checked,
+    decrypt_key,
     explain_tls_failure,
     load_policy,
     make_tls_context,
@@ -218,14 +219,5 @@ def _make_credentials(grpc: Any, tls: Tls) -> Any:
     roots = tls.ca_certificate.encode() if tls.ca_certificate else certifi.contents().encode()
     if not (tls.client_certificate and tls.client_key):
         return grpc.ssl_channel_credentials(roots)
-    from cryptography.hazmat.primitives.serialization import (
-        Encoding,
-        NoEncryption,
-        PrivateFormat,
-        load_pem_private_key,
-    )
-
-    passphrase = tls.client_key_passphrase.encode() if tls.client_key_passphrase else None
-    key = load_pem_private_key(tls.client_key.encode(), passphrase)
-    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    plain = decrypt_key(tls.client_key, tls.client_key_passphrase)
     return grpc.ssl_channel_credentials(roots, plain, tls.client_certificate.encode())

@@ -21,6 +21,9 @@ BATCH_BYTES = 33_554_432
 MOST_HEADERS, LARGE_RECORD = 10_000, 65_536
 """Of one record, and the bytes from which on they are counted first: two bytes of a header become a hundred."""
 
+LEAST_RECORD = 6
+"""Bytes of one behind its length: attributes, time, offset, and the lengths of key, value and headers."""
+
 MAGIC = 2
 _HEAD = struct.Struct(">qiibIhi")
 """Base offset, length of what follows, leader epoch, magic, checksum, attributes, last offset delta."""
@@ -150,7 +153,7 @@ def _check_headers(records: bytes, at: int) -> None:
     """ValueError where one of the records has too many; of what is damaged, whoever reads it says so."""
     while len(records) - at > LARGE_RECORD:
         length, begin = decode_varint(records, at)
-        if length < 0:
+        if length < LEAST_RECORD:
             return
         if length > LARGE_RECORD and _count_headers(records, begin) > MOST_HEADERS:
             raise ValueError(f"one of its records has more than {MOST_HEADERS:,} headers")

@@ -20,6 +20,7 @@ from shared.provider import (
     Item,
     Outcome,
     ProviderRefused,
+    name_wrong,
     write_json,
 )
 from shared.providers.particle.api import Account, ParticleApi
@@ -69,8 +70,8 @@ def read_envelope(payload: Any) -> Envelope:
     try:
         asked = Envelope.model_validate(payload if is_envelope else {"arg": payload})
     except ValidationError as error:
-        wrong = sorted({".".join(map(str, item["loc"])) or "payload" for item in error.errors()})
-        raise CommandRefused(f"Wrong in the payload: {', '.join(wrong)}. {FORMS}") from None
+        wrong = name_wrong(error, "payload")
+        raise CommandRefused(f"Wrong in the payload: {wrong}. {FORMS}") from None
     if asked.publish is not None and (asked.function is not None or "arg" in asked.model_fields_set):
         raise CommandRefused(f"Send either function and arg, or publish and data. {FORMS}")
     return asked

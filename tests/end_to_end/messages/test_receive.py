@@ -23,7 +23,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scripts.local.data_folder import DataFolder, database_url
-from shared.messages.receive import Arrival, _receive_all
+from shared.messages.arrival import Arrival
+from shared.messages.receive import _receive_all
+from shared.messages.receive_coded import Proven, receive_proven
 from shared.messages.receivers import REFUSED
 from shared.messages.refused_pushes import BURST, TRIES_OF_BOTH
 from shared.provider import PushedRequest, make_secret, sign_webhook
@@ -591,6 +593,36 @@ def test_a_request_that_meets_a_defect_of_ours_takes_no_other_of_its_batch_along
     assert isinstance(first, Problem)
     assert first.status == 500
     assert second == {"received": 1, "stored": 1, "duplicates": 0, "failed": 0}
+
+
+HEAVY: dict[str, tuple[str, bytes]] = {
+    "items": ("application/json", b"[" + b"[]," * 40_000 + b"[]]"),
+    "levels": ("application/json", b"[" + (b"[" * 101 + b"]" * 101 + b",") * 400 + b"1]"),
+    "fields": ("application/json", b"[" + b'{"a":1},' * 8_000 + b"{}]"),
+    "escapes": ("application/json", b'{"a":"' + b"\\u0000" * 40_000 + b'"}'),
+    "cbor": ("application/cbor", b"\x9f" + b"\x01" * 60_000 + b"\xff"),
+}
+
+
+@pytest.mark.parametrize("form", HEAVY)
+def test_what_takes_long_to_read_is_only_proven_beside_the_requests_of_others(
+    admin: Platform, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    integration_id, (content_type, body) = create(admin), HEAVY[form]
+    headers = {"x-webhook-secret": SECRET, "content-type": content_type}
+    heavy = PushedRequest(headers, body)
+    small = PushedRequest(headers | {"content-type": "application/json"}, b'{"temp": 1}')
+    unproven = PushedRequest(headers | {"x-webhook-secret": "wrong"}, body)
+
+    with environment_of(admin.stack, monkeypatch):
+        results = _receive_all([Arrival(integration_id, None, each) for each in (heavy, unproven, small)])
+        assert isinstance(results[0], Proven)
+        receipt = receive_proven(results[0], None)
+
+    assert isinstance(results[1], Unauthenticated)
+    assert results[2] == {"received": 1, "stored": 1, "duplicates": 0, "failed": 0}
+    assert isinstance(receipt, dict)
+    assert receipt["received"] >= 1
 
 
 def test_requests_that_come_together_take_two_calls_of_the_database_and_unproven_ones_one(

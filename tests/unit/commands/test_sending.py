@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.commands.sending import AT_ONCE, UNKEPT, CommandResult, _Commands
+from shared.commands.sending import AT_ONCE, REFERENCE_LIMIT, UNKEPT, CommandResult, _Commands, _describe
+from shared.provider import Outcome
 from shared.runtime.database.client import Database
 from shared.runtime.deadline import Deadline
 from shared.runtime.errors import BadRequest, Unavailable
@@ -73,3 +74,12 @@ def test_what_is_busy_is_kept_for_the_next_time() -> None:
     commands.record([CommandResult(f"{n}", "", "sent") for n in range(3)])
 
     assert (commands.counts, commands.find_room()) == ({"sent": 2}, AT_ONCE - 1)
+
+
+def test_the_name_that_the_other_side_gives_a_command_is_kept_in_so_many_characters() -> None:
+    row: Any = {"id": "c", "lease_token": "t"}
+
+    result = _describe(row, Outcome("a\x00" + "b" * 1_000_000))
+
+    assert result.reference == "a\ufffd" + "b" * (REFERENCE_LIMIT - 2)
+    assert _describe(row, Outcome()).reference is None

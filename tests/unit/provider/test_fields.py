@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.provider.fields import check_url
+from shared.provider.fields import URL_LIMIT, check_url, locate_url
 from shared.runtime.errors import AddressBlocked
 from shared.runtime.outbound.targets import parse_url
 
@@ -79,3 +79,9 @@ def test_a_url_stays_as_it_was_given(url: str) -> None:
 def test_a_host_that_could_not_be_sent_to_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="the host name is malformed; check its spelling"):
         check_url(url)
+
+
+@pytest.mark.parametrize("url", ["https://example.com/" + "a" * URL_LIMIT, "https://" + "é" * URL_LIMIT])
+def test_what_is_longer_than_any_address_leads_nowhere(url: str) -> None:
+    with pytest.raises(ValueError, match="not an address"):
+        locate_url(url)

@@ -17,6 +17,7 @@ from shared.firmware.bodies import NewRollout, UploadedArtifact
 from shared.integrations.bodies import ChangedIntegration, IntegrationFilters, NewIntegration, Rotation
 from shared.runtime.bodies import PASSED_BY, Body, Query, parse_model, parse_query
 from shared.runtime.errors import BadRequest
+from shared.runtime.sentences import TOO_MANY
 from shared.scheduler.bodies import Tick
 
 QUERIES = sorted(
@@ -164,3 +165,10 @@ def test_a_command_with_null_for_a_payload_is_refused_in_our_words() -> None:
     (error,) = refused.value.errors
     assert (error.field, "leave it out" in error.message) == ("payload", True)
     assert parse_model(NewCommand, COMMAND).payload == {}
+
+
+def test_of_countless_wrong_fields_none_is_listed() -> None:
+    with pytest.raises(BadRequest) as refusal:
+        parse_model(Body, {str(number): number for number in range(100_000)})
+
+    assert [(error.field, error.message) for error in refusal.value.errors] == [("", TOO_MANY)]

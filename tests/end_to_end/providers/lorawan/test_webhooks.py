@@ -15,7 +15,8 @@ import psycopg
 import pytest
 
 from shared.messages import receive_coded
-from shared.messages.receive import Arrival, _receive_all
+from shared.messages.arrival import Arrival
+from shared.messages.receive import _receive_all
 from shared.provider import PushedRequest
 from tests.end_to_end.messages.test_codecs import make_codec, messages_of
 from tests.end_to_end.messages.test_receive import database_away

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.provider import drop_covered, find_overlap
-from shared.provider.decoding.topics import match_topic
+from shared.provider.decoding.topics import MOST_LEVELS, check_filter, match_topic
 
 LEVELS = st.sampled_from(("a", "b", "$x", ""))
 TOPICS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join)
@@ -65,3 +65,11 @@ def test_two_filters_overlap_where_a_topic_matches_both(
 @given(FILTERS, FILTERS, TOPICS)
 def test_filters_that_do_not_overlap_share_no_topic(one: str, other: str, topic: str) -> None:
     assert find_overlap((one, other)) or not (match_topic(one, topic) and match_topic(other, topic))
+
+
+def test_a_filter_has_no_more_levels_than_each_message_can_be_compared_with() -> None:
+    longest = "/".join("+" * MOST_LEVELS)
+
+    assert check_filter(longest) == longest
+    with pytest.raises(ValueError, match="128 levels"):
+        check_filter(f"{longest}/#")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.providers.graphql.document import read_operation
+from shared.providers.graphql.document import _TOKEN, read_operation
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,13 @@ def test_the_operation_and_its_variables_are_found(document: str, kind: str, var
 def test_what_is_not_one_operation_is_refused(document: str) -> None:
     with pytest.raises(ValueError, match=r"write one operation|braces|no operation"):
         read_operation(document)
+
+
+@pytest.mark.parametrize(
+    "text", ['"' + '\\"' * 9_000, '"""' + '\\"' * 9_000, '"' + '\\"' * 9_000 + "\\", '"""""']
+)
+def test_a_text_that_never_ends_is_looked_through_once(text: str) -> None:
+    assert _TOKEN.findall(text) == [text]
 
 
 @given(st.text(alphabet='{}()[]"#$\\\n aqmutionsbcrp"', max_size=60))

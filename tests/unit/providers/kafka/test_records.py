@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import cramjam
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.util import calc_crc32c
+from aiokafka.record.util import calc_crc32c, decode_varint
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.providers.kafka import records
 from shared.providers.kafka.records import BATCH_BYTES, Fetched, Record, Step, Unreadable, read_batches
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
@@ -208,3 +209,18 @@ def test_large_records_with_a_few_headers_are_read() -> None:
         builder.append(number, 0, b"k" * 70_000, b"v" * 70_000, [("a", b"b"), ("c", None)])
 
     assert list_offsets(read(bytes(builder.build()))) == [0, 1, 2]
+
+
+def test_records_of_no_length_are_not_counted_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+
+    def count(records: bytes, at: int) -> tuple[int, int]:
+        looked_at.append(at)
+        return decode_varint(records, at)
+
+    monkeypatch.setattr(records, "decode_varint", count)
+
+    steps = list(read_batches(Fetched(compress(make_batch(), 1, gzip.compress(bytes(200_000))), ()), 0))
+
+    assert isinstance(steps[0].item, Unreadable)
+    assert len(looked_at) <= 1

@@ -211,6 +211,11 @@ def test_no_topic_and_no_path_is_stored_with_what_can_not_be_heard(text: str) ->
         ({"event_id_path": "$.id"}, "event_id_path", "without $, / and brackets"),
         ({**DATED, "timestamp_pattern": "YYYY-MM-DD"}, "timestamp_pattern", "strptime"),
         ({**DATED, "timestamp_pattern": "%H:%M:%S"}, "timestamp_pattern", "strptime"),
+        (
+            {**DATED, "timestamp_pattern": "%Y-%m-%d" + "x" * 93},
+            "timestamp_pattern",
+            "at most 100 characters",
+        ),
         ({**DATED, "timestamp_pattern": "%Y-%M-%d"}, "timestamp_pattern", "strptime"),
         ({**DATED, "timestamp_pattern": "%Y-%m-%d %Q"}, "timestamp_pattern", "strptime"),
         ({**DATED, "timestamp_pattern": "%Y-%m-%d %Y"}, "timestamp_pattern", "strptime"),

@@ -370,7 +370,7 @@ SCRYPT = "06092b06010401da47040b"
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (lock_by(PBKDF2, 1_000_001), "stretched too long"),
+        (lock_by(PBKDF2, 200_001), "stretched too long"),
         (lock_by(PBKDF2, 2**62), "stretched too long"),
         (lock_by(SCRYPT, 2**20, 8, 1), "stretched too long"),
         (lock_by(SCRYPT, 2**14, 8, 1000), "stretched too long"),
@@ -452,3 +452,60 @@ def test_an_rsa_key_that_tls_takes_no_more_is_refused_when_it_is_saved() -> None
     )
 
     assert (field, "1024 bits" in words) == ("client_key", True)
+
+
+def write_rsa(p: int, q: int, /, **changed: int) -> str:
+    """A key of these primes, or of other numbers; nothing is tested of it."""
+    private = pow(65_537, -1, (p - 1) * (q - 1))
+    numbers = {
+        "version": 0,
+        "n": p * q,
+        "e": 65_537,
+        "d": private,
+        "p": p,
+        "q": q,
+        "dmp1": private % (p - 1),
+        "dmq1": private % (q - 1),
+        "iqmp": pow(q, -1, p),
+    } | changed
+    written = (write_der(0x02, each.to_bytes(each.bit_length() // 8 + 1)) for each in numbers.values())
+    return wrap("RSA PRIVATE KEY", write_der(0x30, b"".join(written)))
+
+
+def write_der(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    length = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes([tag]) + (length if size < 0x80 else bytes([0x80 + len(length)]) + length) + content
+
+
+PRIMES = 2**1279 - 1, 2**2203 - 1
+"""Both are known to be primes, so that no key has to be looked for."""
+
+
+def test_a_key_of_known_primes_is_one() -> None:
+    key = write_rsa(*PRIMES)
+    opened = serialization.load_pem_private_key(key.encode(), None)
+    assert isinstance(opened, rsa.RSAPrivateKey)
+
+    load(client_certificate=issue(opened), client_key=key)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (write_rsa(2**4253 - 1, 2**9689 - 1), "an RSA key of 13942 bits takes too long to sign with"),
+        (write_rsa(*PRIMES, d=65_539), "it is damaged or cut off"),
+        (write_rsa(*PRIMES, p=2**1279 - 3), "it is damaged or cut off"),
+        (write_rsa(*PRIMES, p=1, q=PRIMES[0] * PRIMES[1]), "it is damaged or cut off"),
+        (write_rsa(*PRIMES, p=0), "it is damaged or cut off"),
+        (write_rsa(*PRIMES, n=2**3000), "it is damaged or cut off"),
+    ],
+    ids=["large", "exponent", "prime", "one", "nothing", "product"],
+)
+def test_an_rsa_key_that_can_not_be_used_is_refused_though_its_primes_are_not_tested(
+    key: str, words: str
+) -> None:
+    named, message = find_refusal(client_certificate=PAIR.certificate, client_key=key)
+
+    assert named == "client_key"
+    assert words in message
