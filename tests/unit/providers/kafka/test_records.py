@@ -216,7 +216,8 @@ def test_records_of_no_length_are_not_counted_one_by_one(monkeypatch: pytest.Mon
 
     def count(records: bytes, at: int) -> tuple[int, int]:
         looked_at.append(at)
-        return decode_varint(records, at)
+        length, after = decode_varint(records, at)
+        return length, after
 
     monkeypatch.setattr(records, "decode_varint", count)
 
