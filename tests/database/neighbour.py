@@ -163,6 +163,11 @@ def _empty_tables(connection: psycopg.Connection[Any]) -> None:
     connection.execute("set local session_replication_role = replica")
     tables = {f"{schema}.{name}" for schema, name in list_tables(connection)} | {"private.rate_limits"}
     connection.execute(f"truncate {', '.join(sorted(tables - OF_THE_PLATFORM))}".encode())
+    # What was learned of them by whatever ran before is no part of a first day.
+    connection.execute(
+        "delete from pg_statistic s using pg_class c"
+        " where c.oid = s.starelid and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)"
+    )
     connection.execute("set local session_replication_role = origin")
 
 
