@@ -70,7 +70,7 @@ class StreamedRequest(Request):
         # comes, it is the server that ends a connection.
         event = await self._next_event() if (self.content_length or 0) <= SMALL else None
         if event and not event.get("more_body") and len(event.get("body", b"")) <= SMALL:
-            return bytes(event.get("body", b""))
+            return self._check_length(bytes(event.get("body", b"")))
         try:
             async with asyncio.timeout(BODY_SECONDS) as timer:
                 try:
@@ -89,13 +89,19 @@ class StreamedRequest(Request):
             if len(body) > limit:
                 break
             if not event.get("more_body"):
-                return bytes(body)
+                return self._check_length(bytes(body))
             if len(body) > held:
                 held = min(declared or limit, 2 * len(body))
                 await hold(held)
             event = None
         await self._drop(event or {"more_body": True}, DRAINED * limit)
         raise TooLarge(f"The body is larger than {limit} bytes.")
+
+    def _check_length(self, body: bytes) -> bytes:
+        """As it is; some servers end a body before its end where its head asks for another protocol."""
+        if self.content_length not in {None, len(body)}:
+            raise BadRequest("The body is not as long as its head says.")
+        return body
 
     async def _drop(self, event: Event, most: int) -> None:
         dropped = 0

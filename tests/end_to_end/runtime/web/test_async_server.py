@@ -17,7 +17,7 @@ import pytest
 from scripts.local.stack import ROOT
 from shared.provider import make_secret
 from shared.runtime.web.call import BODY_LIMIT
-from tests.end_to_end.runtime.web.conftest import Server
+from tests.end_to_end.runtime.web.conftest import IMAGE, Server
 from tests.fakes.otlp_receiver import OtlpReceiver
 from tests.platform import Platform
 from tests.waiting import wait_until
@@ -212,3 +212,27 @@ def test_what_it_observed_last_is_told_before_it_ends(start: Callable[..., Serve
 
         assert server.process.wait(30) == 0
         assert "POST /receive/{id}" in {span.name for span in collector.list_spans()}
+
+
+@pytest.mark.parametrize(
+    ("command", "outcome"), [(IMAGE, (202, 1)), (("-m", "functions_framework"), (400, 0))]
+)
+def test_a_push_that_asks_for_another_protocol_is_never_stored_without_its_body(
+    start: Callable[..., Server],
+    path: str,
+    admin: Platform,
+    command: tuple[str, ...],
+    outcome: tuple[int, int],
+) -> None:
+    server = start("receive", command, PYTHONPATH=str(ROOT))
+    server.wait_until_up()
+    asking = {"Connection": "Upgrade", "Upgrade": "h2c"}
+
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(write_head(path, 9, **asking) + b'{"n": 17}')
+        told = read_status(connection)
+
+    # Its processes, unlike ours, would outlive one that is killed.
+    server.process.terminate()
+    server.process.wait(30)
+    assert (told, count_messages(admin, path)) == outcome

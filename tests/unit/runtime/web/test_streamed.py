@@ -151,6 +151,14 @@ def test_a_body_that_breaks_off_is_no_body(pieces: list[bytes | None]) -> None:
         read(Sender(pieces))
 
 
+@pytest.mark.parametrize(
+    ("pieces", "length"), [([b""], 7), ([b"hal", b"f"], 7), ([b"x" * SMALL, b"x"], LIMIT)]
+)
+def test_a_body_that_is_not_as_long_as_announced_is_no_body(pieces: list[bytes], length: int) -> None:
+    with pytest.raises(BadRequest, match="not as long"):
+        read(Sender(pieces), length)
+
+
 @pytest.mark.parametrize("length", [None, 100, LIMIT + 1])
 def test_a_body_that_never_ends_is_given_up(length: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streamed, "BODY_SECONDS", 0.05)
