@@ -116,7 +116,7 @@ def _read_options() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="FUNCTION.PART=VALUE",
-        help="another cpu, memory, concurrency, min, max or workers for one function; may be repeated",
+        help="another cpu, memory, concurrency, threads, min, max or workers for one function; may be repeated",
     )
     parser.add_argument(
         "--migrate",

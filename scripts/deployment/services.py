@@ -26,7 +26,9 @@ class Size:
     cpu: str = "1"
     memory: str = "512Mi"
     concurrency: int = 40
-    """Requests of one instance at once; each has a thread (THREADS), where it is not an event loop that serves them."""
+    """Requests of one instance at once."""
+    threads: int = 0
+    """For these (THREADS); 0 where each has one."""
     min: int = 0
     max: int = 10
     workers: int = 1
@@ -40,8 +42,9 @@ SIZES = {
     "metrics": Size(
         memory="256Mi", concurrency=8, max=1
     ),  # each instance asks the database once in ten seconds
-    "golioth-webhook": Size(concurrency=64, max=20),  # pushes mostly wait, and share calls while they do
-    "receive": Size(concurrency=64, max=20),
+    # An event loop serves these: a push mostly waits, and slow ones are in nobody's way.
+    "golioth-webhook": Size(concurrency=500, threads=64, max=20),
+    "receive": Size(concurrency=500, threads=64, max=20),
     "scheduler": Size(memory="1Gi", concurrency=1, max=3),  # a tick fills an instance
     WORKER: Size(memory="1Gi", min=1),
 }
@@ -113,7 +116,7 @@ def _own_variables(function: str, size: Size) -> dict[str, str]:
     if function == WORKER:
         return {}
     target = function.replace("-", "_")
-    threads = str(max(size.concurrency, PROBE_THREADS))
+    threads = str(size.threads or max(size.concurrency, PROBE_THREADS))
     named = {"FUNCTION_SOURCE": f"functions/{target}.py", "FUNCTION_TARGET": target}
     return {**named, "THREADS": threads, "WORKERS": str(size.workers)}
 

@@ -200,7 +200,7 @@ def test_a_tick_has_time_to_end_and_an_instance_of_its_own(deployed: tuple[Path,
     assert (read_flag(scheduler, "--timeout"), read_flag(scheduler, "--concurrency")) == ("55", "1")
 
 
-def test_there_is_a_thread_for_each_request_an_instance_is_sent(folder: Path) -> None:
+def test_there_is_a_thread_for_each_request_an_instance_is_sent_but_on_an_event_loop(folder: Path) -> None:
     deploy(
         folder,
         "--size",
@@ -211,11 +211,15 @@ def test_there_is_a_thread_for_each_request_an_instance_is_sent(folder: Path) ->
         "receive.memory=2Gi",
     )
 
-    calls = list_calls(folder, "gcloud", "run", "deploy")
-    for call in calls:
-        assert int(call["variables"][0]["THREADS"]) >= int(read_flag(call, "--concurrency"))
+    flags = {call["argv"][3]: call for call in list_calls(folder, "gcloud", "run", "deploy")}
+    looped = {f"device-integrations-{name}" for name in ("receive", "golioth-webhook")}
+    for name, call in flags.items():
+        threads, concurrency = (
+            int(call["variables"][0]["THREADS"]),
+            int(read_flag(call, "--concurrency")),
+        )
+        assert (threads, concurrency) == (64, 500) if name in looped else threads >= concurrency
         assert read_flag(call, "--startup-probe").startswith("httpGet.path=/health,")
-    flags = {call["argv"][3]: call for call in calls}
     receive = flags["device-integrations-receive"]
     assert read_flag(flags["device-integrations-commands"], "--concurrency") == "90"
     assert (read_flag(receive, "--max-instances"), read_flag(receive, "--memory")) == ("50", "2Gi")
