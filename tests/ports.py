@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 
 from scripts.local.ports import is_free
 
@@ -18,7 +19,7 @@ def _list_own() -> list[int]:
     begin = LOWEST + worker * SLICE % (HIGHEST - LOWEST)
     own = [*range(begin, begin + SLICE)]
     # Another run on the same machine begins elsewhere.
-    turned = os.getpid() % SLICE
+    turned = secrets.randbelow(SLICE)
     return own[turned:] + own[:turned]
 
 

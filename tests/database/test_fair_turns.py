@@ -108,10 +108,14 @@ def test_nobody_waits_for_more_than_one_turn_of_each_other_organization(
     lease(service, kind, 20)
     make_waiting(victim, kind, 1, 1)
 
-    leased = Counter(lease(service, kind, len(others) + 1))
+    # Among those that were never served no one comes first.
+    before: Counter[str] = Counter()
+    while victim.organization_id not in (leased := Counter(lease(service, kind, len(others) + 1))):
+        assert leased
+        before += leased
 
     assert leased[victim.organization_id] == 1
-    assert max(leased.values()) <= 4
+    assert max([*before.values(), *leased.values()]) <= 4
 
 
 def test_those_that_can_send_nothing_put_nobody_off(service: Service, victim: Service) -> None:

@@ -6,7 +6,9 @@ import asyncio
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from shared.deliveries import dispatch_deliveries
@@ -16,18 +18,29 @@ from shared.runtime.idle_watch import Pulse
 from tests.platform import Platform
 from tests.waiting import PATIENCE_SECONDS
 
-MOST_TICKS = 30
+MOST_TICKS = 5
 IDLE_SECONDS = 0.5
 WAITING = (
-    "select from webhook_deliveries"
+    "select 1 from webhook_deliveries"
     " where status = 'pending' and attempts = 0 and gathered_by is null and due_at <= now() limit 1"
 )
+LEASED = "select 1 from webhook_deliveries where status = 'delivering' limit 1"
 
 
-def end_idle(deadline: Deadline, pulse: Pulse, seconds: float) -> None:
-    """After so many seconds end what goes on until `deadline`, once nothing is under way."""
+def end_idle(
+    deadline: Deadline,
+    pulse: Pulse,
+    has_looked: threading.Event,
+    is_leased: Callable[[], object],
+    seconds: float,
+) -> None:
+    """So many seconds after the first look end what goes on until `deadline`, once nothing is under way.
+
+    What is leased by then and begun later would have no time left, and be told as a timeout of the other side.
+    """
+    has_looked.wait(deadline.remaining())
     time.sleep(seconds)
-    while not deadline.expired and pulse.idle_seconds() < IDLE_SECONDS:
+    while not deadline.expired and (pulse.idle_seconds() < IDLE_SECONDS or is_leased()):
         time.sleep(0.05)
     deadline.shorten(IDLE_SECONDS)
 
@@ -64,9 +77,10 @@ class Telling:
         """What ticks of at least so many seconds do with deliveries: as long, and as many, as a slow machine needs."""
         done: Counter[str] = Counter()
         for _ in range(MOST_TICKS):
-            deadline, pulse = Deadline(PATIENCE_SECONDS), Pulse()
-            threading.Thread(target=end_idle, args=(deadline, pulse, seconds), daemon=True).start()
-            done += asyncio.run(dispatch_deliveries(as_service(), deadline, pulse))
+            deadline, pulse, has_looked = Deadline(PATIENCE_SECONDS), Pulse(), threading.Event()
+            watch = (deadline, pulse, has_looked, partial(self.run, LEASED), seconds)
+            threading.Thread(target=end_idle, args=watch, daemon=True).start()
+            done += asyncio.run(dispatch_deliveries(as_service().watched(has_looked.set), deadline, pulse))
             if not self.run(WAITING):
                 break
         return done
