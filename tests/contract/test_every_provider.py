@@ -273,16 +273,17 @@ HOSTILE: dict[str, Any] = {
 """What whoever may write settings can write there past the API."""
 
 
-@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("name", TYPES)
-def test_any_value_of_any_field_is_taken_or_refused_in_few_words(name: str, value: Any) -> None:
+def test_any_value_of_any_field_is_taken_or_refused_in_few_words(name: str) -> None:
     config = read_config(name)
 
     told = {
-        field: _count_errors(name, {**config, field: value}) for field in find_provider(name).model_fields
+        (field, what): _count_errors(name, {**config, field: value})
+        for field in find_provider(name).model_fields
+        for what, value in HOSTILE.items()
     }
 
-    assert {field: count for field, count in told.items() if count > MOST_ERRORS} == {}
+    assert {place: count for place, count in told.items() if count > MOST_ERRORS} == {}
 
 
 def _count_errors(name: str, config: dict[str, Any]) -> int:
