@@ -95,7 +95,8 @@ begin
 end
 $$;
 comment on function private.tally_status is 'Notes that a device has another status.';
-create trigger tally_changed_status after update of status on public.devices
+-- Of any update: a trigger may change it with what another column is set to.
+create trigger tally_changed_status after update on public.devices
   for each row when (old.status is distinct from new.status) execute function private.tally_status();
 
 create function private.sum_device_tallies(p_limit integer) returns integer

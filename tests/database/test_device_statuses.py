@@ -12,6 +12,12 @@ FLEET = 2_000
 Counts = dict[str, int]
 
 
+@pytest.fixture(autouse=True)
+def _none(service: Service) -> None:
+    """No devices to begin with, whoever ran before."""
+    service.as_owner("delete from devices")
+
+
 def read_told(service: Service) -> Counts:
     """What a scrape says."""
     told: Counts = service.one("select read_platform_metrics()")["devices"]
@@ -47,6 +53,7 @@ def test_each_device_counts_with_its_status_until_it_is_gone(service: Service, t
         "update devices set name = 'x', status = status",
         f"update devices set status = 'online', integration_id = '{second}' where external_id = 'unit-30'",
         f"delete from devices where integration_id = '{second}'",
+        f"delete from device_integrations where id = '{first}'",
         f"delete from organizations where id = '{service.organization_id}'",
     ):
         service.as_owner(step)
