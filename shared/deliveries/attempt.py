@@ -86,6 +86,7 @@ async def _send(client: OutboundClient, request: OutboundRequest, seconds: float
 def name_problem(error: BaseException) -> Problem:
     """`error` where it says what is wrong; a defect goes to the log."""
     if isinstance(error, Problem):
-        return error
+        # Kept by a frame that its traceback keeps, it would stay with all that it met until the collector came by.
+        return error.with_traceback(None)
     get_log().error("a defect in the deliveries", exc_info=error)
     return Problem("It could not be sent; the log has the details.")

@@ -19,7 +19,7 @@ ESCAPE_WEIGHT, CBOR_WEIGHT = 32, 20
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request to `integration_id`, which has to be of `integration_type` where that is given.
+    """A request to `integration_id`, which has to be of `integration_type` where that is given, and what it weighs.
 
     `token_hash` is of the device's token that it brings, if any. Its messages go on with the traceparent `trace`.
     """
@@ -27,6 +27,7 @@ class Arrival:
     integration_id: str
     integration_type: str | None
     request: PushedRequest
+    weight: int
     token_hash: str | None = None
     trace: str | None = None
 

@@ -98,10 +98,11 @@ async def _receive(
     try:
         integration_id = read_id(call.parameters["id"])
         bind_log(integration=integration_id)
-        arrival = Arrival(integration_id, integration_type, request, read_token(request), call.trace)
+        weight = weigh_request(request)
+        arrival = Arrival(integration_id, integration_type, request, weight, read_token(request), call.trace)
         owner = _tries.name_owner(integration_id, address, time.monotonic())
         # Again where a statement of its own organization was in the way: in a later batch, for the others have gone on.
-        submit = partial(_arrivals.submit, arrival, weigh_request(request), owner)
+        submit = partial(_arrivals.submit, arrival, weight, owner)
         received = await keep_waiting(submit, Deadline(PATIENCE_SECONDS))
         return (
             await run_aside(receive_proven, received, call.trace)
@@ -159,17 +160,18 @@ def _read_alone(
 ) -> Post | Proven | Greeting | Problem:
     try:
         provider = open_row(arrival.integration_id, arrival.integration_type)
-        return _read_post(provider, rows.get(arrival.integration_id), arrival.request, arrival.trace)
+        return _read_post(provider, rows.get(arrival.integration_id), arrival)
     except Exception:  # noqa: BLE001 - one request's defect must not end the others of the batch
         get_log().exception("a pushed request could not be read", integration=arrival.integration_id)
         return Problem()
 
 
 def _read_post(
-    provider: Pushed, row: ReceiverRow | None, request: PushedRequest, trace: str | None
+    provider: Pushed, row: ReceiverRow | None, arrival: Arrival
 ) -> Post | Proven | Greeting | Problem:
+    request = arrival.request
     try:
-        if is_later := _is_read_later(provider, request) or request.is_greeting:
+        if is_later := _is_read_later(provider, arrival) or request.is_greeting:
             _verify(provider, request)
         messages = provider.receive(request) if isinstance(provider, Receiver) and not is_later else []
         if row is None:
@@ -182,7 +184,7 @@ def _read_post(
     except Problem as problem:
         return problem
     answer = partial(provider.answer_push, request) if isinstance(provider, Receiver) else None
-    return Post(row["id"], add_trace(messages, trace), len(request.body), answer)
+    return Post(row["id"], add_trace(messages, arrival.trace), len(request.body), answer)
 
 
 def _verify(provider: Pushed, request: PushedRequest) -> None:
@@ -193,13 +195,13 @@ def _verify(provider: Pushed, request: PushedRequest) -> None:
         raise Unauthenticated(problem.detail) from None
 
 
-def _is_read_later(provider: Pushed, request: PushedRequest) -> bool:
+def _is_read_later(provider: Pushed, arrival: Arrival) -> bool:
     """Whether it is read in its own thread: by a codec, for it takes long, or since that asks the database or the other
     side."""
     if (
         isinstance(provider, CallbackReceiver)
-        or provider.asks_back(request)
-        or weigh_request(request) > HEAVY
+        or provider.asks_back(arrival.request)
+        or arrival.weight > HEAVY
     ):
         return True
     return isinstance(provider, CodecFields) and provider.has_codecs

@@ -6,6 +6,7 @@ leases in Postgres share the work.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import time
@@ -75,6 +76,8 @@ def main() -> int:
         signal.signal(number, worker.stop)
     try:
         check_start("worker")
+        # What is loaded by now stays: looking through it, the collector would stop all that is under way.
+        gc.freeze()
         worker.run()
     except (RuntimeError, Problem) as error:
         get_log().critical(str(error), function="worker")

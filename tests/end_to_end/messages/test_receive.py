@@ -23,7 +23,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scripts.local.data_folder import DataFolder, database_url
-from shared.messages.arrival import Arrival
+from shared.messages.arrival import Arrival, weigh_request
 from shared.messages.receive import _receive_all
 from shared.messages.receive_coded import Proven, receive_proven
 from shared.messages.receivers import REFUSED
@@ -62,6 +62,10 @@ def close_connections() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def admin(stack: Stack) -> Platform:
     return Platform(stack, stack.user("admin", 0))
+
+
+def arrive(integration_id: str, request: PushedRequest) -> Arrival:
+    return Arrival(integration_id, None, request, weigh_request(request))
 
 
 def create(admin: Platform, status: str = "active", **config: Any) -> str:
@@ -535,7 +539,7 @@ def test_the_end_of_a_refusal_is_told_once_for_all_that_came_together(
     integration_id = create(admin)
     requests = [FORMS.make_json("a", {"temp": number}) for number in range(3)]
     arrivals = [
-        Arrival(integration_id, None, PushedRequest({**each.headers, "x-webhook-secret": SECRET}, each.body))
+        arrive(integration_id, PushedRequest({**each.headers, "x-webhook-secret": SECRET}, each.body))
         for each in requests
     ]
     with admin.stack.connect() as connection:
@@ -588,7 +592,7 @@ def test_a_request_that_meets_a_defect_of_ours_takes_no_other_of_its_batch_along
     bad = replace(good, headers=None)  # type: ignore[arg-type] # what no server hands over
 
     with environment_of(admin.stack, monkeypatch):
-        first, second = _receive_all([Arrival(integration_id, None, request) for request in (bad, good)])
+        first, second = _receive_all([Arrival(integration_id, None, each, weight=0) for each in (bad, good)])
 
     assert isinstance(first, Problem)
     assert first.status == 500
@@ -615,7 +619,7 @@ def test_what_takes_long_to_read_is_only_proven_beside_the_requests_of_others(
     unproven = PushedRequest(headers | {"x-webhook-secret": "wrong"}, body)
 
     with environment_of(admin.stack, monkeypatch):
-        results = _receive_all([Arrival(integration_id, None, each) for each in (heavy, unproven, small)])
+        results = _receive_all([arrive(integration_id, each) for each in (heavy, unproven, small)])
         assert isinstance(results[0], Proven)
         receipt = receive_proven(results[0], None)
 
@@ -633,7 +637,7 @@ def test_requests_that_come_together_take_two_calls_of_the_database_and_unproven
     def make(secret: str) -> list[Arrival]:
         headers = {"x-webhook-secret": secret, "content-type": "application/json"}
         requests = (PushedRequest(headers, b'{"n": %d}' % number) for number in range(4))
-        return [Arrival(integration_ids[n % 2], None, request) for n, request in enumerate(requests)]
+        return [arrive(integration_ids[n % 2], request) for n, request in enumerate(requests)]
 
     with environment_of(admin.stack, monkeypatch), HttpReceiver(relay_to(admin.stack)) as database:
         monkeypatch.setenv("SUPABASE_URL", database.url.removesuffix("/hook"))

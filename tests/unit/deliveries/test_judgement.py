@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
+import weakref
 from datetime import UTC, datetime
 
 import pytest
@@ -118,6 +120,20 @@ def test_what_a_provider_was_asked_to_wait_is_heeded_like_any_retry_after(
 
     assert verdict.outcome == "retry"
     assert low <= (verdict.retry_seconds or 0) <= high
+
+
+def test_what_a_try_met_is_gone_with_it_without_the_collector() -> None:
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        attempt = attempt_with(TimedOut())
+        problem = weakref.ref(attempt.problem)
+        del attempt
+
+        assert problem() is None
+    finally:
+        if collects:
+            gc.enable()
 
 
 def test_what_failed_before_anything_was_sent_is_tried_again_at_once_and_only_once() -> None:
