@@ -69,7 +69,8 @@ select format('delete from %s c where not exists (select from %s p where %s)',
 # Their devices went untold.
 RECOUNT = """
 with untold as (delete from private.device_tallies), counts as (
-  select s.status, count(d.id) as devices from private.device_statuses s left join public.devices d on d.status = s.status group by 1)
+  select s.status, count(d.id) as devices
+    from private.device_statuses s left join public.devices d on d.status = s.status group by 1)
 update private.device_statuses s set devices = c.devices from counts c where c.status = s.status
 """
 CONFIGS, SECRET = "device_integrations", make_secret()
