@@ -19,8 +19,6 @@ from shared.runtime.settings import load_settings
 BEAT_SECONDS = 15.0
 PING_SECONDS = 60.0
 PING_DEADLINE_SECONDS = 5.0
-STILL_SECONDS = 240.0
-"""A part that was not at work for so long keeps the ping back."""
 
 
 class Heartbeat:
@@ -28,46 +26,48 @@ class Heartbeat:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._seen: dict[str, float] = {}
+        self._seen: dict[str, float | None] = {}
         self._counts: Counter[str] = Counter()
 
     def watch(self, part: str) -> Database:
         """The database for one part of the tick: each answer says that the part is at work."""
-        self._seen[part] = time.monotonic()
+        self._seen[part] = None
         return self._database.watched(lambda: self._seen.update({part: time.monotonic()}))
 
     def run(self, deadline: Deadline) -> Counter[str]:
         """Beat at once, every `BEAT_SECONDS`, and once more at the end; ping once a tick and every minute of it."""
         next_ping = 0.0
         while True:
-            is_told = self._beat()
-            if is_told and time.monotonic() >= next_ping:
+            still = self._beat()
+            # What stood still before this tick began may have its first answer within it.
+            if still == [] and time.monotonic() >= next_ping:
                 next_ping = time.monotonic() + PING_SECONDS
                 self._ping()
             if deadline.expired:
+                if still:
+                    get_log().error(
+                        "parts of the tick stand still, so the heartbeat was not sent", parts=still
+                    )
                 return self._counts
             deadline.within(BEAT_SECONDS).wait()
 
-    def _beat(self) -> bool:
+    def _beat(self) -> list[str] | None:
+        """Which parts stand still, in this tick and those before; None where the database could not be told."""
         now = time.monotonic()
-        parts = {part: round(now - seen, 3) for part, seen in self._seen.items()}
+        parts = {part: None if seen is None else round(now - seen, 3) for part, seen in self._seen.items()}
         try:
-            self._database.call("record_heartbeat", p_parts=parts, p_at=time.time())
+            still: list[str] = self._database.call("record_heartbeat", p_parts=parts, p_at=time.time())
         except Problem as problem:
             get_log().warning("the heartbeat could not be recorded", code=problem.code, detail=problem.detail)
             self._counts["failed_beats"] += 1
-            return False
+            return None
         self._counts["beats"] += 1
-        return True
+        return still
 
     def _ping(self) -> None:
-        """Tell whoever waits for it; unless a part stands still, for then somebody should come and look."""
+        """Tell whoever waits for it; not while a part stands still, for then somebody should come and look."""
         url = load_settings().heartbeat_url
         if not url:
-            return
-        still = sorted(part for part, seen in self._seen.items() if time.monotonic() - seen > STILL_SECONDS)
-        if still:
-            get_log().error("parts of the tick stand still, so the heartbeat was not sent", parts=still)
             return
         try:
             reply = send_once(OutboundRequest("GET", url, timeout_seconds=PING_DEADLINE_SECONDS))

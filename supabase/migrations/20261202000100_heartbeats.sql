@@ -15,7 +15,7 @@ create table private.clocks (
 comment on table private.clocks is 'How many seconds the clock of a worker was off that of the database, the most of the last ten minutes.';
 alter table private.clocks enable row level security;
 
-create function public.record_heartbeat(p_parts jsonb default '{}', p_at double precision default null) returns void
+create function public.record_heartbeat(p_parts jsonb default '{}', p_at double precision default null) returns jsonb
 language sql volatile set search_path = ''
 as $$
   insert into private.clocks (skew, seen_at) select abs(extract(epoch from clock_timestamp()) - p_at), now() where p_at is not null
@@ -23,10 +23,15 @@ as $$
     where excluded.skew >= private.clocks.skew or private.clocks.seen_at < now() - interval '10 minutes';
   -- By name, so that two processes never wait for each other in a circle.
   insert into private.heartbeats as h (part, seen_at)
-  select p.key, now() - p.value::double precision * interval '1 second' from jsonb_each_text(p_parts) p order by p.key
-  on conflict (part) do update set seen_at = excluded.seen_at where h.seen_at < excluded.seen_at
+  select p.key, now() - coalesce(p.value::double precision, 0) * interval '1 second' from jsonb_each_text(p_parts) p order by p.key
+  -- That it was begun is no sign that it works: a tick may end before that shows.
+  on conflict (part) do update set seen_at = excluded.seen_at where h.seen_at < excluded.seen_at and p_parts ->> h.part is not null;
+  select coalesce(jsonb_agg(h.part order by h.part), '[]') from private.heartbeats h
+   where p_parts ? h.part and h.seen_at < now() - interval '4 minutes'
 $$;
-comment on function public.record_heartbeat is 'Says how many seconds ago each part of a tick was at work: {part: seconds}, and what time it is there (seconds since 1970).';
+comment on function public.record_heartbeat is
+  'Says how many seconds ago each part of a tick was at work: {part: seconds}, null of one that has had no answer yet, and what time it is there '
+  '(seconds since 1970). Which of them have stood still for 4 minutes, in whichever tick: [part].';
 
 create function private.scheduler_seen_at(p_part text) returns timestamptz
 language sql stable security definer set search_path = ''

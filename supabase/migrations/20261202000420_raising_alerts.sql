@@ -176,7 +176,11 @@ as $$
 begin
   update public.alerts a set resolved_at = now()
    where a.integration_id = new.id and a.organization_id = new.organization_id and a.resolved_at is null
-     and (a.kind = 'config.invalid' or a.kind = 'certificate.broker' and a.level = 'error');
+     and (a.kind = 'config.invalid' or a.kind = 'certificate.broker' and a.level = 'error'
+       -- What a session has told of its end, a session that sees another ends.
+       and not exists (
+         select from public.integration_schedules s, jsonb_array_elements_text(s.state -> 'told') t(told)
+          where s.integration_id = new.id and t.told like 'certificate.broker.%'));
   perform private.end_refused(new.organization_id, new.id, 'session');
   return null;
 end
@@ -219,9 +223,10 @@ begin
   return null;
 end
 $$;
-comment on function private.forget_told is 'A change resolves alerts; what a session has told once it tells again, should it be so still, and what an endpoint showed, or refused, is looked at anew.';
-create trigger forget_told after update of settings, seal_count on public.device_integrations
-  for each row when (old.settings is distinct from new.settings or old.seal_count <> new.seal_count)
+comment on function private.forget_told is 'A change resolves alerts, as switching off does; what a session has told once it tells again, should it be so still, and what an endpoint showed, or refused, is looked at anew.';
+create trigger forget_told after update of settings, seal_count, status on public.device_integrations
+  for each row when (
+    old.settings is distinct from new.settings or old.seal_count <> new.seal_count or old.status = 'inactive' and new.status <> 'inactive')
   execute function private.forget_told();
 
 revoke execute on function private.merge_alert, private.describe_alert, private.tell_alert, private.tell_change, private.tell_calm,

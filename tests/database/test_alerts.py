@@ -8,7 +8,16 @@ import pytest
 from tests.database.fixtures import Service, make_messages
 from tests.database.people import become
 from tests.database.queue import finish, lease, make_webhook
-from tests.database.test_alert_kinds import judge, listener, note, pass_minutes, tell_of
+from tests.database.test_alert_kinds import (
+    end_session_well,
+    fail_session,
+    judge,
+    list_open,
+    listener,
+    note,
+    pass_minutes,
+    tell_of,
+)
 from tests.stack import Stack
 
 __all__ = ["listener"]
@@ -267,3 +276,46 @@ def test_silence_is_silence_behind_another_trouble(
     assert [(row["message"][:31], row["resolved_at"]) for row in alerts] == [
         ("Nothing has come for 2 hours, w", None)
     ]
+
+
+def test_a_broker_that_was_away_has_not_replaced_its_certificate(service: Service, listener: str) -> None:
+    integration = service.make_integration()
+    note(service, integration, "warning", "certificate.broker", "error")
+    service.connection.execute(
+        """update integration_schedules set state = '{"told": ["certificate.broker.1"]}'"""
+        " where integration_id = %s",
+        (integration,),
+    )
+    fail_session(service, integration, "unreachable")
+
+    end_session_well(service, integration)
+
+    assert service.run("select status from device_integrations where id = %s", integration) == [
+        {"status": "active"}
+    ]
+    assert list_open(service, integration) == {"certificate.broker": "error"}
+    assert ("alert.resolved", "certificate.broker") not in tell_of(service, listener)
+
+    note(service, integration, "info", "certificate.broker")
+
+    assert list_open(service, integration) == {}
+
+
+@pytest.mark.usefixtures("listener")
+def test_what_a_session_has_told_it_tells_again_once_it_is_switched_on(service: Service) -> None:
+    integration = service.make_integration()
+    note(service, integration, "warning", "certificate.client")
+    service.connection.execute(
+        """update integration_schedules set state = '{"told": ["certificate.client.7"]}'"""
+        " where integration_id = %s",
+        (integration,),
+    )
+    for status in ("inactive", "active"):
+        service.connection.execute(
+            "update device_integrations set status = %s where id = %s", (status, integration)
+        )
+
+    assert list_open(service, integration) == {}
+    assert not service.one(
+        "select state ? 'told' from integration_schedules where integration_id = %s", integration
+    )

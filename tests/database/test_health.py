@@ -288,3 +288,16 @@ def test_what_is_late_is_seen_behind_ten_thousand_that_are_not(service: Service,
 
     assert (health["state"], health["pending"]) == ("degraded", 10_000)
     assert "has been due for 3 hours" in health["reason"]
+
+
+def test_a_part_that_begins_tick_after_tick_and_never_answers_stands_still(service: Service) -> None:
+    service.as_owner("delete from private.heartbeats")
+    begun = Jsonb({"sessions": 0, "deliveries": None})
+    first = service.one("select record_heartbeat(%s)", begun)
+    service.connection.execute("update private.heartbeats set seen_at = now() - interval '5 minutes'")
+
+    second = service.one("select record_heartbeat(%s)", begun)
+
+    service.connection.execute("reset role")
+    assert (first, second) == ([], ["deliveries"])
+    assert service.one("select private.show_scheduler()")["state"] == "partial"
