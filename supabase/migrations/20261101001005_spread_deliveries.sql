@@ -86,7 +86,8 @@ begin
            order by f.organization_id, f.event_id is null, f.due_at, f.id limit 1) n
        where n.organization_id = l.organization_id and (n.event_id is null) = l.is_batch and n.due_at <= now()
        order by random() limit 8) o
-    join private.fan_outs f on f.id = o.id
+    -- Still: another may have tried it, and failed, since it was looked for.
+    join private.fan_outs f on f.id = o.id and f.due_at <= now()
    limit 1
      for update of f skip locked;
   if not found then
@@ -103,7 +104,7 @@ begin
   exception when query_canceled or others then
     update private.fan_outs
        set tries = tries + 1, error = left(sqlstate || ' ' || sqlerrm, 2000),
-           due_at = now() + least(interval '5 minutes', make_interval(secs => 2 ^ least(tries, 10)))
+           due_at = clock_timestamp() + least(interval '5 minutes', make_interval(secs => 2 ^ least(tries, 10)))
      where id = v_fan_out.id;
     return 0;
   end;

@@ -237,6 +237,24 @@ def test_what_cannot_be_queued_is_in_nobodys_way_and_makes_its_webhook_late(
     assert count_deliveries(service) == dict.fromkeys(webhooks, 2 * MESSAGES)
 
 
+def test_the_pause_after_a_step_that_failed_late_begins_as_it_fails(
+    service: Service, webhooks: list[str]
+) -> None:
+    service.ingest(service.make_integration(), make_messages(MESSAGES))
+    service.as_owner(
+        "create function private.refuse() returns trigger language plpgsql"
+        " as 'begin perform pg_sleep(1.5); raise exception ''no''; end'"
+    )
+    service.as_owner(
+        "create trigger refuse before insert on webhook_deliveries for each row"
+        f" when (new.integration_id = '{webhooks[0]}') execute function private.refuse()"
+    )
+
+    spread_all(service)
+
+    assert service.one("select due_at > now() + interval '2.5 seconds' from private.fan_outs") is True
+
+
 @pytest.mark.parametrize(("tries", "told"), [(5, []), (6, ["alert.resolved"] * PEOPLE)])
 def test_what_is_ordered_waits_for_a_step_that_failed_until_it_fails_for_good(
     service: Service, tries: int, told: list[str]
