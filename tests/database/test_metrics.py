@@ -196,7 +196,7 @@ def test_of_a_killed_session_is_counted_what_it_was_there_for_when_it_last_said_
     service.lease(source)
 
     service.connection.execute("reset role")
-    counted = "select sum(connected_seconds)::float8 from private.metric_tallies where integration_id = %s"
+    counted = "select round(sum(connected_seconds)::numeric, 3) from private.metric_tallies where integration_id = %s"
     assert service.one(counted, source) == 95
 
 

@@ -66,13 +66,6 @@ select format('delete from %s c where not exists (select from %s p where %s)',
  where k.contype = 'f' and k.conparentid = 0 and k.connamespace in ('public'::regnamespace, 'private'::regnamespace)
  group by k.oid, k.conrelid, k.confrelid
 """
-# Their devices went untold.
-RECOUNT = """
-with untold as (delete from private.device_tallies), counts as (
-  select s.status, count(d.id) as devices
-    from private.device_statuses s left join public.devices d on d.status = s.status group by 1)
-update private.device_statuses s set devices = c.devices from counts c where c.status = s.status
-"""
 CONFIGS, SECRET = "device_integrations", make_secret()
 Column = tuple[str, str, str, str]
 
@@ -98,7 +91,6 @@ def hostile(superuser: psycopg.Connection[Any]) -> Iterator[dict[str, str]]:
     # What the triggers would have taken along.
     for (orphans,) in superuser.execute(ORPHANS.encode()).fetchall() * 2:
         superuser.execute(orphans)
-    superuser.execute(RECOUNT.encode())
 
 
 def list_columns(connection: psycopg.Connection[Any]) -> list[Column]:
